@@ -1,0 +1,1 @@
+"""halfsquare: regression by descending the squared error."""

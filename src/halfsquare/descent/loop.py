@@ -1,0 +1,75 @@
+"""The only training loop: step until the method says stop, a limit is reached, or someone interrupts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from halfsquare.descent.base import Descent, State
+from halfsquare.loss import Floats
+from halfsquare.objective import Objective
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop although the descent could go on.
+
+    Attributes
+    ----------
+    iterations : int
+        Steps at most.
+    deadline : float or None
+        A reading of ``time.monotonic()`` after which no step is begun.
+    """
+
+    iterations: int = 1000
+    deadline: float | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the history of a descent; see :class:`halfsquare.descent.base.State`."""
+
+    iteration: int
+    loss: float
+    gradient_norm: float
+    notes: dict[str, float]
+
+
+Watch = Callable[[State], None]
+
+
+def descend(
+    method: Descent,
+    objective: Objective,
+    start: Floats | State,
+    *,
+    limits: Limits = Limits(),
+    watch: Watch | None = None,
+) -> tuple[State, list[Record]]:
+    """Run ``method`` down ``objective`` from parameters (p,), or on from a state reached before.
+
+    ``watch`` is called with every state (progress, the live page). A KeyboardInterrupt ends the
+    descent with the best state so far: nothing that was learnt is lost.
+    """
+    state = start if isinstance(start, State) else method.begin(objective, start)
+    history = [_record(state)]
+    try:
+        while state.stopped is None:
+            if state.iteration >= limits.iterations:
+                state = replace(state, stopped=f"stopped: the limit of {limits.iterations} iterations")
+            elif limits.deadline is not None and time.monotonic() >= limits.deadline:
+                state = replace(state, stopped="stopped: the time limit")
+            else:
+                state = method.step(objective, state)
+                history.append(_record(state))
+                if watch is not None:
+                    watch(state)
+    except KeyboardInterrupt:
+        state = replace(state, stopped="stopped: interrupted")
+    return state, history
+
+
+def _record(state: State) -> Record:
+    return Record(state.iteration, state.loss, state.gradient_norm, dict(state.notes))

@@ -1,0 +1,71 @@
+"""Where sums are computed: the chunks of a table, side by side on the threads of this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Local:
+    """Threads of this process. The result has the same bits for any number of them.
+
+    Parameters
+    ----------
+    threads : int, optional
+        How many chunks are worked on at once; by default one for each core this process may use.
+    """
+
+    threads: int | None = None
+
+    @property
+    def workers(self) -> int:
+        return self.threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * (os.cpu_count() or 1))
+
+    def map(self, work: Callable[[int], T], count: int) -> Iterator[T]:
+        """``work(0) … work(count-1)``, yielded in this order, computed a few at a time."""
+        workers = min(self.workers, count)
+        with one_blas_thread():
+            if workers <= 1:
+                yield from map(work, range(count))
+                return
+            with ThreadPoolExecutor(workers) as pool:
+                # A short window keeps memory flat: at most a few unmerged results are alive.
+                window = [pool.submit(work, i) for i in range(min(count, 2 * workers))]
+                try:
+                    for i in range(count):
+                        result = window.pop(0).result()
+                        if i + 2 * workers < count:
+                            window.append(pool.submit(work, i + 2 * workers))
+                        yield result
+                finally:
+                    for waiting in window:
+                        waiting.cancel()
+
+    def reduce(self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T) -> T:
+        """``work`` over the chunks, merged from the left in chunk order."""
+        total = zero
+        for part in self.map(work, count):
+            total = merge(total, part)
+        return total
+
+
+@lru_cache(maxsize=1)
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """BLAS on one thread: ours work on different chunks, and its bits do not depend on the machine."""
+    with _blas().limit(limits=1, user_api="blas"):
+        yield

@@ -1,0 +1,244 @@
+"""The squared error: its value, its gradient, the ½ and the sign.
+
+Conventions
+-----------
+These hold in the whole package; other modules link here and do not restate them.
+
+======== =====================================================================================
+symbol   meaning
+======== =====================================================================================
+n, k     rows, outputs
+t, o     target, output: both (n,) or both (n, k)
+error    ``o - t``, in the target's unit. Negative: the output is too low; positive: too high
+w        row weight (n,), >= 0, default 1. An integer weight w means the row stands w times
+half_sse ``½ Σ w (o-t)²``;          gradient with respect to o: ``w (o-t)``
+sse      ``Σ w (o-t)²``;            gradient ``2 w (o-t)``
+mse      ``sse / (k Σw)``;          gradient ``2 w (o-t) / (k Σw)``
+half_mse ``½ mse``;                 gradient ``w (o-t) / (k Σw)``
+======== =====================================================================================
+
+The loss measures and is never negative; its derivative has the sign. Descent moves the output
+against the gradient: a negative gradient (output too low) raises it, a positive one lowers it.
+The four conventions differ by a positive factor alone, so they have the same minimiser.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from halfsquare.errors import DataError, NotFiniteError, OptionError, ShapeError
+
+Convention = Literal["half_sse", "sse", "mse", "half_mse"]
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
+Direction = Literal["raise", "lower", "stay"]
+Floats = npt.NDArray[np.floating]
+
+# Three blocks of this many float64 (target, output, gradient) stay in the second-level cache, so
+# the squares are summed while the errors are still there: one pass over memory for value and
+# gradient. OpenBLAS also keeps a dot product this short on one thread, so its bits do not depend
+# on the number of threads.
+_BLOCK = 8192
+
+
+def error(target: Floats, output: Floats) -> Floats:
+    """The error ``o - t``: negative where the output is too low, positive where it is too high."""
+    return np.subtract(output, target)
+
+
+def direction(gradient: float) -> Direction:
+    """What descent does to an output whose loss has this derivative: it moves against the sign."""
+    if gradient < 0:
+        return "raise"
+    return "lower" if gradient > 0 else "stay"
+
+
+def sse_factor(convention: Convention, outputs: int, weight_sum: float) -> float:
+    """The factor a with loss = a · SSE; the gradient with respect to o is then 2 a w (o-t)."""
+    if convention not in CONVENTIONS:
+        raise OptionError(f"unknown loss {convention!r}: expected one of {', '.join(CONVENTIONS)}")
+    half = 0.5 if convention.startswith("half") else 1.0
+    return half / (outputs * weight_sum) if convention.endswith("mse") else half
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """The squared-error loss in one of four conventions (see the table in this module).
+
+    Parameters
+    ----------
+    convention : {"half_sse", "sse", "mse", "half_mse"}
+        Which multiple of Σ w (o-t)² is meant.
+
+    Raises
+    ------
+    OptionError
+        If the convention is none of the four.
+
+    Examples
+    --------
+    >>> loss = SquaredError()
+    >>> value, gradient = loss.value_and_gradient([3.0], [2.2])
+    >>> round(value, 6), gradient.round(6).tolist()
+    (0.32, [-0.8])
+
+    The gradient is negative: the output 2.2 is below its target 3, so descent raises it.
+    """
+
+    convention: Convention = "half_sse"
+
+    def __post_init__(self) -> None:
+        sse_factor(self.convention, 1, 1.0)
+
+    def value(self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+        """The loss: one number, in the squared unit of the target, never negative.
+
+        Parameters
+        ----------
+        target, output : array_like, both (n,) or both (n, k), or two single numbers
+        weight : array_like (n,), optional
+            Row weights, >= 0; 1 if left out.
+
+        Raises
+        ------
+        ShapeError
+            If the shapes differ, (n,) and (n, 1) included: nothing is broadcast.
+        NotFiniteError
+            If an entry is NaN or infinite (the row is named), or the sum overflows.
+        DataError
+            If a weight is negative, or the mean over no weight at all is asked for.
+        """
+        value, _ = self._evaluate(target, output, weight, want_gradient=False)
+        if not np.isfinite(value):
+            raise NotFiniteError("the squared error overflows float64; state target and output in a larger unit")
+        return value
+
+    def gradient(self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats:
+        """The derivative of the loss with respect to each output; same shape as ``output``.
+
+        It has the sign of the error ``o - t``. Arguments and errors are those of :meth:`value`.
+        float32 arrays give a float32 gradient, all else float64.
+        """
+        gradient = self._evaluate(target, output, weight, want_gradient=True)[1]
+        assert gradient is not None
+        return gradient
+
+    def value_and_gradient(
+        self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None
+    ) -> tuple[float, Floats]:
+        """Loss and gradient in one pass over the data; see :meth:`value` and :meth:`gradient`."""
+        value, gradient = self._evaluate(target, output, weight, want_gradient=True)
+        if not np.isfinite(value):
+            raise NotFiniteError("the squared error overflows float64; state target and output in a larger unit")
+        assert gradient is not None
+        return value, gradient
+
+    def _evaluate(
+        self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None, *, want_gradient: bool
+    ) -> tuple[float, Floats | None]:
+        t, o, w = as_matching(target, output, weight)
+        outputs = o.shape[1] if o.ndim == 2 else 1
+        rows = o.shape[0] if o.ndim else 1
+        weight_sum = float(rows) if w is None else float(w.sum())
+        if self.convention.endswith("mse") and not weight_sum * outputs > 0:
+            raise DataError("the mean of the squared error needs at least one row of positive weight, found none")
+        factor = sse_factor(self.convention, outputs, weight_sum)
+        gradient = np.empty_like(o) if want_gradient else None
+        sse = _sse_by_blocks(t, o, w, gradient, 2.0 * factor)
+        if not np.isfinite(sse):
+            require_finite("target", t)
+            require_finite("output", o)
+        return factor * sse, gradient
+
+
+def _sse_by_blocks(t: Floats, o: Floats, w: Floats | None, gradient: Floats | None, scale: float) -> float:
+    """Σ w (o-t)², and ``scale · w (o-t)`` written to ``gradient``, one cached block at a time."""
+    if w is None and o.ndim != 1 and all(a.flags.c_contiguous for a in (t, o)):
+        t, o = t.reshape(-1), o.reshape(-1)
+        gradient = None if gradient is None else gradient.reshape(-1)
+    if o.size == 0:
+        return 0.0
+    step = max(1, _BLOCK // (o.shape[1] if o.ndim == 2 else 1))
+    # Without a gradient to write, every block's errors go to one spare block that stays in the cache.
+    spare = np.empty((min(step, len(o)), *o.shape[1:]), dtype=o.dtype) if gradient is None else None
+    column = None if w is None else (w if o.ndim == 1 else w[:, None])
+    parts = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(o), step):
+            stop = start + step
+            block = o[start:stop]
+            e = gradient[start:stop] if spare is None else spare[: len(block)]  # type: ignore[index]
+            np.subtract(block, t[start:stop], e)
+            # float32 errors are squared and summed in float64: a float32 sum of many small
+            # squares stops growing.
+            exact = e if e.dtype == np.float64 else e.astype(np.float64)
+            parts.append(np.vdot(exact, exact if column is None else exact * column[start:stop]))
+            if spare is None:
+                if column is not None:
+                    np.multiply(e, column[start:stop], e, casting="same_kind")
+                if scale != 1.0:
+                    e *= scale
+    return float(np.sum(parts))
+
+
+def as_matching(
+    target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None
+) -> tuple[Floats, Floats, Floats | None]:
+    """Target, output and weight as float arrays of matching shape; contiguous floats are not copied.
+
+    Raises
+    ------
+    ShapeError, NotFiniteError, DataError
+        As :meth:`SquaredError.value` says.
+    """
+    t, o = as_floats("target", target), as_floats("output", output)
+    if t.shape != o.shape:
+        hint = " (n,) and (n, 1) are different shapes: use target.reshape(output.shape)" if t.size == o.size else ""
+        raise ShapeError(f"target has shape {t.shape} and output {o.shape}; they must be equal.{hint}")
+    if o.ndim > 2:
+        raise ShapeError(f"target and output have shape {o.shape}; expected (n,) or (n, k)")
+    if t.dtype != o.dtype:
+        t, o = t.astype(np.float64, copy=False), o.astype(np.float64, copy=False)
+    if weight is None:
+        return t, o, None
+    w = as_floats("weight", weight).astype(np.float64, copy=False)
+    if w.shape != o.shape[:1]:
+        raise ShapeError(f"weight has shape {w.shape}; expected {o.shape[:1]}, one weight for each row")
+    require_weights(w)
+    return t, o, w
+
+
+def require_weights(w: Floats, *, first_row: int = 0) -> None:
+    """Refuse NaN, infinite and negative weights, naming the row (counted from 0)."""
+    require_finite("weight", w, first_row=first_row)
+    if w.size and w.min() < 0:
+        row = int(np.argmax(w < 0))
+        raise DataError(f"weight is {w[row]:g} in row {first_row + row}; expected a number >= 0")
+
+
+def as_floats(name: str, values: npt.ArrayLike) -> Floats:
+    """The values as float64, or as the float32 they already are."""
+    try:
+        array = np.asarray(values)
+        if array.dtype == np.float32 or array.dtype == np.float64:
+            return array
+        if array.dtype.kind == "c":
+            raise DataError(f"{name} is complex; expected real numbers")
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as problem:
+        if isinstance(problem, DataError):
+            raise
+        raise DataError(f"{name} is not an array of numbers: {problem}") from None
+
+
+def require_finite(name: str, array: Floats, *, first_row: int = 0) -> None:
+    """Refuse NaN and infinity, naming the first row that holds one (counted from 0)."""
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = np.unravel_index(int(np.argmax(bad)), array.shape) if array.ndim else ()
+        row = f" in row {first_row + int(where[0])}" if where else ""
+        column = f", output {int(where[1])}" if len(where) == 2 else ""
+        raise NotFiniteError(f"{name} is {array[where]}{row}{column}; expected a finite number")

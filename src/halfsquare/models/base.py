@@ -1,0 +1,34 @@
+"""What a model is: parameters → outputs and their derivatives. It knows nothing about fitting."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from halfsquare.loss import Floats
+
+
+class Model(ABC):
+    """A family of functions of a design row, by p parameters, with k outputs.
+
+    Shapes: parameters (p,), design (n, d), outputs (n, k), Jacobian (n, k, p).
+    A model is a frozen value: every method is a pure function of its arguments.
+    """
+
+    @property
+    @abstractmethod
+    def parameter_names(self) -> Sequence[str]:
+        """p names, in the order of the parameter vector."""
+
+    @property
+    @abstractmethod
+    def outputs_count(self) -> int:
+        """k."""
+
+    @abstractmethod
+    def outputs(self, parameters: Floats, design: Floats) -> Floats:
+        """The outputs (n, k)."""
+
+    @abstractmethod
+    def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
+        """The outputs (n, k) and ∂output/∂parameter (n, k, p)."""

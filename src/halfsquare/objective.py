@@ -1,0 +1,93 @@
+"""What descent sees of a fit: half the penalized SSE at some parameters, its gradient and curvature.
+
+    F(θ) = ½ Σ w (o(θ) - t)² + ½ Σ_j penalty_j θ_j²
+
+Model and rows meet here; descent methods see sums alone and know nothing of either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from halfsquare.data.rows import Rows
+from halfsquare.execution.local import Local
+from halfsquare.loss import Floats, error
+from halfsquare.models.base import Model
+from halfsquare.sums import NormalSums
+
+# The Jacobian of a chunk is formed a block at a time: about this many numbers, so that it stays
+# near the cache.
+_BLOCK_NUMBERS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Objective:
+    """½ penalized SSE of ``model`` on ``rows``; every value is a merged sum over chunks.
+
+    Attributes
+    ----------
+    penalty : (p,) float64 or None
+        Added to the diagonal of the Gauss-Newton matrix; None for none.
+    """
+
+    model: Model
+    rows: Rows
+    execution: Local
+    penalty: Floats | None = None
+
+    @cached_property
+    def weight(self) -> float:
+        """Σw over all rows."""
+        def of(i: int) -> float:
+            chunk = self.rows.chunk(i)
+            return float(len(chunk.target) if chunk.weight is None else chunk.weight.sum())
+
+        return self.execution.reduce(of, lambda a, b: a + b, self.rows.chunk_count, 0.0)
+
+    def half_sse(self, parameters: Floats) -> float:
+        """½ Σ w (o-t)², without the penalty; infinite or NaN where the model overflows."""
+
+        def of(i: int) -> float:
+            chunk = self.rows.chunk(i)
+            with np.errstate(all="ignore"):
+                e = error(chunk.target, self.model.outputs(parameters, chunk.design))
+                squares = np.einsum("ij,ij->i", e, e)
+                return 0.5 * float(squares.sum() if chunk.weight is None else chunk.weight @ squares)
+
+        return self.execution.reduce(of, lambda a, b: a + b, self.rows.chunk_count, 0.0)
+
+    def normal_sums(self, parameters: Floats) -> NormalSums:
+        """The Gram matrix of [J | o-t]: JᵀWJ, the gradient JᵀW(o-t) of ½SSE, and SSE, in one pass."""
+        p = len(parameters)
+        zero = NormalSums.zero(p, 1)
+        return self.execution.reduce(
+            lambda i: self._chunk_sums(parameters, i), NormalSums.merge, self.rows.chunk_count, zero
+        )
+
+    def penalty_value(self, parameters: Floats) -> float:
+        """½ Σ penalty θ²."""
+        return 0.0 if self.penalty is None else 0.5 * float(self.penalty @ (parameters * parameters))
+
+    def _chunk_sums(self, parameters: Floats, index: int) -> NormalSums:
+        chunk = self.rows.chunk(index)
+        p, k = len(parameters), chunk.target.shape[1]
+        sums = NormalSums.zero(p, 1)
+        step = max(1, _BLOCK_NUMBERS // ((p + 1) * k))
+        with np.errstate(all="ignore"):
+            for start in range(0, len(chunk.design), step):
+                at = slice(start, start + step)
+                o, jacobian = self.model.outputs_and_jacobian(parameters, chunk.design[at])
+                m = len(o)
+                block = np.empty((p + 1, m * k))
+                block[:p] = jacobian.reshape(m * k, p).T
+                block[p] = error(chunk.target[at], o).reshape(-1)
+                weight, rows = float(m), m
+                if chunk.weight is not None:
+                    w = chunk.weight[at]
+                    block *= np.repeat(np.sqrt(w), k)
+                    weight, rows = float(w.sum()), int(np.count_nonzero(w))
+                sums = sums.add_block(block, rows, weight)
+        return sums

@@ -1,0 +1,260 @@
+"""What adds: sums over rows that merge exactly and are averaged once, at the end.
+
+SSE adds; MSE divides once. ``ErrorSums`` holds what is said about errors, ``NormalSums`` what
+least squares needs (the Gram matrix of design or Jacobian, and targets or errors). Both have
+``zero``, ``add``, ``merge`` and ``finish``, never a mean of means: uneven batches, threads,
+workers and machines give the same answer up to rounding. Conventions: see :mod:`halfsquare.loss`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan, sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg.blas import dsyrk
+
+from halfsquare.errors import DataError, NotFiniteError, ShapeError
+from halfsquare.loss import Floats, as_matching, error, require_finite, sse_factor
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Weight, mean and Σ w (x - mean)² of k columns, merged without cancellation.
+
+    Chan, Golub & LeVeque (1979), "Updating formulae and a pairwise algorithm for computing sample
+    variances", eq. 2.1: M2 = M2a + M2b + δ² Wa Wb / W with δ = mean_b - mean_a.
+    """
+
+    weight: float
+    mean: Floats
+    m2: Floats
+
+    @classmethod
+    def zero(cls, columns: int) -> Moments:
+        return cls(0.0, np.zeros(columns), np.zeros(columns))
+
+    @classmethod
+    def of(cls, values: Floats, weight: Floats | None = None) -> Moments:
+        """Moments of the columns of ``values`` (n, k) with row weights (n,)."""
+        total = float(len(values)) if weight is None else float(weight.sum())
+        if not total > 0:
+            return cls.zero(values.shape[1])
+        w = np.ones(len(values)) if weight is None else weight
+        mean = (w @ values) / total
+        return cls(total, mean, w @ (values - mean) ** 2)
+
+    def merge(self, other: Moments) -> Moments:
+        total = self.weight + other.weight
+        if not self.weight or not other.weight:
+            return other if not self.weight else self
+        delta = other.mean - self.mean
+        share = other.weight / total
+        return Moments(total, self.mean + delta * share, self.m2 + other.m2 + delta**2 * (self.weight * share))
+
+
+@dataclass(frozen=True)
+class ErrorSummary:
+    """What the errors of a model on some rows come to; every mean is divided here and only here.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of positive weight.
+    weight : float
+        Σw; equal to ``rows`` where no weights are given. ``too_high``, ``too_low`` and the standard
+        error count a row of weight w as w rows.
+    sse, half_sse, mse, rmse : float
+        See :mod:`halfsquare.loss`; rmse is √mse, in the unit of the target.
+    mse_se : float
+        Standard error of ``mse`` as an estimate of the loss of a typical row: the standard
+        deviation of the rows' losses over √Σw. NaN with one row.
+    r2 : float
+        1 - SSE/SST, SST about the mean target of these rows. NaN where the target does not vary.
+    too_high, too_low : float
+        How many outputs lie above, and below, their target.
+    mean_error : float
+        Σ w (o-t) / (k Σw): the bias, in the unit of the target.
+    """
+
+    rows: int
+    weight: float
+    sse: float
+    half_sse: float
+    mse: float
+    mse_se: float
+    rmse: float
+    r2: float
+    too_high: float
+    too_low: float
+    mean_error: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The summary under its JSON names; whole counts as integers, NaN as None."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name in ("weight", "too_high", "too_low"):
+            values[name] = int(values[name]) if float(values[name]).is_integer() else values[name]
+        return {name: None if value != value else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class ErrorSums:
+    """Sums over the errors of some rows, for k outputs; immutable, merged exactly.
+
+    Examples
+    --------
+    >>> sums = ErrorSums.zero().add([1.0, 2.0, 3.0], [1.5, 2.0, 2.0])
+    >>> more = ErrorSums.zero().add([5.0], [4.0])
+    >>> summary = sums.merge(more).finish()
+    >>> summary.rows, summary.sse, summary.mse, summary.too_high, summary.too_low
+    (4, 2.25, 0.5625, 1.0, 2.0)
+    """
+
+    rows: int
+    outputs: int
+    weight: float
+    error: Floats  # (k,) Σ w (o-t)
+    squares: Floats  # (k,) Σ w (o-t)²
+    row_loss: Moments  # of q = Σ_j (o-t)_j² / k, a row's own MSE: its spread gives the standard error
+    target: Moments  # of t, for SST
+    too_high: float
+    too_low: float
+
+    @classmethod
+    def zero(cls, outputs: int = 1) -> ErrorSums:
+        """No rows yet, of ``outputs`` outputs."""
+        none = np.zeros(outputs)
+        return cls(0, outputs, 0.0, none, none, Moments.zero(1), Moments.zero(outputs), 0.0, 0.0)
+
+    def add(self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> ErrorSums:
+        """These sums with the rows of ``target``, ``output`` ((n,) or (n, k)) and ``weight`` (n,) added.
+
+        Raises
+        ------
+        ShapeError, NotFiniteError, DataError
+            As :meth:`halfsquare.SquaredError.value`.
+        """
+        t, o, w = as_matching(target, output, weight)
+        t, o = (np.asarray(a, dtype=np.float64).reshape(a.size if a.ndim < 2 else len(a), -1) for a in (t, o))
+        if o.size and o.shape[1] != self.outputs:
+            raise ShapeError(f"these rows have {o.shape[1]} outputs; the sums hold {self.outputs}")
+        if not o.size:
+            return self
+        with np.errstate(over="ignore", invalid="ignore"):
+            e = error(t, o)
+            squares = e * e
+            row_loss = squares.mean(axis=1, keepdims=True)
+            total = row_loss.sum()
+        if not np.isfinite(total):
+            require_finite("target", t)
+            require_finite("output", o)
+            raise NotFiniteError("the squared error overflows float64; state target and output in a larger unit")
+        ones = np.ones(len(e)) if w is None else np.asarray(w, dtype=np.float64)
+        kept = len(e) if w is None else int(np.count_nonzero(ones))
+        part = ErrorSums(
+            rows=kept,
+            outputs=self.outputs,
+            weight=float(ones.sum()),
+            error=ones @ e,
+            squares=ones @ squares,
+            row_loss=Moments.of(row_loss, w),
+            target=Moments.of(t, w),
+            too_high=float(ones @ (e > 0).sum(axis=1)),
+            too_low=float(ones @ (e < 0).sum(axis=1)),
+        )
+        return self.merge(part)
+
+    def merge(self, other: ErrorSums) -> ErrorSums:
+        """The sums over the rows of both."""
+        if self.outputs != other.outputs:
+            raise ShapeError(f"sums over {self.outputs} and over {other.outputs} outputs do not add")
+        return ErrorSums(
+            self.rows + other.rows,
+            self.outputs,
+            self.weight + other.weight,
+            self.error + other.error,
+            self.squares + other.squares,
+            self.row_loss.merge(other.row_loss),
+            self.target.merge(other.target),
+            self.too_high + other.too_high,
+            self.too_low + other.too_low,
+        )
+
+    def finish(self) -> ErrorSummary:
+        """Divide, once.
+
+        Raises
+        ------
+        DataError
+            If there is no row of positive weight: a mean over nothing is no number.
+        """
+        if not self.weight > 0:
+            raise DataError("no rows of positive weight: there is no error to state")
+        sse, sst = float(self.squares.sum()), float(self.target.m2.sum())
+        mse = sse_factor("mse", self.outputs, self.weight) * sse
+        spread = float(self.row_loss.m2[0])
+        return ErrorSummary(
+            rows=self.rows,
+            weight=self.weight,
+            sse=sse,
+            half_sse=sse_factor("half_sse", self.outputs, self.weight) * sse,
+            mse=mse,
+            mse_se=sqrt(spread / (self.weight - 1.0) / self.weight) if self.weight > 1 else nan,
+            rmse=sqrt(mse),
+            r2=1.0 - sse / sst if sst > 0 else nan,
+            too_high=self.too_high,
+            too_low=self.too_low,
+            mean_error=float(self.error.sum()) / (self.outputs * self.weight),
+        )
+
+
+@dataclass(frozen=True)
+class NormalSums:
+    """The sums of least squares: the Gram matrix of [A | B], weighted, with rows and Σw.
+
+    Linear: A is the design matrix with its leading column of ones, B the targets. Gauss-Newton:
+    A is the Jacobian of the outputs, B the error o - t; then ``ab`` is the gradient of ½SSE and
+    ``bb`` the SSE. With k outputs the Jacobian's rows are stacked, row-major.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of positive weight.
+    weight : float
+        Σw.
+    gram : (p+q, p+q) float64, Fortran order, **upper triangle only**
+        Σ w [a|b]ᵀ[a|b].
+    left : int
+        p, the columns of A.
+    """
+
+    rows: int
+    weight: float
+    gram: Floats
+    left: int
+
+    @classmethod
+    def zero(cls, left: int, right: int) -> NormalSums:
+        return cls(0, 0.0, np.zeros((left + right, left + right), order="F"), left)
+
+    def add_block(self, block: Floats, rows: int, weight: float) -> NormalSums:
+        """Add Σ over the columns of ``block`` (p+q, m): [A | B] transposed, already times √w.
+
+        The Gram matrix is added to **in place** (one BLAS call, no copy): use the returned sums.
+        """
+        c = dsyrk(1.0, block.T, beta=1.0, c=self.gram, trans=1, overwrite_c=1)
+        return NormalSums(self.rows + rows, self.weight + weight, c, self.left)
+
+    def merge(self, other: NormalSums) -> NormalSums:
+        """The sums over the rows of both."""
+        if self.gram.shape != other.gram.shape or self.left != other.left:
+            raise ShapeError(f"sums over {self.gram.shape} and {other.gram.shape} columns do not add")
+        return NormalSums(self.rows + other.rows, self.weight + other.weight, self.gram + other.gram, self.left)
+
+    def finish(self) -> tuple[Floats, Floats, Floats]:
+        """AᵀWA (p, p), AᵀWB (p, q) and BᵀWB (q, q), whole and symmetric."""
+        whole = np.triu(self.gram) + np.triu(self.gram, 1).T
+        p = self.left
+        return whole[:p, :p], whole[:p, p:], whole[p:, p:]

@@ -1,0 +1,1 @@
+"""Rows in, trained model out: one trainer for each family of models."""
