@@ -79,15 +79,14 @@ class Objective:
         with np.errstate(all="ignore"):
             for start in range(0, len(chunk.design), step):
                 at = slice(start, start + step)
-                o, jacobian = self.model.outputs_and_jacobian(parameters, chunk.design[at])
-                m = len(o)
-                block = np.empty((p + 1, m * k))
-                block[:p] = jacobian.reshape(m * k, p).T
-                block[p] = error(chunk.target[at], o).reshape(-1)
+                m = len(chunk.design[at])
+                block = np.empty((p + 1, k, m))
+                o = self.model.write_jacobian(parameters, chunk.design[at], block[:p])
+                block[p] = error(chunk.target[at], o).T
                 weight, rows = float(m), m
                 if chunk.weight is not None:
                     w = chunk.weight[at]
-                    block *= np.repeat(np.sqrt(w), k)
+                    block *= np.sqrt(w)
                     weight, rows = float(w.sum()), int(np.count_nonzero(w))
-                sums = sums.add_block(block, rows, weight)
+                sums = sums.add_block(block.reshape(p + 1, k * m), rows, weight)
         return sums

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg.blas import dsyrk
 
 from halfsquare.errors import DataError, NotFiniteError, ShapeError
 from halfsquare.loss import Floats, as_matching, error, require_finite, sse_factor
@@ -224,7 +223,7 @@ class NormalSums:
         Rows of positive weight.
     weight : float
         Σw.
-    gram : (p+q, p+q) float64, Fortran order, **upper triangle only**
+    gram : (p+q, p+q) float64, Fortran order, of which the **upper triangle** counts
         Σ w [a|b]ᵀ[a|b].
     left : int
         p, the columns of A.
@@ -242,10 +241,13 @@ class NormalSums:
     def add_block(self, block: Floats, rows: int, weight: float) -> NormalSums:
         """Add Σ over the columns of ``block`` (p+q, m): [A | B] transposed, already times √w.
 
-        The Gram matrix is added to **in place** (one BLAS call, no copy): use the returned sums.
+        The Gram matrix is added to **in place** (one BLAS call): use the returned sums.
         """
-        c = dsyrk(1.0, block.T, beta=1.0, c=self.gram, trans=1, overwrite_c=1)
-        return NormalSums(self.rows + rows, self.weight + weight, c, self.left)
+        # NumPy multiplies a matrix by its own transpose with one symmetric product (dsyrk) and, unlike
+        # SciPy's binding of it, lets other threads run meanwhile.
+        product = block @ block.T
+        np.add(self.gram, product.T, out=self.gram)
+        return NormalSums(self.rows + rows, self.weight + weight, self.gram, self.left)
 
     def merge(self, other: NormalSums) -> NormalSums:
         """The sums over the rows of both."""

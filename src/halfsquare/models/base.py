@@ -32,3 +32,12 @@ class Model(ABC):
     @abstractmethod
     def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
         """The outputs (n, k) and ∂output/∂parameter (n, k, p)."""
+
+    def write_jacobian(self, parameters: Floats, design: Floats, block: Floats) -> Floats:
+        """Write ∂output/∂parameter to ``block`` (p, k, n), a row for each parameter; returns the outputs (n, k).
+
+        What sums are formed from. A model that can write it without a copy overrides this.
+        """
+        outputs, jacobian = self.outputs_and_jacobian(parameters, design)
+        block[...] = jacobian.transpose(2, 1, 0)
+        return outputs
