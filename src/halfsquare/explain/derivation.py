@@ -1,0 +1,157 @@
+"""The derivative of the squared error, line by line: as text, LaTeX and MathML.
+
+SymPy does the algebra (expanding, differentiating); what is written here is only the order in
+which a person would put the terms. SymPy is imported when a derivation is asked for, not before.
+Conventions: see :mod:`halfsquare.loss`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+from halfsquare.explain.notation import NOTATIONS, number, write, write_value
+from halfsquare.loss import Convention, sse_factor
+
+_LHS_VALUE = {"text": "L", "latex": "L", "mathml": "<mi>L</mi>"}
+_LHS_GRADIENT = {
+    "text": "∂L/∂o",
+    "latex": r"\frac{\partial L}{\partial o}",
+    "mathml": "<mfrac><mrow><mo>∂</mo><mi>L</mi></mrow><mrow><mo>∂</mo><mi>o</mi></mrow></mfrac>",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a derivation in three notations, and why it follows from the line before."""
+
+    reason: str
+    text: str
+    latex: str
+    mathml: str
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The lines from the loss of one example to its derivative with respect to the output.
+
+    Examples
+    --------
+    >>> print(derivation("half_sse").text)
+    L = ½(t − o)²
+    L = ½(t² − 2to + o²)
+    ∂L/∂o = ½(−2t + 2o)
+    ∂L/∂o = o − t
+    """
+
+    lines: tuple[Line, ...]
+
+    @property
+    def text(self) -> str:
+        """The lines in Unicode, one below the other."""
+        return "\n".join(line.text for line in self.lines)
+
+    @property
+    def latex(self) -> str:
+        """One ``align*`` environment, the equal signs below each other."""
+        rows = " \\\\\n".join(line.latex.replace(" = ", " &= ", 1) for line in self.lines)
+        return f"\\begin{{align*}}\n{rows}\n\\end{{align*}}"
+
+    @property
+    def mathml(self) -> str:
+        """The lines as ``math`` elements, one below the other."""
+        return "\n".join(line.mathml for line in self.lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """``text``, ``latex`` and ``mathml`` whole, and ``lines`` one by one."""
+        return {
+            "text": self.text,
+            "latex": self.latex,
+            "mathml": self.mathml,
+            "lines": [asdict(line) for line in self.lines],
+        }
+
+
+def derivation(
+    convention: Convention = "half_sse", *, at: tuple[float, float] | None = None, weight: float = 1.0
+) -> Derivation:
+    """Derive the gradient of the loss of one example with respect to its output.
+
+    Parameters
+    ----------
+    convention : {"half_sse", "sse", "mse", "half_mse"}
+        For one example of weight 1 the sums and the means agree.
+    at : (target, output), optional
+        Adds two lines with these numbers put in.
+    weight : float
+        Where it is not 1, half_sse and sse carry the factor w; in the means it cancels.
+
+    Raises
+    ------
+    OptionError
+        If the convention is none of the four.
+    """
+    doubled = 2 * sse_factor(convention, 1, 1.0)
+    weighted = weight != 1.0 and not convention.endswith("mse")
+    lines = list(_general(int(doubled), weighted))
+    if at is not None:
+        lines += _with_numbers(int(doubled), *at, weight if weighted else None)
+    return Derivation(tuple(lines))
+
+
+@lru_cache(maxsize=8)
+def _general(doubled: int, weighted: bool) -> tuple[Line, ...]:
+    """The lines in letters. ``doubled`` is 2a in loss = a (t-o)²: 1 with the half, 2 without."""
+    import sympy
+
+    t, o, w = sympy.symbols("t o w", real=True)
+    front = [sympy.Rational(doubled, 2), *([w] if weighted else [])]
+    # The powers of o, lowest first, are the order of the textbook: t² - 2to + o².
+    coefficients = reversed(sympy.Poly((t - o) ** 2, o).all_coeffs())
+    square = [_product(sympy, *c.as_coeff_Mul(), o**i) for i, c in enumerate(coefficients)]
+    slopes = [sympy.diff(term.doit(), o) for term in square]
+    gradient = sympy.factor(sympy.diff(sympy.Rational(doubled, 2) * (t - o) ** 2, o))
+    assert sympy.expand(gradient - doubled * (o - t)) == 0
+    difference = sympy.Add(o, -t, evaluate=False)
+    head = _product(sympy, *front, sympy.Pow(sympy.Add(t, -o, evaluate=False), 2, evaluate=False))
+    opened = _product(sympy, *front, sympy.Add(*square, evaluate=False))
+    sloped = _product(sympy, *front, sympy.Add(*[s for s in slopes if s != 0], evaluate=False))
+    simple = _product(sympy, sympy.Integer(doubled), *([w] if weighted else []), difference)
+    return (
+        _line("the loss of one example", _LHS_VALUE, head),
+        _line("multiply the square out", _LHS_VALUE, opened),
+        _line("differentiate each term with respect to the output o", _LHS_GRADIENT, sloped),
+        _line("simplify: the derivative has the sign of the error", _LHS_GRADIENT, simple),
+    )
+
+
+def _with_numbers(doubled: int, target: float, output: float, weight: float | None) -> Iterator[Line]:
+    """Loss and derivative with the numbers put in, and what they come to."""
+    import sympy
+
+    t, o = (sympy.Symbol(number(x)) for x in (target, output))
+    w = [] if weight is None else [sympy.Symbol(number(weight))]
+    scale = 1.0 if weight is None else weight
+    head = sympy.Pow(sympy.Add(t, -o, evaluate=False), 2, evaluate=False)
+    value = _product(sympy, sympy.Rational(doubled, 2), *w, head)
+    yield _line("with the numbers", _LHS_VALUE, value, 0.5 * doubled * scale * (target - output) ** 2)
+    error = sympy.Add(o, -t, evaluate=False)
+    gradient = doubled * scale * (output - target)
+    sign = "negative: too low" if gradient < 0 else "positive: too high" if gradient > 0 else "zero: on the target"
+    yield _line(sign, _LHS_GRADIENT, _product(sympy, sympy.Integer(doubled), *w, error), gradient)
+
+
+def _product(sympy: Any, *factors: Any) -> Any:
+    """The product as it stands, without ones and without SymPy reordering it."""
+    kept = [f for f in factors if f != 1]
+    return sympy.Mul(*kept, evaluate=False) if len(kept) > 1 else (kept[0] if kept else sympy.Integer(1))
+
+
+def _line(reason: str, lhs: dict[str, str], expression: Any, value: float | None = None) -> Line:
+    written = {}
+    for name, n in NOTATIONS.items():
+        tail = "" if value is None else n.equals + write_value(number(value), n)
+        written[name] = n.whole(lhs[name] + n.equals + write(expression, n) + tail)
+    return Line(reason, **written)
