@@ -136,7 +136,8 @@ class ErrorSums:
             As :meth:`halfsquare.SquaredError.value`.
         """
         t, o, w = as_matching(target, output, weight)
-        t, o = (np.asarray(a, dtype=np.float64).reshape(a.size if a.ndim < 2 else len(a), -1) for a in (t, o))
+        shape: tuple[int, ...] = o.shape if o.ndim == 2 else (o.size, 1)
+        t, o = np.asarray(t, dtype=np.float64).reshape(shape), np.asarray(o, dtype=np.float64).reshape(shape)
         if o.size and o.shape[1] != self.outputs:
             raise ShapeError(f"these rows have {o.shape[1]} outputs; the sums hold {self.outputs}")
         if not o.size:
