@@ -18,11 +18,16 @@ CHUNK_ROWS = 16384
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows: design (m, d), target (m, k), weight (m,) or None for ones; float64."""
+    """Some rows: design (m, d), target (m, k), weight (m,) or None for ones; float64.
+
+    ``block``, where it is there, is [1 | design | target] transposed, (1+d+k, m): the other two are
+    views of it.
+    """
 
     design: Floats
     target: Floats
     weight: Floats | None
+    block: Floats | None = None
 
 
 class Rows(ABC):

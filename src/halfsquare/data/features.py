@@ -1,0 +1,175 @@
+"""How one source column becomes design columns: final classes behind a small abstract base."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.scan import MISSING
+from halfsquare.data.times import PARTS, time_parts
+from halfsquare.errors import ModelFileError
+from halfsquare.loss import Floats
+
+
+@dataclass(frozen=True)
+class Feature(ABC):
+    """A source column and the design columns made from it.
+
+    Attributes
+    ----------
+    column : str
+        Name of the source column.
+    means, scales : tuple of float
+        Of each design column over the training rows; a design column is standardized by them.
+    """
+
+    column: str
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Names of the design columns."""
+
+    @property
+    @abstractmethod
+    def decision(self) -> str:
+        """What was decided for this column, in words."""
+
+    @abstractmethod
+    def write(self, raw: Floats, out: Floats) -> None:
+        """Write the design columns (q, m), not yet standardized, of raw values (m,)."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values; read by :func:`feature_from_dict`."""
+        return {"kind": type(self).__name__.lower(), **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Number(Feature):
+    """A number; where it is missing, the mean, and an indicator if any was missing in training."""
+
+    minimum: float
+    maximum: float
+    indicator: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.column, f"{self.column} is missing") if self.indicator else (self.column,)
+
+    @property
+    def decision(self) -> str:
+        share = f", {self.means[1]:.2%} missing: the mean, and an indicator" if self.indicator else ""
+        return f"number from {self.minimum:g} to {self.maximum:g}{share}"
+
+    def write(self, raw: Floats, out: Floats) -> None:
+        out[0] = raw
+        gone = np.isnan(raw)
+        if gone.any():
+            out[0][gone] = self.means[0]
+        if self.indicator:
+            out[1] = gone
+
+
+@dataclass(frozen=True)
+class Presence(Feature):
+    """A column that has one value or none: only whether it is there can matter."""
+
+    text: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (f"{self.column} is missing",)
+
+    @property
+    def decision(self) -> str:
+        return f"one value or none, {self.means[0]:.2%} missing: an indicator"
+
+    def write(self, raw: Floats, out: Floats) -> None:
+        out[0] = raw == MISSING if self.text else np.isnan(raw)
+
+
+@dataclass(frozen=True)
+class Category(Feature):
+    """A text: one column for each level but the most frequent, the reference.
+
+    Raw values are codes into ``levels``. Rare levels stand together as ``(other)``, missing values
+    are a level of their own. An unseen level is ``(other)`` if there is one, else the average row.
+    """
+
+    levels: tuple[str, ...]  # kept, the reference first
+    other: bool
+    missing: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        shown = [*self.levels[1:], *(["(other)"] if self.other else []), *(["(missing)"] if self.missing else [])]
+        return tuple(f"{self.column}={level}" for level in shown)
+
+    @property
+    def decision(self) -> str:
+        kept = ", ".join(self.levels[:8]) + (", …" if len(self.levels) > 8 else "")
+        extra = (", rare levels together" if self.other else "") + (", missing a level" if self.missing else "")
+        return f"category, one-hot, {len(self.levels)} levels{extra}: reference {self.levels[0]}; {kept}"
+
+    def write(self, raw: Floats, out: Floats) -> None:
+        kept = len(self.levels)
+        for code in range(1, kept):
+            np.equal(raw, code, out=out[code - 1])
+        beyond = (raw >= kept) | (raw < MISSING)
+        if self.other:
+            out[kept - 1] = beyond
+        elif beyond.any():
+            out[:, beyond] = np.array(self.means)[:, None]
+        if self.missing:
+            out[-1] = raw == MISSING
+
+
+@dataclass(frozen=True)
+class Instant(Feature):
+    """A date or time: the parts of it that vary (see :mod:`halfsquare.data.times`)."""
+
+    parts: tuple[str, ...]
+    indicator: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        named = tuple(f"{self.column} {part}" for part in self.parts)
+        return (*named, f"{self.column} is missing") if self.indicator else named
+
+    @property
+    def decision(self) -> str:
+        return f"date or time, as {', '.join(self.parts)}" + (", and an indicator of missing" if self.indicator else "")
+
+    def write(self, raw: Floats, out: Floats) -> None:
+        every = np.empty((len(PARTS), len(raw)))
+        time_parts(raw, every)
+        for j, part in enumerate(self.parts):
+            out[j] = every[PARTS.index(part)]
+        gone = np.isnan(raw)
+        if gone.any():
+            out[:, gone] = np.array(self.means)[:, None]
+        if self.indicator:
+            out[-1] = gone
+
+
+_KINDS: dict[str, type[Feature]] = {k.__name__.lower(): k for k in (Number, Presence, Category, Instant)}
+
+
+def feature_from_dict(saved: dict[str, Any]) -> Feature:
+    """The feature that :meth:`Feature.as_dict` described.
+
+    Raises
+    ------
+    ModelFileError
+        If the kind or its fields are unknown.
+    """
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "kind"}
+    try:
+        return _KINDS[saved["kind"]](**fields)
+    except (KeyError, TypeError) as problem:
+        raise ModelFileError(f"the file describes a column in a way this version does not know: {problem}") from None

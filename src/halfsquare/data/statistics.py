@@ -1,0 +1,110 @@
+"""What one pass learns of each column, as sums that merge: the encoder is made from these alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from halfsquare.loss import Floats
+
+
+@dataclass(frozen=True)
+class NumberStatistics:
+    """Weight, mean and Σ w (x - mean)² of c columns over their values that are not missing.
+
+    All arrays are (c,). ``missing`` is the weight of missing values. Merged after Chan, Golub &
+    LeVeque (1979), eq. 2.1, as :class:`halfsquare.sums.Moments`, with a weight for each column.
+    """
+
+    weight: Floats
+    mean: Floats
+    m2: Floats
+    missing: Floats
+    minimum: Floats
+    maximum: Floats
+
+    @classmethod
+    def zero(cls, columns: int) -> NumberStatistics:
+        none, far = np.zeros(columns), np.full(columns, np.inf)
+        return cls(none, none, none, none, far, -far)
+
+    @classmethod
+    def of(cls, block: Floats, weight: Floats | None) -> NumberStatistics:
+        """Of the rows of ``block`` (c, m), whose NaNs are missing values; weights (m,)."""
+        c, m = block.shape
+        if not m:
+            return cls.zero(c)
+        if weight is None and np.isfinite(np.add.reduce(block, axis=1)).all():
+            mean = block.mean(axis=1)
+            centred = block - mean[:, None]
+            m2 = np.einsum("ij,ij->i", centred, centred)
+            return cls(np.full(c, float(m)), mean, m2, np.zeros(c), block.min(axis=1), block.max(axis=1))
+        w = np.ones(m) if weight is None else weight
+        gone = np.isnan(block)
+        present = np.where(gone, 0.0, w)
+        total = present.sum(axis=1)
+        filled = np.where(gone, 0.0, block)
+        mean = (present * filled).sum(axis=1) / np.where(total > 0, total, 1.0)
+        centred = np.where(gone, 0.0, block - mean[:, None])
+        return cls(
+            total,
+            mean,
+            (present * centred * centred).sum(axis=1),
+            w.sum() - total,
+            np.where(gone, np.inf, block).min(axis=1),
+            np.where(gone, -np.inf, block).max(axis=1),
+        )
+
+    def merge(self, other: NumberStatistics) -> NumberStatistics:
+        total = self.weight + other.weight
+        share = np.divide(other.weight, total, out=np.zeros_like(total), where=total > 0)
+        delta = other.mean - self.mean
+        return NumberStatistics(
+            total,
+            self.mean + delta * share,
+            self.m2 + other.m2 + delta * delta * self.weight * share,
+            self.missing + other.missing,
+            np.minimum(self.minimum, other.minimum),
+            np.maximum(self.maximum, other.maximum),
+        )
+
+
+@dataclass(frozen=True)
+class TableStatistics:
+    """Statistics of one part of a table: its number columns and time parts, and its text levels.
+
+    Attributes
+    ----------
+    rows : int
+    weight : float
+    numbers : NumberStatistics
+        Of all scanned columns in order (a text column's entries are those of its codes).
+    time_parts : dict of column position to NumberStatistics
+    levels : dict of column position to array
+        Weight of [unseen, missing, level 0, level 1, …].
+    """
+
+    rows: int
+    weight: float
+    numbers: NumberStatistics
+    time_parts: dict[int, NumberStatistics]
+    levels: dict[int, npt.NDArray[np.float64]]
+
+    def merge(self, other: TableStatistics) -> TableStatistics:
+        return TableStatistics(
+            self.rows + other.rows,
+            self.weight + other.weight,
+            self.numbers.merge(other.numbers),
+            {j: s.merge(other.time_parts[j]) for j, s in self.time_parts.items()},
+            {j: _add_ragged(a, other.levels[j]) for j, a in self.levels.items()},
+        )
+
+
+def _add_ragged(a: Floats, b: Floats) -> Floats:
+    """a + b, the shorter one filled up with zeros: levels that turned up later."""
+    total = np.zeros(max(len(a), len(b)))
+    total[: len(a)] += a
+    total[: len(b)] += b
+    return total

@@ -1,0 +1,97 @@
+"""Raw rows kept for repeated passes: in memory while they are few, in a temporary file beyond that.
+
+The file has no name (it is unlinked at once), so nothing is left behind however the process ends,
+and it is read by position, so that any number of threads can read it and memory stays flat.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import numpy as np
+
+from halfsquare.errors import OutputError
+from halfsquare.loss import Floats
+
+MEMORY_BYTES = 48 << 20
+
+
+@dataclass
+class RawTable:
+    """Chunks of raw rows, (columns, rows) each, the training rows of a chunk before its test rows.
+
+    This is a builder: chunks are appended by one scan and only read after that.
+    """
+
+    columns: int
+    chunk_rows: int
+    sizes: list[int] = field(default_factory=list)
+    train_sizes: list[int] = field(default_factory=list)
+    _kept: list[Floats] = field(default_factory=list, repr=False)
+    _file: IO[bytes] | None = field(default=None, repr=False)
+
+    def append(self, chunk: Floats, train_rows: int) -> None:
+        """Add a chunk (columns, m), of which the first ``train_rows`` rows are for training.
+
+        Raises
+        ------
+        OutputError
+            If the temporary folder is full.
+        """
+        index = len(self.sizes)
+        if self._file is None and (index + 1) * self._stride > MEMORY_BYTES:
+            self._spill()
+        if self._file is None:
+            self._kept.append(chunk.copy())
+        else:
+            self._write(index, chunk)
+        self.sizes.append(chunk.shape[1])
+        self.train_sizes.append(train_rows)
+
+    def read(self, index: int) -> Floats:
+        """Chunk ``index`` (columns, m); not to be written to."""
+        if self._file is None:
+            return self._kept[index]
+        chunk = np.empty((self.columns, self.sizes[index]))
+        view = memoryview(chunk).cast("B")
+        offset, done = index * self._stride, 0
+        while done < len(view):
+            got = os.preadv(self._file.fileno(), [view[done:]], offset + done)
+            if not got:
+                raise OutputError("the temporary copy of the rows was cut short")
+            done += got
+        return chunk
+
+    @property
+    def rows(self) -> int:
+        return sum(self.sizes)
+
+    @property
+    def train_rows(self) -> int:
+        return sum(self.train_sizes)
+
+    @property
+    def _stride(self) -> int:
+        return self.columns * self.chunk_rows * 8
+
+    def _spill(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="halfsquare-")  # noqa: SIM115 - lives as long as the table
+        for index, chunk in enumerate(self._kept):
+            self._write(index, chunk)
+        self._kept.clear()
+
+    def _write(self, index: int, chunk: Floats) -> None:
+        assert self._file is not None
+        view: Any = memoryview(np.ascontiguousarray(chunk)).cast("B")
+        offset, done = index * self._stride, 0
+        try:
+            while done < len(view):
+                done += os.pwrite(self._file.fileno(), view[done:], offset + done)
+        except OSError as problem:
+            raise OutputError(
+                f"the rows do not fit in the temporary folder {tempfile.gettempdir()}: {problem.strerror}. "
+                "Free some space there, or set TMPDIR to a folder on a larger disk"
+            ) from None

@@ -1,0 +1,57 @@
+"""The linear model: an intercept and a coefficient for each design column, for each output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from halfsquare.loss import Floats
+from halfsquare.models.base import Model
+
+
+@final
+@dataclass(frozen=True)
+class Linear(Model):
+    """o = b₀ + Σ_j b_j z_j.
+
+    The parameter vector is the matrix (1 + d, k), intercepts first, row by row.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The d design columns.
+    targets : tuple of str
+        The k outputs.
+    """
+
+    names: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        terms = ("intercept", *self.names)
+        if len(self.targets) == 1:
+            return terms
+        return tuple(f"{target}: {term}" for term in terms for target in self.targets)
+
+    @property
+    def outputs_count(self) -> int:
+        return len(self.targets)
+
+    def matrix(self, parameters: Floats) -> Floats:
+        """The parameters as (1 + d, k)."""
+        return parameters.reshape(1 + len(self.names), len(self.targets))
+
+    def outputs(self, parameters: Floats, design: Floats) -> Floats:
+        coefficients = self.matrix(parameters)
+        return design @ coefficients[1:] + coefficients[0]
+
+    def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
+        n, k = len(design), len(self.targets)
+        jacobian = np.zeros((n, k, 1 + len(self.names), k))
+        for j in range(k):
+            jacobian[:, j, 0, j] = 1.0
+            jacobian[:, j, 1:, j] = design
+        return self.outputs(parameters, design), jacobian.reshape(n, k, -1)
