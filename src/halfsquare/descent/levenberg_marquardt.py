@@ -68,7 +68,8 @@ class LevenbergMarquardt(Descent):
         # Fall predicted by the quadratic model: L(0) - L(δ) = ½ δᵀ(μDδ - g)
         predicted = 0.5 * float(delta @ (m.damping * m.scaling * delta - m.gradient))
         if predicted <= self.gradient_tolerance * max(state.loss, np.finfo(float).tiny):
-            return replace(state, iteration=state.iteration + 1, stopped="converged: no step lowers the loss further", converged=True)
+            stopped = "converged: no step lowers the loss further"
+            return replace(state, iteration=state.iteration + 1, stopped=stopped, converged=True)
         trial = state.parameters + delta
         trial_loss = objective.half_sse(trial) + objective.penalty_value(trial)
         if not trial_loss < state.loss:
@@ -84,6 +85,20 @@ class LevenbergMarquardt(Descent):
             state.iteration + 1,
             notes={"damping": damping, "accepted": 1.0},
             memory=_Memory(curvature, gradient, scaling, damping, 2.0),
+        )
+
+    def with_penalty(self, state: State, old: Floats, new: Floats) -> State:
+        """The same point under penalties ``new`` (p,) instead of ``old``; nothing is summed again."""
+        m: _Memory = state.memory
+        change = new - old
+        curvature = m.curvature.copy()
+        curvature[np.diag_indices_from(curvature)] += change
+        gradient = m.gradient + change * state.parameters
+        return replace(
+            state,
+            loss=state.loss + 0.5 * float(change @ (state.parameters * state.parameters)),
+            gradient_norm=float(np.linalg.norm(gradient)),
+            memory=replace(m, curvature=curvature, gradient=gradient),
         )
 
     def _refused(self, state: State) -> State:

@@ -1,0 +1,183 @@
+"""Levenberg-Marquardt whose penalties and noise are set by the evidence, with nothing to tune.
+
+Parameters come in groups g of n_g, with prior variance 1/α_g each; targets have noise variance σ² = 1/β.
+In the scale of ½SSE the penalties are λ_g = σ² α_g, and with C = JᵀWJ + diag(λ)
+
+    effective parameters   γ_g = n_g - λ_g tr_g(C⁻¹),   γ = Σ γ_g                     (how many the data set)
+    noise                  σ²  = SSE / (N - γ)                                        (N = k Σw)
+    penalties              λ_g = σ² γ_g / ‖θ_g‖²
+    log evidence           -F/σ² - ½ ln|C| + ½ Σ n_g ln λ_g - ½ N ln(2πσ²),           F = ½SSE + ½ Σ λ θ²
+
+MacKay (1992), "A practical Bayesian framework for backpropagation networks", eq. 2.21-2.24 and "Bayesian
+interpolation", eq. 4.4-4.10; re-estimated during the descent as by Foresee & Hagan (1997), "Gauss-Newton
+approximation to Bayesian learning", with the Gauss-Newton matrix for the Hessian. With one group for each
+input this is automatic relevance determination (Neal 1996): the weights of an input that does not help get a
+large penalty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import log, pi
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import LinAlgError, lapack
+
+from halfsquare.descent.base import Descent, State
+from halfsquare.descent.levenberg_marquardt import LevenbergMarquardt
+from halfsquare.loss import Floats
+from halfsquare.objective import Objective
+
+# A penalty stays within these bounds, relative to the noise variance: a group is never quite free, so
+# the curvature is never singular, nor quite fixed, so it can come back.
+_PRECISION_BOUNDS = (1e-4, 1e6)
+# Noise below this share of the target's mean square is rounding.
+_LEAST_NOISE = 1e-10
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Noise and penalties, and what the data say of them.
+
+    Attributes
+    ----------
+    noise : float
+        σ², in the squared unit of the target.
+    penalties : (G,)
+        λ_g, in the scale of ½SSE.
+    effective : (G,)
+        γ_g, the effective number of parameters in each group.
+    log_evidence : float
+        Natural logarithm; comparable between models of the same rows.
+    """
+
+    noise: float
+    penalties: Floats
+    effective: Floats
+    log_evidence: float
+
+
+@dataclass(frozen=True)
+class _Memory:
+    inner: State
+    belief: Belief
+    calm: int  # accepted steps in a row that changed the log evidence by less than the tolerance
+
+
+@dataclass(frozen=True)
+class Evidence(Descent):
+    """Levenberg-Marquardt with Bayesian regularization; see the formulas of this module.
+
+    Parameters
+    ----------
+    groups : (p,) whole numbers from 0
+        The penalty group of each parameter.
+    first_noise : float
+        σ² to begin with, in the squared unit of the target: large, so that the descent begins simple and
+        lets in only the detail that the data pay for.
+    first_precision : float
+        α_g to begin with.
+    tolerance : float
+        Converged when the log evidence has changed by less than this, in nats, for ``patience`` steps.
+    patience : int
+    inner : LevenbergMarquardt
+        Takes the steps; between two re-estimations the penalized loss never rises.
+    """
+
+    groups: npt.NDArray[np.intp]
+    first_noise: float = 0.3
+    first_precision: float = 1.0
+    tolerance: float = 0.05
+    patience: int = 5
+    inner: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(scaling="identity"))
+
+    def begin(self, objective: Objective, parameters: Floats) -> State:
+        count = int(self.groups.max()) + 1
+        penalties = np.full(count, self.first_noise * self.first_precision)
+        belief = Belief(self.first_noise, penalties, np.zeros(count), -np.inf)
+        inner = self.inner.begin(self._penalized(objective, belief), parameters)
+        return self._state(inner, _Memory(inner, belief, 0))
+
+    def step(self, objective: Objective, state: State) -> State:
+        memory: _Memory = state.memory
+        inner = self.inner.step(self._penalized(objective, memory.belief), memory.inner)
+        refused = inner.parameters is memory.inner.parameters
+        if refused and inner.stopped is None:
+            return self._state(inner, replace(memory, inner=inner))
+        return self._reestimated(objective, inner, memory)
+
+    def _reestimated(self, objective: Objective, inner: State, memory: _Memory) -> State:
+        """The state with noise and penalties set anew at the parameters just reached."""
+        old = memory.belief
+        try:
+            new = reestimate(self.groups, inner, old, objective.weight * objective.model.outputs_count)
+        except LinAlgError:
+            return self._state(inner, replace(memory, inner=inner))
+        change = abs(new.log_evidence - old.log_evidence)
+        calm = memory.calm + 1 if change < self.tolerance else 0
+        inner = self.inner.with_penalty(inner, old.penalties[self.groups], new.penalties[self.groups])
+        if calm >= self.patience:
+            inner = replace(inner, stopped="converged: the evidence no longer changes", converged=True)
+        elif inner.stopped is not None and inner.converged:
+            inner = replace(inner, stopped=None, converged=False)
+        return self._state(inner, _Memory(inner, new, calm))
+
+    def _penalized(self, objective: Objective, belief: Belief) -> Objective:
+        return replace(objective, penalty=belief.penalties[self.groups])
+
+    def _state(self, inner: State, memory: _Memory) -> State:
+        notes = {
+            **inner.notes,
+            "effective_parameters": float(memory.belief.effective.sum()),
+            "noise": memory.belief.noise,
+            "log_evidence": memory.belief.log_evidence,
+        }
+        return replace(inner, notes=notes, memory=memory)
+
+
+def belief_of(state: State) -> Belief:
+    """Noise, penalties and evidence at a state of :class:`Evidence`."""
+    belief: Belief = state.memory.belief
+    return belief
+
+
+def covariance_of(state: State) -> Floats:
+    """σ² C⁻¹ (p, p): the covariance of the parameters at a state of :class:`Evidence`."""
+    inverse, _ = _inverse(state.memory.inner.memory.curvature)
+    return belief_of(state).noise * inverse
+
+
+def reestimate(groups: npt.NDArray[np.intp], state: State, old: Belief, count: float) -> Belief:
+    """Noise and penalties after one round of the formulas of this module.
+
+    Raises
+    ------
+    LinAlgError
+        If the curvature is not positive definite in float64.
+    """
+    squares = np.bincount(groups, state.parameters**2)
+    sizes = np.bincount(groups)
+    sse = max(2.0 * state.loss - float(old.penalties @ squares), 0.0)
+    inverse, log_determinant = _inverse(state.memory.curvature)
+    effective = np.clip(sizes - old.penalties * np.bincount(groups, np.diag(inverse)), 1e-6, sizes)
+    noise = max(sse / max(count - float(effective.sum()), 0.5 * count), _LEAST_NOISE)
+    precision = np.clip(effective / np.maximum(squares, 1e-300), *_PRECISION_BOUNDS)
+    log_evidence = (
+        -state.loss / old.noise
+        - 0.5 * log_determinant
+        + 0.5 * float(sizes @ np.log(old.penalties))
+        - 0.5 * count * log(2.0 * pi * old.noise)
+    )
+    return Belief(noise, noise * precision, effective, log_evidence)
+
+
+def _inverse(curvature: Floats) -> tuple[Floats, float]:
+    """The inverse (upper triangle and diagonal valid, then mirrored) and ln|C| of a positive definite matrix."""
+    factor, failed = lapack.dpotrf(curvature, lower=0, clean=0)
+    if failed:
+        raise LinAlgError("the curvature is not positive definite")
+    log_determinant = 2.0 * float(np.log(np.diag(factor)).sum())
+    inverse, _ = lapack.dpotri(factor, lower=0, overwrite_c=1)
+    upper = np.triu(inverse)
+    return upper + np.triu(upper, 1).T, log_determinant
