@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
+
 from halfsquare.loss import Floats
 
 
@@ -41,3 +43,17 @@ class Model(ABC):
         outputs, jacobian = self.outputs_and_jacobian(parameters, design)
         block[...] = jacobian.transpose(2, 1, 0)
         return outputs
+
+    def pull(self, parameters: Floats, design: Floats, error: Floats, weight: Floats) -> tuple[Floats, Floats]:
+        """Σ w Jᵀ(o-t), (p,), and for each row |Jᵀ(o-t)|², (n,): how hard it pulls at the parameters.
+
+        ``error`` (n, k) is o - t at these parameters, ``weight`` (n,).
+        """
+        _, jacobian = self.outputs_and_jacobian(parameters, design)
+        pulls = np.einsum("nkp,nk->np", jacobian, error)
+        return weight @ pulls, np.einsum("np,np->n", pulls, pulls)
+
+    def directional(self, parameters: Floats, design: Floats, directions: Floats) -> Floats:
+        """J v for each column v of ``directions`` (p, q): (n, k, q)."""
+        _, jacobian = self.outputs_and_jacobian(parameters, design)
+        return jacobian @ directions

@@ -55,3 +55,14 @@ class Linear(Model):
             jacobian[:, j, 0, j] = 1.0
             jacobian[:, j, 1:, j] = design
         return self.outputs(parameters, design), jacobian.reshape(n, k, -1)
+
+    def pull(self, parameters: Floats, design: Floats, error: Floats, weight: Floats) -> tuple[Floats, Floats]:
+        weighted = error * weight[:, None]
+        gradient = np.vstack([weighted.sum(axis=0), design.T @ weighted])
+        squares = np.einsum("nk,nk->n", error, error) * (1.0 + np.einsum("nd,nd->n", design, design))
+        return gradient.reshape(-1), squares
+
+    def directional(self, parameters: Floats, design: Floats, directions: Floats) -> Floats:
+        matrices = directions.reshape(1 + len(self.names), -1)  # (1 + d, k q)
+        moved = design @ matrices[1:] + matrices[0]
+        return moved.reshape(len(design), len(self.targets), -1)
