@@ -22,8 +22,9 @@ from math import log, pi
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import LinAlgError, lapack
+from scipy.linalg import LinAlgError
 
+from halfsquare.cholesky import Cholesky
 from halfsquare.descent.base import Descent, State
 from halfsquare.descent.levenberg_marquardt import LevenbergMarquardt
 from halfsquare.loss import Floats
@@ -60,14 +61,20 @@ class Belief:
 
 @dataclass(frozen=True)
 class _Memory:
-    inner: State
+    inner: State  # of Levenberg-Marquardt, under the penalties of ``belief``
     belief: Belief
-    calm: int  # accepted steps in a row that changed the log evidence by less than the tolerance
+    best: State  # of Levenberg-Marquardt, where the log evidence was highest, under the penalties it had there
+    best_belief: Belief
+    gains: tuple[float, ...]  # by how much each of the last accepted steps raised the highest log evidence
 
 
 @dataclass(frozen=True)
 class Evidence(Descent):
     """Levenberg-Marquardt with Bayesian regularization; see the formulas of this module.
+
+    Penalties are re-estimated after every accepted step. In a network with more parameters than rows that can
+    run away to a fit of the noise, whose evidence is low: the state's parameters are therefore those of the
+    highest evidence so far, and the descent ends when it no longer rises.
 
     Parameters
     ----------
@@ -79,7 +86,8 @@ class Evidence(Descent):
     first_precision : float
         α_g to begin with.
     tolerance : float
-        Converged when the log evidence has changed by less than this, in nats, for ``patience`` steps.
+        Converged when the highest log evidence has risen by less than this, in nats, in the last ``patience``
+        accepted steps.
     patience : int
     inner : LevenbergMarquardt
         Takes the steps; between two re-estimations the penalized loss never rises.
@@ -88,8 +96,8 @@ class Evidence(Descent):
     groups: npt.NDArray[np.intp]
     first_noise: float = 0.3
     first_precision: float = 1.0
-    tolerance: float = 0.05
-    patience: int = 5
+    tolerance: float = 0.5
+    patience: int = 10
     inner: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(scaling="identity"))
 
     def begin(self, objective: Objective, parameters: Floats) -> State:
@@ -97,7 +105,7 @@ class Evidence(Descent):
         penalties = np.full(count, self.first_noise * self.first_precision)
         belief = Belief(self.first_noise, penalties, np.zeros(count), -np.inf)
         inner = self.inner.begin(self._penalized(objective, belief), parameters)
-        return self._state(inner, _Memory(inner, belief, 0))
+        return self._state(inner, _Memory(inner, belief, inner, belief, ()))
 
     def step(self, objective: Objective, state: State) -> State:
         memory: _Memory = state.memory
@@ -109,43 +117,52 @@ class Evidence(Descent):
 
     def _reestimated(self, objective: Objective, inner: State, memory: _Memory) -> State:
         """The state with noise and penalties set anew at the parameters just reached."""
-        old = memory.belief
+        old, best = memory.belief, memory.best_belief.log_evidence
         try:
             new = reestimate(self.groups, inner, old, objective.weight * objective.model.outputs_count)
         except LinAlgError:
-            return self._state(inner, replace(memory, inner=inner))
-        change = abs(new.log_evidence - old.log_evidence)
-        calm = memory.calm + 1 if change < self.tolerance else 0
-        inner = self.inner.with_penalty(inner, old.penalties[self.groups], new.penalties[self.groups])
-        if calm >= self.patience:
-            inner = replace(inner, stopped="converged: the evidence no longer changes", converged=True)
-        elif inner.stopped is not None and inner.converged:
-            inner = replace(inner, stopped=None, converged=False)
-        return self._state(inner, _Memory(inner, new, calm))
+            stopped = inner.stopped or "stopped: the curvature is singular"
+            return self._state(replace(inner, stopped=stopped), memory)
+        better = new.log_evidence > best
+        gains = (*memory.gains, new.log_evidence - best if better else 0.0)[-self.patience :]
+        memory = _Memory(
+            inner=self.inner.with_penalty(inner, old.penalties[self.groups], new.penalties[self.groups]),
+            belief=new,
+            best=inner if better else memory.best,
+            best_belief=new if better else memory.best_belief,
+            gains=gains,
+        )
+        if len(gains) == self.patience and sum(gains) < self.tolerance:
+            over = replace(inner, stopped="converged: the evidence no longer rises", converged=True)
+            return self._state(over, memory)
+        # Under new penalties the old minimum is none: go on.
+        memory = replace(memory, inner=replace(memory.inner, stopped=None, converged=False))
+        return self._state(memory.inner, memory)
 
     def _penalized(self, objective: Objective, belief: Belief) -> Objective:
         return replace(objective, penalty=belief.penalties[self.groups])
 
     def _state(self, inner: State, memory: _Memory) -> State:
+        belief, best = memory.best_belief, memory.best
         notes = {
             **inner.notes,
-            "effective_parameters": float(memory.belief.effective.sum()),
-            "noise": memory.belief.noise,
-            "log_evidence": memory.belief.log_evidence,
+            "effective_parameters": float(belief.effective.sum()),
+            "noise": belief.noise,
+            "log_evidence": belief.log_evidence,
         }
-        return replace(inner, notes=notes, memory=memory)
+        return replace(inner, parameters=best.parameters, loss=best.loss, notes=notes, memory=memory)
 
 
 def belief_of(state: State) -> Belief:
     """Noise, penalties and evidence at a state of :class:`Evidence`."""
-    belief: Belief = state.memory.belief
+    belief: Belief = state.memory.best_belief
     return belief
 
 
 def covariance_of(state: State) -> Floats:
     """σ² C⁻¹ (p, p): the covariance of the parameters at a state of :class:`Evidence`."""
-    inverse, _ = _inverse(state.memory.inner.memory.curvature)
-    return belief_of(state).noise * inverse
+    curvature: Floats = state.memory.best.memory.curvature
+    return belief_of(state).noise * Cholesky.of(curvature).inverse()
 
 
 def reestimate(groups: npt.NDArray[np.intp], state: State, old: Belief, count: float) -> Belief:
@@ -159,25 +176,14 @@ def reestimate(groups: npt.NDArray[np.intp], state: State, old: Belief, count: f
     squares = np.bincount(groups, state.parameters**2)
     sizes = np.bincount(groups)
     sse = max(2.0 * state.loss - float(old.penalties @ squares), 0.0)
-    inverse, log_determinant = _inverse(state.memory.curvature)
-    effective = np.clip(sizes - old.penalties * np.bincount(groups, np.diag(inverse)), 1e-6, sizes)
+    root = Cholesky.of(state.memory.curvature)
+    effective = np.clip(sizes - old.penalties * np.bincount(groups, root.inverse_diagonal()), 1e-6, sizes)
     noise = max(sse / max(count - float(effective.sum()), 0.5 * count), _LEAST_NOISE)
     precision = np.clip(effective / np.maximum(squares, 1e-300), *_PRECISION_BOUNDS)
     log_evidence = (
         -state.loss / old.noise
-        - 0.5 * log_determinant
+        - 0.5 * root.log_determinant
         + 0.5 * float(sizes @ np.log(old.penalties))
         - 0.5 * count * log(2.0 * pi * old.noise)
     )
     return Belief(noise, noise * precision, effective, log_evidence)
-
-
-def _inverse(curvature: Floats) -> tuple[Floats, float]:
-    """The inverse (upper triangle and diagonal valid, then mirrored) and ln|C| of a positive definite matrix."""
-    factor, failed = lapack.dpotrf(curvature, lower=0, clean=0)
-    if failed:
-        raise LinAlgError("the curvature is not positive definite")
-    log_determinant = 2.0 * float(np.log(np.diag(factor)).sum())
-    inverse, _ = lapack.dpotri(factor, lower=0, overwrite_c=1)
-    upper = np.triu(inverse)
-    return upper + np.triu(upper, 1).T, log_determinant

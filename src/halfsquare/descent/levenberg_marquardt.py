@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError
 
+from halfsquare.cholesky import Cholesky
 from halfsquare.descent.base import Descent, State
 from halfsquare.loss import Floats
 from halfsquare.objective import Objective
@@ -61,8 +62,7 @@ class LevenbergMarquardt(Descent):
     def step(self, objective: Objective, state: State) -> State:
         m: _Memory = state.memory
         try:
-            factor = cho_factor(m.curvature + np.diag(m.damping * m.scaling), lower=False, check_finite=False)
-            delta = -cho_solve(factor, m.gradient, check_finite=False)
+            delta = -Cholesky.of(m.curvature, m.damping * m.scaling).solve(m.gradient)
         except LinAlgError:
             return self._refused(state)
         # Fall predicted by the quadratic model: L(0) - L(δ) = ½ δᵀ(μDδ - g)
