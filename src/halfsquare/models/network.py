@@ -160,10 +160,13 @@ class Network(Model):
             raise ShapeError(f"{by_input.size} input groups for {self.inputs} inputs; expected one for each")
         groups = np.empty(self.parameter_count, dtype=np.intp)
         following = int(by_input.max()) + 1
-        for index, layer in enumerate(self.layers):
-            groups[layer.weights] = np.repeat(by_input, layer.fan_out) if index == 0 else following
-            groups[layer.biases] = following + 1
-            following += 2
+        for layer in self.layers:
+            if layer is self.layers[0]:
+                groups[layer.weights] = np.repeat(by_input, layer.fan_out)
+                groups[layer.biases] = following
+            else:
+                groups[layer.weights], groups[layer.biases] = following, following + 1
+            following = int(groups[layer.biases][0]) + 1
         return groups
 
     def initial_parameters(self, seed: int | np.random.Generator) -> Floats:
