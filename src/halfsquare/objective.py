@@ -7,7 +7,7 @@ Model and rows meet here; descent methods see sums alone and know nothing of eit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -67,6 +67,17 @@ class Objective:
             lambda i: self._chunk_sums(parameters, i), NormalSums.merge, self.rows.chunk_count, zero
         )
 
+    def loss_and_gradient(self, parameters: Floats) -> tuple[float, Floats]:
+        """F and its gradient (p,)."""
+        _, jte, ete = self.normal_sums(parameters).finish()
+        pull = 0.0 if self.penalty is None else self.penalty * parameters
+        return 0.5 * float(ete[0, 0]) + self.penalty_value(parameters), jte[:, 0] + pull
+
+    def curvature_times(self, parameters: Floats, direction: Floats) -> Floats:
+        """(JᵀWJ + P) v for a direction v (p,)."""
+        jtj, _, _ = self.normal_sums(parameters).finish()
+        return jtj @ direction + (0.0 if self.penalty is None else self.penalty * direction)
+
     def penalty_value(self, parameters: Floats) -> float:
         """½ Σ penalty θ²."""
         return 0.0 if self.penalty is None else 0.5 * float(self.penalty @ (parameters * parameters))
@@ -90,3 +101,35 @@ class Objective:
                     weight, rows = float(w.sum()), int(np.count_nonzero(w))
                 sums = sums.add_block(block.reshape(p + 1, k * m), rows, weight)
         return sums
+
+
+@dataclass(frozen=True)
+class Quadratic(Objective):
+    """The objective of a linear model: the sums of one pass give it at any parameters.
+
+    Attributes
+    ----------
+    sums : NormalSums
+        Of [1 | Z | T], as :func:`halfsquare.descent.least_squares.linear_sums` makes them.
+    """
+
+    sums: NormalSums = field(kw_only=True)
+
+    @cached_property
+    def _parts(self) -> tuple[Floats, Floats, float]:
+        whole, _, _ = self.sums.finish()
+        split = len(whole) - self.model.outputs_count
+        return whole[:split, :split], whole[:split, split:], float(np.trace(whole[split:, split:]))
+
+    def loss_and_gradient(self, parameters: Floats) -> tuple[float, Floats]:
+        aa, at, tt = self._parts
+        b = parameters.reshape(at.shape)
+        moved = aa @ b
+        sse = tt - 2.0 * float(np.sum(b * at)) + float(np.sum(b * moved))
+        pull = 0.0 if self.penalty is None else self.penalty * parameters
+        return 0.5 * max(sse, 0.0) + self.penalty_value(parameters), (moved - at).reshape(-1) + pull
+
+    def curvature_times(self, parameters: Floats, direction: Floats) -> Floats:
+        aa, at, _ = self._parts
+        moved = (aa @ direction.reshape(at.shape)).reshape(-1)
+        return moved + (0.0 if self.penalty is None else self.penalty * direction)

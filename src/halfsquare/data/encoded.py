@@ -33,6 +33,11 @@ class EncodedRows(Rows):
     def chunk_count(self) -> int:
         return len(self.scanned.table.sizes)
 
+    def chunk_size(self, index: int) -> int:
+        table = self.scanned.table
+        train, size = table.train_sizes[index], table.sizes[index]
+        return {"train": train, "test": size - train, "all": size}[self.part]
+
     def of(self, part: Part) -> EncodedRows:
         """Another part of the same table, with the same encoder."""
         return EncodedRows(self.scanned, self.encoder, self.recoding, self.kept, part)

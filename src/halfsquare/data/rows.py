@@ -45,6 +45,10 @@ class Rows(ABC):
     def chunk(self, index: int) -> Chunk:
         """Chunk ``index``; the arrays may be views and are not to be written to."""
 
+    def chunk_size(self, index: int) -> int:
+        """Rows of chunk ``index``."""
+        return len(self.chunk(index).target)
+
 
 @dataclass(frozen=True)
 class ArrayRows(Rows):

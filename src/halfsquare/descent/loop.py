@@ -63,12 +63,18 @@ def descend(
                 state = replace(state, stopped="stopped: the time limit")
             else:
                 state = method.step(objective, state)
-                history.append(_record(state))
+                if _kept(state.iteration) or state.stopped is not None:
+                    history.append(_record(state))
                 if watch is not None:
                     watch(state)
     except KeyboardInterrupt:
         state = replace(state, stopped="stopped: interrupted")
     return state, history
+
+
+def _kept(iteration: int) -> bool:
+    """Every iteration up to a thousand, every tenth up to ten thousand, …: histories stay small."""
+    return iteration % 10 ** max(0, len(str(iteration)) - 3) == 0
 
 
 def _record(state: State) -> Record:
