@@ -6,6 +6,7 @@ Vega-Lite knows no dragging of a single value, so the compiled specification get
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
@@ -39,6 +40,18 @@ def vegalite_version() -> str | None:
 
     wanted = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
     return wanted if wanted in vl_convert.get_vegalite_versions() else None
+
+
+def refilled(
+    spec: dict[str, Any], *, signals: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The compiled specification with other values and rows: quicker by far than compiling again."""
+    signals, data = signals or {}, data or {}
+    return {
+        **spec,
+        "signals": [{**s, "value": signals[s["name"]]} if s["name"] in signals else s for s in spec["signals"]],
+        "data": [{**d, "values": data[d["name"]]} if d["name"] in data else d for d in spec["data"]],
+    }
 
 
 def without_inputs(spec: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,14 @@
     place.dispatchEvent(new CustomEvent("figure", { bubbles: true, detail: { view } }));
   };
 
-  window.halfsquare = { views, set };
+  /** New signals and new rows, each where the figure has such a name. */
+  const update = (view, { signals = {}, data = {} }) => {
+    const known = view.getState({ signals: () => false, data: (name) => name in data }).data;
+    for (const name of Object.keys(data)) if (name in known) view.data(name, data[name]);
+    return set(view, signals);
+  };
+
+  window.halfsquare = { views, set, update };
   dark.addEventListener("change", () => views.forEach(recolour));
   window.addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-spec]").forEach(draw));
 })();

@@ -1,0 +1,90 @@
+"""The page as an ASGI application: rooms, static files, errors, and the guard around it all."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Scope
+
+from halfsquare.errors import HalfsquareError
+from halfsquare.report.save import css_variables, static_text, vega_bundle
+from halfsquare.web.guard import Guard, Keys
+from halfsquare.web.pages import Given, error_page, wants_json
+from halfsquare.web.rooms import ROOMS
+
+_PAGE_FILES = ("page.css", "room.js")
+_FIGURE_FILES = ("figure.css", "figure.js")
+
+
+def create_app(keys: Keys, given: Given | None = None) -> ASGIApp:
+    """The application for one run of the server.
+
+    Parameters
+    ----------
+    keys : Keys
+        Port and secrets; see :mod:`halfsquare.web.guard`.
+    given : Given, optional
+        The model and the data the server was started with.
+    """
+    routes = [
+        Route("/", _home),
+        Route("/static/{name}", _static),
+        *(route for room in ROOMS for route in room.routes),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={HTTPException: _http_error, HalfsquareError: _our_error, Exception: _unforeseen},
+    )
+    app.state.rooms = ROOMS
+    app.state.given = given or Given()
+    return Guard(app, keys, _refuse)  # outermost, so that errors are dressed too
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse(ROOMS[0].path, status_code=303)
+
+
+async def _static(request: Request) -> Response:
+    """One of the files that belong to the page, by its exact name: no path is ever built from a request."""
+    name = request.path_params["name"]
+    if name == "vega.js":
+        return Response(vega_bundle(), media_type="text/javascript")
+    if name == "theme.css":
+        return Response(css_variables(), media_type="text/css")
+    kind = "text/css" if name.endswith(".css") else "text/javascript"
+    if name in _FIGURE_FILES:
+        return Response(static_text(name), media_type=kind)
+    if name in _PAGE_FILES:
+        text = files("halfsquare.web").joinpath("static", name).read_text(encoding="utf-8")
+        return Response(text, media_type=kind)
+    raise HTTPException(404)
+
+
+def _refuse(scope: Scope, status: int, title: str, what_to_do: str) -> Response:
+    return error_page(title, what_to_do, status)
+
+
+async def _http_error(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, HTTPException)
+    if problem.status_code == 404:
+        return error_page("There is nothing at this address", "Choose one of the rooms above.", 404, ROOMS)
+    if problem.status_code == 405:
+        return error_page("This address does not take that", "Go back and use the page's own buttons.", 405, ROOMS)
+    return error_page("This did not work", problem.detail, problem.status_code, ROOMS)
+
+
+async def _our_error(request: Request, problem: Exception) -> Response:
+    """An error of the package's own: its message says what was found and what to do."""
+    if wants_json(request):
+        return JSONResponse({"error": str(problem)}, status_code=400)
+    return error_page("This cannot be computed", f"{problem}.", 400, ROOMS)
+
+
+async def _unforeseen(request: Request, problem: Exception) -> Response:
+    what = "This is a fault of the program, not yours. The terminal shows where; please report it."
+    return error_page("Something went wrong", what, 500, ROOMS)

@@ -1,0 +1,106 @@
+"""What every page has in common: the frame, the rooms to go to, the errors that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from halfsquare.explain.notation import number
+from halfsquare.report.save import data_island
+from halfsquare.report.theme import DARK, LIGHT
+
+
+@dataclass(frozen=True)
+class Room:
+    """One room of the page: a module in :mod:`halfsquare.web.rooms` that brings its own routes.
+
+    Attributes
+    ----------
+    path : str
+        Where it lives, with a leading slash.
+    title : str
+        In the navigation.
+    routes : tuple of Route
+        All of them below ``path``.
+    """
+
+    path: str
+    title: str
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the server was started with; nothing outside of it can be read through the page."""
+
+    model: Path | None = None
+    data: Path | None = None
+
+
+def render(request: Request, template: str, **values: Any) -> HTMLResponse:
+    """A whole page. Everything put into it is escaped."""
+    return HTMLResponse(_templates().get_template(template).render(_frame(request, values)))
+
+
+def part(
+    request: Request, template: str, *, signals: Mapping[str, Any], data: Mapping[str, Any], **values: Any
+) -> Response:
+    """What changes on a page: its words as HTML, and the signals and rows of its figures."""
+    html = _templates().get_template(template).render(_frame(request, values))
+    return JSONResponse({"html": html, "signals": signals, "data": data})
+
+
+def error_page(title: str, what_to_do: str, status: int, rooms: tuple[Room, ...] = ()) -> HTMLResponse:
+    """An error that says what to do."""
+    page = _templates().get_template("error.html")
+    shown = {"title": title, "what_to_do": what_to_do, "status": status, "rooms": rooms, "here": None}
+    return HTMLResponse(page.render(shown), status_code=status)
+
+
+def wants_json(request: Request) -> bool:
+    """Whether the page's own script is asking, rather than a person opening an address."""
+    return "application/json" in request.headers.get("accept", "")
+
+
+def themes() -> Markup:
+    """Both palettes, for the script that draws the figures."""
+    return Markup(data_island("themes", {"light": LIGHT.colours(), "dark": DARK.colours()}))
+
+
+def island(name: str, value: Any) -> Markup:
+    """A specification or rows for a figure, as data inside the page."""
+    return Markup(data_island(name, value))
+
+
+def _frame(request: Request, values: dict[str, Any]) -> dict[str, Any]:
+    rooms = request.app.state.rooms
+    return {"rooms": rooms, "here": request.url.path, "themes": themes(), **values}
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    folder = files("halfsquare.web").joinpath("templates")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = short
+    return environment
+
+
+def short(x: float) -> str:
+    """A number as the figures write it: six significant digits, a real minus sign."""
+    return number(float(f"{x:.6g}"))

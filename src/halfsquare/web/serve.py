@@ -1,0 +1,121 @@
+"""The page's server: Uvicorn on loopback, on a port of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import webbrowser
+from pathlib import Path
+
+from halfsquare.errors import OptionError
+
+_MISSING = "the page needs the extra 'page': pip install 'halfsquare[page]' ({} is not installed)"
+
+
+class PageServer:
+    """A server that is bound but not yet running, so that its address is known before it starts.
+
+    Parameters
+    ----------
+    model, data : path, optional
+        A model file and a data file that the rooms may use.
+    port : int
+        0 takes any free port.
+
+    Raises
+    ------
+    OptionError
+        If the port is taken or not allowed, a path does not exist, or the extra is not installed.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        data: str | os.PathLike[str] | None = None,
+        *,
+        port: int = 0,
+    ) -> None:
+        try:
+            import uvicorn
+
+            from halfsquare.web.app import create_app
+            from halfsquare.web.guard import Keys
+            from halfsquare.web.pages import Given
+        except ModuleNotFoundError as problem:
+            raise OptionError(_MISSING.format(problem.name)) from None
+        given = Given(_existing("model", model), _existing("data", data))
+        self._socket = _listen(port)
+        keys = Keys(self._socket.getsockname()[1])
+        self.url = keys.url
+        # No access log: it would write the token down.
+        config = uvicorn.Config(
+            create_app(keys, given),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+        )
+        self._server = uvicorn.Server(config)
+
+    def run(self) -> None:
+        """Serve until interrupted, or until :meth:`stop` is called from another thread."""
+        with self._socket:
+            self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """End :meth:`run` soon."""
+        self._server.should_exit = True
+
+
+def serve(
+    model: str | os.PathLike[str] | None = None,
+    port: int = 0,
+    open_browser: bool = False,
+    data: str | os.PathLike[str] | None = None,
+) -> None:
+    """Serve the page on 127.0.0.1 until interrupted; print its address first.
+
+    Parameters
+    ----------
+    model : path, optional
+        A model file for the room *Predict*.
+    port : int
+        0 takes any free port.
+    open_browser : bool
+        Whether to open the address in the browser.
+    data : path, optional
+        A data file for the room *Train*.
+
+    Raises
+    ------
+    OptionError
+        As :class:`PageServer`.
+    """
+    server = PageServer(model, data, port=port)
+    print(f"halfsquare is at {server.url}\nCtrl+C stops it.", flush=True)
+    if open_browser:
+        webbrowser.open(server.url)
+    server.run()
+
+
+def _existing(name: str, path: str | os.PathLike[str] | None) -> Path | None:
+    if path is None:
+        return None
+    found = Path(path)
+    if not found.is_file():
+        raise OptionError(f"{name} is {str(path)!r}: there is no such file")
+    return found
+
+
+def _listen(port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise OptionError(f"port is {port}; expected 0 (any free one) to 65535")
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+    except OSError as problem:
+        listening.close()
+        raise OptionError(f"port {port} cannot be used: {problem.strerror}; leave it out to take a free one") from None
+    return listening

@@ -1,0 +1,71 @@
+/* Keeps a room's form, figures and words together. The numbers come from the server, which runs the real code. */
+"use strict";
+
+(() => {
+  const form = document.querySelector("form[data-part]");
+  const answer = document.getElementById("answer");
+  if (!form || !answer) return;
+  let latest = 0;
+  let waiting = null;
+
+  const query = () => new URLSearchParams(new FormData(form)).toString();
+  const bound = () => form.querySelectorAll("[data-signal]");
+  const valueOf = (input) => (input.type === "number" || input.type === "range" ? input.valueAsNumber : input.value);
+  const active = (input) => input.type !== "radio" || input.checked;
+
+  const say = (words) => {
+    const line = document.createElement("p");
+    line.className = "card problem";
+    line.setAttribute("role", "alert");
+    line.textContent = words;
+    answer.replaceChildren(line);
+  };
+
+  /** Ask the server for the words and the rows that belong to what the form says now. */
+  const refresh = async () => {
+    const mine = ++latest;
+    const asked = query();
+    try {
+      const reply = await fetch(`${form.dataset.part}?${asked}`, { headers: { accept: "application/json" } });
+      const found = await reply.json();
+      if (mine !== latest) return; // a later question is on its way
+      if (!reply.ok) return say(found.error);
+      answer.innerHTML = found.html; // escaped by the server's templates
+      for (const view of window.halfsquare.views.values()) await window.halfsquare.update(view, found);
+      history.replaceState(null, "", `?${asked}`);
+    } catch {
+      if (mine === latest) say("The server does not answer. Start it again with: halfsquare serve");
+    }
+  };
+
+  const soon = () => {
+    if (waiting === null) waiting = setTimeout(() => { waiting = null; refresh(); }, 60);
+  };
+
+  const onInput = () => {
+    if (!form.checkValidity()) return say("Type a number, such as 2.5.");
+    const signals = {};
+    for (const input of bound()) if (active(input)) signals[input.dataset.signal] = valueOf(input);
+    for (const view of window.halfsquare.views.values()) window.halfsquare.set(view, signals);
+    for (const output of form.querySelectorAll("output[for]")) output.value = shown(document.getElementById(output.htmlFor.value));
+    soon();
+  };
+
+  const shown = (input) => (input.dataset.steps ? JSON.parse(input.dataset.steps)[input.valueAsNumber] : input.value);
+
+  /** What is dragged in a figure is written into the form. */
+  const follow = (view) => {
+    for (const input of bound()) {
+      if (input.type !== "number") continue;
+      view.addSignalListener(input.dataset.signal, (_, value) => {
+        if (input.valueAsNumber === value) return;
+        input.value = value;
+        soon();
+      });
+    }
+  };
+
+  form.addEventListener("input", onInput);
+  form.addEventListener("submit", (event) => { event.preventDefault(); onInput(); });
+  document.addEventListener("figure", (event) => follow(event.detail.view));
+})();
