@@ -62,8 +62,9 @@ class FormulaObjective(Objective):
     def _gram(self, parameters: Floats, which: tuple[int, ...]) -> Floats:
         def of(index: int) -> Floats:
             total = np.zeros((len(which) + 1, len(which) + 1))
-            for block in self._blocks(parameters, which, index):
-                total += block @ block.T
+            with np.errstate(all="ignore"):
+                for block in self._blocks(parameters, which, index):
+                    total += block @ block.T
             return total
 
         zero = np.zeros((len(which) + 1, len(which) + 1))

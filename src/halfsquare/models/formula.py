@@ -111,7 +111,9 @@ class Formula(Model):
     def restore_target(self, output: Floats) -> Floats:
         """Outputs back in the target's own unit."""
         with np.errstate(all="ignore"):
-            return output if self.target_function == "identity" else _BACK[TARGET_FUNCTIONS[self.target_function]](output)
+            return (
+                output if self.target_function == "identity" else _BACK[TARGET_FUNCTIONS[self.target_function]](output)
+            )
 
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
         """The outputs (n, 1), on the scale of the left side; NaN or infinite where the formula is."""
@@ -150,7 +152,13 @@ class Formula(Model):
 
 
 _FORWARD: dict[str, Any] = {name: getattr(np, name) for name in ("log", "log10", "log2", "log1p", "sqrt")}
-_BACK: dict[str, Any] = {"exp": np.exp, "exp10": lambda u: 10.0**u, "exp2": np.exp2, "expm1": np.expm1, "square": np.square}
+_BACK: dict[str, Any] = {
+    "exp": np.exp,
+    "exp10": lambda u: 10.0**u,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "square": np.square,
+}
 
 
 @lru_cache(maxsize=64)

@@ -67,9 +67,7 @@ def _sympy() -> Any:
         "erfc": lambda u: 1 - sympy.erf(u),
     }
     functions = {name: known.get(name) or getattr(sympy, name) for name in FUNCTIONS.values()}
-    return SimpleNamespace(
-        sp=sympy, functions=functions, Power=Power, PowerLog=PowerLog, Sign=Sign, Absolute=Absolute
-    )
+    return SimpleNamespace(sp=sympy, functions=functions, Power=Power, PowerLog=PowerLog, Sign=Sign, Absolute=Absolute)
 
 
 class Algebra:

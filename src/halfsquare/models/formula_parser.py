@@ -84,7 +84,9 @@ def parse_formula(text: str, columns: Sequence[str], parameters: Sequence[str] |
     reader = _Reader(source, frozenset(columns), None if parameters is None else frozenset(parameters))
     expression = reader.build(_tree(source))
     if target in reader.columns:
-        raise FormulaError(f"the target {target!r} is also on the right side of {text!r}; a target cannot explain itself")
+        raise FormulaError(
+            f"the target {target!r} is also on the right side of {text!r}; a target cannot explain itself"
+        )
     if not reader.parameters:
         raise FormulaError(
             f"the formula {text!r} has no parameters: every name in it is a column, so there is nothing to fit. "
@@ -116,7 +118,9 @@ def _read_target(source: Source, columns: Sequence[str]) -> tuple[str, str]:
             locate(source.text, words[0].at, f"{function!r} cannot stand on the left side; allowed are: {allowed}")
     else:
         at = source.left[0].at if source.left else 0
-        locate(source.text, at, "the left side is not a column of the data; write a column, or such as log(y), before '~'")
+        locate(
+            source.text, at, "the left side is not a column of the data; write a column, or such as log(y), before '~'"
+        )
     if name.text not in columns:
         near = get_close_matches(name.text, columns, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; the columns are {_listed(columns)}"

@@ -163,7 +163,7 @@ class _Builder:
         """Where the value of ``node`` stands."""
         if node.is_Symbol:
             return self.symbols[node.name]
-        if node.is_number and not node.args or node.is_Rational:
+        if (node.is_number and not node.args) or node.is_Rational:
             return self._source("number", float(node))
         if node.is_number and not node.free_symbols:
             return self._source("number", float(node.evalf(30)))

@@ -27,6 +27,20 @@ def unit_exponents(formula: Formula) -> Floats:
     return _Units(formula).solve()
 
 
+def places(formula: Formula) -> dict[str, int]:
+    """The parameters that are added to a column as such, as b in x - b, with the number of that column."""
+    found: dict[str, int] = {}
+    pending = [formula.parsed.expression]
+    while pending:
+        node = pending.pop()
+        pending += node.args
+        if node.is_Add:
+            names = [str(term if term.is_Symbol else -term) for term in node.args]
+            columns = [formula.columns.index(name) for name in names if name in formula.columns]
+            found.update({name: columns[0] for name in names if name in formula.names and columns})
+    return found
+
+
 class _Units:
     """A unit is a pair: coefficients over the unknown units (of parameters and intermediates), and known exponents."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -13,15 +12,19 @@ from halfsquare.descent.base import State
 from halfsquare.descent.loop import Limits, Record, Watch, descend
 from halfsquare.descent.triangular import FormulaObjective
 from halfsquare.descent.variable_projection import VariableProjection
-from halfsquare.errors import FitError, FormulaError, NotFiniteError, OptionError
+from halfsquare.errors import FitError, FormulaError, NotFiniteError
 from halfsquare.execution.local import Local
 from halfsquare.loss import Floats
 from halfsquare.models.formula import Formula
+from halfsquare.models.formula_diagnosis import why_not_finite
+from halfsquare.models.formula_symmetry import canonical
+from halfsquare.sums import Moments
 from halfsquare.trainers.base import Trained
+from halfsquare.trainers.formula_options import Bounds, Start, bound_vectors, fixed_values, start_vector
+from halfsquare.trainers.formula_result import Ending
 from halfsquare.trainers.formula_start import search
-from halfsquare.trainers.inference import correlation, determined, free_warning
+from halfsquare.trainers.inference import determined
 
-Bounds = Mapping[str, tuple[float | None, float | None]]
 # Up to this many numbers in the Jacobian every R factor comes from Householder's QR.
 _QR_NUMBERS = 1 << 19
 
@@ -53,7 +56,7 @@ def train_formula(
     rows: Rows,
     formula: Formula,
     *,
-    start: Mapping[str, float] | Sequence[float] | None = None,
+    start: Start | None = None,
     bounds: Bounds | None = None,
     fixed: Mapping[str, float] | None = None,
     seed: int = 0,
@@ -91,152 +94,120 @@ def train_formula(
         The formula is not finite at the start; names row, column and operation.
     """
     full = formula
-    formula = formula.with_fixed(_fixed(formula, fixed))
-    lower, upper = _bounds(formula, bounds)
-    given = _start(formula, start, lower, upper)
-    rows = rows if formula.target_function == "identity" else TargetRows(rows, formula)
-    weight = _check_rows(rows, formula, execution)
-    p = len(formula.names)
+    formula = formula.with_fixed(fixed_values(formula, fixed))
+    lower, upper = bound_vectors(formula, bounds)
+    given = start_vector(formula, start, lower, upper)
+    fitted = rows if formula.target_function == "identity" else TargetRows(rows, formula)
+    sums = _check_rows(fitted, formula, execution)
+    p, weight = len(formula.names), sums.weight
     if weight < p:
         raise FitError(f"{weight:g} rows for {p} parameters; a fit needs at least as many rows as parameters")
-    objective = FormulaObjective(formula, rows, execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS)
+    objective = FormulaObjective(formula, fitted, execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS)
     linear = tuple(j for j in formula.linear if not np.isfinite([lower[j], upper[j]]).any())
     method = VariableProjection(linear, lower, upper, degrees=weight - p)
-    state, history, warnings = _best_descent(objective, method, given, limits, watch, seed)
-    return _trained(full, objective, state, history, warnings, weight)
+    with np.errstate(all="ignore"):  # what is not finite is refused as a step, with no warning
+        ways = _Ways(objective, method, limits, watch, seed, float(sums.m2[0]))
+        state, history, warnings = ways.searched() if np.isnan(given).all() else ways.from_start(given)
+        state = _relabelled(objective, method, state, given)
+        inner = ((lower < state.parameters) & (state.parameters < upper)).all()
+        return Ending(full, objective, rows, limits, weight, sums).trained(state, history, warnings, profile, inner)
 
 
-def _best_descent(
-    objective: FormulaObjective,
-    method: VariableProjection,
-    given: Floats,
-    limits: Limits,
-    watch: Watch | None,
-    seed: int,
-) -> tuple[State, list[Record], list[str]]:
-    """From the start if there is one, else from the ends of the search; the lowest loss wins."""
-    formula = objective.formula
-    if np.isfinite(given).all() and len(given):
-        _check_start(objective, given)
-        return (*descend(method, objective, given, limits=limits, watch=watch), [])
-    states = []
-    for found in search(formula, objective.rows, method, limits, seed):
-        states.append(descend(method, objective, found.parameters, limits=limits, watch=watch))
-        if len(states) == 3:
-            break
-    if not states:
-        raise FitError(f"the formula {formula.text!r} is finite nowhere that was searched; give a start")
-    best = min(states, key=lambda s: s[0].loss)
-    return (*best, [])
+@dataclass(frozen=True)
+class _Ways:
+    """The ways to a minimum: from a start, and from the search for one."""
 
+    objective: FormulaObjective
+    method: VariableProjection
+    limits: Limits
+    watch: Watch | None
+    seed: int
+    sst: float  # of the target about its mean
 
-def _trained(
-    full: Formula, objective: FormulaObjective, state: State, history: list[Record], warnings: list[str], weight: float
-) -> Trained:
-    formula = objective.formula
-    p = len(formula.names)
-    triangle = objective.exactly().triangle(state.parameters, tuple(range(p)))
-    known = determined(triangle, state.parameters, formula.names)
-    degrees = weight - p
-    variance = known.sse / degrees if degrees > 0 else np.nan
-    held = dict(formula.fixed)
-    at = [full.names.index(name) for name in formula.names]
-    parameters = np.array([held.get(name, 0.0) for name in full.names])
-    parameters[at] = state.parameters
-    covariance = np.zeros((len(parameters), len(parameters)))
-    covariance[np.ix_(at, at)] = known.inverse * (variance if degrees > 0 else 0.0)
-    facts: dict[str, Any] = {
-        "formula": full.text,
-        "degrees_of_freedom": degrees,
-        "sse": known.sse,
-        "sigma": float(np.sqrt(variance)),
-        "iterations": state.iteration,
-        "undetermined": known.undetermined,
-        "fixed": held,
-        "linear": [formula.names[j] for j in formula.linear],
-        "correlation": correlation(covariance).tolist(),
-    }
-    warnings = [*warnings, *map(free_warning, known.free)]
-    return Trained(
-        model=full,
-        parameters=parameters,
-        covariance=covariance if degrees > 0 else None,
-        noise=np.array([variance]),
-        effective_parameters=float(p - len(known.free)),
-        history=history,
-        reason=state.stopped or "",
-        converged=state.converged,
-        warnings=warnings,
-        facts=facts,
-    )
-
-
-def _named(formula: Formula, names: Sequence[str], what: str) -> None:
-    for name in names:
-        if name not in formula.names:
-            raise OptionError(
-                f"{what} for {name!r}, which is no parameter of {formula.text!r}; the parameters are {', '.join(formula.names)}"
+    def searched(self) -> tuple[State, list[Record], list[str]]:
+        """The lowest of the descents from where the search ended."""
+        formula = self.objective.formula
+        found = search(formula, self.objective.rows, self.method, self.limits, self.seed)
+        close = [state for state in found[:3] if state.loss <= 1.5 * found[0].loss]
+        ends = [self._descend(self.method, state.parameters) for state in close]
+        ends = [end for end in ends if end[0].iteration or end[0].converged]
+        if not ends:
+            why = why_not_finite(formula, self.objective.rows, np.ones(len(formula.names)))
+            raise FormulaError(
+                f"no parameters were found for which {formula.text!r} is finite in every row"
+                + (f"; with every parameter 1, {why}" if why else "")
             )
+        return (*min(ends, key=lambda end: end[0].loss), [])
+
+    def from_start(self, given: Floats) -> tuple[State, list[Record], list[str]]:
+        """The descent from the start; others only where that one ended badly, and then the lowest."""
+        given = self._completed(given)
+        self._check(given)
+        end = self._descend(self.method, given)
+        if self._good(end[0]):
+            return (*end, [])
+        others = [self._descend(replace(self.method, linear=()), given)] if self.method.linear else []
+        if not any(self._good(other[0]) for other in others):
+            others.append(self.searched()[:2])
+        best = min([end, *others], key=lambda other: other[0].loss)
+        if best[0].loss < 0.999 * end[0].loss and best is others[-1]:
+            return (*best, ["the descent from the start given ended in a poor fit; a search found a better one"])
+        return (*(best if best[0].loss < 0.999 * end[0].loss or not end[0].converged else end), [])
+
+    def _descend(self, method: VariableProjection, parameters: Floats) -> tuple[State, list[Record]]:
+        return descend(method, self.objective, parameters, limits=self.limits, watch=self.watch)
+
+    def _good(self, state: State) -> bool:
+        """At a minimum that explains most of the variation, with every parameter determined."""
+        if not state.converged or 2.0 * state.loss > 0.1 * self.sst:
+            return False
+        triangle = self.objective.triangle(state.parameters, tuple(range(len(state.parameters))))
+        return not determined(triangle, state.parameters, self.objective.formula.names).free
+
+    def _completed(self, given: Floats) -> Floats:
+        """The start, with what it leaves out searched for."""
+        missing = np.isnan(given)
+        if not missing.any():
+            return given
+        formula = self.objective.formula
+        held = {name: float(v) for name, v in zip(formula.names, given, strict=True) if not np.isnan(v)}
+        rest = formula.with_fixed(held)
+        linear = tuple(rest.names.index(formula.names[j]) for j in self.method.linear if missing[j])
+        method = replace(self.method, linear=linear, lower=self.method.lower[missing], upper=self.method.upper[missing])
+        found = search(rest, self.objective.rows, method, self.limits, self.seed)
+        completed = given.copy()
+        completed[missing] = found[0].parameters if found else 1.0
+        return completed
+
+    def _check(self, start: Floats) -> None:
+        formula = self.objective.formula
+        values = ", ".join(f"{name} = {value:g}" for name, value in zip(formula.names, start, strict=True))
+        why = why_not_finite(formula, self.objective.rows, start)
+        if why is not None:
+            raise FormulaError(f"the formula {formula.text!r} is not finite at the start {values}: {why}")
+        if not np.isfinite(self.objective.half_sse(start)):
+            raise FormulaError(f"the squared error overflows at the start {values}; start nearer to the data")
 
 
-def _fixed(formula: Formula, fixed: Mapping[str, float] | None) -> dict[str, float]:
-    fixed = fixed or {}
-    _named(formula, list(fixed), "a fixed value")
-    for name, value in fixed.items():
-        if not np.isfinite(value):
-            raise OptionError(f"the fixed value of {name!r} is {value}; expected a finite number")
-    if len(fixed) == len(formula.names):
-        raise OptionError("every parameter is fixed: there is nothing to fit")
-    return {name: float(value) for name, value in fixed.items()}
+def _relabelled(objective: FormulaObjective, method: VariableProjection, state: State, given: Floats) -> State:
+    """Of the fits that are the same, the one labelled as the start is, or in ascending order."""
+    like = given if np.isfinite(given).all() else None
+    parameters = canonical(objective.formula, state.parameters, like)
+    within = ((method.lower <= parameters) & (parameters <= method.upper)).all()
+    return replace(state, parameters=parameters) if within else state
 
 
-def _bounds(formula: Formula, bounds: Bounds | None) -> tuple[Floats, Floats]:
-    bounds = bounds or {}
-    _named(formula, list(bounds), "a bound")
-    lower, upper = np.full(len(formula.names), -np.inf), np.full(len(formula.names), np.inf)
-    for name, (low, high) in bounds.items():
-        j = formula.names.index(name)
-        lower[j] = -np.inf if low is None else low
-        upper[j] = np.inf if high is None else high
-        if not lower[j] < upper[j]:
-            raise OptionError(f"the bounds of {name!r} are {low} and {high}; expected low < high (to hold it, fix it)")
-    return lower, upper
+def _check_rows(rows: Rows, formula: Formula, execution: Local) -> Moments:
+    """Σw, mean and variation of the left side; it is finite in rows of positive weight."""
 
-
-def _start(
-    formula: Formula, start: Mapping[str, float] | Sequence[float] | None, lower: Floats, upper: Floats
-) -> Floats:
-    """The start (p,), NaN where none is given."""
-    names = formula.names
-    if start is None:
-        return np.full(len(names), np.nan)
-    if not isinstance(start, Mapping):
-        if len(start) != len(names):
-            raise OptionError(f"{len(start)} starting values for {len(names)} parameters; expected {', '.join(names)}")
-        start = dict(zip(names, start, strict=True))
-    _named(formula, list(start), "a start")
-    given = np.full(len(names), np.nan)
-    for name, value in start.items():
-        j = names.index(name)
-        if not np.isfinite(value):
-            raise OptionError(f"the start of {name!r} is {value}; expected a finite number")
-        if not lower[j] <= value <= upper[j]:
-            raise OptionError(f"the start {value:g} of {name!r} lies outside its bounds {lower[j]:g} to {upper[j]:g}")
-        given[j] = value
-    return given
-
-
-def _check_rows(rows: Rows, formula: Formula, execution: Local) -> float:
-    """Σw; every number in rows of positive weight is finite."""
-
-    def of(index: int) -> float:
+    def of(index: int) -> Moments:
         chunk = rows.chunk(index)
         used = slice(None) if chunk.weight is None else chunk.weight > 0
         if not np.isfinite(chunk.target[used]).all():
             _refuse_target(chunk, sum(rows.chunk_size(i) for i in range(index)), formula)
-        return float(len(chunk.target) if chunk.weight is None else chunk.weight.sum())
+        return Moments.of(chunk.target[used], None if chunk.weight is None else chunk.weight[used])
 
-    return execution.reduce(of, lambda a, b: a + b, rows.chunk_count, 0.0)
+    return execution.reduce(of, Moments.merge, rows.chunk_count, Moments.zero(1))
 
 
 def _refuse_target(chunk: Chunk, first: int, formula: Formula) -> None:
@@ -244,11 +215,3 @@ def _refuse_target(chunk: Chunk, first: int, formula: Formula) -> None:
     row = int(np.argmax(bad))
     left = formula.target if formula.target_function == "identity" else f"{formula.target_function}({formula.target})"
     raise NotFiniteError(f"{left} is {chunk.target[row, 0]} in row {first + row}; expected a finite number")
-
-
-def _check_start(objective: FormulaObjective, start: Floats) -> None:
-    if np.isfinite(objective.half_sse(start)):
-        return
-    formula = objective.formula
-    values = ", ".join(f"{name}={value:g}" for name, value in zip(formula.names, start, strict=True))
-    raise FormulaError(f"the formula {formula.text!r} is not finite at the start {values}")

@@ -8,8 +8,8 @@ points decides. Everything follows from the data and the seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ from halfsquare.descent.variable_projection import VariableProjection
 from halfsquare.execution.local import Local
 from halfsquare.loss import Floats
 from halfsquare.models.formula import Formula
-from halfsquare.models.formula_units import unit_exponents
+from halfsquare.models.formula_symmetry import symmetry
+from halfsquare.models.formula_units import places, unit_exponents
 
 _SAMPLE_ROWS = 500
 _POINTS = 512  # for each nonlinear parameter, up to 4096 in all
@@ -35,6 +36,7 @@ class Ranges:
 
     scale: Floats
     place: Floats  # NaN where the parameter is no place on a column
+    positive: tuple[bool, ...]  # where the sign does not matter
     lower: Floats
     upper: Floats
 
@@ -43,15 +45,17 @@ class Ranges:
         points = np.zeros((len(unit), len(self.scale)))
         for column, j in enumerate(nonlinear):
             u, mode = unit[:, 2 * column], unit[:, 2 * column + 1]
-            sign = np.where(u < 0.5, -1.0, 1.0)
-            share = np.abs(2.0 * u - 1.0)  # of the way from the smallest size to the largest
-            values = sign * self.scale[j] * 10.0 ** (4.5 * share - 2.25)
+            sign = 1.0 if self.positive[j] else np.where(u < 0.5, -1.0, 1.0)
+            v = 2.0 * u - 1.0 if self.positive[j] else 4.0 * np.abs(u - 0.5) - 1.0
+            # Sizes over five decades, most of them near the scale itself.
+            values = sign * self.scale[j] * 10.0 ** (-0.3 + 2.4 * v * np.sqrt(np.abs(v)))
             low, high = self.place[j]
-            near = low + (high - low) * (1.3 * u - 0.15)
-            values = np.where((mode < 0.5) & np.isfinite(near), near, values)
+            near = low + (high - low) * (1.2 * u - 0.1)
+            values = np.where((mode < 0.75) & np.isfinite(near), near, values)
             lower, upper = self.lower[j], self.upper[j]
             if np.isfinite(lower) and np.isfinite(upper):
-                between = lower * (upper / lower) ** u if lower > 0 and upper > 100 * lower else lower + (upper - lower) * u
+                by_factor = lower > 0 and upper > 100 * lower
+                between = lower * (upper / lower) ** u if by_factor else lower + (upper - lower) * u
                 values = np.where((values < lower) | (values > upper), between, values)
             elif np.isfinite(lower):
                 values = np.where(values < lower, lower + np.abs(values - lower), values)
@@ -89,33 +93,66 @@ def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats)
     unit = np.where(spread > 0, spread, np.where(size > 0, size, 1.0))
     scale = np.exp(np.clip(exponents @ np.log(unit), -300.0, 300.0))
     place = np.full((len(exponents), 2), np.nan)
-    for j, row in enumerate(exponents):
-        column = int(np.argmax(np.abs(row)))
-        if abs(row[column] - 1.0) < 1e-6 and np.abs(np.delete(row, column)).max(initial=0.0) < 1e-6:
-            place[j] = values[:, column].min(), values[:, column].max()
-        elif np.abs(row).max(initial=0.0) < 1e-6:  # a pure number, such as an exponent
-            place[j] = -4.0, 4.0
-    return Ranges(scale, place, lower, upper)
+    for name, column in places(formula).items():
+        place[formula.names.index(name)] = values[:, column].min(), values[:, column].max()
+    place[np.abs(exponents).max(axis=1, initial=0.0) < 1e-6] = -4.0, 4.0  # pure numbers, such as exponents
+    flipped = {flip[0] for flip in symmetry(formula).flips}
+    return Ranges(scale, place, tuple(j in flipped for j in range(len(scale))), lower, upper)
 
 
-def search(
-    formula: Formula, rows: Rows, method: VariableProjection, limits: Limits, seed: int
-) -> Iterator[State]:
-    """The ends of the most promising descents on a sample of rows, the lowest loss first."""
-    most = max(_SAMPLE_ROWS, 40 * len(formula.names))
-    sample = sample_rows(rows, most, seed)
+def search(formula: Formula, rows: Rows, method: VariableProjection, limits: Limits, seed: int) -> list[State]:
+    """The ends of the most promising descents on a sample of rows, the lowest loss first.
+
+    Descend a little from the best points, and further from the best of those. Where the formula is a
+    sum of parts with parameters of their own (peaks, decays), the best fit is then improved part by
+    part: one part is sought anew while the others stay, until that helps no more.
+    """
+    sample = sample_rows(rows, max(_SAMPLE_ROWS, 40 * len(formula.names)), seed)
     objective = FormulaObjective(formula, sample, Local(1))
     nonlinear = [j for j in range(len(formula.names)) if j not in method.linear]
-    points = ranges_of(formula, sample, method.lower, method.upper).points(_sobol(2 * len(nonlinear), seed), nonlinear)
+    cube = _sobol(2 * len(nonlinear), seed)
+    points = ranges_of(formula, sample, method.lower, method.upper).points(cube, nonlinear)
+    quick, long = Limits(15, limits.deadline), Limits(300, limits.deadline)
+    states = _tried(method, objective, points, _TRIED, quick)
+    blocks = [[j for j in block if j in nonlinear] for block in symmetry(formula).blocks]
+    blocks = [block for block in blocks if block]
+    if states and len(blocks) > 1:
+        states = _by_parts(method, objective, points, blocks, states, quick)
+    return _distinct([_resumed(method, objective, state, long) for state in states[:_REFINED]])
+
+
+def _by_parts(
+    method: VariableProjection,
+    objective: FormulaObjective,
+    points: Floats,
+    blocks: list[list[int]],
+    states: list[State],
+    limits: Limits,
+) -> list[State]:
+    """``states`` with better ones found by seeking one block of nonlinear parameters at a time."""
+    # One part alone, then two at once: a broad peak over two narrow ones is only left by moving both.
+    groups = [*blocks, *(first + second for first, second in combinations(blocks, 2) if len(blocks) > 2)]
+    at, turns = 0, 0
+    while at < len(groups) and turns < 8 * len(blocks):
+        best, group = states[0], groups[at]
+        mixed = np.tile(best.parameters, (min(len(points), _POINTS * len(group) // 2), 1))
+        mixed[:, group] = points[: len(mixed), group]
+        states = _distinct([*states, *_tried(method, objective, mixed, 6 * len(group), limits)])
+        at = 0 if states[0].loss < best.loss * (1.0 - 1e-3) else at + 1
+        turns += 1
+    return states
+
+
+def _tried(
+    method: VariableProjection, objective: FormulaObjective, points: Floats, count: int, limits: Limits
+) -> list[State]:
+    """Short descents from half as many of the best points as ``count``, and from others down the ranking."""
     settled = [method.settle(objective, point) for point in points]
-    losses = np.array([loss if np.isfinite(loss) else np.inf for _, loss in settled])
+    losses = np.array([loss for _, loss in settled])
     order = [int(i) for i in np.argsort(losses, kind="stable") if np.isfinite(losses[i])]
-    chosen = order[: _TRIED // 2] + order[_TRIED // 2 :: max(1, len(order) // (_TRIED // 2))]
-    quick = Limits(15, limits.deadline)
-    first = [descend(method, objective, settled[i][0], limits=quick)[0] for i in chosen]
-    long = Limits(300, limits.deadline)
-    best = [_resumed(method, objective, state, long) for state in _distinct(first)[:_REFINED]]
-    yield from _distinct(best)
+    half = count // 2
+    chosen = order[:half] + order[half :: max(1, len(order) // half)]
+    return _distinct([descend(method, objective, settled[i][0], limits=limits)[0] for i in chosen])
 
 
 def _resumed(method: VariableProjection, objective: FormulaObjective, state: State, limits: Limits) -> State:

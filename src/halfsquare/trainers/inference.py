@@ -104,7 +104,15 @@ def parameter_table(
         p = float(2 * student.sf(abs(t), degrees)) if degrees > 0 else nan
         width = quantile * error
         table.append(
-            {"name": name, "value": value, "standard_error": error, "t": t, "p": p, "low": value - width, "high": value + width}
+            {
+                "name": name,
+                "value": value,
+                "standard_error": error,
+                "t": t,
+                "p": p,
+                "low": value - width,
+                "high": value + width,
+            }
         )
     return table
 

@@ -1,0 +1,84 @@
+"""From the minimum to the result: the last digits, the covariance, what the data leave open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.rows import Rows
+from halfsquare.descent.base import State
+from halfsquare.descent.loop import Limits, Record
+from halfsquare.descent.triangular import FormulaObjective
+from halfsquare.loss import Floats
+from halfsquare.models.formula import Formula
+from halfsquare.sums import Moments
+from halfsquare.trainers.base import Trained
+from halfsquare.trainers.formula_exact import is_needed, refine
+from halfsquare.trainers.inference import correlation, determined, free_warning
+from halfsquare.trainers.profile import profile_intervals
+
+
+@dataclass(frozen=True)
+class Ending:
+    """From the minimum to the result."""
+
+    full: Formula
+    objective: FormulaObjective
+    rows: Rows  # the target as in the data
+    limits: Limits
+    weight: float
+    sums: Moments  # of the left side
+
+    def trained(self, state: State, history: list[Record], warnings: list[str], profile: bool, inner: bool) -> Trained:
+        full, formula = self.full, self.objective.formula
+        p, degrees = len(formula.names), self.weight - len(formula.names)
+        best, sse, refined = self._refined(state, inner)
+        triangle = self.objective.exactly().triangle(best, tuple(range(p)))
+        known = determined(triangle, best, formula.names)
+        sse = known.sse if sse is None else sse
+        variance = sse / degrees if degrees > 0 else np.nan
+        held = dict(formula.fixed)
+        at = [full.names.index(name) for name in formula.names]
+        parameters = np.array([held.get(name, 0.0) for name in full.names])
+        parameters[at] = best
+        covariance = np.zeros((len(parameters), len(parameters)))
+        covariance[np.ix_(at, at)] = known.inverse * (variance if degrees > 0 else 0.0)
+        facts: dict[str, Any] = {
+            "formula": full.text,
+            "degrees_of_freedom": degrees,
+            "sse": sse,
+            "sigma": float(np.sqrt(variance)),
+            "iterations": state.iteration,
+            "undetermined": known.undetermined,
+            "fixed": held,
+            "linear": [formula.names[j] for j in formula.linear],
+            "correlation": correlation(covariance).tolist(),
+            "extended_precision": refined,
+        }
+        if profile:
+            errors = np.sqrt(np.diag(covariance))[at]
+            facts["profile"] = profile_intervals(self.objective, best, errors, sse, degrees, limits=self.limits)
+        return Trained(
+            model=full,
+            parameters=parameters,
+            covariance=covariance if degrees > 0 else None,
+            noise=np.array([variance]),
+            effective_parameters=float(p - len(known.free)),
+            history=history,
+            reason=state.stopped or "",
+            converged=state.converged,
+            warnings=[*warnings, *map(free_warning, known.free)],
+            facts=facts,
+        )
+
+    def _refined(self, state: State, inner: bool) -> tuple[Floats, float | None, bool]:
+        """Parameters and SSE in extended precision where float64 does not resolve the errors."""
+        formula = self.objective.formula
+        squares = float(self.sums.m2[0] + self.weight * self.sums.mean[0] ** 2)
+        if inner and is_needed(2.0 * state.loss, squares, self.rows.row_count, len(formula.names)):
+            better = refine(formula, self.rows, state.parameters)
+            if better is not None:
+                return (*better, True)
+        return state.parameters, None, False
