@@ -61,7 +61,7 @@ class FormulaObjective(Objective):
 
     def _gram(self, parameters: Floats, which: tuple[int, ...]) -> Floats:
         def of(index: int) -> Floats:
-            total = np.zeros((len(which) + 1, len(which) + 1))
+            total: Floats = np.zeros((len(which) + 1, len(which) + 1))
             with np.errstate(all="ignore"):
                 for block in self._blocks(parameters, which, index):
                     total += block @ block.T
@@ -71,7 +71,7 @@ class FormulaObjective(Objective):
         return self.execution.reduce(of, np.add, self.rows.chunk_count, zero)
 
     def _chunk_triangle(self, parameters: Floats, which: tuple[int, ...], index: int) -> Floats:
-        total = np.zeros((len(which) + 1, len(which) + 1))
+        total: Floats = np.zeros((len(which) + 1, len(which) + 1))
         for block in self._blocks(parameters, which, index):
             if not np.isfinite(block).all():
                 return np.full_like(total, np.nan)
@@ -79,7 +79,7 @@ class FormulaObjective(Objective):
         return total
 
     def _blocks(self, parameters: Floats, which: tuple[int, ...], index: int) -> list[Floats]:
-        """√w [J | o-t]ᵀ, a few thousand rows at a time; a generator would let nothing be reused either."""
+        """√w [J | o-t]ᵀ of a chunk, a few thousand rows in each block."""
         chunk = self.rows.chunk(index)
         n = len(chunk.target)
         block = np.empty((len(which) + 1, n))

@@ -14,8 +14,10 @@ Levenberg-Marquardt by QR. Damping as in :mod:`halfsquare.descent.levenberg_marq
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.descent.base import Descent, State
 from halfsquare.descent.triangular import FormulaObjective
@@ -104,7 +106,9 @@ class VariableProjection(Descent):
         memory = _Memory(after, m.scaling, max(damping, 1e-16), 2.0)
         return self._state(trial, memory, state.iteration + 1, {"damping": damping, "accepted": 1.0, "offset": offset})
 
-    def _polish(self, objective: FormulaObjective, state: State, r: Floats, free: Floats, offset: float) -> State:
+    def _polish(
+        self, objective: FormulaObjective, state: State, r: Floats, free: npt.NDArray[np.bool_], offset: float
+    ) -> State:
         """Near the minimum: whole Gauss-Newton steps of all parameters, as long as the offset falls."""
         m: _Memory = state.memory
         order = np.array(self._order(len(state.parameters)))
@@ -163,28 +167,28 @@ class VariableProjection(Descent):
         within, beyond = float(np.linalg.norm(r[:-1, -1])), abs(float(r[-1, -1]))
         if within == 0.0:
             return 0.0
-        return within / max(np.sqrt(p), 1.0) / max(beyond / np.sqrt(max(self.degrees, 1.0)), 1e-300)
+        return within / sqrt(max(p, 1)) / max(beyond / sqrt(max(self.degrees, 1.0)), 1e-300)
 
     def _order(self, p: int) -> tuple[int, ...]:
         return (*self.linear, *(i for i in range(p) if i not in self.linear))
 
-    def _free(self, parameters: Floats, r: Floats) -> Floats:
+    def _free(self, parameters: Floats, r: Floats) -> npt.NDArray[np.bool_]:
         """Which nonlinear parameters may move: not those at a bound that the gradient pushes them past."""
         q = len(self.linear)
         at = np.array(self._order(len(parameters))[q:], dtype=np.intp)
         push = -(r[:-1, :-1].T @ r[:-1, -1])[q:]
         low = (parameters[at] <= self.lower[at]) & (push < 0)
         high = (parameters[at] >= self.upper[at]) & (push > 0)
-        return ~(low | high)
+        return np.asarray(~(low | high))
 
-    def _moved(self, parameters: Floats, free: Floats, delta: Floats) -> Floats:
+    def _moved(self, parameters: Floats, free: npt.NDArray[np.bool_], delta: Floats) -> Floats:
         at = np.array(self._order(len(parameters))[len(self.linear) :], dtype=np.intp)[free]
         trial = parameters.copy()
         trial[at] += delta
         return np.clip(trial, self.lower, self.upper)
 
 
-def _columns(r: Floats, q: int, free: Floats) -> Floats:
+def _columns(r: Floats, q: int, free: npt.NDArray[np.bool_]) -> Floats:
     """The triangle without the nonlinear columns that are held at a bound."""
     if free.all():
         return r

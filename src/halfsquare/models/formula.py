@@ -72,10 +72,32 @@ class Formula(Model):
         free = tuple(name for name in self.names if name not in values)
         return Formula(self.text, self.columns, free, (*self.fixed, *values.items()))
 
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values that :meth:`from_dict` makes the formula of again."""
+        return {
+            "kind": "formula",
+            "text": self.text,
+            "columns": list(self.columns),
+            "parameters": list(self.names),
+            "fixed": [[name, value] for name, value in self.fixed],
+        }
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Formula:
+        """The formula that :meth:`as_dict` described, read by the same parser.
+
+        Raises
+        ------
+        FormulaError
+            If the text is none, or has other names.
+        """
+        fixed = tuple((str(name), float(value)) for name, value in saved["fixed"])
+        return cls(str(saved["text"]), tuple(map(str, saved["columns"])), tuple(map(str, saved["parameters"])), fixed)
+
     @property
     def parsed(self) -> ParsedFormula:
         """The formula as read: target, function of the target, expression."""
-        return _parsed(self.text, self.columns, tuple([*self.names, *(name for name, _ in self.fixed)]))
+        return _parsed(self.text, self.columns, (*self.names, *(name for name, _ in self.fixed)))
 
     @property
     def target(self) -> str:
@@ -139,7 +161,7 @@ class Formula(Model):
 
     def program(self, which: tuple[int, ...]) -> Program:
         """The compiled derivatives by these parameters, followed by the output."""
-        names = tuple([*self.names, *(name for name, _ in self.fixed)])
+        names = (*self.names, *(name for name, _ in self.fixed))
         return _compiled(self.text, self.columns, names, tuple(self.names[i] for i in which))
 
     def _all(self, parameters: Floats) -> Floats:
@@ -152,13 +174,8 @@ class Formula(Model):
 
 
 _FORWARD: dict[str, Any] = {name: getattr(np, name) for name in ("log", "log10", "log2", "log1p", "sqrt")}
-_BACK: dict[str, Any] = {
-    "exp": np.exp,
-    "exp10": lambda u: 10.0**u,
-    "exp2": np.exp2,
-    "expm1": np.expm1,
-    "square": np.square,
-}
+_BACK: dict[str, Any] = {name: getattr(np, name) for name in ("exp", "exp2", "expm1", "square")}
+_BACK["exp10"] = lambda u: 10.0**u
 
 
 @lru_cache(maxsize=64)

@@ -215,7 +215,7 @@ class _Reader:
 
     def _call(self, node: ast.Call) -> Any:
         if not isinstance(node.func, ast.Name):
-            self._refuse(node, "a multiplication sign is missing before '('; write 2*(…)")
+            return self._refuse(node, "a multiplication sign is missing before '('; write 2*(…)")
         name = self._source.names[int(node.func.id[1:])]
         if name not in FUNCTIONS:
             if name in self._known or len(name) <= 2:

@@ -25,6 +25,7 @@ from halfsquare.trainers.formula_result import Ending
 from halfsquare.trainers.formula_start import search
 from halfsquare.trainers.inference import determined
 
+_ALL_THREADS, _NO_LIMITS = Local(), Limits()
 # Up to this many numbers in the Jacobian every R factor comes from Householder's QR.
 _QR_NUMBERS = 1 << 19
 
@@ -60,8 +61,8 @@ def train_formula(
     bounds: Bounds | None = None,
     fixed: Mapping[str, float] | None = None,
     seed: int = 0,
-    execution: Local = Local(),
-    limits: Limits = Limits(),
+    execution: Local = _ALL_THREADS,
+    limits: Limits = _NO_LIMITS,
     watch: Watch | None = None,
     profile: bool = False,
 ) -> Trained:
@@ -73,6 +74,7 @@ def train_formula(
         design (n, d) with the formula's columns in its order, target (n, 1) as in the data (before
         the left side's function), weights: an integer weight w means the row stands w times.
     formula : Formula
+        What to fit.
     start : mapping of name to number, or numbers in the order of the free parameters, optional
         Where to begin; parameters left out of a mapping are searched for. Without it, all are.
     bounds : mapping of name to (low, high), optional
@@ -81,6 +83,8 @@ def train_formula(
         Parameters that are held.
     seed : int
         Of the search for a start.
+    execution, limits, watch
+        Where sums are computed, when to stop, and who is told of every state.
     profile : bool
         Add profile-likelihood intervals to ``facts["profile"]``.
 
@@ -109,7 +113,7 @@ def train_formula(
         ways = _Ways(objective, method, limits, watch, seed, float(sums.m2[0]))
         state, history, warnings = ways.searched() if np.isnan(given).all() else ways.from_start(given)
         state = _relabelled(objective, method, state, given)
-        inner = ((lower < state.parameters) & (state.parameters < upper)).all()
+        inner = bool(((lower < state.parameters) & (state.parameters < upper)).all())
         return Ending(full, objective, rows, limits, weight, sums).trained(state, history, warnings, profile, inner)
 
 

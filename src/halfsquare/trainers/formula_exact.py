@@ -35,7 +35,7 @@ def refine(formula: Formula, rows: Rows, parameters: Floats) -> tuple[Floats, fl
 
     ``rows`` hold the target as in the data, before the left side's function.
     """
-    import mpmath
+    import mpmath  # type: ignore[import-untyped]
 
     with mpmath.workdps(_DIGITS):
         chunks = [rows.chunk(i) for i in range(rows.chunk_count)]

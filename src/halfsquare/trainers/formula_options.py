@@ -18,7 +18,8 @@ def _named(formula: Formula, names: Sequence[str], what: str) -> None:
     for name in names:
         if name not in formula.names:
             raise OptionError(
-                f"{what} for {name!r}, which is no parameter of {formula.text!r}; the parameters are {', '.join(formula.names)}"
+                f"{what} for {name!r}, which is no parameter of {formula.text!r}; "
+                f"the parameters are {', '.join(formula.names)}"
             )
 
 

@@ -40,6 +40,11 @@ class Ranges:
     lower: Floats
     upper: Floats
 
+    def distance(self, parameters: Floats, nonlinear: list[int]) -> float:
+        """How far, in decades, the sizes are from the scales: of a frequency and its aliases the nearest is meant."""
+        sizes = np.abs(parameters[nonlinear]) / self.scale[nonlinear]
+        return float(np.sum(np.abs(np.log10(np.maximum(sizes, 1e-300)))))
+
     def points(self, unit: Floats, nonlinear: list[int]) -> Floats:
         """Parameters (m, p) from points of the unit cube (m, 2s); linear parameters are 0."""
         points = np.zeros((len(unit), len(self.scale)))
@@ -111,14 +116,16 @@ def search(formula: Formula, rows: Rows, method: VariableProjection, limits: Lim
     objective = FormulaObjective(formula, sample, Local(1))
     nonlinear = [j for j in range(len(formula.names)) if j not in method.linear]
     cube = _sobol(2 * len(nonlinear), seed)
-    points = ranges_of(formula, sample, method.lower, method.upper).points(cube, nonlinear)
+    ranges = ranges_of(formula, sample, method.lower, method.upper)
+    points = ranges.points(cube, nonlinear)
     quick, long = Limits(15, limits.deadline), Limits(300, limits.deadline)
     states = _tried(method, objective, points, _TRIED, quick)
     blocks = [[j for j in block if j in nonlinear] for block in symmetry(formula).blocks]
     blocks = [block for block in blocks if block]
     if states and len(blocks) > 1:
         states = _by_parts(method, objective, points, blocks, states, quick)
-    return _distinct([_resumed(method, objective, state, long) for state in states[:_REFINED]])
+    ends = [_resumed(method, objective, state, long) for state in states[:_REFINED]]
+    return _distinct(sorted(ends, key=lambda state: ranges.distance(state.parameters, nonlinear)))
 
 
 def _by_parts(
@@ -162,12 +169,12 @@ def _resumed(method: VariableProjection, objective: FormulaObjective, state: Sta
 
 
 def _distinct(states: list[State]) -> list[State]:
-    """By loss, without those that reached the same place, known by the same loss."""
+    """By loss; of those with the same loss the first that was given."""
     kept: list[State] = []
-    for state in sorted((s for s in states if np.isfinite(s.loss)), key=lambda s: s.loss):
-        if not kept or state.loss > kept[-1].loss * (1.0 + 1e-6):
+    for state in states:
+        if np.isfinite(state.loss) and all(abs(state.loss - other.loss) > 1e-6 * other.loss for other in kept):
             kept.append(state)
-    return kept
+    return sorted(kept, key=lambda state: state.loss)
 
 
 def _sobol(dimensions: int, seed: int) -> Any:

@@ -19,6 +19,7 @@ from halfsquare.descent.variable_projection import VariableProjection
 from halfsquare.loss import Floats
 from halfsquare.models.formula import Formula
 
+_NO_LIMITS = Limits()
 _FURTHEST = 50  # standard errors: beyond that the data set no end
 
 
@@ -30,17 +31,22 @@ def profile_intervals(
     degrees: float,
     *,
     level: float = 0.95,
-    limits: Limits = Limits(),
+    limits: Limits = _NO_LIMITS,
 ) -> dict[str, tuple[float, float]]:
     """(low, high) for each free parameter; infinite where the data set no end on that side.
 
     Parameters
     ----------
     objective : FormulaObjective
+        The formula and its rows.
     parameters, standard_errors : (p,)
         At the minimum.
     sse, degrees : float
         SSE there, and Σw - p.
+    level : float
+        Of confidence.
+    limits : Limits
+        Of each of the fits.
     """
     from scipy.stats import t as student
 
