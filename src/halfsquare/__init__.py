@@ -1,1 +1,43 @@
-"""halfsquare: regression by descending the squared error."""
+"""halfsquare: regression by descending the squared error ½ Σ (t − o)².
+
+>>> from halfsquare import SquaredError
+>>> SquaredError("half_sse").gradient([3.0], [2.0]).tolist()  # too low: negative, so descent raises it
+[-1.0]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from halfsquare.fitted import FittedModel
+    from halfsquare.fitting import fit
+    from halfsquare.loss import SquaredError
+    from halfsquare.sklearn import LinearRegressor
+    from halfsquare.storage import load
+    from halfsquare.sums import ErrorSums
+
+# Where each public name lives. Nothing is imported before it is used, so that importing is quick.
+_HOMES = {
+    "SquaredError": "loss",
+    "ErrorSums": "sums",
+    "fit": "fitting",
+    "load": "storage",
+    "FittedModel": "fitted",
+    "LinearRegressor": "sklearn",
+}
+
+__all__ = ["ErrorSums", "FittedModel", "LinearRegressor", "SquaredError", "fit", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,7 +7,9 @@ merged in chunk order have the same bits everywhere.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from halfsquare.loss import Floats
 
@@ -69,3 +71,58 @@ class ArrayRows(Rows):
     def chunk(self, index: int) -> Chunk:
         at = slice(index * CHUNK_ROWS, (index + 1) * CHUNK_ROWS)
         return Chunk(self.design[at], self.target[at], None if self.weight is None else self.weight[at])
+
+
+@dataclass(frozen=True)
+class ShiftedRows(Rows):
+    """Arrays X (n, d) and t (n, k) less a shift of each column, so that no digits cancel in their sums.
+
+    The shift is near the mean: that of the first chunk. X may have any layout, and be float32; it is
+    never copied as a whole.
+    """
+
+    x: Floats
+    t: Floats
+    weight: Floats | None
+    x_shift: Floats
+    t_shift: Floats
+    chunk_rows: int
+    x_scale: Floats | None = None
+
+    @classmethod
+    def of(cls, x: Floats, t: Floats, weight: Floats | None) -> ShiftedRows:
+        """Shifted by the mean of the first rows: good enough for sums, and no pass of its own."""
+        # A block of about two megabytes: its sums are taken while it is in the cache.
+        chunk_rows = max(512, min(CHUNK_ROWS, (1 << 18) // (1 + x.shape[1] + t.shape[1])))
+        first = slice(0, chunk_rows)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return cls(x, t, weight, x[first].mean(axis=0, dtype=np.float64), t[first].mean(axis=0), chunk_rows)
+
+    def standardized(self) -> ShiftedRows:
+        """The same rows with columns of mean 0 and variance 1, as gradient methods need them."""
+        w = np.ones(len(self.x)) if self.weight is None else self.weight
+        total = max(float(w.sum()), np.finfo(float).tiny)
+        mean = w @ self.x / total
+        variance = w @ np.square(self.x - mean) / total
+        scale = np.where(variance > 0, np.sqrt(variance), 1.0)
+        return replace(self, x_shift=mean, t_shift=w @ self.t / total, x_scale=scale)
+
+    @property
+    def row_count(self) -> int:
+        return len(self.x)
+
+    @property
+    def chunk_count(self) -> int:
+        return -(-len(self.x) // self.chunk_rows)
+
+    def chunk(self, index: int) -> Chunk:
+        at = slice(index * self.chunk_rows, (index + 1) * self.chunk_rows)
+        d, m = self.x.shape[1], len(self.x[at])
+        block = np.empty((m, 1 + d + self.t.shape[1]))
+        block[:, 0] = 1.0
+        np.subtract(self.x[at], self.x_shift, out=block[:, 1 : 1 + d])
+        if self.x_scale is not None:
+            block[:, 1 : 1 + d] /= self.x_scale
+        np.subtract(self.t[at], self.t_shift, out=block[:, 1 + d :])
+        weight = None if self.weight is None else self.weight[at]
+        return Chunk(block[:, 1 : 1 + d], block[:, 1 + d :], weight, block.T)

@@ -99,11 +99,11 @@ class Source:
             reader = self._connection.sql(query).to_arrow_reader(batch_rows)
             yield from reader
 
-    def first_rows(self, limit: int) -> list[dict[str, Any]]:
-        """The first rows as Python values, for showing."""
+    def row(self, number: int) -> dict[str, Any]:
+        """Row ``number`` (from 1) as Python values, for showing; empty if there is none."""
         with self._translated():
-            relation = self._connection.sql(f"SELECT * FROM {self._relation} LIMIT {int(limit)}")
-            return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+            relation = self._connection.sql(f"SELECT * FROM {self._relation} LIMIT 1 OFFSET {int(number) - 1}")
+            return dict(zip(relation.columns, (relation.fetchall() or [()])[0], strict=False))
 
     def not_a_number(self, name: str) -> tuple[int, str] | None:
         """The first row (from 1) whose text in that column is no number, and the text."""

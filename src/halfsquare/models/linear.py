@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -39,6 +39,14 @@ class Linear(Model):
     @property
     def outputs_count(self) -> int:
         return len(self.targets)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": "linear", "names": list(self.names), "targets": list(self.targets)}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Linear:
+        """The model that :meth:`as_dict` described."""
+        return cls(tuple(saved["names"]), tuple(saved["targets"]))
 
     def matrix(self, parameters: Floats) -> Floats:
         """The parameters as (1 + d, k)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -13,14 +13,17 @@ from halfsquare.descent.gradient import SteepestDescent
 from halfsquare.descent.least_squares import Solution, System, linear_sums, solve
 from halfsquare.descent.loop import Limits, Record, Watch, descend
 from halfsquare.descent.minibatch import Minibatch
-from halfsquare.errors import OptionError
+from halfsquare.errors import NotFiniteError, OptionError
 from halfsquare.execution.local import Local
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.objective import Quadratic
+from halfsquare.sums import NormalSums
 from halfsquare.trainers.base import Trained
 
 LinearMethod = Literal["least-squares", "gradient", "minibatch"]
+# An SSE above this share of the targets' squares has 10 digits in the sums.
+_RESOLVED = 1e-5
 _ITERATIONS = {"gradient": 50_000, "minibatch": 20_000}
 
 
@@ -58,20 +61,27 @@ def train_linear(
     execution: Local,
     deadline: float | None = None,
     watch: Watch | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Trained:
     """Train on standardized rows: ``names`` of the d design columns, ``targets`` of the k outputs.
 
     The covariance of the parameters is σ²(AᵀWA)⁻¹, σ² = SSE/(Σw - p); with a penalty it is the posterior
     covariance σ²(AᵀWA + penalty)⁻¹ with p the effective parameters. It is None where no degrees of
-    freedom are left.
+    freedom are left. ``check`` is called when a sum is not finite, to name the value to blame.
 
     Raises
     ------
     FitError
         If no row has weight.
+    NotFiniteError
+        If a sum is not finite.
     """
     model = Linear(tuple(names), tuple(targets))
     sums = linear_sums(rows, execution)
+    if not np.isfinite(np.trace(sums.gram)) or not np.isfinite(sums.gram).all():
+        if check is not None:
+            check()
+        raise NotFiniteError("the squares of the columns overflow float64, or a value is not finite")
     system = System.of(sums, len(targets))
     solution = solve(rows, execution, system, l2=options.l2)
     parameters = solution.coefficients.reshape(-1)
@@ -85,7 +95,7 @@ def train_linear(
         method = SteepestDescent() if options.method == "gradient" else Minibatch(seed=options.seed)
         state, history = descend(method, quadratic, start, limits=limits, watch=watch)
         parameters, reason, converged = state.parameters, state.stopped or "", state.converged
-    sse = _sse(rows, execution, model, parameters)
+    sse = _sse(rows, execution, model, parameters, sums)
     freedom = system.weight - solution.effective_parameters
     noise = sse / freedom if freedom > 1e-9 else np.full(len(targets), np.nan)
     covariance = np.kron(solution.inverse, np.diag(noise)) if freedom > 1e-9 else None
@@ -101,8 +111,15 @@ def _penalty(system: System, l2: float) -> Floats:
     return cast(Floats, np.repeat(each, len(system.target_means)))
 
 
-def _sse(rows: Rows, execution: Local, model: Linear, parameters: Floats) -> Floats:
-    """SSE of each output, summed from the errors themselves: the sums would lose its digits when it is small."""
+def _sse(rows: Rows, execution: Local, model: Linear, parameters: Floats, sums: NormalSums) -> Floats:
+    """SSE of each output: from the sums, or where it is small beside their rounding from the errors themselves."""
+    whole, _, _ = sums.finish()
+    split = len(whole) - model.outputs_count
+    b = model.matrix(parameters)
+    squares = np.diag(whole)[split:]
+    sse = squares - np.einsum("ij,ij->j", b, 2.0 * whole[:split, split:] - whole[:split, :split] @ b)
+    if np.all(sse > _RESOLVED * squares):
+        return cast(Floats, sse)
 
     def of(index: int) -> Floats:
         chunk = rows.chunk(index)

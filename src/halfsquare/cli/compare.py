@@ -1,0 +1,56 @@
+"""``halfsquare compare``: is one model better than another, or can the data not tell?"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from halfsquare.cli.options import Json, Weights, dump
+
+
+class Measure(StrEnum):
+    """What is compared."""
+
+    mse = "mse"
+    sse = "sse"
+
+
+def compare(
+    model_a: Annotated[str, typer.Argument(metavar="MODEL_A", help="A model file.")],
+    model_b: Annotated[str, typer.Argument(metavar="MODEL_B", help="Another, of the same target.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Rows with their target, new to both models.")],
+    data_b: Annotated[str | None, typer.Argument(metavar="[DATA_B]", help="Other rows for model B: then the comparison is unpaired.")] = None,  # fmt: skip
+    weights: Weights = None,
+    by: Annotated[Measure, typer.Option(help="SSE is refused where the numbers of rows differ.")] = Measure.mse,
+    json: Json = False,
+) -> None:
+    """Compare two models by the difference of their squared errors, with its standard error and a verdict.
+
+    [dim]halfsquare compare old.hsq new.hsq test.csv[/dim]
+    """
+    from halfsquare import evaluate
+    from halfsquare.storage import load
+
+    a, b = load(model_a), load(model_b)
+    if data_b is None:
+        found = evaluate.compare(a, b, data, weights=weights)
+    else:
+        evaluate.require_same_target(a, b)
+        summaries = [evaluate.evaluate(m, d, weights=weights).summary for m, d in ((a, data), (b, data_b))]
+        found = evaluate.compare_unpaired(summaries[0], summaries[1], by=by.value)
+    if json:
+        dump({"model_a": model_a, "model_b": model_b, **found.as_dict()})
+        return
+    from halfsquare.cli.show import console, grid, number, with_error
+
+    screen, unit = console(), " and ".join(a.encoder.targets)
+    kind = "paired, on the same rows" if found.paired else "unpaired, on different rows"
+    lines = [
+        [f"A  {model_a}", f"{found.rows_a:,} rows", f"MSE {number(found.mse_a, 6)}"],
+        [f"B  {model_b}", f"{found.rows_b:,} rows", f"MSE {number(found.mse_b, 6)}"],
+    ]
+    screen.print(grid(lines), markup=False)
+    screen.print(f"MSE of A − MSE of B, ({unit})²: {with_error(found.difference, found.standard_error)} ({kind})", markup=False)
+    screen.print(f"{found.verdict}: z = {number(found.z, 3)}, p = {found.p:.2g}", markup=False)

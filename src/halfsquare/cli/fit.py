@@ -1,0 +1,127 @@
+"""``halfsquare fit``: from a file to a fitted, saved, honestly measured model."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, reading
+
+
+class ModelName(StrEnum):
+    """The families of models."""
+
+    linear = "linear"
+
+
+class Method(StrEnum):
+    """How a model descends."""
+
+    least_squares = "least-squares"
+    gradient = "gradient"
+    minibatch = "minibatch"
+
+
+class Loss(StrEnum):
+    """The four conventions."""
+
+    half_sse = "half_sse"
+    sse = "sse"
+    mse = "mse"
+    half_mse = "half_mse"
+
+
+def fit(
+    data: Data,
+    target: Annotated[list[str], typer.Option("--target", "-t", metavar="COL", help="Column to predict; repeat for several.")],
+    out: Annotated[str | None, typer.Option("--out", "-o", metavar="FILE.hsq", help="Write the model here.")] = None,
+    model: Annotated[ModelName, typer.Option(help="Family of models.")] = ModelName.linear,
+    method: Annotated[Method | None, typer.Option(help="How to descend; least-squares if left out.")] = None,
+    loss: Annotated[Loss, typer.Option(help="Convention in which the descent states the loss; the answer is the same.")] = Loss.half_sse,  # fmt: skip
+    l2: Annotated[str, typer.Option(metavar="0|auto|VALUE", help="Penalty per row on standardized columns.")] = "0",
+    weights: Weights = None,
+    features: Annotated[list[str] | None, typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out.")] = None,  # fmt: skip
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")] = None,
+    category: Annotated[list[str] | None, typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text.")] = None,  # fmt: skip
+    test: Annotated[str | None, typer.Option(metavar="DATA", help="Measure on these rows instead of setting some apart.")] = None,
+    test_fraction: Annotated[float, typer.Option(min=0.0, max=0.99, help="Share of the rows set apart to measure on; 0 fits on every row.")] = 0.2,  # fmt: skip
+    refit: Annotated[bool, typer.Option("--refit/--no-refit", help="Fit again on all rows after measuring.")] = True,
+    time_limit: Annotated[float | None, typer.Option(metavar="SECONDS", help="End an iterative descent after this time.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of test rows and of all that is random.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: one a core; the result does not depend on it.")] = None,
+    table: Table = None,
+    encoding: Encoding = None,
+    json: Json = False,
+) -> None:
+    """Fit a model to DATA, measure it on rows set apart, refit it on all rows, and print the summary.
+
+    [dim]halfsquare fit houses.csv --target price --out houses.hsq[/dim]
+    """
+    from halfsquare.fitting import fit as fit_model
+    from halfsquare.storage import require_writable
+
+    require_writable(out)
+    with reading() as progress:
+        fitted = fit_model(
+            data,
+            target,
+            model=model.value,
+            method=method.value if method else None,
+            loss=loss.value,
+            l2=_l2(l2),
+            weights=weights,
+            features=listed(features) if features else None,
+            exclude=listed(exclude),
+            category=listed(category),
+            table=table,
+            encoding=encoding,
+            test=test,
+            test_fraction=test_fraction,
+            refit=refit,
+            seed=seed,
+            threads=threads,
+            time_limit=time_limit,
+            progress=progress,
+        )
+    if out:
+        fitted.save(out)
+    if json:
+        dump(as_dict(fitted, out))
+        return
+    from halfsquare.cli.show import console, summary
+
+    screen = console()
+    screen.print(summary(fitted), markup=False)
+    if out:
+        screen.print(f"\nModel written to {out}. Next: halfsquare predict {out} DATA --interval 0.95", markup=False)
+
+
+def as_dict(fitted: Any, out: str | None = None) -> dict[str, Any]:
+    """What ``fit --json`` and ``info --json`` print: the errors on the test rows (on the training rows if
+    there are none) at the top, then everything else that is known of the model.
+    """
+    measured = fitted.info["test"] or fitted.info["train"]
+    return {
+        **measured,
+        "measured_on": "test" if fitted.info["test"] else "train",
+        "model_file": out,
+        **fitted.info,
+        "parameters": [p.as_dict() for p in fitted.parameters],
+        "residual_standard_deviation": fitted.residual_standard_deviation,
+        "columns": [{"name": f.column, "decision": f.decision, "design_columns": list(f.names)} for f in fitted.encoder.features],
+        "left_out": fitted.encoder.left_out,
+    }
+
+
+def _l2(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a number nor auto", param_hint="--l2") from None
+    if not 0.0 <= value < float("inf"):
+        raise typer.BadParameter(f"{text} is not a finite number >= 0", param_hint="--l2")
+    return value

@@ -1,0 +1,30 @@
+"""``halfsquare info``: what is in a model file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from halfsquare.cli.options import Json, ModelFile, dump
+
+
+def info(
+    model: ModelFile,
+    every: Annotated[bool, typer.Option("--all", help="Print every parameter.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what MODEL was fitted to, the decisions on its columns, its errors and its parameters."""
+    from halfsquare.storage import load
+
+    fitted = load(model)
+    if json:
+        from halfsquare.cli.fit import as_dict
+
+        dump(as_dict(fitted, model))
+        return
+    from halfsquare.cli.show import console, summary
+
+    screen = console()
+    screen.print(summary(fitted, every_parameter=every), markup=False)
+    screen.print(f"\nWritten by halfsquare {fitted.info.get('version')}", markup=False)

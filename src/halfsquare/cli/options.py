@@ -1,0 +1,72 @@
+"""Options that several commands share, and how lists and progress are handled."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Weights = Annotated[str | None, typer.Option("--weights", metavar="COL", help="Column of row weights >= 0: a row of weight w stands w times.")]  # fmt: skip
+Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="Table of a database file.")]
+Encoding = Annotated[str | None, typer.Option("--encoding", help="Encoding of a text file that is not UTF-8, such as latin-1.")]  # fmt: skip
+Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a SQL query, or - for CSV on standard input.")]  # fmt: skip
+ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A model file written by fit --out.")]
+
+
+def listed(values: Sequence[str] | None) -> list[str]:
+    """Column names given by repeating an option or with commas between them."""
+    return [name.strip() for value in values or () for name in value.split(",") if name.strip()]
+
+
+def dump(value: dict[str, Any] | list[Any]) -> None:
+    """Print JSON for machines; what is not a finite number is null."""
+    import json
+
+    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return value
+
+
+class Reading:
+    """Tells on standard error how the reading goes, once it has taken more than a second."""
+
+    def __init__(self) -> None:
+        self.began = self.told = time.monotonic()
+        self.rows = 0
+
+    def __call__(self, rows: int) -> None:
+        self.rows = rows
+        now = time.monotonic()
+        if now - self.began > 1.0 and now - self.told > 0.25 and sys.stderr.isatty():
+            self.told = now
+            print(f"\r{self._line(now)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def _line(self, now: float) -> str:
+        seconds = now - self.began
+        return f"read {self.rows:,} rows in {seconds:.1f} s, {self.rows / seconds:,.0f} rows/s"
+
+
+@contextmanager
+def reading() -> Iterator[Reading]:
+    """Progress of a scan; its last line stays if the whole took more than a second."""
+    progress = Reading()
+    try:
+        yield progress
+    finally:
+        now = time.monotonic()
+        if now - progress.began > 1.0 and progress.rows:
+            start, end = ("\r", "\x1b[K\n") if sys.stderr.isatty() else ("", "\n")
+            print(f"{start}read {progress.rows:,} rows; done in {now - progress.began:.1f} s", end=end, file=sys.stderr)

@@ -1,0 +1,42 @@
+"""``halfsquare predict``: a model and rows in, outputs (with intervals) out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, dump, reading
+
+
+def predict(
+    model: ModelFile,
+    data: Data,
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE.csv|.parquet", help="Where to write; - is CSV on standard output.")] = "-",  # fmt: skip
+    interval: Annotated[float | None, typer.Option(metavar="LEVEL", help="Add the bounds between which a new target lies with this probability, such as 0.95.")] = None,  # fmt: skip
+    table: Table = None,
+    encoding: Encoding = None,
+    json: Json = False,
+) -> None:
+    """Predict every row of DATA, in its order: columns prediction, and low and high with --interval.
+
+    [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
+    """
+    from halfsquare.fitted import require_level
+    from halfsquare.predicting import predicted_batches, write_batches
+    from halfsquare.storage import load, require_writable
+
+    require_level(interval)
+    require_writable(out)
+    fitted = load(model)
+    with reading() as progress:
+        batches = predicted_batches(fitted, data, interval=interval, table=table, encoding=encoding, progress=progress)
+        if json and out == "-":
+            rows: list[Any] = [row for batch in batches for row in batch.to_pylist()]
+            dump({"model_file": model, "rows": len(rows), "interval": interval, "predictions": rows})
+            return
+        count = write_batches(batches, out)
+    if json:
+        dump({"model_file": model, "rows": count, "interval": interval, "out": out})
+    elif out != "-":
+        print(f"{count:,} predictions written to {out}")

@@ -1,0 +1,151 @@
+"""How results look in a terminal: plain tables, every number with what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from halfsquare.fitted import FittedModel, Parameter
+
+MOST_PARAMETERS = 20
+
+
+def console() -> Any:
+    """A console that neither colours nor wraps what goes into a pipe."""
+    from rich.console import Console
+
+    plain = Console(highlight=False, soft_wrap=True)
+    return plain if plain.is_terminal else Console(highlight=False, soft_wrap=True, width=120)
+
+
+def number(value: float | None, digits: int = 5) -> str:
+    """A number to some significant digits; whole ones with thousands separated."""
+    if value is None or value != value:
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def with_error(value: float, error: float | None) -> str:
+    """value ± standard error, the value to the digits that the error leaves."""
+    from math import floor, log10
+
+    if not error or error != error:
+        return number(value)
+    places = max(0, 1 - floor(log10(abs(error))))
+    if places > 8 or abs(value) >= 1e9:
+        return f"{value:.6g} ± {error:.2g}"
+    return f"{value:,.{places}f} ± {error:,.{places}f}"
+
+
+def grid(rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None, left: int = 1) -> str:
+    """Columns that line up: the first ``left`` to the left, the others to the right."""
+    every = [list(r) for r in ([header] if header else []) + list(rows)]
+    widths = [max(len(r[j]) for r in every) for j in range(len(every[0]))] if every else []
+    return "\n".join(
+        "  " + "  ".join(c.ljust(w) if j < left else c.rjust(w) for j, (c, w) in enumerate(zip(r, widths, strict=True))).rstrip()
+        for r in every
+    )
+
+
+def error_table(columns: dict[str, dict[str, Any]], unit: str) -> str:
+    """The errors of one or several parts, side by side."""
+    lines = [
+        ["rows", *(f"{s['rows']:,}" for s in columns.values())],
+        [f"MSE ± standard error, ({unit})²", *(with_error(s["mse"], s["mse_se"]) for s in columns.values())],
+        [f"RMSE, {unit}", *(number(s["rmse"]) for s in columns.values())],
+        ["R²", *(number(s["r2"], 4) for s in columns.values())],
+        [f"SSE, ({unit})²", *(number(s["sse"], 6) for s in columns.values())],
+        [f"½SSE, ({unit})²", *(number(s["half_sse"], 6) for s in columns.values())],
+        ["outputs too high", *(_share(s, "too_high") for s in columns.values())],
+        ["outputs too low", *(_share(s, "too_low") for s in columns.values())],
+        [f"mean error o − t, {unit}", *(f"{s['mean_error']:.3g}" for s in columns.values())],
+    ]
+    if any(s["weight"] != s["rows"] for s in columns.values()):
+        lines.insert(1, ["sum of weights", *(number(s["weight"]) for s in columns.values())])
+    return grid(lines, header=["", *columns])
+
+
+def _share(summary: dict[str, Any], key: str) -> str:
+    return f"{number(summary[key])} ({summary[key] / summary['weight']:.1%})"
+
+
+def parameter_table(parameters: Sequence[Parameter], most: int | None = MOST_PARAMETERS) -> str:
+    """Coefficients with standard error, t, p and 95 % limits; of many, those of greatest |t|."""
+    shown = list(parameters)
+    if most is not None and len(shown) > most:
+        kept = sorted(shown[1:], key=lambda p: -(abs(p.t) if p.t == p.t else 0.0))[: most - 1]
+        shown = [shown[0], *kept]
+    rows = [
+        [p.name, number(p.value, 6), number(p.standard_error, 4), number(p.t, 4), _p(p.p), number(p.low), number(p.high)]
+        for p in shown
+    ]
+    table = grid(rows, header=["", "value", "std. error", "t", "p", "95 % from", "to"])
+    hidden = len(parameters) - len(shown)
+    return table + (f"\n  … {hidden} more, of smaller |t|: info --all or --json shows every one" if hidden else "")
+
+
+def _p(p: float) -> str:
+    if p != p:
+        return "–"
+    return "< 1e-16" if p < 1e-16 else f"{p:.2g}" if p < 1e-3 else f"{p:.3f}"
+
+
+def decisions(fitted: FittedModel, most: int = 40) -> str:
+    """What was decided for each column."""
+    rows = [[f.column, f.decision] for f in fitted.encoder.features[:most]]
+    rows += [[name, f"left out: {reason}"] for name, reason in list(fitted.encoder.left_out.items())[:most]]
+    hidden = len(fitted.encoder.features) + len(fitted.encoder.left_out) - len(rows)
+    return grid(rows, left=2) + (f"\n  … and {hidden} more columns" if hidden else "")
+
+
+def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
+    """What a fitted model is, on what it was fitted, how well, with which coefficients."""
+    info, unit = fitted.info, " and ".join(fitted.encoder.targets)
+    parts = [f"{info['kind'].capitalize()} model of {unit}, fitted to {info['data']}", rows_sentence(info), ""]
+    parts += ["Columns", decisions(fitted), ""]
+    columns = {"training rows": info["train"]}
+    if info.get("test"):
+        columns["test rows"] = info["test"]
+    parts += ["Errors" + (" on the rows of the fit (none were set apart)" if not info.get("test") else ""),
+              error_table(columns, unit), ""]  # fmt: skip
+    freedom = info["facts"].get("degrees_of_freedom")
+    deviation = ", ".join(number(s) for s in fitted.residual_standard_deviation)
+    parts += [
+        f"Parameters, in the units of the columns{', after the refit on all rows' if info.get('refit') else ''}",
+        parameter_table(fitted.parameters, None if every_parameter else MOST_PARAMETERS),
+        f"  residual standard deviation {deviation} on {number(freedom)} degrees of freedom"
+        + (f"; l2 = {info['facts']['l2']:.4g} per row on standardized columns" if info["facts"].get("l2") else ""),
+        f"  {info['reason']}" + descent_sentence(info),
+    ]
+    parts += [f"\nWarning: {w}" for w in info["warnings"]]
+    return "\n".join(parts)
+
+
+def rows_sentence(info: dict[str, Any]) -> str:
+    """How many rows were read and what became of them."""
+    said = [f"{info['rows_read']:,} rows read"]
+    if info["rows_missing_target"]:
+        said.append(f"{info['rows_missing_target']:,} without a target left out")
+    if info["rows_zero_weight"]:
+        said.append(f"{info['rows_zero_weight']:,} of weight 0 left out")
+    if info.get("test") and info.get("test_source") == "rows set apart":
+        said.append(f"{info['test']['rows']:,} set apart for the test (seed {info['options']['seed']})")
+    return "; ".join(said)
+
+
+def descent_sentence(info: dict[str, Any]) -> str:
+    """How an iterative descent went, from its first to its last loss."""
+    history = info.get("history") or []
+    if len(history) < 2:
+        return ""
+    first, last = history[0], history[-1]
+    name = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}[info["options"]["loss"]]
+    said = f" after {last['iteration']:,.0f} steps: {name} {number(first['loss'])} → {number(last['loss'])}"
+    if "batch" in last:
+        noisy = [h for h in history if h.get("noise")]
+        said += f"; batches of {history[0]['batch']:,.0f} grown to {last['batch']:,.0f} rows"
+        if noisy:
+            said += f", signal to noise of the gradient {noisy[0]['signal'] / noisy[0]['noise']:.3g} at first, {noisy[-1]['signal'] / noisy[-1]['noise']:.3g} at last"  # fmt: skip
+    return said

@@ -1,0 +1,141 @@
+"""Rows for a model that is already fitted: columns matched by name, in the order of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.features import Category, Feature, Instant, Presence
+from halfsquare.data.scan import LevelCoder, batch_columns
+from halfsquare.data.source import Source, SourceColumn, open_source
+from halfsquare.errors import DataError, NotFiniteError
+from halfsquare.loss import Floats
+
+
+@dataclass(frozen=True)
+class ReadBatch:
+    """Some rows as a fitted model needs them.
+
+    Attributes
+    ----------
+    first_row : int
+        Number of the first of them in the source, from 0.
+    design : (m, d)
+        Standardized.
+    target : (m, k) or None
+        In the user's unit, NaN where missing; None if it was not asked for.
+    weight : (m,) or None
+    """
+
+    first_row: int
+    design: Floats
+    target: Floats | None
+    weight: Floats | None
+
+
+def open_for(encoder: Encoder, data: Any, *, table: str | None = None, encoding: str | None = None) -> Source:
+    """Open data for an encoder: its category columns are read as text, whatever they look like."""
+    if isinstance(data, Source):
+        return data
+    if isinstance(data, np.ndarray) and data.ndim == 2 and not data.dtype.names:
+        data = _named(encoder, data)
+    text = [f.column for f in encoder.features if _is_text(f)]
+    return open_source(data, table=table, encoding=encoding, categories=text)
+
+
+def read_encoded(
+    source: Source, encoder: Encoder, *, with_target: bool = False, weight: str | None = None, batch_rows: int = 16384
+) -> Iterator[ReadBatch]:
+    """The rows of a source, encoded as in training; other columns are passed over.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or holds another kind of value than in training; it is named.
+    NotFiniteError
+        If a value is infinite; its row is named.
+    """
+    columns = [_feature_column(source, f) for f in encoder.features]
+    k = len(encoder.targets) if with_target else 0
+    extra = [_number_column(source, t, "target column") for t in encoder.targets[:k]]
+    extra += [_number_column(source, weight, "weight column")] if weight else []
+    coders = {f.column: LevelCoder(list(getattr(f, "levels", ())), frozen=True) for f in encoder.features if _is_text(f)}
+    scanned = [*extra, *columns] or [replace(source.columns[0], kind="text")]
+    coders |= {scanned[0].name: LevelCoder()} if not extra and not columns else {}
+    seen = 0
+    for batch in source.scan(scanned, batch_rows):
+        raw = batch_columns(batch, scanned, coders)
+        _require_finite(raw, scanned, source.name, seen)
+        out = np.empty((len(encoder.names), raw.shape[1]))
+        encoder.encode(raw[len(extra) : len(extra) + len(columns)], out)
+        weights = raw[k] if weight else None
+        if weights is not None:
+            _require_weights(weights, source.name, weight or "", seen)
+        yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights)
+        seen += raw.shape[1]
+
+
+def _named(encoder: Encoder, data: Any) -> Any:
+    """A plain array is matched by position: it has the features' columns, or those of the whole table."""
+    features = [f.column for f in encoder.features]
+    wanted = [f"x{j + 1}" for j in range(data.shape[1])]
+    if set(features) <= set(wanted):
+        return data
+    if data.shape[1] == len(features):
+        return {name: data[:, j] for j, name in enumerate(features)}
+    raise DataError(f"the array has {data.shape[1]} columns; expected the {len(features)} of the model: {', '.join(features)}")
+
+
+def _is_text(feature: Feature) -> bool:
+    return isinstance(feature, Category) or (isinstance(feature, Presence) and feature.text)
+
+
+def _feature_column(source: Source, feature: Feature) -> SourceColumn:
+    column = source.column(feature.column)
+    if _is_text(feature):
+        return replace(column, kind="text")
+    if isinstance(feature, Instant):
+        if column.kind in ("timestamp", "time") or _empty(source, column):
+            return column if column.kind != "text" else replace(column, kind="number")
+        raise DataError(f"column {column.name!r} of {source.name} has the type {column.type}; the model needs a date or time")
+    return _number_column(source, feature.column, "column")
+
+
+def _number_column(source: Source, name: str, role: str) -> SourceColumn:
+    column = source.column(name, role=role)
+    if column.kind in ("number", "boolean"):
+        return column
+    if column.kind == "text":
+        found = source.not_a_number(name)
+        if found is None:
+            return replace(column, kind="number")
+        raise DataError(
+            f"{role} {name!r} of {source.name} is text: found {found[1]!r} in row {found[0]}, expected numbers as in training"
+        )
+    raise DataError(f"{role} {name!r} of {source.name} has the type {column.type}; expected numbers as in training")
+
+
+def _empty(source: Source, column: SourceColumn) -> bool:
+    return column.kind == "text" and source.not_a_number(column.name) is None
+
+
+def _require_finite(raw: Floats, columns: list[SourceColumn], name: str, seen: int) -> None:
+    for j, column in enumerate(columns):
+        infinite = np.isinf(raw[j])
+        if infinite.any():
+            at = int(np.argmax(infinite))
+            raise NotFiniteError(
+                f"{name}, row {seen + at + 1}, column {column.name!r}: found {raw[j, at]}, expected a finite number"
+            )
+
+
+def _require_weights(weight: Floats, name: str, column: str, seen: int) -> None:
+    bad = ~(weight >= 0)
+    if bad.any():
+        at = int(np.argmax(bad))
+        found = "no value" if np.isnan(weight[at]) else f"{weight[at]:g}"
+        raise DataError(f"{name}, row {seen + at + 1}, weight column {column!r}: found {found}, expected a number >= 0")

@@ -1,0 +1,255 @@
+"""A fitted model: predict, intervals, parameters with standard errors, in the user's units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.reading import ReadBatch, open_for, read_encoded
+from halfsquare.errors import DataError, OptionError
+from halfsquare.loss import Floats
+from halfsquare.models.base import Model
+from halfsquare.models.linear import Linear
+from halfsquare.trainers.base import Trained
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a fitted one, in standardized units.
+
+    Attributes
+    ----------
+    parameters : (p,)
+    covariance : (p, p) or None
+    noise : (k,)
+        Variance of the targets about the outputs; NaN where it is not known.
+    """
+
+    model: Model
+    parameters: Floats
+    covariance: Floats | None
+    noise: Floats
+
+    @classmethod
+    def of(cls, trained: Trained) -> Member:
+        return cls(trained.model, trained.parameters, trained.covariance, trained.noise)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter in the user's units, with its uncertainty; NaN where it is not known.
+
+    ``t`` and ``p`` test the value against 0; ``low`` and ``high`` bound it with 95 % confidence.
+    """
+
+    name: str
+    value: float
+    standard_error: float
+    t: float
+    p: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values; NaN as None."""
+        return {k: None if v != v else v for k, v in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """What ``fit`` returns and ``load`` reads.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        How columns become a design matrix.
+    members : tuple of Member
+        One model, or a small ensemble whose mean is the output.
+    info : dict
+        What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``, ``train``
+        and ``test`` (the error's summary under its names in :class:`halfsquare.sums.ErrorSummary`),
+        ``warnings``, ``history``, ``facts``, ``options``, ``version``.
+    """
+
+    encoder: Encoder
+    members: tuple[Member, ...]
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """``"linear"``, ``"network"`` or ``"formula"``."""
+        return str(self.info.get("kind", "linear"))
+
+    @property
+    def train(self) -> dict[str, Any]:
+        """Errors on the rows the honest fit was made of."""
+        return dict(self.info["train"])
+
+    @property
+    def test(self) -> dict[str, Any] | None:
+        """Errors on the rows that were set apart; None if there were none."""
+        return dict(self.info["test"]) if self.info.get("test") else None
+
+    def predict(self, data: Any, *, return_std: bool = False) -> Any:
+        """Outputs for every row of ``data`` (anything :func:`halfsquare.fit` takes), in its order.
+
+        Returns
+        -------
+        outputs : (n,), or (n, k) for several targets
+            In the unit of the target.
+        std : same shape, if ``return_std``
+            Standard deviation of a new target about the output: noise, parameters and spread.
+
+        Raises
+        ------
+        DataError
+            If a column is missing or mistyped.
+        """
+        parts = [self.outputs_of(batch.design, with_std=return_std) for batch in self._batches(data)]
+        k = len(self.encoder.targets)
+        empty = (np.empty((0, k)), np.empty((0, k)))
+        outputs, std = (np.vstack([p[i] for p in parts] or [empty[i]]) for i in (0, 1))
+        if k == 1:
+            outputs, std = outputs[:, 0], std[:, 0]
+        return (outputs, std) if return_std else outputs
+
+    def interval(self, data: Any, level: float = 0.95) -> tuple[Floats, Floats, Floats]:
+        """Outputs with the bounds between which a new target lies with probability ``level``.
+
+        Returns
+        -------
+        output, low, high : (n,) or (n, k)
+
+        Raises
+        ------
+        OptionError
+            If the level is not between 0 and 1.
+        """
+        quantile = self.quantile(level)
+        outputs, std = self.predict(data, return_std=True)
+        return outputs, outputs - quantile * std, outputs + quantile * std
+
+    def quantile(self, level: float) -> float:
+        """How many standard deviations the interval of that level reaches to each side (Student's t)."""
+        if not 0.0 < level < 1.0:
+            raise OptionError(f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95")
+        from scipy.special import stdtrit
+
+        freedom = self.info.get("facts", {}).get("degrees_of_freedom") or np.inf
+        return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
+
+    def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
+        """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked for)."""
+        scales = self.encoder.target_scales
+        if with_std:
+            mean, variance = self._predictive(design)
+            return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
+        mean = self.members[0].model.outputs(self.members[0].parameters, design)
+        for member in self.members[1:]:
+            mean = mean + member.model.outputs(member.parameters, design)
+        mean = mean / len(self.members)
+        return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
+
+    def _predictive(self, design: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance in standardized units: noise + parameters + spread of the members."""
+        outputs, variances = [], []
+        for member in self.members:
+            o, variance = _member_variance(member, design)
+            outputs.append(o)
+            variances.append(variance)
+        stacked = np.stack(outputs)
+        return stacked.mean(axis=0), np.mean(variances, axis=0) + stacked.var(axis=0)
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """Parameters in the user's units with standard errors; of the first member, if there are several.
+
+        For a linear model: the intercept and the change of the output for one unit of each column, or
+        for a level instead of the reference level.
+        """
+        member = self.members[0]
+        values, covariance = self._in_user_units(member)
+        freedom = self.info.get("facts", {}).get("degrees_of_freedom", np.inf)
+        errors = np.full(len(values), np.nan) if covariance is None else np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        return student(list(member.model.parameter_names), values, errors, freedom)
+
+    @property
+    def residual_standard_deviation(self) -> list[float]:
+        """√(SSE / degrees of freedom) of each output, in the unit of the target."""
+        return [float(s) for s in np.sqrt(self.members[0].noise) * self.encoder.target_scales]
+
+    def _in_user_units(self, member: Member) -> tuple[Floats, Floats | None]:
+        if not isinstance(member.model, Linear):
+            return member.parameters, member.covariance
+        k, d = len(self.encoder.targets), len(self.encoder.names)
+        means, scales = self.encoder.means, self.encoder.scales
+        change = np.zeros((1 + d, 1 + d))
+        change[0, 0] = 1.0
+        change[0, 1:] = -means / scales
+        change[1:, 1:] = np.diag(1.0 / scales)
+        whole = np.kron(change, np.diag(self.encoder.target_scales))
+        values = whole @ member.parameters
+        values[:k] += self.encoder.target_means
+        return values, None if member.covariance is None else whole @ member.covariance @ whole.T
+
+    def _batches(self, data: Any) -> Iterator[ReadBatch]:
+        return read_encoded(open_for(self.encoder, data), self.encoder)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file, whole or not at all; see :mod:`halfsquare.storage`."""
+        from halfsquare.storage import save
+
+        save(self, path)
+
+    def __repr__(self) -> str:
+        measured = self.test or self.info.get("train")
+        error = f", RMSE {measured['rmse']:.4g} on {'test' if self.test else 'training'} rows" if measured else ""
+        return f"<FittedModel {self.kind}: {', '.join(self.encoder.targets)} from {len(self.encoder.features)} columns{error}>"
+
+
+def student(names: list[str], values: Floats, errors: Floats, freedom: float) -> list[Parameter]:
+    """Parameters with Student's t on ``freedom`` degrees, two-sided p and 95 % confidence limits."""
+    from scipy.special import stdtr, stdtrit
+
+    known = freedom is not None and freedom > 0
+    reach = float(stdtrit(min(freedom, 1e9), 0.975)) if known else np.nan
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = values / errors
+        p = 2.0 * stdtr(min(freedom, 1e9), -np.abs(t)) if known else np.full(len(values), np.nan)
+    return [
+        Parameter(name, float(v), float(s), float(tt), float(pp), float(v - reach * s), float(v + reach * s))
+        for name, v, s, tt, pp in zip(names, values, errors, t, p, strict=True)
+    ]
+
+
+def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
+    """Outputs and their predictive variance (m, k): noise + J cov Jᵀ."""
+    if member.covariance is None:
+        o = member.model.outputs(member.parameters, design)
+        return o, np.broadcast_to(member.noise, o.shape)
+    if isinstance(member.model, Linear):  # J is [1 | z] for each output: no need to write it out
+        o = member.model.outputs(member.parameters, design)
+        k = o.shape[1]
+        a = np.hstack([np.ones((len(design), 1)), design])
+        spread = [np.einsum("ni,ij,nj->n", a, member.covariance[j::k, j::k], a, optimize=True) for j in range(k)]
+        return o, member.noise + np.column_stack(spread)
+    o, jacobian = member.model.outputs_and_jacobian(member.parameters, design)
+    moved = jacobian @ member.covariance
+    return o, member.noise + np.einsum("nkp,nkp->nk", moved, jacobian)
+
+
+def require_level(level: float | None) -> None:
+    """Refuse a level that is no probability."""
+    if level is not None and not 0.0 < level < 1.0:
+        raise OptionError(f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95")
+
+
+def require_rows(count: int, name: str) -> None:
+    """Refuse a source without rows."""
+    if not count:
+        raise DataError(f"{name} has a header but no rows")
