@@ -51,7 +51,7 @@ class LineSample:
         return LineSample(self.x[:rows], self.target[:rows], self.intercept, self.slope, self.typical)
 
 
-def built_in_sample(rows: int = 4096, seed: int = 2018) -> LineSample:
+def built_in_sample(rows: int = 4096, seed: int = 5) -> LineSample:
     """t = 2 + 1.5 x + noise, x uniform on [-2, 2], noise normal with variance 1; the line is 1.5 + x.
 
     The expected loss is the noise plus the line's own fault: 1 + 0.5² + 0.5² · Var(x) = 1 + ¼ + ⅓.

@@ -123,8 +123,8 @@ def _sentence() -> tuple[str, str]:
         f" : ' is too ' + (err < 0 ? 'low' : 'high') + ' by ' + {written('abs(err)')} + '.')"
     )
     then = (
-        "err === 0 ? 'Gradient zero: descent leaves the output alone.'"
-        " : (err < 0 ? 'Negative gradient: descent raises' : 'Positive gradient: descent lowers') + ' the output.'"
+        "err === 0 ? 'Gradient zero: descent leaves it alone.'"
+        " : err < 0 ? 'Negative gradient: descent raises it.' : 'Positive gradient: descent lowers it.'"
     )
     return where, then
 
@@ -170,8 +170,16 @@ def _gradient_layers() -> list[alt.Chart]:
         draw(rule("side", strokeWidth=5), x="o", y="0", y2="gradient"),
         draw(dot("side"), x="o", y="gradient"),
         draw(text(signed_label("gradient", "gradient"), "side", dy=across), x="o", y="0"),
-        draw(text("'too low: gradient −'", "low", align="left", dx=8), x="low_end", y="0.92 * steepest"),
-        draw(text("'too high: gradient +'", "high", align="right", dx=-8), x="high_end", y="-0.92 * steepest"),
+        draw(
+            text("width < 360 ? 'too low: −' : 'too low: gradient −'", "low", align="left", dx=8),
+            x="low_end",
+            y="0.92 * steepest",
+        ),
+        draw(
+            text("width < 360 ? 'too high: +' : 'too high: gradient +'", "high", align="right", dx=-8),
+            x="high_end",
+            y="-0.92 * steepest",
+        ),
         draw(handle(), x="o", y="gradient", name="gradient_handle"),
     ]
 

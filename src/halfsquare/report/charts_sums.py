@@ -17,6 +17,11 @@ from halfsquare.sums import ErrorSummary
 
 Rows = list[dict[str, float]]
 
+# Labels of the marked rows stand where the curve is not: below to the right, later above to the left.
+_EARLY = "chosen < 256"
+_BESIDE = alt.ExprRef(f"{_EARLY} ? 16 : -16")
+_ESTIMATE = "'MSE ' + format(datum.mse, '.3f') + ' ± ' + format(datum.most - datum.mse, '.3f')"
+
 
 def growth_rows(sizes: Sequence[int], summaries: Sequence[ErrorSummary]) -> Rows:
     """What the growth figure draws: n, SSE, MSE and MSE ± its standard error."""
@@ -50,22 +55,26 @@ def growth_chart(
     theme, width
         As :func:`halfsquare.report.charts.one_example_chart`.
     """
-    x = alt.X("n:Q", scale=alt.Scale(type="log", base=2, nice=False), axis=axis("rows n (each step doubles)", ticks=6))
-    sse = _y("sse", "SSE", top[0])
+    x = alt.X("n:Q", scale=alt.Scale(type="log", base=2, nice=False), axis=axis("rows n", ticks=5))
+    powers = alt.Scale(type="log", domain=[1.0, top[0]], nice=False, clamp=True)
+    sse = alt.Y("sse:Q", scale=powers, axis=axis("SSE (log)", ticks=4, minExtent=AXIS_WIDTH, maxExtent=AXIS_WIDTH))
     mse = _y("mse", "MSE", top[1])
     data = alt.InlineData(values=rows, name="growth")
     here = alt.Chart(data).transform_filter("datum.n == chosen")
+    low = here.transform_calculate(written=_ESTIMATE).transform_calculate(mse=str(0.09 * top[1]))
     band = {"type": "area", "color": alt.ExprRef("muted"), "opacity": 0.28, "clip": True}
     upper = alt.layer(
         _chart(data, curve("ink")).encode(x=x, y=sse),
         _with(here, rule("muted", strokeDash=[5, 4])).encode(x=x),
         _with(here, dot("ink")).encode(x=x, y=sse),
+        *[_with(here, mark).encode(x=x, y=sse) for mark in _over("'SSE ' + format(datum.sse, '.4~r')", dy=_BESIDE)],
     ).properties(width=width, height=150)
     layers = [
         _chart(data, band).encode(x=x, y=_y("least", "MSE", top[1]), y2="most:Q"),
         _chart(data, curve("ink")).encode(x=x, y=mse),
         _with(here, rule("muted", strokeDash=[5, 4])).encode(x=x),
         _with(here, dot("ink")).encode(x=x, y=mse),
+        *[_with(low, mark).encode(x=x, y=mse) for mark in _over("datum.written")],
     ]
     if typical is not None:
         one = alt.InlineData(values=[{"n": rows[0]["n"], "mse": typical}])
@@ -113,17 +122,28 @@ def scatter_chart(
     layers = [
         _chart(zero, rule("line")).encode(x=x),
         _chart(zero, rule("line")).encode(y=y),
-        _chart(zero, text("'zero: nothing left to descend'", "muted", align="right", dx=-6, dy=-9)).encode(x=x, y=y),
+        _chart(zero, text("'zero'", "muted", align="left", dx=6, dy=-9)).encode(x=x, y=y),
         _chart(named["batches"], cloud).encode(x=x, y=y),
         _chart(named["ellipse"], curve("ink", strokeWidth=1.5, strokeDash=[5, 4])).encode(x=x, y=y, order="at:Q"),
         _chart(named["full"], cross).encode(x=x, y=y),
-        _chart(named["full"], text("'full gradient'", "ink", dy=-16, fontWeight=600)).encode(x=x, y=y),
+        *[_chart(named["full"], mark).encode(x=x, y=y) for mark in _haloed("'full gradient'", dy=-18, fontWeight=600)],
     ]
     chart = alt.layer(*layers).properties(width=width, height=340).add_params(*_colours(theme))
     figure: alt.LayerChart = _finished(
         chart, "Mini-batch gradients scatter about the full gradient; the scatter shrinks with the batch."
     )
     return figure
+
+
+def _over(expression: str, **more: Any) -> list[dict[str, Any]]:
+    side, away = f"{_EARLY} ? 'left' : 'right'", f"{_EARLY} ? 10 : -10"
+    return _haloed(expression, align=alt.ExprRef(side), dx=alt.ExprRef(away), **more)
+
+
+def _haloed(expression: str, **more: Any) -> list[dict[str, Any]]:
+    """A label over points or curves: first its halo, then itself."""
+    halo = {"stroke": alt.ExprRef("panel"), "strokeWidth": 5, "strokeJoin": "round"}
+    return [text(expression, "panel", **more, **halo), text(expression, "ink", **more)]
 
 
 def _points(pairs: Any) -> Rows:

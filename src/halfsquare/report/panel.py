@@ -59,7 +59,10 @@ class Panel:
 def axis(title: str, *, ticks: int, **more: Any) -> alt.Axis:
     """A quiet axis: numbers and a title, no lines; large and small numbers as powers of ten."""
     size = "abs(datum.value)"
-    short = f"{size} >= 1e5 || ({size} > 0 && {size} < 1e-3) ? format(datum.value, '.2~e') : datum.label"
+    short = (
+        f"{size} >= 1e9 || ({size} > 0 && {size} < 1e-3) ? format(datum.value, '.2~e')"
+        f" : {size} >= 1e4 ? replace(format(datum.value, '.3~s'), '-', '−') : datum.label"
+    )
     return alt.Axis(
         title=title,
         grid=False,
@@ -73,6 +76,7 @@ def axis(title: str, *, ticks: int, **more: Any) -> alt.Axis:
         titleFontSize=12,
         titleFontWeight="normal",
         labelPadding=6,
+        labelOverlap=True,
         **more,
     )
 

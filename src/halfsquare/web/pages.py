@@ -98,9 +98,16 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = short
+    environment.filters["brief"] = lambda x: short(x, 4)
+    environment.filters["plain"] = plain
     return environment
 
 
-def short(x: float) -> str:
-    """A number as the figures write it: six significant digits, a real minus sign."""
-    return number(float(f"{x:.6g}"))
+def short(x: float, digits: int = 6) -> str:
+    """A number as the figures write it: so many significant digits, a real minus sign."""
+    return number(float(f"{x:.{digits}g}"))
+
+
+def plain(x: float) -> str:
+    """A number as an input element wants it: all its digits, no needless ``.0``."""
+    return str(int(x)) if x.is_integer() and abs(x) < 1e15 else repr(x)

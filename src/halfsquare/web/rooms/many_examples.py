@@ -27,7 +27,7 @@ from halfsquare.web.pages import Room, island, part, render
 
 PATH = "/many-examples"
 ROWS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
-BATCHES = [2, 4, 8, 16, 32, 64, 128, 256]
+BATCHES = [4, 8, 16, 32, 64, 128, 256]
 COPIES = [1, 2, 4]
 _SIZES = sorted({round(8 * 2 ** (i / 4)) for i in range(37)})  # four to each doubling, ROWS among them
 
@@ -37,7 +37,7 @@ class Asked:
     """What the form says: positions in ROWS and BATCHES, and how often each row stands."""
 
     rows: int = 4
-    batch: int = 3
+    batch: int = 2
     copies: int = 1
 
     @property
@@ -86,7 +86,7 @@ def _part(request: Request) -> Response:
 def _asked(request: Request) -> Asked:
     query = request.query_params
     rows = _choice("rows", query.get("rows", "4"), range(len(ROWS)))
-    batch = _choice("batch", query.get("batch", "3"), range(len(BATCHES)))
+    batch = _choice("batch", query.get("batch", "2"), range(len(BATCHES)))
     return Asked(rows, batch, _choice("copies", query.get("copies", "1"), COPIES))
 
 
@@ -98,6 +98,7 @@ def _choice(name: str, text: str, choices: range | list[int]) -> int:
 
 def _answer(asked: Asked) -> dict[str, Any]:
     sample = _sample().first(asked.n)
+    shown = max(asked.copies, 2)  # the table compares, also where nothing is copied
     once, copied = (growth(sample, [asked.n], copies)[0] for copies in (1, asked.copies))
     return {
         "asked": asked,
@@ -105,24 +106,25 @@ def _answer(asked: Asked) -> dict[str, Any]:
         "summary": copied,
         "typical": sample.typical,
         "scatter": _scatter(asked),
-        "lines": _copied_lines(sample, once, copied, asked.copies),
+        "shown_copies": shown,
+        "lines": _copied_lines(sample, once, growth(sample, [asked.n], shown)[0], shown),
     }
 
 
 def _copied_lines(sample: LineSample, once: ErrorSummary, copied: ErrorSummary, copies: int) -> list[Line]:
     """What copying every row does to each quantity; the verdict is read off the numbers, not assumed."""
-    total = np.abs(sample.row_gradients.sum(axis=0)[1])
+    total = float(np.linalg.norm(sample.row_gradients.sum(axis=0)))  # of both parameters together
     lines = [
-        ("Rows", once.rows, copied.rows),
+        ("Rows", float(once.rows), float(copied.rows)),
         ("SSE", once.sse, copied.sse),
-        ("Gradient of ½ SSE by slope, size", total, total * copies),
+        ("Gradient of ½ SSE", total, total * copies),
         ("MSE", once.mse, copied.mse),
-        ("Gradient of ½ MSE by slope, size", total / once.rows, total * copies / copied.rows),
+        ("Gradient of ½ MSE", total / once.rows, total * copies / copied.rows),
         ("Best intercept", best_line(sample)[0], best_line(sample, copies)[0]),
         ("Best slope", best_line(sample)[1], best_line(sample, copies)[1]),
-        ("Standard error of MSE", once.mse_se, copied.mse_se),
+        ("Std. error of MSE", once.mse_se, copied.mse_se),
     ]
-    return [Line(name, float(a), float(b), _verdict(float(a), float(b), copies)) for name, a, b in lines]
+    return [Line(name, a, b, _verdict(a, b, copies)) for name, a, b in lines]
 
 
 def _verdict(once: float, copied: float, copies: int) -> str:
