@@ -21,7 +21,7 @@ from halfsquare.errors import DataError, OptionError
 from halfsquare.execution.local import Local
 from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats, error
-from halfsquare.sums import ErrorSums, ErrorSummary, Moments
+from halfsquare.sums import ErrorSummary, ErrorSums, Moments
 
 Verdict = Literal["A is better", "B is better", "cannot tell"]
 
@@ -98,7 +98,9 @@ def evaluate(
     """
     sums, missing = error_sums(fitted, data, weights=weights, table=table, encoding=encoding, progress=progress)
     if not sums.rows:
-        raise DataError(f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and a positive weight")
+        raise DataError(
+            f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and a positive weight"
+        )
     return Evaluation(sums.finish(), missing)
 
 
@@ -121,7 +123,7 @@ def error_sums(
         outputs, _ = fitted.outputs_of(batch.design)
         sums = sums.add(batch.target[keep], outputs[keep], None if batch.weight is None else batch.weight[keep])
         if progress is not None:
-            progress(batch.first_row + len(keep))
+            progress(batch.first_row + len(batch.target))
     return sums, missing
 
 
@@ -169,7 +171,11 @@ def compare(a: FittedModel, b: FittedModel, data: Any, *, weights: str | None = 
         difference = difference.merge(Moments.of(_row_loss(target, o_a) - _row_loss(target, o_b), w))
     if not sums_a.weight > 0:
         raise DataError("no row has both a target and a positive weight: there is nothing to compare")
-    error_of_mean = float(np.sqrt(difference.m2[0] / (difference.weight - 1) / difference.weight)) if difference.weight > 1 else np.nan  # fmt: skip
+    error_of_mean = (
+        float(np.sqrt(difference.m2[0] / (difference.weight - 1) / difference.weight))
+        if difference.weight > 1
+        else np.nan
+    )
     return _judged(float(difference.mean[0]), error_of_mean, True, sums_a.finish(), sums_b.finish())
 
 
@@ -200,7 +206,8 @@ def require_same_target(a: FittedModel, b: FittedModel) -> None:
 
 def _row_loss(target: Floats, output: Floats) -> Floats:
     e = error(target, output)
-    return (e * e).mean(axis=1, keepdims=True)
+    losses: Floats = (e * e).mean(axis=1, keepdims=True)
+    return losses
 
 
 def _judged(difference: float, standard_error: float, paired: bool, a: ErrorSummary, b: ErrorSummary) -> Comparison:

@@ -47,7 +47,9 @@ class FitOptions:
         if self.loss not in CONVENTIONS:
             raise OptionError(f"unknown loss {self.loss!r}; expected one of {', '.join(CONVENTIONS)}")
         if not 0.0 <= self.test_fraction < 1.0:
-            raise OptionError(f"the test fraction is {self.test_fraction:g}; expected a number from 0 to below 1, such as 0.2")
+            raise OptionError(
+                f"the test fraction is {self.test_fraction:g}; expected a number from 0 to below 1, such as 0.2"
+            )
         if self.threads is not None and self.threads < 1:
             raise OptionError(f"threads is {self.threads}; expected at least 1")
         if self.time_limit is not None and not self.time_limit > 0:
@@ -137,7 +139,9 @@ def fit(
     >>> [round(p.value, 6) for p in fitted.parameters]
     [1.0, 2.0]
     """
-    options = FitOptions(model, method, loss, l2, 0.0 if test is not None else test_fraction, refit, seed, threads, time_limit)
+    options = FitOptions(
+        model, method, loss, l2, 0.0 if test is not None else test_fraction, refit, seed, threads, time_limit
+    )
     targets = [target] if isinstance(target, str) else list(target)
     source = open_source(data, table=table, encoding=encoding, categories=category)
     roles = choose_roles(source, targets, weight=weights, features=features, exclude=exclude)
@@ -148,7 +152,12 @@ def fit(
     measured = _measured(fitted, scanned, trainer.execution, test, weights)
     if refit and scanned.test.rows:
         fitted = trainer.fitted(scanned, encoded_rows(scanned, "all"))
-    info = {**fitted.info, **_described(scanned, roles, options), **measured, "refit": bool(refit and scanned.test.rows)}
+    info = {
+        **fitted.info,
+        **_described(scanned, roles, options),
+        **measured,
+        "refit": bool(refit and scanned.test.rows),
+    }
     return FittedModel(fitted.encoder, fitted.members, info)
 
 
@@ -166,13 +175,20 @@ class _Trainer:
 
     def fitted(self, scanned: Scanned, rows: EncodedRows) -> FittedModel:
         if not rows.row_count:
-            raise FitError(f"{scanned.source_name} leaves no row to train on: every row with a target is in the test part")
+            raise FitError(
+                f"{scanned.source_name} leaves no row to train on: every row with a target is in the test part"
+            )
         encoder = rows.encoder
         deadline = None if self.options.time_limit is None else time.monotonic() + self.options.time_limit
         trained = train_linear(
-            rows, encoder.names, encoder.targets, self._linear_options(),
-            execution=self.execution, deadline=deadline, watch=self.watch,
-        )  # fmt: skip
+            rows,
+            encoder.names,
+            encoder.targets,
+            self._linear_options(),
+            execution=self.execution,
+            deadline=deadline,
+            watch=self.watch,
+        )
         info = {
             "kind": "linear",
             "method": self._linear_options().method,
@@ -202,7 +218,12 @@ def _history(trained: Trained, rows: EncodedRows, loss: Convention) -> list[dict
 
     def line(record: Record) -> dict[str, float]:
         norm = record.gradient_norm * factor * unit
-        return {"iteration": record.iteration, "loss": record.loss * factor * unit, "gradient_norm": norm, **record.notes}
+        return {
+            "iteration": record.iteration,
+            "loss": record.loss * factor * unit,
+            "gradient_norm": norm,
+            **record.notes,
+        }
 
     return [line(r) for r in trained.history if r.loss < float("inf")]
 

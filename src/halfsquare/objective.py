@@ -41,6 +41,7 @@ class Objective:
     @cached_property
     def weight(self) -> float:
         """Σw over all rows."""
+
         def of(i: int) -> float:
             chunk = self.rows.chunk(i)
             return float(len(chunk.target) if chunk.weight is None else chunk.weight.sum())

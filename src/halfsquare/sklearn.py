@@ -124,11 +124,12 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
                 covariance = trained.covariance[j::k, j::k] / np.outer(unit, unit)
                 errors[:, j] = np.sqrt(np.maximum(np.diag(covariance), 0.0))
                 errors[0, j] = np.sqrt(max(float(back @ covariance @ back), 0.0))
-        shape = (lambda a: a[..., 0]) if flat else (lambda a: a)
         self.coef_ = values[1:, 0].copy() if flat else values[1:].T.copy()
         self.coef_std_error_ = errors[1:, 0].copy() if flat else errors[1:].T.copy()
-        self.intercept_, self.intercept_std_error_ = shape(intercept), shape(errors[0])
-        self.sigma_ = shape(np.sqrt(trained.noise))
+        self.intercept_ = intercept[0] if flat else intercept
+        self.intercept_std_error_ = errors[0, 0] if flat else errors[0]
+        sigma = np.sqrt(trained.noise)
+        self.sigma_ = sigma[0] if flat else sigma
         self.rank_, self.l2_ = int(trained.facts["rank"]), float(trained.facts["l2"])
         self.n_iter_ = trained.history[-1].iteration if trained.history else 0
 

@@ -133,7 +133,11 @@ def _member(make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: 
     parameters, noise = tensors[f"{i}.parameters"], tensors[f"{i}.noise"]
     covariance = tensors.get(f"{i}.covariance")
     p, k = len(model.parameter_names), model.outputs_count
-    for name, array, shape in (("parameters", parameters, (p,)), ("noise", noise, (k,)), ("covariance", covariance, (p, p))):
+    for name, array, shape in (
+        ("parameters", parameters, (p,)),
+        ("noise", noise, (k,)),
+        ("covariance", covariance, (p, p)),
+    ):
         if array is not None and (array.shape != shape or array.dtype != np.float64):
             raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and float64")
     if not np.isfinite(parameters).all():
@@ -171,7 +175,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

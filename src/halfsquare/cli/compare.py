@@ -21,7 +21,9 @@ def compare(
     model_a: Annotated[str, typer.Argument(metavar="MODEL_A", help="A model file.")],
     model_b: Annotated[str, typer.Argument(metavar="MODEL_B", help="Another, of the same target.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Rows with their target, new to both models.")],
-    data_b: Annotated[str | None, typer.Argument(metavar="[DATA_B]", help="Other rows for model B: then the comparison is unpaired.")] = None,  # fmt: skip
+    data_b: Annotated[
+        str | None, typer.Argument(metavar="[DATA_B]", help="Other rows for model B: then the comparison is unpaired.")
+    ] = None,
     weights: Weights = None,
     by: Annotated[Measure, typer.Option(help="SSE is refused where the numbers of rows differ.")] = Measure.mse,
     json: Json = False,
@@ -52,5 +54,7 @@ def compare(
         [f"B  {model_b}", f"{found.rows_b:,} rows", f"MSE {number(found.mse_b, 6)}"],
     ]
     screen.print(grid(lines), markup=False)
-    screen.print(f"MSE of A − MSE of B, ({unit})²: {with_error(found.difference, found.standard_error)} ({kind})", markup=False)
+    screen.print(
+        f"MSE of A − MSE of B, ({unit})²: {with_error(found.difference, found.standard_error)} ({kind})", markup=False
+    )
     screen.print(f"{found.verdict}: z = {number(found.z, 3)}, p = {found.p:.2g}", markup=False)

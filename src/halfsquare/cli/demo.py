@@ -10,7 +10,7 @@ import typer
 from halfsquare.cli.options import Json, dump, reading
 
 # What is known when the doors close; when the flight lands, or how long it flew, is not.
-COLUMNS = ("month", "day", "sched_dep_time", "dep_delay", "sched_arr_time", "carrier", "origin", "dest", "distance", "hour", "time_hour")  # fmt: skip
+COLUMNS = ("sched_dep_time", "dep_delay", "sched_arr_time", "carrier", "origin", "dest", "distance", "time_hour")
 TARGET = "arr_delay"
 
 
@@ -34,7 +34,14 @@ def demo(
     whole = evaluate(fitted, str(flights))
     row = explain_row(fitted, str(flights), row=4)
     if json:
-        dump({**fitted.info["test"], "files": {k: str(v) for k, v in files.items()}, "whole": whole.as_dict(), "row": vars(row)})
+        dump(
+            {
+                **fitted.info["test"],
+                "files": {k: str(v) for k, v in files.items()},
+                "whole": whole.as_dict(),
+                "row": vars(row),
+            }
+        )
         return
     _show(fitted, files, count, whole, row)
 
@@ -44,7 +51,10 @@ def _show(fitted: Any, files: dict[str, Path], count: int, whole: Any, row: Any)
 
     screen = console()
     screen.print(summary(fitted), markup=False)
-    screen.print(f"\nThe refitted model on the whole file ({whole.missing_target:,} flights without an arrival left out)", markup=False)
+    screen.print(
+        f"\nThe refitted model on the whole file ({whole.missing_target:,} flights without an arrival left out)",
+        markup=False,
+    )
     screen.print(error_table({"": whole.as_dict()}, TARGET + " in minutes"), markup=False)
     screen.print("\nOne flight explained", markup=False)
     screen.print(row.sentences("arrival delay in minutes"), markup=False)

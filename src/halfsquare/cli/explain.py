@@ -11,8 +11,12 @@ from halfsquare.cli.options import Json, dump
 
 
 def explain(
-    target: Annotated[list[float], typer.Option("--target", "-t", metavar="T", help="The target; repeat for several examples.")],
-    output: Annotated[list[float], typer.Option("--output", "-o", metavar="O", help="The model's output; one for each target.")],
+    target: Annotated[
+        list[float], typer.Option("--target", "-t", metavar="T", help="The target; repeat for several examples.")
+    ],
+    output: Annotated[
+        list[float], typer.Option("--output", "-o", metavar="O", help="The model's output; one for each target.")
+    ],
     loss: Annotated[Loss, typer.Option(help="The convention of value, gradient and derivation.")] = Loss.half_sse,
     json: Json = False,
 ) -> None:
@@ -23,7 +27,9 @@ def explain(
     from halfsquare.explain.one_example import explain_example, explain_examples
 
     if len(target) != len(output):
-        raise typer.BadParameter(f"{len(target)} targets and {len(output)} outputs; expected one output for each target")
+        raise typer.BadParameter(
+            f"{len(target)} targets and {len(output)} outputs; expected one output for each target"
+        )
     if len(target) == 1:
         one = explain_example(target[0], output[0], convention=loss.value)
         if json:

@@ -35,22 +35,40 @@ class Loss(StrEnum):
 
 def fit(
     data: Data,
-    target: Annotated[list[str], typer.Option("--target", "-t", metavar="COL", help="Column to predict; repeat for several.")],
+    target: Annotated[
+        list[str], typer.Option("--target", "-t", metavar="COL", help="Column to predict; repeat for several.")
+    ],
     out: Annotated[str | None, typer.Option("--out", "-o", metavar="FILE.hsq", help="Write the model here.")] = None,
     model: Annotated[ModelName, typer.Option(help="Family of models.")] = ModelName.linear,
     method: Annotated[Method | None, typer.Option(help="How to descend; least-squares if left out.")] = None,
-    loss: Annotated[Loss, typer.Option(help="Convention in which the descent states the loss; the answer is the same.")] = Loss.half_sse,  # fmt: skip
+    loss: Annotated[
+        Loss, typer.Option(help="Convention in which the descent states the loss; the answer is the same.")
+    ] = Loss.half_sse,
     l2: Annotated[str, typer.Option(metavar="0|auto|VALUE", help="Penalty per row on standardized columns.")] = "0",
     weights: Weights = None,
-    features: Annotated[list[str] | None, typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out.")] = None,  # fmt: skip
-    exclude: Annotated[list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")] = None,
-    category: Annotated[list[str] | None, typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text.")] = None,  # fmt: skip
-    test: Annotated[str | None, typer.Option(metavar="DATA", help="Measure on these rows instead of setting some apart.")] = None,
-    test_fraction: Annotated[float, typer.Option(min=0.0, max=0.99, help="Share of the rows set apart to measure on; 0 fits on every row.")] = 0.2,  # fmt: skip
+    features: Annotated[
+        list[str] | None, typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
+    ] = None,
+    category: Annotated[
+        list[str] | None, typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text.")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Measure on these rows instead of setting some apart.")
+    ] = None,
+    test_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.99, help="Share of the rows set apart to measure on; 0 fits on every row.")
+    ] = 0.2,
     refit: Annotated[bool, typer.Option("--refit/--no-refit", help="Fit again on all rows after measuring.")] = True,
-    time_limit: Annotated[float | None, typer.Option(metavar="SECONDS", help="End an iterative descent after this time.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="End an iterative descent after this time.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of test rows and of all that is random.")] = 0,
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: one a core; the result does not depend on it.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Default: one a core; the result does not depend on it.")
+    ] = None,
     table: Table = None,
     encoding: Encoding = None,
     json: Json = False,
@@ -110,7 +128,9 @@ def as_dict(fitted: Any, out: str | None = None) -> dict[str, Any]:
         **fitted.info,
         "parameters": [p.as_dict() for p in fitted.parameters],
         "residual_standard_deviation": fitted.residual_standard_deviation,
-        "columns": [{"name": f.column, "decision": f.decision, "design_columns": list(f.names)} for f in fitted.encoder.features],
+        "columns": [
+            {"name": f.column, "decision": f.decision, "design_columns": list(f.names)} for f in fitted.encoder.features
+        ],
         "left_out": fitted.encoder.left_out,
     }
 

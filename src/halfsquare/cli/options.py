@@ -11,10 +11,21 @@ from typing import Annotated, Any
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Weights = Annotated[str | None, typer.Option("--weights", metavar="COL", help="Column of row weights >= 0: a row of weight w stands w times.")]  # fmt: skip
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="COL", help="Column of row weights >= 0: a row of weight w stands w times."),
+]
 Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="Table of a database file.")]
-Encoding = Annotated[str | None, typer.Option("--encoding", help="Encoding of a text file that is not UTF-8, such as latin-1.")]  # fmt: skip
-Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a SQL query, or - for CSV on standard input.")]  # fmt: skip
+Encoding = Annotated[
+    str | None, typer.Option("--encoding", help="Encoding of a text file that is not UTF-8, such as latin-1.")
+]
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a SQL query, or - for CSV on standard input.",
+    ),
+]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A model file written by fit --out.")]
 
 

@@ -12,8 +12,16 @@ from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, dump,
 def predict(
     model: ModelFile,
     data: Data,
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE.csv|.parquet", help="Where to write; - is CSV on standard output.")] = "-",  # fmt: skip
-    interval: Annotated[float | None, typer.Option(metavar="LEVEL", help="Add the bounds between which a new target lies with this probability, such as 0.95.")] = None,  # fmt: skip
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", metavar="FILE.csv|.parquet", help="Where to write; - is CSV on standard output."),
+    ] = "-",
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LEVEL", help="Add the bounds between which a new target lies with this probability, such as 0.95."
+        ),
+    ] = None,
     table: Table = None,
     encoding: Encoding = None,
     json: Json = False,

@@ -44,7 +44,10 @@ def grid(rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None, 
     every = [list(r) for r in ([header] if header else []) + list(rows)]
     widths = [max(len(r[j]) for r in every) for j in range(len(every[0]))] if every else []
     return "\n".join(
-        "  " + "  ".join(c.ljust(w) if j < left else c.rjust(w) for j, (c, w) in enumerate(zip(r, widths, strict=True))).rstrip()
+        "  "
+        + "  ".join(
+            c.ljust(w) if j < left else c.rjust(w) for j, (c, w) in enumerate(zip(r, widths, strict=True))
+        ).rstrip()
         for r in every
     )
 
@@ -78,7 +81,15 @@ def parameter_table(parameters: Sequence[Parameter], most: int | None = MOST_PAR
         kept = sorted(shown[1:], key=lambda p: -(abs(p.t) if p.t == p.t else 0.0))[: most - 1]
         shown = [shown[0], *kept]
     rows = [
-        [p.name, number(p.value, 6), number(p.standard_error, 4), number(p.t, 4), _p(p.p), number(p.low), number(p.high)]
+        [
+            p.name,
+            number(p.value, 6),
+            number(p.standard_error, 4),
+            number(p.t, 4),
+            _p(p.p),
+            number(p.low),
+            number(p.high),
+        ]
         for p in shown
     ]
     table = grid(rows, header=["", "value", "std. error", "t", "p", "95 % from", "to"])
@@ -108,8 +119,11 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
     columns = {"training rows": info["train"]}
     if info.get("test"):
         columns["test rows"] = info["test"]
-    parts += ["Errors" + (" on the rows of the fit (none were set apart)" if not info.get("test") else ""),
-              error_table(columns, unit), ""]  # fmt: skip
+    parts += [
+        "Errors" + (" on the rows of the fit (none were set apart)" if not info.get("test") else ""),
+        error_table(columns, unit),
+        "",
+    ]
     freedom = info["facts"].get("degrees_of_freedom")
     deviation = ", ".join(number(s) for s in fitted.residual_standard_deviation)
     parts += [
@@ -147,5 +161,5 @@ def descent_sentence(info: dict[str, Any]) -> str:
         noisy = [h for h in history if h.get("noise")]
         said += f"; batches of {history[0]['batch']:,.0f} grown to {last['batch']:,.0f} rows"
         if noisy:
-            said += f", signal to noise of the gradient {noisy[0]['signal'] / noisy[0]['noise']:.3g} at first, {noisy[-1]['signal'] / noisy[-1]['noise']:.3g} at last"  # fmt: skip
+            said += f", signal to noise of the gradient {noisy[0]['signal'] / noisy[0]['noise']:.3g} at first, {noisy[-1]['signal'] / noisy[-1]['noise']:.3g} at last"
     return said

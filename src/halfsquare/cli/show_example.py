@@ -12,17 +12,28 @@ def show_example(one: ExampleExplanation) -> None:
     """Value, gradient and sign under each convention, the step, the confirmation, the derivation."""
     screen = console()
     screen.print(one.sentence, style="bold", markup=False)
-    screen.print(f"The square is never negative; its derivative with respect to the output has the sign of o − t = {number(one.error)}.\n")
+    screen.print(
+        f"The square is never negative; its derivative with respect to the output has the sign of o − t = {number(one.error)}.\n"
+    )
     rows = [
-        [NAMES[name] + (" ←" if name == one.convention else ""), number(at.value), number(at.gradient), number(at.curvature)]
+        [
+            NAMES[name] + (" ←" if name == one.convention else ""),
+            number(at.value),
+            number(at.gradient),
+            number(at.curvature),
+        ]
         for name, at in one.conventions.items()
     ]
     screen.print(grid(rows, header=["convention", "value", "gradient", "curvature"]), markup=False)
     verb = {"raise": "raises", "lower": "lowers", "stay": "leaves"}[one.direction]
-    screen.print(f"\nDescent {verb} the output: step = −gradient / curvature = {number(one.step)}, to {number(one.output + one.step)}.")
+    screen.print(
+        f"\nDescent {verb} the output: step = −gradient / curvature = {number(one.step)}, to {number(one.output + one.step)}."
+    )
     screen.print("The four conventions differ by a factor, which cancels in the step: it is the same for all.")
     check = one.finite_difference
-    screen.print(f"Confirmed by a central difference: {check.value:.9g} (differs by {check.difference:.1g}).\n", markup=False)
+    screen.print(
+        f"Confirmed by a central difference: {check.value:.9g} (differs by {check.difference:.1g}).\n", markup=False
+    )
     screen.print("Derivation", style="bold")
     for line in one.derivation.lines:
         screen.print(f"  {line.text}", markup=False)
@@ -35,7 +46,10 @@ def show_examples(several: ExamplesExplanation) -> None:
         [number(e.target), number(e.output), number(e.error), number(gradient), e.direction, number(e.step)]
         for e, gradient in zip(several.examples, several.gradients, strict=True)
     ]
-    screen.print(grid(rows, header=["target", "output", "error o − t", f"gradient of {name}", "descent", "step"], left=0), markup=False)
+    screen.print(
+        grid(rows, header=["target", "output", "error o − t", f"gradient of {name}", "descent", "step"], left=0),
+        markup=False,
+    )
     s = several.summary
     screen.print(
         f"\n{s.rows} examples: SSE {number(s.sse)}, ½SSE {number(s.half_sse)}, MSE {with_error(s.mse, s.mse_se)}; "

@@ -63,7 +63,9 @@ def choose_roles(
             raise missing_column(name, names, source.name, "column")
     wanted = [c for c in source.columns if c.name not in used and (features is None or c.name in features)]
     left_out = {c.name: "excluded" for c in wanted if c.name in exclude}
-    left_out |= {c.name: f"its type {c.type} is neither number, text nor time" for c in wanted if c.kind == "unsupported"}
+    left_out |= {
+        c.name: f"its type {c.type} is neither number, text nor time" for c in wanted if c.kind == "unsupported"
+    }
     return Roles(chosen, tuple(c for c in wanted if c.name not in left_out), weights, left_out)
 
 

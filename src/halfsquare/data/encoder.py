@@ -161,7 +161,7 @@ def _one(numbers: NumberStatistics, j: int) -> NumberStatistics:
 def _still(s: NumberStatistics) -> bool:
     """Whether the values do not vary: not at all, or by less than their own rounding."""
     spread = float(np.sqrt(s.m2 / s.weight)) if s.weight > 0 else 0.0
-    return bool(s.minimum >= s.maximum) or spread <= 4 * np.finfo(float).eps * abs(float(s.mean))
+    return bool(s.minimum >= s.maximum or spread <= 4 * np.finfo(float).eps * abs(float(s.mean)))
 
 
 def _number(name: str, s: NumberStatistics, n: float) -> Feature | str:
@@ -169,7 +169,9 @@ def _number(name: str, s: NumberStatistics, n: float) -> Feature | str:
     if not s.weight > 0:
         return "it has no values"
     if _still(s):
-        return Presence(name, (missing,), (_binary_scale(missing),), False) if missing else f"constant: {float(s.mean):g}"
+        return (
+            Presence(name, (missing,), (_binary_scale(missing),), False) if missing else f"constant: {float(s.mean):g}"
+        )
     if name.strip().lower() in _ID_NAMES and not missing and float(s.maximum - s.minimum) == n - 1 and n > 2:
         return "an identifier: it counts the rows"
     # The spread of the column as it will stand in the design: with the mean where it is missing.

@@ -168,7 +168,7 @@ def feature_from_dict(saved: dict[str, Any]) -> Feature:
     ModelFileError
         If the kind or its fields are unknown.
     """
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "kind"}
+    fields: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "kind"}
     try:
         return _KINDS[saved["kind"]](**fields)
     except (KeyError, TypeError) as problem:

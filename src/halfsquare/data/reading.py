@@ -63,7 +63,9 @@ def read_encoded(
     k = len(encoder.targets) if with_target else 0
     extra = [_number_column(source, t, "target column") for t in encoder.targets[:k]]
     extra += [_number_column(source, weight, "weight column")] if weight else []
-    coders = {f.column: LevelCoder(list(getattr(f, "levels", ())), frozen=True) for f in encoder.features if _is_text(f)}
+    coders = {
+        f.column: LevelCoder(list(getattr(f, "levels", ())), frozen=True) for f in encoder.features if _is_text(f)
+    }
     scanned = [*extra, *columns] or [replace(source.columns[0], kind="text")]
     coders |= {scanned[0].name: LevelCoder()} if not extra and not columns else {}
     seen = 0
@@ -87,7 +89,9 @@ def _named(encoder: Encoder, data: Any) -> Any:
         return data
     if data.shape[1] == len(features):
         return {name: data[:, j] for j, name in enumerate(features)}
-    raise DataError(f"the array has {data.shape[1]} columns; expected the {len(features)} of the model: {', '.join(features)}")
+    raise DataError(
+        f"the array has {data.shape[1]} columns; expected the {len(features)} of the model: {', '.join(features)}"
+    )
 
 
 def _is_text(feature: Feature) -> bool:
@@ -101,7 +105,9 @@ def _feature_column(source: Source, feature: Feature) -> SourceColumn:
     if isinstance(feature, Instant):
         if column.kind in ("timestamp", "time") or _empty(source, column):
             return column if column.kind != "text" else replace(column, kind="number")
-        raise DataError(f"column {column.name!r} of {source.name} has the type {column.type}; the model needs a date or time")
+        raise DataError(
+            f"column {column.name!r} of {source.name} has the type {column.type}; the model needs a date or time"
+        )
     return _number_column(source, feature.column, "column")
 
 

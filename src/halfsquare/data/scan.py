@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.columns import Roles
 from halfsquare.data.rows import CHUNK_ROWS
@@ -61,7 +62,8 @@ class LevelCoder:
         """Codes (m,) of an Arrow string array, as float64; -1 missing, -2 unseen."""
         encoded = texts.dictionary_encode()
         codes = np.array([self._of(t) for t in encoded.dictionary.to_pylist()] + [MISSING], dtype=np.float64)
-        return codes[encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)]
+        indices: npt.NDArray[np.intp] = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
+        return codes[indices]
 
     def _of(self, text: str | None) -> int:
         if text is None:
@@ -123,7 +125,9 @@ class _Scan:
         if not self.kept:
             raise DataError(self._nothing())
         levels = {name: coder.levels for name, coder in self.coders.items()}
-        return Scanned(self.source.name, self.roles, self.table, *self.parts, levels, self.missing_target, self.zero_weight)  # fmt: skip
+        train, test = self.parts
+        left_out = self.missing_target, self.zero_weight
+        return Scanned(self.source.name, self.roles, self.table, train, test, levels, *left_out)
 
     def _take(self, raw: Floats) -> None:
         numbers = np.arange(self.seen, self.seen + raw.shape[1])

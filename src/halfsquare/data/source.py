@@ -30,8 +30,19 @@ _TEXT_FILES = (".csv", ".tsv", ".txt", ".tab", ".dat", ".psv")
 _JSON_FILES = (".json", ".jsonl", ".ndjson")
 _PARQUET_FILES = (".parquet", ".pq")
 _DATABASE_FILES = (".duckdb", ".db", ".ddb", ".sqlite", ".sqlite3")
-_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
-             "UHUGEINT", "BIGNUM")  # fmt: skip
+_INTEGERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "UHUGEINT",
+    "BIGNUM",
+)
 
 
 @dataclass(frozen=True)
@@ -99,10 +110,11 @@ class Source:
             reader = self._connection.sql(query).to_arrow_reader(batch_rows)
             yield from reader
 
-    def row(self, number: int) -> dict[str, Any]:
-        """Row ``number`` (from 1) as Python values, for showing; empty if there is none."""
+    def row(self, number: int) -> dict[str, str | None]:
+        """Row ``number`` (from 1) as text, for showing; empty if there is none."""
         with self._translated():
-            relation = self._connection.sql(f"SELECT * FROM {self._relation} LIMIT 1 OFFSET {int(number) - 1}")
+            query = f"SELECT COLUMNS(*)::VARCHAR FROM {self._relation} LIMIT 1 OFFSET {int(number) - 1}"
+            relation = self._connection.sql(query)
             return dict(zip(relation.columns, (relation.fetchall() or [()])[0], strict=False))
 
     def not_a_number(self, name: str) -> tuple[int, str] | None:
@@ -148,6 +160,7 @@ def open_source(
         If there is no such file or it cannot be read; the message says what was found.
     """
     connection = duckdb.connect()
+    connection.execute("SET TimeZone='UTC'")  # times mean the same wherever this runs
     if isinstance(data, (str, os.PathLike)):
         text = os.fspath(data)
         if re.match(r"\s*(select|with|from)\s", text, re.IGNORECASE):
@@ -215,7 +228,7 @@ def _file(connection: Any, text: str, table: str | None, encoding: str | None, c
     if is_glob:
         import glob
 
-        matches = sorted(glob.glob(text, recursive=True))
+        matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - a pattern may be absolute
         if not matches:
             raise DataError(f"no file matches {text}")
     else:
@@ -235,7 +248,9 @@ def _file(connection: Any, text: str, table: str | None, encoding: str | None, c
     if suffix in _JSON_FILES:
         return _bound(connection, text, f"read_json({quote_text(text)}, union_by_name=true)")
     if suffix in (".xls", ".xlsx", ".ods", ".pdf", ".zip", ".hsq", ".pkl", ".npy", ".npz"):
-        raise DataError(f"{text} is a {suffix} file; expected CSV, TSV, Parquet or JSON lines: export it to one of these")
+        raise DataError(
+            f"{text} is a {suffix} file; expected CSV, TSV, Parquet or JSON lines: export it to one of these"
+        )
     return _text_file(connection, text, matches[0], encoding, categories)
 
 
@@ -289,9 +304,7 @@ def _mark(sniffed: str | None) -> str:
     return '"' if not sniffed or sniffed == "(empty)" else sniffed
 
 
-def _require_table(
-    dialect: dict[str, Any], names: list[str], path: str, encoding: str | None, source: str
-) -> None:
+def _require_table(dialect: dict[str, Any], names: list[str], path: str, encoding: str | None, source: str) -> None:
     """See that the file has a header of distinct names, and a number of fields that stays the same.
 
     DuckDB renames columns that share a name, makes names up where there is no header, and reads
@@ -303,7 +316,10 @@ def _require_table(
 
     opener: Any = gzip.open if path.lower().endswith((".gz", ".gzip")) else open
     lines: list[list[str]] = []
-    with suppress(OSError, UnicodeError, csv.Error), opener(path, "rt", encoding=encoding or "utf-8-sig", newline="") as file:
+    with (
+        suppress(OSError, UnicodeError, csv.Error),
+        opener(path, "rt", encoding=encoding or "utf-8-sig", newline="") as file,
+    ):
         sample = list(islice(file, 200))
         delimiter = dialect["Delimiter"]
         if len(names) == 1:  # no delimiter fits every line: take the one that the first line is full of
@@ -419,9 +435,7 @@ def _told_again(problem: Exception, name: str) -> DataError:
             f"Correct the value, leave the column out (--exclude {column}), or read it as text (--category {column})"
         )
     if "unicode" in text or "utf-8" in text.lower():
-        return DataError(
-            f"{name}{where} is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1"
-        )
+        return DataError(f"{name}{where} is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1")
     if "Expected Number of Columns" in text:
         counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
         detail = f": found {counts[2]} fields, expected {counts[1]}" if counts else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from halfsquare.loss import Floats
 
@@ -90,7 +89,7 @@ class TableStatistics:
     weight: float
     numbers: NumberStatistics
     time_parts: dict[int, NumberStatistics]
-    levels: dict[int, npt.NDArray[np.float64]]
+    levels: dict[int, Floats]
 
     def merge(self, other: TableStatistics) -> TableStatistics:
         return TableStatistics(

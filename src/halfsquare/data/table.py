@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class RawTable:
         if self._file is None:
             return self._kept[index]
         chunk = np.empty((self.columns, self.sizes[index]))
-        view = memoryview(chunk).cast("B")
+        view = memoryview(cast(Any, chunk)).cast("B")
         offset, done = index * self._stride, 0
         while done < len(view):
             got = os.preadv(self._file.fileno(), [view[done:]], offset + done)
@@ -85,7 +85,7 @@ class RawTable:
 
     def _write(self, index: int, chunk: Floats) -> None:
         assert self._file is not None
-        view: Any = memoryview(np.ascontiguousarray(chunk)).cast("B")
+        view = memoryview(cast(Any, np.ascontiguousarray(chunk))).cast("B")
         offset, done = index * self._stride, 0
         try:
             while done < len(view):

@@ -40,7 +40,12 @@ class SteepestDescent(Descent):
         parameters = state.parameters - length * gradient
         loss, gradient = objective.loss_and_gradient(parameters)
         if loss > state.loss:  # the fall is below the rounding of the loss: this is the bottom
-            return replace(state, iteration=state.iteration + 1, stopped="converged: no step lowers the loss further", converged=True)  # fmt: skip
+            return replace(
+                state,
+                iteration=state.iteration + 1,
+                stopped="converged: no step lowers the loss further",
+                converged=True,
+            )
         norm = float(np.linalg.norm(gradient))
         done = norm <= self.tolerance * first
         return State(

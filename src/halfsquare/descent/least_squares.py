@@ -10,10 +10,10 @@ Langou (2012), "Communication-optimal parallel and sequential QR", section 2 (me
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
-from scipy.linalg import eigh, lapack, qr, solve_triangular, svd
+from scipy.linalg import eigh, lapack, qr, svd
 from scipy.optimize import minimize_scalar
 
 from halfsquare.data.rows import Chunk, Rows
@@ -155,7 +155,9 @@ def solve(rows: Rows, execution: Local, system: System, *, l2: float | Literal["
         d = len(system.scales)
         curvature = system.correlation + penalty * np.eye(d)
         factor, info = lapack.dpotrf(curvature, lower=0)
-        reciprocal = float(lapack.dpocon(factor, np.abs(curvature).sum(axis=0).max(initial=0.0))[0]) if d and not info else 0.0
+        reciprocal = (
+            float(lapack.dpocon(factor, np.abs(curvature).sum(axis=0).max(initial=0.0))[0]) if d and not info else 0.0
+        )
         # With a penalty the answer is an estimate either way, and fewer digits of it are wanted.
         good = _GOOD_RECIPROCAL_CONDITION * (1e-3 if penalty else 1.0)
         if d == 0 or (info == 0 and reciprocal >= good):
@@ -169,7 +171,16 @@ def solve(rows: Rows, execution: Local, system: System, *, l2: float | Literal["
             inverse = (vectors[:, large] / values[large]) @ vectors[:, large].T
             least = float(values[large].min(initial=1.0) / values.max(initial=1.0))
             if least >= _GOOD_RECIPROCAL_CONDITION:
-                return _solution(system, inverse @ system.products, inverse, int(large.sum()), suspects, least, penalty, "minimum norm")  # fmt: skip
+                return _solution(
+                    system,
+                    inverse @ system.products,
+                    inverse,
+                    int(large.sum()),
+                    suspects,
+                    least,
+                    penalty,
+                    "minimum norm",
+                )
         return _by_qr(rows, execution, system, penalty)
 
 
@@ -209,26 +220,32 @@ def _truly_dependent(rows: Rows, execution: Local, system: System, suspects: tup
     """Look at the rows: is what the other columns leave of the suspects rounding, or small but real?"""
     others = [j for j in range(len(system.scales)) if j not in suspects]
     s = list(suspects)
-    weights = np.linalg.lstsq(system.correlation[np.ix_(others, others)], system.correlation[np.ix_(others, s)], rcond=None)[0]
+    weights = np.linalg.lstsq(
+        system.correlation[np.ix_(others, others)], system.correlation[np.ix_(others, s)], rcond=None
+    )[0]
 
     def of(index: int) -> Floats:
         chunk = rows.chunk(index)
         z = (chunk.design - system.means) / system.scales
-        left = z[:, s] - z[:, others] @ weights
-        return np.einsum("ij,ij->j", left, left if chunk.weight is None else left * chunk.weight[:, None])
+        left: Floats = z[:, s] - z[:, others] @ weights
+        weighted = left if chunk.weight is None else left * chunk.weight[:, None]
+        squares: Floats = np.einsum("ij,ij->j", left, weighted)
+        return squares
 
-    squares = execution.reduce(of, np.add, rows.chunk_count, np.zeros(len(s)))
+    zero: Floats = np.zeros(len(s))
+    squares = execution.reduce(of, np.add, rows.chunk_count, zero)
     return bool(np.all(squares <= _DEPENDENT**2 * system.weight))
 
 
 def _by_qr(rows: Rows, execution: Local, system: System, penalty: float) -> Solution:
     """Merged Householder R factors of the standardized [Z | T], then one correction step."""
     d, k = len(system.scales), len(system.target_means)
+    nothing: Floats = np.zeros((0, d + k))
     factor = execution.reduce(
         lambda i: _r_factor(_standardized(rows.chunk(i), system)),
         lambda a, b: _r_factor(np.vstack([a, b])),
         rows.chunk_count,
-        np.zeros((0, d + k)),
+        nothing,
     )
     factor = factor / np.sqrt(system.weight)
     if penalty:
@@ -264,7 +281,7 @@ def _corrected(rows: Rows, execution: Local, system: System, solution: Solution,
         z = (chunk.design - system.means) / system.scales
         return np.vstack([weighted.sum(axis=0), z.T @ weighted])
 
-    start = np.zeros_like(b)
+    start: Floats = np.zeros_like(b)
     gradient = execution.reduce(of, np.add, rows.chunk_count, start) / system.weight
     change = (half @ (half.T @ gradient[1:])) / system.scales[:, None]
     shift = gradient[0] - system.means @ change
@@ -278,7 +295,7 @@ def _standardized(chunk: Chunk, system: System) -> Floats:
 
 
 def _r_factor(matrix: Floats) -> Floats:
-    return np.linalg.qr(matrix, mode="r") if len(matrix) else matrix
+    return cast(Floats, np.linalg.qr(matrix, mode="r")) if len(matrix) else matrix
 
 
 def _dependent_columns(r: Floats, cutoff: float) -> tuple[int, ...]:

@@ -74,7 +74,8 @@ def descend(
 
 def _kept(iteration: int) -> bool:
     """Every iteration up to a thousand, every tenth up to ten thousand, …: histories stay small."""
-    return iteration % 10 ** max(0, len(str(iteration)) - 3) == 0
+    every: int = 10 ** max(0, len(str(iteration)) - 3)
+    return iteration % every == 0
 
 
 def _record(state: State) -> Record:

@@ -86,9 +86,11 @@ class Minibatch(Descent):
         n, whole = objective.rows.row_count, objective.weight
         picked = self._draw(objective, m)
         sums = objective.execution.reduce(
-            lambda i: self._sums(objective, state.parameters, picked[i]), _Batch.merge, len(picked),
+            lambda i: self._sums(objective, state.parameters, picked[i]),
+            _Batch.merge,
+            len(picked),
             _Batch(0.0, 0.0, np.zeros_like(state.parameters), 0.0),
-        )  # fmt: skip
+        )
         # Means over the batch; the penalty, a sum over all rows, is shared out evenly.
         share = 1.0 / sums.weight
         pull = 0.0 if objective.penalty is None else objective.penalty * state.parameters / whole
@@ -112,7 +114,14 @@ class Minibatch(Descent):
         notes = {"batch": float(m.batch), "signal": max(norm2 - noise, 0.0), "noise": noise}
         memory = _Memory(batch, m.drawn + m.batch, since)
         loss = sums.half_sse * share * whole + objective.penalty_value(state.parameters)
-        return State(state.parameters - length * gradient, loss, math.sqrt(norm2) * whole, state.iteration + 1, notes=notes, memory=memory)  # fmt: skip
+        return State(
+            state.parameters - length * gradient,
+            loss,
+            math.sqrt(norm2) * whole,
+            state.iteration + 1,
+            notes=notes,
+            memory=memory,
+        )
 
     def _full_step(self, objective: Objective, state: State) -> State:
         """A conjugate-gradient step on all rows: the minimum over span{gradient, last step}.
@@ -130,7 +139,9 @@ class Minibatch(Descent):
         floor = 1e-13 * math.sqrt(2.0 * max(loss, 0.0) * objective.weight)
         if norm <= max(self.tolerance * first, floor) or stalled > 100:
             done = norm <= max(1e-6 * first, floor)
-            reason = "converged: the gradient over all rows is zero to rounding" if done else "stopped: no further progress"
+            reason = (
+                "converged: the gradient over all rows is zero to rounding" if done else "stopped: no further progress"
+            )
             return State(state.parameters, loss, norm, state.iteration + 1, reason, done, notes)
         last = m.last_step
         plane = gradient[:, None] if last is None else np.column_stack([gradient, last])
@@ -162,7 +173,9 @@ class Minibatch(Descent):
                     break
         return picked
 
-    def _sums(self, objective: Objective, parameters: Floats, picked: tuple[int, npt.NDArray[np.intp] | None]) -> _Batch:
+    def _sums(
+        self, objective: Objective, parameters: Floats, picked: tuple[int, npt.NDArray[np.intp] | None]
+    ) -> _Batch:
         chunk = _rows_of(objective.rows.chunk(picked[0]), picked[1])
         e = error(chunk.target, objective.model.outputs(parameters, chunk.design))
         w = np.ones(len(e)) if chunk.weight is None else chunk.weight
@@ -170,7 +183,11 @@ class Minibatch(Descent):
         return _Batch(float(w.sum()), 0.5 * float(np.einsum("i,ij,ij->", w, e, e)), gradient, float(w @ squares))
 
     def _curvature(
-        self, objective: Objective, parameters: Floats, direction: Floats, picked: tuple[int, npt.NDArray[np.intp] | None]
+        self,
+        objective: Objective,
+        parameters: Floats,
+        direction: Floats,
+        picked: tuple[int, npt.NDArray[np.intp] | None],
     ) -> float:
         """gᵀJᵀWJg over the picked rows."""
         chunk = _rows_of(objective.rows.chunk(picked[0]), picked[1])

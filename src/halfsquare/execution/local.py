@@ -27,7 +27,9 @@ class Local:
 
     @property
     def workers(self) -> int:
-        return self.threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * (os.cpu_count() or 1))
+        return self.threads or len(
+            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * (os.cpu_count() or 1)
+        )
 
     def map(self, work: Callable[[int], T], count: int) -> Iterator[T]:
         """``work(0) … work(count-1)``, yielded in this order, computed a few at a time."""

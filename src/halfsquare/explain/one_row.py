@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.errors import DataError, OptionError
 from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.errors import DataError, OptionError
 from halfsquare.fitted import FittedModel
 from halfsquare.loss import Direction, direction
 from halfsquare.models.linear import Linear
@@ -34,7 +34,7 @@ class RowExplanation:
     """
 
     row: int
-    values: dict[str, Any]
+    values: dict[str, str | None]
     output: float
     baseline: float
     contributions: dict[str, float]
@@ -48,14 +48,18 @@ class RowExplanation:
 
     def sentences(self, unit: str) -> str:
         """The explanation in words."""
-        said = [f"Row {self.row}: the model says {unit} = {self.output:.4g}; for the average row it says {self.baseline:.4g}."]
+        said = [
+            f"Row {self.row}: the model says {unit} = {self.output:.4g}; for the average row it says {self.baseline:.4g}."
+        ]
         ranked = sorted(self.contributions.items(), key=lambda c: -abs(c[1]))
         for column, part in ranked[:6]:
             verb = "raises" if part > 0 else "lowers"
             said.append(f"  {column} = {self.values.get(column)} {verb} it by {abs(part):.4g}")
         rest = sum(part for _, part in ranked[6:])
         if len(ranked) > 6:
-            said.append(f"  the other {len(ranked) - 6} columns together {'raise' if rest > 0 else 'lower'} it by {abs(rest):.4g}")
+            said.append(
+                f"  the other {len(ranked) - 6} columns together {'raise' if rest > 0 else 'lower'} it by {abs(rest):.4g}"
+            )
         if self.error is not None and self.target is not None:
             side = {"raise": "too low", "lower": "too high", "stay": "right"}[str(self.direction)]
             sign = {"raise": "negative", "lower": "positive", "stay": "zero"}[str(self.direction)]
@@ -98,5 +102,6 @@ def explain_row(fitted: FittedModel, data: Any, row: int = 1) -> RowExplanation:
     outputs, _ = fitted.outputs_of(np.vstack([design, np.zeros_like(design)]))
     target = None if batch.target is None or np.isnan(batch.target[at, 0]) else float(batch.target[at, 0])
     error = None if target is None else float(outputs[0, 0]) - target
-    values = source.row(row)
+    # Whole numbers of a text file are read as float64: they are shown as they stand there.
+    values = {name: text[:-2] if text and text.endswith(".0") else text for name, text in source.row(row).items()}
     return RowExplanation(row, values, float(outputs[0, 0]), float(outputs[1, 0]), parts, target, error)

@@ -54,7 +54,8 @@ class Linear(Model):
 
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
         coefficients = self.matrix(parameters)
-        return design @ coefficients[1:] + coefficients[0]
+        outputs: Floats = design @ coefficients[1:] + coefficients[0]
+        return outputs
 
     def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
         n, k = len(design), len(self.targets)
@@ -72,5 +73,5 @@ class Linear(Model):
 
     def directional(self, parameters: Floats, design: Floats, directions: Floats) -> Floats:
         matrices = directions.reshape(1 + len(self.names), -1)  # (1 + d, k q)
-        moved = design @ matrices[1:] + matrices[0]
+        moved: Floats = design @ matrices[1:] + matrices[0]
         return moved.reshape(len(design), len(self.targets), -1)

@@ -47,7 +47,9 @@ class LinearOptions:
 
     def __post_init__(self) -> None:
         if self.method not in ("least-squares", "gradient", "minibatch"):
-            raise OptionError(f"unknown method {self.method!r} for the linear model: expected least-squares, gradient or minibatch")
+            raise OptionError(
+                f"unknown method {self.method!r} for the linear model: expected least-squares, gradient or minibatch"
+            )
         if self.l2 != "auto" and not (isinstance(self.l2, (int, float)) and 0.0 <= self.l2 < np.inf):
             raise OptionError(f"l2 is {self.l2!r}; expected a number >= 0, or 'auto'")
 
@@ -99,10 +101,17 @@ def train_linear(
     freedom = system.weight - solution.effective_parameters
     noise = sse / freedom if freedom > 1e-9 else np.full(len(targets), np.nan)
     covariance = np.kron(solution.inverse, np.diag(noise)) if freedom > 1e-9 else None
-    facts = {"l2": solution.l2, "rank": solution.rank, "path": solution.path,
-             "reciprocal_condition": solution.reciprocal_condition, "degrees_of_freedom": freedom}  # fmt: skip
+    facts = {
+        "l2": solution.l2,
+        "rank": solution.rank,
+        "path": solution.path,
+        "reciprocal_condition": solution.reciprocal_condition,
+        "degrees_of_freedom": freedom,
+    }
     warnings = _warnings(solution, names, system, converged, reason)
-    return Trained(model, parameters, covariance, noise, solution.effective_parameters, history, reason, converged, warnings, facts)  # fmt: skip
+    return Trained(
+        model, parameters, covariance, noise, solution.effective_parameters, history, reason, converged, warnings, facts
+    )
 
 
 def _penalty(system: System, l2: float) -> Floats:
