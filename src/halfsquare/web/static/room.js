@@ -43,15 +43,25 @@
   };
 
   const onInput = () => {
-    if (!form.checkValidity()) return say("Type a number, such as 2.5.");
+    if (!form.checkValidity()) {
+      latest += 1; // whatever is still on its way answers an older question
+      clearTimeout(waiting);
+      waiting = null;
+      return say("Type a number, such as 2.5.");
+    }
     const signals = {};
     for (const input of bound()) if (active(input)) signals[input.dataset.signal] = valueOf(input);
     for (const view of window.halfsquare.views.values()) window.halfsquare.set(view, signals);
-    for (const output of form.querySelectorAll("output[for]")) output.value = shown(document.getElementById(output.htmlFor.value));
+    form.querySelectorAll("[data-steps]").forEach(nameStep);
     soon();
   };
 
-  const shown = (input) => (input.dataset.steps ? JSON.parse(input.dataset.steps)[input.valueAsNumber] : input.value);
+  /** A slider moves over named steps: write the name beside it, and where it is read aloud. */
+  const nameStep = (slider) => {
+    const name = JSON.parse(slider.dataset.steps)[slider.valueAsNumber];
+    form.querySelector(`output[for="${slider.id}"]`).value = name;
+    slider.setAttribute("aria-valuetext", name);
+  };
 
   /** What is dragged in a figure is written into the form. */
   const follow = (view) => {
