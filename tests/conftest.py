@@ -1,0 +1,31 @@
+"""What the tests share: a Hypothesis profile, and the command line as a person runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("quick", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("quick")
+
+COMMAND = [sys.executable, "-c", "from halfsquare.cli.main import main; main()"]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run ``halfsquare ARGUMENTS`` in the test's own folder; returns exit code, stdout and stderr."""
+
+    def of(*arguments: str | Path, stdin: str | None = None, env: dict[str, str] | None = None, **more: object) -> object:
+        return subprocess.run(
+            [*COMMAND, *map(str, arguments)],
+            input=stdin, text=True, capture_output=True, cwd=tmp_path, env={**os.environ, **(env or {})}, timeout=120, **more,
+        )  # fmt: skip
+
+    return of  # type: ignore[return-value]
