@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,14 @@ def data(name: str, rows: int) -> tuple[Formula, np.ndarray, np.ndarray]:
     return formula, x, y
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    begin = time.perf_counter()
-    result = work()
-    return time.perf_counter() - begin, result
+def timed(work: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
+    """The shortest of a few times, and the result."""
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        result = work()
+        times.append(time.perf_counter() - begin)
+    return min(times), result
 
 
 def compare(name: str, rows: int) -> None:
@@ -68,8 +73,8 @@ def compare(name: str, rows: int) -> None:
     flat_x, flat_y = x[:, 0].copy(), y[:, 0].copy()
     table = ArrayRows(x, y)
     train_formula(ArrayRows(x[:1000], y[:1000]), formula, start=start)  # derivatives are compiled once
-    ours = min((timed(lambda: train_formula(table, formula, start=start)) for _ in range(3)), key=lambda r: r[0])
-    found = timed(lambda: train_formula(table, formula))
+    ours = timed(lambda: train_formula(table, formula, start=start), 5)
+    found = timed(lambda: train_formula(table, formula), 1)
     scipys = timed(lambda: curve_fit(function, flat_x, flat_y, start))
     model = lmfit.Model(function)
     given = model.make_params(**dict(zip(formula.names, start, strict=True)))
@@ -101,13 +106,18 @@ def growth(name: str, rows: int) -> float:
 
 
 def memory(name: str, rows: int) -> None:
-    import resource
-
+    """Print the megabytes between before the fit and its peak (Linux: the peak is set back in between)."""
     formula, x, y = data(name, rows)
     train_formula(ArrayRows(x[:1000], y[:1000]), formula, start=PROBLEMS[name][2])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak()
     train_formula(ArrayRows(x, y), formula, start=PROBLEMS[name][2])
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print((peak() - before) / 1024)
+
+
+def peak() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def main() -> None:

@@ -7,17 +7,17 @@ R factors merge as sums do: that of two sets of rows is that of their R factors,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky
 
 from halfsquare.loss import Floats
 from halfsquare.models.formula import Formula
+from halfsquare.models.formula_program import BLOCK_ROWS, Bound
 from halfsquare.objective import Objective
 
-# Rows whose R factor is formed at once: they stay in the cache while LAPACK passes over them.
-_BLOCK_ROWS = 4096
 # A Cholesky pivot of the correlation matrix of [J | e] below this: fewer than ten digits are left.
 _SAFE_PIVOT = 1e-3
 
@@ -50,47 +50,61 @@ class FormulaObjective(Objective):
             quick = _from_gram(self._gram(parameters, which))
             if quick is not None:
                 return quick
+        bound = self.formula.bind(parameters, which)
         zero = np.zeros((len(which) + 1, len(which) + 1))
-        return self.execution.reduce(
-            lambda i: self._chunk_triangle(parameters, which, i), _stack, self.rows.chunk_count, zero
-        )
-
-    def exactly(self) -> FormulaObjective:
-        """The same objective, by Householder's QR."""
-        return replace(self, exact=True)
+        return self.execution.reduce(lambda i: self._chunk_triangle(bound, i), _stack, self.rows.chunk_count, zero)
 
     def _gram(self, parameters: Floats, which: tuple[int, ...]) -> Floats:
+        bound = self.formula.bind(parameters, which)
+
         def of(index: int) -> Floats:
             total: Floats = np.zeros((len(which) + 1, len(which) + 1))
             with np.errstate(all="ignore"):
-                for block in self._blocks(parameters, which, index):
-                    total += block @ block.T
+                for block in self._blocks(bound, index):
+                    _add_gram(total, block)
             return total
 
         zero = np.zeros((len(which) + 1, len(which) + 1))
         return self.execution.reduce(of, np.add, self.rows.chunk_count, zero)
 
-    def _chunk_triangle(self, parameters: Floats, which: tuple[int, ...], index: int) -> Floats:
-        total: Floats = np.zeros((len(which) + 1, len(which) + 1))
-        for block in self._blocks(parameters, which, index):
+    def _chunk_triangle(self, bound: Bound, index: int) -> Floats:
+        size = len(bound.results)
+        total: Floats = np.zeros((size, size))
+        for block in self._blocks(bound, index):
             if not np.isfinite(block).all():
                 return np.full_like(total, np.nan)
             total = _stack(total, block.T)
         return total
 
-    def _blocks(self, parameters: Floats, which: tuple[int, ...], index: int) -> list[Floats]:
-        """√w [J | o-t]ᵀ of a chunk, a few thousand rows in each block."""
+    def _blocks(self, bound: Bound, index: int) -> Iterator[Floats]:
+        """√w [J | o-t]ᵀ of a chunk, a few thousand rows at a time; each block takes the place of the last."""
         chunk = self.rows.chunk(index)
         n = len(chunk.target)
-        block = np.empty((len(which) + 1, n))
-        with np.errstate(all="ignore"):
-            self.formula.write_slopes(parameters, chunk.design, which, list(block))
-            block[-1] -= chunk.target[:, 0]
+        spare, whole = bound.spare(n), np.empty((len(bound.results), min(n, BLOCK_ROWS)))
+        for start in range(0, n, BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            design, target = chunk.design[rows], chunk.target[rows, 0]
+            block = whole[:, : len(target)]
+            bound.write(design, list(block), spare)
+            block[-1] -= target
             if chunk.weight is not None:
+                w = chunk.weight[rows]
                 # A row of weight 0 is no row, even where the formula is not finite there.
-                block *= np.sqrt(chunk.weight)
-                block[:, chunk.weight == 0] = 0.0
-        return [block[:, start : start + _BLOCK_ROWS] for start in range(0, n, _BLOCK_ROWS)]
+                block *= np.sqrt(w)
+                block[:, w == 0] = 0.0
+            yield block
+
+
+def _add_gram(total: Floats, block: Floats) -> None:
+    """Add block blockᵀ (c, c) to ``total``, which stays symmetric."""
+    if len(block) > 12:
+        total += block @ block.T
+        return
+    # For a few long rows BLAS takes half as long by matrix times vector as by its symmetric product.
+    for i in range(len(block)):
+        products = block[: i + 1] @ block[i]
+        total[i, : i + 1] += products
+        total[:i, i] += products[:i]
 
 
 def _stack(above: Floats, below: Floats) -> Floats:

@@ -26,8 +26,10 @@ from halfsquare.objective import Objective
 
 # Singular values below this, relative to the largest of unit columns, are taken for zero in steps.
 _RANK = 1e-13
-# Predicted relative falls of the loss below this are lost in its rounding; the offset is judged instead.
-_POLISH = 1e-9
+# Where the predicted relative fall of the loss is below the first, a whole Gauss-Newton step of all
+# parameters is tried before others; below the second, falls are lost in rounding and nothing else helps.
+_NEAR, _ROUNDING = 1e-2, 1e-9
+_OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class VariableProjection(Descent):
         orthogonality convergence criterion for nonlinear least squares", eq. 3.3).
     degrees : float
         Σw - p.
+    target_norm : float
+        √(Σ w t²): a fall of the loss that is small beside the rounding of the outputs is none.
     damping : float
         First μ, relative to D.
     """
@@ -64,13 +68,17 @@ class VariableProjection(Descent):
     upper: Floats
     tolerance: float = 1e-10
     degrees: float = 1.0
+    target_norm: float = 0.0
     damping: float = 1e-3
 
     def begin(self, objective: Objective, parameters: Floats) -> State:
-        """The state at ``parameters``, their linear part replaced by the best there is."""
+        """The state at ``parameters``; far from the minimum, with the best linear part there is."""
         assert isinstance(objective, FormulaObjective)
-        settled, _ = self.settle(objective, np.clip(parameters, self.lower, self.upper))
+        settled = np.clip(parameters, self.lower, self.upper)
         r = objective.triangle(settled, self._order(len(settled)))
+        if self.linear and not r[:-1, -1] @ r[:-1, -1] <= _NEAR * (r[:, -1] @ r[:, -1]):
+            settled, _ = self.settle(objective, settled)
+            r = objective.triangle(settled, self._order(len(settled)))
         if not np.isfinite(r).all():
             loss = objective.half_sse(settled)
             return State(settled, loss, np.nan, stopped="the formula is not finite at the start")
@@ -87,8 +95,13 @@ class VariableProjection(Descent):
         if offset < self.tolerance:
             return self._ended(state, f"converged: relative offset {offset:.1e}")
         newton = 0.5 * float(r[:-1, -1] @ r[:-1, -1])
-        if newton <= _POLISH * state.loss or not state.loss > 0:
-            return self._polish(objective, state, r, free, offset)
+        rounding = _ROUNDING * state.loss + 0.5 * (_OUTPUT_ROUNDING * self.target_norm) ** 2
+        if newton <= max(_NEAR * state.loss, rounding):
+            near = self._gauss_newton(objective, state, r, free, offset)
+            if near is not None:
+                return near
+            if newton <= rounding:
+                return self._ended(state, f"converged: relative offset {offset:.1e}, no step lowers the loss further")
         q = len(self.linear)
         r22, z = r[q:-1, q:-1], r[q:-1, -1]
         scale = np.where(m.scaling > 0, m.scaling, 1.0)[free]
@@ -106,10 +119,17 @@ class VariableProjection(Descent):
         memory = _Memory(after, m.scaling, max(damping, 1e-16), 2.0)
         return self._state(trial, memory, state.iteration + 1, {"damping": damping, "accepted": 1.0, "offset": offset})
 
-    def _polish(
+    def triangle(self, state: State) -> Floats:
+        """The R factor at a state, its columns in the order of the parameters (so not triangular)."""
+        order = self._order(len(state.parameters))
+        r: Floats = state.memory.triangle
+        back = [order.index(j) for j in range(len(order))]
+        return r[:, [*back, len(order)]]
+
+    def _gauss_newton(
         self, objective: FormulaObjective, state: State, r: Floats, free: npt.NDArray[np.bool_], offset: float
-    ) -> State:
-        """Near the minimum: whole Gauss-Newton steps of all parameters, as long as the offset falls."""
+    ) -> State | None:
+        """The whole step of all parameters, linear ones too, in one pass over the rows; None if the offset stays."""
         m: _Memory = state.memory
         order = np.array(self._order(len(state.parameters)))
         chosen = np.concatenate([order[: len(self.linear)], order[len(self.linear) :][free]])
@@ -118,12 +138,12 @@ class VariableProjection(Descent):
         trial = np.clip(trial, self.lower, self.upper)
         after = objective.triangle(trial, tuple(order))
         loss = 0.5 * float(after[:, -1] @ after[:, -1])
-        if np.isfinite(after).all() and loss <= state.loss * (1.0 + 1e-9):
+        if np.isfinite(after).all() and loss <= state.loss * (1.0 + _ROUNDING):
             reached = self._offset(_columns(after, len(self.linear), self._free(trial, after)))
             if reached < 0.7 * offset:
                 memory = replace(m, triangle=after)
                 return self._state(trial, memory, state.iteration + 1, {"accepted": 1.0, "offset": reached})
-        return self._ended(state, f"converged: relative offset {offset:.1e}, no step lowers the loss further")
+        return None
 
     def settle(self, objective: FormulaObjective, parameters: Floats) -> tuple[Floats, float]:
         """The parameters with the best linear part, and ½SSE there; infinite where the formula is not finite."""

@@ -13,8 +13,9 @@ from halfsquare.errors import FormulaError, ShapeError
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.formula_algebra import derivatives, jointly_linear
+from halfsquare.models.formula_compiler import compile_program
 from halfsquare.models.formula_parser import TARGET_FUNCTIONS, ParsedFormula, parse_formula
-from halfsquare.models.formula_program import Program, compile_program
+from halfsquare.models.formula_program import Bound, Program
 
 
 @final
@@ -158,6 +159,10 @@ class Formula(Model):
     def write_slopes(self, parameters: Floats, design: Floats, which: tuple[int, ...], out: Sequence[Floats]) -> None:
         """Write ∂output/∂parameter for the positions ``which``, then the output, to the rows of ``out``, (n,) each."""
         self.program(which).run(self._all(parameters), self._checked(design), out)
+
+    def bind(self, parameters: Floats, which: tuple[int, ...]) -> Bound:
+        """What :meth:`write_slopes` does, with these parameters put in; for blocks of rows."""
+        return self.program(which).bind(self._all(parameters))
 
     def program(self, which: tuple[int, ...]) -> Program:
         """The compiled derivatives by these parameters, followed by the output."""

@@ -185,12 +185,3 @@ def jointly_linear(expression: Any, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _depends(slope: Any, symbol: Any) -> bool:
     return symbol in slope.free_symbols and slope.diff(symbol) != 0
-
-
-def common_subexpressions(expressions: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any]]:
-    """Named shared parts, and the expressions in their terms; large formulas are left as they are."""
-    tools = _sympy()
-    if sum(map(tools.sp.count_ops, expressions)) > 4000:
-        return [], expressions
-    parts, rest = tools.sp.cse(expressions, symbols=tools.sp.numbered_symbols("__shared"))
-    return parts, rest

@@ -9,6 +9,8 @@ from halfsquare.loss import Floats
 from halfsquare.models.formula import Formula
 from halfsquare.models.formula_program import OPERATIONS, Step
 
+#: The end of a sentence on what no parameters can mend.
+ALWAYS = ", whatever the parameters are"
 _WORDS = {
     "/": "a division by zero",
     "reciprocal": "a division by zero",
@@ -49,7 +51,7 @@ def _of_row(formula: Formula, parameters: Floats, design: Floats, row: int) -> s
             free[step.place] = any(free[i] for i in step.operands)
             if not np.isfinite(values[step.place]):
                 where = ", ".join(f"{name} = {value:.6g}" for name, value in zip(formula.columns, design, strict=True))
-                always = "" if free[step.place] else ", whatever the parameters are"
+                always = "" if free[step.place] else ALWAYS
                 return (
                     f"in row {row} ({where}) it comes to {_said(step, values)}{always}"
                     if where

@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from halfsquare.errors import FormulaError
 from halfsquare.loss import Floats
-from halfsquare.models.formula_algebra import common_subexpressions
 
 # Rows computed at once: a dozen buffers of this length stay in the second-level cache, and the cost
 # of a NumPy call is small beside them.
-_BLOCK = 4096
+BLOCK_ROWS = 8192
 
 Ufunc = Callable[..., Any]
 
@@ -84,13 +82,26 @@ class Program:
 
     def run(self, parameters: Floats, design: Floats, out: Sequence[Floats]) -> None:
         """Write expression r to ``out[r]`` (n,), for the rows of ``design`` (n, d)."""
-        values = self.scalars(parameters)
-        width = min(_BLOCK, len(design))
-        spare = np.empty((max(self.buffers, default=-1) + 1, width))
-        with np.errstate(all="ignore"):
-            for start in range(0, len(design), _BLOCK):
-                rows = slice(start, min(start + _BLOCK, len(design)))
-                self._block(values, design[rows], [row[rows] for row in out], spare[:, : rows.stop - start])
+        bound = self.bind(parameters)
+        spare = bound.spare(len(design))
+        for start in range(0, len(design), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            bound.write(design[rows], [row[rows] for row in out], spare)
+
+    def bind(self, parameters: Floats) -> Bound:
+        """The program with these parameters: what rows do not change is computed now."""
+        calls = tuple(
+            (
+                OPERATIONS[step.operation],
+                step.operands[0],
+                step.operands[1] if len(step.operands) > 1 else -1,
+                into,
+                step.place,
+            )
+            for step, into in zip(self.array_steps, self.buffers, strict=True)
+        )
+        columns = tuple((place, int(j)) for place, (kind, j) in enumerate(self.sources) if kind == "column")
+        return Bound(tuple(self.scalars(parameters)), columns, calls, self.results, max(self.buffers, default=-1) + 1)
 
     def scalars(self, parameters: Sequence[Any] | Floats, operations: dict[str, Ufunc] = OPERATIONS) -> list[Any]:
         """The table of values, filled as far as parameters alone decide it."""
@@ -104,170 +115,35 @@ class Program:
                 values[step.place] = operations[step.operation](*(values[i] for i in step.operands))
         return values
 
-    def _block(self, values: list[Any], design: Floats, out: list[Floats], spare: Floats) -> None:
-        values = list(values)
-        for place, (kind, column) in enumerate(self.sources):
-            if kind == "column":
-                values[place] = np.ascontiguousarray(design[:, int(column)])
-        for step, buffer in zip(self.array_steps, self.buffers, strict=True):
-            into = spare[buffer] if buffer >= 0 else out[-1 - buffer]
-            OPERATIONS[step.operation](*(values[i] for i in step.operands), out=into)
-            values[step.place] = into
+
+@dataclass(frozen=True)
+class Bound:
+    """A program with its parameters put in; used by many threads at once."""
+
+    values: tuple[Any, ...]
+    columns: tuple[tuple[int, int], ...]
+    calls: tuple[tuple[Ufunc, int, int, int, int], ...]  # operation, operands (or -1), buffer, place
+    results: tuple[int, ...]
+    buffers: int
+
+    def spare(self, rows: int) -> Floats:
+        """Buffers for :meth:`write`, for blocks of a table of that many rows."""
+        return np.empty((self.buffers, min(BLOCK_ROWS, rows)))
+
+    def write(self, design: Floats, out: Sequence[Floats], spare: Floats) -> None:
+        """Write expression r to ``out[r]`` (m,) for a block of at most ``BLOCK_ROWS`` rows (m, d)."""
+        values = list(self.values)
+        for place, column in self.columns:
+            values[place] = np.ascontiguousarray(design[:, column])
+        spare = spare[:, : len(design)]
+        with np.errstate(all="ignore"):
+            for operation, a, b, buffer, place in self.calls:
+                into = spare[buffer] if buffer >= 0 else out[-1 - buffer]
+                if b < 0:
+                    operation(values[a], out=into)
+                else:
+                    operation(values[a], values[b], out=into)
+                values[place] = into
         for row, place in zip(out, self.results, strict=True):
             if values[place] is not row:
                 row[...] = values[place]
-
-
-def compile_program(expressions: list[Any], parameters: Sequence[str], columns: Sequence[str]) -> Program:
-    """The program of these SymPy expressions; every symbol in them is a parameter or a column."""
-    shared, rest = common_subexpressions(expressions)
-    builder = _Builder(parameters, columns)
-    for symbol, part in shared:
-        builder.symbols[symbol.name] = builder.place(part)
-    results = [builder.place(expression) for expression in rest]
-    return builder.finish(results)
-
-
-class _Builder:
-    """Numbers the distinct subexpressions and writes down the calls that compute them."""
-
-    def __init__(self, parameters: Sequence[str], columns: Sequence[str]) -> None:
-        self.symbols: dict[str, int] = {}
-        self._sources: list[tuple[str, float]] = []
-        self._steps: list[tuple[str, tuple[int, ...]] | None] = []
-        self._varies: list[bool] = []
-        self._known: dict[Any, int] = {}
-        for i, name in enumerate(parameters):
-            self.symbols[name] = self._source("parameter", i)
-        for j, name in enumerate(columns):
-            self.symbols[name] = self._source("column", j)
-
-    def _source(self, kind: str, value: float) -> int:
-        key = (kind, value)
-        if key not in self._known:
-            self._known[key] = len(self._varies)
-            self._sources.append((kind, value))
-            self._steps.append(None)
-            self._varies.append(kind == "column")
-        return self._known[key]
-
-    def _step(self, operation: str, *operands: int) -> int:
-        key = (operation, operands)
-        if key not in self._known:
-            self._known[key] = len(self._varies)
-            self._steps.append((operation, operands))
-            self._varies.append(any(self._varies[i] for i in operands))
-        return self._known[key]
-
-    def place(self, node: Any) -> int:
-        """Where the value of ``node`` stands."""
-        if node.is_Symbol:
-            return self.symbols[node.name]
-        if (node.is_number and not node.args) or node.is_Rational:
-            return self._source("number", float(node))
-        if node.is_number and not node.free_symbols:
-            return self._source("number", float(node.evalf(30)))
-        if node.is_Add:
-            return self._sum(node.args)
-        if node.is_Mul:
-            return self._product(node.args)
-        if node.is_Pow:
-            return self._power(node.base, node.exp)
-        name = type(node).__name__
-        if name not in OPERATIONS:
-            raise FormulaError(f"no derivative is known of a part of this formula: {str(node)[:60]}")
-        return self._step(name, *(self.place(argument) for argument in node.args))
-
-    def _sum(self, terms: Sequence[Any]) -> int:
-        plus = [self.place(term) for term in terms if not term.could_extract_minus_sign()]
-        minus = [self.place(-term) for term in terms if term.could_extract_minus_sign()]
-        if not plus:
-            return self._step("negative", self._fold("+", minus))
-        total = self._fold("+", plus)
-        return self._step("-", total, self._fold("+", minus)) if minus else total
-
-    def _product(self, factors: Sequence[Any]) -> int:
-        above: list[int] = []
-        below: list[int] = []
-        sign = 1
-        for factor in factors:
-            if factor.is_Rational:
-                sign = -sign if factor < 0 else sign
-                above += [self._source("number", abs(float(factor)))] if abs(factor) != 1 else []
-            elif factor.is_Pow and factor.exp.is_number and factor.exp.could_extract_minus_sign():
-                below.append(self._power(factor.base, -factor.exp))
-            else:
-                above.append(self.place(factor))
-        numbers = [place for place in above if not self._varies[place]]
-        if sign < 0 and numbers:  # the sign goes to a number: no pass over rows for it
-            above[above.index(numbers[0])] = self._step("negative", numbers[0])
-            sign = 1
-        if not above:
-            value = self._step("reciprocal", self._fold("*", below)) if below else self._source("number", 1.0)
-        else:
-            value = self._fold("*", above)
-            value = self._step("/", value, self._fold("*", below)) if below else value
-        return self._step("negative", value) if sign < 0 else value
-
-    def _fold(self, operation: str, places: list[int]) -> int:
-        """Numbers first, then columns: a product with a number costs one pass, not one for each factor."""
-        ordered = sorted(places, key=lambda place: (self._varies[place], place))
-        total = ordered[0]
-        for place in ordered[1:]:
-            total = self._step(operation, total, place)
-        return total
-
-    def _power(self, base: Any, exponent: Any) -> int:
-        if type(base).__name__ == "exp1" or str(base) == "E":
-            return self._step("exp", self.place(exponent))
-        of = self.place(base)
-        if exponent.is_number and exponent.could_extract_minus_sign():
-            return self._step("reciprocal", self._power(base, -exponent))
-        if exponent == 1:
-            return of
-        if exponent.is_Rational and exponent.q == 2 and exponent.p == 1:
-            return self._step("sqrt", of)
-        if exponent.is_Integer and exponent <= 8:
-            half = self._power(base, exponent // 2)
-            even = self._step("square", half)
-            return even if exponent % 2 == 0 else self._step("*", even, of)
-        return self._step("Power", of, self.place(exponent))
-
-    def finish(self, results: list[int]) -> Program:
-        """Sources, then number steps, then array steps; buffers are reused once nothing needs them."""
-        order = [i for i, step in enumerate(self._steps) if step is None]
-        order += [i for i, step in enumerate(self._steps) if step is not None and not self._varies[i]]
-        numbers_end = len(order)
-        order += [i for i, step in enumerate(self._steps) if step is not None and self._varies[i]]
-        place = {old: new for new, old in enumerate(order)}
-        steps = [
-            Step(step[0], tuple(place[i] for i in step[1]), place[old])
-            for old in order
-            if (step := self._steps[old]) is not None
-        ]
-        scalar = tuple(steps[: numbers_end - len(self._sources)])
-        array = tuple(steps[len(scalar) :])
-        final = tuple(place[i] for i in results)
-        return Program(tuple(self._sources), scalar, array, final, _buffers(array, final))
-
-
-def _buffers(steps: tuple[Step, ...], results: tuple[int, ...]) -> tuple[int, ...]:
-    """A buffer for each step: a row of the result (-1 - row), or the lowest that is free by then."""
-    rows = {place: -1 - row for row, place in reversed(list(enumerate(results)))}
-    last = {operand: at for at, step in enumerate(steps) for operand in step.operands}
-    free: list[int] = []
-    made, chosen, held = 0, [], {}
-    for at, step in enumerate(steps):
-        if step.place in rows:
-            chosen.append(rows[step.place])
-        else:
-            if not free:
-                free.append(made)
-                made += 1
-            free.sort()
-            held[step.place] = free.pop(0)
-            chosen.append(held[step.place])
-        for operand in set(step.operands):
-            if last.get(operand) == at and operand in held:
-                free.append(held.pop(operand))
-    return tuple(chosen)

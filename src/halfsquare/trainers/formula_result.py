@@ -11,9 +11,9 @@ from halfsquare.data.rows import Rows
 from halfsquare.descent.base import State
 from halfsquare.descent.loop import Limits, Record
 from halfsquare.descent.triangular import FormulaObjective
+from halfsquare.descent.variable_projection import VariableProjection
 from halfsquare.loss import Floats
 from halfsquare.models.formula import Formula
-from halfsquare.sums import Moments
 from halfsquare.trainers.base import Trained
 from halfsquare.trainers.formula_exact import is_needed, refine
 from halfsquare.trainers.inference import correlation, determined, free_warning
@@ -26,16 +26,20 @@ class Ending:
 
     full: Formula
     objective: FormulaObjective
+    method: VariableProjection
     rows: Rows  # the target as in the data
     limits: Limits
     weight: float
-    sums: Moments  # of the left side
 
-    def trained(self, state: State, history: list[Record], warnings: list[str], profile: bool, inner: bool) -> Trained:
+    def trained(self, state: State, history: list[Record], warnings: list[str], profile: bool) -> Trained:
         full, formula = self.full, self.objective.formula
         p, degrees = len(formula.names), self.weight - len(formula.names)
-        best, sse, refined = self._refined(state, inner)
-        triangle = self.objective.exactly().triangle(best, tuple(range(p)))
+        refined = self._refined(state)
+        best, sse = (state.parameters, None) if refined is None else refined
+        if refined is None and state.memory is not None:
+            triangle = self.method.triangle(state)
+        else:
+            triangle = self.objective.triangle(best, tuple(range(p)))
         known = determined(triangle, best, formula.names)
         sse = known.sse if sse is None else sse
         variance = sse / degrees if degrees > 0 else np.nan
@@ -55,7 +59,7 @@ class Ending:
             "fixed": held,
             "linear": [formula.names[j] for j in formula.linear],
             "correlation": correlation(covariance).tolist(),
-            "extended_precision": refined,
+            "extended_precision": refined is not None,
         }
         if profile:
             errors = np.sqrt(np.diag(covariance))[at]
@@ -73,12 +77,11 @@ class Ending:
             facts=facts,
         )
 
-    def _refined(self, state: State, inner: bool) -> tuple[Floats, float | None, bool]:
+    def _refined(self, state: State) -> tuple[Floats, float] | None:
         """Parameters and SSE in extended precision where float64 does not resolve the errors."""
-        formula = self.objective.formula
-        squares = float(self.sums.m2[0] + self.weight * self.sums.mean[0] ** 2)
-        if inner and is_needed(2.0 * state.loss, squares, self.rows.row_count, len(formula.names)):
-            better = refine(formula, self.rows, state.parameters)
-            if better is not None:
-                return (*better, True)
-        return state.parameters, None, False
+        formula, at = self.objective.formula, state.parameters
+        if ((at <= self.method.lower) | (at >= self.method.upper)).any():
+            return None
+        if not is_needed(2.0 * state.loss, self.method.target_norm**2, self.rows.row_count, len(formula.names)):
+            return None
+        return refine(formula, self.rows, at)

@@ -55,9 +55,8 @@ def determined(triangle: Floats, parameters: Floats, names: Sequence[str]) -> De
 
 
 def _direction(v: Floats, parameters: Floats, names: Sequence[str]) -> dict[str, float]:
-    """The direction as moves relative to the parameters' sizes, the largest 1; small ones left out."""
-    size = np.where(parameters != 0, np.abs(parameters), 1.0)
-    moves = v / size
+    """The direction as moves relative to the parameters' values, the largest 1; small ones left out."""
+    moves = v / np.where(parameters != 0, parameters, 1.0)
     moves = moves / moves[np.argmax(np.abs(moves))]
     return {name: float(move) for name, move in zip(names, moves, strict=True) if abs(move) > 1e-3}
 

@@ -61,7 +61,7 @@ def profile_intervals(
             continue
         tau = _Profile(objective, parameters, j, sse, sse / degrees, limits)
         low, high = (_end(tau, parameters[j], sign * standard_errors[j], wanted) for sign in (-1.0, 1.0))
-        result[name] = (low, high)
+        result[name] = (float(low), float(high))
     return result
 
 

@@ -1,0 +1,142 @@
+"""The ways to the minimum of a formula: from a start, from a search, from a sample of the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from halfsquare.descent.base import State
+from halfsquare.descent.loop import Limits, Record, Watch, descend
+from halfsquare.descent.triangular import FormulaObjective
+from halfsquare.descent.variable_projection import VariableProjection
+from halfsquare.errors import FormulaError
+from halfsquare.loss import Floats
+from halfsquare.models.formula_diagnosis import ALWAYS, why_not_finite
+from halfsquare.sums import Moments
+from halfsquare.trainers.formula_start import sample_rows, search
+from halfsquare.trainers.inference import determined
+
+# Of many rows a sample of this many is fitted first: from there a few passes over all rows are enough.
+_SAMPLE = 8192
+_MANY = 8 * _SAMPLE
+_POOR = 0.1  # of the variation left unexplained: worth a second look
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a descent ended, and how it went."""
+
+    state: State
+    history: list[Record]
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The ways to a minimum of ``objective`` by ``method``.
+
+    Attributes
+    ----------
+    sst : float
+        Variation of the target about its mean: what the worst sensible fit leaves.
+    """
+
+    objective: FormulaObjective
+    method: VariableProjection
+    limits: Limits
+    watch: Watch | None
+    seed: int
+    sst: float
+
+    def best(self, given: Floats) -> End:
+        """The best end that is found, from the start ``given`` (p,), NaN where it says nothing.
+
+        Raises
+        ------
+        FormulaError
+            If the formula is not finite at the start, or nowhere that was searched.
+        """
+        if self.objective.rows.row_count > _MANY:
+            sampled = self._on_sample().best(given)
+            end = self._descend(self.method, sampled.state.parameters)
+            if end.state.converged:
+                return replace(end, warnings=sampled.warnings)
+        return self._searched() if np.isnan(given).all() else self._from_start(given)
+
+    def _on_sample(self) -> Ways:
+        rows = sample_rows(self.objective.rows, _SAMPLE, self.seed)
+        sums = Moments.of(rows.target, rows.weight)
+        method = replace(self.method, degrees=max(sums.weight - len(self.method.lower), 1.0), tolerance=1e-6)
+        objective = replace(self.objective, rows=rows)
+        return replace(self, objective=objective, method=method, watch=None, sst=float(sums.m2[0]))
+
+    def _searched(self) -> End:
+        """The lowest of the descents from where the search ended."""
+        formula = self.objective.formula
+        found = search(formula, self.objective.rows, self.method, self.limits, self.seed)
+        close = [state for state in found[:3] if state.loss <= 1.5 * found[0].loss]
+        ends = [self._descend(self.method, state.parameters) for state in close]
+        ends = [end for end in ends if end.state.memory is not None]
+        if not ends:
+            why = why_not_finite(formula, self.objective.rows, np.ones(len(formula.names)))
+            if why is not None and why.endswith(ALWAYS):
+                raise FormulaError(f"the formula {formula.text!r} is not finite: {why}")
+            raise FormulaError(
+                f"no parameters were found for which {formula.text!r} is finite in every row; give a start"
+                + (f". With every parameter 1, {why}" if why else "")
+            )
+        return min(ends, key=lambda end: end.state.loss)
+
+    def _from_start(self, given: Floats) -> End:
+        """The descent from the start; others only where that one ended badly, and then the lowest."""
+        given = self._completed(given)
+        end = self._descend(self.method, given)
+        if end.state.memory is None:
+            self._refuse(given)
+        if self._good(end.state):
+            return end
+        ends = [end]
+        if self.method.linear:
+            ends.append(self._descend(replace(self.method, linear=()), given))
+        if not self._good(ends[-1].state):
+            found = self._searched()
+            warning = "the descent from the start given ended in a poor fit; a search found a better one"
+            ends.append(replace(found, warnings=[warning]))
+        lowest = min(ends, key=lambda other: other.state.loss)
+        return lowest if lowest.state.loss < 0.999 * end.state.loss or not end.state.converged else end
+
+    def _descend(self, method: VariableProjection, parameters: Floats) -> End:
+        return End(*descend(method, self.objective, parameters, limits=self.limits, watch=self.watch))
+
+    def _good(self, state: State) -> bool:
+        """At a minimum that explains most of the variation, with every parameter determined."""
+        if not state.converged or 2.0 * state.loss > _POOR * self.sst:
+            return False
+        triangle = self.method.triangle(state)
+        return not determined(triangle, state.parameters, self.objective.formula.names).free
+
+    def _completed(self, given: Floats) -> Floats:
+        """The start, with what it leaves out searched for while the rest is held."""
+        missing = np.isnan(given)
+        if not missing.any():
+            return given
+        formula = self.objective.formula
+        held = {name: float(v) for name, v in zip(formula.names, given, strict=True) if not np.isnan(v)}
+        rest = formula.with_fixed(held)
+        linear = tuple(rest.names.index(formula.names[j]) for j in self.method.linear if missing[j])
+        method = replace(self.method, linear=linear, lower=self.method.lower[missing], upper=self.method.upper[missing])
+        found = search(rest, self.objective.rows, method, self.limits, self.seed)
+        completed = given.copy()
+        completed[missing] = found[0].parameters if found else 1.0
+        return completed
+
+    def _refuse(self, start: Floats) -> None:
+        formula = self.objective.formula
+        values = ", ".join(f"{name} = {value:g}" for name, value in zip(formula.names, start, strict=True))
+        why = why_not_finite(formula, self.objective.rows, start)
+        if why is not None:
+            raise FormulaError(f"the formula {formula.text!r} is not finite at the start {values}: {why}")
+        raise FormulaError(
+            f"the squared error or a derivative of {formula.text!r} is not finite at the start {values}; start elsewhere"
+        )
