@@ -22,7 +22,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def run(tmp_path: Path) -> Run:
     """Run ``halfsquare ARGUMENTS`` in the test's own folder; returns exit code, stdout and stderr."""
 
-    def of(*arguments: str | Path, stdin: str | None = None, env: dict[str, str] | None = None, **more: object) -> object:
+    def of(
+        *arguments: str | Path, stdin: str | None = None, env: dict[str, str] | None = None, **more: object
+    ) -> object:
         return subprocess.run(
             [*COMMAND, *map(str, arguments)],
             input=stdin, text=True, capture_output=True, cwd=tmp_path, env={**os.environ, **(env or {})}, timeout=120, **more,

@@ -36,7 +36,10 @@ def examples(draw: st.DrawFn, *, weighted: bool = True) -> tuple[np.ndarray, np.
 def exact_sse(t: np.ndarray, o: np.ndarray, w: np.ndarray | None) -> Fraction:
     weights = [1.0] * len(t) if w is None else w.tolist()
     rows = zip(t.reshape(len(t), -1).tolist(), o.reshape(len(o), -1).tolist(), weights, strict=True)
-    return sum((Fraction(c) * (Fraction(b) - Fraction(a)) ** 2 for x, y, c in rows for a, b in zip(x, y, strict=True)), Fraction(0))
+    return sum(
+        (Fraction(c) * (Fraction(b) - Fraction(a)) ** 2 for x, y, c in rows for a, b in zip(x, y, strict=True)),
+        Fraction(0),
+    )
 
 
 @given(examples())
@@ -84,7 +87,12 @@ def test_the_conventions_differ_by_one_positive_factor(case: tuple) -> None:
     reference_value, reference = SquaredError("half_sse").value_and_gradient(t, o, w)
     k = 1 if t.ndim == 1 else t.shape[1]
     total = float(len(t)) if w is None else float(w.sum())
-    for convention, factor in {"half_sse": 1.0, "sse": 2.0, "mse": 2 / (k * total), "half_mse": 1 / (k * total)}.items():
+    for convention, factor in {
+        "half_sse": 1.0,
+        "sse": 2.0,
+        "mse": 2 / (k * total),
+        "half_mse": 1 / (k * total),
+    }.items():
         value, gradient = SquaredError(convention).value_and_gradient(t, o, w)  # type: ignore[arg-type]
         assert value == pytest.approx(factor * reference_value, rel=1e-13)
         np.testing.assert_allclose(gradient, factor * reference, rtol=1e-13)
@@ -101,10 +109,16 @@ def test_the_conventions_differ_by_one_positive_factor(case: tuple) -> None:
 @given(examples(), st.integers(2, 4))
 def test_duplicating_rows_changes_sums_and_not_means(case: tuple, times: int) -> None:
     t, o, w = case
-    many = (np.concatenate([t] * times), np.concatenate([o] * times), None if w is None else np.concatenate([w] * times))
+    many = (
+        np.concatenate([t] * times),
+        np.concatenate([o] * times),
+        None if w is None else np.concatenate([w] * times),
+    )
     for convention in CONVENTIONS:
         factor = times if convention.endswith("sse") else 1
-        assert SquaredError(convention).value(*many) == pytest.approx(factor * SquaredError(convention).value(*case), rel=1e-12)
+        assert SquaredError(convention).value(*many) == pytest.approx(
+            factor * SquaredError(convention).value(*case), rel=1e-12
+        )
 
 
 @given(examples(), st.data())
@@ -139,7 +153,9 @@ def test_order_does_not_matter(case: tuple, random: object) -> None:
     order = np.array(random.sample(range(len(t)), len(t)))  # type: ignore[attr-defined]
     shuffled = (t[order], o[order], None if w is None else w[order])
     for convention in CONVENTIONS:
-        assert SquaredError(convention).value(*shuffled) == pytest.approx(SquaredError(convention).value(*case), rel=1e-12)
+        assert SquaredError(convention).value(*shuffled) == pytest.approx(
+            SquaredError(convention).value(*case), rel=1e-12
+        )
 
 
 @given(examples())
@@ -158,14 +174,21 @@ def test_against_torch(shape: tuple[int, ...], dtype: type) -> None:
     rng = np.random.default_rng(1)
     t, o = rng.normal(size=shape).astype(dtype), rng.normal(size=shape).astype(dtype)
     output = torch.tensor(o, dtype=torch.float64, requires_grad=True)
-    for convention, reduction, factor in (("mse", "mean", 1.0), ("sse", "sum", 1.0), ("half_sse", "sum", 0.5), ("half_mse", "mean", 0.5)):
+    for convention, reduction, factor in (
+        ("mse", "mean", 1.0),
+        ("sse", "sum", 1.0),
+        ("half_sse", "sum", 0.5),
+        ("half_mse", "mean", 0.5),
+    ):
         output.grad = None
         expected = factor * torch.nn.MSELoss(reduction=reduction)(output, torch.tensor(t, dtype=torch.float64))
         expected.backward()
         value, gradient = SquaredError(convention).value_and_gradient(t, o)  # type: ignore[arg-type]
         assert gradient.dtype == dtype
         assert value == pytest.approx(expected.item(), rel=1e-6 if dtype == np.float32 else 1e-13)
-        np.testing.assert_allclose(gradient, output.grad.numpy(), rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-14)
+        np.testing.assert_allclose(
+            gradient, output.grad.numpy(), rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-14
+        )
 
 
 def test_against_scikit_learn_weighted_and_over_several_outputs() -> None:
