@@ -14,6 +14,7 @@ from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
+from halfsquare.models.formula import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.trainers.base import Trained
 
@@ -145,6 +146,9 @@ class FittedModel:
 
     def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked for)."""
+        model = self.members[0].model
+        if isinstance(model, Formula) and model.target_function != "identity":
+            return self._restored(model, design, with_std=with_std)
         scales = self.encoder.target_scales
         if with_std:
             mean, variance = self._predictive(design)
@@ -154,6 +158,16 @@ class FittedModel:
             mean = mean + member.model.outputs(member.parameters, design)
         mean = mean / len(self.members)
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
+
+    def _restored(self, formula: Formula, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
+        """Of a formula with a function on its left side, as log(y): back in the unit of y, first order."""
+        if not with_std:
+            outputs = formula.restore_target(formula.outputs(self.members[0].parameters, design))
+            return outputs, np.full_like(outputs, np.nan)
+        mean, variance = self._predictive(design)
+        std = np.sqrt(variance)
+        spread = formula.restore_target(mean + std) - formula.restore_target(mean - std)
+        return formula.restore_target(mean), 0.5 * np.abs(spread)
 
     def _predictive(self, design: Floats) -> tuple[Floats, Floats]:
         """Mean and variance in standardized units: noise + parameters + spread of the members."""
@@ -174,8 +188,11 @@ class FittedModel:
         """
         member = self.members[0]
         values, covariance = self._in_user_units(member)
-        freedom = self.info.get("facts", {}).get("degrees_of_freedom", np.inf)
+        facts = self.info.get("facts", {})
+        freedom = facts.get("degrees_of_freedom", np.inf)
         errors = np.full(len(values), np.nan) if covariance is None else np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        open_names = facts.get("undetermined", ())
+        errors[[name in open_names for name in member.model.parameter_names]] = np.inf
         return student(list(member.model.parameter_names), values, errors, freedom)
 
     @property

@@ -7,65 +7,36 @@ then it is trained again on all rows, and that is the model returned.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from halfsquare.data.columns import Roles, choose_roles
-from halfsquare.data.encoded import EncodedRows, encoded_rows
+from halfsquare.data.columns import Roles
+from halfsquare.data.encoded import EncodedRows
 from halfsquare.data.scan import Progress, Scanned, scan
 from halfsquare.data.source import open_source
-from halfsquare.descent.loop import Record, Watch
-from halfsquare.errors import FitError, OptionError
+from halfsquare.descent.loop import Watch
+from halfsquare.errors import FitError
 from halfsquare.evaluate import error_sums, error_sums_of_rows
 from halfsquare.execution.local import Local
-from halfsquare.fitted import FittedModel, Member
-from halfsquare.loss import CONVENTIONS, Convention, sse_factor
-from halfsquare.trainers.base import Trained
-from halfsquare.trainers.linear import LinearOptions, train_linear
-
-MODELS = ("auto", "linear", "network", "formula")
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """The options of :func:`fit` that say how to train and measure; see there."""
-
-    model: str = "linear"
-    method: str | None = None
-    loss: Convention = "half_sse"
-    l2: Any = 0.0
-    test_fraction: float = 0.2
-    refit: bool = True
-    seed: int = 0
-    threads: int | None = None
-    time_limit: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise OptionError(f"unknown model {self.model!r}; expected one of {', '.join(MODELS)}")
-        if self.loss not in CONVENTIONS:
-            raise OptionError(f"unknown loss {self.loss!r}; expected one of {', '.join(CONVENTIONS)}")
-        if not 0.0 <= self.test_fraction < 1.0:
-            raise OptionError(
-                f"the test fraction is {self.test_fraction:g}; expected a number from 0 to below 1, such as 0.2"
-            )
-        if self.threads is not None and self.threads < 1:
-            raise OptionError(f"threads is {self.threads}; expected at least 1")
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise OptionError(f"the time limit is {self.time_limit:g} s; expected more than 0")
-        if self.seed < 0:
-            raise OptionError(f"the seed is {self.seed}; expected a whole number >= 0")
+from halfsquare.fitted import FittedModel
+from halfsquare.loss import Convention
+from halfsquare.recipes.base import FitOptions, Recipe, Request
 
 
 def fit(
     data: Any,
-    target: str | Sequence[str],
+    target: str | Sequence[str] | None = None,
     *,
     model: str = "linear",
     method: str | None = None,
     loss: Convention = "half_sse",
     l2: Any = 0.0,
+    formula: str | None = None,
+    start: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+    fix: Mapping[str, float] | None = None,
+    profile: bool = False,
     weights: str | None = None,
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
@@ -88,15 +59,23 @@ def fit(
     data : path, glob, SQL query, array or frame
         See :func:`halfsquare.data.source.open_source`. Columns of an array are named x1, x2, ….
     target : str or sequence of str
-        The column, or columns, to predict.
-    model : {"linear"}
-        The family of models.
-    method : {"least-squares", "gradient", "minibatch"}, optional
-        How the linear model descends; least-squares by default.
+        The column, or columns, to predict; a formula names it itself.
+    model : {"linear", "network", "formula"}
+        The family of models; ``"formula"`` is implied by a formula.
+    method : str, optional
+        How to descend. Linear: ``"least-squares"`` (the default), ``"gradient"`` or ``"minibatch"``;
+        network and formula: ``"levenberg-marquardt"``.
     loss : {"half_sse", "sse", "mse", "half_mse"}
         The convention in which the history states the loss. The parameters do not depend on it.
     l2 : float >= 0 or "auto"
         Penalty per row on standardized columns; see :class:`halfsquare.trainers.linear.LinearOptions`.
+    formula : str, optional
+        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; names that are no columns are parameters. See
+        :func:`halfsquare.models.formula_parser.parse_formula`.
+    start, bounds, fix : mappings by parameter name, optional
+        Of a formula: where to begin (searched for if left out), (low, high), and values that are held.
+    profile : bool
+        Of a formula: add profile-likelihood intervals to ``info["facts"]["profile"]``.
     weights : str, optional
         Column of row weights >= 0: a row of weight w stands w times.
     features, exclude, category : sequences of str
@@ -140,106 +119,74 @@ def fit(
     [1.0, 2.0]
     """
     options = FitOptions(
-        model, method, loss, l2, 0.0 if test is not None else test_fraction, refit, seed, threads, time_limit
+        model="formula" if formula is not None and model in ("auto", "linear") else model,
+        method=method,
+        loss=loss,
+        l2=l2,
+        formula=formula,
+        start=start,
+        bounds=bounds,
+        fix=fix,
+        profile=profile,
+        test_fraction=0.0 if test is not None else test_fraction,
+        refit=refit,
+        seed=seed,
+        threads=threads,
+        time_limit=time_limit,
     )
-    targets = [target] if isinstance(target, str) else list(target)
+    request = Request(_listed(target), weights, features, exclude)
+    recipe = _recipe(options, watch)
+    recipe.check()
     source = open_source(data, table=table, encoding=encoding, categories=category)
-    roles = choose_roles(source, targets, weight=weights, features=features, exclude=exclude)
-    trainer = _Trainer(options, Local(threads), watch)
-    trainer.check()
+    roles = recipe.roles(source, request)
     scanned = scan(source, roles, test_fraction=options.test_fraction, seed=seed, progress=progress)
-    fitted = trainer.fitted(scanned, encoded_rows(scanned, "train"))
-    measured = _measured(fitted, scanned, trainer.execution, test, weights)
-    if refit and scanned.test.rows:
-        fitted = trainer.fitted(scanned, encoded_rows(scanned, "all"))
-    info = {
-        **fitted.info,
-        **_described(scanned, roles, options),
-        **measured,
-        "refit": bool(refit and scanned.test.rows),
-    }
+    rows = recipe.rows(scanned, "train")
+    if not rows.row_count:
+        raise FitError(f"{source.name} leaves no row to train on: every row with a target is in the test part")
+    again = refit and bool(scanned.test.rows)
+    fitted = recipe.within(0.55 if again else 1.0).train(rows)
+    measured = _measured(fitted, rows, recipe.execution, test, weights)
+    if again:
+        fitted = recipe.within(1.0).train(recipe.rows(scanned, "all"))
+    info = {**fitted.info, **_described(scanned, roles, options), **measured, "refit": again}
     return FittedModel(fitted.encoder, fitted.members, info)
 
 
-@dataclass(frozen=True)
-class _Trainer:
-    """Trains one family of models on encoded rows."""
-
-    options: FitOptions
-    execution: Local
-    watch: Watch | None
-
-    def check(self) -> None:
-        """Refuse options that do not go together before any row is read."""
-        self._linear_options()
-
-    def fitted(self, scanned: Scanned, rows: EncodedRows) -> FittedModel:
-        if not rows.row_count:
-            raise FitError(
-                f"{scanned.source_name} leaves no row to train on: every row with a target is in the test part"
-            )
-        encoder = rows.encoder
-        deadline = None if self.options.time_limit is None else time.monotonic() + self.options.time_limit
-        trained = train_linear(
-            rows,
-            encoder.names,
-            encoder.targets,
-            self._linear_options(),
-            execution=self.execution,
-            deadline=deadline,
-            watch=self.watch,
-        )
-        info = {
-            "kind": "linear",
-            "method": self._linear_options().method,
-            "reason": trained.reason,
-            "converged": trained.converged,
-            "effective_parameters": trained.effective_parameters,
-            "facts": trained.facts,
-            "warnings": trained.warnings,
-            "history": _history(trained, rows, self.options.loss),
-        }
-        return FittedModel(encoder, (Member.of(trained),), info)
-
-    def _linear_options(self) -> LinearOptions:
-        method: Any = self.options.method or "least-squares"
-        return LinearOptions(method, self.options.l2, self.options.seed)
+def _listed(target: str | Sequence[str] | None) -> list[str]:
+    if target is None:
+        return []
+    return [target] if isinstance(target, str) else list(target)
 
 
-def _history(trained: Trained, rows: EncodedRows, loss: Convention) -> list[dict[str, float]]:
-    """The descent in the wanted convention; for one target in its squared unit, for several standardized.
+def _recipe(options: FitOptions, watch: Watch | None) -> Recipe:
+    """The recipe of the family; each is imported when it is used."""
+    began, execution = time.monotonic(), Local(options.threads)
+    if options.model == "formula":
+        from halfsquare.recipes.formula import FormulaRecipe
 
-    The gradient norm is with respect to the parameters of standardized columns, in the same convention.
-    """
-    statistics = rows.scanned.train.merge(rows.scanned.test) if rows.part == "all" else rows.scanned.train
-    k = len(rows.encoder.targets)
-    factor = 2.0 * sse_factor(loss, k, statistics.weight)  # a descent states ½SSE
-    unit = float(rows.encoder.target_scales[0]) ** 2 if k == 1 else 1.0
+        return FormulaRecipe(options, execution, watch, began)
+    if options.model == "network":
+        from halfsquare.recipes.network import NetworkRecipe
 
-    def line(record: Record) -> dict[str, float]:
-        norm = record.gradient_norm * factor * unit
-        return {
-            "iteration": record.iteration,
-            "loss": record.loss * factor * unit,
-            "gradient_norm": norm,
-            **record.notes,
-        }
+        return NetworkRecipe(options, execution, watch, began)
+    from halfsquare.recipes.linear import LinearRecipe
 
-    return [line(r) for r in trained.history if r.loss < float("inf")]
+    return LinearRecipe(options, execution, watch, began)
 
 
 def _measured(
-    fitted: FittedModel, scanned: Scanned, execution: Local, test: Any, weights: str | None
+    fitted: FittedModel, rows: EncodedRows, execution: Local, test: Any, weights: str | None
 ) -> dict[str, Any]:
-    rows = encoded_rows(scanned, "train")
     train = error_sums_of_rows(fitted, rows, execution).finish().as_dict()
     if test is not None:
         sums, missing = error_sums(fitted, test, weights=weights)
-        return {"train": train, "test": {**sums.finish().as_dict(), "missing_target": missing}, "test_source": "a file"}
-    if not scanned.test.rows:
+        summary = {**sums.finish().as_dict(), "missing_target": missing}
+        return {"train": train, "test": summary, "test_source": "rows given"}
+    held_out = rows.of("test")
+    if not held_out.row_count:
         return {"train": train, "test": None}
-    held_out = error_sums_of_rows(fitted, rows.of("test"), execution).finish().as_dict()
-    return {"train": train, "test": held_out, "test_source": "rows set apart"}
+    summary = error_sums_of_rows(fitted, held_out, execution).finish().as_dict()
+    return {"train": train, "test": summary, "test_source": "rows set apart"}
 
 
 def _described(scanned: Scanned, roles: Roles, options: FitOptions) -> dict[str, Any]:
@@ -250,8 +197,9 @@ def _described(scanned: Scanned, roles: Roles, options: FitOptions) -> dict[str,
         "data": scanned.source_name,
         "target": [t.name for t in roles.targets],
         "weights": roles.weight.name if roles.weight else None,
-        "rows_read": scanned.table.rows + scanned.missing_target + scanned.zero_weight,
+        "rows_read": scanned.table.rows + scanned.missing_target + scanned.missing_feature + scanned.zero_weight,
         "rows_missing_target": scanned.missing_target,
+        "rows_missing_feature": scanned.missing_feature,
         "rows_zero_weight": scanned.zero_weight,
         "options": shown,
         "version": version("halfsquare"),

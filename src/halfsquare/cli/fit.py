@@ -7,13 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, reading
+from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, numbers, ranges, reading
 
 
 class ModelName(StrEnum):
     """The families of models."""
 
+    auto = "auto"
     linear = "linear"
+    network = "network"
+    formula = "formula"
 
 
 class Method(StrEnum):
@@ -22,6 +25,7 @@ class Method(StrEnum):
     least_squares = "least-squares"
     gradient = "gradient"
     minibatch = "minibatch"
+    levenberg_marquardt = "levenberg-marquardt"
 
 
 class Loss(StrEnum):
@@ -36,14 +40,33 @@ class Loss(StrEnum):
 def fit(
     data: Data,
     target: Annotated[
-        list[str], typer.Option("--target", "-t", metavar="COL", help="Column to predict; repeat for several.")
-    ],
+        list[str] | None,
+        typer.Option(
+            "--target", "-t", metavar="COL", help="Column to predict; repeat for several. A formula names it."
+        ),
+    ] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", metavar="FILE.hsq", help="Write the model here.")] = None,
     model: Annotated[ModelName, typer.Option(help="Family of models.")] = ModelName.linear,
     method: Annotated[Method | None, typer.Option(help="How to descend; least-squares if left out.")] = None,
     loss: Annotated[
         Loss, typer.Option(help="Convention in which the descent states the loss; the answer is the same.")
     ] = Loss.half_sse,
+    formula: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Fit this, such as 'y ~ b1*(1 - exp(-b2*x))'.")
+    ] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(metavar="b1=500,b2=1e-4", help="Where a formula's parameters start; searched for if left out."),
+    ] = None,
+    bounds: Annotated[
+        list[str] | None, typer.Option(metavar="b2=0:,b3=1:2", help="Bounds of a formula's parameters, low:high.")
+    ] = None,
+    fix: Annotated[
+        list[str] | None, typer.Option(metavar="b3=1", help="Parameters of a formula that are held.")
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters.")
+    ] = False,
     l2: Annotated[str, typer.Option(metavar="0|auto|VALUE", help="Penalty per row on standardized columns.")] = "0",
     weights: Weights = None,
     features: Annotated[
@@ -89,6 +112,11 @@ def fit(
             method=method.value if method else None,
             loss=loss.value,
             l2=_l2(l2),
+            formula=formula,
+            start=numbers("--start", start),
+            bounds=ranges("--bounds", bounds),
+            fix=numbers("--fix", fix),
+            profile=profile,
             weights=weights,
             features=listed(features) if features else None,
             exclude=listed(exclude),

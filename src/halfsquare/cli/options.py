@@ -34,6 +34,39 @@ def listed(values: Sequence[str] | None) -> list[str]:
     return [name.strip() for value in values or () for name in value.split(",") if name.strip()]
 
 
+def numbers(option: str, values: Sequence[str] | None) -> dict[str, float] | None:
+    """``b1=500,b2=1e-4`` as a mapping."""
+    return {name: _number(option, text) for name, text in _pairs(option, values)} or None
+
+
+def ranges(option: str, values: Sequence[str] | None) -> dict[str, tuple[float | None, float | None]] | None:
+    """``b2=0:,b3=1:2`` as a mapping to (low, high); an empty side is no bound."""
+    found: dict[str, tuple[float | None, float | None]] = {}
+    for name, text in _pairs(option, values):
+        low, colon, high = text.partition(":")
+        if not colon:
+            raise typer.BadParameter(
+                f"{name}={text} has no ':'; expected low:high, such as 0: or :1", param_hint=option
+            )
+        found[name] = tuple(_number(option, side) if side.strip() else None for side in (low, high))  # type: ignore[assignment]
+    return found or None
+
+
+def _pairs(option: str, values: Sequence[str] | None) -> list[tuple[str, str]]:
+    pairs = [item.partition("=") for item in listed(values)]
+    for name, equals, _ in pairs:
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{name!r} is not of the form name=value", param_hint=option)
+    return [(name.strip(), text.strip()) for name, _, text in pairs]
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number", param_hint=option) from None
+
+
 def dump(value: dict[str, Any] | list[Any]) -> None:
     """Print JSON for machines; what is not a finite number is null."""
     import json

@@ -58,7 +58,7 @@ def error_table(columns: dict[str, dict[str, Any]], unit: str) -> str:
         ["rows", *(f"{s['rows']:,}" for s in columns.values())],
         [f"MSE ± standard error, ({unit})²", *(with_error(s["mse"], s["mse_se"]) for s in columns.values())],
         [f"RMSE, {unit}", *(number(s["rmse"]) for s in columns.values())],
-        ["R²", *(number(s["r2"], 4) for s in columns.values())],
+        ["R²", *(number(s["r2"], 6) for s in columns.values())],
         [f"SSE, ({unit})²", *(number(s["sse"], 6) for s in columns.values())],
         [f"½SSE, ({unit})²", *(number(s["half_sse"], 6) for s in columns.values())],
         ["outputs too high", *(_share(s, "too_high") for s in columns.values())],
@@ -124,6 +124,11 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
         error_table(columns, unit),
         "",
     ]
+    if info["kind"] == "network":
+        parts.append(network_part(info))
+        return "\n".join([*parts, *(f"\nWarning: {w}" for w in info["warnings"])])
+    if info["kind"] == "formula":
+        parts.insert(1, f"{info['facts']['formula']}")
     freedom = info["facts"].get("degrees_of_freedom")
     deviation = ", ".join(number(s) for s in fitted.residual_standard_deviation)
     parts += [
@@ -137,11 +142,32 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
     return "\n".join(parts)
 
 
+def network_part(info: dict[str, Any]) -> str:
+    """The ensemble, and the relevance of each input."""
+    members = info["members"]
+    sizes = " and ".join(sorted({"-".join(map(str, m["hidden"])) for m in members}))
+    effective = sum(m["effective_parameters"] for m in members) / len(members)
+    total = sum(m["parameters"] for m in members) / len(members)
+    lines = [
+        f"Network: an ensemble of {len(members)} with {sizes} hidden units; of {total:,.0f} parameters each, on average "
+        f"{effective:,.0f} are determined by the data",
+        f"  trained by Levenberg-Marquardt, penalties set by the evidence; {info['reason']}",
+        "",
+        "Relevance of the inputs (share of the variation of the output's slopes)",
+    ]
+    ranked = sorted(info["relevance"].items(), key=lambda r: -r[1])
+    total_relevance = sum(info["relevance"].values()) or 1.0
+    rows = [[name, f"{r / total_relevance:.1%}", "█" * round(30 * r / total_relevance)] for name, r in ranked[:20]]
+    return "\n".join([*lines, grid(rows, left=1).replace("  █", "  █")])
+
+
 def rows_sentence(info: dict[str, Any]) -> str:
     """How many rows were read and what became of them."""
     said = [f"{info['rows_read']:,} rows read"]
     if info["rows_missing_target"]:
         said.append(f"{info['rows_missing_target']:,} without a target left out")
+    if info.get("rows_missing_feature"):
+        said.append(f"{info['rows_missing_feature']:,} without a value in a column of the formula left out")
     if info["rows_zero_weight"]:
         said.append(f"{info['rows_zero_weight']:,} of weight 0 left out")
     if info.get("test") and info.get("test_source") == "rows set apart":
@@ -156,7 +182,7 @@ def descent_sentence(info: dict[str, Any]) -> str:
         return ""
     first, last = history[0], history[-1]
     name = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}[info["options"]["loss"]]
-    said = f" after {last['iteration']:,.0f} steps: {name} {number(first['loss'])} → {number(last['loss'])}"
+    said = f" after {last['iteration']:,.0f} step{'s' if last['iteration'] != 1 else ''}: {name} {number(first['loss'])} → {number(last['loss'])}"
     if "batch" in last:
         noisy = [h for h in history if h.get("noise")]
         said += f"; batches of {history[0]['batch']:,.0f} grown to {last['batch']:,.0f} rows"

@@ -18,12 +18,15 @@ class Roles:
     targets, features : tuple of SourceColumn
     weight : SourceColumn or None
     left_out : dict of column name to reason
+    complete : bool
+        Whether a row that lacks a feature is left out (a formula cannot do without its columns).
     """
 
     targets: tuple[SourceColumn, ...]
     features: tuple[SourceColumn, ...]
     weight: SourceColumn | None
     left_out: dict[str, str]
+    complete: bool = False
 
     @property
     def scanned(self) -> tuple[SourceColumn, ...]:

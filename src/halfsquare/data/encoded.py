@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from halfsquare.data.encoder import Encoder, Recoding, make_encoder
+from halfsquare.data.encoder import Encoder, Recoding, make_encoder, plain_encoder
 from halfsquare.data.rows import Chunk, Rows
 from halfsquare.data.scan import Scanned
 
@@ -59,6 +59,12 @@ class EncodedRows(Rows):
         block[1 + d :] /= self.encoder.target_scales[:, None]
         weight = raw[k] if self.scanned.roles.weight is not None else None
         return Chunk(block[1 : 1 + d].T, block[1 + d :].T, weight, block)
+
+
+def plain_rows(scanned: Scanned, part: Part) -> EncodedRows:
+    """The rows of ``part`` as they are, in the user's units."""
+    kept = tuple(range(len(scanned.roles.scanned) - len(scanned.roles.features), len(scanned.roles.scanned)))
+    return EncodedRows(scanned, plain_encoder(scanned), Recoding({}), kept, part)
 
 
 def encoded_rows(scanned: Scanned, part: Part) -> EncodedRows:

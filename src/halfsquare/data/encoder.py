@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.features import Category, Feature, Instant, Number, Presence, feature_from_dict
+from halfsquare.data.features import Category, Feature, Instant, Number, Plain, Presence, feature_from_dict
 from halfsquare.data.scan import MAX_LEVELS, Scanned
 from halfsquare.data.statistics import NumberStatistics, TableStatistics
 from halfsquare.data.times import PARTS, SEASON, TIME_OF_DAY, TREND, WEEKDAY
@@ -152,6 +152,17 @@ def make_encoder(scanned: Scanned, statistics: TableStatistics) -> tuple[Encoder
     scales = np.where(still, 1.0, scales)
     encoder = Encoder(tuple(features), tuple(t.name for t in roles.targets), numbers.mean[:k].copy(), scales, left_out)
     return encoder, Recoding(tables), kept
+
+
+def plain_encoder(scanned: Scanned) -> Encoder:
+    """Every feature and target as it is, in the order of the roles: for formulas, in the user's units."""
+    roles, numbers = scanned.roles, scanned.train.merge(scanned.test).numbers
+    first, k = len(roles.scanned) - len(roles.features), len(roles.targets)
+    features = tuple(
+        Plain(c.name, (0.0,), (1.0,), float(numbers.minimum[j]), float(numbers.maximum[j]))
+        for j, c in enumerate(roles.features, first)
+    )
+    return Encoder(features, tuple(t.name for t in roles.targets), np.zeros(k), np.ones(k), dict(roles.left_out))
 
 
 def _one(numbers: NumberStatistics, j: int) -> NumberStatistics:

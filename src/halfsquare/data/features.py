@@ -76,6 +76,25 @@ class Number(Feature):
 
 
 @dataclass(frozen=True)
+class Plain(Feature):
+    """A number as it is, for a formula in the user's units; a missing one stays missing."""
+
+    minimum: float
+    maximum: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def decision(self) -> str:
+        return f"number from {self.minimum:g} to {self.maximum:g}, as it is"
+
+    def write(self, raw: Floats, out: Floats) -> None:
+        out[0] = raw
+
+
+@dataclass(frozen=True)
 class Presence(Feature):
     """A column that has one value or none: only whether it is there can matter."""
 
@@ -157,7 +176,7 @@ class Instant(Feature):
             out[-1] = gone
 
 
-_KINDS: dict[str, type[Feature]] = {k.__name__.lower(): k for k in (Number, Presence, Category, Instant)}
+_KINDS: dict[str, type[Feature]] = {k.__name__.lower(): k for k in (Number, Plain, Presence, Category, Instant)}
 
 
 def feature_from_dict(saved: dict[str, Any]) -> Feature:

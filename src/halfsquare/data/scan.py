@@ -34,8 +34,8 @@ class Scanned:
         Rows of columns in the order of ``roles.scanned``; text as codes into ``levels``.
     train, test : TableStatistics
     levels : dict of column name to list of str
-    missing_target, zero_weight : int
-        Rows left out.
+    missing_target, missing_feature, zero_weight : int
+        Rows left out; those that lack a feature only where ``roles.complete`` says so.
     """
 
     source_name: str
@@ -46,6 +46,7 @@ class Scanned:
     levels: dict[str, list[str]]
     missing_target: int
     zero_weight: int
+    missing_feature: int = 0
 
 
 @dataclass
@@ -113,7 +114,7 @@ class _Scan:
         self.table = RawTable(len(self.columns), self.chunk_rows)
         self.buffer = np.empty((len(self.columns), self.chunk_rows))
         self.buffer_rows = np.empty(self.chunk_rows, dtype=np.int64)  # their row numbers in the source
-        self.filled = self.kept = self.seen = self.missing_target = self.zero_weight = 0
+        self.filled = self.kept = self.seen = self.missing_target = self.zero_weight = self.missing_feature = 0
         self.parts = [self._statistics(self.buffer[:, :0]), self._statistics(self.buffer[:, :0])]
 
     def run(self) -> Scanned:
@@ -126,7 +127,7 @@ class _Scan:
             raise DataError(self._nothing())
         levels = {name: coder.levels for name, coder in self.coders.items()}
         train, test = self.parts
-        left_out = self.missing_target, self.zero_weight
+        left_out = self.missing_target, self.zero_weight, self.missing_feature
         return Scanned(self.source.name, self.roles, self.table, train, test, levels, *left_out)
 
     def _take(self, raw: Floats) -> None:
@@ -139,6 +140,10 @@ class _Scan:
             self._require_weights(weight, numbers)
             self.zero_weight += int((keep & (weight == 0)).sum())
             keep &= weight > 0
+        if self.roles.complete:
+            whole = ~np.isnan(raw[-len(self.roles.features) :]).any(axis=0)
+            self.missing_feature += int((keep & ~whole).sum())
+            keep &= whole
         if not keep.all():
             raw, numbers = raw[:, keep], numbers[keep]
         start = 0
@@ -209,4 +214,6 @@ class _Scan:
             return f"{self.source.name} has a header but no rows"
         if self.missing_target == self.seen:
             return f"all {self.seen} values of the target {names} in {self.source.name} are missing"
+        if self.missing_feature:
+            return f"no row of {self.source.name} has both a target and a value in every column of the formula"
         return f"no row of {self.source.name} has both a target and a positive weight"

@@ -45,9 +45,9 @@ class Model(ABC):
         block[...] = jacobian.transpose(2, 1, 0)
         return outputs
 
+    @abstractmethod
     def as_dict(self) -> dict[str, Any]:
         """JSON values that a class method ``from_dict`` turns into this model again; ``kind`` names the class."""
-        raise NotImplementedError(f"{type(self).__name__} cannot be saved")
 
     def pull(self, parameters: Floats, design: Floats, error: Floats, weight: Floats) -> tuple[Floats, Floats]:
         """Σ w Jᵀ(o-t), (p,), and for each row |Jᵀ(o-t)|², (n,): how hard it pulls at the parameters.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import sqrt
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +116,23 @@ class Network(Model):
             raise OptionError(f"a network with layers of {sizes} units; expected at least 1 in every layer")
         if self.input_names and len(self.input_names) != self.inputs:
             raise OptionError(f"{len(self.input_names)} input names for {self.inputs} inputs; expected one for each")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values that :meth:`from_dict` makes the network of again."""
+        return {
+            "kind": "network",
+            "inputs": self.inputs,
+            "hidden": list(self.hidden),
+            "targets": self.targets,
+            "activation": self.activation,
+            "input_names": list(self.input_names),
+        }
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Network:
+        """The network that :meth:`as_dict` described."""
+        hidden, names = tuple(map(int, saved["hidden"])), tuple(map(str, saved["input_names"]))
+        return cls(int(saved["inputs"]), hidden, int(saved["targets"]), str(saved["activation"]), names)
 
     @cached_property
     def layers(self) -> tuple[_Layer, ...]:

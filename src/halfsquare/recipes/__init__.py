@@ -1,0 +1,1 @@
+"""From a scanned table to a fitted model: one recipe for each family."""
