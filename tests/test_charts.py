@@ -16,7 +16,7 @@ from halfsquare.errors import OptionError, OutputError
 from halfsquare.explain.one_example import explain_example
 from halfsquare.report.charts import one_example_chart, view_range
 from halfsquare.report.live import vega_spec, without_inputs
-from halfsquare.report.save import data_island, save_chart, write_whole
+from halfsquare.report.save import data_island, save_chart, save_example, write_whole
 from halfsquare.report.theme import DARK, LIGHT, Theme, contrast
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -40,7 +40,7 @@ def texts(svg: str) -> list[str]:
             -2.0,
             -2.0,
             "mse",
-            ["The output −2 equals the target.", "loss 0", "Gradient zero: descent leaves the output alone."],
+            ["The output −2 equals the target.", "loss 0", "Gradient zero: descent leaves it alone."],
         ),
     ],
 )
@@ -83,6 +83,13 @@ def test_html_stands_alone_and_forbids_every_request(tmp_path: Path) -> None:
     assert not re.search(r'(src|href)="', page.split("</head>")[0])
     assert "<title>&lt;b&gt;&amp;</title>" in page
     assert page.count("</script>") == 4  # two data islands, the library, the figure's own script
+
+
+def test_the_saved_example_brings_its_derivation(tmp_path: Path) -> None:
+    page = save_example(explain_example(3.0, 2.2, convention="sse"), tmp_path / "one.html").read_text()
+    assert page.count("<math") == 4
+    assert "differentiate each term" in page
+    assert save_example(explain_example(3.0, 2.2), tmp_path / "one.png").read_bytes().startswith(PNG)
 
 
 def test_handles_move_their_signals(spec: dict[str, Any]) -> None:

@@ -95,6 +95,11 @@ def test_the_token_leaves_the_address_and_the_question_stays(client: Client) -> 
     assert reply.headers["location"] == "/one-example?target=1&output=2"
 
 
+def test_the_token_leads_nowhere_else(client: Client) -> None:
+    reply = client.get(f"//example.com/?token={client.token}", cookie=None)
+    assert reply.headers["location"] == "/example.com/"
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/one-example", "/many-examples/part", "/static/vega.js", "/?token=wrong", "/?token=%C3%A9"]
 )
@@ -205,6 +210,18 @@ def test_unknown_addresses_and_methods_are_pages_too(client: Client) -> None:
     assert missing.status == 404
     assert "There is nothing at this address" in missing.text
     assert client.get("/one-example", method="DELETE").status == 405
+
+
+def test_a_fault_of_the_program_is_a_page_without_its_insides(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a secret inside")
+
+    monkeypatch.setattr("halfsquare.web.rooms.one_example.explain_example", broken)
+    reply = client.get("/one-example")
+    assert reply.status == 500
+    assert "fault of the program" in reply.text
+    assert "secret" not in reply.text
+    assert reply.headers["content-security-policy"] == POLICY
 
 
 @pytest.mark.parametrize("query", ["rows=99", "rows=-1", "batch=x", "copies=3", "copies=100000", "rows=%C2%B2"])

@@ -77,9 +77,9 @@ def growth_chart(
         *[_with(low, mark).encode(x=x, y=mse) for mark in _over("datum.written")],
     ]
     if typical is not None:
-        one = alt.InlineData(values=[{"n": rows[0]["n"], "mse": typical}])
+        one = alt.InlineData(values=[{"n": rows[-1]["n"], "mse": typical}])
         layers.append(_chart(one, rule("muted", strokeWidth=1)).encode(y=mse))
-        words = text("'the loss of a typical row'", "muted", align="left", dx=8, dy=12)
+        words = text("'the loss of a typical row'", "muted", align="right", dy=20)
         layers.append(_chart(one, words).encode(x=x, y=mse))
     lower = alt.layer(*layers).properties(width=width, height=190)
     chart = alt.vconcat(upper, lower, spacing=18).add_params(alt.param(name="chosen", value=chosen), *_colours(theme))

@@ -16,6 +16,8 @@ from typing import Any
 import altair as alt
 
 from halfsquare.errors import OptionError, OutputError
+from halfsquare.explain.one_example import ExampleExplanation, derivation
+from halfsquare.report.charts import one_example_chart
 from halfsquare.report.live import vega_spec, vegalite_version
 from halfsquare.report.theme import DARK, FONT, LIGHT
 
@@ -85,8 +87,23 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
-def figure_page(chart: alt.TopLevelMixin, title: str) -> str:
-    """One figure as a page of its own, whose content policy forbids every request."""
+def save_example(explanation: ExampleExplanation, path: str | os.PathLike[str]) -> Path:
+    """Write the figure of one example; in HTML with the derivation beneath. See :func:`save_chart`."""
+    chart = one_example_chart(explanation)
+    if Path(path).suffix.lower() != ".html":
+        return save_chart(chart, path)
+    lines = derivation(explanation.convention, weight=explanation.weight).lines
+    steps = "".join(f"<li>{line.mathml}<span>{escape(line.reason)}</span></li>\n" for line in lines)
+    below = f'<section class="figure"><h2>Why, line by line</h2><ol class="derivation">\n{steps}</ol></section>'
+    page = figure_page(chart, "One example and its squared error", below)
+    return write_whole(Path(path), page.encode())
+
+
+def figure_page(chart: alt.TopLevelMixin, title: str, below: str = "") -> str:
+    """One figure as a page of its own, whose content policy forbids every request.
+
+    ``below`` is HTML and stands as it is beneath the figure.
+    """
     scripts = [vega_bundle(), static_text("figure.js")]
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
@@ -103,9 +120,13 @@ def figure_page(chart: alt.TopLevelMixin, title: str) -> str:
 <style>{css_variables()}{static_text("figure.css")}</style>
 </head>
 <body>
-<main class="figure" aria-label="{escape(title)}">
+<main>
+<h1 class="page-title">{escape(title)}</h1>
+<section class="figure" aria-label="Figure">
 <div class="figure-place" id="figure" data-spec="spec"></div>
 {'<div class="figure-inputs"></div><p class="hint">Drag the output or the target, or type.</p>' if inputs else ""}
+</section>
+{below}
 </main>
 {islands}
 <script>{scripts[0]}</script>

@@ -114,7 +114,8 @@ class Guard:
             if not _same(given, keys.token):
                 return self._unknown(scope)
             rest = urlencode([(name, value) for name, value in query if name != "token"])
-            answer = RedirectResponse(scope["path"] + ("?" + rest if rest else ""), status_code=303)
+            path = "/" + scope["path"].lstrip("/")  # "//elsewhere" would be another host
+            answer = RedirectResponse(path + ("?" + rest if rest else ""), status_code=303)
             answer.set_cookie(keys.cookie, keys.session, httponly=True, samesite="strict", path="/")
             return answer
         return None if _same(_cookie(headers, keys.cookie), keys.session) else self._unknown(scope)

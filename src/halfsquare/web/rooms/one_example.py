@@ -17,7 +17,7 @@ from halfsquare.report.live import refilled, vega_spec, without_inputs
 from halfsquare.web.pages import Room, island, part, render
 
 PATH = "/one-example"
-DESCRIPTION = "The squared error as a parabola over the output, and its gradient beneath."
+DESCRIPTION = "The squared error as a parabola over the output, and its gradient beneath. The numbers are in the text."
 FIRST = {"target": "3", "output": "2.2", "convention": "half_sse"}
 
 
@@ -61,7 +61,7 @@ def _spec(explained: ExampleExplanation) -> dict[str, Any]:
         "convention": explained.convention,
         "span": list(view_range(explained.target, explained.output)),
     }
-    return {**refilled(_compiled(), signals=values), "description": f"{DESCRIPTION} {explained.sentence}"}
+    return {**refilled(_compiled(), signals=values), "description": DESCRIPTION}
 
 
 @cache
