@@ -157,8 +157,13 @@ def network_part(info: dict[str, Any]) -> str:
     ]
     ranked = sorted(info["relevance"].items(), key=lambda r: -r[1])
     total_relevance = sum(info["relevance"].values()) or 1.0
-    rows = [[name, f"{r / total_relevance:.1%}", "█" * round(30 * r / total_relevance)] for name, r in ranked[:20]]
-    return "\n".join([*lines, grid(rows, left=1).replace("  █", "  █")])
+    widest = max(len(name) for name, _ in ranked[:20])
+    for name, relevance in ranked[:20]:
+        share = relevance / total_relevance
+        lines.append(f"  {name.ljust(widest)}  {share:6.1%}  {'█' * round(40 * share)}".rstrip())
+    if len(ranked) > 20:
+        lines.append(f"  … and {len(ranked) - 20} more inputs of smaller relevance")
+    return "\n".join(lines)
 
 
 def rows_sentence(info: dict[str, Any]) -> str:
