@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from halfsquare.errors import OptionError, OutputError
 from halfsquare.explain.one_example import explain_example
 from halfsquare.report.charts import one_example_chart, view_range
 from halfsquare.report.live import vega_spec, without_inputs
-from halfsquare.report.save import data_island, save_chart, save_example, write_whole
+from halfsquare.report.save import data_island, save_chart, save_example
 from halfsquare.report.theme import DARK, LIGHT, Theme, contrast
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -129,30 +128,11 @@ def test_what_cannot_be_written_says_why(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"one\.pdf.*\.html, \.svg, \.png"):
         save_chart(chart, tmp_path / "one.pdf")
     with pytest.raises(OutputError, match="no folder"):
-        write_whole(tmp_path / "missing" / "one.svg", b"")
+        save_chart(chart, tmp_path / "missing" / "one.svg")
     (tmp_path / "folder.svg").mkdir()
-    with pytest.raises(OutputError, match="it is a folder"):
-        write_whole(tmp_path / "folder.svg", b"")
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "one.svg"
-    write_whole(path, b"old")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OutputError, match="No space left"):
-        write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["one.svg"]
-
-
-def test_a_written_file_has_ordinary_rights(tmp_path: Path) -> None:
-    (tmp_path / "plain").write_bytes(b"")
-    path = write_whole(tmp_path / "one.svg", b"x")
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    with pytest.raises(OutputError, match="is a folder"):
+        save_chart(chart, tmp_path / "folder.svg")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.svg"]
 
 
 def test_data_cannot_end_its_island() -> None:

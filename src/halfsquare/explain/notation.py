@@ -32,19 +32,32 @@ def _same(x: str) -> str:
 
 
 NOTATIONS = {
-    "text": Notation(
-        "½", "−", "+", " = ", "·", lambda x: f"{x}²", lambda x: f"({x})", _same, _same, _same
-    ),
+    "text": Notation("½", "−", "+", " = ", "·", lambda x: f"{x}²", lambda x: f"({x})", _same, _same, _same),
     "latex": Notation(
-        r"\frac{1}{2}", "-", "+", " = ", r" \cdot ", lambda x: f"{x}^{{2}}",
-        lambda x: rf"\left({x}\right)", _same, lambda x: x.replace("−", "-"), _same
+        r"\frac{1}{2}",
+        "-",
+        "+",
+        " = ",
+        r" \cdot ",
+        lambda x: f"{x}^{{2}}",
+        lambda x: rf"\left({x}\right)",
+        _same,
+        lambda x: x.replace("−", "-"),
+        _same,
     ),
     "mathml": Notation(
-        "<mfrac><mn>1</mn><mn>2</mn></mfrac>", "<mo>−</mo>", "<mo>+</mo>", "<mo>=</mo>", "<mo>·</mo>",
-        lambda x: f"<msup><mrow>{x}</mrow><mn>2</mn></msup>", lambda x: f"<mrow><mo>(</mo>{x}<mo>)</mo></mrow>",
-        lambda x: f"<mi>{x}</mi>", lambda x: f"<mn>{x}</mn>", lambda x: f'<math display="block">{x}</math>'
+        "<mfrac><mn>1</mn><mn>2</mn></mfrac>",
+        "<mo>−</mo>",
+        "<mo>+</mo>",
+        "<mo>=</mo>",
+        "<mo>·</mo>",
+        lambda x: f"<msup><mrow>{x}</mrow><mn>2</mn></msup>",
+        lambda x: f"<mrow><mo>(</mo>{x}<mo>)</mo></mrow>",
+        lambda x: f"<mi>{x}</mi>",
+        lambda x: f"<mn>{x}</mn>",
+        lambda x: f'<math display="block">{x}</math>',
     ),
-}  # fmt: skip
+}
 
 
 def write_value(text: str, n: Notation) -> str:

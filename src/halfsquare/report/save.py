@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import tempfile
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -15,11 +14,12 @@ from typing import Any
 
 import altair as alt
 
-from halfsquare.errors import OptionError, OutputError
+from halfsquare.errors import OptionError
 from halfsquare.explain.one_example import ExampleExplanation, derivation
 from halfsquare.report.charts import one_example_chart
 from halfsquare.report.live import vega_spec, vegalite_version
 from halfsquare.report.theme import DARK, FONT, LIGHT
+from halfsquare.storage import atomic_write
 
 SUFFIXES = (".html", ".svg", ".png")
 
@@ -55,36 +55,7 @@ def save_chart(chart: alt.TopLevelMixin, path: str | os.PathLike[str], *, title:
         content = vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=vegalite_version()).encode()
     else:
         content = vl_convert.vegalite_to_png(chart.to_dict(), vl_version=vegalite_version(), scale=2.0)
-    return write_whole(target, content)
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write under a temporary name in the same folder, then rename: no reader ever sees half a file.
-
-    Raises
-    ------
-    OutputError
-        If the folder is missing, the path is a folder, the disk is full or access is denied.
-    """
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder; name a file")
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {path.parent}; create it first")
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        # A temporary file is private; the finished one gets the rights that any new file would.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except OSError as problem:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {problem.strerror or problem}") from None
-    return path
+    return _write(target, content)
 
 
 def save_example(explanation: ExampleExplanation, path: str | os.PathLike[str]) -> Path:
@@ -96,7 +67,7 @@ def save_example(explanation: ExampleExplanation, path: str | os.PathLike[str]) 
     steps = "".join(f"<li>{line.mathml}<span>{escape(line.reason)}</span></li>\n" for line in lines)
     below = f'<section class="figure"><h2>Why, line by line</h2><ol class="derivation">\n{steps}</ol></section>'
     page = figure_page(chart, "One example and its squared error", below)
-    return write_whole(Path(path), page.encode())
+    return _write(Path(path), page.encode())
 
 
 def figure_page(chart: alt.TopLevelMixin, title: str, below: str = "") -> str:
@@ -165,3 +136,9 @@ def data_island(name: str, value: Any) -> str:
 
 def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _write(path: Path, content: bytes) -> Path:
+    with atomic_write(path) as file:
+        file.write(content)
+    return path
