@@ -108,8 +108,8 @@ def train_formula(
         raise FitError(f"{weight:g} rows for {p} parameters; a fit needs at least as many rows as parameters")
     objective = FormulaObjective(formula, fitted, execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS)
     linear = tuple(j for j in formula.linear if not np.isfinite([lower[j], upper[j]]).any())
-    # So close to the minimum in standard errors, which are themselves small where there are many rows.
-    tolerance = _TOLERANCE * max(1.0, sqrt(weight / 1000.0))
+    # Distance from the minimum in standard errors; these are themselves small where there are many rows.
+    tolerance = min(max(_TOLERANCE, _TOLERANCE * weight / 1000.0), 1e-7)
     target_norm = sqrt(float(sums.m2[0] + weight * sums.mean[0] ** 2))
     method = VariableProjection(linear, lower, upper, tolerance, weight - p, target_norm)
     with np.errstate(all="ignore"):  # what is not finite is refused as a step, with no warning
@@ -135,10 +135,12 @@ def _check_rows(rows: Rows, formula: Formula, execution: Local) -> Moments:
 
     def of(index: int) -> Moments:
         chunk = rows.chunk(index)
-        used = slice(None) if chunk.weight is None else chunk.weight > 0
-        if not np.isfinite(chunk.target[used]).all():
+        target, weight = chunk.target, chunk.weight
+        if weight is not None:
+            target, weight = target[weight > 0], weight[weight > 0]
+        if not np.isfinite(target.sum()) and not np.isfinite(target).all():
             _refuse_target(rows, index, formula)
-        return Moments.of(chunk.target[used], None if chunk.weight is None else chunk.weight[used])
+        return Moments.of(target, weight)
 
     return execution.reduce(of, Moments.merge, rows.chunk_count, Moments.zero(1))
 

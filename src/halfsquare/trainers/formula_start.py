@@ -83,6 +83,8 @@ def sample_rows(rows: Rows, most: int, seed: int) -> ArrayRows:
         begin += size
         if len(here):
             chunk = rows.chunk(index)
+            if chunk.weight is not None:
+                here = here[chunk.weight[here] > 0]
             designs.append(chunk.design[here])
             targets.append(chunk.target[here])
             weights.append(np.ones(len(here)) if chunk.weight is None else chunk.weight[here])
