@@ -15,7 +15,8 @@ from halfsquare.execution.local import Local
 from halfsquare.models.base import Model
 from halfsquare.models.network import ACTIVATIONS, Network
 from halfsquare.objective import Objective
-from halfsquare.trainers.network import KeptRows, predictive, train_network
+from halfsquare.trainers.folds import Folds, HeldOutErrors, Judgement, KeptRows
+from halfsquare.trainers.network import predictive, train_network
 
 networks = st.builds(
     Network,
@@ -126,8 +127,8 @@ def waves():
 
 def test_training_finds_noise_relevance_and_honest_intervals(waves):
     design, target = waves
-    trained = train_network(ArrayRows(design, target), seed=1, members=4, hidden=(6,))
-    assert len(trained) == 4 and all(m.converged for m in trained)
+    trained = train_network(ArrayRows(design, target), seed=1, hidden=(6,))
+    assert len(trained) == 10 and all(m.converged for m in trained)
     random = np.random.default_rng(6)
     unseen = random.normal(size=(2000, 3))
     truth = np.sin(2.0 * unseen[:, :1]) + 0.5 * unseen[:, 1:2]
@@ -160,7 +161,7 @@ def test_weights_repeat_rows(waves):
 def test_deadline_returns_what_there_is(waves):
     rows = ArrayRows(*waves)
     begun = time.monotonic()
-    trained = train_network(rows, members=10, hidden=(30, 30), deadline=begun + 0.5)
+    trained = train_network(rows, members=10, hidden=(16, 16), deadline=begun + 1.0)
     assert time.monotonic() - begun < 2.0
     assert trained and np.isfinite(trained[0].parameters).all()
 
@@ -186,3 +187,27 @@ def test_kept_rows_are_a_selection():
     assert some.row_count == kept.sum() and some.chunk_count == rows.chunk_count
     seen = np.concatenate([some.chunk(i).design[:, 0] for i in range(some.chunk_count)])
     np.testing.assert_array_equal(seen, np.flatnonzero(kept))
+
+
+def test_each_row_is_left_out_twice():
+    folds = Folds.deal(100, 10, seed=1)
+    assert folds is not None
+    out = np.array([folds.left_out(member) for member in range(10)])
+    assert (out.sum(axis=0) == 2).all() and out[0].sum() == 20
+    assert not folds.left_out(10).any()
+    assert Folds.deal(20, 10, seed=1) is None  # four rows a fold: too few
+
+
+def test_judgement_tells_an_ensemble_from_its_members():
+    """Members err by a part they share (0.3) and one of their own (0.4): the average keeps only the first."""
+    random = np.random.default_rng(7)
+    n = 20000
+    shared = 0.3 * random.normal(size=(n, 1))
+    rows = np.arange(n)
+    none, ones = np.zeros((n, 1)), np.ones(n)
+    errors = [HeldOutErrors(rows, shared + 0.4 * random.normal(size=(n, 1)), none, ones) for _ in range(2)]
+    judgement = Judgement.of(errors, n)
+    assert judgement.single[0] == pytest.approx(0.25, rel=0.03)
+    assert judgement.ensemble[0] == pytest.approx(0.09, rel=0.05)
+    assert judgement.between[0] == pytest.approx(0.16, rel=0.03)
+    assert Judgement.of(errors[:1], n) is None  # one error a row says nothing about an ensemble

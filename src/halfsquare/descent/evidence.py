@@ -65,16 +65,15 @@ class _Memory:
     belief: Belief
     best: State  # of Levenberg-Marquardt, where the log evidence was highest, under the penalties it had there
     best_belief: Belief
-    gains: tuple[float, ...]  # by how much each of the last accepted steps raised the highest log evidence
+    changes: tuple[float, ...] = ()  # of the log evidence in the last accepted steps
 
 
 @dataclass(frozen=True)
 class Evidence(Descent):
     """Levenberg-Marquardt with Bayesian regularization; see the formulas of this module.
 
-    Penalties are re-estimated after every accepted step. In a network with more parameters than rows that can
-    run away to a fit of the noise, whose evidence is low: the state's parameters are therefore those of the
-    highest evidence so far, and the descent ends when it no longer rises.
+    Penalties are re-estimated after every accepted step. In a network with many parameters the fixed point
+    of the formulas can lie far beyond the point of highest evidence, in a closer fit: see :func:`highest_evidence`.
 
     Parameters
     ----------
@@ -86,8 +85,7 @@ class Evidence(Descent):
     first_precision : float
         α_g to begin with.
     tolerance : float
-        Converged when the highest log evidence has risen by less than this, in nats, in the last ``patience``
-        accepted steps.
+        Converged when the last ``patience`` accepted steps changed the log evidence by less than this, in nats.
     patience : int
     inner : LevenbergMarquardt
         Takes the steps; between two re-estimations the penalized loss never rises.
@@ -96,72 +94,84 @@ class Evidence(Descent):
     groups: npt.NDArray[np.intp]
     first_noise: float = 0.3
     first_precision: float = 1.0
-    tolerance: float = 0.5
-    patience: int = 10
+    tolerance: float = 0.1
+    patience: int = 5
     inner: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(scaling="identity"))
 
     def begin(self, objective: Objective, parameters: Floats) -> State:
         count = int(self.groups.max()) + 1
         penalties = np.full(count, self.first_noise * self.first_precision)
-        belief = Belief(self.first_noise, penalties, np.zeros(count), -np.inf)
+        return self.resume(objective, parameters, Belief(self.first_noise, penalties, np.zeros(count), -np.inf))
+
+    def resume(self, objective: Objective, parameters: Floats, belief: Belief) -> State:
+        """The first state of a descent that begins with what another has found, perhaps on other rows."""
         inner = self.inner.begin(self._penalized(objective, belief), parameters)
-        return self._state(inner, _Memory(inner, belief, inner, belief, ()))
+        unknown = replace(belief, log_evidence=-np.inf)
+        return _state(_Memory(inner, unknown, inner, unknown))
 
     def step(self, objective: Objective, state: State) -> State:
         memory: _Memory = state.memory
         inner = self.inner.step(self._penalized(objective, memory.belief), memory.inner)
         refused = inner.parameters is memory.inner.parameters
         if refused and inner.stopped is None:
-            return self._state(inner, replace(memory, inner=inner))
+            return _state(replace(memory, inner=inner))
         return self._reestimated(objective, inner, memory)
 
     def _reestimated(self, objective: Objective, inner: State, memory: _Memory) -> State:
         """The state with noise and penalties set anew at the parameters just reached."""
-        old, best = memory.belief, memory.best_belief.log_evidence
+        old = memory.belief
         try:
             new = reestimate(self.groups, inner, old, objective.weight * objective.model.outputs_count)
         except LinAlgError:
-            stopped = inner.stopped or "stopped: the curvature is singular"
-            return self._state(replace(inner, stopped=stopped), memory)
-        better = new.log_evidence > best
-        gains = (*memory.gains, new.log_evidence - best if better else 0.0)[-self.patience :]
-        memory = _Memory(
-            inner=self.inner.with_penalty(inner, old.penalties[self.groups], new.penalties[self.groups]),
-            belief=new,
-            best=inner if better else memory.best,
-            best_belief=new if better else memory.best_belief,
-            gains=gains,
+            why = inner.stopped or "stopped: the curvature is singular"
+            return _state(replace(memory, inner=replace(inner, stopped=why)))
+        changes = (*memory.changes, abs(new.log_evidence - old.log_evidence))[-self.patience :]
+        calm = len(changes) == self.patience and sum(changes) < self.tolerance
+        # Under new penalties the old minimum is none: go on until the evidence is calm.
+        stopped = "converged: the evidence no longer changes" if calm else None
+        moved = self.inner.with_penalty(inner, old.penalties[self.groups], new.penalties[self.groups])
+        better = new.log_evidence > memory.best_belief.log_evidence
+        return _state(
+            _Memory(
+                inner=replace(moved, stopped=stopped, converged=calm),
+                belief=new,
+                best=inner if better else memory.best,
+                best_belief=new if better else memory.best_belief,
+                changes=changes,
+            )
         )
-        if len(gains) == self.patience and sum(gains) < self.tolerance:
-            over = replace(inner, stopped="converged: the evidence no longer rises", converged=True)
-            return self._state(over, memory)
-        # Under new penalties the old minimum is none: go on.
-        memory = replace(memory, inner=replace(memory.inner, stopped=None, converged=False))
-        return self._state(memory.inner, memory)
 
     def _penalized(self, objective: Objective, belief: Belief) -> Objective:
         return replace(objective, penalty=belief.penalties[self.groups])
 
-    def _state(self, inner: State, memory: _Memory) -> State:
-        belief, best = memory.best_belief, memory.best
-        notes = {
-            **inner.notes,
-            "effective_parameters": float(belief.effective.sum()),
-            "noise": belief.noise,
-            "log_evidence": belief.log_evidence,
-        }
-        return replace(inner, parameters=best.parameters, loss=best.loss, notes=notes, memory=memory)
+
+def _state(memory: _Memory) -> State:
+    belief = memory.belief
+    notes = {
+        **memory.inner.notes,
+        "effective_parameters": float(belief.effective.sum()),
+        "noise": belief.noise,
+        "log_evidence": belief.log_evidence,
+    }
+    return replace(memory.inner, notes=notes, memory=memory)
 
 
 def belief_of(state: State) -> Belief:
     """Noise, penalties and evidence at a state of :class:`Evidence`."""
-    belief: Belief = state.memory.best_belief
+    belief: Belief = state.memory.belief
     return belief
+
+
+def highest_evidence(state: State) -> State:
+    """The state with the parameters that had the highest evidence on the way to ``state``."""
+    memory: _Memory = state.memory
+    found = _state(replace(memory, inner=memory.best, belief=memory.best_belief))
+    return replace(found, iteration=state.iteration, stopped=state.stopped, converged=state.converged)
 
 
 def covariance_of(state: State) -> Floats:
     """σ² C⁻¹ (p, p): the covariance of the parameters at a state of :class:`Evidence`."""
-    curvature: Floats = state.memory.best.memory.curvature
+    curvature: Floats = state.memory.inner.memory.curvature
     return belief_of(state).noise * Cholesky.of(curvature).inverse()
 
 

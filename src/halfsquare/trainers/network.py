@@ -1,13 +1,13 @@
 """Training a network: an ensemble of members, each leaving out its own part of the rows.
 
-Member i is trained on all rows but those of fold i, from its own random start, its penalties set by the
-evidence. The folds do three things at once: members differ, so their average is better than each; the errors
-on the rows a member has not seen give an honest noise; and they are the cross-validated error that models are
-compared by.
+Each member descends from its own random start, its penalties set by the evidence, on all rows but those of its
+fold. An average of networks is best when each fits a little closer than it would if it stood alone, so two
+stopping points are kept, the highest evidence and the end of the descent, and the errors on the rows left out
+decide for all members together. Then each member takes a few more steps on all rows.
 
-    ensemble mean     ō = 1/M Σ o_i
-    ensemble MSE      1/M Σ MSE_i - spread          (Krogh & Vedelsby 1995, eq. 5: the ambiguity decomposition)
-    variance          noise + parameters + spread,  parameters: J C Jᵀ averaged,  spread: 1/M Σ (o_i - ō)²
+    variance  =  noise + parameters + spread;  parameters: J C Jᵀ averaged;  spread: 1/M Σ (o_i - ō)²
+
+The noise is what the error on rows left out has beyond the other two (see :mod:`halfsquare.trainers.folds`).
 """
 
 from __future__ import annotations
@@ -17,54 +17,27 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Event
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from halfsquare.data.rows import Chunk, Rows
+from halfsquare.data.rows import Rows
 from halfsquare.descent.base import State
-from halfsquare.descent.evidence import Evidence, belief_of, covariance_of
-from halfsquare.descent.loop import Limits, Watch, descend
+from halfsquare.descent.evidence import Evidence, belief_of, covariance_of, highest_evidence
+from halfsquare.descent.loop import Limits, Record, Watch, descend
 from halfsquare.errors import FitError
 from halfsquare.execution.local import Local, one_blas_thread
-from halfsquare.loss import Floats, error
+from halfsquare.loss import Floats
 from halfsquare.models.network import Network
 from halfsquare.objective import Objective
 from halfsquare.trainers.base import Trained
+from halfsquare.trainers.folds import Folds, HeldOutErrors, Judgement, KeptRows, outputs_and_variance
 
-Mask = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
-# With fewer rows than this for each member, nothing is left out: a fold would be too few rows to judge by.
-_LEAST_ROWS_IN_FOLD = 4
-_ITERATIONS = 300
-
-
-@dataclass(frozen=True)
-class KeptRows(Rows):
-    """Those of ``rows`` where ``kept`` (n,) is true, chunk by chunk."""
-
-    rows: Rows
-    kept: Mask
-    starts: tuple[int, ...]  # the first row of each chunk
-
-    @classmethod
-    def of(cls, rows: Rows, kept: Mask) -> KeptRows:
-        lengths = [len(rows.chunk(i).target) for i in range(rows.chunk_count)]
-        return cls(rows, kept, tuple(np.cumsum([0, *lengths]).tolist()))
-
-    @property
-    def row_count(self) -> int:
-        return int(self.kept.sum())
-
-    @property
-    def chunk_count(self) -> int:
-        return self.rows.chunk_count
-
-    def chunk(self, index: int) -> Chunk:
-        whole = self.rows.chunk(index)
-        kept = self.kept[self.starts[index] : self.starts[index + 1]]
-        return Chunk(whole.design[kept], whole.target[kept], None if whole.weight is None else whole.weight[kept])
+_SHAPES = ((16, 16), (12, 12, 12))
+_ITERATIONS = 100
+_LAST_ITERATIONS = 10  # on all rows
 
 
 def train_network(
@@ -94,10 +67,11 @@ def train_network(
     seed : int
         Fixes folds and starts; the result does not depend on the number of threads.
     hidden : sequence of int, optional
-        Units of each hidden layer.
+        Units of each hidden layer; by default members alternate between two and three layers.
     activation : {"tanh", "silu", "softplus"}
     members : int
-        Networks in the ensemble, trained side by side on the cores.
+        Networks in the ensemble, trained side by side on the cores; each leaves out a share of 2 / members of the
+        rows until its stopping point is chosen.
     deadline : float, optional
         A reading of ``time.monotonic()``; members not begun by then are left out.
     watch : callable, optional
@@ -128,124 +102,172 @@ def train_network(
     n = rows.row_count
     if n < 2:
         raise FitError(f"a network needs at least 2 rows, found {n}")
-    first = rows.chunk(0)
-    network = Network(
-        first.design.shape[1],
-        tuple(hidden) if hidden is not None else (16, 16),
-        first.target.shape[1],
-        activation,
-        tuple(input_names),
-    )
-    folds = _folds(n, members, seed)
     lanes = min(execution.workers, members)
-    plan = _Plan(network, rows, folds, seed, deadline, Local(max(1, execution.workers // lanes)), input_groups)
-    finished = _side_by_side(lambda i, stop: plan.train(i, members, lanes, _relayed(watch, i, stop)), members, lanes)
-    ensemble = [trained for trained in finished if trained is not None]
-    if not ensemble:
+    first = rows.chunk(0)
+    inputs, targets = first.design.shape[1], first.target.shape[1]
+    shapes = (tuple(hidden),) if hidden is not None else _SHAPES
+    networks = tuple(Network(inputs, shape, targets, activation, tuple(input_names)) for shape in shapes)
+    folds = Folds.deal(n, members, seed)
+    threads = Local(max(1, execution.workers // lanes))
+    plan = _Plan(networks, rows, folds, seed, members, lanes, deadline, threads, input_groups)
+    runs = _side_by_side(lambda i, stop: plan.descend(i, _relayed(watch, i, stop)), members, lanes)
+    begun = [run for run in runs if run is not None and np.isfinite(run.state.loss)]
+    if not begun:
         raise FitError("no network could be trained on these rows: the loss is not finite at any start")
-    return _with_held_out(ensemble, rows, folds)
+    chosen, judgement = _stopping_point(begun, plan)
+    if folds is not None and not any(run.interrupted for run in begun):
+
+        def finish(i: int, stop: Event) -> _Run:
+            return plan.finish(chosen[i], _relayed(watch, i, stop))
+
+        chosen = _side_by_side(finish, len(chosen), lanes)
+    return _with_noise([plan.trained(run) for run in chosen], judgement)
 
 
 def predictive(members: Sequence[Trained], design: Floats) -> tuple[Floats, Floats]:
     """Mean (n, k) and variance (n, k) of the target: noise + parameters + spread of the members."""
-    outputs, parameters = zip(*(_outputs_and_variance(m, design) for m in members), strict=True)
-    mean = np.mean(outputs, axis=0)
+    each = [outputs_and_variance(m.model, m.parameters, m.covariance, design) for m in members]
+    outputs, parameters = (np.array(part) for part in zip(*each, strict=True))
     noise = np.mean([m.noise for m in members], axis=0)
-    return mean, noise + np.mean(parameters, axis=0) + np.var(outputs, axis=0)
+    return outputs.mean(axis=0), noise + parameters.mean(axis=0) + outputs.var(axis=0)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A member on its way."""
+
+    member: int
+    network: Network
+    state: State
+    history: list[Record]
+
+    @property
+    def interrupted(self) -> bool:
+        return self.state.stopped == "stopped: interrupted"
+
+    @property
+    def planned(self) -> bool:
+        """Whether all the steps there were to take have been taken."""
+        return (self.state.stopped or "").startswith("stopped: the limit of ")
 
 
 @dataclass(frozen=True)
 class _Plan:
     """What every member is trained from."""
 
-    network: Network
+    networks: tuple[Network, ...]
     rows: Rows
-    folds: npt.NDArray[np.intp] | None
+    folds: Folds | None
     seed: int
+    members: int
+    lanes: int
     deadline: float | None
     execution: Local
     input_groups: Sequence[int] | None
 
-    def train(self, member: int, members: int, lanes: int, watch: Watch) -> Trained | None:
+    def descend(self, member: int, watch: Watch) -> _Run | None:
+        """A member trained on the rows it may see; None if there is no time to begin."""
         now = time.monotonic()
         if self.deadline is not None and now >= self.deadline and member > 0:
             return None
-        # What time is left is shared evenly among the members still to come on this lane.
-        rounds = -(-(members - member) // lanes)
-        deadline = None if self.deadline is None else now + (self.deadline - now) / rounds
-        rows = self.rows if self.folds is None else KeptRows.of(self.rows, self.folds != member)
-        method = Evidence(self.network.groups(self.input_groups))
-        objective = Objective(self.network, rows, self.execution)
-        start = self.network.initial_parameters(np.random.default_rng([self.seed, member]))
-        state, history = descend(method, objective, start, limits=Limits(_ITERATIONS, deadline), watch=watch)
-        if not np.isfinite(state.loss):
+        # What time is left is shared evenly among the members still to come on this lane; a part is kept to finish.
+        rounds = -(-(self.members - member) // self.lanes)
+        deadline = None if self.deadline is None else now + 0.7 * (self.deadline - now) / rounds
+        network = self.networks[member % len(self.networks)]
+        start = network.initial_parameters(np.random.default_rng([self.seed, 1, member]))
+        objective = Objective(network, self.seen_by(member), self.execution)
+        limits = Limits(_ITERATIONS, deadline)
+        state, history = descend(self.method(network), objective, start, limits=limits, watch=watch)
+        return _Run(member, network, state, history)
+
+    def finish(self, run: _Run, watch: Watch) -> _Run:
+        """The member after a few more steps on all rows, with the penalties it has found."""
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return run
+        method = self.method(run.network)
+        objective = Objective(run.network, self.rows, self.execution)
+        begun = method.resume(objective, run.state.parameters, belief_of(run.state))
+        now = time.monotonic()
+        deadline = None if self.deadline is None else now + 0.5 * (self.deadline - now)
+        limits = Limits(_LAST_ITERATIONS, deadline)
+        state, history = descend(method, objective, begun, limits=limits, watch=watch)
+        done = run.state.iteration
+        history = [replace(record, iteration=done + record.iteration) for record in history]
+        if state.stopped != "stopped: interrupted":
+            state = replace(state, stopped=run.state.stopped, converged=run.state.converged)
+        return replace(run, state=replace(state, iteration=done + state.iteration), history=[*run.history, *history])
+
+    def method(self, network: Network) -> Evidence:
+        return Evidence(network.groups(self.input_groups))
+
+    def seen_by(self, member: int) -> Rows:
+        return self.rows if self.folds is None else KeptRows.of(self.rows, ~self.folds.left_out(member))
+
+    def held_out(self, run: _Run) -> HeldOutErrors | None:
+        if self.folds is None:
             return None
-        belief = belief_of(state)
+        state, left_out = run.state, self.folds.left_out(run.member)
+        return HeldOutErrors.of(run.network, state.parameters, covariance_of(state), self.rows, left_out)
+
+    def judge(self, runs: Sequence[_Run]) -> Judgement | None:
+        found = _side_by_side(lambda i, _: self.held_out(runs[i]), len(runs), self.lanes)
+        return Judgement.of([errors for errors in found if errors is not None], self.rows.row_count)
+
+    def trained(self, run: _Run) -> Trained:
+        belief = belief_of(run.state)
         return Trained(
-            model=self.network,
-            parameters=state.parameters,
-            covariance=covariance_of(state),
-            noise=np.full(self.network.targets, belief.noise),
+            model=run.network,
+            parameters=run.state.parameters,
+            covariance=covariance_of(run.state),
+            noise=np.full(run.network.targets, belief.noise),
             effective_parameters=float(belief.effective.sum()),
-            history=history,
-            reason=state.stopped or "",
-            converged=state.converged,
+            history=run.history,
+            reason="stopped: where the rows left out favour it" if run.planned else run.state.stopped or "",
+            converged=run.planned or run.state.converged,
             facts={
-                "member": member,
-                "hidden": list(self.network.hidden),
+                "member": run.member,
+                "hidden": list(run.network.hidden),
                 "log_evidence": belief.log_evidence,
-                "relevance": _relevance(self.network, state.parameters, self.rows, self.input_groups),
+                "relevance": _relevance(run.network, run.state.parameters, self.rows, self.input_groups),
             },
         )
 
 
-def _folds(n: int, members: int, seed: int) -> npt.NDArray[np.intp] | None:
-    """The member (n,) that each row is left out of, or None where there are too few rows to leave any out."""
-    if members < 2 or n < _LEAST_ROWS_IN_FOLD * members:
-        return None
-    return np.random.default_rng(seed).permutation(n) % members
+def _stopping_point(ends: list[_Run], plan: _Plan) -> tuple[list[_Run], Judgement | None]:
+    """The members at the end of their descents, or where their evidence was highest: what held-out rows favour."""
+    at_end = plan.judge(ends)
+    if at_end is None:
+        return [replace(run, state=highest_evidence(run.state)) for run in ends], None
+    peaks = [replace(run, state=highest_evidence(run.state)) for run in ends]
+    at_peak = plan.judge(peaks)
+    if at_peak is not None and at_peak.ensemble.sum() < at_end.ensemble.sum():
+        return peaks, at_peak
+    return ends, at_end
 
 
-def _with_held_out(ensemble: list[Trained], rows: Rows, folds: npt.NDArray[np.intp] | None) -> list[Trained]:
-    """The members with the noise that makes the ensemble's variance right on the rows left out."""
-    if folds is None:
+def _with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Trained]:
+    """The members with the noise, and if need be the covariance, that make the ensemble's variance right."""
+    if judgement is None:
         return ensemble
-    start, sums = 0, np.zeros((3, ensemble[0].model.outputs_count))
-    weight = 0.0
-    for index in range(rows.chunk_count):
-        chunk = rows.chunk(index)
-        fold = folds[start : start + len(chunk.target)]
-        start += len(chunk.target)
-        outputs = np.array([m.model.outputs(m.parameters, chunk.design) for m in ensemble])
-        spread = outputs.var(axis=0)
-        for m, o in zip(ensemble, outputs, strict=True):
-            out = fold == m.facts["member"]
-            w = np.ones(int(out.sum())) if chunk.weight is None else chunk.weight[out]
-            squares = error(chunk.target[out], o[out]) ** 2
-            sums += [w @ squares, w @ spread[out], w @ _outputs_and_variance(m, chunk.design[out])[1]]
-            weight += float(w.sum())
-    if not weight > 0:
-        return ensemble
-    mse, spread, parameters = sums / weight
-    # The ensemble's MSE is mse - spread; of it the noise is what parameters and spread do not explain.
-    least = 0.5 * np.mean([m.noise for m in ensemble], axis=0)
-    noise = np.maximum(mse - 2.0 * spread - parameters, least)
-    held_out = {"held_out_mse": float(np.mean(mse)), "held_out_spread": float(np.mean(spread))}
-    return [replace(m, noise=noise, facts={**m.facts, **held_out}) for m in ensemble]
-
-
-def _outputs_and_variance(member: Trained, design: Floats, block: int = 1024) -> tuple[Floats, Floats]:
-    """A member's outputs (n, k) and their variance J C Jᵀ (n, k) from the uncertainty of its parameters."""
-    if member.covariance is None:
-        known = member.model.outputs(member.parameters, design)
-        return known, np.zeros_like(known)
-    outputs: list[Floats] = []
-    variances: list[Floats] = []
-    for start in range(0, max(len(design), 1), block):
-        o, j = member.model.outputs_and_jacobian(member.parameters, design[start : start + block])
-        variances.append(np.einsum("nkp,nkp->nk", j @ member.covariance, j))
-        outputs.append(o)
-    return np.concatenate(outputs), np.concatenate(variances)
+    mse = np.maximum(judgement.ensemble, 0.1 * judgement.single) + judgement.between / len(ensemble)
+    noise = np.maximum(mse - judgement.between - judgement.parameters, 0.5 * mse)
+    # Where spread and parameters alone explain more than there is, the parameters are surer than they claim.
+    room = float(np.mean((mse - noise - judgement.between) / np.maximum(judgement.parameters, 1e-300)))
+    share = min(max(room, 0.0), 1.0)
+    facts = {
+        "held_out_mse": float(judgement.single.mean()),
+        "held_out_ensemble_mse": float(mse.mean()),
+        "held_out_rows": judgement.rows,
+    }
+    return [
+        replace(
+            m,
+            noise=noise,
+            covariance=None if m.covariance is None else share * m.covariance,
+            facts={**m.facts, **facts},
+        )
+        for m in ensemble
+    ]
 
 
 def _relevance(network: Network, parameters: Floats, rows: Rows, groups: Sequence[int] | None) -> list[float]:
@@ -269,7 +291,7 @@ def _relayed(watch: Watch | None, member: int, stop: Event) -> Watch:
     return relay
 
 
-def _side_by_side(work: Callable[[int, Event], Any], count: int, lanes: int) -> list[Any]:
+def _side_by_side(work: Callable[[int, Event], T], count: int, lanes: int) -> list[T]:
     """``work(i, stop)`` for each i on ``lanes`` threads; Ctrl-C asks all to stop and returns what they have."""
     stop = Event()
     with one_blas_thread(), ThreadPoolExecutor(lanes) as pool:

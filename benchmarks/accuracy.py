@@ -1,0 +1,173 @@
+"""Test RMSE, log-likelihood, coverage and time on published splits, beside other learners in the same run.
+
+    python benchmarks/accuracy.py --data DIR --quick
+
+writes docs/accuracy.md. Peers that are not installed are left out. Defaults were chosen by cross-validation inside
+training rows, over all sets together; no test row was looked at for a choice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from _datasets import Split, names, splits
+
+Predict = Callable[[Split], tuple[np.ndarray, np.ndarray | None]]  # mean, and standard deviation if there is one
+
+_LARGE = 5000  # rows from which a split takes minutes: the quick mode runs one
+
+
+@dataclass(frozen=True)
+class Result:
+    rmse: float
+    seconds: float
+    log_likelihood: float
+    coverage: float
+
+
+def halfsquare(split: Split) -> tuple[np.ndarray, np.ndarray | None]:
+    from halfsquare.data.rows import ArrayRows
+    from halfsquare.trainers.network import predictive, train_network
+
+    (x, x_test), (mean, scale) = _standardized(split), (split.target.mean(), split.target.std())
+    rows = ArrayRows(x, ((split.target - mean) / scale)[:, None])
+    o, variance = predictive(train_network(rows), x_test)
+    return mean + scale * o[:, 0], scale * np.sqrt(variance[:, 0])
+
+
+def sklearn_peer(make: Callable[[], object], *, scaled: bool) -> Predict:
+    def predict(split: Split) -> tuple[np.ndarray, np.ndarray | None]:
+        x, x_test = _standardized(split) if scaled else (split.design, split.test_design)
+        mean, scale = (split.target.mean(), split.target.std()) if scaled else (0.0, 1.0)
+        model = make()
+        model.fit(x, (split.target - mean) / scale)  # type: ignore[attr-defined]
+        return mean + scale * np.ravel(model.predict(x_test)), None  # type: ignore[attr-defined]
+
+    return predict
+
+
+def learners() -> dict[str, Predict]:
+    """halfsquare and every peer that can be imported."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.linear_model import LinearRegression
+    from sklearn.neural_network import MLPRegressor
+
+    found: dict[str, Predict] = {
+        "halfsquare": halfsquare,
+        "LinearRegression": sklearn_peer(LinearRegression, scaled=True),
+        "MLPRegressor": sklearn_peer(lambda: MLPRegressor(random_state=0), scaled=True),
+        "MLPRegressor lbfgs": sklearn_peer(lambda: MLPRegressor(solver="lbfgs", random_state=0), scaled=True),
+        "HistGradientBoosting": sklearn_peer(lambda: HistGradientBoostingRegressor(random_state=0), scaled=False),
+    }
+    try:
+        from catboost import CatBoostRegressor
+
+        found["CatBoost"] = sklearn_peer(
+            lambda: CatBoostRegressor(verbose=0, random_seed=0, allow_writing_files=False), scaled=False
+        )
+    except ImportError:
+        pass
+    try:
+        from pytabkit import RealMLP_TD_Regressor
+
+        found["RealMLP-TD"] = sklearn_peer(lambda: RealMLP_TD_Regressor(device="cpu", random_state=0), scaled=False)
+    except ImportError:
+        pass
+    return found
+
+
+def _standardized(split: Split) -> tuple[np.ndarray, np.ndarray]:
+    mean, scale = split.design.mean(axis=0), split.design.std(axis=0)
+    scale[scale == 0] = 1.0
+    return (split.design - mean) / scale, (split.test_design - mean) / scale
+
+
+def judge(predict: Predict, split: Split) -> Result:
+    begun = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mean, deviation = predict(split)
+    seconds = time.perf_counter() - begun
+    error = mean - split.test_target
+    if deviation is None:
+        return Result(float(np.sqrt(np.mean(error**2))), seconds, np.nan, np.nan)
+    z = error / deviation
+    likelihood = float(np.mean(-0.5 * z**2 - np.log(deviation) - 0.5 * np.log(2 * np.pi)))
+    return Result(float(np.sqrt(np.mean(error**2))), seconds, likelihood, float(np.mean(np.abs(z) < 1.959964)))
+
+
+def table(results: dict[str, dict[str, list[Result]]], peers: list[str]) -> str:
+    """RMSE ± standard error by set and learner, then how halfsquare knows what it does not know."""
+    lines = ["| set | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
+    ratios: dict[str, list[float]] = {peer: [] for peer in peers}
+    for name, by_peer in results.items():
+        means = {peer: float(np.mean([r.rmse for r in by_peer[peer]])) for peer in peers}
+        cells = []
+        for peer in peers:
+            rmse = [r.rmse for r in by_peer[peer]]
+            error = f" ± {np.std(rmse, ddof=1) / np.sqrt(len(rmse)):.2g}" if len(rmse) > 1 else ""
+            text = f"{means[peer]:.4g}{error}"
+            cells.append(f"**{text}**" if means[peer] == min(means.values()) else text)
+            ratios[peer].append(means["halfsquare"] / means[peer])
+        lines.append(f"| {name} ({len(by_peer[peers[0]])}) | " + " | ".join(cells) + " |")
+    geometric = [f"{np.exp(np.mean(np.log(ratios[peer]))):.3f}" for peer in peers]
+    lines.append("| **ours / theirs, geometric mean** | " + " | ".join(geometric) + " |")
+    lines += ["", "Median seconds of fit and prediction:", ""]
+    lines += ["| set | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
+    for name, by_peer in results.items():
+        seconds = [f"{np.median([r.seconds for r in by_peer[peer]]):.2f}" for peer in peers]
+        lines.append(f"| {name} | " + " | ".join(seconds) + " |")
+    lines += ["", "Intervals of halfsquare:", "", "| set | log-likelihood | coverage of 95 % |", "|---|---|---|"]
+    coverages = []
+    for name, by_peer in results.items():
+        ours = by_peer["halfsquare"]
+        coverages.append(float(np.mean([r.coverage for r in ours])))
+        lines.append(f"| {name} | {np.mean([r.log_likelihood for r in ours]):.3f} | {100 * coverages[-1]:.1f} % |")
+    lines.append(f"| **mean** | | {100 * np.mean(coverages):.1f} % |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--quick", action="store_true", help="3 splits of small sets and 1 of large ones")
+    parser.add_argument("--sets", nargs="*", help="only these, such as splits/yacht")
+    parser.add_argument("--peers", nargs="*", help="only these")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "accuracy.md")
+    options = parser.parse_args()
+    available = learners()
+    peers = ["halfsquare", *(p for p in available if p != "halfsquare" and p in (options.peers or available))]
+    results: dict[str, dict[str, list[Result]]] = {}
+    for name in options.sets or names(options.data):
+        count = 20 if name.startswith("splits") else 10
+        if options.quick:
+            count = 1 if len(next(splits(options.data, name, 1)).target) > _LARGE else 3
+        short = name.split("/")[1]
+        results[short] = {peer: [] for peer in peers}
+        for split in splits(options.data, name, count):
+            for peer in peers:
+                results[short][peer].append(judge(available[peer], split))
+                latest = results[short][peer][-1]
+                print(f"{short} {split.number} {peer}: {latest.rmse:.4g} in {latest.seconds:.1f} s", flush=True)
+        text = table(results, peers)
+        options.out.write_text(_HEADING + text + "\n")
+    print(text)
+
+
+_HEADING = """# Accuracy on published splits
+
+Test RMSE, mean ± standard error over splits (their number in brackets), every learner with its defaults, all in one
+run on one machine. The best of each row is bold: where a tree ensemble wins, it says so. Written by
+`benchmarks/accuracy.py`.
+
+"""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Rows left out, in two rounds of folds, and what the errors on them say about an ensemble.
+
+In each of two rounds the rows are dealt into folds, and each member leaves one fold out. So every row has two
+errors e₁, e₂ of members that have not seen it and share nothing but the data:
+
+    mean square of one member           ½ (e₁² + e₂²)
+    variance between members            V = ½ (e₁ - e₂)²
+    mean square of an endless ensemble  e₁ e₂               (the product: what the average cannot remove)
+    mean square of M members            e₁ e₂ + V / M       (Krogh & Vedelsby 1995, eq. 5)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from halfsquare.data.rows import Chunk, Rows
+from halfsquare.loss import Floats, error
+from halfsquare.models.base import Model
+
+Mask = npt.NDArray[np.bool_]
+
+_ROUNDS = 2
+# Below this many rows in a fold nothing is left out: too few to judge by, too many to do without.
+_LEAST_ROWS = 5
+
+
+@dataclass(frozen=True)
+class KeptRows(Rows):
+    """Those of ``rows`` where ``kept`` (n,) is true, chunk by chunk."""
+
+    rows: Rows
+    kept: Mask
+    starts: tuple[int, ...]  # the first row of each chunk, and n
+
+    @classmethod
+    def of(cls, rows: Rows, kept: Mask) -> KeptRows:
+        sizes = [rows.chunk_size(i) for i in range(rows.chunk_count)]
+        return cls(rows, kept, tuple(np.cumsum([0, *sizes]).tolist()))
+
+    @property
+    def row_count(self) -> int:
+        return int(self.kept.sum())
+
+    @property
+    def chunk_count(self) -> int:
+        return self.rows.chunk_count
+
+    def chunk(self, index: int) -> Chunk:
+        whole = self.rows.chunk(index)
+        kept = self.kept[self.starts[index] : self.starts[index + 1]]
+        return Chunk(whole.design[kept], whole.target[kept], None if whole.weight is None else whole.weight[kept])
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Which fold each row is in, in each round; fold f of round r is left out by member r · folds + f."""
+
+    fold: npt.NDArray[np.intp]  # (2, n)
+    count: int
+
+    @classmethod
+    def deal(cls, rows: int, members: int, seed: int) -> Folds | None:
+        """Two rounds of ``members`` / 2 folds; None where there are too few members or rows to leave any out."""
+        count = members // _ROUNDS
+        if count < 2 or rows < _LEAST_ROWS * count:
+            return None
+        random = np.random.default_rng([seed, 0])
+        return cls(np.array([random.permutation(rows) % count for _ in range(_ROUNDS)]), count)
+
+    def left_out(self, member: int) -> Mask:
+        """The rows (n,) that ``member`` is not to see; none beyond the last of the folds."""
+        round_, fold = divmod(member, self.count)
+        if round_ >= _ROUNDS:
+            return np.zeros(self.fold.shape[1], dtype=bool)
+        return np.asarray(self.fold[round_] == fold)
+
+
+@dataclass(frozen=True)
+class HeldOutErrors:
+    """The errors (m, k) of one member on the rows it left out, their parameter variance (m, k), and which rows."""
+
+    rows: npt.NDArray[np.intp]
+    error: Floats
+    variance: Floats
+    weight: Floats
+
+    @classmethod
+    def of(
+        cls, model: Model, parameters: Floats, covariance: Floats | None, rows: Rows, left_out: Mask
+    ) -> HeldOutErrors:
+        out = KeptRows.of(rows, left_out)
+        errors, variances, weights = [], [], []
+        for index in range(out.chunk_count):
+            chunk = out.chunk(index)
+            outputs, variance = outputs_and_variance(model, parameters, covariance, chunk.design)
+            errors.append(error(chunk.target, outputs))
+            variances.append(variance)
+            weights.append(np.ones(len(outputs)) if chunk.weight is None else chunk.weight)
+        return cls(np.flatnonzero(left_out), np.concatenate(errors), np.concatenate(variances), np.concatenate(weights))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Means over the rows that two members left out; each (k,), but for ``rows``.
+
+    Attributes
+    ----------
+    rows : int
+        Rows judged.
+    single, ensemble : (k,)
+        Mean square error of one member, and of the endless ensemble.
+    between : (k,)
+        V, the variance between members.
+    parameters : (k,)
+        The variance that the uncertainty of a member's parameters gives its outputs.
+    products : (rows, k)
+        e₁ e₂ of each row, times its weight over the mean weight.
+    """
+
+    rows: int
+    single: Floats
+    ensemble: Floats
+    between: Floats
+    parameters: Floats
+    products: Floats
+
+    @classmethod
+    def of(cls, errors: Sequence[HeldOutErrors], row_count: int) -> Judgement | None:
+        """None where no row was left out by two of the members."""
+        if not errors:
+            return None
+        k = errors[0].error.shape[1]
+        seen = np.zeros(row_count, dtype=np.intp)
+        pair, variance, weight = np.zeros((2, row_count, k)), np.zeros((row_count, k)), np.zeros(row_count)
+        for one in errors:
+            pair[seen[one.rows], one.rows] = one.error
+            variance[one.rows] += 0.5 * one.variance
+            weight[one.rows] = one.weight
+            seen[one.rows] += 1
+        both = seen == 2
+        total = float(weight[both].sum())
+        if not total > 0:
+            return None
+        w, (first, second) = weight[both] / total, pair[:, both]
+        return cls(
+            rows=int(both.sum()),
+            single=w @ (0.5 * (first**2 + second**2)),
+            ensemble=w @ (first * second),
+            between=w @ (0.5 * (first - second) ** 2),
+            parameters=w @ variance[both],
+            products=(w * both.sum())[:, None] * first * second,
+        )
+
+
+def outputs_and_variance(
+    model: Model, parameters: Floats, covariance: Floats | None, design: Floats, block: int = 1024
+) -> tuple[Floats, Floats]:
+    """Outputs (n, k) and the variance J C Jᵀ (n, k) they have from the covariance C of the parameters."""
+    if covariance is None:
+        known = model.outputs(parameters, design)
+        return known, np.zeros_like(known)
+    outputs: list[Floats] = []
+    variances: list[Floats] = []
+    for start in range(0, max(len(design), 1), block):
+        o, j = model.outputs_and_jacobian(parameters, design[start : start + block])
+        variances.append(np.einsum("nkp,nkp->nk", j @ covariance, j))
+        outputs.append(o)
+    return np.concatenate(outputs), np.concatenate(variances)
