@@ -219,7 +219,7 @@ def _bound(connection: Any, name: str, relation: str, held: tuple[Any, ...] = ()
     _require_distinct([c.name for c in columns], name)
     # Enough for two threads' buffers, and a little for each column of a wide table: the rows
     # themselves are not kept by DuckDB.
-    connection.execute(f"SET memory_limit='{256 + len(columns)}MB'")
+    connection.execute(f"SET memory_limit='{160 + len(columns)}MB'")
     return Source(name, columns, relation, connection, held)
 
 
