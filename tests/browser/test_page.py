@@ -70,6 +70,27 @@ def test_drag_the_output_across_the_target_and_read_the_changed_gradient(page: P
     assert "too high" in page.text("#figure svg")
 
 
+def test_drag_with_a_finger_on_a_phone(page: Page, server: str, start_browser: Callable[..., Any]) -> None:
+    with start_browser(390, 844) as driver:
+        driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        driver.get(server)
+        phone = Page(driver, server)
+        phone.open("/one-example?target=3&output=2.2")
+        box = phone.run("return document.querySelector('[class*=output_handle] path').getBoundingClientRect().toJSON()")
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+        def touch(kind: str, *points: float) -> None:
+            places = [{"x": at, "y": y} for at in points]
+            driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+        touch("touchStart", x + 9)  # beside the point: the handle is as large as a finger
+        for by in (10, 40, 80, 120):
+            touch("touchMove", x + 9 + by)
+        touch("touchEnd")
+        phone.wait("return document.querySelector('#sentence').textContent.includes('too high')")
+        assert phone.complaints() == []
+
+
 def test_drag_the_gradients_point_and_the_target(page: Page) -> None:
     page.open("/one-example?target=3&output=2.2")
     drag(page, "gradient_handle", 40)
@@ -119,7 +140,7 @@ def test_everything_by_keyboard(page: Page) -> None:
     from selenium.webdriver import ActionChains, Keys
 
     page.open("/one-example?target=3&output=2.2")
-    names = []
+    names: list[str] = []
     while "convention" not in names and len(names) < 20:
         ActionChains(page.driver).send_keys(Keys.TAB).perform()
         names.append(page.run("const e = document.activeElement; return e.name || e.textContent.trim()"))

@@ -187,16 +187,15 @@ def _gradient_layers() -> list[alt.Chart]:
 def _shared_layers(panel: Panel, shape: str) -> list[alt.Chart]:
     """The two sides of the target, the curve in their colours (and its other scale), the target itself."""
     draw = panel.draw
-    left, right = "t - datum.u * (t - low_end)", "t + datum.u * (high_end - t)"
-    fine = [{"u": i / 60} for i in range(61)]
+    left, right = "t - datum.i / 60 * (t - low_end)", "t + datum.i / 60 * (high_end - t)"
     thin = curve("muted", strokeWidth=1, strokeDash=[1, 3])
     return [
         draw(wash("low_wash"), x="low_end", x2="t", y="@low", y2="@high"),
         draw(wash("high_wash"), x="t", x2="high_end", y="@low", y2="@high"),
-        draw(thin, x=left, y=f"other * {shape}", rows=fine),
-        draw(thin, x=right, y=f"other * {shape}", rows=fine),
-        draw(curve("low"), x=left, y=f"factor * {shape}", rows=fine),
-        draw(curve("high"), x=right, y=f"factor * {shape}", rows=fine),
+        draw(thin, x=left, y=f"other * {shape}", points=61),
+        draw(thin, x=right, y=f"other * {shape}", points=61),
+        draw(curve("low"), x=left, y=f"factor * {shape}", points=61),
+        draw(curve("high"), x=right, y=f"factor * {shape}", points=61),
         draw(rule("ink", strokeDash=[5, 4]), x="t", y="@low", y2="@high"),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import altair as alt
@@ -22,14 +23,14 @@ class Panel:
 
     def draw(
         self, mark: Mark, *, x: str, y: str, x2: str | None = None, y2: str | None = None,
-        rows: list[dict[str, float]] | None = None, name: str | None = None,
+        points: int = 0, name: str | None = None,
     ) -> alt.Chart:  # fmt: skip
-        """One mark at (x, y), or from there to (x2, y2), or one for each of the rows.
+        """One mark at (x, y), or from there to (x2, y2), or a line of so many points, numbered ``datum.i``.
 
         ``@low`` and ``@high`` stand for the bounds of y. A name makes the mark one that can be grabbed.
         """
-        chart = alt.Chart(alt.InlineData(values=rows or [{}]))
-        channels: dict[str, Any] = {"x": self._x(), "y": self._y()}
+        chart = alt.Chart(alt.sequence(0, points, as_="i") if points else alt.InlineData(values=[{}]))
+        channels: dict[str, Any] = {"x": self._x, "y": self._y}
         for channel, place in {"x": x, "y": y, "x2": x2, "y2": y2}.items():
             if place is None:
                 continue
@@ -42,10 +43,12 @@ class Panel:
             drawn.name = name
         return drawn
 
+    @cached_property
     def _x(self) -> alt.X:
         domain = [alt.ExprRef("low_end"), alt.ExprRef("high_end")]
         return alt.X("px:Q", scale=alt.Scale(domain=domain, nice=False, zero=False), axis=axis(self.x_title, ticks=6))
 
+    @cached_property
     def _y(self) -> alt.Y:
         domain = [alt.ExprRef(self.low), alt.ExprRef(self.high)]
         fixed = {"minExtent": AXIS_WIDTH, "maxExtent": AXIS_WIDTH}
@@ -60,7 +63,8 @@ def axis(title: str, *, ticks: int, **more: Any) -> alt.Axis:
     """A quiet axis: numbers and a title, no lines; large and small numbers as powers of ten."""
     size = "abs(datum.value)"
     short = (
-        f"{size} >= 1e9 || ({size} > 0 && {size} < 1e-3) ? format(datum.value, '.2~e')"
+        "datum.value == 0 && length(datum.label) > 4 ? '0'"
+        f" : {size} >= 1e9 || ({size} > 0 && {size} < 1e-3) ? replace(format(datum.value, '.2~e'), /-/g, '−')"
         f" : {size} >= 1e4 ? replace(format(datum.value, '.3~s'), '-', '−') : datum.label"
     )
     return alt.Axis(
