@@ -117,7 +117,8 @@ class Category(Feature):
     """A text: one column for each level but the most frequent, the reference.
 
     Raw values are codes into ``levels``. Rare levels stand together as ``(other)``, missing values
-    are a level of their own. An unseen level is ``(other)`` if there is one, else the average row.
+    are a level of their own. An unseen level is ``(other)`` if there is one, else the average row;
+    the average row also stands for a missing value where none was missing in training.
     """
 
     levels: tuple[str, ...]  # kept, the reference first
@@ -144,8 +145,11 @@ class Category(Feature):
             out[kept - 1] = beyond
         elif beyond.any():
             out[:, beyond] = np.array(self.means)[:, None]
+        gone = raw == MISSING
         if self.missing:
-            out[-1] = raw == MISSING
+            out[-1] = gone
+        elif gone.any():
+            out[:, gone] = np.array(self.means)[:, None]
 
 
 @dataclass(frozen=True)

@@ -374,7 +374,9 @@ def _database(connection: Any, path: str, table: str | None) -> Source:
             ).fetchall()
         ]
     except duckdb.Error as problem:
-        raise DataError(f"{path} could not be opened as a database: {str(problem).splitlines()[0]}") from None
+        reader = "sqlite" in kind and "extension" in str(problem)
+        hint = ". SQLite needs a reader that DuckDB fetches from the network once; or export the table to CSV" if reader else ""
+        raise DataError(f"{path} could not be opened as a database: {str(problem).splitlines()[0]}{hint}") from None
     if table is None and len(tables) == 1:
         table = tables[0]
     if table not in tables:

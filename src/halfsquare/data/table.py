@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -79,6 +80,7 @@ class RawTable:
 
     def _spill(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="halfsquare-")  # noqa: SIM115 - lives as long as the table
+        weakref.finalize(self, self._file.close)
         for index, chunk in enumerate(self._kept):
             self._write(index, chunk)
         self._kept.clear()
