@@ -102,7 +102,7 @@ def test_several_targets_and_regressors() -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(OptionError, match="unknown method 'adam'.*least-squares, gradient or minibatch"):
+    with pytest.raises(OptionError, match=r"unknown method 'adam'.*least-squares, gradient or minibatch"):
         fit(columns(10), "y", method="adam")
 
 
