@@ -31,6 +31,9 @@ class Trained:
     warnings : list of str
     facts : dict
         Whatever else is worth keeping (log evidence, penalties, relevance, rounds, …): JSON values.
+    held_out : (n,) or None
+        Of each row, in the order of the chunks, its own MSE from models that had not seen it; NaN
+        where there was none. Not kept in a file.
     """
 
     model: Model
@@ -43,3 +46,4 @@ class Trained:
     converged: bool = True
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    held_out: Floats | None = None

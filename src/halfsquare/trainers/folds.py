@@ -119,6 +119,8 @@ class Judgement:
         The variance that the uncertainty of a member's parameters gives its outputs.
     products : (rows, k)
         e₁ e₂ of each row, times its weight over the mean weight.
+    pairs : (2, n, k)
+        e₁ and e₂ of every row; NaN in rows not judged.
     """
 
     rows: int
@@ -127,6 +129,13 @@ class Judgement:
     between: Floats
     parameters: Floats
     products: Floats
+    pairs: Floats
+
+    def held_out(self, members: int) -> Floats:
+        """What the squared error of each row (n,) is for the mean of that many members, none of which saw it."""
+        first, second = self.pairs
+        losses: Floats = (first * second + 0.5 * (first - second) ** 2 / members).mean(axis=1)
+        return losses
 
     @classmethod
     def of(cls, errors: Sequence[HeldOutErrors], row_count: int) -> Judgement | None:
@@ -153,6 +162,7 @@ class Judgement:
             between=w @ (0.5 * (first - second) ** 2),
             parameters=w @ variance[both],
             products=(w * both.sum())[:, None] * first * second,
+            pairs=np.where(both[:, None], pair, np.nan),
         )
 
 

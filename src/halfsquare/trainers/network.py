@@ -264,6 +264,7 @@ def _with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Tr
             m,
             noise=noise,
             covariance=None if m.covariance is None else share * m.covariance,
+            held_out=judgement.held_out(len(ensemble)),
             facts={**m.facts, **facts},
         )
         for m in ensemble
