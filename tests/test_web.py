@@ -5,7 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -278,6 +281,22 @@ def test_copies_do_not_move_the_best_line() -> None:
     slope, intercept = np.polyfit(sample.x, sample.target, 1)
     assert best_line(sample) == pytest.approx((intercept, slope), rel=1e-10)
     assert best_line(sample, copies=4) == pytest.approx(best_line(sample), rel=1e-12)
+
+
+def test_ctrl_c_ends_the_server_quietly() -> None:
+    code = "from halfsquare.web.serve import serve; serve()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert re.match(r"halfsquare is at http://127\.0\.0\.1:\d+/\?token=[\w-]{40,}$", first.strip())
+        _wait_for(first.split()[-1])
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert complaints == ""
 
 
 def test_a_taken_port_and_a_missing_file_are_refused(client: Client, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 
 from halfsquare.errors import OptionError
@@ -60,7 +61,8 @@ class PageServer:
 
     def run(self) -> None:
         """Serve until interrupted, or until :meth:`stop` is called from another thread."""
-        with self._socket:
+        # Uvicorn shuts down in order at Ctrl+C and then raises it again; it has been dealt with.
+        with self._socket, suppress(KeyboardInterrupt):
             self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
