@@ -28,7 +28,7 @@ def fit(
     data: Any,
     target: str | Sequence[str] | None = None,
     *,
-    model: str = "linear",
+    model: str = "auto",
     method: str | None = None,
     loss: Convention = "half_sse",
     l2: Any = 0.0,
@@ -60,8 +60,10 @@ def fit(
         See :func:`halfsquare.data.source.open_source`. Columns of an array are named x1, x2, ….
     target : str or sequence of str
         The column, or columns, to predict; a formula names it itself.
-    model : {"linear", "network", "formula"}
-        The family of models; ``"formula"`` is implied by a formula.
+    model : {"auto", "linear", "network", "formula"}
+        The family of models. ``"auto"`` takes the simplest that is not significantly worse, see
+        :mod:`halfsquare.recipes.auto`; ``"formula"`` is implied by a formula, and ``"linear"`` by a
+        method or a penalty of the linear model.
     method : str, optional
         How to descend. Linear: ``"least-squares"`` (the default), ``"gradient"`` or ``"minibatch"``;
         network and formula: ``"levenberg-marquardt"``.
@@ -119,7 +121,7 @@ def fit(
     [1.0, 2.0]
     """
     options = FitOptions(
-        model="formula" if formula is not None and model in ("auto", "linear") else model,
+        model=_implied(model, formula, method, l2),
         method=method,
         loss=loss,
         l2=l2,
@@ -147,9 +149,18 @@ def fit(
     fitted = recipe.within(0.55 if again else 1.0).train(rows)
     measured = _measured(fitted, rows, recipe.execution, test, weights)
     if again:
-        fitted = recipe.within(1.0).train(recipe.rows(scanned, "all"))
+        fitted = recipe.within(1.0).again(fitted, recipe.rows(scanned, "all"))
     info = {**fitted.info, **_described(scanned, roles, options), **measured, "refit": again}
     return FittedModel(fitted.encoder, fitted.members, info)
+
+
+def _implied(model: str, formula: str | None, method: str | None, l2: Any) -> str:
+    """The family that other options leave no doubt about."""
+    if model != "auto":
+        return model
+    if formula is not None:
+        return "formula"
+    return "linear" if method in ("least-squares", "gradient", "minibatch") or l2 != 0 else "auto"
 
 
 def _listed(target: str | Sequence[str] | None) -> list[str]:
@@ -169,6 +180,10 @@ def _recipe(options: FitOptions, watch: Watch | None) -> Recipe:
         from halfsquare.recipes.network import NetworkRecipe
 
         return NetworkRecipe(options, execution, watch, began)
+    if options.model == "auto":
+        from halfsquare.recipes.auto import AutoRecipe
+
+        return AutoRecipe(options, execution, watch, began)
     from halfsquare.recipes.linear import LinearRecipe
 
     return LinearRecipe(options, execution, watch, began)

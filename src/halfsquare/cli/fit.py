@@ -46,7 +46,7 @@ def fit(
         ),
     ] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", metavar="FILE.hsq", help="Write the model here.")] = None,
-    model: Annotated[ModelName, typer.Option(help="Family of models.")] = ModelName.linear,
+    model: Annotated[ModelName, typer.Option(help="Family of models.")] = ModelName.auto,
     method: Annotated[Method | None, typer.Option(help="How to descend; least-squares if left out.")] = None,
     loss: Annotated[
         Loss, typer.Option(help="Convention in which the descent states the loss; the answer is the same.")

@@ -116,6 +116,8 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
     info, unit = fitted.info, " and ".join(fitted.encoder.targets)
     parts = [f"{info['kind'].capitalize()} model of {unit}, fitted to {info['data']}", rows_sentence(info), ""]
     parts += ["Columns", decisions(fitted), ""]
+    if info.get("tried"):
+        parts += ["Models tried, by their errors on rows they had not seen", tried_table(info), ""]
     columns = {"training rows": info["train"]}
     if info.get("test"):
         columns["test rows"] = info["test"]
@@ -140,6 +142,19 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
     ]
     parts += [f"\nWarning: {w}" for w in info["warnings"]]
     return "\n".join(parts)
+
+
+def tried_table(info: dict[str, Any]) -> str:
+    """What was tried on the way to the chosen model."""
+    rows = []
+    for tried in info["tried"]:
+        mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
+        change = "" if tried["difference"] is None else with_error(tried["difference"], tried["difference_se"])
+        mark = "← chosen" if tried["model"] == info["chosen"] else ""
+        rows.append([tried["model"], mse, change, f"{tried['seconds']:.1f}", tried["note"] or mark])
+    header = ["", "MSE ± std. error", "change ± std. error", "seconds", ""]
+    lines = grid([row[:4] for row in rows], header=header[:4]).split("\n")
+    return "\n".join([lines[0], *(f"{line}  {row[4]}".rstrip() for line, row in zip(lines[1:], rows, strict=True))])
 
 
 def network_part(info: dict[str, Any]) -> str:

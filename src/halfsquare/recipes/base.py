@@ -118,6 +118,11 @@ class Recipe(ABC):
     def train(self, rows: EncodedRows) -> FittedModel:
         """Train on encoded rows."""
 
+    def again(self, fitted: FittedModel, rows: EncodedRows) -> FittedModel:
+        """Train the model that was measured once more, on more rows."""
+        del fitted
+        return self.train(rows)
+
     def fitted(self, rows: EncodedRows, trained: Sequence[Trained], kind: str, method: str, **more: Any) -> FittedModel:
         """The fitted model of these members, with what is to be known of the training."""
         first = trained[0]

@@ -13,6 +13,8 @@ from halfsquare.recipes.base import Recipe
 from halfsquare.trainers.base import Trained
 from halfsquare.trainers.network import train_network
 
+MEMBERS = 10
+
 
 @final
 class NetworkRecipe(Recipe):
@@ -27,11 +29,16 @@ class NetworkRecipe(Recipe):
             raise OptionError("a network sets its penalties by the evidence; l2 is for the linear model")
 
     def train(self, rows: EncodedRows) -> FittedModel:
-        members = self.members(rows)
-        return self.fitted(rows, members, "network", "levenberg-marquardt", **_described(members, rows))
+        return self.train_sized(rows)[0]
 
-    def members(self, rows: EncodedRows) -> list[Trained]:
-        """The trained ensemble."""
+    def train_sized(
+        self, rows: EncodedRows, hidden: tuple[int, ...] | None = None, count: int = MEMBERS
+    ) -> tuple[FittedModel, list[Trained]]:
+        """The fitted model of an ensemble of that size (the default one if left out), and its members."""
+        members = self._members(rows, hidden, count)
+        return self.fitted(rows, members, "network", "levenberg-marquardt", **_described(members, rows)), members
+
+    def _members(self, rows: EncodedRows, hidden: tuple[int, ...] | None, count: int) -> list[Trained]:
         encoder = rows.encoder
         groups = [g for g, (_, first, stop) in enumerate(encoder.groups) for _ in range(first, stop)]
         return train_network(
@@ -39,6 +46,8 @@ class NetworkRecipe(Recipe):
             input_groups=groups,
             input_names=encoder.names,
             seed=self.options.seed,
+            hidden=hidden,
+            members=count,
             deadline=self.deadline,
             watch=self.watch,
             execution=self.execution,
