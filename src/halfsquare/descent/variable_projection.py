@@ -25,7 +25,7 @@ from halfsquare.loss import Floats
 from halfsquare.objective import Objective
 
 # Singular values below this, relative to the largest of unit columns, are taken for zero in steps.
-_RANK = 1e-13
+_RANK = 1e-11
 # Where the predicted relative fall of the loss is below the first, a whole Gauss-Newton step of all
 # parameters is tried before others; below the second, falls are lost in rounding and nothing else helps.
 _NEAR, _ROUNDING = 1e-2, 1e-9
@@ -34,11 +34,18 @@ _OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class _Memory:
-    triangle: Floats  # (p+1, p+1) of the columns in the order linear, nonlinear, error
+    triangle: Floats  # (p+1, p+1) of the columns in this order, then the error
+    order: tuple[int, ...]  # linear parameters, then the others
     scaling: Floats  # (s,) running maximum of the norms of the nonlinear columns
     damping: float
     growth: float
     stalled: int = 0
+
+
+def triangle_of(state: State) -> Floats:
+    """The R factor at a state, its columns in the order of the parameters (so no longer triangular)."""
+    m: _Memory = state.memory
+    return m.triangle[:, [*np.argsort(m.order), len(m.order)]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,8 @@ class VariableProjection(Descent):
         if not np.isfinite(r).all():
             loss = objective.half_sse(settled)
             return State(settled, loss, np.nan, stopped="the formula is not finite at the start")
-        memory = _Memory(r, np.zeros(len(settled) - len(self.linear)), self.damping, 2.0)
+        order = self._order(len(settled))
+        memory = _Memory(r, order, np.zeros(len(settled) - len(self.linear)), self.damping, 2.0)
         return self._state(settled, memory, 0, {})
 
     def step(self, objective: Objective, state: State) -> State:
@@ -94,7 +102,7 @@ class VariableProjection(Descent):
         offset = self._offset(r)
         if offset < self.tolerance:
             return self._ended(state, f"converged: relative offset {offset:.1e}")
-        newton = 0.5 * float(r[:-1, -1] @ r[:-1, -1])
+        newton = 0.5 * _within(r) ** 2
         rounding = _ROUNDING * state.loss + 0.5 * (_OUTPUT_ROUNDING * self.target_norm) ** 2
         if newton <= max(_NEAR * state.loss, rounding):
             near = self._gauss_newton(objective, state, r, free, offset)
@@ -116,15 +124,8 @@ class VariableProjection(Descent):
             return self._refused(state)
         gain = (state.loss - loss) / predicted
         damping = m.damping * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3)
-        memory = _Memory(after, m.scaling, max(damping, 1e-16), 2.0)
+        memory = replace(m, triangle=after, damping=max(damping, 1e-16), growth=2.0)
         return self._state(trial, memory, state.iteration + 1, {"damping": damping, "accepted": 1.0, "offset": offset})
-
-    def triangle(self, state: State) -> Floats:
-        """The R factor at a state, its columns in the order of the parameters (so not triangular)."""
-        order = self._order(len(state.parameters))
-        r: Floats = state.memory.triangle
-        back = [order.index(j) for j in range(len(order))]
-        return r[:, [*back, len(order)]]
 
     def _gauss_newton(
         self, objective: FormulaObjective, state: State, r: Floats, free: npt.NDArray[np.bool_], offset: float
@@ -165,7 +166,8 @@ class VariableProjection(Descent):
 
     def _state(self, parameters: Floats, memory: _Memory, iteration: int, notes: dict[str, float]) -> State:
         r, q = memory.triangle, len(self.linear)
-        norms = np.linalg.norm(r[q:-1, q:-1], axis=0)
+        # A parameter that the linear ones stand in for has no column of its own left: it must not run off.
+        norms = np.maximum(np.linalg.norm(r[q:-1, q:-1], axis=0), 1e-8 * np.linalg.norm(r[:-1, q:-1], axis=0))
         memory = replace(memory, scaling=np.maximum(memory.scaling, norms))
         gradient = float(np.linalg.norm(r[:-1, :-1].T @ r[:-1, -1]))
         return State(parameters, 0.5 * float(r[:, -1] @ r[:, -1]), gradient, iteration, notes=notes, memory=memory)
@@ -184,9 +186,10 @@ class VariableProjection(Descent):
     def _offset(self, r: Floats) -> float:
         """The relative offset; 0 where the gradient vanishes."""
         p = len(r) - 1
-        within, beyond = float(np.linalg.norm(r[:-1, -1])), abs(float(r[-1, -1]))
+        within, whole = _within(r), float(np.linalg.norm(r[:, -1]))
         if within == 0.0:
             return 0.0
+        beyond = sqrt(max(whole**2 - within**2, 0.0))
         return within / sqrt(max(p, 1)) / max(beyond / sqrt(max(self.degrees, 1.0)), 1e-300)
 
     def _order(self, p: int) -> tuple[int, ...]:
@@ -214,6 +217,13 @@ def _columns(r: Floats, q: int, free: npt.NDArray[np.bool_]) -> Floats:
         return r
     keep = np.concatenate([np.ones(q, dtype=bool), free, [True]])
     return np.asarray(np.linalg.qr(r[:, keep], mode="r"))
+
+
+def _within(r: Floats) -> float:
+    """The length of the error's part in the span of the Jacobian: what a whole step would take away."""
+    norms = np.linalg.norm(r[:-1, :-1], axis=0)
+    u, s, _ = np.linalg.svd(r[:-1, :-1] / np.where(norms > 0, norms, 1.0))
+    return float(np.linalg.norm((u.T @ r[:-1, -1])[s > _RANK * s.max(initial=0.0)]))
 
 
 def _damped(r: Floats, z: Floats, damping: Floats) -> Floats:

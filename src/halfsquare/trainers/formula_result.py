@@ -11,7 +11,7 @@ from halfsquare.data.rows import Rows
 from halfsquare.descent.base import State
 from halfsquare.descent.loop import Limits, Record
 from halfsquare.descent.triangular import FormulaObjective
-from halfsquare.descent.variable_projection import VariableProjection
+from halfsquare.descent.variable_projection import VariableProjection, triangle_of
 from halfsquare.loss import Floats
 from halfsquare.models.formula import Formula
 from halfsquare.trainers.base import Trained
@@ -37,7 +37,7 @@ class Ending:
         refined = self._refined(state)
         best, sse = (state.parameters, None) if refined is None else refined
         if refined is None and state.memory is not None:
-            triangle = self.method.triangle(state)
+            triangle = triangle_of(state)
         else:
             triangle = self.objective.triangle(best, tuple(range(p)))
         known = determined(triangle, best, formula.names)

@@ -9,7 +9,7 @@ import numpy as np
 from halfsquare.descent.base import State
 from halfsquare.descent.loop import Limits, Record, Watch, descend
 from halfsquare.descent.triangular import FormulaObjective
-from halfsquare.descent.variable_projection import VariableProjection
+from halfsquare.descent.variable_projection import VariableProjection, triangle_of
 from halfsquare.errors import FormulaError
 from halfsquare.loss import Floats
 from halfsquare.models.formula_diagnosis import ALWAYS, why_not_finite
@@ -113,7 +113,7 @@ class Ways:
         """At a minimum that explains most of the variation, with every parameter determined."""
         if not state.converged or 2.0 * state.loss > _POOR * self.sst:
             return False
-        triangle = self.method.triangle(state)
+        triangle = triangle_of(state)
         return not determined(triangle, state.parameters, self.objective.formula.names).free
 
     def _completed(self, given: Floats) -> Floats:

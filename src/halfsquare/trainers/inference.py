@@ -16,7 +16,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 
 # Singular values of unit columns below this, relative to the largest: no digit of that direction is known.
-_RANK = 1e-10
+_RANK = 1e-11
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,391 @@
+"""Fits of formulas against independent ones, their invariants, and every way to ask for the impossible."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import curve_fit, least_squares
+from scipy.stats import t as student
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from halfsquare.data.rows import ArrayRows
+from halfsquare.descent.base import State
+from halfsquare.descent.loop import Limits, descend
+from halfsquare.descent.triangular import FormulaObjective
+from halfsquare.descent.variable_projection import VariableProjection
+from halfsquare.errors import FitError, FormulaError, HalfsquareError, NotFiniteError, OptionError
+from halfsquare.execution.local import Local
+from halfsquare.loss import Floats
+from halfsquare.models.formula import Formula
+from halfsquare.sklearn_formula import FormulaRegressor
+from halfsquare.trainers.base import Trained
+from halfsquare.trainers.formula import train_formula
+from halfsquare.trainers.inference import output_variance, parameter_table
+
+DECAY = "y ~ b1*exp(-b2*x) + b3"
+
+
+def decay(x: Floats, b1: float, b2: float, b3: float) -> Floats:
+    return b1 * np.exp(-b2 * x) + b3
+
+
+def noisy(n: int, seed: int = 0, noise: float = 0.1) -> tuple[Floats, Floats]:
+    random = np.random.default_rng(seed)
+    x = random.uniform(0.0, 5.0, (n, 1))
+    return x, decay(x, 5.0, 1.3, 0.7) + noise * random.normal(size=(n, 1))
+
+
+def formula(text: str, *columns: str) -> Formula:
+    return Formula.read(text, [*(columns or ("x",)), "y"])
+
+
+def fit(text: str, x: Floats, y: Floats, weight: Floats | None = None, **options: object) -> Trained:
+    options.setdefault("execution", Local(1))
+    return train_formula(ArrayRows(x, y, weight), formula(text), **options)  # type: ignore[arg-type]
+
+
+def errors_of(trained: Trained) -> Floats:
+    assert trained.covariance is not None
+    return np.sqrt(np.diag(trained.covariance))
+
+
+# Against others
+
+
+def test_a_linear_formula_is_ordinary_least_squares() -> None:
+    random = np.random.default_rng(1)
+    design = random.normal(size=(40, 2))
+    y = 1.0 + design @ [2.0, -3.0] + random.normal(size=40)
+    other = sm.OLS(y, sm.add_constant(design)).fit()
+    trained = train_formula(ArrayRows(design, y[:, None]), formula("y ~ a + b*u + c*v", "u", "v"))
+    np.testing.assert_allclose(trained.parameters, other.params, rtol=1e-12)
+    np.testing.assert_allclose(trained.covariance, other.cov_params(), rtol=1e-11)
+    np.testing.assert_allclose(trained.noise, other.mse_resid, rtol=1e-12)
+    table = parameter_table(["a", "b", "c"], trained.parameters, trained.covariance, other.df_resid)
+    np.testing.assert_allclose([row["p"] for row in table], other.pvalues, rtol=1e-8)
+    np.testing.assert_allclose([(row["low"], row["high"]) for row in table], other.conf_int(), rtol=1e-10)
+    at = random.normal(size=(5, 2))
+    model = trained.model
+    mean, variance = output_variance(model, trained.parameters, trained.covariance, at)
+    theirs = other.get_prediction(sm.add_constant(at)).summary_frame()
+    np.testing.assert_allclose(mean[:, 0], theirs["mean"], rtol=1e-12)
+    np.testing.assert_allclose(np.sqrt(variance[:, 0]), theirs["mean_se"], rtol=1e-11)
+
+
+@pytest.mark.parametrize("start", [None, [3.0, 0.5, 0.0], {"b2": 0.5}], ids=["no start", "start", "part of a start"])
+def test_as_curve_fit(start: object) -> None:
+    x, y = noisy(300)
+    trained = fit(DECAY, x, y, start=start)
+    values, covariance = curve_fit(decay, x[:, 0], y[:, 0], [5.0, 1.0, 1.0], ftol=1e-14, xtol=1e-14, gtol=1e-14)
+    np.testing.assert_allclose(trained.parameters, values, rtol=1e-7)
+    np.testing.assert_allclose(errors_of(trained), np.sqrt(np.diag(covariance)), rtol=1e-4)
+    assert trained.converged
+    assert trained.warnings == []
+
+
+def test_many_rows_as_curve_fit_on_any_number_of_threads() -> None:
+    x, y = noisy(100_000)
+    one, two = (fit(DECAY, x, y, execution=Local(threads)) for threads in (1, 2))
+    values, covariance = curve_fit(decay, x[:, 0], y[:, 0], [5.0, 1.0, 1.0], ftol=1e-14, xtol=1e-14, gtol=1e-14)
+    np.testing.assert_allclose(one.parameters, values, atol=1e-4 * np.sqrt(np.diag(covariance)).min())
+    np.testing.assert_allclose(errors_of(one), np.sqrt(np.diag(covariance)), rtol=1e-4)
+    assert one.parameters.tobytes() == two.parameters.tobytes()
+    assert one.covariance is not None and two.covariance is not None
+    assert one.covariance.tobytes() == two.covariance.tobytes()
+
+
+def test_left_side_with_a_function() -> None:
+    x, y = noisy(100)
+    trained = train_formula(ArrayRows(x, y), formula("log(y) ~ a + b*x"))
+    slope, intercept = np.polyfit(x[:, 0], np.log(y[:, 0]), 1)
+    np.testing.assert_allclose(trained.parameters, [intercept, slope], rtol=1e-11)
+
+
+def test_bounds_as_scipy() -> None:
+    x, y = noisy(100)
+    trained = fit(DECAY, x, y, bounds={"b2": (None, 1.0), "b3": (0.0, None)})
+    other = least_squares(
+        lambda b: decay(x[:, 0], *b) - y[:, 0], [4.0, 0.5, 1.0], bounds=([-np.inf, -np.inf, 0], [np.inf, 1, np.inf]),
+        xtol=1e-15, ftol=1e-15, gtol=1e-15,
+    )  # fmt: skip
+    np.testing.assert_allclose(trained.parameters, other.x, rtol=1e-6)
+    assert trained.parameters[1] == 1.0
+    free = fit(DECAY, x, y, bounds={"b2": (0.0, 10.0)})
+    np.testing.assert_allclose(free.parameters, fit(DECAY, x, y).parameters, rtol=1e-9)
+
+
+def test_a_fixed_parameter() -> None:
+    x, y = noisy(100)
+    trained = fit(DECAY, x, y, fixed={"b2": 1.3})
+    other = sm.OLS(y[:, 0], np.column_stack([np.exp(-1.3 * x[:, 0]), np.ones(100)])).fit()
+    np.testing.assert_allclose(trained.parameters, [other.params[0], 1.3, other.params[1]], rtol=1e-11)
+    np.testing.assert_allclose(errors_of(trained), [other.bse[0], 0.0, other.bse[1]], rtol=1e-10)
+    assert trained.model.parameter_names == ("b1", "b2", "b3")
+
+
+# Invariants
+
+
+@given(st.integers(0, 1000))
+def test_a_weight_is_repetition_and_a_zero_weight_is_no_row(seed: int) -> None:
+    x, y = noisy(40, seed)
+    weight = np.random.default_rng(seed).integers(0, 4, 40)
+    weighted = fit(DECAY, x, y, weight.astype(float), start=[4.0, 1.0, 1.0])
+    repeated = fit(DECAY, x.repeat(weight, axis=0), y.repeat(weight, axis=0), start=[4.0, 1.0, 1.0])
+    np.testing.assert_allclose(weighted.parameters, repeated.parameters, rtol=1e-8)
+    np.testing.assert_allclose(weighted.covariance, repeated.covariance, rtol=1e-7)
+
+
+def test_a_row_of_no_weight_may_be_anything() -> None:
+    x, y = noisy(30)
+    x2, y2 = np.vstack([x, [[np.nan]]]), np.vstack([y, [[np.nan]]])
+    weight = np.append(np.ones(30), 0.0)
+    np.testing.assert_allclose(
+        fit(DECAY, x2, y2, weight, start=[4, 1, 1]).parameters, fit(DECAY, x, y, start=[4, 1, 1]).parameters, rtol=1e-12
+    )
+
+
+@given(st.floats(-8, 8), st.floats(-8, 8))
+def test_units_do_not_matter(x_decades: float, y_decades: float) -> None:
+    x, y = noisy(40)
+    ux, uy = 10.0**x_decades, 10.0**y_decades
+    plain = fit(DECAY, x, y, start=[3.0, 0.5, 0.0]).parameters
+    scaled = fit(DECAY, x * ux, y * uy, start=[3.0 * uy, 0.5 / ux, 0.0]).parameters
+    np.testing.assert_allclose(scaled, plain * [uy, 1 / ux, uy], rtol=1e-8)
+
+
+def test_units_do_not_matter_to_the_search() -> None:
+    x, y = noisy(40)
+    plain = fit(DECAY, x, y).parameters
+    for ux, uy in ((1e-6, 1e3), (1e7, 1e-9)):
+        np.testing.assert_allclose(fit(DECAY, x * ux, y * uy).parameters, plain * [uy, 1 / ux, uy], rtol=1e-8)
+
+
+def test_the_loss_never_rises_and_a_search_repeats_itself() -> None:
+    x, y = noisy(50)
+    seen: list[State] = []
+    first = fit(DECAY, x, y, start=[-1.0, 3.0, 9.0], watch=seen.append)
+    losses = [record.loss for record in first.history]
+    assert all(b <= a * (1 + 1e-9) for a, b in pairwise(losses))
+    assert len(seen) == len(first.history) - 1
+    assert fit(DECAY, x, y, seed=3).parameters.tobytes() == fit(DECAY, x, y, seed=3).parameters.tobytes()
+
+
+def test_projection_changes_the_way_and_not_the_end() -> None:
+    x, y = noisy(60)
+    model = formula(DECAY)
+    objective = FormulaObjective(model, ArrayRows(x, y), Local(1))
+    none = np.full(3, np.inf)
+    ends = []
+    for linear in ((), (0, 2)):
+        method = VariableProjection(linear, -none, none, degrees=57.0)
+        state, _ = descend(method, objective, np.array([3.0, 0.5, 0.0]))
+        assert state.converged
+        ends.append(state)
+    np.testing.assert_allclose(ends[0].parameters, ends[1].parameters, rtol=1e-9)
+    assert ends[1].iteration <= ends[0].iteration
+
+
+def test_triangles_merge_and_cholesky_gives_way_to_qr() -> None:
+    x, y = noisy(20_000)
+    weight = np.random.default_rng(2).uniform(0.0, 2.0, 20_000)
+    model, at = formula(DECAY), np.array([4.0, 1.1, 0.5])
+    exact, quick = (
+        np.abs(FormulaObjective(model, ArrayRows(x, y, weight), Local(2), exact=exact).triangle(at, (0, 1, 2)))
+        for exact in (True, False)
+    )
+    outputs, jacobian = model.outputs_and_jacobian(at, x)
+    whole = np.column_stack([jacobian[:, 0], outputs - y]) * np.sqrt(weight)[:, None]
+    np.testing.assert_allclose(exact, np.abs(np.linalg.qr(whole, mode="r")), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(quick, exact, rtol=1e-9, atol=1e-9)
+    # Columns equal to eight digits: squared, nothing is left of the difference.
+    near = formula("y ~ a*x + b*(x + 1e-8*x**2)")
+    r = FormulaObjective(near, ArrayRows(x, y), Local(1), exact=False).triangle(np.ones(2), (0, 1))
+    np.testing.assert_allclose(
+        abs(r[1, 1]), np.abs(np.linalg.qr(np.hstack([x, 1e-8 * x**2]), mode="r")[1, 1]), rtol=1e-6
+    )
+
+
+# What the data say
+
+
+def test_what_is_not_determined_is_named() -> None:
+    x, y = noisy(50)
+    trained = fit("y ~ a + b + c*x", x, y)
+    assert trained.facts["undetermined"] == ["a", "b"]
+    assert any("parameters a, b are not determined" in warning for warning in trained.warnings)
+    table = parameter_table(
+        ["a", "b", "c"], trained.parameters, trained.covariance, 48, undetermined=trained.facts["undetermined"]
+    )
+    assert [math.isinf(float(row["standard_error"])) for row in table] == [True, True, False]
+    product = fit("y ~ a*b*exp(-k*x) + c", x, y, start=[2.0, 2.0, 1.0, 1.0])
+    assert product.facts["undetermined"] == ["a", "b"]
+    assert fit("y ~ a + c*x", x, y).warnings == []
+
+
+def test_as_many_rows_as_parameters_leave_no_noise() -> None:
+    trained = fit("y ~ a + b*x", np.array([[0.0], [1.0]]), np.array([[1.0], [3.0]]))
+    np.testing.assert_allclose(trained.parameters, [1.0, 2.0])
+    assert trained.covariance is None
+
+
+def test_profile_of_a_linear_model_is_the_t_interval() -> None:
+    x, y = noisy(30)
+    trained = fit("y ~ a + b*x", x, y, profile=True)
+    width = student.ppf(0.975, 28) * errors_of(trained)
+    for (low, high), value, half in zip(trained.facts["profile"].values(), trained.parameters, width, strict=True):
+        np.testing.assert_allclose([low, high], [value - half, value + half], rtol=1e-5)
+
+
+def test_profile_ends_where_the_loss_says() -> None:
+    x, y = noisy(25, noise=0.5)
+    trained = fit(DECAY, x, y, profile=True)
+    low, high = trained.facts["profile"]["b2"]
+    limit = trained.facts["sse"] * (1 + student.ppf(0.975, 22) ** 2 / 22)
+    for value in (low, high):
+        phi = np.column_stack([np.exp(-value * x[:, 0]), np.ones(25)])
+        left = y[:, 0] - phi @ np.linalg.lstsq(phi, y[:, 0], rcond=None)[0]
+        np.testing.assert_allclose(left @ left, limit, rtol=1e-4)
+    center = trained.parameters[1]
+    assert high - center > 1.05 * (center - low)  # not symmetric, as the t interval would be
+
+
+def test_a_step_that_overflows_is_shortened() -> None:
+    # From here the first Gauss-Newton step of b2 is far beyond what exp can take.
+    x = np.array([[1.0], [2.0], [3.0], [5.0], [7.0], [10.0]])
+    y = np.array([[109.0], [149.0], [149.0], [191.0], [213.0], [224.0]])
+    trained = fit("y ~ b1*(1-exp(-b2*x))", x, y, start=[1.0, 1.0])
+    np.testing.assert_allclose(trained.parameters, [213.80940889, 0.54723748542], rtol=1e-9)
+
+
+def test_exact_data() -> None:
+    x = np.linspace(0.0, 4.0, 30)[:, None]
+    for start in (None, [1.0, 1.0, 1.0]):
+        trained = fit(DECAY, x, decay(x, 5.0, 1.3, 0.7), start=start)
+        np.testing.assert_allclose(trained.parameters, [5.0, 1.3, 0.7], rtol=1e-12)
+        assert trained.converged
+
+
+def test_two_peaks_without_a_start() -> None:
+    random = np.random.default_rng(5)
+    x = np.linspace(0.0, 100.0, 200)[:, None]
+    y = 3 * np.exp(-((x - 30) ** 2) / 8**2) + 2 * np.exp(-((x - 62) ** 2) / 12**2) + 0.05 * random.normal(size=(200, 1))
+    trained = fit("y ~ b1*exp(-(x-b2)**2/b3**2) + b4*exp(-(x-b5)**2/b6**2)", x, y)
+    np.testing.assert_allclose(trained.parameters, [3, 30, 8, 2, 62, 12], rtol=0.03)
+
+
+def test_a_poor_start_is_helped_and_said_so() -> None:
+    random = np.random.default_rng(6)
+    x = np.linspace(0.0, 10.0, 100)[:, None]
+    y = np.sin(2.0 * x) + 0.1 * random.normal(size=(100, 1))
+    trained = fit("y ~ a*sin(w*x)", x, y, start=[1.0, 5.0])
+    np.testing.assert_allclose(np.abs(trained.parameters), [1.0, 2.0], rtol=0.05)
+    assert any("a search found a better one" in warning for warning in trained.warnings)
+
+
+def test_limits_stop_the_descent() -> None:
+    x, y = noisy(50)
+    model = formula(DECAY)
+    objective = FormulaObjective(model, ArrayRows(x, y), Local(1))
+    none = np.full(3, np.inf)
+    state, _ = descend(VariableProjection((), -none, none), objective, np.array([9.0, 9.0, 9.0]), limits=Limits(2))
+    assert state.stopped == "stopped: the limit of 2 iterations"
+    assert not state.converged
+
+
+# Bad input
+
+Case = tuple[Callable[[Floats, Floats], object], type[HalfsquareError], str]
+BAD: dict[str, Case] = {
+    "start for no parameter": (
+        lambda x, y: fit(DECAY, x, y, start={"q": 1.0}),
+        OptionError,
+        "'q', which is no parameter",
+    ),
+    "bound for no parameter": (lambda x, y: fit(DECAY, x, y, bounds={"q": (0, 1)}), OptionError, "a bound for 'q'"),
+    "fixed value for no parameter": (
+        lambda x, y: fit(DECAY, x, y, fixed={"q": 1}),
+        OptionError,
+        "a fixed value for 'q'",
+    ),
+    "too few starting values": (lambda x, y: fit(DECAY, x, y, start=[1.0]), OptionError, "1 starting values for 3"),
+    "start not finite": (lambda x, y: fit(DECAY, x, y, start=[1, np.nan, 1]), OptionError, "start of 'b2' is nan"),
+    "start outside bounds": (
+        lambda x, y: fit(DECAY, x, y, start=[1, -1, 1], bounds={"b2": (0, None)}),
+        OptionError,
+        "the start -1 of 'b2' lies outside its bounds 0 to inf",
+    ),
+    "bounds the wrong way": (lambda x, y: fit(DECAY, x, y, bounds={"b2": (2, 1)}), OptionError, "low < high"),
+    "everything fixed": (
+        lambda x, y: fit("y ~ a*x", x, y, fixed={"a": 1}),
+        OptionError,
+        "every parameter is fixed",
+    ),
+    "fewer rows than parameters": (lambda x, y: fit(DECAY, x[:2], y[:2]), FitError, "2 rows for 3 parameters"),
+    "log of a negative column": (
+        lambda x, y: fit("y ~ a*log(x-9)", x, y),
+        FormulaError,
+        "in row 0 (x = 3.18481) it comes to log(-5.81519), the logarithm of a number that is not positive, whatever",
+    ),
+    "division by zero at the start": (
+        lambda x, y: fit("y ~ a/(b*x)", x, y, start=[1, 0]),
+        FormulaError,
+        "is not finite at the start a = 1, b = 0: in row 0 (x = 3.18481) it comes to 1/0, a division by zero",
+    ),
+    "overflow at the start": (
+        lambda x, y: fit(DECAY, x, y, start=[1, -9999, 1]),
+        FormulaError,
+        "too large for float64",
+    ),
+    "log of a negative target": (
+        lambda x, y: fit("log(y) ~ a*x", x, y - 100),
+        NotFiniteError,
+        "log(y) is no finite number in row 0, where y is",
+    ),
+    "target not finite": (
+        lambda x, y: fit(DECAY, x, np.where(np.arange(50)[:, None] == 7, np.nan, y)),
+        NotFiniteError,
+        "y is nan in row 7",
+    ),
+    "column not finite": (
+        lambda x, y: fit(DECAY, np.where(np.arange(50)[:, None] == 7, np.nan, x), y),
+        FormulaError,
+        "in row 7",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(name: str) -> None:
+    call, kind, message = BAD[name]
+    x, y = noisy(50)
+    with pytest.raises(kind) as caught:
+        call(x, y)
+    assert message in str(caught.value)
+
+
+# scikit-learn
+
+
+@parametrize_with_checks([FormulaRegressor()])
+def test_scikit_learn(estimator: object, check: Callable[[object], None]) -> None:
+    check(estimator)
+
+
+def test_regressor() -> None:
+    x, y = noisy(100)
+    model = FormulaRegressor("y ~ b1*exp(-b2*x) + b3").fit(x, y[:, 0])
+    trained = fit(DECAY, x, y)
+    np.testing.assert_allclose(list(model.parameters_.values()), trained.parameters, rtol=1e-12)
+    np.testing.assert_allclose(list(model.standard_errors_.values()), errors_of(trained), rtol=1e-12)
+    outputs, std = model.predict(x, return_std=True)
+    assert 0.9 < np.mean(np.abs(outputs - y[:, 0]) < 1.96 * std) <= 1.0
+    with pytest.raises(OptionError, match="names 'x7', but X has the columns x1"):
+        FormulaRegressor("y ~ a*x7").fit(x, y[:, 0])
