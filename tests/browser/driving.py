@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,16 @@ class Page:
     def complaints(self) -> list[str]:
         """What the console says: errors, warnings, breaches of the content policy."""
         return [f"{entry['level']}: {entry['message']}" for entry in self.driver.get_log("browser")]
+
+    def wait_for_complaints(self, count: int) -> list[str]:
+        """What the console says, once it has said so many things; they are then forgotten."""
+        found: list[str] = []
+        for _ in range(50):
+            found += self.complaints()
+            if len(found) >= count:
+                break
+            time.sleep(0.1)
+        return found
 
     def requested(self) -> list[str]:
         """Every address that was asked for over the network since the last time."""

@@ -10,8 +10,7 @@ import pytest
 from driving import Page, appear, resize
 
 from halfsquare.explain.one_example import explain_example
-from halfsquare.report.charts import one_example_chart
-from halfsquare.report.save import save_chart
+from halfsquare.report.save import save_example
 from halfsquare.report.theme import DARK, LIGHT
 
 ROOMS = ["/one-example", "/many-examples"]
@@ -45,6 +44,19 @@ def type_into(page: Page, name: str, text: str) -> None:
     field = page.find(f"input[name='{name}']")
     field.clear()
     field.send_keys(text)
+
+
+def barriers(page: Page) -> list[Any]:
+    """What axe finds wrong with the page: rule, explanation, elements."""
+    if not AXE.is_file():
+        pytest.fail("axe-core is missing: run npm ci --prefix tests/browser", pytrace=False)
+    # The driver may add a script; for anyone else the content policy forbids it.
+    page.run(AXE.read_text(encoding="utf-8"))
+    found: list[Any] = page.driver.execute_async_script(
+        "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] })"
+        ".then((r) => done(r.violations.map((v) => [v.id, v.help, v.nodes.map((n) => n.html.slice(0, 200))])));"
+    )
+    return found
 
 
 def test_the_address_opens_the_first_room_and_loses_its_token(page: Page, server: str) -> None:
@@ -216,16 +228,9 @@ def test_dark_and_light_follow_the_system_without_a_reload(page: Page) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("room", [*ROOMS, "/nothing"])
 def test_axe_finds_no_barrier(page: Page, room: str, dark: bool) -> None:
-    if not AXE.is_file():
-        pytest.fail("axe-core is missing: run npm ci --prefix tests/browser", pytrace=False)
     appear(page.driver, dark)
     page.open(room) if room in ROOMS else page.driver.get(page.base + room)
-    # Run through the debugger: the page's content policy rightly keeps scripts from being added.
-    page.driver.execute_script(AXE.read_text(encoding="utf-8"))
-    found = page.driver.execute_async_script(
-        "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] })"
-        ".then((r) => done(r.violations.map((v) => [v.id, v.help, v.nodes.map((n) => n.html.slice(0, 200))])));"
-    )
+    found = barriers(page)
     appear(page.driver, False)
     if room == "/nothing":
         page.complaints()  # the browser itself reports the 404
@@ -239,6 +244,22 @@ def test_a_wrong_token_is_refused_in_words(server: str, start_browser: Callable[
             body = driver.find_element("css selector", "body").text
             assert "does not know you yet" in body
             assert "Gradient" not in body
+
+
+def test_the_content_policy_is_enforced(page: Page) -> None:
+    page.open("/one-example")
+    page.run("const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s);")
+    assert page.run("return window.ran") is None
+    # A moment later: while the driver itself evaluates, the browser lets it.
+    page.run(
+        "setTimeout(() => { try { Function('')(); window.told = 'ran'; } catch (e) { window.told = e.name; } }, 50)"
+    )
+    assert page.wait("return window.told") == "EvalError"
+    page.run("const i = new Image(); i.src = 'http://127.0.0.2:9/x.png'; document.body.append(i);")
+    told = page.wait_for_complaints(3)
+    assert all("Content Security Policy" in line for line in told)
+    assert any("x.png" in line and "blocked" in line for line in told)
+    page.requested()  # the image was asked for, and blocked before it was sent
 
 
 def test_two_tabs_do_not_disturb_each_other(page: Page) -> None:
@@ -256,7 +277,7 @@ def test_two_tabs_do_not_disturb_each_other(page: Page) -> None:
 def test_the_saved_figure_is_live_without_a_server(
     page: Page, start_browser: Callable[..., Any], tmp_path: Path
 ) -> None:
-    path = save_chart(one_example_chart(explain_example(3.0, 2.2)), tmp_path / "one.html")
+    path = save_example(explain_example(3.0, 2.2), tmp_path / "one.html")
     with start_browser(390, 844, dark=True) as driver:
         driver.get(path.as_uri())
         saved = Page(driver, path.as_uri())
@@ -266,5 +287,6 @@ def test_the_saved_figure_is_live_without_a_server(
         assert signal(saved, "output") > 3
         assert "too high" in saved.text("#figure svg")
         assert driver.execute_script("return document.documentElement.scrollWidth") == 390
+        assert barriers(saved) == []
         assert saved.complaints() == []
         assert saved.requested() == []
