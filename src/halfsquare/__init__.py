@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from halfsquare.fitting import fit
     from halfsquare.loss import SquaredError
     from halfsquare.sklearn import LinearRegressor
+    from halfsquare.sklearn_formula import FormulaRegressor
+    from halfsquare.sklearn_network import AutoRegressor, NetworkRegressor
     from halfsquare.storage import load
     from halfsquare.sums import ErrorSums
 
@@ -26,9 +28,22 @@ _HOMES = {
     "load": "storage",
     "FittedModel": "fitted",
     "LinearRegressor": "sklearn",
+    "NetworkRegressor": "sklearn_network",
+    "FormulaRegressor": "sklearn_formula",
+    "AutoRegressor": "sklearn_network",
 }
 
-__all__ = ["ErrorSums", "FittedModel", "LinearRegressor", "SquaredError", "fit", "load"]
+__all__ = [
+    "AutoRegressor",
+    "ErrorSums",
+    "FittedModel",
+    "FormulaRegressor",
+    "LinearRegressor",
+    "NetworkRegressor",
+    "SquaredError",
+    "fit",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -131,10 +131,11 @@ class AutoRecipe(Recipe):
         seconds = time.monotonic() - began
         if losses is None:
             return Tried(model, seconds=seconds, note="" if before is None else "no rows were left out to judge it by")
-        mse, mse_se = _mean(losses)
-        difference, difference_se = (None, None) if before is None else _mean(losses - before)
-        found = {"mse": mse, "mse_se": mse_se, "difference": difference, "difference_se": difference_se}
-        return Tried(model, seconds=seconds, **{name: None if v is None else v * unit for name, v in found.items()})
+        mse, mse_se = (v * unit for v in _mean(losses))
+        if before is None:
+            return Tried(model, mse, mse_se, seconds=seconds)
+        difference, difference_se = (v * unit for v in _mean(losses - before))
+        return Tried(model, mse, mse_se, difference, difference_se, seconds)
 
 
 def _too_slow(rows: EncodedRows, size: Size) -> str:
