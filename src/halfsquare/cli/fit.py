@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, numbers, ranges, reading
+from halfsquare.cli.options import (
+    Data,
+    Encoding,
+    Json,
+    Table,
+    Watching,
+    Weights,
+    dump,
+    listed,
+    numbers,
+    ranges,
+    reading,
+)
 
 
 class ModelName(StrEnum):
@@ -130,6 +142,7 @@ def fit(
             threads=threads,
             time_limit=time_limit,
             progress=progress,
+            watch=Watching(time_limit),
         )
     if out:
         fitted.save(out)

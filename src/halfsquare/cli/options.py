@@ -103,6 +103,33 @@ class Reading:
         return f"read {self.rows:,} rows in {seconds:.1f} s, {self.rows / seconds:,.0f} rows/s"
 
 
+class Watching:
+    """A live line on standard error about an iterative descent, if someone is looking.
+
+    Several members of an ensemble descend side by side: each has its place in the line.
+    """
+
+    def __init__(self, time_limit: float | None = None) -> None:
+        self.began = self.told = time.monotonic()
+        self.time_limit = time_limit
+        self.members: dict[int, str] = {}
+
+    def __call__(self, state: Any) -> None:
+        now = time.monotonic()
+        self.members[int(state.notes.get("member", 0))] = f"{state.iteration}: {state.loss:.4g}"
+        if now - self.began < 1.0 or now - self.told < 0.2 or not sys.stderr.isatty():
+            return
+        self.told = now
+        shown = [f"{name} {state.notes[key]:.3g}" for key, name in _WATCHED.items() if key in state.notes]
+        steps = "  ".join(f"[{m}] {text}" for m, text in sorted(self.members.items())[-4:])
+        left = "" if self.time_limit is None else f", {max(0.0, self.time_limit - (now - self.began)):.0f} s left"
+        line = f"step and loss {steps}; {', '.join(shown)}; {now - self.began:.0f} s{left}"
+        print(f"\r{line[:150]}\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+_WATCHED = {"effective_parameters": "effective parameters", "damping": "damping", "batch": "batch"}
+
+
 @contextmanager
 def reading() -> Iterator[Reading]:
     """Progress of a scan; its last line stays if the whole took more than a second."""
