@@ -1,7 +1,7 @@
 """The last digits of a fit whose errors are smaller than the rounding of its outputs.
 
 Where a formula fits to ten digits, o - t in float64 has only six left, and neither SSE nor standard
-errors are known better. So the errors are formed with 50 digits, from the decimals that the data
+errors are known any better. So the errors are formed with 50 digits, from the decimals that the data
 were written in (the shortest that read back as the same float64), and the Gauss-Newton step, which
 needs no such care, in float64: iterative refinement (Björck 1996, "Numerical Methods for Least
 Squares Problems", section 2.9).
@@ -21,8 +21,8 @@ from halfsquare.models.formula import Formula
 
 _DIGITS = 50
 _MOST = 20_000  # rows times parameters: each costs microseconds in this arithmetic
-# Errors below this part of the targets have lost digits in float64.
-_SMALL = 1e-9
+# Of errors below this part of the targets float64 has less than nine digits.
+_SMALL = 1e-7
 
 
 def is_needed(sse: float, target_squares: float, rows: int, parameters: int) -> bool:

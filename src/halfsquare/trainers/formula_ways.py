@@ -21,6 +21,7 @@ from halfsquare.trainers.inference import determined
 _SAMPLE = 8192
 _MANY = 8 * _SAMPLE
 _POOR = 0.1  # of the variation left unexplained: worth a second look
+_FAR_BETTER = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,20 @@ class Ways:
             warning = "the descent from the start given ended in a poor fit; a search found a better one"
             ends.append(replace(found, warnings=[warning]))
         lowest = min(ends, key=lambda other: other.state.loss)
-        return lowest if lowest.state.loss < 0.999 * end.state.loss or not end.state.converged else end
+        # A minimum that the start led to is left only for one that is far better: the start says which is meant.
+        worth = _FAR_BETTER if self._determined(end.state) else 0.999
+        return lowest if lowest.state.loss < worth * end.state.loss or not end.state.converged else end
 
     def _descend(self, method: VariableProjection, parameters: Floats) -> End:
         return End(*descend(method, self.objective, parameters, limits=self.limits, watch=self.watch))
 
     def _good(self, state: State) -> bool:
         """At a minimum that explains most of the variation, with every parameter determined."""
-        if not state.converged or 2.0 * state.loss > _POOR * self.sst:
-            return False
-        triangle = triangle_of(state)
-        return not determined(triangle, state.parameters, self.objective.formula.names).free
+        return 2.0 * state.loss <= _POOR * self.sst and self._determined(state)
+
+    def _determined(self, state: State) -> bool:
+        names = self.objective.formula.names
+        return state.converged and not determined(triangle_of(state), state.parameters, names).free
 
     def _completed(self, given: Floats) -> Floats:
         """The start, with what it leaves out searched for while the rest is held."""
