@@ -48,7 +48,15 @@ def _options(
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     try:
-        app()
+        try:
+            app()
+        except SystemExit as ended:  # Typer ends every command so, and tells nothing of these two
+            if ended.code == 130:
+                raise KeyboardInterrupt from None
+            if isinstance(ended.__context__, BrokenPipeError):
+                raise ended.__context__ from None
+            sys.stdout.flush()
+            raise
     except HalfsquareError as problem:
         _tell(str(problem))
         sys.exit(2 if isinstance(problem, OptionError) else 1)
@@ -56,8 +64,12 @@ def main() -> NoReturn:
         _tell("interrupted; nothing was written")
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         sys.exit(0)
+    except OSError as problem:
+        _close_output()
+        _tell(f"{problem.filename or 'standard output'} could not be used: {problem.strerror or problem}")
+        sys.exit(1)
     except MemoryError:
         _tell("not enough memory; use fewer columns, or --features to name those that matter")
         sys.exit(1)
@@ -67,6 +79,11 @@ def main() -> NoReturn:
         _tell(f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows where; please report it")
         sys.exit(1)
     sys.exit(0)
+
+
+def _close_output() -> None:
+    """What is still to be written goes nowhere, instead of failing once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(message: str) -> None:

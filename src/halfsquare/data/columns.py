@@ -78,6 +78,8 @@ def _numeric(source: Source, name: str, role: str) -> SourceColumn:
         return column
     if column.kind == "text":
         found = source.not_a_number(name)
+        if found is None and not source.row(1):
+            raise DataError(f"{source.name} has a header but no rows")
         if found is None:
             raise DataError(f"{role} {name!r} of {source.name} has no values; expected numbers")
         row, text = found

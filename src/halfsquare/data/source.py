@@ -105,14 +105,14 @@ class Source:
             If a value or a line cannot be read: file, column and row are named.
         """
         expressions = ", ".join(c.as_double() for c in columns)
-        with self._translated():
+        with _translated(self.name):
             query = f"SELECT {expressions} FROM {self._relation}"
             reader = self._connection.sql(query).to_arrow_reader(batch_rows)
             yield from reader
 
     def row(self, number: int) -> dict[str, str | None]:
         """Row ``number`` (from 1) as text, for showing; empty if there is none."""
-        with self._translated():
+        with _translated(self.name):
             query = f"SELECT COLUMNS(*)::VARCHAR FROM {self._relation} LIMIT 1 OFFSET {int(number) - 1}"
             relation = self._connection.sql(query)
             return dict(zip(relation.columns, (relation.fetchall() or [()])[0], strict=False))
@@ -120,19 +120,12 @@ class Source:
     def not_a_number(self, name: str) -> tuple[int, str] | None:
         """The first row (from 1) whose text in that column is no number, and the text."""
         quoted = quote_name(name)
-        with self._translated():
+        with _translated(self.name):
             found = self._connection.sql(
                 f"SELECT i, v FROM (SELECT row_number() OVER () AS i, {quoted}::VARCHAR AS v FROM {self._relation}) "
                 "WHERE v IS NOT NULL AND TRY_CAST(v AS DOUBLE) IS NULL ORDER BY i LIMIT 1"
             ).fetchall()
         return (int(found[0][0]), str(found[0][1])) if found else None
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (duckdb.Error, OSError) as problem:  # a scan under way reports through Arrow, as OSError
-            raise _told_again(problem, self.name) from None
 
 
 def open_source(
@@ -187,7 +180,7 @@ def missing_column(name: str, names: Sequence[str], source: str, role: str) -> D
 
     shown = ", ".join(names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")
     near = get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f". Did you mean {near[0]!r}?" if near else "."
     return DataError(f"{source} has no {role} {name!r}{hint} Its columns: {shown}")
 
 
@@ -206,7 +199,7 @@ def _kind(type_name: str) -> Kind:
 
 def _bound(connection: Any, name: str, relation: str, held: tuple[Any, ...] = ()) -> Source:
     """Ask DuckDB for the columns of a relation."""
-    try:
+    with _translated(name):
         found = connection.sql(f"SELECT * FROM {relation}")
         if found is None:
             raise DataError(f"{name} returns no rows: expected a query that selects columns")
@@ -214,8 +207,6 @@ def _bound(connection: Any, name: str, relation: str, held: tuple[Any, ...] = ()
             SourceColumn(n, "unsupported" if str(t).endswith("[]") else _kind(str(t)), str(t))
             for n, t in zip(found.columns, found.types, strict=True)
         )
-    except duckdb.Error as problem:
-        raise _told_again(problem, name) from None
     _require_distinct([c.name for c in columns], name)
     # Enough for two threads' buffers, and a little for each column of a wide table: the rows
     # themselves are not kept by DuckDB.
@@ -276,11 +267,9 @@ def _text_file(
     base = [f"nullstr=[{', '.join(quote_text(n) for n in _NULLS)}]", "skip=0"]
     base += ["delim='\t'"] if _suffix(first) == ".tsv" else []
     base += [f"encoding={quote_text(encoding)}"] if encoding else []
-    try:
+    with _translated(name):
         query = connection.sql(f"FROM sniff_csv({', '.join([quote_text(first), *base])})")
         dialect = dict(zip(query.columns, query.fetchall()[0], strict=True))
-    except duckdb.Error as problem:
-        raise _told_again(problem, name) from None
     sniffed = {c["name"]: c["type"] for c in dialect["Columns"]}
     _require_table(dialect, list(sniffed), first, encoding, name)
     for category in categories:
@@ -375,7 +364,11 @@ def _database(connection: Any, path: str, table: str | None) -> Source:
         ]
     except duckdb.Error as problem:
         reader = "sqlite" in kind and "extension" in str(problem)
-        hint = ". SQLite needs a reader that DuckDB fetches from the network once; or export the table to CSV" if reader else ""
+        hint = (
+            ". SQLite needs a reader that DuckDB fetches from the network once; or export the table to CSV"
+            if reader
+            else ""
+        )
         raise DataError(f"{path} could not be opened as a database: {str(problem).splitlines()[0]}{hint}") from None
     if table is None and len(tables) == 1:
         table = tables[0]
@@ -423,11 +416,22 @@ def _arrow(make: Any) -> Any:
         raise DataError(f"a column mixes types or lengths: {problem}") from None
 
 
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Tell what DuckDB says again. A scan under way reports through Arrow, with errors of other types."""
+    try:
+        yield
+    except (duckdb.Error, OSError, RuntimeError) as problem:
+        raise _told_again(problem, name) from None
+
+
 def _told_again(problem: Exception, name: str) -> DataError:
     """DuckDB's message in terms of file, column and row, without its advice on its own options."""
     text = str(problem)
+    if "interrupted" in text.lower() and not isinstance(problem, OSError):
+        raise KeyboardInterrupt  # Ctrl-C in the middle of a query ends it before Python hears of it
     line = re.search(r"Line: (\d+)", text)
-    where = f", row {int(line[1]) - 1} (line {line[1]})" if line else ""
+    where = "" if not line else f", row {int(line[1]) - 1} (line {line[1]})" if int(line[1]) > 1 else ", line 1"
     convert = re.search(r"converting column \"(.*?)\"\. Could not convert string \"(.*?)\" to '(\w+)'", text, re.DOTALL)
     if convert:
         column, value, kind = convert.groups()
