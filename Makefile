@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 demo: $(VENV)/demo.done
 	$(BIN)/halfsquare demo --out demo-output
 
-test: $(VENV)/test.done lint
+test: $(VENV)/test.done tests/browser/node_modules lint
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/test.done
@@ -31,6 +31,11 @@ $(VENV)/demo.done: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/test.done: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[demo,page,test,dev]'
+	touch $@
+
+# axe-core judges the accessibility of the page.
+tests/browser/node_modules: tests/browser/package-lock.json
+	npm ci --prefix tests/browser --no-audit --no-fund --silent
 	touch $@
 
 clean:

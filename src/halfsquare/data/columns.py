@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from halfsquare.data.source import Source, SourceColumn, missing_column
+from halfsquare.data.messages import missing_column
+from halfsquare.data.source import Source, SourceColumn
 from halfsquare.errors import DataError, OptionError
 
 

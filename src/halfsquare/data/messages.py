@@ -1,0 +1,66 @@
+"""What DuckDB says of bad input, told again in terms of file, column and row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import duckdb
+
+from halfsquare.errors import DataError
+
+
+def missing_column(name: str, names: Sequence[str], source: str, role: str) -> DataError:
+    """The error for a column that is not there, with the nearest names that are."""
+    from difflib import get_close_matches
+
+    shown = ", ".join(names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")
+    near = get_close_matches(name, names, n=1)
+    hint = f". Did you mean {near[0]!r}?" if near else "."
+    return DataError(f"{source} has no {role} {name!r}{hint} Its columns: {shown}")
+
+
+def require_distinct(names: Sequence[str], source: str) -> None:
+    """Refuse two columns of one name."""
+    seen: set[str] = set()
+    for position, name in enumerate(names, 1):
+        if name and name in seen:
+            raise DataError(f"{source} has two columns named {name!r} (column {position} is the second): rename one")
+        seen.add(name)
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Tell what DuckDB says again. A scan under way reports through Arrow, with errors of other types."""
+    try:
+        yield
+    except (duckdb.Error, OSError, RuntimeError) as problem:
+        raise _told_again(problem, name) from None
+
+
+def _told_again(problem: Exception, name: str) -> DataError:
+    """DuckDB's message in terms of file, column and row, without its advice on its own options."""
+    text = str(problem)
+    if "interrupted" in text.lower() and not isinstance(problem, OSError):
+        raise KeyboardInterrupt  # Ctrl-C in the middle of a query ends it before Python hears of it
+    line = re.search(r"Line: (\d+)", text)
+    where = "" if not line else f", row {int(line[1]) - 1} (line {line[1]})" if int(line[1]) > 1 else ", line 1"
+    convert = re.search(r"converting column \"(.*?)\"\. Could not convert string \"(.*?)\" to '(\w+)'", text, re.DOTALL)
+    if convert:
+        column, value, kind = convert.groups()
+        wanted = {"DOUBLE": "a number", "BOOLEAN": "true or false"}.get(kind, f"a {kind.lower()}")
+        return DataError(
+            f"{name}{where}, column {column!r}: found {value!r}, expected {wanted} as in the rows before. "
+            f"Correct the value, leave the column out (--exclude {column}), or read it as text (--category {column})"
+        )
+    if "unicode" in text or "utf-8" in text.lower():
+        return DataError(f"{name}{where} is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1")
+    if "Expected Number of Columns" in text:
+        counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
+        detail = f": found {counts[2]} fields, expected {counts[1]}" if counts else ""
+        return DataError(f"{name}{where}{detail}. Correct the line; a field that holds the delimiter needs quotes")
+    if isinstance(problem, duckdb.OutOfMemoryException):
+        return DataError(f"{name} needs more memory than is there: {text.splitlines()[0]}")
+    first = re.sub(r"^\w[\w ]* Error: ", "", text.split("\n\n")[0].replace("\n", " ")).strip()
+    return DataError(f"{name} could not be read{where}: {first[:300]}")
