@@ -7,17 +7,19 @@ R factors merge as sums do: that of two sets of rows is that of their R factors,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky
 
+from halfsquare.data.rows import Chunk
 from halfsquare.loss import Floats
 from halfsquare.models.formula import Formula
 from halfsquare.models.formula_program import BLOCK_ROWS, Bound
 from halfsquare.objective import Objective
 
+_QR_ROWS = 4096
 # A Cholesky pivot of the correlation matrix of [J | e] below this: fewer than ten digits are left.
 _SAFE_PIVOT = 1e-3
 
@@ -46,65 +48,71 @@ class FormulaObjective(Objective):
 
         Not finite where the formula or a derivative is not.
         """
+        bound = self.formula.bind(parameters, which)
         if not self.exact:
-            quick = _from_gram(self._gram(parameters, which))
+            quick = _from_gram(self._reduced(bound, _gram_of, np.add))
             if quick is not None:
                 return quick
-        bound = self.formula.bind(parameters, which)
-        zero = np.zeros((len(which) + 1, len(which) + 1))
-        return self.execution.reduce(lambda i: self._chunk_triangle(bound, i), _stack, self.rows.chunk_count, zero)
+        return self._reduced(bound, _triangle_of, _stack)
 
-    def _gram(self, parameters: Floats, which: tuple[int, ...]) -> Floats:
-        bound = self.formula.bind(parameters, which)
+    def _reduced(
+        self, bound: Bound, of: Callable[[Floats], Floats], merge: Callable[[Floats, Floats], Floats]
+    ) -> Floats:
+        """``of`` every block √w [J | o-t]ᵀ (q+1, m), merged in order."""
+        size, rows = len(bound.results), min(BLOCK_ROWS, self.rows.row_count)
+        # Fresh memory costs as much as the arithmetic: each thread takes buffers up where another left them.
+        left: list[tuple[Floats, Floats]] = []
 
-        def of(index: int) -> Floats:
-            total: Floats = np.zeros((len(which) + 1, len(which) + 1))
+        def work(index: int) -> Floats:
+            chunk = self.rows.chunk(index)
+            total: Floats = np.zeros((size, size))
+            try:
+                spare, block = left.pop()
+            except IndexError:
+                spare, block = bound.spare(rows), np.empty((size, rows))
             with np.errstate(all="ignore"):
-                for block in self._blocks(bound, index):
-                    _add_gram(total, block)
+                for start in range(0, len(chunk.target), BLOCK_ROWS):
+                    part = block[:, : len(chunk.target) - start]
+                    _fill(bound, chunk, start, part, spare)
+                    total = merge(total, of(part))
+            left.append((spare, block))
             return total
 
-        zero = np.zeros((len(which) + 1, len(which) + 1))
-        return self.execution.reduce(of, np.add, self.rows.chunk_count, zero)
-
-    def _chunk_triangle(self, bound: Bound, index: int) -> Floats:
-        size = len(bound.results)
-        total: Floats = np.zeros((size, size))
-        for block in self._blocks(bound, index):
-            if not np.isfinite(block).all():
-                return np.full_like(total, np.nan)
-            total = _stack(total, block.T)
-        return total
-
-    def _blocks(self, bound: Bound, index: int) -> Iterator[Floats]:
-        """√w [J | o-t]ᵀ of a chunk, a few thousand rows at a time; each block takes the place of the last."""
-        chunk = self.rows.chunk(index)
-        n = len(chunk.target)
-        spare, whole = bound.spare(n), np.empty((len(bound.results), min(n, BLOCK_ROWS)))
-        for start in range(0, n, BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            design, target = chunk.design[rows], chunk.target[rows, 0]
-            block = whole[:, : len(target)]
-            bound.write(design, list(block), spare)
-            block[-1] -= target
-            if chunk.weight is not None:
-                w = chunk.weight[rows]
-                # A row of weight 0 is no row, even where the formula is not finite there.
-                block *= np.sqrt(w)
-                block[:, w == 0] = 0.0
-            yield block
+        return self.execution.reduce(work, merge, self.rows.chunk_count, np.zeros((size, size)))
 
 
-def _add_gram(total: Floats, block: Floats) -> None:
-    """Add block blockᵀ (c, c) to ``total``, which stays symmetric."""
+def _fill(bound: Bound, chunk: Chunk, start: int, block: Floats, spare: Floats) -> None:
+    """Write √w [J | o-t]ᵀ of the rows from ``start`` on to ``block``."""
+    rows = slice(start, start + block.shape[1])
+    bound.write(chunk.design[rows], list(block), spare)
+    block[-1] -= chunk.target[rows, 0]
+    if chunk.weight is not None:
+        w = chunk.weight[rows]
+        # A row of weight 0 is no row, even where the formula is not finite there.
+        block *= np.sqrt(w)
+        block[:, w == 0] = 0.0
+
+
+def _triangle_of(block: Floats) -> Floats:
+    """The R factor of blockᵀ, a few thousand rows at a time: they stay in the cache while LAPACK passes over them."""
+    total: Floats = np.zeros((len(block), len(block)))
+    for start in range(0, block.shape[1], _QR_ROWS):
+        part = block[:, start : start + _QR_ROWS]
+        if not np.isfinite(part).all():
+            return np.full_like(total, np.nan)
+        total = _stack(total, part.T)
+    return total
+
+
+def _gram_of(block: Floats) -> Floats:
+    """block blockᵀ (c, c)."""
     if len(block) > 12:
-        total += block @ block.T
-        return
+        return np.asarray(block @ block.T)
     # For a few long rows BLAS takes half as long by matrix times vector as by its symmetric product.
+    gram = np.empty((len(block), len(block)))
     for i in range(len(block)):
-        products = block[: i + 1] @ block[i]
-        total[i, : i + 1] += products
-        total[:i, i] += products[:i]
+        gram[i, : i + 1] = gram[: i + 1, i] = block[: i + 1] @ block[i]
+    return gram
 
 
 def _stack(above: Floats, below: Floats) -> Floats:

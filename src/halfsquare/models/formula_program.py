@@ -16,9 +16,9 @@ from scipy import special
 
 from halfsquare.loss import Floats
 
-# Rows computed at once: a dozen buffers of this length stay in the second-level cache, and the cost
-# of a NumPy call is small beside them.
-BLOCK_ROWS = 8192
+# Rows computed at once: so many that the cost of a NumPy call, and of handing the interpreter from one
+# thread to another after it, is small; so few that the buffers of a usual formula stay in the cache.
+BLOCK_ROWS = 16384
 
 Ufunc = Callable[..., Any]
 
