@@ -242,6 +242,27 @@ class Network(Model):
         *_, delta = self._deltas(parameters, slopes)
         return np.tensordot(delta, first, axes=(0, 1)).transpose(1, 0, 2)
 
+    def pull(self, parameters: Floats, design: Floats, error: Floats, weight: Floats) -> tuple[Floats, Floats]:
+        """Σ w Jᵀ(o-t), (p,), and for each row |Jᵀ(o-t)|², (n,); no Jacobian is formed.
+
+        A row's derivative of a layer is the outer product aδᵀ, whose norm is |a| |δ|.
+        """
+        activation, signals, slopes = ACTIVATIONS[self.activation], [design], []
+        for layer in self.layers[:-1]:
+            a, slope = activation(signals[-1] @ layer.weight_matrix(parameters) + parameters[layer.biases])
+            signals.append(a)
+            slopes.append(slope)
+        gradient, norms = np.empty_like(parameters), np.zeros(len(design), dtype=parameters.dtype)
+        delta = error
+        for layer, a in zip(reversed(self.layers), reversed(signals), strict=True):
+            weighted = weight[:, None] * delta
+            gradient[layer.weights] = (a.T @ weighted).reshape(-1)
+            gradient[layer.biases] = weighted.sum(axis=0)
+            norms += (np.einsum("ni,ni->n", a, a) + 1.0) * np.einsum("ni,ni->n", delta, delta)
+            if slopes:
+                delta = (delta @ layer.weight_matrix(parameters).T) * slopes.pop()
+        return gradient, norms
+
     def _forward(self, parameters: Floats, design: Floats) -> tuple[list[Floats], list[Floats], Floats]:
         """Signals aₗ (units, n) into each layer, slopes φ'(zₗ) (units, n), and the outputs (n, k)."""
         activation = ACTIVATIONS[self.activation]

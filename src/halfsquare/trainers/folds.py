@@ -60,16 +60,20 @@ class Folds:
     """Which fold each row is in, in each round; fold f of round r is left out by member r · folds + f."""
 
     fold: npt.NDArray[np.intp]  # (2, n)
-    count: int
+    count: int  # folds of a round that a member leaves out
 
     @classmethod
-    def deal(cls, rows: int, members: int, seed: int) -> Folds | None:
-        """Two rounds of ``members`` / 2 folds; None where there are too few members or rows to leave any out."""
+    def deal(cls, rows: int, members: int, seed: int, least: int = 0) -> Folds | None:
+        """Two rounds of ``members`` / 2 folds, or of ``least``, so that a member does not leave out too much.
+
+        None where there are too few members or rows to leave any out.
+        """
         count = members // _ROUNDS
         if count < 2 or rows < _LEAST_ROWS * count:
             return None
         random = np.random.default_rng([seed, 0])
-        return cls(np.array([random.permutation(rows) % count for _ in range(_ROUNDS)]), count)
+        dealt = [random.permutation(rows) % max(count, least) for _ in range(_ROUNDS)]
+        return cls(np.array(dealt), count)
 
     def left_out(self, member: int) -> Mask:
         """The rows (n,) that ``member`` is not to see; none beyond the last of the folds."""

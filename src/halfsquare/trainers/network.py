@@ -17,27 +17,31 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Event
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from halfsquare.data.rows import Rows
 from halfsquare.descent.base import State
-from halfsquare.descent.evidence import Evidence, belief_of, covariance_of, highest_evidence
-from halfsquare.descent.loop import Limits, Record, Watch, descend
-from halfsquare.errors import FitError
+from halfsquare.descent.loop import Limits, Watch
+from halfsquare.errors import FitError, OptionError
 from halfsquare.execution.local import Local, one_blas_thread
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
-from halfsquare.objective import Objective
 from halfsquare.trainers.base import Trained
-from halfsquare.trainers.folds import Folds, HeldOutErrors, Judgement, KeptRows, outputs_and_variance
+from halfsquare.trainers.ensemble import better, predictive, stopping_point, with_noise
+from halfsquare.trainers.folds import Folds
+from halfsquare.trainers.network_member import ByEvidence, ByMinibatches, Run, Way
+
+__all__ = ["predictive", "train_network"]
 
 T = TypeVar("T")
+Method = Literal["auto", "levenberg-marquardt", "minibatch"]
 
-_SHAPES = ((16, 16), (12, 12, 12))
-_ITERATIONS = 100
-_LAST_ITERATIONS = 10  # on all rows
+_MANY_ROWS = 5000  # from here on both ways are tried, and fewer members suffice
+_MOST_PARAMETERS = 800  # of a member for Levenberg-Marquardt: its steps cost p² a row and p³ once
+_MOST_WORK = 2e10  # of one of its iterations, n p²
+_ITERATIONS = {"levenberg-marquardt": 100, "minibatch": 300}
 
 
 def train_network(
@@ -47,8 +51,9 @@ def train_network(
     input_names: Sequence[str] = (),
     seed: int = 0,
     hidden: Sequence[int] | None = None,
-    activation: str = "tanh",
-    members: int = 10,
+    activation: str | None = None,
+    method: Method = "auto",
+    members: int | None = None,
     deadline: float | None = None,
     watch: Watch | None = None,
     execution: Local | None = None,
@@ -68,10 +73,14 @@ def train_network(
         Fixes folds and starts; the result does not depend on the number of threads.
     hidden : sequence of int, optional
         Units of each hidden layer; by default members alternate between two and three layers.
-    activation : {"tanh", "silu", "softplus"}
-    members : int
+    activation : {"tanh", "silu", "softplus"}, optional
+        By default tanh for Levenberg-Marquardt, SiLU for mini-batches.
+    method : {"auto", "levenberg-marquardt", "minibatch"}
+        By default Levenberg-Marquardt where rows and parameters are few enough; where rows are many, the first two
+        members are trained one each way, and what predicts better on rows left out trains the rest.
+    members : int, optional
         Networks in the ensemble, trained side by side on the cores; each leaves out a share of 2 / members of the
-        rows until its stopping point is chosen.
+        rows until its stopping point is chosen. By default 10, or 6 where rows are many.
     deadline : float, optional
         A reading of ``time.monotonic()``; members not begun by then are left out.
     watch : callable, optional
@@ -102,60 +111,76 @@ def train_network(
     n = rows.row_count
     if n < 2:
         raise FitError(f"a network needs at least 2 rows, found {n}")
-    lanes = min(execution.workers, members)
+    if method not in ("auto", *_ITERATIONS):
+        raise OptionError(f"unknown method {method!r} for a network: expected auto, levenberg-marquardt or minibatch")
+    many = n >= _MANY_ROWS
+    members = members or (6 if many else 10)
     first = rows.chunk(0)
-    inputs, targets = first.design.shape[1], first.target.shape[1]
-    shapes = (tuple(hidden),) if hidden is not None else _SHAPES
-    networks = tuple(Network(inputs, shape, targets, activation, tuple(input_names)) for shape in shapes)
-    folds = Folds.deal(n, members, seed)
+    networks = _networks(
+        n, first.design.shape[1], first.target.shape[1], hidden, activation, tuple(input_names), method
+    )
+    ways: dict[str, Way] = {"levenberg-marquardt": ByEvidence(input_groups), "minibatch": ByMinibatches(seed)}
+    lanes = min(execution.workers, members)
     threads = Local(max(1, execution.workers // lanes))
-    plan = _Plan(networks, rows, folds, seed, members, lanes, deadline, threads, input_groups)
-    runs = _side_by_side(lambda i, stop: plan.descend(i, _relayed(watch, i, stop)), members, lanes)
-    begun = [run for run in runs if run is not None and np.isfinite(run.state.loss)]
-    if not begun:
+    folds = Folds.deal(n, members, seed, least=10 if many else 0)
+    plan = _Plan(networks, ways, rows, folds, seed, members, lanes, deadline, threads)
+
+    def train(name: str) -> Callable[[int, Event], Run | None]:
+        return lambda member, stop: plan.train(member, name, _relayed(watch, member, stop))
+
+    names = list(networks)
+    if len(names) == 1 or members < 4:
+        runs = _side_by_side(train(names[0]), range(members), lanes)
+    else:
+        pilots = _side_by_side(lambda i, stop: train(names[i])(i, stop), range(2), lanes)
+        tried, names = better([run for run in pilots if run is not None], names)
+        rest = _side_by_side(lambda i, stop: train(names[i % len(names)])(i, stop), range(2, members), lanes)
+        runs = [*tried, *rest]
+    found = [run for run in runs if run is not None and np.isfinite(run.stops[0].state.loss)]
+    if not found:
         raise FitError("no network could be trained on these rows: the loss is not finite at any start")
-    chosen, judgement = _stopping_point(begun, plan)
-    if folds is not None and not any(run.interrupted for run in begun):
-
-        def finish(i: int, stop: Event) -> _Run:
-            return plan.finish(chosen[i], _relayed(watch, i, stop))
-
-        chosen = _side_by_side(finish, len(chosen), lanes)
-    return _with_noise([plan.trained(run) for run in chosen], judgement)
-
-
-def predictive(members: Sequence[Trained], design: Floats) -> tuple[Floats, Floats]:
-    """Mean (n, k) and variance (n, k) of the target: noise + parameters + spread of the members."""
-    each = [outputs_and_variance(m.model, m.parameters, m.covariance, design) for m in members]
-    outputs, parameters = (np.array(part) for part in zip(*each, strict=True))
-    noise = np.mean([m.noise for m in members], axis=0)
-    return outputs.mean(axis=0), noise + parameters.mean(axis=0) + outputs.var(axis=0)
+    stop_at, judgement = stopping_point(found, n)
+    if folds is not None and not any(run.interrupted for run in found):
+        found = _side_by_side(
+            lambda i, stop: plan.finish(found[i], stop_at, _relayed(watch, i, stop)), range(len(found)), lanes
+        )
+    else:
+        found = [replace(run, stops=(run.stops[min(stop_at, len(run.stops) - 1)],)) for run in found]
+    return with_noise([plan.trained(run, input_groups) for run in found], judgement)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A member on its way."""
-
-    member: int
-    network: Network
-    state: State
-    history: list[Record]
-
-    @property
-    def interrupted(self) -> bool:
-        return self.state.stopped == "stopped: interrupted"
-
-    @property
-    def planned(self) -> bool:
-        """Whether all the steps there were to take have been taken."""
-        return (self.state.stopped or "").startswith("stopped: the limit of ")
+def _networks(
+    n: int,
+    inputs: int,
+    targets: int,
+    hidden: Sequence[int] | None,
+    activation: str | None,
+    names: tuple[str, ...],
+    method: Method,
+) -> dict[str, tuple[Network, ...]]:
+    """The networks that members of each method alternate between; the methods that are worth trying."""
+    found: dict[str, tuple[Network, ...]] = {}
+    if method != "minibatch":
+        widths = (16, 12, 10, 8, 6, 5, 4)
+        ladder = [[(w, w), (3 * w // 4,) * 3] for w in widths] if hidden is None else [[tuple(hidden)]]
+        for shapes in ladder:
+            made = tuple(Network(inputs, shape, targets, activation or "tanh", names) for shape in shapes)
+            p = max(network.parameter_count for network in made)
+            if method != "auto" or (p <= _MOST_PARAMETERS and n * targets * p**2 <= _MOST_WORK):
+                found["levenberg-marquardt"] = made
+                break
+    if method == "minibatch" or (method == "auto" and (n >= _MANY_ROWS or not found)):
+        shape = (128,) * 3 if hidden is None else tuple(hidden)
+        found["minibatch"] = (Network(inputs, shape, targets, activation or "silu", names),)
+    return found
 
 
 @dataclass(frozen=True)
 class _Plan:
     """What every member is trained from."""
 
-    networks: tuple[Network, ...]
+    networks: dict[str, tuple[Network, ...]]
+    ways: dict[str, Way]
     rows: Rows
     folds: Folds | None
     seed: int
@@ -163,9 +188,8 @@ class _Plan:
     lanes: int
     deadline: float | None
     execution: Local
-    input_groups: Sequence[int] | None
 
-    def descend(self, member: int, watch: Watch) -> _Run | None:
+    def train(self, member: int, name: str, watch: Watch) -> Run | None:
         """A member trained on the rows it may see; None if there is no time to begin."""
         now = time.monotonic()
         if self.deadline is not None and now >= self.deadline and member > 0:
@@ -173,102 +197,30 @@ class _Plan:
         # What time is left is shared evenly among the members still to come on this lane; a part is kept to finish.
         rounds = -(-(self.members - member) // self.lanes)
         deadline = None if self.deadline is None else now + 0.7 * (self.deadline - now) / rounds
-        network = self.networks[member % len(self.networks)]
+        network = self.networks[name][member % len(self.networks[name])]
         start = network.initial_parameters(np.random.default_rng([self.seed, 1, member]))
-        objective = Objective(network, self.seen_by(member), self.execution)
-        limits = Limits(_ITERATIONS, deadline)
-        state, history = descend(self.method(network), objective, start, limits=limits, watch=watch)
-        return _Run(member, network, state, history)
+        n = self.rows.row_count
+        left_out = np.zeros(n, dtype=bool) if self.folds is None else self.folds.left_out(member)
+        limits = Limits(_ITERATIONS[name], deadline)
+        return self.ways[name].train(member, network, start, self.rows, left_out, limits, watch, self.execution)
 
-    def finish(self, run: _Run, watch: Watch) -> _Run:
-        """The member after a few more steps on all rows, with the penalties it has found."""
-        if self.deadline is not None and time.monotonic() >= self.deadline:
-            return run
-        method = self.method(run.network)
-        objective = Objective(run.network, self.rows, self.execution)
-        begun = method.resume(objective, run.state.parameters, belief_of(run.state))
+    def finish(self, run: Run, stop_at: int, watch: Watch) -> Run:
+        """The member after a few more steps on all rows, if there is time."""
         now = time.monotonic()
+        late = self.deadline is not None and now >= self.deadline
         deadline = None if self.deadline is None else now + 0.5 * (self.deadline - now)
-        limits = Limits(_LAST_ITERATIONS, deadline)
-        state, history = descend(method, objective, begun, limits=limits, watch=watch)
-        done = run.state.iteration
-        history = [replace(record, iteration=done + record.iteration) for record in history]
-        if state.stopped != "stopped: interrupted":
-            state = replace(state, stopped=run.state.stopped, converged=run.state.converged)
-        return replace(run, state=replace(state, iteration=done + state.iteration), history=[*run.history, *history])
+        if late:
+            return replace(run, stops=(run.stops[min(stop_at, len(run.stops) - 1)],))
+        return run.way.finish(run, stop_at, self.rows, deadline, watch, self.execution)
 
-    def method(self, network: Network) -> Evidence:
-        return Evidence(network.groups(self.input_groups))
-
-    def seen_by(self, member: int) -> Rows:
-        return self.rows if self.folds is None else KeptRows.of(self.rows, ~self.folds.left_out(member))
-
-    def held_out(self, run: _Run) -> HeldOutErrors | None:
-        if self.folds is None:
-            return None
-        state, left_out = run.state, self.folds.left_out(run.member)
-        return HeldOutErrors.of(run.network, state.parameters, covariance_of(state), self.rows, left_out)
-
-    def judge(self, runs: Sequence[_Run]) -> Judgement | None:
-        found = _side_by_side(lambda i, _: self.held_out(runs[i]), len(runs), self.lanes)
-        return Judgement.of([errors for errors in found if errors is not None], self.rows.row_count)
-
-    def trained(self, run: _Run) -> Trained:
-        belief = belief_of(run.state)
-        return Trained(
-            model=run.network,
-            parameters=run.state.parameters,
-            covariance=covariance_of(run.state),
-            noise=np.full(run.network.targets, belief.noise),
-            effective_parameters=float(belief.effective.sum()),
-            history=run.history,
-            reason="stopped: where the rows left out favour it" if run.planned else run.state.stopped or "",
-            converged=run.planned or run.state.converged,
-            facts={
-                "member": run.member,
-                "hidden": list(run.network.hidden),
-                "log_evidence": belief.log_evidence,
-                "relevance": _relevance(run.network, run.state.parameters, self.rows, self.input_groups),
-            },
-        )
-
-
-def _stopping_point(ends: list[_Run], plan: _Plan) -> tuple[list[_Run], Judgement | None]:
-    """The members at the end of their descents, or where their evidence was highest: what held-out rows favour."""
-    at_end = plan.judge(ends)
-    if at_end is None:
-        return [replace(run, state=highest_evidence(run.state)) for run in ends], None
-    peaks = [replace(run, state=highest_evidence(run.state)) for run in ends]
-    at_peak = plan.judge(peaks)
-    if at_peak is not None and at_peak.ensemble.sum() < at_end.ensemble.sum():
-        return peaks, at_peak
-    return ends, at_end
-
-
-def _with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Trained]:
-    """The members with the noise, and if need be the covariance, that make the ensemble's variance right."""
-    if judgement is None:
-        return ensemble
-    mse = np.maximum(judgement.ensemble, 0.1 * judgement.single) + judgement.between / len(ensemble)
-    noise = np.maximum(mse - judgement.between - judgement.parameters, 0.5 * mse)
-    # Where spread and parameters alone explain more than there is, the parameters are surer than they claim.
-    room = float(np.mean((mse - noise - judgement.between) / np.maximum(judgement.parameters, 1e-300)))
-    share = min(max(room, 0.0), 1.0)
-    facts = {
-        "held_out_mse": float(judgement.single.mean()),
-        "held_out_ensemble_mse": float(mse.mean()),
-        "held_out_rows": judgement.rows,
-    }
-    return [
-        replace(
-            m,
-            noise=noise,
-            covariance=None if m.covariance is None else share * m.covariance,
-            held_out=judgement.held_out(len(ensemble)),
-            facts={**m.facts, **facts},
-        )
-        for m in ensemble
-    ]
+    def trained(self, run: Run, input_groups: Sequence[int] | None) -> Trained:
+        facts = {
+            "member": run.member,
+            "method": run.way.name,
+            "hidden": list(run.network.hidden),
+            "relevance": _relevance(run.network, run.stops[0].state.parameters, self.rows, input_groups),
+        }
+        return run.way.trained(run, facts)
 
 
 def _relevance(network: Network, parameters: Floats, rows: Rows, groups: Sequence[int] | None) -> list[float]:
@@ -292,11 +244,11 @@ def _relayed(watch: Watch | None, member: int, stop: Event) -> Watch:
     return relay
 
 
-def _side_by_side(work: Callable[[int, Event], T], count: int, lanes: int) -> list[T]:
-    """``work(i, stop)`` for each i on ``lanes`` threads; Ctrl-C asks all to stop and returns what they have."""
+def _side_by_side(work: Callable[[int, Event], T], items: Sequence[int], lanes: int) -> list[T]:
+    """``work(i, stop)`` for each item on ``lanes`` threads; Ctrl-C asks all to stop and returns what they have."""
     stop = Event()
-    with one_blas_thread(), ThreadPoolExecutor(lanes) as pool:
-        waiting = [pool.submit(work, i, stop) for i in range(count)]
+    with one_blas_thread(), ThreadPoolExecutor(max(1, lanes)) as pool:
+        waiting = [pool.submit(work, i, stop) for i in items]
         try:
             return [task.result() for task in waiting]
         except KeyboardInterrupt:

@@ -1,0 +1,204 @@
+"""Adam on shuffled mini-batches, its batch and its step set by what is measured: for many rows or parameters.
+
+The step is that of Kingma & Ba (2015), "Adam", algorithm 1. Nothing is tuned:
+
+- The variance of the rows' gradients comes with their sum. Its share tr Σ / B in the square of a batch's
+  gradient tells noise from signal; while it exceeds the signal many times over, the batch doubles after a
+  pass (McCandlish et al. 2018, eq. 2.9; Byrd et al. 2012, eq. 3.3).
+- The step halves when a pass lowers the loss by less than the standard error of the change.
+- What is kept is the average of a pass's iterates (Polyak & Juditsky 1992), judged on rows held out; the
+  descent ends when the paired difference to the best average is worse by more than its standard error, or
+  nothing better has come for many passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from halfsquare.descent.base import Descent, State
+from halfsquare.loss import Floats, error
+from halfsquare.objective import Objective
+
+
+@dataclass(frozen=True)
+class _Memory:
+    iterate: Floats  # (p,) float32: where the next pass begins
+    first: Floats  # (p,) running mean of the gradient
+    second: Floats  # (p,) running mean of its square
+    steps: int
+    batch: int
+    length: float
+    lowest: float  # the lowest mean loss that a pass has seen
+    stuck: int  # passes in a row that have not seen a lower one, beyond its standard error
+    judged: Floats  # (rows held out,) their losses at the best average so far
+    waited: int  # passes since then
+
+
+@dataclass
+class _Pass:
+    """What one pass adds up; the only thing in this module that changes."""
+
+    iterate: Floats
+    first: Floats
+    second: Floats
+    steps: int
+    average: Floats
+    weight: float = 0.0
+    loss: float = 0.0
+    loss_squares: float = 0.0
+    noise: float = 0.0
+    power: float = 0.0
+    batches: int = 0
+
+
+@dataclass(frozen=True)
+class Stochastic(Descent):
+    """Mini-batch descent; one step of it is one pass over the rows.
+
+    Parameters
+    ----------
+    held_out : Objective
+        The same model on rows kept aside, which judge when to stop.
+    first_batch, largest_batch : int
+    first_length : float
+        Adam's step length to begin with.
+    least_length : float
+        Converged when the step length has been halved below this.
+    noise_share : float
+        The batch doubles while noise is more than this many times the signal.
+    patience : int
+        Passes without a better average after which the descent ends.
+    seed : int
+        Of the shuffling.
+    """
+
+    held_out: Objective
+    first_batch: int = 128
+    largest_batch: int = 2048
+    first_length: float = 5e-3
+    least_length: float = 1e-4
+    noise_share: float = 30.0
+    least_fall: float = 0.5
+    stuck_passes: int = 3
+    patience: int = 25
+    seed: int = 0
+
+    def begin(self, objective: Objective, parameters: Floats) -> State:
+        zero = np.zeros_like(parameters)
+        batch = max(16, min(self.first_batch, objective.rows.row_count // 8))
+        judged = row_losses(self.held_out, parameters)
+        memory = _Memory(parameters, zero, zero, 0, batch, self.first_length, np.inf, 0, judged, 0)
+        loss = objective.half_sse(parameters) + objective.penalty_value(parameters)
+        return State(parameters, loss, np.inf, memory=memory)
+
+    def step(self, objective: Objective, state: State) -> State:
+        m: _Memory = state.memory
+        done = self._pass(objective, state.iteration, m)
+        average = done.average / max(done.batches, 1)
+        losses = row_losses(self.held_out, average)
+        change = losses - m.judged
+        spread = float(change.std()) / sqrt(max(len(change), 1))
+        better = float(change.mean()) < 0.0
+        mean = done.loss / done.weight
+        deviation = sqrt(max(done.loss_squares / done.weight - mean**2, 0.0) / done.weight)
+        signal = max(done.power - done.noise, 0.0) / max(done.batches, 1)
+        noise = done.noise / max(done.batches, 1)
+        noisy = noise > self.noise_share * signal
+        batch = min(2 * m.batch, self.largest_batch) if noisy else m.batch
+        fallen = mean < m.lowest - self.least_fall * deviation
+        stuck = 0 if fallen else m.stuck + 1
+        length = m.length
+        if stuck >= self.stuck_passes:
+            length, stuck = 0.5 * m.length, 0
+        waited = 0 if better else m.waited + 1
+        stopped = None
+        if not np.isfinite(mean):
+            stopped = "stopped: the loss is no longer finite"
+        elif length < self.least_length:
+            stopped = "converged: shorter steps lower the loss no further"
+        elif waited >= self.patience or (waited > 5 and float(change.mean()) > 2.0 * spread):
+            stopped = "converged: the rows held out are predicted no better"
+        memory = _Memory(
+            done.iterate, done.first, done.second, done.steps, batch, length, min(mean, m.lowest), stuck,
+            losses if better else m.judged, waited,
+        )  # fmt: skip
+        best = average if better else state.parameters
+        return State(
+            best,
+            mean * objective.weight + objective.penalty_value(best),
+            sqrt(signal),
+            state.iteration + 1,
+            stopped,
+            stopped is not None and stopped.startswith("converged"),
+            {
+                "batch": float(m.batch),
+                "step_length": m.length,
+                "signal": signal,
+                "noise": noise,
+                "held_out_loss": float(memory.judged.mean()),
+            },
+            memory,
+        )
+
+    def _pass(self, objective: Objective, number: int, m: _Memory) -> _Pass:
+        """One shuffled pass: chunks in a random order, each cut into random batches."""
+        done = _Pass(m.iterate.astype(np.float32), m.first, m.second, m.steps, np.zeros(len(m.iterate)))
+        random = np.random.default_rng([self.seed, 2, number])
+        pull = None if objective.penalty is None else objective.penalty / objective.weight
+        for index in random.permutation(objective.rows.chunk_count):
+            chunk = objective.rows.chunk(int(index))
+            design = chunk.design.astype(np.float32)
+            target = chunk.target.astype(np.float32)
+            weight = np.ones(len(design)) if chunk.weight is None else chunk.weight
+            order = random.permutation(len(design))
+            for rows in np.array_split(order, max(1, round(len(order) / m.batch))):
+                if weight[rows].sum() > 0:
+                    self._batch(objective, done, design[rows], target[rows], weight[rows].astype(np.float32), pull, m)
+        return done
+
+    def _batch(
+        self,
+        objective: Objective,
+        done: _Pass,
+        design: Floats,
+        target: Floats,
+        weight: Floats,
+        pull: Floats | None,
+        m: _Memory,
+    ) -> None:
+        """One step of Adam, its gradient a mean over the batch plus the penalty's share."""
+        total = float(weight.sum())
+        e = error(target, objective.model.outputs(done.iterate, design))
+        summed, norms = objective.model.pull(done.iterate, design, e, weight)
+        gradient = np.asarray(summed, dtype=np.float64) / total
+        power = float(gradient @ gradient)
+        done.noise += max(float(weight @ norms) / total - power, 0.0) / total
+        done.power += power
+        losses = 0.5 * np.einsum("nk,nk->n", e, e)
+        done.loss += float(weight @ losses)
+        done.loss_squares += float(weight @ losses**2)
+        done.weight += total
+        if pull is not None:
+            gradient += pull * done.iterate
+        done.steps += 1
+        done.first = 0.9 * done.first + 0.1 * gradient
+        done.second = 0.99 * done.second + 0.01 * gradient**2
+        first, second = 1.0 - 0.9**done.steps, 1.0 - 0.99**done.steps
+        move = m.length * (done.first / first) / (np.sqrt(done.second / second) + 1e-8)
+        done.iterate = done.iterate - move.astype(np.float32)
+        done.average += done.iterate
+        done.batches += 1
+
+
+def row_losses(objective: Objective, parameters: Floats) -> Floats:
+    """½ w |o - t|² of each row (n,), in order."""
+    losses = []
+    for index in range(objective.rows.chunk_count):
+        chunk = objective.rows.chunk(index)
+        e = error(chunk.target, objective.model.outputs(parameters, chunk.design))
+        half = 0.5 * np.einsum("nk,nk->n", e, e)
+        losses.append(half if chunk.weight is None else chunk.weight * half)
+    return np.concatenate(losses)

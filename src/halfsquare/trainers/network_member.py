@@ -1,0 +1,212 @@
+"""One member of an ensemble of networks: trained by Levenberg-Marquardt with the evidence, or by mini-batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+
+from halfsquare.data.rows import Rows
+from halfsquare.descent.base import State
+from halfsquare.descent.evidence import Evidence, belief_of, covariance_of, highest_evidence
+from halfsquare.descent.loop import Limits, Record, Watch, descend
+from halfsquare.descent.stochastic import Stochastic
+from halfsquare.execution.local import Local
+from halfsquare.loss import Floats
+from halfsquare.models.network import Network
+from halfsquare.objective import Objective
+from halfsquare.trainers.base import Trained
+from halfsquare.trainers.folds import HeldOutErrors, KeptRows, Mask
+
+# Of mini-batch descent; the stopping rule does most of the work, so its value matters little.
+_PENALTY = 0.1
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A point at which a descent may be stopped, and its errors on the rows left out."""
+
+    state: State
+    held_out: HeldOutErrors | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A member that has been trained on the rows it may see.
+
+    Attributes
+    ----------
+    stops : tuple of Stop
+        Where it may be stopped: first the end of its descent.
+    """
+
+    member: int
+    way: Way
+    network: Network
+    stops: tuple[Stop, ...]
+    history: list[Record]
+
+    @property
+    def reason(self) -> str:
+        return self.stops[0].state.stopped or ""
+
+    @property
+    def interrupted(self) -> bool:
+        return self.reason == "stopped: interrupted"
+
+
+class Way(ABC):
+    """A way of training a member."""
+
+    name: str
+
+    @abstractmethod
+    def train(
+        self,
+        member: int,
+        network: Network,
+        start: Floats,
+        rows: Rows,
+        left_out: Mask,
+        limits: Limits,
+        watch: Watch,
+        execution: Local,
+    ) -> Run:
+        """Train on the rows that are not ``left_out`` (n,), from parameters ``start``."""
+
+    @abstractmethod
+    def finish(self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Local) -> Run:
+        """A few more steps on all rows from one of its stopping points, which is then the only one."""
+
+    @abstractmethod
+    def trained(self, run: Run, facts: dict[str, Any]) -> Trained:
+        """The member at its first stopping point."""
+
+
+@final
+@dataclass(frozen=True)
+class ByEvidence(Way):
+    """Levenberg-Marquardt; penalties, noise and the parameters' covariance come from the evidence.
+
+    Attributes
+    ----------
+    input_groups : sequence of int or None
+        See :meth:`halfsquare.models.network.Network.groups`.
+    last_iterations : int
+        Steps on all rows.
+    """
+
+    input_groups: Sequence[int] | None
+    last_iterations: int = 10
+    name: str = "levenberg-marquardt"
+
+    def train(
+        self,
+        member: int,
+        network: Network,
+        start: Floats,
+        rows: Rows,
+        left_out: Mask,
+        limits: Limits,
+        watch: Watch,
+        execution: Local,
+    ) -> Run:
+        seen = KeptRows.of(rows, ~left_out) if left_out.any() else rows
+        objective = Objective(network, seen, execution)
+        end, history = descend(self._method(network), objective, start, limits=limits, watch=watch)
+        stops = tuple(Stop(s, self._held_out(network, s, rows, left_out)) for s in (end, highest_evidence(end)))
+        return Run(member, self, network, stops, history)
+
+    def finish(self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Local) -> Run:
+        chosen, method = run.stops[stop], self._method(run.network)
+        objective = Objective(run.network, rows, execution)
+        begun = method.resume(objective, chosen.state.parameters, belief_of(chosen.state))
+        state, history = descend(method, objective, begun, limits=Limits(self.last_iterations, deadline), watch=watch)
+        done = chosen.state.iteration
+        history = [replace(record, iteration=done + record.iteration) for record in history]
+        if state.stopped != "stopped: interrupted":
+            state = replace(state, stopped=chosen.state.stopped, converged=chosen.state.converged)
+        state = replace(state, iteration=done + state.iteration)
+        return replace(run, stops=(replace(chosen, state=state),), history=[*run.history, *history])
+
+    def trained(self, run: Run, facts: dict[str, Any]) -> Trained:
+        state = run.stops[0].state
+        belief = belief_of(state)
+        planned = run.reason.startswith("stopped: the limit of ")
+        return Trained(
+            model=run.network,
+            parameters=state.parameters,
+            covariance=covariance_of(state),
+            noise=np.full(run.network.targets, belief.noise),
+            effective_parameters=float(belief.effective.sum()),
+            history=run.history,
+            reason="stopped: where the rows left out favour it" if planned else run.reason,
+            converged=planned or state.converged,
+            facts={**facts, "log_evidence": belief.log_evidence},
+        )
+
+    def _method(self, network: Network) -> Evidence:
+        return Evidence(network.groups(self.input_groups))
+
+    def _held_out(self, network: Network, state: State, rows: Rows, left_out: Mask) -> HeldOutErrors | None:
+        if not left_out.any() or not np.isfinite(state.loss):
+            return None
+        return HeldOutErrors.of(network, state.parameters, covariance_of(state), rows, left_out)
+
+
+@final
+@dataclass(frozen=True)
+class ByMinibatches(Way):
+    """Adam on mini-batches, stopped by the rows left out; the parameters' covariance is not known."""
+
+    seed: int
+    name: str = "minibatch"
+
+    def train(
+        self,
+        member: int,
+        network: Network,
+        start: Floats,
+        rows: Rows,
+        left_out: Mask,
+        limits: Limits,
+        watch: Watch,
+        execution: Local,
+    ) -> Run:
+        aside = left_out
+        if not aside.any():  # too few rows for folds, yet something has to say when to stop
+            aside = np.random.default_rng([self.seed, 3, member]).permutation(len(left_out)) < max(
+                1, len(left_out) // 10
+            )
+        held_out = Objective(network, KeptRows.of(rows, aside), execution)
+        objective = Objective(network, KeptRows.of(rows, ~aside), execution, np.full(network.parameter_count, _PENALTY))
+        method = Stochastic(held_out, seed=self.seed + member)
+        state, history = descend(method, objective, start, limits=limits, watch=watch)
+        return Run(
+            member,
+            self,
+            network,
+            (Stop(state, HeldOutErrors.of(network, state.parameters, None, rows, aside)),),
+            history,
+        )
+
+    def finish(self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Local) -> Run:
+        return replace(run, stops=(run.stops[min(stop, len(run.stops) - 1)],))
+
+    def trained(self, run: Run, facts: dict[str, Any]) -> Trained:
+        stop = run.stops[0]
+        assert stop.held_out is not None
+        return Trained(
+            model=run.network,
+            parameters=stop.state.parameters,
+            covariance=None,
+            noise=np.mean(stop.held_out.error**2, axis=0),
+            effective_parameters=float(run.network.parameter_count),
+            history=run.history,
+            reason=run.reason,
+            converged=stop.state.converged,
+            facts={**facts, "log_evidence": None},
+        )
