@@ -45,7 +45,7 @@ def compare(
     if json:
         dump({"model_a": model_a, "model_b": model_b, **found.as_dict()})
         return
-    from halfsquare.cli.show import console, grid, number, with_error
+    from halfsquare.cli.show import console, grid, number, p_value, with_error
 
     screen, unit = console(), " and ".join(a.encoder.targets)
     kind = "paired, on the same rows" if found.paired else "unpaired, on different rows"
@@ -57,4 +57,4 @@ def compare(
     screen.print(
         f"MSE of A − MSE of B, ({unit})²: {with_error(found.difference, found.standard_error)} ({kind})", markup=False
     )
-    screen.print(f"{found.verdict}: z = {number(found.z, 3)}, p = {found.p:.2g}", markup=False)
+    screen.print(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}", markup=False)

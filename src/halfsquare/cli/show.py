@@ -65,9 +65,10 @@ def error_table(columns: dict[str, dict[str, Any]], unit: str) -> str:
         ["outputs too low", *(_share(s, "too_low") for s in columns.values())],
         [f"mean error o − t, {unit}", *(f"{s['mean_error']:.3g}" for s in columns.values())],
     ]
+    header = ["", *columns] if any(columns) else None
     if any(s["weight"] != s["rows"] for s in columns.values()):
         lines.insert(1, ["sum of weights", *(number(s["weight"]) for s in columns.values())])
-    return grid(lines, header=["", *columns])
+    return grid(lines, header=header)
 
 
 def _share(summary: dict[str, Any], key: str) -> str:
@@ -86,7 +87,7 @@ def parameter_table(parameters: Sequence[Parameter], most: int | None = MOST_PAR
             number(p.value, 6),
             number(p.standard_error, 4),
             number(p.t, 4),
-            _p(p.p),
+            _plain_p(p.p),
             number(p.low),
             number(p.high),
         ]
@@ -97,10 +98,15 @@ def parameter_table(parameters: Sequence[Parameter], most: int | None = MOST_PAR
     return table + (f"\n  … {hidden} more, of smaller |t|: info --all or --json shows every one" if hidden else "")
 
 
-def _p(p: float) -> str:
+def _plain_p(p: float) -> str:
+    return p_value(p).removeprefix("= ")
+
+
+def p_value(p: float) -> str:
+    """A p-value with its sign of relation."""
     if p != p:
         return "–"
-    return "< 1e-16" if p < 1e-16 else f"{p:.2g}" if p < 1e-3 else f"{p:.3f}"
+    return "< 1e-16" if p < 1e-16 else f"= {p:.2g}" if p < 1e-3 else f"= {p:.3f}"
 
 
 def decisions(fitted: FittedModel, most: int = 40) -> str:
@@ -117,7 +123,7 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
     parts = [f"{info['kind'].capitalize()} model of {unit}, fitted to {info['data']}", rows_sentence(info), ""]
     parts += ["Columns", decisions(fitted), ""]
     if info.get("tried"):
-        parts += ["Models tried, by their errors on rows they had not seen", tried_table(info), ""]
+        parts += [tried_table(info), ""]
     columns = {"training rows": info["train"]}
     if info.get("test"):
         columns["test rows"] = info["test"]
@@ -146,6 +152,9 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
 
 def tried_table(info: dict[str, Any]) -> str:
     """What was tried on the way to the chosen model."""
+    first, last = info["tried"][0], info["tried"][-1]
+    if first["mse"] is None:
+        return f"Only the linear model was tried. Networks: {last['note']}"
     rows = []
     for tried in info["tried"]:
         mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
@@ -154,7 +163,10 @@ def tried_table(info: dict[str, Any]) -> str:
         rows.append([tried["model"], mse, change, f"{tried['seconds']:.1f}", tried["note"] or mark])
     header = ["", "MSE ± std. error", "change ± std. error", "seconds", ""]
     lines = grid([row[:4] for row in rows], header=header[:4]).split("\n")
-    return "\n".join([lines[0], *(f"{line}  {row[4]}".rstrip() for line, row in zip(lines[1:], rows, strict=True))])
+    title = "Models tried, by their errors on rows they had not seen"
+    return "\n".join(
+        [title, lines[0], *(f"{line}  {row[4]}".rstrip() for line, row in zip(lines[1:], rows, strict=True))]
+    )
 
 
 def network_part(info: dict[str, Any]) -> str:

@@ -53,8 +53,14 @@ class Linear(Model):
         return parameters.reshape(1 + len(self.names), len(self.targets))
 
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
+        # Column by column rather than by a matrix product: the bits of a row do not depend on the others.
         coefficients = self.matrix(parameters)
-        outputs: Floats = design @ coefficients[1:] + coefficients[0]
+        outputs = np.empty((len(design), len(self.targets)))
+        for k, output in enumerate(outputs.T):
+            total = np.full(len(design), coefficients[0, k])
+            for column, slope in zip(design.T, coefficients[1:, k], strict=True):
+                total += slope * column
+            output[:] = total
         return outputs
 
     def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
