@@ -15,6 +15,7 @@ from halfsquare.data.columns import Roles
 from halfsquare.data.encoded import EncodedRows
 from halfsquare.data.scan import Progress, Scanned, scan
 from halfsquare.data.source import open_source
+from halfsquare.descent.base import State
 from halfsquare.descent.loop import Watch
 from halfsquare.errors import FitError
 from halfsquare.evaluate import error_sums, error_sums_of_rows
@@ -99,7 +100,8 @@ def fit(
     progress : callable(int), optional
         Called with the rows read so far.
     watch : callable(State), optional
-        Called with every state of an iterative descent.
+        Called with every state of an iterative descent. A KeyboardInterrupt that it raises ends the
+        fit with the best so far: measured, and not trained again.
 
     Returns
     -------
@@ -137,7 +139,8 @@ def fit(
         time_limit=time_limit,
     )
     request = Request(_listed(target), weights, features, exclude)
-    recipe = _recipe(options, watch)
+    interruption = _Interruption()
+    recipe = _recipe(options, interruption.noticed(watch))
     recipe.check()
     source = open_source(data, table=table, encoding=encoding, categories=category)
     roles = recipe.roles(source, request)
@@ -148,10 +151,35 @@ def fit(
     again = refit and bool(scanned.test.rows)
     fitted = recipe.within(0.55 if again else 1.0).train(rows)
     measured = _measured(fitted, rows, recipe.execution, test, weights)
-    if again:
-        fitted = recipe.within(1.0).again(fitted, recipe.rows(scanned, "all"))
+    if again and not interruption.happened:
+        refitted = recipe.within(1.0).again(fitted, recipe.rows(scanned, "all"))
+        # A refit that was cut short is not the model that was measured: that one is kept.
+        fitted = fitted if interruption.happened else refitted
+    again = again and not interruption.happened
     info = {**fitted.info, **_described(scanned, roles, options), **measured, "refit": again}
     return FittedModel(fitted.encoder, fitted.members, info)
+
+
+class _Interruption:
+    """Whether the one who watches has ended the fit: then no further descent is to begin."""
+
+    def __init__(self) -> None:
+        self.happened = False
+
+    def noticed(self, watch: Watch | None) -> Watch | None:
+        """``watch``, with its KeyboardInterrupt remembered."""
+        if watch is None:
+            return None
+        told = watch
+
+        def tell(state: State) -> None:
+            try:
+                told(state)
+            except KeyboardInterrupt:
+                self.happened = True
+                raise
+
+        return tell
 
 
 def _implied(model: str, formula: str | None, method: str | None, l2: Any) -> str:

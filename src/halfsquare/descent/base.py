@@ -33,6 +33,8 @@ class State:
         What else the method reports of this step (damping, batch, signal, noise, …).
     memory : Any
         What the method itself needs for the next step.
+    objective : Objective or None
+        What is descended, told to those who watch; None in all other states.
     """
 
     parameters: Floats
@@ -43,6 +45,7 @@ class State:
     converged: bool = False
     notes: Mapping[str, float] = field(default_factory=dict)
     memory: Any = None
+    objective: Objective | None = None
 
 
 class Descent(ABC):

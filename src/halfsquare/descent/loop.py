@@ -50,8 +50,8 @@ def descend(
 ) -> tuple[State, list[Record]]:
     """Run ``method`` down ``objective`` from parameters (p,), or on from a state reached before.
 
-    ``watch`` is called with every state (progress, the live page). A KeyboardInterrupt ends the
-    descent with the best state so far: nothing that was learnt is lost.
+    ``watch`` is called with every state, its objective beside it (progress, the live page). A
+    KeyboardInterrupt ends the descent with the best state so far: nothing that was learnt is lost.
     """
     state = start if isinstance(start, State) else method.begin(objective, start)
     history = [_record(state)]
@@ -66,7 +66,7 @@ def descend(
                 if _kept(state.iteration) or state.stopped is not None:
                     history.append(_record(state))
                 if watch is not None:
-                    watch(state)
+                    watch(replace(state, objective=objective))
     except KeyboardInterrupt:
         state = replace(state, stopped="stopped: interrupted")
     return state, history
