@@ -109,7 +109,7 @@ def train_formula(
     objective = FormulaObjective(formula, fitted, execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS)
     linear = tuple(j for j in formula.linear if not np.isfinite([lower[j], upper[j]]).any())
     # Distance from the minimum in standard errors; these are themselves small where there are many rows.
-    tolerance = min(max(_TOLERANCE, _TOLERANCE * weight / 1000.0), 1e-7)
+    tolerance = min(_TOLERANCE * max(1.0, weight / 1000.0) ** 1.5, 1e-5)
     target_norm = sqrt(float(sums.m2[0] + weight * sums.mean[0] ** 2))
     method = VariableProjection(linear, lower, upper, tolerance, weight - p, target_norm)
     with np.errstate(all="ignore"):  # what is not finite is refused as a step, with no warning

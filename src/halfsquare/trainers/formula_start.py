@@ -79,7 +79,7 @@ def sample_rows(rows: Rows, most: int, seed: int) -> ArrayRows:
     designs, targets, weights, begin = [], [], [], 0
     for index in range(rows.chunk_count):
         size = rows.chunk_size(index)
-        here = at[(at >= begin) & (at < begin + size)] - begin
+        here = at[slice(*np.searchsorted(at, (begin, begin + size)))] - begin
         begin += size
         if len(here):
             chunk = rows.chunk(index)
