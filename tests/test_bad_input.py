@@ -56,7 +56,7 @@ FITS: dict[str, tuple[bytes | None, str]] = {
     "header only": (b"x,y\n", "a.csv has a header but no rows"),
     "no header": (b"1,2\n3,4\n5,6\n", "a.csv has no header line: its first line, '1,2', reads as data. Add a first line with 2 column names"),
     "no such target": (b"x,z\n1,2\n2,3\n", "a.csv has no target column 'y'"),
-    "nearly the target": (b"x,yy\n1,2\n2,3\n", "a.csv has no target column 'y'; did you mean 'yy'? Its columns: x, yy"),
+    "nearly the target": (b"x,yy\n1,2\n2,3\n", "a.csv has no target column 'y'. Did you mean 'yy'? Its columns: x, yy"),
     "text target": (rows("3,red").encode(), "'y' of a.csv is text: found 'red' in row 21, expected numbers"),
     "dates as target": (b"x,y\n" + b"".join(b"%d,2020-01-%02d\n" % (i, i) for i in range(1, 20)), "target column 'y' of a.csv has the type DATE; expected numbers"),
     "all targets missing": (b"x,y\n1,\n2,\n3,NA\n", "target column 'y' of a.csv has no values; expected numbers"),
@@ -103,7 +103,7 @@ def test_latin_1_bytes_are_told_and_read_on_request(
     (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
     message = refused("fit", "a.csv", "--target", "y")
     assert message.endswith("is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1")
-    ran = command("fit", "a.csv", "--target", "y", "--encoding", "latin-1", "--json")
+    ran = command("fit", "--model", "linear", "a.csv", "--target", "y", "--encoding", "latin-1", "--json")
     assert ran.code == 0
     assert {"town=Köln", "town=Ulm"} & {p["name"] for p in ran.json["parameters"]}
 
@@ -118,14 +118,14 @@ def test_lawful_oddities_are_fitted(command: Command, tmp_path: Path) -> None:
     }  # fmt: skip
     for name, text in cases.items():
         (tmp_path / name).write_text(text)
-        ran = command("fit", name, "--target", "y", "--json")
+        ran = command("fit", "--model", "linear", name, "--target", "y", "--json")
         assert ran.code == 0, (name, ran.err)
         assert ran.json["rows"] >= 1
-        text_out = command("fit", name, "--target", "y")
+        text_out = command("fit", "--model", "linear", name, "--target", "y")
         assert text_out.code == 0, (name, text_out.err)
-    found = command("fit", "digits.csv", "--target", "y", "--test-fraction", "0", "--json").json
+    found = command("fit", "--model", "linear", "digits.csv", "--target", "y", "--test-fraction", "0", "--json").json
     assert found["r2"] == pytest.approx(1.0)
-    assert command("fit", "constant.csv", "--target", "y", "--json").json["r2"] is None
+    assert command("fit", "--model", "linear", "constant.csv", "--target", "y", "--json").json["r2"] is None
 
 
 def test_three_thousand_columns(command: Command, tmp_path: Path) -> None:
@@ -134,7 +134,9 @@ def test_three_thousand_columns(command: Command, tmp_path: Path) -> None:
     lines = [",".join([*(f"c{j}" for j in range(3000)), "y"])]
     lines += [",".join([*map(str, r), str(round(r[0] * 2 + 1, 4))]) for r in x]
     (tmp_path / "wide.csv").write_text("\n".join(lines) + "\n")
-    ran = command("fit", "wide.csv", "--target", "y", "--test-fraction", "0", "--json", "--l2", "auto")
+    ran = command(
+        "fit", "--model", "linear", "wide.csv", "--target", "y", "--test-fraction", "0", "--json", "--l2", "auto"
+    )
     assert ran.code == 0, ran.err
     assert len(ran.json["parameters"]) == 3001
     assert ran.json["r2"] > 0.1
@@ -159,7 +161,7 @@ def test_outputs_that_cannot_be_written(refused: Callable[..., str], command: Co
     assert "there is no folder nowhere" in refused("fit", "a.csv", "--target", "y", "--out", "nowhere/m.hsq")
     (tmp_path / "folder").mkdir()
     assert "folder is a folder" in refused("fit", "a.csv", "--target", "y", "--out", "folder")
-    assert command("fit", "a.csv", "--target", "y", "--out", "m.hsq").code == 0
+    assert command("fit", "--model", "linear", "a.csv", "--target", "y", "--out", "m.hsq").code == 0
     assert "there is no folder nowhere" in refused("predict", "m.hsq", "a.csv", "--out", "nowhere/p.csv")
     assert "p.xlsx ends in .xlsx; expected .csv or .parquet" in refused(
         "predict", "m.hsq", "a.csv", "--out", "p.xlsx", code=2
@@ -231,11 +233,11 @@ def test_a_full_disk_leaves_the_old_model(command: Command, run: Callable, tmp_p
     (tmp_path / "a.csv").write_text(
         "a,b,c,d,y\n" + "".join(f"{i},{i * i},{i % 7},{i % 5},{i % 11}\n" for i in range(300))
     )
-    assert command("fit", "a.csv", "--target", "y", "--out", "m.hsq").code == 0
+    assert command("fit", "--model", "linear", "a.csv", "--target", "y", "--out", "m.hsq").code == 0
     old, files = (tmp_path / "m.hsq").read_bytes(), set(tmp_path.iterdir())
     assert len(old) > 2000
     for arguments, name in (
-        (["fit", "a.csv", "--target", "y", "--seed", "3", "--out", "m.hsq"], "m.hsq"),
+        (["fit", "--model", "linear", "a.csv", "--target", "y", "--seed", "3", "--out", "m.hsq"], "m.hsq"),
         (["predict", "m.hsq", "a.csv", "--interval", "0.9", "--out", "p.csv"], "p.csv"),
     ):
         ran = run(*arguments, preexec_fn=small_files_only)
@@ -249,7 +251,7 @@ def test_a_full_disk_leaves_the_old_model(command: Command, run: Callable, tmp_p
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_standard_output(command: Command, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(GOOD)
-    assert command("fit", "a.csv", "--target", "y", "--out", "m.hsq").code == 0
+    assert command("fit", "--model", "linear", "a.csv", "--target", "y", "--out", "m.hsq").code == 0
     for arguments in (["predict", "m.hsq", "a.csv"], ["info", "m.hsq", "--json"]):
         with Path("/dev/full").open("wb") as full:
             ran = subprocess.run(
@@ -263,7 +265,7 @@ def test_full_standard_output(command: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["least-squares", "gradient"])
 def test_ctrl_c_leaves_nothing_half_written(method: str, command: Command, tmp_path: Path) -> None:
     (tmp_path / "small.csv").write_text(GOOD)
-    assert command("fit", "small.csv", "--target", "y", "--out", "m.hsq").code == 0
+    assert command("fit", "--model", "linear", "small.csv", "--target", "y", "--out", "m.hsq").code == 0
     rng = np.random.default_rng(0)
     x = np.round(rng.normal(size=(20_000, 40)), 4)
     part = "\n".join(",".join(map(str, r)) for r in x) + "\n"
@@ -272,7 +274,7 @@ def test_ctrl_c_leaves_nothing_half_written(method: str, command: Command, tmp_p
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = subprocess.Popen(
-        [*COMMAND, "fit", "large.csv", "--target", "y", "--method", method, "--out", "m.hsq"],
+        [*COMMAND, "fit", "--model", "linear", "large.csv", "--target", "y", "--method", method, "--out", "m.hsq"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "TMPDIR": str(temporary)},
     )  # fmt: skip
     deadline = time.monotonic() + 30
@@ -293,7 +295,7 @@ def test_ctrl_c_leaves_nothing_half_written(method: str, command: Command, tmp_p
 def _is_reading(pid: int, name: str) -> bool:
     """Whether the process has the file open: then the work has begun."""
     try:
-        return any(name in os.readlink(f) for f in Path(f"/proc/{pid}/fd").iterdir())
+        return any(name in str(f.readlink()) for f in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfsquare import LinearRegressor, fit
+from halfsquare import LinearRegressor
+from halfsquare import fit as fit_any
 from halfsquare.data.rows import ArrayRows
 from halfsquare.descent.base import State
 from halfsquare.descent.gradient import SteepestDescent
@@ -24,6 +26,8 @@ from halfsquare.execution.local import Local
 from halfsquare.loss import CONVENTIONS, Convention
 from halfsquare.models.linear import Linear
 from halfsquare.objective import Objective, Quadratic
+
+fit = partial(fit_any, model="linear")
 
 METHODS = ("gradient", "minibatch")
 # How far from least squares the other methods may end, in standard deviations of target over column.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ import statsmodels.api as sm
 from scipy.optimize import minimize_scalar
 from sklearn.linear_model import Ridge
 
-from halfsquare import FittedModel, LinearRegressor, fit
+from halfsquare import FittedModel, LinearRegressor
+from halfsquare import fit as fit_any
 from halfsquare.data.rows import ArrayRows
 from halfsquare.descent.least_squares import System, evidence_l2, linear_sums
 from halfsquare.errors import DataError, FitError, NotFiniteError, OptionError
 from halfsquare.execution.local import Local
+
+fit = partial(fit_any, model="linear")
 
 
 def table(x: np.ndarray, t: np.ndarray, w: np.ndarray | None = None) -> dict[str, np.ndarray]:
