@@ -39,7 +39,7 @@ class _Memory:
     scaling: Floats  # (s,) running maximum of the norms of the nonlinear columns
     damping: float
     growth: float
-    stalled: int = 0
+    contraction: float = 1.0  # of the offset by the last whole step
 
 
 def triangle_of(state: State) -> Floats:
@@ -66,6 +66,10 @@ class VariableProjection(Descent):
         Σw - p.
     target_norm : float
         √(Σ w t²): a fall of the loss that is small beside the rounding of the outputs is none.
+    unseen : float
+        From an offset below this, a whole step that by the last one's contraction will end below the
+        tolerance is taken as the last, without another pass over the rows. 0 for never: the derivatives
+        are then those of the point before, which costs digits that only many rows can spare.
     damping : float
         First μ, relative to D.
     """
@@ -76,6 +80,7 @@ class VariableProjection(Descent):
     tolerance: float = 1e-10
     degrees: float = 1.0
     target_norm: float = 0.0
+    unseen: float = 0.0
     damping: float = 1e-3
 
     def begin(self, objective: Objective, parameters: Floats) -> State:
@@ -102,6 +107,8 @@ class VariableProjection(Descent):
         offset = self._offset(r)
         if offset < self.tolerance:
             return self._ended(state, f"converged: relative offset {offset:.1e}")
+        if offset < self.unseen and m.contraction * offset < self.tolerance and free.all():
+            return self._last(state, m.contraction * offset)
         newton = 0.5 * _within(r) ** 2
         rounding = _ROUNDING * state.loss + 0.5 * (_OUTPUT_ROUNDING * self.target_norm) ** 2
         if newton <= max(_NEAR * state.loss, rounding):
@@ -127,6 +134,19 @@ class VariableProjection(Descent):
         memory = replace(m, triangle=after, damping=max(damping, 1e-16), growth=2.0)
         return self._state(trial, memory, state.iteration + 1, {"damping": damping, "accepted": 1.0, "offset": offset})
 
+    def _last(self, state: State, offset: float) -> State:
+        """A whole step that nothing is asked about: the formula is as good as linear from here."""
+        m: _Memory = state.memory
+        r = m.triangle.copy()
+        delta = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(r) - 1))
+        r[:-1, -1] += r[:-1, :-1] @ delta
+        trial = state.parameters.copy()
+        trial[list(m.order)] += delta
+        if not np.array_equal(trial, np.clip(trial, self.lower, self.upper)):
+            trial, r = state.parameters, m.triangle
+        after = self._state(trial, replace(m, triangle=r), state.iteration, {"accepted": 1.0, "offset": offset})
+        return self._ended(after, f"converged: relative offset {offset:.1e}")
+
     def _gauss_newton(
         self, objective: FormulaObjective, state: State, r: Floats, free: npt.NDArray[np.bool_], offset: float
     ) -> State | None:
@@ -142,7 +162,7 @@ class VariableProjection(Descent):
         if np.isfinite(after).all() and loss <= state.loss * (1.0 + _ROUNDING):
             reached = self._offset(_columns(after, len(self.linear), self._free(trial, after)))
             if reached < 0.7 * offset:
-                memory = replace(m, triangle=after)
+                memory = replace(m, triangle=after, contraction=reached / offset)
                 return self._state(trial, memory, state.iteration + 1, {"accepted": 1.0, "offset": reached})
         return None
 

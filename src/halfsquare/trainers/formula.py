@@ -22,12 +22,13 @@ from halfsquare.sums import Moments
 from halfsquare.trainers.base import Trained
 from halfsquare.trainers.formula_options import Bounds, Start, bound_vectors, fixed_values, start_vector
 from halfsquare.trainers.formula_result import Ending
-from halfsquare.trainers.formula_ways import Ways
+from halfsquare.trainers.formula_ways import MANY_ROWS, Ways
 
 _ALL_THREADS, _NO_LIMITS = Local(), Limits()
 # Up to this many numbers in the Jacobian every R factor comes from Householder's QR.
 _QR_NUMBERS = 1 << 19
 _TOLERANCE = 1e-10
+_BATES_WATTS = 1e-3  # the offset they call converged
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def train_formula(
     # Distance from the minimum in standard errors; these are themselves small where there are many rows.
     tolerance = min(_TOLERANCE * max(1.0, weight / 1000.0) ** 1.5, 1e-5)
     target_norm = sqrt(float(sums.m2[0] + weight * sums.mean[0] ** 2))
-    method = VariableProjection(linear, lower, upper, tolerance, weight - p, target_norm)
+    unseen = _BATES_WATTS if rows.row_count > MANY_ROWS else 0.0
+    method = VariableProjection(linear, lower, upper, tolerance, weight - p, target_norm, unseen)
     with np.errstate(all="ignore"):  # what is not finite is refused as a step, with no warning
         ways = Ways(objective, method, limits, watch, seed, float(sums.m2[0]))
         end = ways.best(given)

@@ -19,7 +19,7 @@ from halfsquare.trainers.inference import determined
 
 # Of many rows a sample of this many is fitted first: from there a few passes over all rows are enough.
 _SAMPLE = 8192
-_MANY = 8 * _SAMPLE
+MANY_ROWS = 8 * _SAMPLE
 _POOR = 0.1  # of the variation left unexplained: worth a second look
 _FAR_BETTER = 0.5
 
@@ -58,7 +58,7 @@ class Ways:
         FormulaError
             If the formula is not finite at the start, or nowhere that was searched.
         """
-        if self.objective.rows.row_count > _MANY:
+        if self.objective.rows.row_count > MANY_ROWS:
             sampled = self._on_sample().best(given)
             end = self._descend(self.method, sampled.state.parameters)
             if end.state.converged:
