@@ -44,8 +44,8 @@ def demo(
 
 
 def _show(fitted: Any, files: dict[str, Path], count: int, whole: Any, row: Any) -> None:
-    from halfsquare.data.flights import TARGET
     from halfsquare.cli.show import console, error_table, summary
+    from halfsquare.data.flights import TARGET
 
     screen = console()
     screen.print(summary(fitted), markup=False)
