@@ -63,12 +63,17 @@ def error_table(columns: dict[str, dict[str, Any]], unit: str) -> str:
         [f"½SSE, ({unit})²", *(number(s["half_sse"], 6) for s in columns.values())],
         ["outputs too high", *(_share(s, "too_high") for s in columns.values())],
         ["outputs too low", *(_share(s, "too_low") for s in columns.values())],
-        [f"mean error o − t, {unit}", *(f"{s['mean_error']:.3g}" for s in columns.values())],
+        [f"mean error o − t, {unit}", *(_mean_error(s) for s in columns.values())],
     ]
     header = ["", *columns] if any(columns) else None
     if any(s["weight"] != s["rows"] for s in columns.values()):
         lines.insert(1, ["sum of weights", *(number(s["weight"]) for s in columns.values())])
     return grid(lines, header=header)
+
+
+def _mean_error(summary: dict[str, Any]) -> str:
+    """Where the fit makes it zero, what rounding leaves is no news."""
+    return "0" if abs(summary["mean_error"]) < 1e-11 * summary["rmse"] else f"{summary['mean_error']:.3g}"
 
 
 def _share(summary: dict[str, Any], key: str) -> str:
