@@ -17,7 +17,7 @@ def demo(
     """Fit, measure, explain and predict the arrival delay of real flights; needs the extra halfsquare\\[demo]."""
     from halfsquare.data.flights import COLUMNS, TARGET, unpack_flights
     from halfsquare.evaluate import evaluate
-    from halfsquare.explain.one_row import explain_row
+    from halfsquare.explain.row import explain_row
     from halfsquare.fitting import fit
     from halfsquare.predicting import predicted_batches, write_batches
 
@@ -36,7 +36,7 @@ def demo(
                 **fitted.info["test"],
                 "files": {k: str(v) for k, v in files.items()},
                 "whole": whole.as_dict(),
-                "row": vars(row),
+                "row": row.as_dict(),
             }
         )
         return

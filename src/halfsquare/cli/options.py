@@ -88,18 +88,19 @@ class Reading:
     """Tells on standard error how the reading goes, once it has taken more than a second."""
 
     def __init__(self) -> None:
-        self.began = self.told = time.monotonic()
+        self.began = self.told = self.last = time.monotonic()
         self.rows = 0
 
     def __call__(self, rows: int) -> None:
         self.rows = rows
-        now = time.monotonic()
+        now = self.last = time.monotonic()
         if now - self.began > 1.0 and now - self.told > 0.25 and sys.stderr.isatty():
             self.told = now
-            print(f"\r{self._line(now)}\x1b[K", end="", file=sys.stderr, flush=True)
+            print(f"\r{self.line(now)}\x1b[K", end="", file=sys.stderr, flush=True)
 
-    def _line(self, now: float) -> str:
-        seconds = now - self.began
+    def line(self, now: float) -> str:
+        """How many rows were read by then, in how long."""
+        seconds = max(now - self.began, 1e-9)
         return f"read {self.rows:,} rows in {seconds:.1f} s, {self.rows / seconds:,.0f} rows/s"
 
 
@@ -140,4 +141,5 @@ def reading() -> Iterator[Reading]:
         now = time.monotonic()
         if now - progress.began > 1.0 and progress.rows:
             start, end = ("\r", "\x1b[K\n") if sys.stderr.isatty() else ("", "\n")
-            print(f"{start}read {progress.rows:,} rows; done in {now - progress.began:.1f} s", end=end, file=sys.stderr)
+            line = f"{progress.line(progress.last)}; done in {now - progress.began:.1f} s"
+            print(f"{start}{line}", end=end, file=sys.stderr)
