@@ -187,10 +187,10 @@ class FittedModel:
         for a level instead of the reference level.
         """
         member = self.members[0]
-        values, covariance = self._in_user_units(member)
+        values, variances = self._in_user_units(member)
         facts = self.info.get("facts", {})
         freedom = facts.get("degrees_of_freedom", np.inf)
-        errors = np.full(len(values), np.nan) if covariance is None else np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        errors = np.full(len(values), np.nan) if variances is None else np.sqrt(np.maximum(variances, 0.0))
         open_names = facts.get("undetermined", ())
         errors[[name in open_names for name in member.model.parameter_names]] = np.inf
         return student(list(member.model.parameter_names), values, errors, freedom)
@@ -201,18 +201,23 @@ class FittedModel:
         return [float(s) for s in np.sqrt(self.members[0].noise) * self.encoder.target_scales]
 
     def _in_user_units(self, member: Member) -> tuple[Floats, Floats | None]:
+        """Parameters (p,) and their variances (p,), None if not known."""
+        covariance = member.covariance
         if not isinstance(member.model, Linear):
-            return member.parameters, member.covariance
-        k, d = len(self.encoder.targets), len(self.encoder.names)
-        means, scales = self.encoder.means, self.encoder.scales
-        change = np.zeros((1 + d, 1 + d))
-        change[0, 0] = 1.0
-        change[0, 1:] = -means / scales
-        change[1:, 1:] = np.diag(1.0 / scales)
-        whole = np.kron(change, np.diag(self.encoder.target_scales))
-        values = whole @ member.parameters
-        values[:k] += self.encoder.target_means
-        return values, None if member.covariance is None else whole @ member.covariance @ whole.T
+            return member.parameters, None if covariance is None else np.diag(covariance)
+        k, units, scales = len(self.encoder.targets), self.encoder.target_scales, self.encoder.scales
+        # Slopes are divided by their column's scale; the intercept takes over what the means shifted.
+        back = np.concatenate([[1.0], -self.encoder.means / scales])
+        b = member.model.matrix(member.parameters)
+        values = np.vstack([back @ b * units + self.encoder.target_means, b[1:] / scales[:, None] * units])
+        if covariance is None:
+            return values.reshape(-1), None
+        variances = np.empty_like(values)
+        for j in range(k):
+            of_output = covariance[j::k, j::k]
+            variances[0, j] = back @ of_output @ back
+            variances[1:, j] = np.diag(of_output)[1:] / scales**2
+        return values.reshape(-1), (variances * units**2).reshape(-1)
 
     def _batches(self, data: Any) -> Iterator[ReadBatch]:
         return read_encoded(open_for(self.encoder, data), self.encoder)
