@@ -137,6 +137,7 @@ def open_source(
     """
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")  # times mean the same wherever this runs
+    connection.execute("SET enable_progress_bar=false")  # it would stand in the middle of JSON
     if isinstance(data, (str, os.PathLike)):
         text = os.fspath(data)
         if re.match(r"\s*(select|with|from)\s", text, re.IGNORECASE):

@@ -1,0 +1,96 @@
+"""How the output of one row would change with each column: exact derivatives, and other levels of a category."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.features import Category
+from halfsquare.explain.parts import output_slopes
+from halfsquare.fitted import FittedModel
+from halfsquare.loss import Floats
+from halfsquare.models.formula import Formula
+from halfsquare.models.formula_parser import TARGET_FUNCTIONS
+
+# y' / u' by y, where u is what the left side makes of y: by the function that leads back from u to y.
+_BACK: dict[str, Any] = {
+    "exp": lambda y: y,
+    "exp10": lambda y: np.log(10.0) * y,
+    "exp2": lambda y: np.log(2.0) * y,
+    "expm1": lambda y: 1.0 + y,
+    "square": lambda y: 2.0 * np.sqrt(y),
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """How the output moves with a column.
+
+    Attributes
+    ----------
+    column : str
+    of : str
+        What of the column: the column itself, a part of a date, or a level of a category.
+    change : float
+        The derivative per unit, exact at this row; for a category the output less what it would be at the
+        reference level.
+    kind : str
+        ``"derivative"`` or ``"against the reference level"``.
+    """
+
+    column: str
+    of: str
+    change: float
+    kind: str
+
+
+def changes(fitted: FittedModel, design: Floats, output: int = 0) -> tuple[Change, ...]:
+    """Of one row, ``design`` (d,), in the units of target and columns."""
+    model = fitted.members[0].model
+    if isinstance(model, Formula):
+        return _of_formula(fitted, model, design)
+    encoder, found = fitted.encoder, []
+    slopes = output_slopes(fitted, design[None, :], output)[0] / encoder.scales
+    for feature, (column, a, b) in zip(encoder.features, encoder.groups, strict=True):
+        if isinstance(feature, Category):
+            found.append(_of_category(fitted, feature, design, a, b, output))
+            continue
+        missing = [j for j in range(a, b) if encoder.names[j] == f"{column} is missing"]
+        found += [
+            Change(column, encoder.names[j], float(slopes[j]), "derivative") for j in range(a, b) if j not in missing
+        ]
+    return tuple(found)
+
+
+def _of_category(fitted: FittedModel, feature: Category, design: Floats, a: int, b: int, output: int) -> Change:
+    means, scales = fitted.encoder.means[a:b], fitted.encoder.scales[a:b]
+    other = design.copy()
+    other[a:b] = -means / scales  # every indicator 0: the reference
+    outputs, _ = fitted.outputs_of(np.vstack([design, other]))
+    on = np.flatnonzero(design[a:b] * scales + means > 0.999)
+    level = feature.names[int(on[0])][len(feature.column) + 1 :] if len(on) else feature.levels[0]
+    if not design[a:b].any():  # exactly the average row
+        level = "(unseen)"
+    change = float(outputs[0, output] - outputs[1, output])
+    return Change(feature.column, f"{level} instead of {feature.levels[0]}", change, "against the reference level")
+
+
+def _of_formula(fitted: FittedModel, formula: Formula, design: Floats) -> tuple[Change, ...]:
+    """∂output/∂column by SymPy, compiled as the formula itself is."""
+    from halfsquare.models.formula_algebra import derivatives
+    from halfsquare.models.formula_compiler import compile_program
+
+    columns = tuple(formula.columns)
+    if not columns:
+        return ()
+    names = (*formula.names, *(name for name, _ in formula.fixed))
+    program = compile_program(derivatives(formula.parsed.expression, columns), names, columns)
+    values = np.concatenate([fitted.members[0].parameters, [value for _, value in formula.fixed]])
+    out = np.empty((len(columns), 1))
+    with np.errstate(all="ignore"):
+        program.run(values, design[None, :], list(out))
+        name = TARGET_FUNCTIONS.get(formula.target_function)
+        back = 1.0 if name is None else float(_BACK[name](fitted.outputs_of(design[None, :])[0][0, 0]))
+    return tuple(Change(c, c, float(slope) * back, "derivative") for c, slope in zip(columns, out[:, 0], strict=True))
