@@ -154,6 +154,7 @@ def _check(fitted: FittedModel) -> None:
         raise ValueError("targets and their scales differ in number")
     if len(fitted.encoder.means) != d or len(fitted.encoder.scales) != d:
         raise ValueError("columns and their scales differ in number")
+    fitted.encoder.encode(np.full((len(fitted.encoder.features), 1), np.nan), np.empty((d, 1)))
     for member in fitted.members:
         if member.model.outputs_count != k:
             raise ValueError(f"a model of {member.model.outputs_count} outputs for {k} targets")
