@@ -78,7 +78,7 @@ def read_problem(path: Path) -> Problem:
 
 def _formula_text(lines: list[str]) -> str:
     """``y = b1*(1-exp[-b2*x])  +  e`` as ``y ~ b1*(1-exp(-b2*x))``."""
-    text = " ".join(line.strip() for line in lines)
+    text = " ".join(line.strip() for line in lines if not re.match(r"\s*pi\s*=", line))
     first = re.search(r"(\w+|log\[\w+\])\s*=", text)
     assert first is not None, text
     text = text[first.start() :].replace("[", "(").replace("]", ")").replace("=", "~", 1)

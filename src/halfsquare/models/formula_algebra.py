@@ -19,6 +19,7 @@ FUNCTIONS = {
     **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     **{"ln": "log", "fabs": "abs", "erfc": "erfc"},
 }
+_SEARCHED = 20  # names among which the largest linear set is sought: the search grows exponentially
 _LARGEST_EXPONENT = 64  # of a whole-number power kept exact; (2*x)**n makes SymPy compute 2**n
 
 
@@ -160,14 +161,15 @@ def derivatives(expression: Any, names: tuple[str, ...]) -> list[Any]:
 def jointly_linear(expression: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     """The largest set of names in which the expression is linear all together; the first of equals.
 
-    Name a and b go together if ∂²f/∂a∂b = 0: a set whose second derivatives all vanish.
+    Name a and b go together if ∂²f/∂a∂b = 0: here, if b does not occur in ∂f/∂a.
     """
-    tools = _sympy()
-    first = derivatives(expression, names)
-    symbols = [tools.sp.Symbol(name) for name in names]
-    clash = [[_depends(slope, symbol) for symbol in symbols] for slope in first]
-    candidates = [i for i in range(len(names)) if not clash[i][i]]
+    occurring = [{symbol.name for symbol in slope.free_symbols} for slope in derivatives(expression, names)]
+    alone = [i for i, name in enumerate(names) if name not in occurring[i]]
+    clash = {i: {j for j in alone if names[j] in occurring[i] or names[i] in occurring[j]} for i in alone}
     best: list[int] = []
+    for i in alone:  # what fits with all before it; for most formulas that is the largest set
+        if not clash[i] & set(best):
+            best.append(i)
 
     def grow(chosen: list[int], rest: list[int]) -> None:
         nonlocal best
@@ -176,12 +178,8 @@ def jointly_linear(expression: Any, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(chosen) + len(rest) <= len(best):
             return
         for at, i in enumerate(rest):
-            grow([*chosen, i], [j for j in rest[at + 1 :] if not clash[i][j]])
+            grow([*chosen, i], [j for j in rest[at + 1 :] if j not in clash[i]])
 
-    # The search is exponential where many names clash; a formula of that size takes what is found first.
-    grow([], candidates[:24])
-    return tuple(names[i] for i in best)
-
-
-def _depends(slope: Any, symbol: Any) -> bool:
-    return symbol in slope.free_symbols and slope.diff(symbol) != 0
+    if len(alone) <= _SEARCHED:
+        grow([], alone)
+    return tuple(names[i] for i in sorted(best))

@@ -47,17 +47,18 @@ def symmetry(formula: Formula) -> Symmetry:
     expression = formula.parsed.expression
     index = {sympy.Symbol(name): i for i, name in enumerate(formula.names)}
     parts = _components(expression, index)
-    groups: list[list[tuple[int, ...]]] = []
-    heads: list[tuple[Any, tuple[Any, ...]]] = []
+    heads: dict[Any, list[tuple[Any, tuple[Any, ...], list[tuple[int, ...]]]]] = {}
     for part, symbols in parts:
-        for group, (head, head_symbols) in zip(groups, heads, strict=True):
+        # Parts that read the same with every parameter under one name may be the same with some renaming.
+        alike = heads.setdefault(part.xreplace(dict.fromkeys(symbols, sympy.Symbol("__any"))), [])
+        for head, head_symbols, group in alike:
             match = _match(head, head_symbols, part, symbols)
             if match is not None:
                 group.append(tuple(index[symbol] for symbol in match))
                 break
         else:
-            heads.append((part, symbols))
-            groups.append([tuple(index[symbol] for symbol in symbols)])
+            alike.append((part, symbols, [tuple(index[symbol] for symbol in symbols)]))
+    groups = [group for alike in heads.values() for _, _, group in alike]
     blocks = tuple(tuple(index[symbol] for symbol in symbols) for _, symbols in parts)
     linear = {formula.names[j] for j in formula.linear}
     flips = [flip for part, symbols in parts for flip in _flips(part, symbols, linear)]

@@ -24,6 +24,7 @@ def _named(formula: Formula, names: Sequence[str], what: str) -> None:
 
 
 def fixed_values(formula: Formula, fixed: Mapping[str, float] | None) -> dict[str, float]:
+    """The values of the parameters that are held; refused if one is unknown or not finite, or none is left free."""
     fixed = fixed or {}
     _named(formula, list(fixed), "a fixed value")
     for name, value in fixed.items():
@@ -35,6 +36,7 @@ def fixed_values(formula: Formula, fixed: Mapping[str, float] | None) -> dict[st
 
 
 def bound_vectors(formula: Formula, bounds: Bounds | None) -> tuple[Floats, Floats]:
+    """Lower and upper bounds (p,) each, infinite where there is none; refused if one is unknown or out of order."""
     bounds = bounds or {}
     _named(formula, list(bounds), "a bound")
     lower, upper = np.full(len(formula.names), -np.inf), np.full(len(formula.names), np.inf)

@@ -8,6 +8,7 @@ points decides. Everything follows from the data and the seed.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -28,6 +29,8 @@ from halfsquare.models.formula_units import places, unit_exponents
 _SAMPLE_ROWS = 500
 _POINTS = 512  # for each nonlinear parameter, up to 4096 in all
 _TRIED, _REFINED = 40, 6
+_TURNS = 64  # parts sought anew at most
+_FEW = 4  # parts of which two at once are sought anew
 
 
 @dataclass(frozen=True)
@@ -140,9 +143,9 @@ def _by_parts(
 ) -> list[State]:
     """``states`` with better ones found by seeking one block of nonlinear parameters at a time."""
     # One part alone, then two at once: a broad peak over two narrow ones is only left by moving both.
-    groups = [*blocks, *(first + second for first, second in combinations(blocks, 2) if len(blocks) > 2)]
+    groups = [*blocks, *(first + second for first, second in combinations(blocks, 2) if 2 < len(blocks) <= _FEW)]
     at, turns = 0, 0
-    while at < len(groups) and turns < 8 * len(blocks):
+    while at < len(groups) and turns < min(8 * len(blocks), _TURNS) and not _is_over(limits):
         best, group = states[0], groups[at]
         mixed = np.tile(best.parameters, (min(len(points), _POINTS * len(group) // 2), 1))
         mixed[:, group] = points[: len(mixed), group]
@@ -150,6 +153,10 @@ def _by_parts(
         at = 0 if states[0].loss < best.loss * (1.0 - 1e-3) else at + 1
         turns += 1
     return states
+
+
+def _is_over(limits: Limits) -> bool:
+    return limits.deadline is not None and time.monotonic() >= limits.deadline
 
 
 def _tried(
