@@ -7,21 +7,18 @@ folder, flushed to the disk and renamed, so that a model file is whole or not th
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from halfsquare.errors import ModelFileError, OutputError
+from halfsquare.errors import ModelFileError
 from halfsquare.models.base import Model
+from halfsquare.writing import atomic_write as atomic_write
+from halfsquare.writing import require_writable as require_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from halfsquare.fitted import FittedModel
 
 FORMAT_VERSION = 1
@@ -159,55 +156,3 @@ def _check(fitted: FittedModel) -> None:
         if member.model.outputs_count != k:
             raise ValueError(f"a model of {member.model.outputs_count} outputs for {k} targets")
         member.model.outputs(member.parameters, np.zeros((1, d)))
-
-
-@contextmanager
-def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """A file that takes the place of ``path`` when the block ends well, and leaves no trace otherwise.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written; what stood at ``path`` stays as it was.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; expected the name of a file")
-    temporary: str | None = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-        temporary = None
-    except FileNotFoundError:
-        raise OutputError(f"{path} could not be written: there is no folder {path.parent}") from None
-    except OSError as problem:
-        raise OutputError(f"{path} could not be written: {problem.strerror or problem}") from None
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                Path(temporary).unlink()
-
-
-def require_writable(path: str | Path | None) -> None:
-    """Refuse, before any work is done, a path whose folder is missing or closed.
-
-    Raises
-    ------
-    OutputError
-    """
-    if path is None or str(path) == "-":
-        return
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise OutputError(f"{path} cannot be written: there is no folder {folder}")
-    if Path(path).is_dir():
-        raise OutputError(f"{path} is a folder; expected the name of a file")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"{path} cannot be written: no permission to write in {folder}")

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from halfsquare.errors import DataError, OutputError
-from halfsquare.storage import atomic_write
+from halfsquare.writing import atomic_write
 
 # What is known when the doors close; when the flight lands, or how long it flew, is not.
 COLUMNS = ("sched_dep_time", "dep_delay", "sched_arr_time", "carrier", "origin", "dest", "distance", "time_hour")

@@ -61,6 +61,7 @@ NOTATIONS = {
 
 
 def write_value(text: str, n: Notation) -> str:
+    """A number that is already text, in this notation."""
     return n.minus + n.number(text[1:]) if text.startswith("−") else n.number(text)
 
 
