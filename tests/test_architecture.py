@@ -1,0 +1,183 @@
+"""What machines can check of the design: imports flow one way, the public names, quick starts, documented functions."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import halfsquare
+
+ROOT = Path(halfsquare.__file__).parent
+PROJECT = ROOT.parent.parent
+
+# Every room, lowest first: a module imports from its own layer and those before it, never from one after it.
+LAYERS = [
+    ("errors",),
+    ("writing",),
+    ("loss",),
+    ("sums",),
+    ("data", "models", "execution", "cholesky"),
+    ("objective",),
+    ("descent",),
+    ("trainers",),
+    ("fitted", "storage"),
+    ("evaluate", "predicting", "recipes", "fitting", "explain", "audit", "export"),
+    ("report",),
+    ("sklearn", "sklearn_network", "sklearn_formula", "web", "cli"),
+]
+RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
+MODULES = {
+    ".".join(p.relative_to(ROOT).with_suffix("").parts): p
+    for p in sorted(ROOT.rglob("*.py"))
+    if p.name != "__init__.py"
+}
+
+
+def room(module: str) -> str:
+    return module.split(".")[0]
+
+
+def imports(path: Path, *, at_load: bool = False) -> Iterator[tuple[str, int]]:
+    """Modules of this package that a file imports, with the line; TYPE_CHECKING left out, functions too if ``at_load``."""
+
+    def walk(node: ast.AST) -> Iterator[ast.AST]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                continue
+            if at_load and isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            yield child
+            yield from walk(child)
+
+    for node in walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == "halfsquare":
+            base = (node.module or "").removeprefix("halfsquare").lstrip(".")
+            for alias in node.names:
+                whole = f"{base}.{alias.name}".lstrip(".")
+                yield (whole if whole in MODULES or not base else base), node.lineno
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("halfsquare."):
+                    yield alias.name.removeprefix("halfsquare."), node.lineno
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path} has a relative import"
+
+
+def test_every_room_has_its_layer() -> None:
+    assert {room(m) for m in MODULES} <= RANK.keys()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_import_runs_back(module: str) -> None:
+    back = [
+        f"line {line}: {found}"
+        for found, line in imports(MODULES[module])
+        if found in MODULES and RANK[room(found)] > RANK[room(module)]
+    ]
+    assert back == []
+
+
+def test_no_cycles_at_load() -> None:
+    graph = {
+        module: {found for found, _ in imports(path, at_load=True) if found in MODULES}
+        for module, path in MODULES.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_the_check_sees_an_import_that_runs_back(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(
+        "def f():\n    from halfsquare.cli.main import main\n    import halfsquare.web.app\n"
+    )
+    assert list(imports(tmp_path / "bad.py")) == [("cli.main", 2), ("web.app", 3)]
+    assert list(imports(tmp_path / "bad.py", at_load=True)) == []
+
+
+PUBLIC = [
+    "AutoRegressor", "ErrorSums", "FittedModel", "FormulaRegressor", "LinearRegressor", "NetworkRegressor", "SquaredError", "fit", "load",
+]  # fmt: skip
+
+
+def test_the_public_names() -> None:
+    assert halfsquare.__all__ == PUBLIC == dir(halfsquare)
+    for name in PUBLIC:
+        assert getattr(halfsquare, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = halfsquare.nothing  # type: ignore[attr-defined]
+
+
+def loaded(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*sys.modules)"
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+        ).stdout.split()
+    )
+
+
+HEAVY = {
+    "scipy",
+    "duckdb",
+    "pyarrow",
+    "sklearn",
+    "sympy",
+    "pandas",
+    "polars",
+    "altair",
+    "starlette",
+    "uvicorn",
+    "safetensors",
+    "torch",
+}
+
+
+def test_importing_is_quick() -> None:
+    assert loaded("import halfsquare") & (HEAVY | {"numpy", "typer", "rich"}) == set()
+    assert loaded("from halfsquare import SquaredError, ErrorSums; SquaredError().value(1, 2)") & HEAVY == set()
+
+
+def test_help_is_quick() -> None:
+    code = "import sys, io\nsys.argv = ['halfsquare', '--help']\nstdout, sys.stdout = sys.stdout, io.StringIO()\nfrom halfsquare.cli.main import main\ntry: main()\nexcept SystemExit: pass\nsys.stdout = stdout"
+    assert loaded(code) & (HEAVY | {"numpy"}) == set()
+
+
+def public(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            yield prefix + node.name, node
+            if isinstance(node, ast.ClassDef) and not node.bases:
+                yield from public(node, f"{node.name}.")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_public_is_documented(module: str) -> None:
+    """Modules, public classes and functions; methods that a base class already describes may do without."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    bare = [name for name, node in public(tree) if "." not in name and not ast.get_docstring(node)]
+    assert bare == []
+
+
+def tracked() -> list[Path]:
+    found = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    return [PROJECT / name for name in found.stdout.split("\0") if name]
+
+
+@pytest.mark.skipif(not (PROJECT / ".git").exists(), reason="needs the repository")
+def test_no_file_names_a_place_on_somebodys_machine() -> None:
+    places = [f"/{folder}/" for folder in ("work", "home", "root", "Users")]
+    told = []
+    for path in tracked():
+        if not path.is_file() or path == Path(__file__):
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        told += [f"{path.relative_to(PROJECT)}: {place}" for place in places if place in text]
+    assert told == []
