@@ -151,7 +151,23 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
         + (f"; l2 = {info['facts']['l2']:.4g} per row on standardized columns" if info["facts"].get("l2") else ""),
         f"  {info['reason']}" + descent_sentence(info),
     ]
+    if info["kind"] == "formula":
+        parts.append(formula_part(fitted))
     parts += [f"\nWarning: {w}" for w in info["warnings"]]
+    return "\n".join(parts)
+
+
+def formula_part(fitted: FittedModel) -> str:
+    """Correlations of a formula's parameters, and their profile intervals if they were asked for."""
+    names = list(fitted.members[0].model.parameter_names)
+    facts, parts = fitted.info["facts"], [""]
+    if 1 < len(names) <= 12:
+        rows = [[n, *(f"{c:.3f}" for c in row[: i + 1]), *[""] * (len(names) - i - 1)]
+                for i, (n, row) in enumerate(zip(names, facts["correlation"], strict=True))]  # fmt: skip
+        parts += ["Correlation of the parameters", grid(rows, header=["", *names])]
+    if facts.get("profile"):
+        rows = [[name, number(low, 6), number(high, 6)] for name, (low, high) in facts["profile"].items()]
+        parts += ["Profile-likelihood intervals", grid(rows, header=["", "95 % from", "to"])]
     return "\n".join(parts)
 
 
