@@ -95,6 +95,8 @@ CHANGES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "fewer columns": (lambda d, _: d["encoder"]["features"].pop(), "is damaged"),
     "no encoder": (lambda d, _: d.pop("encoder"), "is damaged"),
     "no info": (put(None, "info"), "is damaged|no model in it"),
+    "infinite mean": (put([float("inf")], "encoder", "target_means"), "is damaged"),
+    "infinite scales": (put([float("inf"), 1.0], "encoder", "target_scales"), "that are no numbers"),
     "NaN parameters": (lambda _, t: t["0.parameters"].fill(np.nan), "parameters that are not finite"),
     "short parameters": (lambda _, t: t.update({"0.parameters": t["0.parameters"][:-1].copy()}), "expected .* and float64"),
     "single precision": (lambda _, t: t.update({"0.parameters": t["0.parameters"].astype(np.float32)}), "and type float32; expected"),
@@ -150,7 +152,8 @@ def test_damage_is_refused_or_harmless(
     path.write_bytes(bytes(whole))
     try:
         model = load(path)
-        model.predict(_row())
+        with np.errstate(all="ignore"):  # a digit of a mean may now be another
+            model.predict(_row())
     except HalfsquareError:
         pass
 

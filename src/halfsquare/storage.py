@@ -151,7 +151,12 @@ def _check(fitted: FittedModel) -> None:
         raise ValueError("targets and their scales differ in number")
     if len(fitted.encoder.means) != d or len(fitted.encoder.scales) != d:
         raise ValueError("columns and their scales differ in number")
-    fitted.encoder.encode(np.full((len(fitted.encoder.features), 1), np.nan), np.empty((d, 1)))
+    encoder = fitted.encoder
+    numbers = np.concatenate([encoder.means, encoder.scales, encoder.target_means, encoder.target_scales])
+    if not np.isfinite(numbers).all() or not encoder.scales.all():
+        raise ValueError("means or scales of columns that are no numbers")
+    with np.errstate(all="ignore"):
+        encoder.encode(np.full((len(encoder.features), 1), np.nan), np.empty((d, 1)))
     for member in fitted.members:
         if member.model.outputs_count != k:
             raise ValueError(f"a model of {member.model.outputs_count} outputs for {k} targets")
