@@ -45,7 +45,8 @@ def compare(
     if json:
         dump({"model_a": model_a, "model_b": model_b, **found.as_dict()})
         return
-    from halfsquare.cli.show import console, grid, number, p_value, with_error
+    from halfsquare.cli.show import console, grid, p_value
+    from halfsquare.wording import number, with_error
 
     screen, unit = console(), " and ".join(a.encoder.targets)
     kind = "paired, on the same rows" if found.paired else "unpaired, on different rows"

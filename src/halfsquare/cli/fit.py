@@ -104,6 +104,9 @@ def fit(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Default: one a core; the result does not depend on it.")
     ] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="FILE.html", help="Write a page about the fit here: no network, no script.")
+    ] = None,
     table: Table = None,
     encoding: Encoding = None,
     json: Json = False,
@@ -116,6 +119,8 @@ def fit(
     from halfsquare.storage import require_writable
 
     require_writable(out)
+    if report:
+        _require_report(report, data)
     with reading() as progress:
         fitted = fit_model(
             data,
@@ -146,8 +151,12 @@ def fit(
         )
     if out:
         fitted.save(out)
+    if report:
+        from halfsquare.report.html import write_report
+
+        write_report(fitted, data, report, weights=weights, table=table, encoding=encoding)
     if json:
-        dump(as_dict(fitted, out))
+        dump({**as_dict(fitted, out), **({"report": report} if report else {})})
         return
     from halfsquare.cli.show import console, summary
 
@@ -155,6 +164,19 @@ def fit(
     screen.print(summary(fitted), markup=False)
     if out:
         screen.print(f"\nModel written to {out}. Next: halfsquare predict {out} DATA --interval 0.95", markup=False)
+    if report:
+        screen.print(f"\nReport written to {report}: it opens in any browser", markup=False)
+
+
+def _require_report(report: str, data: str) -> None:
+    """Refuse, before any work is done, a report that could not be written."""
+    from halfsquare.report.html import require_extra
+    from halfsquare.storage import require_writable
+
+    if data == "-":
+        raise typer.BadParameter("the report reads the rows again, and standard input can be read once: give a file")
+    require_writable(report)
+    require_extra()
 
 
 def as_dict(fitted: Any, out: str | None = None) -> dict[str, Any]:

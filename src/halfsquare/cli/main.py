@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict
+from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report
 from halfsquare.errors import HalfsquareError, OptionError
 
 app = typer.Typer(
@@ -24,7 +24,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit.fit, predict.predict, evaluate.evaluate, compare.compare, explain.explain, info.info, demo.demo):
+for command in (
+    fit.fit, predict.predict, evaluate.evaluate, compare.compare, explain.explain, report.report, info.info, demo.demo,
+):  # fmt: skip
     app.command(no_args_is_help=command is not demo.demo)(command)
 
 

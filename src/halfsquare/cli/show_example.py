@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from halfsquare.cli.show import console, grid, number, with_error
+from halfsquare.cli.show import console, grid
 from halfsquare.explain.one_example import ExampleExplanation, ExamplesExplanation
+from halfsquare.wording import number, with_error
 
 NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from halfsquare.cli.show import console, grid, number
+from halfsquare.cli.show import console, grid
 from halfsquare.cli.show_example import NAMES
 from halfsquare.explain.pulls import Pull, Pulls
 from halfsquare.explain.row import RowExplanation
 from halfsquare.fitted import FittedModel
+from halfsquare.wording import number
 
 MOST = 15
 _WHAT = {

@@ -11,7 +11,7 @@ _MOST = 15
 
 
 def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.LayerChart:
-    """Bars to the right for the pull up, to the left for the pull down, each as a share of both together.
+    """Bars to the right for the pull up, to the left for the pull down, on one scale for all parameters.
 
     Rows whose output is too low and rows whose output is too high can pull the same way, so the bars have one
     colour; what is left of the two, the gradient, is a dot: at the optimum it stands in the middle.
@@ -20,11 +20,8 @@ def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.
     rows = [_row(p) for p in ranked if p.strength]
     order = [str(r["name"]) for r in rows]
     y = alt.Y("name:N", sort=order, axis=alt.Axis(title=None, labelLimit=200))
-    x = alt.X(
-        "down:Q",
-        scale=alt.Scale(domain=[-0.6, 0.6]),
-        axis=alt.Axis(title="← pulled down, pulled up →  (share of both)", format="%"),
-    )
+    axis = alt.Axis(title="← pulled down, pulled up →  (per standard deviation of a column)", format="~s", tickCount=7)
+    x = alt.X("down:Q", axis=axis)
     base = alt.Chart(alt.InlineData(values=rows))
     tip = [alt.Tooltip(f"{key}:N", title=title) for key, title in (("name", "parameter"), ("told", "pulls"))]
     bars = base.mark_bar(color=theme.muted, opacity=0.55, height={"band": 0.6}).encode(x=x, x2="up:Q", y=y, tooltip=tip)
@@ -32,7 +29,7 @@ def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.
     dot = base.mark_point(filled=True, size=70, color=theme.ink, opacity=1).encode(x="gradient:Q", y=y, tooltip=tip)
     title = alt.TitleParams(
         "Who pulls which parameter",
-        subtitle="Bars: all rows together. Dot: what is left (the gradient, turned to the way descent goes).",
+        subtitle="Bars: all rows together. Dot: what is left of them, where descent goes.",
         anchor="start",
         color=theme.ink,
         subtitleColor=theme.muted,
@@ -48,12 +45,12 @@ def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.
 
 
 def _row(pull: Pull) -> dict[str, float | str]:
-    whole = pull.down - pull.up or 1.0
-    left = 0.0 if pull.balanced else -pull.gradient / whole
+    # Negative parts of the gradient pull up, and up is to the right.
+    scale = -pull.strength / (pull.down - pull.up or 1.0)
     return {
         "name": pull.name,
-        "down": -pull.down / whole,
-        "up": -pull.up / whole,
-        "gradient": max(-0.6, min(0.6, left)),
+        "down": pull.down * scale,
+        "up": pull.up * scale,
+        "gradient": 0.0 if pull.balanced else pull.gradient * scale,
         "told": f"{pull.rows_up:,} rows up {pull.up:.4g}, {pull.rows_down:,} rows down {pull.down:.4g}",
     }

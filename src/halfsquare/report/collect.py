@@ -1,0 +1,209 @@
+"""All that a report draws, gathered in one pass over the rows; memory does not grow with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.data.scan import Progress
+from halfsquare.errors import DataError
+from halfsquare.explain.pulls import usable
+from halfsquare.explain.top import Top
+from halfsquare.fitted import FittedModel
+from halfsquare.loss import Floats, error
+from halfsquare.models.linear import Linear
+from halfsquare.report.bins import Bins, Grid
+from halfsquare.report.learning import LearningSums, Point
+from halfsquare.report.views import View, important, row_values, views
+from halfsquare.sums import ErrorSummary, ErrorSums
+
+FEATURES = 6
+MOST_POINTS = 800  # rows that are drawn one by one; beyond that, a grid
+WORST = 10
+_SPREAD_ROWS = 1024  # of a batch, whose interval is computed where that costs p² a row
+
+# What is summed in each bin, in this order.
+WEIGHT, ERROR, SQUARE, HIGH, LOW, TARGET, SPREAD, MEASURED = range(8)
+
+
+@dataclass(frozen=True)
+class WorstRow:
+    """A row of great error; ``row`` from 1."""
+
+    row: int
+    target: float
+    output: float
+    error: float
+    values: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What one pass brought, for one of the targets.
+
+    Attributes
+    ----------
+    source : str
+    missing : int
+        Rows left out: no target, or (of a formula) a value missing.
+    summary : ErrorSummary
+        Over all targets.
+    by_output, by_error : Bins
+        Sums (see the names in this module) by output and by error.
+    by_target : Bins
+        Weights alone.
+    by_feature : list of (View, Bins or (levels, sums) array)
+    grid : Grid
+        Weights by output and target.
+    points : (m, 2) or None
+        Output and target of every row, where they are few.
+    covered, measured : float
+        Weight of the targets inside their 95 % interval, and of those looked at.
+    learning : list of Point
+    """
+
+    source: str
+    missing: int
+    summary: ErrorSummary
+    by_output: Bins
+    by_error: Bins
+    by_target: Bins
+    by_feature: list[tuple[View, Bins | Floats]]
+    grid: Grid
+    points: Floats | None
+    worst: list[WorstRow]
+    covered: float
+    measured: float
+    learning: list[Point]
+
+
+def collect(
+    fitted: FittedModel,
+    data: Any,
+    *,
+    weights: str | None = None,
+    output: int = 0,
+    table: str | None = None,
+    encoding: str | None = None,
+    progress: Progress | None = None,
+) -> Collected:
+    """Pass over ``data`` once, for the target number ``output``.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or mistyped, or no row has a target.
+    """
+    source = open_for(fitted.encoder, data, table=table, encoding=encoding)
+    pass_ = _Pass(fitted, output)
+    for batch in read_encoded(source, fitted.encoder, with_target=True, weight=weights):
+        rows, design, target, weight = usable(batch)
+        pass_.missing += len(batch.design) - len(rows)
+        if len(rows):
+            pass_.add(rows, design, target, weight)
+        if progress is not None:
+            progress(batch.first_row + len(batch.design))
+    if not pass_.sums.weight > 0:
+        raise DataError(f"no row of {source.name} has both a target and a positive weight: there is nothing to report")
+    return pass_.finish(source.name)
+
+
+class _Pass:
+    """The running sums of a pass."""
+
+    def __init__(self, fitted: FittedModel, output: int) -> None:
+        self.fitted, self.output = fitted, output
+        self.sums, self.missing = ErrorSums.zero(len(fitted.encoder.targets)), 0
+        self.by_output, self.by_error, self.by_target = Bins(8), Bins(8), Bins(1)
+        self.features: list[tuple[View, Bins | Floats]] = [
+            (v, np.zeros((len(v.levels), 8)) if v.levels else Bins(8)) for v in important(fitted, FEATURES)
+        ]
+        self.grid, self.covered, self.measured = Grid(), 0.0, 0.0
+        self.points: list[Floats] = [np.empty((0, 2))]
+        self.quantile = fitted.quantile(0.95)
+        self.top = Top.zero(1, WORST)
+        self.kept: dict[int, tuple[Floats, float, float]] = {}
+        self.learning = None if LearningSums.reason_against(fitted) else LearningSums(fitted)
+        self.is_linear = isinstance(fitted.members[0].model, Linear)
+
+    def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
+        outputs, std = self._outputs(design)
+        o, t = outputs[:, self.output], target[:, self.output]
+        e = error(t, o)
+        self.sums = self.sums.add(target, outputs, weight)
+        measured = weight * ~np.isnan(std)
+        known = np.nan_to_num(std)
+        self.measured += float(measured.sum())
+        self.covered += float(measured @ (np.abs(e) <= self.quantile * known))
+        columns = np.vstack(
+            [
+                weight,
+                weight * e,
+                weight * e * e,
+                weight * (e > 0),
+                weight * (e < 0),
+                weight * t,
+                measured * known,
+                measured,
+            ]
+        )
+        self.by_output.add(o, columns)
+        self.by_error.add(e, columns)
+        self.by_target.add(t, weight[None, :])
+        self.grid.add(o, t, weight)
+        for view, sums in self.features:
+            values = view.values(design)
+            if isinstance(sums, Bins):
+                sums.add(values, columns)
+            else:
+                for j, column in enumerate(columns):
+                    sums[:, j] += np.bincount(values.astype(np.intp), weights=column, minlength=len(sums))
+        if sum(map(len, self.points)) <= MOST_POINTS:
+            self.points.append(np.column_stack([o, t])[: MOST_POINTS + 1])
+        self._keep_worst(rows, design, t, o, e * (weight > 0))
+        if self.learning is not None:
+            self.learning.add(rows, design, target, weight)
+
+    def _outputs(self, design: Floats) -> tuple[Floats, Floats]:
+        """Outputs (m, k) and the standard deviation (m,) of a new target, NaN where it was not computed."""
+        if self.is_linear or len(design) <= _SPREAD_ROWS:
+            outputs, std = self.fitted.outputs_of(design, with_std=True)
+            return outputs, std[:, self.output]
+        outputs, _ = self.fitted.outputs_of(design)
+        std = np.full(len(design), np.nan)
+        some = np.linspace(0, len(design) - 1, _SPREAD_ROWS).astype(np.intp)
+        std[some] = self.fitted.outputs_of(design[some], with_std=True)[1][:, self.output]
+        return outputs, std
+
+    def _keep_worst(self, rows: npt.NDArray[np.intp], design: Floats, t: Floats, o: Floats, e: Floats) -> None:
+        self.top = self.top.add(rows, e[:, None], [t])
+        place = {int(r): i for i, r in enumerate(rows)}
+        kept = {}
+        for row, _, _ in self.top.of(0):
+            i = place.get(row)
+            kept[row] = self.kept[row] if i is None else (design[i].copy(), float(t[i]), float(o[i]))
+        self.kept = kept
+
+    def finish(self, source: str) -> Collected:
+        every = views(self.fitted.encoder)
+        worst = [WorstRow(row, t, o, o - t, row_values(every, design)) for row, (design, t, o) in self.kept.items()]
+        points = np.vstack(self.points)
+        return Collected(
+            source=source,
+            missing=self.missing,
+            summary=self.sums.finish(),
+            by_output=self.by_output,
+            by_error=self.by_error,
+            by_target=self.by_target,
+            by_feature=self.features,
+            grid=self.grid,
+            points=points if len(points) <= MOST_POINTS else None,
+            worst=worst,
+            covered=self.covered,
+            measured=self.measured,
+            learning=self.learning.finish() if self.learning is not None else [],
+        )

@@ -1,0 +1,271 @@
+"""From what a pass brought to the figures of a report: numbers, words and picture of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from halfsquare.fitted import FittedModel
+from halfsquare.loss import Floats
+from halfsquare.models.linear import Linear
+from halfsquare.report import figures_fit as draw_as
+from halfsquare.report.bins import Bins
+from halfsquare.report.collect import ERROR, HIGH, LOW, MEASURED, SPREAD, SQUARE, TARGET, WEIGHT, Collected
+from halfsquare.report.static_figure import Figure, draw, plain
+from halfsquare.report.views import View, relevance
+from halfsquare.wording import number
+
+_GROUPS, _FEATURE_GROUPS, _LEVELS, _EFFECTS = 24, 12, 12, 15
+Row = dict[str, Any]
+
+
+def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
+    """Target over output, with the 95 % band."""
+    x = (c.by_output.quantile(0.001), c.by_output.quantile(0.999))
+    y = (c.by_target.quantile(0.001), c.by_target.quantile(0.999))
+    x, y = _padded(*x), _padded(*y)
+    _, sums = c.by_output.groups(_GROUPS)
+    reach = fitted.quantile(0.95)
+    means = [
+        {"x": float(s[WEIGHT] and (s[TARGET] + s[ERROR]) / s[WEIGHT]), "y": float(s[TARGET] / s[WEIGHT])} for s in sums
+    ]
+    band = []
+    for middle, s in zip(means, sums, strict=True):
+        if s[MEASURED] > 0 and math.isfinite(reach):
+            half = reach * s[SPREAD] / s[MEASURED]
+            band.append({"x": middle["x"], "y": middle["x"] - half, "y2": middle["x"] + half})
+    points = [] if c.points is None else [{"x": float(o), "y": float(t)} for o, t in c.points]
+    cells = [] if points else c.grid.cells(56, x, y)
+    top = max((math.log1p(cell["weight"]) for cell in cells), default=1.0)
+    cells = [{**cell, "shade": math.log1p(cell["weight"]) / top} for cell in cells]
+    chart = draw_as.predicted_chart(cells, points, band, means, x, y, unit)
+    inside = (
+        ""
+        if not c.measured
+        else f" {c.covered / c.measured:.1%} of the targets looked at lie inside their 95 % interval."
+    )
+    words = f"Target over output for {c.summary.rows:,} rows, R² {number(c.summary.r2, 4)}.{inside}"
+    rows = tuple((number(m["x"], 4), number(m["y"], 4), number(s[WEIGHT])) for m, s in zip(means, sums, strict=True))
+    how = "Grey: the rows" + (", each a point." if points else "; the darker, the more (logarithmic).")
+    caption = f"{how} Dots: groups of about equally many rows. Dashed: output and target agree. Shaded: the 95 % interval.{inside}"
+    name = "predicted"
+    return Figure(
+        name,
+        "Predicted against actual",
+        caption,
+        words,
+        draw(plain(chart), name, words),
+        ("mean output", "mean target", "rows"),
+        rows,
+    )
+
+
+def by_output(c: Collected, unit: str) -> Figure:
+    """Errors over groups of rows of like output."""
+    return _profile(
+        "by-output", f"Errors by predicted {unit}", f"output: {unit}", c.by_output, unit, _GROUPS, draw_as.WIDTH
+    )
+
+
+def by_feature(c: Collected, unit: str) -> list[Figure]:
+    """Errors over each of the features that matter most."""
+    found = []
+    for i, (view, sums) in enumerate(c.by_feature):
+        if isinstance(sums, Bins):
+            if len(sums.table):
+                found.append(
+                    _profile(f"feature-{i}", view.title, view.title, sums, unit, _FEATURE_GROUPS, draw_as.HALF - 50)
+                )
+        else:
+            found.append(_levels(f"feature-{i}", view, sums, unit))
+    return found
+
+
+def _profile(name: str, title: str, x_title: str, bins: Bins, unit: str, count: int, width: int) -> Figure:
+    edges, sums = bins.groups(count)
+    domain = _padded(bins.quantile(0.002), bins.quantile(0.998))
+    rows = [
+        {**_group(s), "left": max(float(a), domain[0]), "right": min(float(b), domain[1]), "mid": _middle(a, b, domain)}
+        for a, b, s in zip(edges, edges[1:], sums, strict=False)
+    ]
+    words = _words(x_title, rows, unit)
+    chart = draw_as.error_chart(rows, x_title, unit, width=width, domain=domain)
+    table = tuple((f"{number(r['left'], 4)} to {number(r['right'], 4)}", *_cells(r)) for r in rows)
+    return Figure(name, title, "", words, draw(plain(chart), name, words), ("from, to", *_HEADER), table)
+
+
+def _levels(name: str, view: View, sums: Floats, unit: str) -> Figure:
+    order = [j for j in np.argsort(-sums[:, WEIGHT], kind="stable") if sums[j, WEIGHT] > 0]
+    rows = [{**_group(sums[j]), "level": view.levels[j]} for j in order[:_LEVELS]]
+    if len(order) > _LEVELS:
+        rows.append({**_group(sums[order[_LEVELS:]].sum(axis=0)), "level": f"{len(order) - _LEVELS} others"})
+    words = _words(view.title, rows, unit)
+    chart = draw_as.level_chart(rows, width=draw_as.HALF)
+    table = tuple((str(r["level"]), *_cells(r)) for r in rows)
+    return Figure(name, view.title, "", words, draw(plain(chart), name, words), ("level", *_HEADER), table)
+
+
+_HEADER = ("rows", "mean error", "± std. error", "RMSE", "too low", "too high")
+
+
+def _group(s: Floats) -> Row:
+    w = float(s[WEIGHT])
+    mean, square = float(s[ERROR]) / w, float(s[SQUARE]) / w
+    se = math.sqrt(max(square - mean * mean, 0.0) / max(w - 1.0, 1.0))
+    low, high = float(s[LOW]) / w, float(s[HIGH]) / w
+    return {
+        "rows": w, "error": mean, "se": se, "least": mean - 2 * se, "most": mean + 2 * se, "rmse": math.sqrt(square),
+        "low": low, "high": high, "top": low + high,
+    }  # fmt: skip
+
+
+def _cells(r: Row) -> tuple[str, ...]:
+    return (
+        number(r["rows"]),
+        number(r["error"], 3),
+        number(r["se"], 2),
+        number(r["rmse"], 4),
+        f"{r['low']:.1%}",
+        f"{r['high']:.1%}",
+    )
+
+
+def _words(title: str, rows: Sequence[Row], unit: str) -> str:
+    worst = max(rows, key=lambda r: abs(r["error"]))
+    where = worst.get("level") or f"about {number(worst['mid'], 3)}"
+    side = "too low" if worst["error"] < 0 else "too high"
+    sure = "beyond" if abs(worst["error"]) > 2 * worst["se"] else "within"
+    return (
+        f"Mean error by {title} in {len(rows)} groups: at most {number(abs(worst['error']), 3)} {unit} {side}, at {where}, "
+        f"{sure} two standard errors of zero."
+    )
+
+
+def error_histogram(c: Collected, unit: str) -> Figure:
+    """How the errors are distributed."""
+    reach = max(abs(c.by_error.quantile(0.002)), abs(c.by_error.quantile(0.998))) or 1.0
+    edges, sums = c.by_error.even(56, -reach, reach)
+    rows = [
+        {"left": float(a), "right": float(b), "weight": float(s[WEIGHT])}
+        for a, b, s in zip(edges, edges[1:], sums, strict=False)
+    ]
+    shares = (0.05, 0.25, 0.5, 0.75, 0.95)
+    table = tuple((f"{q:.0%} of the errors are below", number(c.by_error.quantile(q), 4)) for q in shares)
+    s = c.summary
+    words = (
+        f"{number(s.too_low)} outputs are too low and {number(s.too_high)} too high; half of the errors lie between "
+        f"{table[1][1]} and {table[3][1]} {unit}, 90 % between {table[0][1]} and {table[4][1]}."
+    )
+    chart = draw_as.histogram_chart(rows, unit, (-reach, reach))
+    return Figure(
+        "errors", "How the errors are distributed", words, words, draw(plain(chart), "errors", words), ("", unit), table
+    )
+
+
+def effects(fitted: FittedModel, unit: str) -> Figure | None:
+    """Coefficients of a linear model on one scale; or the relevance of a network's inputs."""
+    if isinstance(fitted.members[0].model, Linear):
+        return _coefficients(fitted, unit)
+    if not fitted.info.get("relevance"):
+        return None
+    found = relevance(fitted)
+    total = sum(found.values()) or 1.0
+    rows = [{"name": c, "share": r / total} for c, r in sorted(found.items(), key=lambda i: -i[1])[:_EFFECTS]]
+    first = ", ".join(f"{r['name']} {r['share']:.0%}" for r in rows[:3])
+    words = f"The most relevant inputs: {first}."
+    caption = f"{words} Share of the variation of the output's slopes, averaged over the members."
+    drawn = draw(plain(draw_as.relevance_chart(rows)), "effects", words)
+    return Figure("effects", "Relevance of the inputs", caption, words, drawn)
+
+
+def _coefficients(fitted: FittedModel, unit: str) -> Figure | None:
+    k = len(fitted.encoder.targets)
+    parameters = fitted.parameters[k::k]
+    rows = [
+        {"name": p.name, "value": p.value * s, "low": p.low * s, "high": p.high * s, "t": abs(p.t)}
+        for p, s in zip(parameters, fitted.encoder.scales, strict=True)
+        if all(map(math.isfinite, (p.value, p.low, p.high)))
+    ]
+    rows = sorted(rows, key=lambda r: -r["t"])[:_EFFECTS]
+    if not rows:
+        return None
+    first = ", ".join(f"{r['name']} {number(r['value'], 3)}" for r in rows[:3])
+    words = f"The surest effects: {first} {unit} for one standard deviation."
+    which = f"The {len(rows)} surest of {len(parameters)}" if len(parameters) > len(rows) else "All"
+    caption = f"{which}, by |t|. Each coefficient times the standard deviation of its column, so that they compare; lines are 95 % intervals."
+    drawn = draw(
+        plain(draw_as.effects_chart([{k: v for k, v in r.items() if k != "t"} for r in rows], unit)), "effects", words
+    )
+    return Figure("effects", "Coefficients", caption, words, drawn)
+
+
+def learning(c: Collected, unit: str) -> Figure | None:
+    """Would more data help?"""
+    if len(c.learning) < 2:
+        return None
+    rows = [{"rows": p.rows, "mse": p.mse, "least": p.mse - p.mse_se, "most": p.mse + p.mse_se} for p in c.learning]
+    before, last = c.learning[-2:]
+    gain = (before.mse - last.mse) / last.mse
+    verdict = (
+        f"The last doubling of the rows lowered the test MSE by {gain:.1%}: more rows would help."
+        if gain > 0.02
+        else f"The last doubling of the rows changed the test MSE by {-gain:+.1%}: more rows of this kind would help little."
+    )
+    words = f"Test MSE from {number(c.learning[0].mse, 4)} with {c.learning[0].rows:,} rows to {number(last.mse, 4)} with {last.rows:,}. {verdict}"
+    caption = f"{verdict} Each point is a refit on nested parts of the rows, judged on the same rows that none of them saw; shaded: ± one standard error."
+    drawn = draw(plain(draw_as.learning_chart(rows, unit)), "learning", words)
+    table = tuple((f"{p.rows:,}", number(p.mse, 5), number(p.mse_se, 3)) for p in c.learning)
+    return Figure(
+        "learning", "Would more data help?", caption, words, drawn, ("training rows", "test MSE", "± std. error"), table
+    )
+
+
+_DESCENT = (
+    ("loss", "loss (log)", True),
+    ("gradient_norm", "norm of the gradient (log)", True),
+    ("batch", "rows in a batch (log)", True),
+    ("noise", "gradient noise (log)", True),
+    ("effective_parameters", "effective parameters", False),
+    ("damping", "damping (log)", True),
+)
+
+
+def descent(fitted: FittedModel) -> list[Figure]:
+    """What the descent said of each step; none where the answer was found in one."""
+    history = fitted.info.get("history") or []
+    if len(history) < 3:
+        return []
+    kept = [history[i] for i in np.unique(np.linspace(0, len(history) - 1, 200).astype(int))]
+    found = []
+    for key, title, log in _DESCENT:
+        rows = [{"iteration": h["iteration"], "value": h[key]} for h in kept if _drawable(h.get(key), log)]
+        if len(rows) < 2:
+            continue
+        words = f"{title.replace(' (log)', '')}: {number(rows[0]['value'], 4)} at step {rows[0]['iteration']:.0f}, {number(rows[-1]['value'], 4)} at step {rows[-1]['iteration']:.0f}."
+        chart = draw_as.descent_chart(rows, title, log=log)
+        found.append(
+            Figure(
+                f"descent-{key}",
+                title.replace(" (log)", "").capitalize(),
+                "",
+                words,
+                draw(plain(chart), f"descent-{key}", words),
+            )
+        )
+    return found
+
+
+def _drawable(value: Any, log: bool) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and (value > 0 or not log)
+
+
+def _padded(low: float, high: float) -> tuple[float, float]:
+    extra = 0.03 * (high - low) or 0.05 * abs(high) or 1.0
+    return (low - extra, high + extra)
+
+
+def _middle(a: float, b: float, domain: tuple[float, float]) -> float:
+    return 0.5 * (max(float(a), domain[0]) + min(float(b), domain[1]))

@@ -1,0 +1,145 @@
+"""The report: one page that stands alone, without a script and without the network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from halfsquare.data.scan import Progress
+from halfsquare.errors import OptionError
+from halfsquare.fitted import FittedModel
+from halfsquare.storage import atomic_write
+from halfsquare.wording import rows_sentence
+
+MISSING = "the report needs the extra 'page': pip install 'halfsquare[page]' ({} is not installed)"
+_KINDS = {"linear": "Linear model", "network": "Network", "formula": "Formula"}
+
+
+def write_report(
+    fitted: FittedModel,
+    data: Any,
+    path: str | os.PathLike[str],
+    *,
+    weights: str | None = None,
+    table: str | None = None,
+    encoding: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the report of a fitted model on the rows of ``data``; one pass over them.
+
+    Raises
+    ------
+    OptionError
+        If the extra ``page`` is not installed.
+    DataError
+        If a column is missing or mistyped, or no row has a target.
+    OutputError
+        If the file cannot be written; what stood there before is then still there.
+    """
+    page = report_page(fitted, data, weights=weights, table=table, encoding=encoding, progress=progress)
+    with atomic_write(Path(path)) as file:
+        file.write(page.encode())
+    return Path(path)
+
+
+def report_page(
+    fitted: FittedModel,
+    data: Any,
+    *,
+    weights: str | None = None,
+    table: str | None = None,
+    encoding: str | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """The report as HTML; see :func:`write_report`."""
+    require_extra()
+    from halfsquare.report.collect import collect
+
+    collected = collect(fitted, data, weights=weights, table=table, encoding=encoding, progress=progress)
+    page: str = _template().render(**_context(fitted, collected))
+    return page
+
+
+def require_extra() -> None:
+    """Refuse, before any work is done, to report without the packages it needs.
+
+    Raises
+    ------
+    OptionError
+    """
+    try:
+        import altair  # noqa: F401
+        import jinja2  # noqa: F401
+        import vl_convert  # noqa: F401
+    except ModuleNotFoundError as problem:
+        raise OptionError(MISSING.format(problem.name)) from None
+
+
+@cache
+def _template() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("halfsquare.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("report.html")
+
+
+def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
+    from halfsquare.report import drawn
+    from halfsquare.report.learning import LearningSums
+    from halfsquare.report.save import css_variables, static_text
+
+    info, unit = fitted.info, fitted.encoder.targets[0]
+    style = css_variables() + static_text("report.css")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    context = {
+        "policy": f"default-src 'none'; style-src 'sha256-{digest}'",
+        "style": style,
+        "title": f"{_KINDS.get(fitted.kind, fitted.kind)} of {' and '.join(fitted.encoder.targets)}",
+        "formula": info.get("facts", {}).get("formula"),
+        "lead": f"Fitted to {info.get('data', 'data')}: {rows_sentence(info)}.",
+        "warnings": info.get("warnings", []),
+        "predicted": drawn.predicted(c, fitted, unit),
+        "errors": drawn.error_histogram(c, unit),
+        "by_output": drawn.by_output(c, unit),
+        "by_feature": drawn.by_feature(c, unit),
+        "effects": drawn.effects(fitted, unit),
+        "learning": drawn.learning(c, unit),
+        "no_learning": LearningSums.reason_against(fitted)
+        or "Left out: there are too few rows to refit on parts of them.",
+        "descent": drawn.descent(fitted),
+        "drawn_from": _drawn_from(fitted, c, unit),
+        "version": info.get("version", ""),
+        "conventions": "An error is o − t, output less target: negative where the output is too low, positive where it is "
+        "too high. MSE is the mean of its square, an estimate of the loss of a typical row; ± is its standard error.",
+    }
+    from halfsquare.report.tables import tables
+
+    context |= tables(fitted, c)
+    names = [("errors-section", "Errors"), ("predictions", "Predictions"), ("profile", "Where it errs")]
+    names += [("parameters", "Parameters")] if context["effects"] or context["parameters"] else []
+    names += [
+        ("learning-section", "More data?"),
+        ("descent", "Descent"),
+        ("worst", "Worst rows"),
+        ("columns", "Columns"),
+    ]
+    return {**context, "sections": names}
+
+
+def _drawn_from(fitted: FittedModel, c: Any, unit: str) -> str:
+    missing = f" ({c.missing:,} that lack a value left out)" if c.missing else ""
+    said = f"The figures show this model on the {c.summary.rows:,} rows of {c.source}{missing}."
+    if c.source == fitted.info.get("data"):
+        said += " It was fitted to these rows, so errors on new rows will be a little larger: those on test rows, above, tell."
+    if len(fitted.encoder.targets) > 1:
+        said += f" They are about {unit}, the first target."
+    return said

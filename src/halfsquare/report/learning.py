@@ -1,0 +1,121 @@
+"""The learning curve of a linear model: refits on nested parts of the rows, from the sums of one pass.
+
+Each row has a number that depends on nothing but its place, by which it is a test row (one in five, at most
+some ten thousands are kept) or belongs to a part: half of the others to part 0, a quarter to part 1, …. The
+sums of a part and of all smaller ones are those of a training set; so every training set holds the next smaller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from halfsquare.fitted import FittedModel
+from halfsquare.loss import Floats
+from halfsquare.models.linear import Linear
+from halfsquare.sums import ErrorSums
+
+_PARTS = 10
+_STRIDE = 5
+_MOST_COLUMNS = 600
+_MOST_NUMBERS = 1 << 21  # of test rows that are kept
+
+
+@dataclass(frozen=True)
+class Point:
+    """The errors on the test rows of a model fitted to some rows."""
+
+    rows: int
+    mse: float
+    mse_se: float
+
+
+class LearningSums:
+    """A builder: rows are added, then :meth:`finish` fits and judges."""
+
+    def __init__(self, fitted: FittedModel) -> None:
+        self.fitted = fitted
+        self.size = 1 + len(fitted.encoder.names) + len(fitted.encoder.targets)
+        self.grams = np.zeros((_PARTS, self.size, self.size))
+        self.rows = np.zeros(_PARTS, dtype=np.int64)
+        self.weights = np.zeros(_PARTS)
+        self.stride = _STRIDE
+        self.tests: list[tuple[npt.NDArray[np.uint64], Floats, Floats]] = []
+
+    @staticmethod
+    def reason_against(fitted: FittedModel) -> str | None:
+        """Why there is no learning curve; None where there is one."""
+        if not isinstance(fitted.members[0].model, Linear):
+            return f"Left out: each point would be another training of the whole {fitted.kind} model."
+        if len(fitted.encoder.names) > _MOST_COLUMNS:
+            return (
+                f"Left out: {len(fitted.encoder.names):,} columns would take as long as the fit itself at each point."
+            )
+        return None
+
+    def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
+        """Rows by number (m,), standardized design (m, d), target (m, k) in its unit, weight (m,)."""
+        encoder = self.fitted.encoder
+        scaled = (target - encoder.target_means) / encoder.target_scales
+        block = np.hstack([np.ones((len(rows), 1)), design, scaled])
+        chance = _mixed(rows.astype(np.uint64))
+        is_test = chance % np.uint64(_STRIDE) == 0
+        kept = chance % np.uint64(self.stride) == 0
+        self.tests.append((chance[kept], block[kept], weight[kept]))
+        self._thin()
+        share = (_mixed(chance) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        part = np.minimum(-np.log2(np.maximum(share, 2.0**-60)), _PARTS - 1).astype(np.intp)
+        for p in range(_PARTS):
+            mine = ~is_test & (part == p) & (weight > 0)
+            if mine.any():
+                own = block[mine] * np.sqrt(weight[mine])[:, None]
+                self.grams[p] += own.T @ own
+                self.rows[p] += int(mine.sum())
+                self.weights[p] += float(weight[mine].sum())
+
+    def finish(self) -> list[Point]:
+        """A point for each training set with at least two rows for each parameter, smallest first."""
+        if not self.tests:
+            return []
+        test = np.vstack([block for _, block, _ in self.tests])
+        weight = np.concatenate([w for _, _, w in self.tests])
+        if not np.count_nonzero(weight) >= 2:
+            return []
+        k = len(self.fitted.encoder.targets)
+        points: list[Point] = []
+        for p in reversed(range(_PARTS)):
+            rows = int(self.rows[p:].sum())
+            if rows < max(10, 2 * (self.size - k)) or (points and rows < 1.3 * points[-1].rows):
+                continue
+            b = self._solved(self.grams[p:].sum(axis=0), float(self.weights[p:].sum()), k)
+            scales = self.fitted.encoder.target_scales
+            outputs, targets = test[:, : self.size - k] @ b * scales, test[:, self.size - k :] * scales
+            judged = ErrorSums.zero(k).add(targets, outputs, weight).finish()
+            points.append(Point(rows, judged.mse, judged.mse_se))
+        return points
+
+    def _solved(self, gram: Floats, weight: float, k: int) -> Floats:
+        split = self.size - k
+        penalty = np.full(split, float(self.fitted.info.get("facts", {}).get("l2") or 0.0) * weight)
+        penalty[0] = 0.0
+        left: Any = gram[:split, :split] + np.diag(penalty)
+        # Columns that do not vary in a small part: of all answers the one of smallest norm.
+        return np.asarray(np.linalg.lstsq(left, gram[:split, split:], rcond=1e-11)[0])
+
+    def _thin(self) -> None:
+        """Keep every other test row when there are too many: still one in so many, all over the table."""
+        while sum(block.size for _, block, _ in self.tests) > _MOST_NUMBERS:
+            self.stride *= 2
+            kept = [chance % np.uint64(self.stride) == 0 for chance, _, _ in self.tests]
+            self.tests = [(c[m], b[m], w[m]) for m, (c, b, w) in zip(kept, self.tests, strict=True)]
+
+
+def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Whole numbers scattered over 64 bits: the finalizer of SplitMix64, Steele, Lea & Flood (2014), figure 17."""
+    z = x + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)))

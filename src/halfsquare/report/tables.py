@@ -1,0 +1,123 @@
+"""The tables of a report: rows of text, ready to be put into the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halfsquare.fitted import FittedModel
+from halfsquare.report.collect import Collected
+from halfsquare.wording import descent_sentence, number, with_error
+
+_MOST = 200  # rows of a table
+_VALUES = 8  # columns of the worst rows
+
+Cells = list[list[str]]
+
+
+def tables(fitted: FittedModel, c: Collected) -> dict[str, Any]:
+    """Everything that is told in numbers."""
+    info, unit = fitted.info, " and ".join(fitted.encoder.targets)
+    judged = {
+        "training rows": info.get("train"),
+        "test rows": info.get("test"),
+        "rows drawn below": c.summary.as_dict(),
+    }
+    columns = {name: summary for name, summary in judged.items() if summary}
+    parameters = [] if fitted.kind == "network" else fitted.parameters[:_MOST]
+    shown = [view.feature.column for view, _ in c.by_feature]
+    shown += [f.column for f in fitted.encoder.features if f.column not in shown]
+    shown = shown[:_VALUES]
+    return {
+        "facts": _facts(info, c, unit),
+        "measured": _measured(info),
+        "errors_header": ["", *columns],
+        "errors_rows": _errors(columns, unit),
+        "tried_header": ["model", "MSE ± std. error", "change ± std. error", "seconds", ""],
+        "tried": _tried(info),
+        "parameters_header": ["", "value", "std. error", "t", "95 % from", "to"],
+        "parameters": [
+            [p.name, number(p.value, 6), number(p.standard_error, 4), number(p.t, 4), number(p.low), number(p.high)]
+            for p in parameters
+        ],
+        "descended": _descended(info),
+        "worst_header": ["row", "target", "output", "error o − t", *shown],
+        "worst": [
+            [f"{w.row:,}", number(w.target), number(w.output), f"{w.error:+.4g}", *(w.values.get(v, "") for v in shown)]
+            for w in c.worst
+        ],
+        "columns": [
+            *([f.column, f.decision] for f in fitted.encoder.features[:_MOST]),
+            *([name, f"left out: {why}"] for name, why in list(fitted.encoder.left_out.items())[:_MOST]),
+        ],
+    }
+
+
+def _facts(info: dict[str, Any], c: Collected, unit: str) -> list[tuple[str, str, str]]:
+    summary = info.get("test") or info.get("train") or c.summary.as_dict()
+    where = "on test rows" if info.get("test") else "on the rows of the fit"
+    weight = summary["weight"]
+    found = [
+        (f"RMSE {where}", number(summary["rmse"], 4), unit),
+        ("MSE ± standard error", with_error(summary["mse"], summary["mse_se"]), f"({unit})²"),
+        ("R²", number(summary["r2"], 4), "of the variation of the target"),
+        (
+            "Too low, too high",
+            f"{summary['too_low'] / weight:.0%}, {summary['too_high'] / weight:.0%}",
+            f"mean error {summary['mean_error']:.2g}",
+        ),
+    ]
+    if c.measured:
+        found.append(("Inside the 95 % interval", f"{c.covered / c.measured:.1%}", "of the targets looked at"))
+    return found
+
+
+def _measured(info: dict[str, Any]) -> str:
+    if not info.get("test"):
+        return (
+            "No rows were set apart: these are the errors on the rows of the fit, and smaller than those on new rows."
+        )
+    after = " Then it was fitted again to all rows: that is the model drawn below." if info.get("refit") else ""
+    return f"Measured on {info.get('test_source', 'test rows')} that the measured model had not seen.{after}"
+
+
+def _errors(columns: dict[str, dict[str, Any]], unit: str) -> Cells:
+    def share(s: dict[str, Any], key: str) -> str:
+        return f"{number(s[key])} ({s[key] / s['weight']:.1%})"
+
+    every = columns.values()
+    return [
+        ["rows", *(f"{s['rows']:,}" for s in every)],
+        [f"MSE ± standard error, ({unit})²", *(with_error(s["mse"], s["mse_se"]) for s in every)],
+        [f"RMSE, {unit}", *(number(s["rmse"]) for s in every)],
+        ["R²", *(number(s["r2"]) for s in every)],
+        ["SSE", *(number(s["sse"], 6) for s in every)],
+        ["outputs too low", *(share(s, "too_low") for s in every)],
+        ["outputs too high", *(share(s, "too_high") for s in every)],
+        ["mean error o − t", *(f"{s['mean_error']:.3g}" for s in every)],
+    ]
+
+
+def _tried(info: dict[str, Any]) -> Cells:
+    found = []
+    for tried in info.get("tried") or []:
+        mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
+        change = "" if tried["difference"] is None else with_error(tried["difference"], tried["difference_se"])
+        note = tried["note"] or ("chosen" if tried["model"] == info.get("chosen") else "")
+        found.append([tried["model"], mse, change, f"{tried['seconds']:.1f}", note])
+    return found
+
+
+def _descended(info: dict[str, Any]) -> str:
+    reason = str(info.get("reason", "")).capitalize()
+    said = f"{reason}{descent_sentence(info)}."
+    members = info.get("members") or []
+    if members:
+        effective = sum(m["effective_parameters"] for m in members) / len(members)
+        total = sum(m["parameters"] for m in members) / len(members)
+        said += (
+            f" An ensemble of {len(members)}; of {total:,.0f} parameters each, on average {effective:,.0f} are determined "
+            "by the data. The figures show the first member."
+        )
+    elif info.get("effective_parameters"):
+        said += f" {number(info['effective_parameters'], 4)} effective parameters."
+    return said
