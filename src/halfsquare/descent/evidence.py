@@ -30,9 +30,8 @@ from halfsquare.descent.levenberg_marquardt import LevenbergMarquardt
 from halfsquare.loss import Floats
 from halfsquare.objective import Objective
 
-# A penalty stays within these bounds, relative to the noise variance: a group is never quite free, so
-# the curvature is never singular, nor quite fixed, so it can come back.
-_PRECISION_BOUNDS = (1e-4, 1e6)
+# α_g is at least this: a group is never quite free, so the curvature is never singular.
+_LEAST_PRECISION = 1e-4
 # Noise below this share of the target's mean square is rounding.
 _LEAST_NOISE = 1e-10
 
@@ -87,6 +86,9 @@ class Evidence(Descent):
     tolerance : float
         Converged when the last ``patience`` accepted steps changed the log evidence by less than this, in nats.
     patience : int
+    most_precision : float
+        α_g at most. A large one lets an input be switched off for good; a small one keeps it in play, which helps
+        where it matters only together with others and so looks useless at first.
     inner : LevenbergMarquardt
         Takes the steps; between two re-estimations the penalized loss never rises.
     """
@@ -96,6 +98,7 @@ class Evidence(Descent):
     first_precision: float = 1.0
     tolerance: float = 0.1
     patience: int = 5
+    most_precision: float = 1e6
     inner: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(scaling="identity"))
 
     def begin(self, objective: Objective, parameters: Floats) -> State:
@@ -121,7 +124,9 @@ class Evidence(Descent):
         """The state with noise and penalties set anew at the parameters just reached."""
         old = memory.belief
         try:
-            new = reestimate(self.groups, inner, old, objective.weight * objective.model.outputs_count)
+            new = reestimate(
+                self.groups, inner, old, objective.weight * objective.model.outputs_count, self.most_precision
+            )
         except LinAlgError:
             why = inner.stopped or "stopped: the curvature is singular"
             return _state(replace(memory, inner=replace(inner, stopped=why)))
@@ -175,8 +180,8 @@ def covariance_of(state: State) -> Floats:
     return belief_of(state).noise * Cholesky.of(curvature).inverse()
 
 
-def reestimate(groups: npt.NDArray[np.intp], state: State, old: Belief, count: float) -> Belief:
-    """Noise and penalties after one round of the formulas of this module.
+def reestimate(groups: npt.NDArray[np.intp], state: State, old: Belief, count: float, most: float = 1e6) -> Belief:
+    """Noise and penalties, α_g at ``most``, after one round of the formulas of this module.
 
     Raises
     ------
@@ -189,7 +194,7 @@ def reestimate(groups: npt.NDArray[np.intp], state: State, old: Belief, count: f
     root = Cholesky.of(state.memory.curvature)
     effective = np.clip(sizes - old.penalties * np.bincount(groups, root.inverse_diagonal()), 1e-6, sizes)
     noise = max(sse / max(count - float(effective.sum()), 0.5 * count), _LEAST_NOISE)
-    precision = np.clip(effective / np.maximum(squares, 1e-300), *_PRECISION_BOUNDS)
+    precision = np.clip(effective / np.maximum(squares, 1e-300), _LEAST_PRECISION, most)
     log_evidence = (
         -state.loss / old.noise
         - 0.5 * root.log_determinant

@@ -121,5 +121,5 @@ def _sums(objective: Objective, parameters: Floats) -> tuple[float, Floats, Floa
     if objective.penalty is not None:
         loss += objective.penalty_value(parameters)
         gradient = gradient + objective.penalty * parameters
-        jtj = jtj + np.diag(objective.penalty)
+        jtj[np.diag_indices_from(jtj)] += objective.penalty  # a view of sums that are nobody else's
     return loss, jtj, gradient

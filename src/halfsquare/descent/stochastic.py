@@ -5,10 +5,9 @@ The step is that of Kingma & Ba (2015), "Adam", algorithm 1. Nothing is tuned:
 - The variance of the rows' gradients comes with their sum. Its share tr Σ / B in the square of a batch's
   gradient tells noise from signal; while it exceeds the signal many times over, the batch doubles after a
   pass (McCandlish et al. 2018, eq. 2.9; Byrd et al. 2012, eq. 3.3).
-- The step halves when a pass lowers the loss by less than the standard error of the change.
-- What is kept is the average of a pass's iterates (Polyak & Juditsky 1992), judged on rows held out; the
-  descent ends when the paired difference to the best average is worse by more than its standard error, or
-  nothing better has come for many passes.
+- What is kept is the average of a pass's iterates (Polyak & Juditsky 1992) that predicts rows held out best.
+- The step halves when the loss seen in some hundred steps has fallen by less than its standard error, or when no
+  better average has come for some passes; then the descent goes back to the best. It ends when the step is short.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ class _Memory:
     steps: int
     batch: int
     length: float
-    lowest: float  # the lowest mean loss that a pass has seen
-    stuck: int  # passes in a row that have not seen a lower one, beyond its standard error
+    lowest: float  # the mean loss of the last pass that saw it fall
+    stuck: int  # steps since then
     judged: Floats  # (rows held out,) their losses at the best average so far
-    waited: int  # passes since then
+    waited: int  # passes since then, or since the step length was halved
 
 
 @dataclass
@@ -69,8 +68,12 @@ class Stochastic(Descent):
         Converged when the step length has been halved below this.
     noise_share : float
         The batch doubles while noise is more than this many times the signal.
+    least_fall : float
+        In standard errors of the mean loss of a pass: a smaller fall is none.
+    stuck_steps : int
+        Steps without a fall after which the step length halves.
     patience : int
-        Passes without a better average after which the descent ends.
+        Passes without a better average after which the step length halves and the descent goes back to the best.
     seed : int
         Of the shuffling.
     """
@@ -82,8 +85,8 @@ class Stochastic(Descent):
     least_length: float = 1e-4
     noise_share: float = 30.0
     least_fall: float = 0.5
-    stuck_passes: int = 3
-    patience: int = 25
+    stuck_steps: int = 300
+    patience: int = 6
     seed: int = 0
 
     def begin(self, objective: Objective, parameters: Floats) -> State:
@@ -100,32 +103,31 @@ class Stochastic(Descent):
         average = done.average / max(done.batches, 1)
         losses = row_losses(self.held_out, average)
         change = losses - m.judged
-        spread = float(change.std()) / sqrt(max(len(change), 1))
         better = float(change.mean()) < 0.0
         mean = done.loss / done.weight
         deviation = sqrt(max(done.loss_squares / done.weight - mean**2, 0.0) / done.weight)
         signal = max(done.power - done.noise, 0.0) / max(done.batches, 1)
         noise = done.noise / max(done.batches, 1)
         noisy = noise > self.noise_share * signal
-        batch = min(2 * m.batch, self.largest_batch) if noisy else m.batch
+        most = min(self.largest_batch, max(m.batch, objective.rows.row_count // 8))
+        batch = min(2 * m.batch, most) if noisy else m.batch
         fallen = mean < m.lowest - self.least_fall * deviation
-        stuck = 0 if fallen else m.stuck + 1
-        length = m.length
-        if stuck >= self.stuck_passes:
-            length, stuck = 0.5 * m.length, 0
+        stuck = 0 if fallen else m.stuck + done.batches
         waited = 0 if better else m.waited + 1
+        stalled = stuck >= max(self.stuck_steps, 3 * done.batches)
+        beyond = waited * done.batches >= self.stuck_steps and waited >= self.patience
+        halve = stalled or beyond
+        length = 0.5 * m.length if halve else m.length
+        best = average if better else state.parameters
         stopped = None
         if not np.isfinite(mean):
             stopped = "stopped: the loss is no longer finite"
         elif length < self.least_length:
-            stopped = "converged: shorter steps lower the loss no further"
-        elif waited >= self.patience or (waited > 5 and float(change.mean()) > 2.0 * spread):
-            stopped = "converged: the rows held out are predicted no better"
+            stopped = "converged: shorter steps predict the rows held out no better"
         memory = _Memory(
-            done.iterate, done.first, done.second, done.steps, batch, length, min(mean, m.lowest), stuck,
-            losses if better else m.judged, waited,
+            best if beyond else done.iterate, done.first, done.second, done.steps, batch, length,
+            mean if fallen else m.lowest, 0 if halve else stuck, losses if better else m.judged, 0 if halve else waited,
         )  # fmt: skip
-        best = average if better else state.parameters
         return State(
             best,
             mean * objective.weight + objective.penalty_value(best),

@@ -41,7 +41,7 @@ Method = Literal["auto", "levenberg-marquardt", "minibatch"]
 _MANY_ROWS = 5000  # from here on both ways are tried, and fewer members suffice
 _MOST_PARAMETERS = 800  # of a member for Levenberg-Marquardt: its steps cost p² a row and p³ once
 _MOST_WORK = 2e10  # of one of its iterations, n p²
-_ITERATIONS = {"levenberg-marquardt": 100, "minibatch": 300}
+_ITERATIONS = {"levenberg-marquardt": 85, "minibatch": 300}
 
 
 def train_network(
