@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from importlib.resources import files
 
 from starlette.applications import Starlette
@@ -14,22 +17,26 @@ from starlette.types import ASGIApp, Scope
 from halfsquare.errors import HalfsquareError
 from halfsquare.report.save import css_variables, static_text, vega_bundle
 from halfsquare.web.guard import Guard, Keys
-from halfsquare.web.pages import Given, error_page, wants_json
+from halfsquare.web.jobs import Busy
+from halfsquare.web.pages import error_page, wants_json
 from halfsquare.web.rooms import ROOMS
+from halfsquare.web.workshop import Workshop
 
-_PAGE_FILES = ("page.css", "room.js")
+_PAGE_FILES = ("page.css", "train.css", "room.js", "train.js")
 _FIGURE_FILES = ("figure.css", "figure.js")
 
 
-def create_app(keys: Keys, given: Given | None = None) -> ASGIApp:
+def create_app(keys: Keys, workshop: Workshop, ending: Callable[[], bool] = lambda: False) -> ASGIApp:
     """The application for one run of the server.
 
     Parameters
     ----------
     keys : Keys
         Port and secrets; see :mod:`halfsquare.web.guard`.
-    given : Given, optional
-        The model and the data the server was started with.
+    workshop : Workshop
+        What the rooms work with: data, training run, model.
+    ending : callable() -> bool
+        Whether the server is about to end; then long answers end too.
     """
     routes = [
         Route("/", _home),
@@ -40,8 +47,11 @@ def create_app(keys: Keys, given: Given | None = None) -> ASGIApp:
         routes=routes,
         exception_handlers={HTTPException: _http_error, HalfsquareError: _our_error, Exception: _unforeseen},
     )
+    with suppress(ImportError):
+        # Arrow loads pandas where it is installed; Altair, in another thread, fails on a half loaded one.
+        import_module("pandas")
     app.state.rooms = ROOMS
-    app.state.given = given or Given()
+    app.state.workshop, app.state.ending = workshop, ending
     return Guard(app, keys, _refuse)  # outermost, so that errors are dressed too
 
 
@@ -80,6 +90,9 @@ async def _http_error(request: Request, problem: Exception) -> Response:
 
 async def _our_error(request: Request, problem: Exception) -> Response:
     """An error of the package's own: its message says what was found and what to do."""
+    if isinstance(problem, Busy):
+        what = f"{str(problem).capitalize()}: choose Train above."
+        return error_page("One training run at a time", what, 409, ROOMS)
     if wants_json(request):
         return JSONResponse({"error": str(problem)}, status_code=400)
     return error_page("This cannot be computed", f"{problem}.", 400, ROOMS)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -39,14 +38,6 @@ class Room:
     routes: tuple[Route, ...]
 
 
-@dataclass(frozen=True)
-class Given:
-    """What the server was started with; nothing outside of it can be read through the page."""
-
-    model: Path | None = None
-    data: Path | None = None
-
-
 def render(request: Request, template: str, **values: Any) -> HTMLResponse:
     """A whole page. Everything put into it is escaped."""
     return HTMLResponse(_templates().get_template(template).render(_frame(request, values)))
@@ -56,8 +47,13 @@ def part(
     request: Request, template: str, *, signals: Mapping[str, Any], data: Mapping[str, Any], **values: Any
 ) -> Response:
     """What changes on a page: its words as HTML, and the signals and rows of its figures."""
-    html = _templates().get_template(template).render(_frame(request, values))
+    html = markup(request, template, **values)
     return JSONResponse({"html": html, "signals": signals, "data": data})
+
+
+def markup(request: Request, template: str, **values: Any) -> str:
+    """A piece of a page. Everything put into it is escaped."""
+    return _templates().get_template(template).render(_frame(request, values))
 
 
 def error_page(title: str, what_to_do: str, status: int, rooms: tuple[Room, ...] = ()) -> HTMLResponse:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 import webbrowser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from halfsquare.errors import OptionError
@@ -27,6 +30,8 @@ class PageServer:
     ------
     OptionError
         If the port is taken or not allowed, a path does not exist, or the extra is not installed.
+    ModelFileError
+        If the model cannot be read.
     """
 
     def __init__(
@@ -41,16 +46,16 @@ class PageServer:
 
             from halfsquare.web.app import create_app
             from halfsquare.web.guard import Keys
-            from halfsquare.web.pages import Given
+            from halfsquare.web.workshop import Workshop
         except ModuleNotFoundError as problem:
             raise OptionError(_MISSING.format(problem.name)) from None
-        given = Given(_existing("model", model), _existing("data", data))
+        self._workshop = Workshop(_existing("model", model), _existing("data", data))
         self._socket = _listen(port)
         keys = Keys(self._socket.getsockname()[1])
         self.url = keys.url
         # No access log: it would write the token down.
         config = uvicorn.Config(
-            create_app(keys, given),
+            create_app(keys, self._workshop, lambda: self._server.should_exit),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -62,7 +67,7 @@ class PageServer:
     def run(self) -> None:
         """Serve until interrupted, or until :meth:`stop` is called from another thread."""
         # Uvicorn shuts down in order at Ctrl+C and then raises it again; it has been dealt with.
-        with self._socket, suppress(KeyboardInterrupt):
+        with self._socket, closing(self._workshop), _orderly(), suppress(KeyboardInterrupt):
             self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
@@ -99,6 +104,19 @@ def serve(
     if open_browser:
         webbrowser.open(server.url)
     server.run()
+
+
+@contextmanager
+def _orderly() -> Iterator[None]:
+    """Being asked to end (SIGTERM) is as Ctrl+C: what was begun is closed, and no file is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _existing(name: str, path: str | os.PathLike[str] | None) -> Path | None:

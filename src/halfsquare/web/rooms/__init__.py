@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from halfsquare.web.pages import Room
-from halfsquare.web.rooms import many_examples, one_example
+from halfsquare.web.rooms import many_examples, one_example, train
 
-ROOMS: tuple[Room, ...] = (one_example.ROOM, many_examples.ROOM)
+ROOMS: tuple[Room, ...] = (one_example.ROOM, many_examples.ROOM, train.ROOM)
