@@ -1,0 +1,91 @@
+"""Mini-batch descent of networks: its gradient, what it measures, when it stops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from halfsquare.data.rows import ArrayRows
+from halfsquare.descent.loop import Limits, descend
+from halfsquare.descent.stochastic import Stochastic, row_losses
+from halfsquare.errors import OptionError
+from halfsquare.execution.local import Local
+from halfsquare.models.base import Model
+from halfsquare.models.network import Network
+from halfsquare.objective import Objective
+from halfsquare.trainers.network import predictive, train_network
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 4), max_size=3).map(tuple), st.integers(1, 3), st.integers(0, 1000))
+def test_pull_is_that_of_the_jacobian(hidden, targets, seed):
+    network = Network(3, hidden, targets, "silu")
+    random = np.random.default_rng(seed)
+    parameters, design = network.initial_parameters(seed), random.normal(size=(6, 3))
+    error, weight = random.normal(size=(6, targets)), random.uniform(size=6)
+    gradient, norms = network.pull(parameters, design, error, weight)
+    expected, squares = Model.pull(network, parameters, design, error, weight)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(norms, squares, rtol=1e-9, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def waves():
+    random = np.random.default_rng(1)
+    design = random.normal(size=(3000, 2))
+    target = np.sin(design[:, :1]) + 0.5 * design[:, 1:] + 0.1 * random.normal(size=(3000, 1))
+    return design, target
+
+
+def _descent(design, target, held_out: int = 500, **options):
+    network = Network(design.shape[1], (32, 32), 1, "silu")
+    objective = Objective(network, ArrayRows(design[held_out:], target[held_out:]), Local(1))
+    method = Stochastic(Objective(network, ArrayRows(design[:held_out], target[:held_out]), Local(1)), **options)
+    return descend(method, objective, network.initial_parameters(1), limits=Limits(1000))
+
+
+def test_reaches_the_noise_and_stops(waves):
+    state, history = _descent(*waves)
+    assert state.converged
+    assert np.sqrt(2 * state.notes["held_out_loss"]) == pytest.approx(0.1, abs=0.02)
+    assert history[-1].notes["step_length"] < history[1].notes["step_length"]
+
+
+def test_batch_grows_when_noise_dominates():
+    """Pure noise: the rows' gradients cancel, so the batch has to grow."""
+    random = np.random.default_rng(2)
+    _, history = _descent(random.normal(size=(3000, 2)), random.normal(size=(3000, 1)), patience=100)
+    assert max(record.notes["batch"] for record in history[1:]) > history[1].notes["batch"]
+
+
+def test_early_stopping_keeps_what_predicts_best():
+    """300 rows of noise can be learnt by heart; the rows held out do not let that happen."""
+    random = np.random.default_rng(3)
+    state, _ = _descent(random.normal(size=(400, 10)), random.normal(size=(400, 1)), held_out=100)
+    assert state.converged
+    assert 2 * state.notes["held_out_loss"] < 1.3
+
+
+def test_row_losses_are_weighted_halves_of_squares():
+    network = Network(1, ())
+    rows = ArrayRows(np.array([[1.0], [2.0]]), np.array([[0.0], [0.0]]), np.array([1.0, 3.0]))
+    losses = row_losses(Objective(network, rows, Local(1)), np.array([2.0, 0.0]))
+    np.testing.assert_allclose(losses, [0.5 * 4.0, 3 * 0.5 * 16.0])
+
+
+def test_ensemble_by_minibatches_is_calibrated_and_repeatable(waves):
+    design, target = waves
+    options = {"method": "minibatch", "members": 4, "hidden": (8,), "seed": 2}
+    one, two = (train_network(ArrayRows(design[:1500], target[:1500]), execution=Local(t), **options) for t in (1, 2))
+    np.testing.assert_array_equal(one[3].parameters, two[3].parameters)
+    assert all(m.covariance is None and m.facts["method"] == "minibatch" for m in one)
+    mean, variance = predictive(one, design[1500:])
+    covered = np.abs(mean - target[1500:]) < 1.96 * np.sqrt(variance)
+    assert 0.91 < covered.mean() < 0.99
+
+
+def test_unknown_method_is_refused(waves):
+    with pytest.raises(OptionError, match="expected auto, levenberg-marquardt or minibatch"):
+        train_network(ArrayRows(*waves), method="newton")
