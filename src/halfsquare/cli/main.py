@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report
+from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report, serve
 from halfsquare.errors import HalfsquareError, OptionError
 
 app = typer.Typer(
@@ -26,8 +26,9 @@ app = typer.Typer(
 )
 for command in (
     fit.fit, predict.predict, evaluate.evaluate, compare.compare, explain.explain, report.report, info.info, demo.demo,
+    serve.serve,
 ):  # fmt: skip
-    app.command(no_args_is_help=command is not demo.demo)(command)
+    app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 
 
 def _version(wanted: bool) -> None:

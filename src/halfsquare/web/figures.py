@@ -13,14 +13,24 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from halfsquare.explain.parts import Parts
 from halfsquare.report.live import vega_spec
 from halfsquare.report.panel import AXIS_WIDTH, Mark, axis, curve, dot, rule, text
 from halfsquare.report.theme import FONT, LIGHT
+from halfsquare.web.pages import amount
 from halfsquare.web.watching import SHOWN_WEIGHTS, Look, Way, Weight
 
 _NAME_WIDTH = 132
+_SHOWN_PARTS = 10
 _MOST_POINTS = 1600  # in one figure
-_FIRST = {"last": 10, "loss_span": [1e-3, 1.0], "norm_span": [1e-3, 1.0], "reach": 1.0, "span": [-3.0, 3.0]}
+_FIRST = {
+    "last": 10,
+    "loss_span": [1e-3, 1.0],
+    "norm_span": [1e-3, 1.0],
+    "reach": 1.0,
+    "span": [-3.0, 3.0],
+    "part_span": [-1.0, 1.0],
+}
 
 Rows = list[dict[str, Any]]
 
@@ -60,10 +70,7 @@ def way_spec() -> dict[str, Any]:
 def weights_spec() -> dict[str, Any]:
     """The strongest weights, each with an arrow for its last step."""
     data = alt.InlineData(values=[], name="weights")
-    wide = {"minExtent": _NAME_WIDTH, "maxExtent": _NAME_WIDTH, "labelLimit": _NAME_WIDTH - 8}
-    names = axis("", ticks=SHOWN_WEIGHTS, **wide)
-    names.labelExpr = alt.Undefined
-    y = alt.Y("name:N", sort=None, axis=names, scale=alt.Scale(paddingInner=0.4))
+    y = _named_axis()
     domain = [alt.ExprRef("-reach"), alt.ExprRef("reach")]
     x = alt.X("value:Q", scale=alt.Scale(domain=domain, nice=False), axis=axis("value", ticks=5))
     base = alt.Chart(data)
@@ -80,6 +87,50 @@ def weights_spec() -> dict[str, Any]:
         layers.append(_with(moved, {**head, "color": alt.ExprRef(colour)}).encode(x=_tip(x), y=y))
     chart = alt.layer(*layers).properties(width=620, height=24 * SHOWN_WEIGHTS)
     return _spec(chart, "The strongest weights, with an arrow for the direction of the last step of each.")
+
+
+@cache
+def parts_spec() -> dict[str, Any]:
+    """What each column adds to the output of the average row."""
+    base = alt.Chart(alt.InlineData(values=[], name="parts"))
+    zero = alt.Chart(alt.InlineData(values=[{"part": 0}]))
+    domain = [alt.ExprRef("part_span[0]"), alt.ExprRef("part_span[1]")]
+    x = alt.X(
+        "part:Q", scale=alt.Scale(domain=domain, nice=False, zero=False), axis=axis("added to the output", ticks=5)
+    )
+    y = _named_axis()
+    layers = [
+        _with(zero, rule("muted", strokeWidth=1)).encode(x=x),
+        _with(base, rule("ink", strokeWidth=8)).encode(x=x, x2="zero:Q", y=y),
+    ]
+    for side, align, away in ((1, "left", 8), (-1, "right", -8)):
+        words = text("datum.written", "ink", align=align, dx=away)
+        layers.append(_with(base.transform_filter(f"datum.side == {side}"), words).encode(x=x, y=y))
+    chart = alt.layer(*layers).properties(width=620, height=24 * _SHOWN_PARTS)
+    return _spec(chart, "What each column adds to the output of the average row.")
+
+
+def parts_drawn(parts: Parts) -> dict[str, Any]:
+    """Signals and rows of the figure of the parts: the largest, and the rest together."""
+    ranked = sorted(parts.contributions.items(), key=lambda c: -abs(c[1]))
+    shown = ranked[:_SHOWN_PARTS]
+    if len(ranked) > _SHOWN_PARTS:
+        shown = ranked[: _SHOWN_PARTS - 1]
+        shown.append((f"{len(ranked) - len(shown)} others", sum(part for _, part in ranked[len(shown) :])))
+    rows: Rows = [
+        {
+            "name": name,
+            "part": part,
+            "zero": 0,
+            "side": -1 if part < 0 else 1,
+            "written": ("+" if part > 0 else "") + amount(part),
+        }
+        for name, part in shown
+    ]
+    # Room for the numbers that stand beside the bars.
+    low, high = min([0.0, *(p for _, p in shown)]), max([0.0, *(p for _, p in shown)])
+    room = 0.28 * (high - low) or 1.0
+    return {"signals": {"part_span": [low - room, high + room]}, "data": {"parts": rows}}
 
 
 @cache
@@ -107,6 +158,13 @@ def errors_spec() -> dict[str, Any]:
         layers.append(_with(place, text(f"'{words}'", colour, align=align, **corner)).encode(x=x, y=y))
     chart = alt.layer(*layers).properties(width=620, height=280)
     return _spec(chart, "Outputs over targets: under the dashed line an output is too low, above it too high.")
+
+
+def _named_axis() -> alt.Y:
+    wide = {"minExtent": _NAME_WIDTH, "maxExtent": _NAME_WIDTH, "labelLimit": _NAME_WIDTH - 8}
+    names = axis("", ticks=SHOWN_WEIGHTS, **wide)
+    names.labelExpr = alt.Undefined
+    return alt.Y("name:N", sort=None, axis=names, scale=alt.Scale(paddingInner=0.4))
 
 
 def _tip(x: alt.X) -> alt.X:
@@ -170,7 +228,7 @@ def _decades(values: Sequence[float]) -> list[float]:
     fine = [v for v in values if v > 0]
     if not fine:
         return [1e-3, 1.0]
-    low, high = math.floor(math.log10(min(fine))), math.ceil(math.log10(max(fine)))
+    low, high = math.floor(math.log10(min(fine))), math.ceil(2 * math.log10(1.05 * max(fine))) / 2
     return [10.0 ** max(low, -300), 10.0 ** max(high, low + 1)]
 
 

@@ -95,6 +95,7 @@ def _templates() -> jinja2.Environment:
     )
     environment.filters["number"] = short
     environment.filters["brief"] = lambda x: short(x, 4)
+    environment.filters["amount"] = amount
     environment.filters["plain"] = plain
     return environment
 
@@ -102,6 +103,21 @@ def _templates() -> jinja2.Environment:
 def short(x: float, digits: int = 6) -> str:
     """A number as the figures write it: so many significant digits, a real minus sign."""
     return number(float(f"{x:.{digits}g}"))
+
+
+def amount(x: float) -> str:
+    """A measured number: four significant digits, thousands set apart, powers of ten for the rest."""
+    if x != x:
+        return "–"
+    rounded = float(f"{x:.4g}")
+    size = abs(rounded)
+    if size >= 1e9 or 0 < size < 1e-4:
+        digits, power = f"{rounded:.3e}".split("e")
+        return f"{number(float(digits))} × 10{str(int(power)).translate(_RAISED)}"
+    return f"{rounded:,.0f}".replace("-", "−") if size >= 1e4 else number(rounded)
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def plain(x: float) -> str:

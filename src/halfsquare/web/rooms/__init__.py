@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from halfsquare.web.pages import Room
-from halfsquare.web.rooms import many_examples, one_example, train
+from halfsquare.web.rooms import many_examples, one_example, predict, train
 
-ROOMS: tuple[Room, ...] = (one_example.ROOM, many_examples.ROOM, train.ROOM)
+ROOMS: tuple[Room, ...] = (one_example.ROOM, many_examples.ROOM, train.ROOM, predict.ROOM)

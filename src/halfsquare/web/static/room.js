@@ -65,8 +65,9 @@
 
   /** What is dragged in a figure is written into the form. */
   const follow = (view) => {
+    const signals = view.getState({ signals: () => true, data: () => false }).signals;
     for (const input of bound()) {
-      if (input.type !== "number") continue;
+      if (input.type !== "number" || !(input.dataset.signal in signals)) continue;
       view.addSignalListener(input.dataset.signal, (_, value) => {
         if (input.valueAsNumber === value) return;
         input.value = value;

@@ -1,0 +1,140 @@
+"""The fields of a form for one row: made from a model's columns, read back as the encoder's raw values.
+
+Nothing that is typed becomes a query or a name of anything: a number is a number, a level the place of
+one in the model's list, a date a count of seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite, nan
+from typing import Literal
+
+import numpy as np
+
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.features import Category, Feature, Instant, Number, Plain, Presence
+from halfsquare.data.scan import MISSING, UNSEEN
+from halfsquare.errors import DataError, OptionError
+from halfsquare.loss import Floats
+
+_DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of the form.
+
+    Attributes
+    ----------
+    name : str
+        In the form: ``f`` and the column's place in the model.
+    label, hint : str
+        The column, and what is known of it.
+    kind : {"number", "choice", "datetime-local", "time"}
+    value : str
+        What stands in it.
+    choices : tuple of (value, label)
+    required : bool
+    """
+
+    name: str
+    label: str
+    hint: str
+    kind: Literal["number", "choice", "datetime-local", "time"]
+    value: str
+    choices: tuple[tuple[str, str], ...] = ()
+    required: bool = False
+
+
+def fields_of(encoder: Encoder, given: Mapping[str, str]) -> list[Field]:
+    """The form of a model, holding what was given; else a typical row."""
+    return [_field(f"f{i}", feature, given.get(f"f{i}")) for i, feature in enumerate(encoder.features)]
+
+
+def design_of(encoder: Encoder, fields: list[Field]) -> Floats:
+    """The row (d,) that the form describes, standardized as in training.
+
+    Raises
+    ------
+    DataError, OptionError
+        If a field holds what it cannot.
+    """
+    raw = np.array([_raw(field, feature) for field, feature in zip(fields, encoder.features, strict=True)])
+    out = np.empty((len(encoder.names), 1))
+    encoder.encode(raw[:, None], out)
+    return np.ascontiguousarray(out[:, 0])
+
+
+def _field(name: str, feature: Feature, given: str | None) -> Field:
+    column = feature.column
+    if isinstance(feature, Category):
+        levels = [(str(code), level) for code, level in enumerate(feature.levels)]
+        extra = [("other", "another")] if feature.other else []
+        missing = ("missing", "missing" if feature.missing else "not known")
+        return Field(name, column, "", "choice", "0" if given is None else given, (*levels, *extra, missing))
+    if isinstance(feature, Presence):
+        choices = (("there", "there"), ("missing", "missing"))
+        return Field(name, column, "there or not", "choice", "there" if given is None else given, choices)
+    if isinstance(feature, Instant):
+        return _instant(name, feature, given)
+    assert isinstance(feature, Number | Plain)
+    middle = feature.means[0] if isinstance(feature, Number) else 0.5 * (feature.minimum + feature.maximum)
+    whole = isinstance(feature, Number) and feature.minimum.is_integer() and feature.maximum.is_integer()
+    typical = round(middle) if whole and feature.maximum - feature.minimum >= 5 else float(f"{middle:.4g}")
+    hint = f"{feature.minimum:.6g} to {feature.maximum:.6g}".replace("-", "−")
+    shown = f"{typical:.10g}" if given is None else given
+    return Field(name, column, hint, "number", shown, required=isinstance(feature, Plain))
+
+
+def _instant(name: str, feature: Instant, given: str | None) -> Field:
+    if "day" not in feature.parts:
+        return Field(name, feature.column, "", "time", "12:00" if given is None else given)
+    middle = datetime.fromtimestamp(feature.means[feature.parts.index("day")] * _DAY, UTC)
+    shown = middle.strftime("%Y-%m-%dT%H:00") if given is None else given
+    return Field(name, feature.column, "", "datetime-local", shown)
+
+
+def _raw(field: Field, feature: Feature) -> float:
+    text = field.value.strip()
+    if field.kind == "choice":
+        return _code(field, feature, text)
+    if not text:
+        if field.required:
+            raise DataError(f"{field.label} is empty, and the formula cannot do without it: type a number")
+        return nan
+    if field.kind == "number":
+        return number_of(field.label, text)
+    try:
+        read = datetime.fromisoformat(f"1970-01-01T{text}" if field.kind == "time" else text)
+    except ValueError:
+        raise DataError(f"{field.label} is {text!r}; expected a date and time such as 2013-07-01T12:00") from None
+    return read.replace(tzinfo=UTC).timestamp()
+
+
+def number_of(label: str, text: str) -> float:
+    """A finite number.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = nan
+    if not isfinite(value):
+        raise DataError(f"{label} is {text[:40]!r}; type a number such as 2.5")
+    return value
+
+
+def _code(field: Field, feature: Feature, text: str) -> float:
+    if text not in dict(field.choices):
+        raise OptionError(f"{field.label} is {text[:40]!r}; choose one of those offered")
+    if isinstance(feature, Presence):
+        gone = float(MISSING) if feature.text else nan
+        return gone if text == "missing" else 0.0
+    return {"missing": float(MISSING), "other": float(UNSEEN)}.get(text) or float(text if text.isdecimal() else 0)
