@@ -59,18 +59,29 @@ class Bins:
         self.start, self.table = before, table
 
     def groups(self, count: int) -> tuple[Floats, Floats]:
-        """At most ``count`` neighbouring groups of about equal weight: edges (g+1,) and sums (g, s)."""
+        """At most ``count`` neighbouring groups, edges (g+1,) and sums (g, s): narrow where rows are many, yet none
+        so wide that it hides what goes on in a sparse stretch.
+        """
         used = np.flatnonzero(self.table[:, 0] > 0)
         if not len(used):
             return np.zeros(1), np.zeros((0, self.table.shape[1]))
         table, index = self.table[used], used + self.start
         done = np.cumsum(table[:, 0])
-        share = (done - 0.5 * table[:, 0]) / done[-1]
-        group = np.minimum((share * count).astype(np.intp), count - 1)
+        low, high = self.quantile(0.005), self.quantile(0.995)
+        along = np.clip((index * self.width - low) / max(high - low, self.width), 0.0, 1.0)
+        place = 0.6 * (done - 0.5 * table[:, 0]) / done[-1] + 0.4 * along
+        group = np.minimum((place * count).astype(np.intp), count - 1)
         starts = np.flatnonzero(np.diff(group, prepend=-1))
-        lefts = index[starts] * self.width
-        edges = np.append(lefts, (index[-1] + 1) * self.width)
-        return edges, np.add.reduceat(table, starts, axis=0)
+        sums = np.add.reduceat(table, starts, axis=0)
+        least = max(done[-1] / (20 * count), min(5.0, done[-1] / 8))
+        kept, gathered = [0], 0.0  # a group of too few rows goes together with the next
+        for g in range(1, len(starts)):
+            gathered += float(sums[g - 1, 0])
+            if gathered >= least:
+                kept.append(g)
+                gathered = 0.0
+        edges = np.append(index[starts[kept]] * self.width, (index[-1] + 1) * self.width)
+        return edges, np.add.reduceat(sums, kept, axis=0)
 
     def even(self, count: int, low: float, high: float) -> tuple[Floats, Floats]:
         """About ``count`` bins of equal width from ``low`` to ``high``: edges (g+1,) and sums (g, s)."""

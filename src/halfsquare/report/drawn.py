@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from halfsquare.fitted import FittedModel
-from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.report import figures_fit as draw_as
-from halfsquare.report.bins import Bins
-from halfsquare.report.collect import ERROR, HIGH, LOW, MEASURED, SPREAD, SQUARE, TARGET, WEIGHT, Collected
+from halfsquare.report.collect import ERROR, MEASURED, SPREAD, TARGET, WEIGHT, Collected
+from halfsquare.report.profiles import padded
 from halfsquare.report.static_figure import Figure, draw, plain
-from halfsquare.report.views import View, relevance
+from halfsquare.report.views import relevance
 from halfsquare.wording import number
 
 _GROUPS, _FEATURE_GROUPS, _LEVELS, _EFFECTS = 24, 12, 12, 15
@@ -26,7 +24,7 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
     """Target over output, with the 95 % band."""
     x = (c.by_output.quantile(0.001), c.by_output.quantile(0.999))
     y = (c.by_target.quantile(0.001), c.by_target.quantile(0.999))
-    x, y = _padded(*x), _padded(*y)
+    x, y = padded(*x), padded(*y)
     _, sums = c.by_output.groups(_GROUPS)
     reach = fitted.quantile(0.95)
     means = [
@@ -37,6 +35,10 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
         if s[MEASURED] > 0 and math.isfinite(reach):
             half = reach * s[SPREAD] / s[MEASURED]
             band.append({"x": middle["x"], "y": middle["x"] - half, "y2": middle["x"] + half})
+    if band:  # on to both ends of the figure
+        first, last = ({"y": b["y"] - b["x"], "y2": b["y2"] - b["x"]} for b in (band[0], band[-1]))
+        ends = [{"x": end, "y": end + b["y"], "y2": end + b["y2"]} for end, b in zip(x, (first, last), strict=True)]
+        band = [ends[0], *(b for b in band if x[0] < b["x"] < x[1]), ends[1]]
     points = [] if c.points is None else [{"x": float(o), "y": float(t)} for o, t in c.points]
     cells = [] if points else c.grid.cells(56, x, y)
     top = max((math.log1p(cell["weight"]) for cell in cells), default=1.0)
@@ -49,8 +51,10 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
     )
     words = f"Target over output for {c.summary.rows:,} rows, R² {number(c.summary.r2, 4)}.{inside}"
     rows = tuple((number(m["x"], 4), number(m["y"], 4), number(s[WEIGHT])) for m, s in zip(means, sums, strict=True))
-    how = "Grey: the rows" + (", each a point." if points else "; the darker, the more (logarithmic).")
-    caption = f"{how} Dots: groups of about equally many rows. Dashed: output and target agree. Shaded: the 95 % interval.{inside}"
+    how = "Grey: the rows" + (", each a point." if points else "; the stronger, the more (logarithmic).")
+    caption = (
+        f"{how} Dots: means of groups of rows. Dashed: output and target agree. Shaded: the 95 % interval.{inside}"
+    )
     name = "predicted"
     return Figure(
         name,
@@ -60,87 +64,6 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
         draw(plain(chart), name, words),
         ("mean output", "mean target", "rows"),
         rows,
-    )
-
-
-def by_output(c: Collected, unit: str) -> Figure:
-    """Errors over groups of rows of like output."""
-    return _profile(
-        "by-output", f"Errors by predicted {unit}", f"output: {unit}", c.by_output, unit, _GROUPS, draw_as.WIDTH
-    )
-
-
-def by_feature(c: Collected, unit: str) -> list[Figure]:
-    """Errors over each of the features that matter most."""
-    found = []
-    for i, (view, sums) in enumerate(c.by_feature):
-        if isinstance(sums, Bins):
-            if len(sums.table):
-                found.append(
-                    _profile(f"feature-{i}", view.title, view.title, sums, unit, _FEATURE_GROUPS, draw_as.HALF - 50)
-                )
-        else:
-            found.append(_levels(f"feature-{i}", view, sums, unit))
-    return found
-
-
-def _profile(name: str, title: str, x_title: str, bins: Bins, unit: str, count: int, width: int) -> Figure:
-    edges, sums = bins.groups(count)
-    domain = _padded(bins.quantile(0.002), bins.quantile(0.998))
-    rows = [
-        {**_group(s), "left": max(float(a), domain[0]), "right": min(float(b), domain[1]), "mid": _middle(a, b, domain)}
-        for a, b, s in zip(edges, edges[1:], sums, strict=False)
-    ]
-    words = _words(x_title, rows, unit)
-    chart = draw_as.error_chart(rows, x_title, unit, width=width, domain=domain)
-    table = tuple((f"{number(r['left'], 4)} to {number(r['right'], 4)}", *_cells(r)) for r in rows)
-    return Figure(name, title, "", words, draw(plain(chart), name, words), ("from, to", *_HEADER), table)
-
-
-def _levels(name: str, view: View, sums: Floats, unit: str) -> Figure:
-    order = [j for j in np.argsort(-sums[:, WEIGHT], kind="stable") if sums[j, WEIGHT] > 0]
-    rows = [{**_group(sums[j]), "level": view.levels[j]} for j in order[:_LEVELS]]
-    if len(order) > _LEVELS:
-        rows.append({**_group(sums[order[_LEVELS:]].sum(axis=0)), "level": f"{len(order) - _LEVELS} others"})
-    words = _words(view.title, rows, unit)
-    chart = draw_as.level_chart(rows, width=draw_as.HALF)
-    table = tuple((str(r["level"]), *_cells(r)) for r in rows)
-    return Figure(name, view.title, "", words, draw(plain(chart), name, words), ("level", *_HEADER), table)
-
-
-_HEADER = ("rows", "mean error", "± std. error", "RMSE", "too low", "too high")
-
-
-def _group(s: Floats) -> Row:
-    w = float(s[WEIGHT])
-    mean, square = float(s[ERROR]) / w, float(s[SQUARE]) / w
-    se = math.sqrt(max(square - mean * mean, 0.0) / max(w - 1.0, 1.0))
-    low, high = float(s[LOW]) / w, float(s[HIGH]) / w
-    return {
-        "rows": w, "error": mean, "se": se, "least": mean - 2 * se, "most": mean + 2 * se, "rmse": math.sqrt(square),
-        "low": low, "high": high, "top": low + high,
-    }  # fmt: skip
-
-
-def _cells(r: Row) -> tuple[str, ...]:
-    return (
-        number(r["rows"]),
-        number(r["error"], 3),
-        number(r["se"], 2),
-        number(r["rmse"], 4),
-        f"{r['low']:.1%}",
-        f"{r['high']:.1%}",
-    )
-
-
-def _words(title: str, rows: Sequence[Row], unit: str) -> str:
-    worst = max(rows, key=lambda r: abs(r["error"]))
-    where = worst.get("level") or f"about {number(worst['mid'], 3)}"
-    side = "too low" if worst["error"] < 0 else "too high"
-    sure = "beyond" if abs(worst["error"]) > 2 * worst["se"] else "within"
-    return (
-        f"Mean error by {title} in {len(rows)} groups: at most {number(abs(worst['error']), 3)} {unit} {side}, at {where}, "
-        f"{sure} two standard errors of zero."
     )
 
 
@@ -223,14 +146,7 @@ def learning(c: Collected, unit: str) -> Figure | None:
     )
 
 
-_DESCENT = (
-    ("loss", "loss (log)", True),
-    ("gradient_norm", "norm of the gradient (log)", True),
-    ("batch", "rows in a batch (log)", True),
-    ("noise", "gradient noise (log)", True),
-    ("effective_parameters", "effective parameters", False),
-    ("damping", "damping (log)", True),
-)
+_NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
 
 
 def descent(fitted: FittedModel) -> list[Figure]:
@@ -238,9 +154,20 @@ def descent(fitted: FittedModel) -> list[Figure]:
     history = fitted.info.get("history") or []
     if len(history) < 3:
         return []
+    loss = _NAMES.get(str(fitted.info.get("options", {}).get("loss")), "loss")
+    # In mini-batches the noise is that of the gradient; otherwise that of the targets, on their standardized scale.
+    noise = "variance of the gradient's noise" if "batch" in history[-1] else "noise of the targets, variance"
+    shown = (
+        ("loss", f"{loss} (log)", True),
+        ("gradient_norm", "norm of the gradient (log)", True),
+        ("batch", "rows in a batch (log)", True),
+        ("noise", f"{noise} (log)", True),
+        ("effective_parameters", "effective parameters", False),
+        ("damping", "damping (log)", True),
+    )
     kept = [history[i] for i in np.unique(np.linspace(0, len(history) - 1, 200).astype(int))]
     found = []
-    for key, title, log in _DESCENT:
+    for key, title, log in shown:
         rows = [{"iteration": h["iteration"], "value": h[key]} for h in kept if _drawable(h.get(key), log)]
         if len(rows) < 2:
             continue
@@ -249,7 +176,7 @@ def descent(fitted: FittedModel) -> list[Figure]:
         found.append(
             Figure(
                 f"descent-{key}",
-                title.replace(" (log)", "").capitalize(),
+                (name := title.replace(" (log)", ""))[0].upper() + name[1:],
                 "",
                 words,
                 draw(plain(chart), f"descent-{key}", words),
@@ -260,12 +187,3 @@ def descent(fitted: FittedModel) -> list[Figure]:
 
 def _drawable(value: Any, log: bool) -> bool:
     return isinstance(value, int | float) and math.isfinite(value) and (value > 0 or not log)
-
-
-def _padded(low: float, high: float) -> tuple[float, float]:
-    extra = 0.03 * (high - low) or 0.05 * abs(high) or 1.0
-    return (low - extra, high + extra)
-
-
-def _middle(a: float, b: float, domain: tuple[float, float]) -> float:
-    return 0.5 * (max(float(a), domain[0]) + min(float(b), domain[1]))

@@ -12,7 +12,7 @@ from halfsquare.report.theme import LIGHT
 Row = dict[str, Any]
 Rows = list[Row]
 T = LIGHT
-WIDTH, HALF = 640, 296
+WIDTH, HALF = 600, 326
 _NUMBER = (
     "abs(datum.value) >= 1e9 || (abs(datum.value) > 0 && abs(datum.value) < 1e-3) ? format(datum.value, '.2~e')"
     " : abs(datum.value) >= 1e4 ? format(datum.value, '.3~s') : replace(datum.label, ',', '')"
@@ -49,23 +49,17 @@ def predicted_chart(
         layers.append(
             alt.Chart(_data(band)).mark_area(color=T.muted, opacity=0.14, clip=True).encode(x=at_x, y=at_y, y2="y2:Q")
         )
+    low, high = max(x[0], y[0]), min(x[1], y[1])
+    ends = [{"x": low, "y": low}, {"x": max(low, high), "y": max(low, high)}]
+    dashed: dict[str, Any] = {"color": T.ink, "strokeWidth": 1.25, "strokeDash": [5, 4]}
+    diagonal = alt.Chart(_data(ends)).mark_line(clip=True, **dashed).encode(x=at_x, y=at_y)
     if points:
-        layers.append(
-            alt.Chart(_data(points)).mark_circle(color=T.muted, size=18, opacity=0.55, clip=True).encode(x=at_x, y=at_y)
-        )
+        rows = alt.Chart(_data(points)).mark_circle(color=T.muted, size=34, opacity=0.6, clip=True)
+        layers += [diagonal, rows.encode(x=at_x, y=at_y)]
     else:
         shade = alt.Opacity("shade:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 0.9]), legend=None)
-        layers.append(
-            alt.Chart(_data(cells))
-            .mark_rect(color=T.muted, clip=True)
-            .encode(x=at_x, x2="x2:Q", y=at_y, y2="y2:Q", opacity=shade)
-        )
-    low, high = max(x[0], y[0]), min(x[1], y[1])
-    if low < high:
-        ends = [{"x": low, "y": low}, {"x": high, "y": high}]
-        layers.append(
-            alt.Chart(_data(ends)).mark_line(color=T.ink, strokeWidth=1.25, strokeDash=[5, 4]).encode(x=at_x, y=at_y)
-        )
+        drawn = alt.Chart(_data(cells)).mark_rect(color=T.muted, clip=True)
+        layers += [drawn.encode(x=at_x, x2="x2:Q", y=at_y, y2="y2:Q", opacity=shade), diagonal]
     ring: dict[str, Any] = {"stroke": T.panel, "strokeWidth": 1.5}
     layers.append(
         alt.Chart(_data(means)).mark_circle(color=T.ink, size=52, opacity=1, clip=True, **ring).encode(x=at_x, y=at_y)
@@ -106,7 +100,10 @@ def _shares(rows: Rows, x: alt.X, width: int) -> Any:
 
 
 def _side() -> Any:
-    return alt.condition("datum.error < 0", alt.value(T.low), alt.value(T.high))
+    """Blue below zero, orange above, neither where the mean error is zero but for rounding."""
+    above: Any = alt.condition("datum.error > 1e-9 * datum.rmse", alt.value(T.high), alt.value(T.muted))
+    above["condition"] = [{"test": "datum.error < -1e-9 * datum.rmse", "value": T.low}, above["condition"]]
+    return above
 
 
 def level_chart(rows: Rows, *, width: int = HALF) -> Any:
@@ -115,7 +112,7 @@ def level_chart(rows: Rows, *, width: int = HALF) -> Any:
     y = alt.Y("level:N", sort=order, axis=alt.Axis(title=None, labelLimit=90))
     bare = alt.Y("level:N", sort=order, axis=None)
     base = alt.Chart(_data(rows))
-    inner = (width - 110) // 2
+    inner = (width - 118) // 2
     zero = alt.Chart(_data([{"x": 0}])).mark_rule(color=T.ink, strokeWidth=1, strokeDash=[5, 4]).encode(x="x:Q")
     x = alt.X("least:Q", scale=alt.Scale(zero=False), axis=_axis("mean error o − t", ticks=3))
     spread = base.mark_rule(color=T.muted, strokeWidth=2).encode(x=x, x2="most:Q", y=y)
@@ -161,7 +158,8 @@ def relevance_chart(rows: Rows) -> Any:
 
 def learning_chart(rows: Rows, unit: str) -> Any:
     """Test MSE ± its standard error over the number of training rows."""
-    x = _x("rows", "training rows (log)", None, type="log")
+    ticks = _axis("training rows (log)", values=[r["rows"] for r in rows])
+    x = alt.X("rows:Q", scale=alt.Scale(type="log", nice=False), axis=ticks)
     base = alt.Chart(_data(rows))
     y = _y("least", f"test MSE, ({unit})²")
     band = base.mark_area(color=T.muted, opacity=0.18).encode(x=x, y=y, y2="most:Q")
@@ -170,17 +168,9 @@ def learning_chart(rows: Rows, unit: str) -> Any:
     return alt.layer(band, line, dots).properties(width=WIDTH, height=220)
 
 
-def descent_chart(rows: Rows, title: str, *, log: bool, other: str | None = None) -> Any:
-    """One quantity (``value``, and perhaps ``other``) over the steps of a descent."""
-    x = _x("iteration", "step")
+def descent_chart(rows: Rows, title: str, *, log: bool) -> Any:
+    """One quantity (``value``) over the steps of a descent."""
     kind: dict[str, Any] = {"type": "log", "nice": False} if log else {}
-    base = alt.Chart(_data(rows))
-    y = alt.Y("value:Q", scale=alt.Scale(zero=False, **kind), axis=_axis(title, ticks=4))
-    layers = [base.mark_line(color=T.ink, strokeWidth=2).encode(x=x, y=y)]
-    if other:
-        layers.append(
-            base.mark_line(color=T.muted, strokeWidth=1.5, strokeDash=[4, 3]).encode(
-                x=x, y=alt.Y("other:Q", scale=alt.Scale(zero=False, **kind))
-            )
-        )
-    return alt.layer(*layers).properties(width=HALF - 50, height=150)
+    y = alt.Y("value:Q", scale=alt.Scale(zero=False, **kind), axis=_axis(title, ticks=4, grid=not log))
+    line = alt.Chart(_data(rows)).mark_line(color=T.ink, strokeWidth=2).encode(x=_x("iteration", "step"), y=y)
+    return line.properties(width=HALF - 50, height=150)

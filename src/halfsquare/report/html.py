@@ -93,7 +93,7 @@ def _template() -> Any:
 
 
 def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
-    from halfsquare.report import drawn
+    from halfsquare.report import drawn, profiles
     from halfsquare.report.learning import LearningSums
     from halfsquare.report.save import css_variables, static_text
 
@@ -109,8 +109,8 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         "warnings": info.get("warnings", []),
         "predicted": drawn.predicted(c, fitted, unit),
         "errors": drawn.error_histogram(c, unit),
-        "by_output": drawn.by_output(c, unit),
-        "by_feature": drawn.by_feature(c, unit),
+        "by_output": profiles.by_output(c, unit),
+        "by_feature": profiles.by_feature(c, unit),
         "effects": drawn.effects(fitted, unit),
         "learning": drawn.learning(c, unit),
         "no_learning": LearningSums.reason_against(fitted)

@@ -110,6 +110,8 @@ def _tried(info: dict[str, Any]) -> Cells:
 def _descended(info: dict[str, Any]) -> str:
     reason = str(info.get("reason", "")).capitalize()
     said = f"{reason}{descent_sentence(info)}."
+    if not info.get("history"):
+        said += " There was nothing to descend step by step."
     members = info.get("members") or []
     if members:
         effective = sum(m["effective_parameters"] for m in members) / len(members)

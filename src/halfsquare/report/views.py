@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 
@@ -46,7 +48,9 @@ class View:
         """One value as text."""
         if self.levels:
             return self.levels[int(value)]
-        return f"{value:.2f}" if isinstance(self.feature, Instant) else f"{value:.6g}"
+        if isinstance(self.feature, Instant):
+            return str(date(1970, 1, 1) + timedelta(days=math.floor((value - 1970.0) * _YEAR + 1e-6)))
+        return f"{value:.6g}"
 
 
 def view_of(feature: Feature, start: int, stop: int) -> View | None:
