@@ -179,7 +179,7 @@ def test_the_changes_of_a_network_are_its_derivatives(network: FittedModel) -> N
 
 
 def test_leverage_and_cooks_distance_agree_with_statsmodels() -> None:
-    import statsmodels.api as sm
+    import statsmodels.api as sm  # type: ignore[import-untyped]
 
     data = table()
     fitted = fit(data, "y", model="linear", exclude=["w"], test_fraction=0)
@@ -209,6 +209,7 @@ def test_one_row_of_a_linear_model_in_words() -> None:
     data = table()
     fitted = fit(data, "y", model="linear", exclude=["w"], test_fraction=0)
     row = explain_row(fitted, data, 3)
+    assert row.error is not None
     assert row.error == pytest.approx(float(fitted.predict(data)[2] - data["y"][2]))
     assert row.direction == ("raise" if row.error < 0 else "lower")
     said = row.sentences("y")

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from halfsquare.loss import Floats
 
+_LARGEST = 2.0**52  # a bin's number, so that it is exact
+
 
 class Bins:
     """Sums of s columns by the value of one number; a builder: :meth:`add` changes it.
@@ -43,6 +45,8 @@ class Bins:
         low, high = float(values.min()), float(values.max())
         if not self.width:
             self.width = first_width(low, high, self.most // 4)
+        while max(abs(low), abs(high)) / self.width >= _LARGEST:
+            self._double()
         while True:
             before, end = math.floor(low / self.width), math.floor(high / self.width)
             if len(self.table):
@@ -116,7 +120,7 @@ class Bins:
 
 def first_width(low: float, high: float, count: int) -> float:
     """A power of two of which about ``count`` reach from low to high."""
-    size = max(abs(low), abs(high))
+    size = max(abs(low), abs(high)) or 2.0**-20
     span = max((high - low) / count, size * 2.0**-40, 2.0**-1000)
     return float(2.0 ** math.ceil(math.log2(span)))
 
@@ -140,6 +144,8 @@ class Grid:
         low, high = both.min(axis=1), both.max(axis=1)
         if not self.width:
             self.width = first_width(float(low.min()), float(high.max()), self.most // 2)
+        while float(np.abs(both).max()) / self.width >= _LARGEST:
+            self._double()
         while True:
             first, last = np.floor(low / self.width).astype(np.int64), np.floor(high / self.width).astype(np.int64)
             if self.table is not None and self.starts is not None:
@@ -160,8 +166,8 @@ class Grid:
         """The cells that hold rows, about ``count`` along the wider range: x, x2, y, y2 and weight."""
         if self.table is None or self.starts is None:
             return []
-        wide = max(x_range[1] - x_range[0], y_range[1] - y_range[0], self.width)
-        each = max(1, math.ceil(wide / self.width / count))
+        wide = max(x_range[1] - x_range[0], y_range[1] - y_range[0])
+        each = max(1, math.ceil(min(wide / self.width, max(self.table.shape)) / count))
         used = np.argwhere(self.table > 0)
         place = (used + self.starts) // each
         unique, where = np.unique(place, axis=0, return_inverse=True)

@@ -131,7 +131,7 @@ def learning(c: Collected, unit: str) -> Figure | None:
         return None
     rows = [{"rows": p.rows, "mse": p.mse, "least": p.mse - p.mse_se, "most": p.mse + p.mse_se} for p in c.learning]
     before, last = c.learning[-2:]
-    gain = (before.mse - last.mse) / last.mse
+    gain = (before.mse - last.mse) / last.mse if last.mse else 0.0
     verdict = (
         f"The last doubling of the rows lowered the test MSE by {gain:.1%}: more rows would help."
         if gain > 0.02

@@ -16,6 +16,8 @@ import altair as alt
 from halfsquare.report.live import vegalite_version
 from halfsquare.report.theme import FONT, LIGHT
 
+_ID = re.compile(r'\bid="([^"]+)"')
+_ARIA = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
 _ROOT = re.compile(r"<svg\b[^>]*>")
 _SIZE = re.compile(r'\b(width|height)="([0-9.]+)"')
 
@@ -52,8 +54,10 @@ def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
     svg: str = vl_convert.vegalite_to_svg(spec, vl_version=vegalite_version())
     for meaning, colour in LIGHT.colours().items():
         svg = re.sub(re.escape(f'"{colour}"'), f'"var(--{meaning.replace("_", "-")})"', svg, flags=re.IGNORECASE)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = svg.replace("url(#", f"url(#{name}-")
+    # Vega numbers what it refers to across all figures of a process: here from 0, so that a page is reproducible.
+    for i, inner in enumerate(dict.fromkeys(_ID.findall(svg))):
+        svg = svg.replace(f'id="{inner}"', f'id="{name}-{i}"').replace(f"url(#{inner})", f"url(#{name}-{i})")
+    svg = _ARIA.sub("", svg)  # the figure speaks as a whole
     svg = re.sub(r' font-family="[^"]*"', "", svg)
     svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # hundredths of a pixel are enough
     root = _ROOT.search(svg)

@@ -63,7 +63,7 @@ def _facts(info: dict[str, Any], c: Collected, unit: str) -> list[tuple[str, str
         (
             "Too low, too high",
             f"{summary['too_low'] / weight:.0%}, {summary['too_high'] / weight:.0%}",
-            f"mean error {summary['mean_error']:.2g}",
+            f"mean error {_mean_error(summary)}",
         ),
     ]
     if c.measured:
@@ -93,8 +93,14 @@ def _errors(columns: dict[str, dict[str, Any]], unit: str) -> Cells:
         ["SSE", *(number(s["sse"], 6) for s in every)],
         ["outputs too low", *(share(s, "too_low") for s in every)],
         ["outputs too high", *(share(s, "too_high") for s in every)],
-        ["mean error o − t", *(f"{s['mean_error']:.3g}" for s in every)],
+        ["mean error o − t", *(_mean_error(s) for s in every)],
     ]
+
+
+def _mean_error(summary: dict[str, Any]) -> str:
+    """Zero where it is nothing but rounding, as on the rows of a linear fit."""
+    mean = float(summary["mean_error"])
+    return f"{mean:.3g}" if abs(mean) > 1e-9 * summary["rmse"] else "0"
 
 
 def _tried(info: dict[str, Any]) -> Cells:
