@@ -132,13 +132,16 @@ def _sentence() -> tuple[str, str]:
 def _loss_layers() -> list[alt.Chart]:
     panel = Panel("output o", "loss L", "-0.12 * top", "top")
     draw = panel.draw
-    middle, far = "(o + t) / 2", "t + 0.9 * reach"
+    # The names of the curves stand on the side of the target where there is more of them to see.
+    right = "high_end - t >= t - low_end"
+    middle, far = "(o + t) / 2", f"t + ({right} ? 0.9 : -0.9) * reach"
+    beside = {"align": alt.ExprRef(f"{right} ? 'right' : 'left'"), "dx": alt.ExprRef(f"{right} ? -14 : 14")}
     tangent = "value {} gradient * run"
     inward = alt.ExprRef("err < 0 ? 'left' : err > 0 ? 'right' : 'center'")
     return [
         *_shared_layers(panel, "pow(datum.px - t, 2)"),
-        draw(text(_name_of("convention"), "muted", align="right", dx=-14), x=far, y="0.81 * factor * reach * reach"),
-        draw(text(_name_of("partner"), "muted", align="right", dx=-14), x=far, y="0.81 * other * reach * reach"),
+        draw(text(_name_of("convention"), "muted", **beside), x=far, y="0.81 * factor * reach * reach"),
+        draw(text(_name_of("partner"), "muted", **beside), x=far, y="0.81 * other * reach * reach"),
         draw(rule("side", strokeDash=[2, 3]), x="o", y="0", y2="value"),
         draw(
             rule("ink", strokeWidth=1.5),

@@ -81,6 +81,7 @@ def axis(title: str, *, ticks: int, **more: Any) -> alt.Axis:
         titleFontWeight="normal",
         labelPadding=6,
         labelOverlap=True,
+        labelSeparation=8,
         **more,
     )
 

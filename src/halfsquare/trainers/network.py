@@ -125,8 +125,13 @@ def train_network(
     folds = Folds.deal(n, members, seed, least=10 if many else 0)
     plan = _Plan(networks, ways, rows, folds, seed, members, lanes, deadline, threads)
 
+    ended = Event()  # by the one who watches: what has not begun by then is left out
+
     def train(name: str) -> Callable[[int, Event], Run | None]:
-        return lambda member, stop: plan.train(member, name, _relayed(watch, member, stop))
+        def one(member: int, stop: Event) -> Run | None:
+            return None if ended.is_set() else plan.train(member, name, _relayed(watch, member, stop, ended))
+
+        return one
 
     names = list(networks)
     if len(names) == 1 or members < 4:
@@ -142,7 +147,7 @@ def train_network(
     stop_at, judgement = stopping_point(found, n)
     if folds is not None and not any(run.interrupted for run in found):
         found = _side_by_side(
-            lambda i, stop: plan.finish(found[i], stop_at, _relayed(watch, i, stop)), range(len(found)), lanes
+            lambda i, stop: plan.finish(found[i], stop_at, _relayed(watch, i, stop, ended)), range(len(found)), lanes
         )
     else:
         found = [replace(run, stops=(run.stops[min(stop_at, len(run.stops) - 1)],)) for run in found]
@@ -232,14 +237,18 @@ def _relevance(network: Network, parameters: Floats, rows: Rows, groups: Sequenc
     return [float(share) for share in (by_group / total if total > 0 else by_group)]
 
 
-def _relayed(watch: Watch | None, member: int, stop: Event) -> Watch:
+def _relayed(watch: Watch | None, member: int, stop: Event, ended: Event) -> Watch:
     """``watch`` told whose state it sees; an interruption of the ensemble ends the member's descent."""
 
     def relay(state: State) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         if watch is not None:
-            watch(replace(state, notes={**state.notes, "member": float(member)}))
+            try:
+                watch(replace(state, notes={**state.notes, "member": float(member)}))
+            except KeyboardInterrupt:
+                ended.set()
+                raise
 
     return relay
 

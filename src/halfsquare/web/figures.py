@@ -6,22 +6,20 @@ Their rows are named data sets and their axes are signals, so that the page can 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import altair as alt
 import numpy as np
 
-from halfsquare.explain.parts import Parts
 from halfsquare.report.live import vega_spec
 from halfsquare.report.panel import AXIS_WIDTH, Mark, axis, curve, dot, rule, text
 from halfsquare.report.theme import FONT, LIGHT
-from halfsquare.web.pages import amount
 from halfsquare.web.watching import SHOWN_WEIGHTS, Look, Way, Weight
 
-_NAME_WIDTH = 132
-_SHOWN_PARTS = 10
+WIDE = "width > 360"  # a desk rather than a phone
+_LOG_WIDTH = 54
 _MOST_POINTS = 1600  # in one figure
 _FIRST = {
     "last": 10,
@@ -29,7 +27,6 @@ _FIRST = {
     "norm_span": [1e-3, 1.0],
     "reach": 1.0,
     "span": [-3.0, 3.0],
-    "part_span": [-1.0, 1.0],
 }
 
 Rows = list[dict[str, Any]]
@@ -63,74 +60,30 @@ def drawn(look: Look | None, ways: Sequence[Way]) -> dict[str, Any]:
 def way_spec() -> dict[str, Any]:
     """Loss and gradient norm over the steps, both logarithmic."""
     panels = [_log_panel("loss", "loss (log)", 190), _log_panel("norm", "gradient norm (log)", 120)]
-    return _spec(alt.vconcat(*panels, spacing=18), "Loss and gradient norm fall over the steps.")
+    return finished(alt.vconcat(*panels, spacing=18), "Loss and gradient norm fall over the steps.")
 
 
 @cache
 def weights_spec() -> dict[str, Any]:
     """The strongest weights, each with an arrow for its last step."""
     data = alt.InlineData(values=[], name="weights")
-    y = _named_axis()
+    y = named_axis()
     domain = [alt.ExprRef("-reach"), alt.ExprRef("reach")]
     x = alt.X("value:Q", scale=alt.Scale(domain=domain, nice=False), axis=axis("value", ticks=5))
     base = alt.Chart(data)
     zero = alt.Chart(alt.InlineData(values=[{"value": 0}]))
     layers = [
-        _with(zero, rule("line")).encode(x=x),
-        _with(base, rule("line", strokeWidth=6, strokeCap="round")).encode(x=x, x2="zero:Q", y=y),
-        _with(base, dot("ink", size=90)).encode(x=x, y=y),
+        marked(zero, rule("line")).encode(x=x),
+        marked(base, rule("line", strokeWidth=6, strokeCap="round")).encode(x=x, x2="zero:Q", y=y),
+        marked(base, dot("ink", size=90)).encode(x=x, y=y),
     ]
     for side, colour, turn in ((1, "low", 90), (-1, "high", 270)):
         moved = base.transform_filter(f"datum.side == {side}")
         head = {"type": "point", "shape": "triangle", "angle": turn, "filled": True, "opacity": 1, "size": 70}
-        layers.append(_with(moved, rule(colour, strokeWidth=2.5)).encode(x=x, x2="tip:Q", y=y))
-        layers.append(_with(moved, {**head, "color": alt.ExprRef(colour)}).encode(x=_tip(x), y=y))
+        layers.append(marked(moved, rule(colour, strokeWidth=2.5)).encode(x=x, x2="tip:Q", y=y))
+        layers.append(marked(moved, {**head, "color": alt.ExprRef(colour)}).encode(x=_tip(x), y=y))
     chart = alt.layer(*layers).properties(width=620, height=24 * SHOWN_WEIGHTS)
-    return _spec(chart, "The strongest weights, with an arrow for the direction of the last step of each.")
-
-
-@cache
-def parts_spec() -> dict[str, Any]:
-    """What each column adds to the output of the average row."""
-    base = alt.Chart(alt.InlineData(values=[], name="parts"))
-    zero = alt.Chart(alt.InlineData(values=[{"part": 0}]))
-    domain = [alt.ExprRef("part_span[0]"), alt.ExprRef("part_span[1]")]
-    x = alt.X(
-        "part:Q", scale=alt.Scale(domain=domain, nice=False, zero=False), axis=axis("added to the output", ticks=5)
-    )
-    y = _named_axis()
-    layers = [
-        _with(zero, rule("muted", strokeWidth=1)).encode(x=x),
-        _with(base, rule("ink", strokeWidth=8)).encode(x=x, x2="zero:Q", y=y),
-    ]
-    for side, align, away in ((1, "left", 8), (-1, "right", -8)):
-        words = text("datum.written", "ink", align=align, dx=away)
-        layers.append(_with(base.transform_filter(f"datum.side == {side}"), words).encode(x=x, y=y))
-    chart = alt.layer(*layers).properties(width=620, height=24 * _SHOWN_PARTS)
-    return _spec(chart, "What each column adds to the output of the average row.")
-
-
-def parts_drawn(parts: Parts) -> dict[str, Any]:
-    """Signals and rows of the figure of the parts: the largest, and the rest together."""
-    ranked = sorted(parts.contributions.items(), key=lambda c: -abs(c[1]))
-    shown = ranked[:_SHOWN_PARTS]
-    if len(ranked) > _SHOWN_PARTS:
-        shown = ranked[: _SHOWN_PARTS - 1]
-        shown.append((f"{len(ranked) - len(shown)} others", sum(part for _, part in ranked[len(shown) :])))
-    rows: Rows = [
-        {
-            "name": name,
-            "part": part,
-            "zero": 0,
-            "side": -1 if part < 0 else 1,
-            "written": ("+" if part > 0 else "") + amount(part),
-        }
-        for name, part in shown
-    ]
-    # Room for the numbers that stand beside the bars.
-    low, high = min([0.0, *(p for _, p in shown)]), max([0.0, *(p for _, p in shown)])
-    room = 0.28 * (high - low) or 1.0
-    return {"signals": {"part_span": [low - room, high + room]}, "data": {"parts": rows}}
+    return finished(chart, "The strongest weights, with an arrow for the direction of the last step of each.")
 
 
 @cache
@@ -142,11 +95,11 @@ def errors_spec() -> dict[str, Any]:
     y = alt.Y("o:Q", scale=scale, axis=axis("output", ticks=4, minExtent=AXIS_WIDTH, maxExtent=AXIS_WIDTH))
     rows = alt.Chart(alt.InlineData(values=[], name="rows"))
     ends = alt.Chart(alt.sequence(0, 2, as_="i")).transform_calculate(t="span[datum.i]", o="span[datum.i]")
-    layers = [_with(ends, curve("muted", strokeWidth=1.5, strokeDash=[5, 4])).encode(x=x, y=y)]
+    layers = [marked(ends, curve("muted", strokeWidth=1.5, strokeDash=[5, 4])).encode(x=x, y=y)]
     for side, colour, shape in ((-1, "low", "triangle-up"), (1, "high", "triangle-down")):
         point = {"type": "point", "shape": shape, "filled": True, "size": 34, "opacity": 0.75, "clip": True}
         there = rows.transform_filter(f"datum.side == {side}")
-        layers.append(_with(there, {**point, "color": alt.ExprRef(colour)}).encode(x=x, y=y))
+        layers.append(marked(there, {**point, "color": alt.ExprRef(colour)}).encode(x=x, y=y))
     corner = {"fontSize": 13, "fontWeight": 600}
     for words, colour, tx, ty, align in (
         ("too high", "high", 0.02, 0.95, "left"),
@@ -155,14 +108,15 @@ def errors_spec() -> dict[str, Any]:
         place = alt.Chart(alt.InlineData(values=[{}])).transform_calculate(
             t=f"span[0] + {tx} * (span[1] - span[0])", o=f"span[0] + {ty} * (span[1] - span[0])"
         )
-        layers.append(_with(place, text(f"'{words}'", colour, align=align, **corner)).encode(x=x, y=y))
+        layers.append(marked(place, text(f"'{words}'", colour, align=align, **corner)).encode(x=x, y=y))
     chart = alt.layer(*layers).properties(width=620, height=280)
-    return _spec(chart, "Outputs over targets: under the dashed line an output is too low, above it too high.")
+    return finished(chart, "Outputs over targets: under the dashed line an output is too low, above it too high.")
 
 
-def _named_axis() -> alt.Y:
-    wide = {"minExtent": _NAME_WIDTH, "maxExtent": _NAME_WIDTH, "labelLimit": _NAME_WIDTH - 8}
-    names = axis("", ticks=SHOWN_WEIGHTS, **wide)
+def named_axis() -> alt.Y:
+    """A name to each row, in the order of the rows."""
+    width = alt.ExprRef(f"{WIDE} ? 184 : 92")
+    names = axis("", ticks=SHOWN_WEIGHTS, minExtent=width, maxExtent=width, labelLimit=width)
     names.labelExpr = alt.Undefined
     return alt.Y("name:N", sort=None, axis=names, scale=alt.Scale(paddingInner=0.4))
 
@@ -176,7 +130,7 @@ def _tip(x: alt.X) -> alt.X:
 def _log_panel(field: str, title: str, height: int) -> Any:
     span = f"{field}_span"
     scale = alt.Scale(type="log", domain=[alt.ExprRef(f"{span}[0]"), alt.ExprRef(f"{span}[1]")], nice=False, clamp=True)
-    decades = axis(title, ticks=4, minExtent=AXIS_WIDTH, maxExtent=AXIS_WIDTH)
+    decades = axis(title, ticks=4, minExtent=_LOG_WIDTH, maxExtent=_LOG_WIDTH)
     y = alt.Y(f"{field}:Q", scale=scale, axis=decades)
     steps = alt.Scale(domain=[0, alt.ExprRef("last")], nice=False)
     x = alt.X("i:Q", scale=steps, axis=axis("step", ticks=6, tickMinStep=1))
@@ -184,9 +138,9 @@ def _log_panel(field: str, title: str, height: int) -> Any:
     here = alt.Chart(alt.InlineData(values=[], name="here"))
     others, followed = ways.transform_filter("!datum.here"), ways.transform_filter("datum.here")
     return alt.layer(
-        _with(others, curve("muted", strokeWidth=1.25, opacity=0.45)).encode(x=x, y=y, detail="way:N"),
-        _with(followed, curve("ink")).encode(x=x, y=y, detail="way:N"),
-        _with(here, dot("ink")).encode(x=x, y=y),
+        marked(others, curve("muted", strokeWidth=1.25, opacity=0.45)).encode(x=x, y=y, detail="way:N"),
+        marked(followed, curve("ink")).encode(x=x, y=y, detail="way:N"),
+        marked(here, dot("ink")).encode(x=x, y=y),
     ).properties(width=620, height=height)
 
 
@@ -239,14 +193,16 @@ def _power(value: float) -> float:
     return next(power * step for step in (1.0, 2.0, 5.0, 10.0) if power * step >= wanted)
 
 
-def _with(chart: alt.Chart, mark: Mark) -> alt.Chart:
+def marked(chart: alt.Chart, mark: Mark) -> alt.Chart:
+    """The chart with this mark."""
     made: alt.Chart = chart.mark_point().properties(mark=alt.MarkDef(**mark))
     return made
 
 
-def _spec(chart: Any, description: str) -> dict[str, Any]:
+def finished(chart: Any, description: str, first: Mapping[str, Any] = _FIRST) -> dict[str, Any]:
+    """The chart as Vega, with the colours and the signals that move it."""
     colours = [alt.param(name=name, value=colour) for name, colour in LIGHT.colours().items()]
-    signals = [alt.param(name=name, value=value) for name, value in _FIRST.items()]
+    signals = [alt.param(name=name, value=value) for name, value in first.items()]
     chart = chart.add_params(*signals, *colours).properties(
         background=alt.ExprRef("panel"),
         padding={"left": 10, "right": 14, "top": 12, "bottom": 8},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from math import floor, isfinite, log10
 from typing import Any
 
 import jinja2
@@ -96,6 +97,7 @@ def _templates() -> jinja2.Environment:
     environment.filters["number"] = short
     environment.filters["brief"] = lambda x: short(x, 4)
     environment.filters["amount"] = amount
+    environment.filters["with_error"] = with_error
     environment.filters["plain"] = plain
     return environment
 
@@ -115,6 +117,15 @@ def amount(x: float) -> str:
         digits, power = f"{rounded:.3e}".split("e")
         return f"{number(float(digits))} × 10{str(int(power)).translate(_RAISED)}"
     return f"{rounded:,.0f}".replace("-", "−") if size >= 1e4 else number(rounded)
+
+
+def with_error(x: float, error: float) -> str:
+    """A measured number and its standard error, in the same power of ten."""
+    power = floor(log10(abs(x))) if x and isfinite(x) else 0
+    if abs(power) < 6:
+        return f"{amount(x)} ± {amount(error)}"
+    scale = 10.0**power
+    return f"({number(round(x / scale, 3))} ± {number(round(error / scale, 3))}) × 10{str(power).translate(_RAISED)}"
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -210,4 +210,19 @@ def look_at(fitted: FittedModel, data: Any) -> Look:
 def strongest(names: Any, values: Floats, steps: Floats) -> tuple[Weight, ...]:
     """The parameters of greatest magnitude, in the order of the parameter vector."""
     picked = np.sort(np.argsort(-np.abs(values), kind="stable")[:SHOWN_WEIGHTS])
-    return tuple(Weight(str(names[j]), float(values[j]), float(steps[j])) for j in picked)
+    return tuple(Weight(_short(str(names[j])), float(values[j]), float(steps[j])) for j in picked)
+
+
+def _short(name: str) -> str:
+    """A network's ``layer 2: unit 11 → unit 5`` as ``2: 11 → 5``."""
+    if "→" not in name and "bias of" not in name:
+        return name
+    for long, short in (
+        ("layer ", ""),
+        ("output: ", "out: "),
+        ("unit ", ""),
+        ("→ output ", "→ "),
+        ("of output ", "of "),
+    ):
+        name = name.replace(long, short)
+    return name

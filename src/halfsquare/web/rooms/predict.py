@@ -19,7 +19,7 @@ from halfsquare.fitted import FittedModel
 from halfsquare.report.charts import one_example_chart
 from halfsquare.report.live import refilled, vega_spec, without_inputs
 from halfsquare.web.fields import Field, design_of, fields_of, number_of
-from halfsquare.web.figures import parts_drawn, parts_spec
+from halfsquare.web.figures_parts import parts_drawn, parts_spec
 from halfsquare.web.pages import Room, island, part, render
 
 PATH = "/predict"
@@ -88,7 +88,12 @@ def _part(request: Request) -> Response:
 
 
 def _answer(found: Prediction) -> dict[str, Any]:
-    return {"found": found, "explained": found.explained, "changes": found.changes[:_MOST_CHANGES]}
+    return {"found": found, "explained": found.explained, "changes": _told(found.changes)}
+
+
+def _told(found: tuple[Change, ...]) -> list[Change]:
+    """Without the level that is the reference itself."""
+    return [c for c in found if c.change or c.kind == "derivative"][:_MOST_CHANGES]
 
 
 def _asked(request: Request) -> Prediction:
@@ -120,8 +125,8 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
     output, _, high = bounds[0]
     half = high - output if isfinite(high) and high > output else float(encoder.target_scales[0])
     truth = given.get("truth")
-    target = float(f"{output + 0.6 * half:.3g}") if truth is None else number_of("the truth", truth)
-    reach, away = 2.2 * half, abs(target - output)
+    target = float(f"{output + 0.8 * half:.3g}") if truth is None else number_of("the truth", truth)
+    reach, away = 1.6 * half, abs(target - output)
     explained = explain_example(target, output)
     return Prediction(
         key,
@@ -137,7 +142,7 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
 @cache
 def _compiled() -> dict[str, Any]:
     """The figure of one example; the output is the model's, so only the truth can be dragged."""
-    spec = without_inputs(vega_spec(one_example_chart(explain_example(3.0, 2.2))))
+    spec = without_inputs(vega_spec(one_example_chart(explain_example(3.0, 2.2), title=False)))
     signals = [{k: v for k, v in s.items() if k != "on"} if s["name"] == "output" else s for s in spec["signals"]]
     return {**spec, "signals": signals}
 

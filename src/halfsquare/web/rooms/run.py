@@ -64,7 +64,6 @@ def _answer(job: Job) -> dict[str, Any]:
         "notes": notes[:2],
         "headline": "" if fitted is None else _headline(fitted),
         "parameters": [] if fitted is None or fitted.kind == "network" else fitted.parameters[:_MOST_PARAMETERS],
-        "report": False,
     }
 
 
@@ -144,6 +143,15 @@ def _model(request: Request) -> Response:
         return _download(path, f"{_file_name(fitted.encoder.targets[0])}.hsq", "application/octet-stream")
 
 
+def _report(request: Request) -> Response:
+    from halfsquare.report.html import report_page
+
+    fitted, data = _trained(request), _job(request).order.data
+    page = data.told(report_page(fitted, str(data.make())))
+    name = f"{_file_name(fitted.encoder.targets[0])}.html"
+    return Response(page, media_type="text/html", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
 def _download(path: Path, name: str, kind: str) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(path.read_bytes(), media_type=kind, headers=headers)
@@ -171,5 +179,6 @@ ROUTES = (
     Route(f"{PATH}/run", _page),
     Route(f"{PATH}/run/events", _events),
     Route(f"{PATH}/run/model.hsq", _model),
+    Route(f"{PATH}/run/report.html", _report),
     Route(f"{PATH}/run/{{act}}", _control, methods=["POST"]),
 )
