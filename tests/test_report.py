@@ -21,7 +21,7 @@ from halfsquare.fitted import FittedModel
 from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.collect import HIGH, LOW, WEIGHT, collect
 from halfsquare.report.html import report_page
-from halfsquare.report.learning import LearningSums
+from halfsquare.report.learning import LinearLearning
 from halfsquare.report.static_figure import draw, plain
 from halfsquare.report.theme import LIGHT
 
@@ -118,7 +118,7 @@ def test_the_learning_curve_is_of_refits_on_nested_rows(linear: tuple[FittedMode
     whole = fitted.info["test"]
     assert abs(points[-1].mse - whole["mse"]) < 4 * (points[-1].mse_se + whole["mse_se"])
     # The largest training set, fitted by another hand: its rows are those that are no test rows.
-    sums = LearningSums(fitted)
+    sums = LinearLearning(fitted)
     design = np.vstack([b.design for b in fitted._batches(data)])
     rows, weight = np.arange(1, 3001), np.ones(3000)
     for at in (slice(0, 700), slice(700, None)):  # batches do not matter
@@ -204,14 +204,17 @@ def test_the_page_says_what_was_found(page: str, linear: tuple[FittedModel, dict
     assert f"{fitted.info['test']['rmse']:.4g}" in page and "± " in page and "600 set apart" in page
 
 
-@pytest.mark.parametrize("kind", ["formula", "few rows", "two targets", "constant"])
+@pytest.mark.parametrize("kind", ["formula", "network", "few rows", "two targets", "constant"])
 def test_a_report_of_anything(kind: str) -> None:
     random = np.random.default_rng(0)
     x = random.uniform(1, 5, 40)
     data: dict[str, Any] = {"x": x, "y": 2.0 * np.exp(-0.5 * x) + random.normal(0, 0.01, 40)}
     if kind == "formula":
         said = report_page(fit(data, formula="y ~ a*exp(-b*x)"), data)
-        assert "a*exp(-b*x)" in said and "Left out: each point would be another training" in said
+        assert "a*exp(-b*x)" in said and "Test MSE from" in said
+    elif kind == "network":
+        said = report_page(fit(data, "y", model="network", time_limit=2.0), data)
+        assert "Relevance of the inputs" in said and "Left out: each point would be another training" in said
     elif kind == "few rows":
         few = {k: v[:3] for k, v in data.items()}
         assert "too few rows" in report_page(fit(few, "y", model="linear", test_fraction=0), few)

@@ -17,7 +17,7 @@ from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.report.bins import Bins, Grid
-from halfsquare.report.learning import LearningSums, Point
+from halfsquare.report.learning import Learning, LinearLearning, Point, reason_against
 from halfsquare.report.views import View, important, row_values, views
 from halfsquare.sums import ErrorSummary, ErrorSums
 
@@ -127,7 +127,7 @@ class _Pass:
         self.quantile = fitted.quantile(0.95)
         self.top = Top.zero(1, WORST)
         self.kept: dict[int, tuple[Floats, float, float]] = {}
-        self.learning = None if LearningSums.reason_against(fitted) else LearningSums(fitted)
+        self.learning = _learning(fitted)
         self.is_linear = isinstance(fitted.members[0].model, Linear)
 
     def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
@@ -207,3 +207,13 @@ class _Pass:
             measured=self.measured,
             learning=self.learning.finish() if self.learning is not None else [],
         )
+
+
+def _learning(fitted: FittedModel) -> Learning | None:
+    if reason_against(fitted):
+        return None
+    if isinstance(fitted.members[0].model, Linear):
+        return LinearLearning(fitted)
+    from halfsquare.report.learning_formula import FormulaLearning
+
+    return FormulaLearning(fitted)

@@ -70,7 +70,8 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
 def error_histogram(c: Collected, unit: str) -> Figure:
     """How the errors are distributed."""
     reach = max(abs(c.by_error.quantile(0.002)), abs(c.by_error.quantile(0.998))) or 1.0
-    edges, sums = c.by_error.even(56, -reach, reach)
+    bars = int(min(56, max(8, 2 * math.sqrt(c.summary.rows))))
+    edges, sums = c.by_error.even(bars, -reach, reach)
     rows = [
         {"left": float(a), "right": float(b), "weight": float(s[WEIGHT])}
         for a, b, s in zip(edges, edges[1:], sums, strict=False)

@@ -67,7 +67,7 @@ def predicted_chart(
     return alt.layer(*layers).properties(width=WIDTH, height=380)
 
 
-def error_chart(rows: Rows, title: str, unit: str, *, width: int = WIDTH, domain: Sequence[float] | None = None) -> Any:
+def error_chart(rows: Rows, title: str, *, width: int = WIDTH, domain: Sequence[float] | None = None) -> Any:
     """Mean error ± 2 standard errors over groups of rows, and beneath it the shares too low and too high.
 
     Each row: left, right, mid, error, least, most, low, high (shares).
@@ -75,9 +75,9 @@ def error_chart(rows: Rows, title: str, unit: str, *, width: int = WIDTH, domain
     x = alt.X("mid:Q", scale=_x("mid", "", domain)["scale"], axis=alt.Axis(title=None, labels=False, tickCount=5))
     base = alt.Chart(_data(rows))
     zero = alt.Chart(_data([{"y": 0}])).mark_rule(color=T.ink, strokeWidth=1, strokeDash=[5, 4]).encode(y="y:Q")
-    y = _y("error", f"mean error o − t, {unit}")
+    y = _y("error", "mean error o − t")
     spread = base.mark_rule(color=T.muted, strokeWidth=2, clip=True).encode(
-        x=x, y=_y("least", f"mean error o − t, {unit}"), y2="most:Q"
+        x=x, y=_y("least", "mean error o − t"), y2="most:Q"
     )
     mean = base.mark_circle(size=48, opacity=1, clip=True).encode(x=x, y=y, color=_side())
     above = alt.layer(zero, spread, mean).properties(width=width, height=150)

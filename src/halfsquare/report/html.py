@@ -94,7 +94,7 @@ def _template() -> Any:
 
 def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
     from halfsquare.report import drawn, profiles
-    from halfsquare.report.learning import LearningSums
+    from halfsquare.report.learning import reason_against
     from halfsquare.report.save import css_variables, static_text
 
     info, unit = fitted.info, fitted.encoder.targets[0]
@@ -113,8 +113,7 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         "by_feature": profiles.by_feature(c, unit),
         "effects": drawn.effects(fitted, unit),
         "learning": drawn.learning(c, unit),
-        "no_learning": LearningSums.reason_against(fitted)
-        or "Left out: there are too few rows to refit on parts of them.",
+        "no_learning": reason_against(fitted) or "Left out: there are too few rows to refit on parts of them.",
         "descent": drawn.descent(fitted),
         "drawn_from": _drawn_from(fitted, c, unit),
         "version": info.get("version", ""),
@@ -139,7 +138,8 @@ def _drawn_from(fitted: FittedModel, c: Any, unit: str) -> str:
     missing = f" ({c.missing:,} that lack a value left out)" if c.missing else ""
     said = f"The figures show this model on the {c.summary.rows:,} rows of {c.source}{missing}."
     if c.source == fitted.info.get("data"):
-        said += " It was fitted to these rows, so errors on new rows will be a little larger: those on test rows, above, tell."
+        told = ": those on test rows, above, tell" if fitted.info.get("test") else ""
+        said += f" It was fitted to these rows, so errors on new rows will be a little larger{told}."
     if len(fitted.encoder.targets) > 1:
         said += f" They are about {unit}, the first target."
     return said

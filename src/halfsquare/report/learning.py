@@ -1,4 +1,4 @@
-"""The learning curve of a linear model: refits on nested parts of the rows, from the sums of one pass.
+"""Learning curves: refits on nested parts of the rows, gathered in one pass.
 
 Each row has a number that depends on nothing but its place, by which it is a test row (one in five, at most
 some ten thousands are kept) or belongs to a part: half of the others to part 0, a quarter to part 1, …. The
@@ -7,14 +7,16 @@ sums of a part and of all smaller ones are those of a training set; so every tra
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats
+from halfsquare.models.formula import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.sums import ErrorSums
 
@@ -33,8 +35,31 @@ class Point:
     mse_se: float
 
 
-class LearningSums:
+class Learning(ABC):
     """A builder: rows are added, then :meth:`finish` fits and judges."""
+
+    @abstractmethod
+    def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
+        """Rows by number (m,), design of the encoder (m, d), target (m, k) in its unit, weight (m,)."""
+
+    @abstractmethod
+    def finish(self) -> list[Point]:
+        """A point for each training set, smallest first; none where there are too few rows."""
+
+
+def reason_against(fitted: FittedModel) -> str | None:
+    """Why there is no learning curve; None where there is one."""
+    model = fitted.members[0].model
+    if not isinstance(model, Linear | Formula):
+        return f"Left out: each point would be another training of the whole {fitted.kind}, as long as the first."
+    if isinstance(model, Linear) and len(fitted.encoder.names) > _MOST_COLUMNS:
+        return f"Left out: {len(fitted.encoder.names):,} columns would take as long as the fit itself at each point."
+    return None
+
+
+@final
+class LinearLearning(Learning):
+    """Of a linear model: its parts are sums, however many rows there are."""
 
     def __init__(self, fitted: FittedModel) -> None:
         self.fitted = fitted
@@ -45,29 +70,16 @@ class LearningSums:
         self.stride = _STRIDE
         self.tests: list[tuple[npt.NDArray[np.uint64], Floats, Floats]] = []
 
-    @staticmethod
-    def reason_against(fitted: FittedModel) -> str | None:
-        """Why there is no learning curve; None where there is one."""
-        if not isinstance(fitted.members[0].model, Linear):
-            return f"Left out: each point would be another training of the whole {fitted.kind} model."
-        if len(fitted.encoder.names) > _MOST_COLUMNS:
-            return (
-                f"Left out: {len(fitted.encoder.names):,} columns would take as long as the fit itself at each point."
-            )
-        return None
-
     def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
-        """Rows by number (m,), standardized design (m, d), target (m, k) in its unit, weight (m,)."""
         encoder = self.fitted.encoder
         scaled = (target - encoder.target_means) / encoder.target_scales
         block = np.hstack([np.ones((len(rows), 1)), design, scaled])
-        chance = _mixed(rows.astype(np.uint64))
+        chance = mixed(rows.astype(np.uint64))
         is_test = chance % np.uint64(_STRIDE) == 0
         kept = chance % np.uint64(self.stride) == 0
         self.tests.append((chance[kept], block[kept], weight[kept]))
         self._thin()
-        share = (_mixed(chance) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        part = np.minimum(-np.log2(np.maximum(share, 2.0**-60)), _PARTS - 1).astype(np.intp)
+        part = np.minimum(-np.log2(np.maximum(share_of(chance), 2.0**-60)), _PARTS - 1).astype(np.intp)
         for p in range(_PARTS):
             mine = ~is_test & (part == p) & (weight > 0)
             if mine.any():
@@ -77,7 +89,6 @@ class LearningSums:
                 self.weights[p] += float(weight[mine].sum())
 
     def finish(self) -> list[Point]:
-        """A point for each training set with at least two rows for each parameter, smallest first."""
         if not self.tests:
             return []
         test = np.vstack([block for _, block, _ in self.tests])
@@ -113,9 +124,14 @@ class LearningSums:
             self.tests = [(c[m], b[m], w[m]) for m, (c, b, w) in zip(kept, self.tests, strict=True)]
 
 
-def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Whole numbers scattered over 64 bits: the finalizer of SplitMix64, Steele, Lea & Flood (2014), figure 17."""
     z = x + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+def share_of(chance: npt.NDArray[np.uint64]) -> Floats:
+    """From 0 to 1, independent of the remainders of ``chance``."""
+    return np.asarray((mixed(chance) >> np.uint64(11)).astype(np.float64) * 2.0**-53)

@@ -49,7 +49,7 @@ def _profile(name: str, title: str, x_title: str, bins: Bins, unit: str, count: 
         for a, b, s in zip(edges, edges[1:], sums, strict=False)
     ]
     words = _words(x_title, rows, unit)
-    chart = draw_as.error_chart(rows, x_title, unit, width=width, domain=domain)
+    chart = draw_as.error_chart(rows, x_title, width=width, domain=domain)
     table = tuple((f"{number(r['left'], 4)} to {number(r['right'], 4)}", *_cells(r)) for r in rows)
     return Figure(name, title, "", words, draw(plain(chart), name, words), ("from, to", *_HEADER), table)
 

@@ -54,20 +54,20 @@ def tables(fitted: FittedModel, c: Collected) -> dict[str, Any]:
 
 def _facts(info: dict[str, Any], c: Collected, unit: str) -> list[tuple[str, str, str]]:
     summary = info.get("test") or info.get("train") or c.summary.as_dict()
-    where = "on test rows" if info.get("test") else "on the rows of the fit"
+    where = "test rows" if info.get("test") else "rows of the fit"
     weight = summary["weight"]
     found = [
-        (f"RMSE {where}", number(summary["rmse"], 4), unit),
-        ("MSE ± standard error", with_error(summary["mse"], summary["mse_se"]), f"({unit})²"),
-        ("R²", number(summary["r2"], 4), "of the variation of the target"),
+        (f"RMSE, {where}", number(summary["rmse"], 4), unit),
+        ("MSE ± std. error", with_error(summary["mse"], summary["mse_se"]), f"({unit})²"),
+        ("R²", number(summary["r2"], 4), "of the variation is explained"),
         (
-            "Too low, too high",
+            "Too low, high",
             f"{summary['too_low'] / weight:.0%}, {summary['too_high'] / weight:.0%}",
             f"mean error {_mean_error(summary)}",
         ),
     ]
     if c.measured:
-        found.append(("Inside the 95 % interval", f"{c.covered / c.measured:.1%}", "of the targets looked at"))
+        found.append(("In 95 % interval", f"{c.covered / c.measured:.1%}", "of the targets looked at"))
     return found
 
 
