@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--quick", action="store_true", help="3 splits of small sets and 1 of large ones")
+    parser.add_argument("--skip", type=int, default=0, help="leave out this many splits: 3 leaves those that were seen")
     parser.add_argument("--sets", nargs="*", help="only these, such as splits/yacht")
     parser.add_argument("--peers", nargs="*", help="only these")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "accuracy.md")
@@ -152,7 +154,7 @@ def main() -> None:
             count = 1 if len(next(splits(options.data, name, 1)).target) > _LARGE else 3
         short = name.split("/")[1]
         results[short] = {peer: [] for peer in peers}
-        for split in splits(options.data, name, count):
+        for split in islice(splits(options.data, name, count + options.skip), options.skip, None):
             for peer in peers:
                 results[short][peer].append(judge(available[peer], split))
                 latest = results[short][peer][-1]

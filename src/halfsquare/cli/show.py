@@ -170,6 +170,14 @@ def tried_table(info: dict[str, Any]) -> str:
     )
 
 
+_TRAINED = {
+    "levenberg-marquardt": "trained by Levenberg-Marquardt, penalties set by the evidence",
+    "minibatch": "trained by mini-batches that grow with the noise of the gradient, stopped by rows left out",
+    "levenberg-marquardt and minibatch": "some trained by Levenberg-Marquardt, some by mini-batches: rows left out liked both",
+    "minibatch and levenberg-marquardt": "some trained by Levenberg-Marquardt, some by mini-batches: rows left out liked both",
+}
+
+
 def network_part(info: dict[str, Any]) -> str:
     """The ensemble, and the relevance of each input."""
     members = info["members"]
@@ -179,7 +187,7 @@ def network_part(info: dict[str, Any]) -> str:
     lines = [
         f"Network: an ensemble of {len(members)} with {sizes} hidden units; of {total:,.0f} parameters each, on average "
         f"{effective:,.0f} are determined by the data",
-        f"  trained by Levenberg-Marquardt, penalties set by the evidence; {info['reason']}",
+        f"  {_TRAINED[info['method']]}; {info['reason']}",
         "",
         "Relevance of the inputs (share of the variation of the output's slopes)",
     ]

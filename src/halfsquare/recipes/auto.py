@@ -24,7 +24,7 @@ from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats, error
 from halfsquare.recipes.base import Recipe
 from halfsquare.recipes.linear import LinearRecipe
-from halfsquare.recipes.network import MEMBERS, NetworkRecipe
+from halfsquare.recipes.network import NetworkRecipe
 from halfsquare.sums import Moments, NormalSums
 from halfsquare.trainers.folds import KeptRows
 
@@ -32,22 +32,23 @@ from halfsquare.trainers.folds import KeptRows
 _Z = 1.96
 _FOLDS = 5
 _FEWEST_ROWS = 50
-# Second-order descent costs about rows · parameters² · members · steps; with this the largest takes about a minute.
-_MOST_PRODUCTS = 1.5e10
+# Second-order descent costs about rows · parameters² · members · steps; with this the largest takes a minute or two.
+_MOST_PRODUCTS = 1e11
 
 
 @dataclass(frozen=True)
 class Size:
-    """Hidden units (None: the trainer's own choice) and members of an ensemble."""
+    """Hidden units, members and method of an ensemble; None: the trainer's own choice."""
 
     hidden: tuple[int, ...] | None
-    members: int
+    members: int | None
+    method: str | None
 
 
 SIZES = {
-    "small network": Size((6,), 4),
-    "medium network": Size((16,), 4),
-    "network": Size(None, MEMBERS),
+    "small network": Size((6,), 4, "levenberg-marquardt"),
+    "medium network": Size((16,), 4, "levenberg-marquardt"),
+    "network": Size(None, None, None),
 }
 
 
@@ -85,7 +86,8 @@ class AutoRecipe(Recipe):
             why = "the linear model is exact"
         tried, chosen = [self._tried("linear", losses, None, rows, began)], "linear"
         for name, size in SIZES.items():
-            why = why or _too_slow(rows, size)
+            late = self.deadline is not None and time.monotonic() >= self.deadline
+            why = why or _too_slow(rows, size) or ("the time limit has passed" if late else "")
             if why:
                 tried.append(Tried(name, note=f"not tried: {why}"))
                 break
@@ -111,7 +113,7 @@ class AutoRecipe(Recipe):
 
     def _network(self, rows: EncodedRows, size: Size) -> tuple[FittedModel, Floats | None]:
         recipe = NetworkRecipe(replace(self.options, l2=0), self.execution, self.watch, self.began, self.deadline)
-        fitted, trained = recipe.train_sized(rows, size.hidden, size.members)
+        fitted, trained = recipe.train_sized(rows, size.hidden, size.members, size.method)
         return fitted, trained[0].held_out
 
     def _linear(self) -> LinearRecipe:
@@ -143,7 +145,7 @@ def _too_slow(rows: EncodedRows, size: Size) -> str:
     n, d, k = rows.row_count, len(rows.encoder.names), len(rows.encoder.targets)
     layers = (d, *(size.hidden or (16, 16)), k)
     parameters = sum((a + 1) * b for a, b in pairwise(layers))
-    if float(n) * k * parameters**2 * size.members <= _MOST_PRODUCTS:
+    if float(n) * k * parameters**2 * (size.members or 10) <= _MOST_PRODUCTS:
         return ""
     return f"{n:,} rows with {parameters:,} parameters take minutes or more; --model network tries it all the same"
 

@@ -13,8 +13,6 @@ from halfsquare.recipes.base import Recipe
 from halfsquare.trainers.base import Trained
 from halfsquare.trainers.network import train_network
 
-MEMBERS = 10
-
 
 @final
 class NetworkRecipe(Recipe):
@@ -32,13 +30,20 @@ class NetworkRecipe(Recipe):
         return self.train_sized(rows)[0]
 
     def train_sized(
-        self, rows: EncodedRows, hidden: tuple[int, ...] | None = None, count: int = MEMBERS
+        self,
+        rows: EncodedRows,
+        hidden: tuple[int, ...] | None = None,
+        count: int | None = None,
+        method: str | None = None,
     ) -> tuple[FittedModel, list[Trained]]:
         """The fitted model of an ensemble of that size (the default one if left out), and its members."""
-        members = self._members(rows, hidden, count)
-        return self.fitted(rows, members, "network", "levenberg-marquardt", **_described(members, rows)), members
+        members = self._members(rows, hidden, count, method or self.options.method or "auto")
+        methods = " and ".join(dict.fromkeys(m.facts["method"] for m in members))
+        return self.fitted(rows, members, "network", methods, **_described(members, rows)), members
 
-    def _members(self, rows: EncodedRows, hidden: tuple[int, ...] | None, count: int) -> list[Trained]:
+    def _members(
+        self, rows: EncodedRows, hidden: tuple[int, ...] | None, count: int | None, method: Any
+    ) -> list[Trained]:
         encoder = rows.encoder
         groups = [g for g, (_, first, stop) in enumerate(encoder.groups) for _ in range(first, stop)]
         return train_network(
@@ -48,6 +53,7 @@ class NetworkRecipe(Recipe):
             seed=self.options.seed,
             hidden=hidden,
             members=count,
+            method=method,
             deadline=self.deadline,
             watch=self.watch,
             execution=self.execution,
