@@ -73,7 +73,7 @@ def _headline(fitted: FittedModel) -> str:
         return "Solved at once: the squared error of a linear model has its minimum where one system of equations says."
     if reason == "stopped: interrupted":
         return "Stopped: this is the best so far."
-    return f"Done: {reason.removeprefix('converged: ').removeprefix('stopped: ')}."
+    return f"{reason[:1].upper()}{reason[1:]}."
 
 
 def _buttons(job: Job) -> dict[str, bool]:
