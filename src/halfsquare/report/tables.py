@@ -30,11 +30,11 @@ def tables(fitted: FittedModel, c: Collected) -> dict[str, Any]:
     return {
         "facts": _facts(info, c, unit),
         "measured": _measured(info),
-        "errors_header": ["", *columns],
+        "errors_header": ["errors", *columns],
         "errors_rows": _errors(columns, unit),
-        "tried_header": ["model", "MSE ± std. error", "change ± std. error", "seconds", ""],
+        "tried_header": ["model", "MSE ± std. error", "change ± std. error", "seconds", "note"],
         "tried": _tried(info),
-        "parameters_header": ["", "value", "std. error", "t", "95 % from", "to"],
+        "parameters_header": ["parameter", "value", "std. error", "t", "95 % from", "to"],
         "parameters": [
             [p.name, number(p.value, 6), number(p.standard_error, 4), number(p.t, 4), number(p.low), number(p.high)]
             for p in parameters
