@@ -136,3 +136,20 @@ def test_estimators_at_work() -> None:
     assert 0.05 < np.median(std) < 0.3
     assert AutoRegressor().fit(X, y).chosen_ != "linear"
     assert AutoRegressor().fit(X, X @ [1.0, 2.0] + data["y"] * 0).chosen_ == "linear"
+
+
+def test_partial_fit_goes_on_where_it_ended() -> None:
+    model = NetworkRegressor(hidden=(32,))
+    scores = []
+    for call in range(60):
+        data = table(400, "waves", seed=100 + call)
+        X = np.column_stack([data["a"], data["b"]])
+        if call:
+            scores.append(model.score(X, data["y"]))  # on rows it has not seen
+        model.partial_fit(X, data["y"])
+    assert scores[0] < 0.9 < np.mean(scores[-5:])
+    _, std = model.predict(X, return_std=True)
+    assert 0.08 < std[0] < 0.6
+    assert model.n_iter_ == 60
+    with pytest.raises(ValueError, match="features"):
+        model.partial_fit(X[:, :1], data["y"])

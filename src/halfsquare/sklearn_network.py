@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,12 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from halfsquare.data.rows import ArrayRows
+from halfsquare.descent.loop import Limits, descend
+from halfsquare.descent.stochastic import Stochastic
 from halfsquare.execution.local import Local
-from halfsquare.loss import Floats, require_weights
+from halfsquare.loss import Floats, error, require_weights
+from halfsquare.models.network import Network
+from halfsquare.objective import Objective
 from halfsquare.trainers.base import Trained
 from halfsquare.trainers.network import predictive, train_network
 
@@ -27,9 +31,12 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
     ----------
     hidden : sequence of int, optional
         Units of each hidden layer; by default members alternate between two and three layers.
-    activation : {"tanh", "silu", "softplus"}
-    members : int
-        Networks in the ensemble.
+    activation : {"tanh", "silu", "softplus"}, optional
+        By default tanh for Levenberg-Marquardt, SiLU for mini-batches.
+    members : int, optional
+        Networks in the ensemble; by default 10, or 6 where rows are many.
+    method : {"auto", "levenberg-marquardt", "minibatch"}
+        See :func:`halfsquare.trainers.network.train_network`.
     time_limit : float, optional
         Seconds; members not begun by then are left out.
     random_state : int
@@ -60,8 +67,9 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         self,
         *,
         hidden: Sequence[int] | None = None,
-        activation: str = "tanh",
-        members: int = 10,
+        activation: str | None = None,
+        members: int | None = None,
+        method: Literal["auto", "levenberg-marquardt", "minibatch"] = "auto",
         time_limit: float | None = None,
         random_state: int = 0,
         n_jobs: int | None = None,
@@ -69,6 +77,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         self.hidden = hidden
         self.activation = activation
         self.members = members
+        self.method = method
         self.time_limit = time_limit
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -82,6 +91,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
             If a value is NaN or infinite, or there are fewer than 2 rows.
         """
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2)
+        self.__dict__.pop("_state", None)  # of partial_fit
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
         t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
         self._flat = np.ndim(y) == 1
@@ -94,6 +104,51 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         self.relevance_ = np.mean([m.facts["relevance"] for m in self.members_], axis=0)
         self.n_iter_ = max(m.history[-1].iteration for m in self.members_)
         return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> NetworkRegressor:
+        """One pass of mini-batch descent over some rows, going on from where the last call ended.
+
+        The first call fixes columns, units (its means and spreads) and the network, a single one:
+        ``hidden`` or (128, 128, 128), SiLU unless ``activation`` is set. The noise is what each call's
+        rows show before they are learnt from. A call of ``fit`` begins anew.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite, or the number of columns differs from the first call's.
+        """
+        first = not hasattr(self, "_state")
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, reset=first)
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        if first:
+            self._flat, self._x, self._t = np.ndim(y) == 1, _standard(X, weight), _standard(t, weight)
+            shape = (128,) * 3 if self.hidden is None else tuple(self.hidden)
+            self._network = Network(X.shape[1], shape, t.shape[1], self.activation or "silu")
+            self._seen, self._noise = 0.0, np.zeros(t.shape[1])
+        rows = ArrayRows((X - self._x[0]) / self._x[1], (t - self._t[0]) / self._t[1], weight)
+        penalty = np.full(self._network.parameter_count, 0.1)
+        objective = Objective(self._network, rows, Local(1), penalty)
+        method = Stochastic(objective, seed=int(self.random_state or 0))
+        if first:
+            start = self._network.initial_parameters(np.random.default_rng([int(self.random_state or 0), 1]))
+            state = method.begin(objective, start)
+        else:
+            state = method.resume(objective, self._state)  # type: ignore[has-type]
+        self._learn_noise(rows, state.parameters)
+        self._state, history = descend(method, objective, state, limits=Limits(state.iteration + 1))
+        self.n_iter_ = self._state.iteration
+        self.members_ = [Trained(self._network, self._state.parameters, None, self._noise, penalty.size, history)]
+        return self
+
+    def _learn_noise(self, rows: ArrayRows, parameters: Floats) -> None:
+        """Add the errors on rows not yet learnt from to the running mean square."""
+        w = np.ones(len(rows.target)) if rows.weight is None else rows.weight
+        e = error(rows.target, self._network.outputs(parameters, rows.design))
+        # Errors of long ago are those of a worse network: each call forgets a tenth of what came before.
+        kept = 0.9 * self._seen
+        self._seen = kept + float(w.sum())
+        self._noise = (kept * self._noise + w @ (e * e)) / max(self._seen, np.finfo(float).tiny)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a new target.
@@ -116,6 +171,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
             hidden=self.hidden,
             activation=self.activation,
             members=self.members,
+            method=self.method,
             seed=0 if self.random_state is None else int(self.random_state),
             deadline=deadline,
             execution=Local(self.n_jobs),

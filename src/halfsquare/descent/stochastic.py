@@ -12,7 +12,7 @@ The step is that of Kingma & Ba (2015), "Adam", algorithm 1. Nothing is tuned:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -96,6 +96,14 @@ class Stochastic(Descent):
         memory = _Memory(parameters, zero, zero, 0, batch, self.first_length, np.inf, 0, judged, 0)
         loss = objective.half_sse(parameters) + objective.penalty_value(parameters)
         return State(parameters, loss, np.inf, memory=memory)
+
+    def resume(self, objective: Objective, state: State) -> State:
+        """A state reached on other rows, to go on from on these: Adam's memory stays, the judges are new."""
+        m: _Memory = state.memory
+        batch = max(16, min(self.first_batch, objective.rows.row_count // 8))
+        judged = row_losses(self.held_out, state.parameters)
+        memory = replace(m, batch=batch, lowest=np.inf, stuck=0, judged=judged, waited=0)
+        return replace(state, stopped=None, converged=False, memory=memory)
 
     def step(self, objective: Objective, state: State) -> State:
         m: _Memory = state.memory
