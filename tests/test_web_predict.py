@@ -1,0 +1,88 @@
+"""The room Predict, and the command that serves the page."""
+
+# ruff: noqa: F811 - tests name fixtures as their arguments
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="the page needs the extra 'page'")
+pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
+
+from conftest import Ran
+from visiting import Visitor, fresh, rows, serving, visitor  # noqa: F401 - fixtures
+
+from halfsquare.web.fields import design_of, fields_of
+
+Command = Callable[..., Ran]
+
+
+def test_predict_says_what_the_model_says(fresh: Visitor, rows: Path) -> None:
+    _, told = fresh.upload(rows.read_bytes())
+    fresh.start(data=told["data"], target="y", way="linear", column=["x", "kind", "when"])
+    fresh.wait("done")
+    fitted = fresh.job.fitted
+    form = {"f0": "0.25", "f1": "1", "f2": "2024-03-05T07:30", "truth": "0.5"}
+    level = fitted.encoder.features[1].levels[1]
+    row = {"x": [0.25], "kind": [level], "when": np.array(["2024-03-05T07:30"], dtype="datetime64[us]")}
+    output, low, high = (float(v[0]) for v in fitted.interval(row))
+    fields = fields_of(fitted.encoder, form)
+    assert fitted.outputs_of(design_of(fitted.encoder, fields)[None, :])[0][0, 0] == fitted.predict(row)[0]
+    reply, said = fresh.ask("/predict/part?" + urlencode(form), Accept="application/json")
+    assert reply.status == 200
+    news = json.loads(said)
+    assert news["signals"]["output"] == output
+    shown = re.findall(r'id="(output|low|high|error)"[^>]*>([^<]*)<', news["html"])
+    expected = {"output": output, "low": low, "high": high, "error": output - 0.5}
+    assert {k: float(v.replace("−", "-")) for k, v in shown} == pytest.approx(expected, rel=1e-3)
+    parts = sum(part["part"] for part in news["data"]["parts"])
+    average = fitted.outputs_of(np.zeros((1, len(fitted.encoder.names))))[0][0, 0]
+    assert average + parts == pytest.approx(output, rel=1e-12)
+    assert ("negative" if output < 0.5 else "positive") in news["html"]
+
+
+def test_what_is_missing_is_missing_and_what_is_wrong_is_said(fresh: Visitor) -> None:
+    fresh.start(way="linear", column=["area", "rooms", "age", "district"])
+    fresh.wait("done")
+    fitted = fresh.job.fitted
+    asked = json.loads(fresh.ask("/predict/part?f0=80&f1=3&f2=&f3=missing")[1])
+    row = {"area": [80.0], "rooms": [3.0], "age": [np.nan], "district": np.array([None], dtype=object)}
+    assert asked["signals"]["output"] == float(fitted.predict(row)[0])
+    for query in ("f0=x", "f0=inf", "f3=nowhere", "f3=99", "f3=-1", "truth=nan", "model=other"):
+        reply, said = fresh.ask(f"/predict/part?{query}", Accept="application/json")
+        assert reply.status == 400, query
+        assert json.loads(said)["error"]
+
+
+def test_a_given_model_is_there_without_training(rows: Path, command: Command, tmp_path: Path) -> None:
+    assert command("fit", rows, "-t", "y", "--model", "linear", "--out", tmp_path / "m.hsq").code == 0
+    with serving(model=tmp_path / "m.hsq") as own:
+        text = own.page("/predict")
+        assert "m.hsq" in text
+        assert 'name="f0"' in text
+        reply, _ = own.ask("/train/run")
+        assert reply.status == 303
+
+
+def test_without_a_model_predict_says_what_to_do() -> None:
+    with serving() as own:
+        assert "There is no model yet" in own.page("/predict")
+
+
+def test_serve_says_what_is_missing(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no such file" in command("serve", "missing.hsq").err
+    (tmp_path / "bad.hsq").write_bytes(b"no model")
+    bad = command("serve", tmp_path / "bad.hsq")
+    assert bad.code == 1
+    assert "no halfsquare model" in bad.err
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    ran = command("serve")
+    assert ran.code == 2
+    assert "pip install 'halfsquare[page]'" in ran.err

@@ -1,0 +1,147 @@
+"""What the page takes and what it refuses: files, forms, strangers; and that nothing of it stays."""
+
+# ruff: noqa: F811 - tests name fixtures as their arguments
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+pytest.importorskip("starlette", reason="the page needs the extra 'page'")
+pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
+
+from visiting import Visitor, fresh, rows, serving, visitor  # noqa: F401 - fixtures
+
+from halfsquare.web import store
+
+
+def test_the_report_is_of_this_model_and_names_no_path(fresh: Visitor) -> None:
+    fresh.start(way="linear", column=["area", "rooms"])
+    fresh.wait("done")
+    reply, page = fresh.ask("/train/run/report.html")
+    assert reply.status == 200
+    assert b"price" in page
+    assert str(fresh.workshop.store.folder).encode() not in page
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        (b"x,y\n1,2\n", "rows.xlsx", "ends in none of"),
+        (b"x,y\n1,2\n", "rows", "ends in none of"),
+        (b"", "rows.csv", "empty"),
+        (b"x,x\n1,2\n", "rows.csv", "two columns named"),
+        (b"PAR1 no", "rows.parquet", "rows.parquet"),
+        (b"\x1f\x8b\x08 no", "rows.csv.gz", "rows.csv.gz"),
+        (b"{no", "rows.jsonl", "rows.jsonl"),
+    ],
+)
+def test_a_bad_upload_is_refused_in_words_and_leaves_nothing(
+    content: bytes, name: str, words: str, visitor: Visitor
+) -> None:
+    folder = visitor.workshop.store.folder
+    before = sorted(p.name for p in folder.iterdir())
+    status, told = visitor.upload(content, name)
+    assert status == 400
+    assert words in told["error"]
+    assert str(folder) not in told["error"]
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_an_upload_has_a_limit_whether_it_says_its_length_or_not(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "LIMIT", 1000)
+    folder = visitor.workshop.store.folder
+    before = sorted(p.name for p in folder.iterdir())
+    assert visitor.upload(b"x,y\n" + b"1,2\n" * 300)[0] == 413
+    assert visitor.upload(iter([b"x,y\n", *[b"1,2\n"] * 300]))[0] == 413
+    assert visitor.upload(b"x,y\n" + b"1,2\n" * 100)[0] == 200
+    assert len(list(folder.iterdir())) <= len(before) + 1
+
+
+@pytest.mark.parametrize(
+    "name", ["../../escape.csv", "a[b]*.csv", "select 1 as x from y.csv", "C:\\x\\y.csv", "%00.csv"]
+)
+def test_a_name_is_only_a_label(name: str, visitor: Visitor) -> None:
+    folder = visitor.workshop.store.folder
+    status, told = visitor.upload(b"x,y\n1,2\n", name)
+    assert status == 200
+    assert re.fullmatch(r"upload-\d+", told["data"])
+    assert all(re.fullmatch(r"[a-z]+(-\d+)?(\.\w+)+", p.name) for p in folder.iterdir())
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    "key", ["/etc/passwd", "../rows.csv", "SELECT 1", "from read_csv('/etc/passwd')", "*", "given", "upload-999"]
+)
+def test_no_path_glob_or_query_comes_from_a_request(key: str, fresh: Visitor) -> None:
+    reply, said = fresh.ask("/train?" + urlencode({"data": key}))
+    assert reply.status == 400
+    assert "there is no data set" in said.decode()
+    assert fresh.start(data=key, way="linear", column=["area"]) == 400
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"way": "nothing"},
+        {"way": "linear", "pace": "warp"},
+        {"way": "linear"},
+        {"way": "formula"},
+        {"way": "formula", "formula": "price ~ a*area", "start": "a"},
+    ],
+)
+def test_a_form_that_was_not_offered_is_refused(fields: dict[str, str], fresh: Visitor) -> None:
+    assert fresh.start(**fields) == 400
+
+
+def test_a_formula_from_the_page_is_read_by_the_allow_list(fresh: Visitor) -> None:
+    assert fresh.start(way="formula", formula="price ~ __import__('os').getpid()*area") == 303
+    fresh.wait("failed")
+    assert "formula" in fresh.job.problem
+
+
+@pytest.mark.parametrize(
+    "path", ["/train/upload", "/train/start", "/train/run/stop", "/train/run/events", "/predict/part"]
+)
+def test_strangers_are_kept_out_of_every_address(path: str, visitor: Visitor) -> None:
+    method = "GET" if path.endswith(("events", "part")) else "POST"
+    foreign, _ = visitor.ask(path, "", method, Origin="http://example.com")
+    unknown, _ = visitor.ask(path, "", method, Cookie="none=1")
+    elsewhere, _ = visitor.ask(path, "", method, Host="example.com")
+    assert (foreign.status, unknown.status, elsewhere.status) == (403, 403, 421)
+
+
+def test_the_end_of_the_server_ends_the_run_and_removes_the_folder(rows: Path) -> None:
+    with serving(data=rows) as own:
+        assert "rows.csv" in own.page("/train")
+        own.start(data="given", target="y", way="network", column=["x", "kind", "when"], pace="step")
+        own.wait("paused")
+        own.upload(b"x,y\n1,2\n")
+        folder, job = own.workshop.store.folder, own.job
+        assert folder.is_dir()
+    assert not folder.exists()
+    assert not job.running
+    assert rows.is_file()
+
+
+def test_asked_to_end_the_server_leaves_no_file_behind(tmp_path: Path) -> None:
+    code = "from halfsquare.web.serve import serve; serve()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    ) as process:
+        assert process.stdout is not None
+        guest = Visitor(process.stdout.readline().split()[-1])
+        assert guest.upload(b"x,y\n1,2\n")[0] == 200
+        assert len(list(tmp_path.glob("halfsquare-*/*.csv"))) == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert list(tmp_path.iterdir()) == []
