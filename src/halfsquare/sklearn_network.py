@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from halfsquare.data.rows import ArrayRows
+from halfsquare.descent.base import State
 from halfsquare.descent.loop import Limits, descend
 from halfsquare.descent.stochastic import Stochastic
 from halfsquare.execution.local import Local
@@ -62,6 +63,8 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
     >>> round(float(mean[0]), 1), bool(std[0] < 0.2)
     (0.8, True)
     """
+
+    _state: State  # where partial_fit stands
 
     def __init__(
         self,
@@ -134,7 +137,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
             start = self._network.initial_parameters(np.random.default_rng([int(self.random_state or 0), 1]))
             state = method.begin(objective, start)
         else:
-            state = method.resume(objective, self._state)  # type: ignore[has-type]
+            state = method.resume(objective, self._state)
         self._learn_noise(rows, state.parameters)
         self._state, history = descend(method, objective, state, limits=Limits(state.iteration + 1))
         self.n_iter_ = self._state.iteration
