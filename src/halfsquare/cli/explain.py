@@ -72,7 +72,7 @@ def explain(
 
     require_writable(plot)
     fitted = load(model)
-    given = {"weights": _weights(fitted, data, weights, table, encoding), "table": table, "encoding": encoding}
+    given = {"weights": own_weights(fitted, data, weights, table, encoding), "table": table, "encoding": encoding}
     if row is not None:
         _explain_row(fitted, model, data, row, given, json)
         return
@@ -108,7 +108,7 @@ def _refuse_with_numbers(**options: Any) -> None:
             raise typer.BadParameter(f"--{name} is for a MODEL and DATA, and no model is given")
 
 
-def _weights(fitted: Any, data: str, weights: str | None, table: str | None, encoding: str | None) -> str | None:
+def own_weights(fitted: Any, data: str, weights: str | None, table: str | None, encoding: str | None) -> str | None:
     """The column asked for; else that of the fit, where these rows have it too: then the pulls balance."""
     from halfsquare.data.reading import open_for
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from halfsquare.cli.explain import own_weights
 from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weights, dump, reading
 
 
@@ -28,9 +29,10 @@ def report(
     require_writable(out)
     require_extra()
     fitted = load(model)
+    weights = own_weights(fitted, data, weights, table, encoding)
     with reading() as progress:
         path = write_report(fitted, data, out, weights=weights, table=table, encoding=encoding, progress=progress)
     if json:
-        dump({"model_file": model, "data": data, "report": str(path), "bytes": path.stat().st_size})
+        dump({"model_file": model, "data": data, "weights": weights, "report": str(path), "bytes": path.stat().st_size})
         return
     print(f"Report written to {path} ({path.stat().st_size / 1024:,.0f} kB): it opens in any browser.")

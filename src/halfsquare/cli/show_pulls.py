@@ -142,6 +142,9 @@ def show_row(fitted: FittedModel, one: RowExplanation) -> None:
         screen.print(grid(levels), markup=False)
     if not one.asks:
         return
+    if one.weight == 0:
+        screen.print("\nIts weight is 0: it asks nothing of the weights.")
+        return
     scale = dict(zip(one.asks, _scales(fitted, one), strict=True))
     asked = sorted((a for a in one.asks if a.pull), key=lambda a: -abs(a.pull) * scale[a])[:MOST]
     screen.print("\nWhat it asks of the weights (its pull; descent moves against it)", style="bold")

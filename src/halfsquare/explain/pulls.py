@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.data.scan import Progress
-from halfsquare.data.source import Source
 from halfsquare.errors import DataError, OptionError
 from halfsquare.explain.leverage import Influence, InfluenceSums, influence_of
 from halfsquare.explain.levers import Levers, levers
@@ -214,7 +213,7 @@ def explain_pulls(
         rows, design, target, w = usable(batch)
         missing += len(batch.design) - len(rows)
         errors = at.errors(design, target)
-        _require_finite(errors, rows, source)
+        require_finite_errors(errors, rows, source.name)
         sums = sums.add(rows, at.pulls(design, errors) * w[:, None], errors, w, at.targets)
         influence = None if influence is None else influence.add(rows, design, errors, w)
         if progress is not None:
@@ -232,9 +231,8 @@ def usable(batch: ReadBatch) -> tuple[npt.NDArray[np.intp], Floats, Floats, Floa
     return np.flatnonzero(keep) + batch.first_row + 1, batch.design[keep], batch.target[keep], weight[keep]
 
 
-def _require_finite(errors: Floats, rows: npt.NDArray[np.intp], source: Source) -> None:
+def require_finite_errors(errors: Floats, rows: npt.NDArray[np.intp], name: str) -> None:
+    """Refuse errors (m, k) that are not finite, naming the row."""
     bad = ~np.isfinite(errors).all(axis=1)
     if bad.any():
-        raise DataError(
-            f"{source.name}, row {rows[np.argmax(bad)]}: the model's output or the target is not finite there"
-        )
+        raise DataError(f"{name}, row {rows[np.argmax(bad)]}: the model's output or the target is not finite there")

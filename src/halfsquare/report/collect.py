@@ -11,7 +11,7 @@ import numpy.typing as npt
 from halfsquare.data.reading import open_for, read_encoded
 from halfsquare.data.scan import Progress
 from halfsquare.errors import DataError
-from halfsquare.explain.pulls import usable
+from halfsquare.explain.pulls import require_finite_errors, usable
 from halfsquare.explain.top import Top
 from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats, error
@@ -99,7 +99,7 @@ def collect(
         If a column is missing or mistyped, or no row has a target.
     """
     source = open_for(fitted.encoder, data, table=table, encoding=encoding)
-    pass_ = _Pass(fitted, output)
+    pass_ = _Pass(fitted, output, source.name)
     for batch in read_encoded(source, fitted.encoder, with_target=True, weight=weights):
         rows, design, target, weight = usable(batch)
         pass_.missing += len(batch.design) - len(rows)
@@ -109,14 +109,14 @@ def collect(
             progress(batch.first_row + len(batch.design))
     if not pass_.sums.weight > 0:
         raise DataError(f"no row of {source.name} has both a target and a positive weight: there is nothing to report")
-    return pass_.finish(source.name)
+    return pass_.finish()
 
 
 class _Pass:
     """The running sums of a pass."""
 
-    def __init__(self, fitted: FittedModel, output: int) -> None:
-        self.fitted, self.output = fitted, output
+    def __init__(self, fitted: FittedModel, output: int, name: str) -> None:
+        self.fitted, self.output, self.name = fitted, output, name
         self.sums, self.missing = ErrorSums.zero(len(fitted.encoder.targets)), 0
         self.by_output, self.by_error, self.by_target = Bins(8), Bins(8), Bins(1)
         self.features: list[tuple[View, Bins | Floats]] = [
@@ -132,6 +132,7 @@ class _Pass:
 
     def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
         outputs, std = self._outputs(design)
+        require_finite_errors(error(target, outputs), rows, self.name)
         o, t = outputs[:, self.output], target[:, self.output]
         e = error(t, o)
         self.sums = self.sums.add(target, outputs, weight)
@@ -188,12 +189,12 @@ class _Pass:
             kept[row] = self.kept[row] if i is None else (design[i].copy(), float(t[i]), float(o[i]))
         self.kept = kept
 
-    def finish(self, source: str) -> Collected:
+    def finish(self) -> Collected:
         every = views(self.fitted.encoder)
         worst = [WorstRow(row, t, o, o - t, row_values(every, design)) for row, (design, t, o) in self.kept.items()]
         points = np.vstack(self.points)
         return Collected(
-            source=source,
+            source=self.name,
             missing=self.missing,
             summary=self.sums.finish(),
             by_output=self.by_output,

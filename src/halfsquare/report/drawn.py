@@ -85,7 +85,13 @@ def error_histogram(c: Collected, unit: str) -> Figure:
     )
     chart = draw_as.histogram_chart(rows, unit, (-reach, reach))
     return Figure(
-        "errors", "How the errors are distributed", words, words, draw(plain(chart), "errors", words), ("share", unit), table
+        "errors",
+        "How the errors are distributed",
+        words,
+        words,
+        draw(plain(chart), "errors", words),
+        ("share", unit),
+        table,
     )
 
 
