@@ -194,8 +194,8 @@ def _power(value: float) -> float:
 
 
 def marked(chart: alt.Chart, mark: Mark) -> alt.Chart:
-    """The chart with this mark."""
-    made: alt.Chart = chart.mark_point().properties(mark=alt.MarkDef(**mark))
+    """The chart with this mark; read aloud are the figure's description and the numbers beside it, not each mark."""
+    made: alt.Chart = chart.mark_point().properties(mark=alt.MarkDef(aria=False, **mark))
     return made
 
 
