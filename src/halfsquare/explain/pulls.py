@@ -200,6 +200,17 @@ def explain_pulls(
         If a column is missing or mistyped, or no row has a target.
     OptionError
         If ``top`` is negative, ``about`` or ``loss`` unknown.
+
+    Examples
+    --------
+    >>> from halfsquare import fit
+    >>> rows = {"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 2.0, 1.0, 3.0]}
+    >>> found = explain_pulls(fit(rows, "y", model="linear", test_fraction=0), rows)
+    >>> slope = found.parameters[1]
+    >>> round(slope.up, 6), round(slope.down, 6), slope.direction
+    (-1.8, 1.8, 'stay')
+
+    Rows 2 and 4 pull the slope up, as hard as row 3 pulls it down: it stays.
     """
     if top < 0:
         raise OptionError(f"top is {top}; expected a number >= 0 of rows to keep")

@@ -141,6 +141,14 @@ def explain_row(
         If the model has no such target, or the row is not counted from 1.
     DataError
         If there is no such row, or it lacks a value that a formula needs.
+
+    Examples
+    --------
+    >>> from halfsquare import fit
+    >>> rows = {"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 2.0, 1.0, 3.0]}
+    >>> row = explain_row(fit(rows, "y", model="linear", test_fraction=0), rows, 2)
+    >>> round(row.error, 6), row.direction, {c: round(part, 6) for c, part in row.contributions.items()}
+    (-0.9, 'raise', {'x': -0.4})
     """
     names = fitted.encoder.targets
     if target is not None and target not in names:

@@ -27,6 +27,14 @@ class Bins:
         s; the first of them is the weight.
     most : int
         Bins at most.
+
+    Examples
+    --------
+    >>> bins = Bins(sums=1, most=4)
+    >>> for values in ([0.0, 1.0], [5.0]):  # the second batch lies outside: the bins grow wider
+    ...     bins.add(np.array(values), np.ones((1, len(values))))
+    >>> bins.width, bins.table[:, 0].tolist()
+    (2.0, [2.0, 0.0, 1.0])
     """
 
     def __init__(self, sums: int, most: int = 4096) -> None:

@@ -67,7 +67,7 @@ def _facts(info: dict[str, Any], c: Collected, unit: str) -> list[tuple[str, str
         ),
     ]
     if c.measured:
-        found.append(("In 95 % interval", f"{c.covered / c.measured:.1%}", "of the targets looked at"))
+        found.append(("In 95 % interval", f"{c.covered / c.measured:.1%}", "of the targets drawn below"))
     return found
 
 
