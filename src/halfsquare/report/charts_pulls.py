@@ -20,7 +20,7 @@ def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.
     rows = [_row(p) for p in ranked if p.strength]
     order = [str(r["name"]) for r in rows]
     y = alt.Y("name:N", sort=order, axis=alt.Axis(title=None, labelLimit=200))
-    axis = alt.Axis(title="← pulled down, pulled up →  (per standard deviation of a column)", format="~s", tickCount=7)
+    axis = alt.Axis(title="← pulled down, pulled up →  (on comparable scales)", format="~s", tickCount=7)
     x = alt.X("down:Q", axis=axis)
     base = alt.Chart(alt.InlineData(values=rows))
     tip = [alt.Tooltip(f"{key}:N", title=title) for key, title in (("name", "parameter"), ("told", "pulls"))]
