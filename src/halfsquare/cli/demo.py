@@ -28,6 +28,11 @@ def demo(
     files = {"data": flights, "model": folder / "flights.hsq", "predictions": folder / "predictions.csv"}
     fitted.save(files["model"])
     count = write_batches(predicted_batches(fitted, str(flights), interval=0.95), str(files["predictions"]))
+    if _can_draw():
+        from halfsquare.report.html import write_report
+
+        files["report"] = folder / "report.html"
+        write_report(fitted, str(flights), files["report"])
     whole = evaluate(fitted, str(flights))
     row = explain_row(fitted, str(flights), row=4)
     if json:
@@ -41,6 +46,13 @@ def demo(
         )
         return
     _show(fitted, files, count, whole, row)
+
+
+def _can_draw() -> bool:
+    """Whether the extra for the report is installed."""
+    from importlib.util import find_spec
+
+    return all(find_spec(name) is not None for name in ("altair", "vl_convert", "jinja2"))
 
 
 def _show(fitted: Any, files: dict[str, Path], count: int, whole: Any, row: Any) -> None:
@@ -63,6 +75,7 @@ Where everything is
   the model         {files["model"]}
   {count:,} predictions with 95 % intervals
                     {files["predictions"]}
+  the report        {files.get("report", "needs the extra halfsquare[page]")}
 
 What to try next
   halfsquare info {files["model"]} --all
