@@ -95,7 +95,10 @@ class LinearLevers(Levers):
         slopes = np.empty((len(design), 1 + design.shape[1]))
         slopes[:, 0] = 1.0
         np.multiply(design, encoder.scales, out=slopes[:, 1:])
-        slopes[:, 1:] += encoder.means - self.shift
+        slopes[:, 1:] += encoder.means
+        # What was 0 before it was standardized is 0 again: a row of another level does not pull at all.
+        slopes[:, 1:][np.abs(slopes[:, 1:]) <= 8 * np.finfo(float).eps * np.abs(encoder.means)] = 0.0
+        slopes[:, 1:] -= self.shift
         return (slopes[:, :, None] * errors[:, None, :]).reshape(len(design), -1)
 
     def penalty(self, weight: float) -> Floats:
