@@ -12,7 +12,7 @@ from halfsquare.models.linear import Linear
 from halfsquare.report import figures_fit as draw_as
 from halfsquare.report.collect import ERROR, MEASURED, SPREAD, TARGET, WEIGHT, Collected
 from halfsquare.report.profiles import padded
-from halfsquare.report.static_figure import Figure, draw, plain
+from halfsquare.report.static_figure import Figure, draw, draw_both, plain
 from halfsquare.report.views import relevance
 from halfsquare.wording import number
 
@@ -43,28 +43,18 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
     cells = [] if points else c.grid.cells(56, x, y)
     top = max((math.log1p(cell["weight"]) for cell in cells), default=1.0)
     cells = [{**cell, "shade": math.log1p(cell["weight"]) / top} for cell in cells]
-    chart = draw_as.predicted_chart(cells, points, band, means, x, y, unit)
-    inside = (
-        ""
-        if not c.measured
-        else f" {c.covered / c.measured:.1%} of the targets looked at lie inside their 95 % interval."
-    )
+    inside = "" if not c.measured else f" {c.covered / c.measured:.1%} of the targets lie inside their 95 % interval."
     words = f"Target over output for {c.summary.rows:,} rows, R² {number(c.summary.r2, 4)}.{inside}"
     rows = tuple((number(m["x"], 4), number(m["y"], 4), number(s[WEIGHT])) for m, s in zip(means, sums, strict=True))
     how = "Grey: the rows" + (", each a point." if points else "; the stronger, the more (logarithmic).")
     caption = (
         f"{how} Dots: means of groups of rows. Dashed: output and target agree. Shaded: the 95 % interval.{inside}"
     )
-    name = "predicted"
-    return Figure(
-        name,
-        "Predicted against actual",
-        caption,
-        words,
-        draw(plain(chart), name, words),
-        ("mean output", "mean target", "rows"),
-        rows,
+    svg = draw_both(
+        lambda w: draw_as.predicted_chart(cells, points, band, means, x, y, unit, width=w), "predicted", words
     )
+    header = ("mean output", "mean target", "rows")
+    return Figure("predicted", "Predicted against actual", caption, words, svg, header, rows)
 
 
 def error_histogram(c: Collected, unit: str) -> Figure:
@@ -83,16 +73,8 @@ def error_histogram(c: Collected, unit: str) -> Figure:
         f"{number(s.too_low)} outputs are too low and {number(s.too_high)} too high; half of the errors lie between "
         f"{table[1][1]} and {table[3][1]} {unit}, 90 % between {table[0][1]} and {table[4][1]}."
     )
-    chart = draw_as.histogram_chart(rows, unit, (-reach, reach))
-    return Figure(
-        "errors",
-        "How the errors are distributed",
-        words,
-        words,
-        draw(plain(chart), "errors", words),
-        ("share", unit),
-        table,
-    )
+    svg = draw_both(lambda w: draw_as.histogram_chart(rows, unit, (-reach, reach), width=w), "errors", words)
+    return Figure("errors", "How the errors are distributed", words, words, svg, ("share", unit), table)
 
 
 def effects(fitted: FittedModel, unit: str) -> Figure | None:
@@ -107,7 +89,7 @@ def effects(fitted: FittedModel, unit: str) -> Figure | None:
     first = ", ".join(f"{r['name']} {r['share']:.0%}" for r in rows[:3])
     words = f"The most relevant inputs: {first}."
     caption = f"{words} Share of the variation of the output's slopes, averaged over the members."
-    drawn = draw(plain(draw_as.relevance_chart(rows)), "effects", words)
+    drawn = draw_both(lambda w: draw_as.relevance_chart(rows, width=w), "effects", words)
     return Figure("effects", "Relevance of the inputs", caption, words, drawn)
 
 
@@ -126,9 +108,7 @@ def _coefficients(fitted: FittedModel, unit: str) -> Figure | None:
     words = f"The surest effects: {first} {unit} for one standard deviation."
     which = f"The {len(rows)} surest of {len(parameters)}" if len(parameters) > len(rows) else "All"
     caption = f"{which}, by |t|. Each coefficient times the standard deviation of its column, so that they compare; lines are 95 % intervals."
-    drawn = draw(
-        plain(draw_as.effects_chart([{k: v for k, v in r.items() if k != "t"} for r in rows], unit)), "effects", words
-    )
+    drawn = draw_both(lambda w: draw_as.effects_chart(rows, unit, width=w), "effects", words)
     return Figure("effects", "Coefficients", caption, words, drawn)
 
 
@@ -146,7 +126,7 @@ def learning(c: Collected, unit: str) -> Figure | None:
     )
     words = f"Test MSE from {number(c.learning[0].mse, 4)} with {c.learning[0].rows:,} rows to {number(last.mse, 4)} with {last.rows:,}. {verdict}"
     caption = f"{verdict} Each point is a refit on nested parts of the rows, judged on the same rows that none of them saw; shaded: ± one standard error."
-    drawn = draw(plain(draw_as.learning_chart(rows, unit)), "learning", words)
+    drawn = draw_both(lambda w: draw_as.learning_chart(rows, unit, width=w), "learning", words)
     table = tuple((f"{p.rows:,}", number(p.mse, 5), number(p.mse_se, 3)) for p in c.learning)
     return Figure(
         "learning", "Would more data help?", caption, words, drawn, ("training rows", "test MSE", "± std. error"), table

@@ -13,6 +13,7 @@ Row = dict[str, Any]
 Rows = list[Row]
 T = LIGHT
 WIDTH, HALF = 600, 326
+NARROW = 250  # on a phone, where a wide figure would shrink until nobody can read it
 _NUMBER = (
     "abs(datum.value) >= 1e9 || (abs(datum.value) > 0 && abs(datum.value) < 1e-3) ? format(datum.value, '.2~e')"
     " : abs(datum.value) >= 1e4 ? format(datum.value, '.3~s') : replace(datum.label, ',', '')"
@@ -40,8 +41,9 @@ def _y(field: str, title: str, *, zero: bool = False, domain: Sequence[float] | 
 
 
 def predicted_chart(
-    cells: Rows, points: Rows, band: Rows, means: Rows, x: Sequence[float], y: Sequence[float], unit: str
-) -> Any:
+    cells: Rows, points: Rows, band: Rows, means: Rows, x: Sequence[float], y: Sequence[float], unit: str,
+    *, width: int = WIDTH,
+) -> Any:  # fmt: skip
     """Target over output: rows as points or cells, the diagonal on which the two agree, the 95 % band, group means."""
     at_x, at_y = _x("x", f"output o: {unit}, predicted", x), _y("y", f"target t: {unit}, actual", domain=y)
     layers: list[Any] = []
@@ -64,7 +66,7 @@ def predicted_chart(
     layers.append(
         alt.Chart(_data(means)).mark_circle(color=T.ink, size=52, opacity=1, clip=True, **ring).encode(x=at_x, y=at_y)
     )
-    return alt.layer(*layers).properties(width=WIDTH, height=380)
+    return alt.layer(*layers).properties(width=width, height=380 if width == WIDTH else width)
 
 
 def error_chart(rows: Rows, title: str, *, width: int = WIDTH, domain: Sequence[float] | None = None) -> Any:
@@ -126,7 +128,7 @@ def level_chart(rows: Rows, *, width: int = HALF) -> Any:
     return alt.hconcat(left, alt.layer(low, high).properties(width=inner, height={"step": 18}), spacing=12)
 
 
-def histogram_chart(rows: Rows, unit: str, domain: Sequence[float]) -> Any:
+def histogram_chart(rows: Rows, unit: str, domain: Sequence[float], *, width: int = WIDTH) -> Any:
     """How often each error occurs: those too low on the left, those too high on the right."""
     colour = alt.condition("datum.right <= 0", alt.value(T.low), alt.value(T.high))
     x = _x("left", f"error o − t: {unit}", domain)
@@ -134,29 +136,34 @@ def histogram_chart(rows: Rows, unit: str, domain: Sequence[float]) -> Any:
     base = alt.Chart(_data(rows))
     bars = base.mark_rect(stroke=T.panel, strokeWidth=0.5).encode(x=x, x2="right:Q", y=y, y2=alt.datum(0), color=colour)
     zero = alt.Chart(_data([{"x": 0}])).mark_rule(color=T.ink, strokeWidth=1, strokeDash=[5, 4]).encode(x="x:Q")
-    return alt.layer(bars, zero).properties(width=WIDTH, height=190)
+    return alt.layer(bars, zero).properties(width=width, height=190)
 
 
-def effects_chart(rows: Rows, unit: str) -> Any:
+def effects_chart(rows: Rows, unit: str, *, width: int = WIDTH) -> Any:
     """Coefficients times the standard deviation of their column, with 95 % intervals: all in the target's unit."""
-    y = alt.Y("name:N", sort=[r["name"] for r in rows], axis=alt.Axis(title=None, labelLimit=220))
+    y = alt.Y("name:N", sort=[r["name"] for r in rows], axis=alt.Axis(title=None, labelLimit=_label(width)))
     base = alt.Chart(_data(rows))
     x = alt.X("low:Q", axis=_axis(f"{unit}, for one standard deviation of the column"))
     zero = alt.Chart(_data([{"x": 0}])).mark_rule(color=T.ink, strokeWidth=1, strokeDash=[5, 4]).encode(x="x:Q")
     reach = base.mark_rule(color=T.muted, strokeWidth=2.5).encode(x=x, x2="high:Q", y=y)
     dot = base.mark_circle(color=T.ink, size=56, opacity=1).encode(x="value:Q", y=y)
-    return alt.layer(zero, reach, dot).properties(width=WIDTH - 160, height={"step": 22})
+    return alt.layer(zero, reach, dot).properties(width=width + 60 - _label(width), height={"step": 22})
 
 
-def relevance_chart(rows: Rows) -> Any:
+def _label(width: int) -> int:
+    """The room for names beside a figure of this width."""
+    return 220 if width == WIDTH else 130
+
+
+def relevance_chart(rows: Rows, *, width: int = WIDTH) -> Any:
     """The share of each input in the relevance of all."""
-    y = alt.Y("name:N", sort=[r["name"] for r in rows], axis=alt.Axis(title=None, labelLimit=220))
+    y = alt.Y("name:N", sort=[r["name"] for r in rows], axis=alt.Axis(title=None, labelLimit=_label(width)))
     x = alt.X("share:Q", axis=alt.Axis(title="share of the relevance", format="%", tickCount=5))
     bars = alt.Chart(_data(rows)).mark_bar(color=T.muted, height={"band": 0.6}).encode(x=x, y=y)
-    return bars.properties(width=WIDTH - 160, height={"step": 22})
+    return bars.properties(width=width + 60 - _label(width), height={"step": 22})
 
 
-def learning_chart(rows: Rows, unit: str) -> Any:
+def learning_chart(rows: Rows, unit: str, *, width: int = WIDTH) -> Any:
     """Test MSE ± its standard error over the number of training rows."""
     ticks = _axis("training rows (log)", values=[r["rows"] for r in rows])
     x = alt.X("rows:Q", scale=alt.Scale(type="log", nice=False), axis=ticks)
@@ -165,7 +172,7 @@ def learning_chart(rows: Rows, unit: str) -> Any:
     band = base.mark_area(color=T.muted, opacity=0.18).encode(x=x, y=y, y2="most:Q")
     line = base.mark_line(color=T.ink, strokeWidth=2).encode(x=x, y="mse:Q")
     dots = base.mark_circle(color=T.ink, size=52, opacity=1).encode(x=x, y="mse:Q")
-    return alt.layer(band, line, dots).properties(width=WIDTH, height=220)
+    return alt.layer(band, line, dots).properties(width=width, height=220)
 
 
 def descent_chart(rows: Rows, title: str, *, log: bool) -> Any:

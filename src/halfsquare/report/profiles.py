@@ -12,7 +12,7 @@ from halfsquare.loss import Floats
 from halfsquare.report import figures_fit as draw_as
 from halfsquare.report.bins import Bins
 from halfsquare.report.collect import ERROR, HIGH, LOW, SQUARE, WEIGHT, Collected
-from halfsquare.report.static_figure import Figure, draw, plain
+from halfsquare.report.static_figure import Figure, draw, draw_both, plain
 from halfsquare.report.views import View
 from halfsquare.wording import number
 
@@ -22,26 +22,22 @@ Row = dict[str, Any]
 
 def by_output(c: Collected, unit: str) -> Figure:
     """Errors over groups of rows of like output."""
-    return _profile(
-        "by-output", f"Errors by predicted {unit}", f"output: {unit}", c.by_output, unit, _GROUPS, draw_as.WIDTH
-    )
+    title, x_title = f"Errors by predicted {unit}", f"output: {unit}"
+    return _profile("by-output", title, x_title, c.by_output, unit, _GROUPS, wide=True)
 
 
 def by_feature(c: Collected, unit: str) -> list[Figure]:
     """Errors over each of the features that matter most."""
     found = []
     for i, (view, sums) in enumerate(c.by_feature):
-        if isinstance(sums, Bins):
-            if len(sums.table):
-                found.append(
-                    _profile(f"feature-{i}", view.title, view.title, sums, unit, _FEATURE_GROUPS, draw_as.HALF - 50)
-                )
-        else:
+        if not isinstance(sums, Bins):
             found.append(_levels(f"feature-{i}", view, sums, unit))
+        elif len(sums.table):
+            found.append(_profile(f"feature-{i}", view.title, view.title, sums, unit, _FEATURE_GROUPS, wide=False))
     return found
 
 
-def _profile(name: str, title: str, x_title: str, bins: Bins, unit: str, count: int, width: int) -> Figure:
+def _profile(name: str, title: str, x_title: str, bins: Bins, unit: str, count: int, *, wide: bool) -> Figure:
     edges, sums = bins.groups(count)
     domain = padded(bins.quantile(0.002), bins.quantile(0.998))
     rows = [
@@ -49,9 +45,13 @@ def _profile(name: str, title: str, x_title: str, bins: Bins, unit: str, count: 
         for a, b, s in zip(edges, edges[1:], sums, strict=False)
     ]
     words = _words(x_title, rows, unit)
-    chart = draw_as.error_chart(rows, x_title, width=width, domain=domain)
+
+    def chart(width: int) -> Any:
+        return draw_as.error_chart(rows, x_title, width=width, domain=domain)
+
+    svg = draw_both(chart, name, words) if wide else draw(plain(chart(draw_as.HALF - 50)), name, words)
     table = tuple((f"{number(r['left'], 4)} to {number(r['right'], 4)}", *_cells(r)) for r in rows)
-    return Figure(name, title, "", words, draw(plain(chart), name, words), ("from, to", *_HEADER), table)
+    return Figure(name, title, "", words, svg, ("from, to", *_HEADER), table)
 
 
 def _levels(name: str, view: View, sums: Floats, unit: str) -> Figure:

@@ -7,12 +7,14 @@ that one picture follows the page from light to dark.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import altair as alt
 
+from halfsquare.report.figures_fit import NARROW, WIDTH
 from halfsquare.report.live import vegalite_version
 from halfsquare.report.theme import FONT, LIGHT
 
@@ -69,6 +71,13 @@ def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
         f"{escape(alternative)}</title>"
     )
     return opened + svg[root.end() :]
+
+
+def draw_both(chart: Callable[[int], Any], name: str, alternative: str) -> str:
+    """A chart of two widths, of which the page shows the one that fits: on a phone the narrow one."""
+    wide = draw(plain(chart(WIDTH)), name, alternative)
+    narrow = draw(plain(chart(NARROW)), f"{name}-narrow", alternative)
+    return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
 
 
 def plain(chart: Any) -> alt.TopLevelMixin:
