@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("starlette", reason="the page needs the extra 'page'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
@@ -22,6 +26,8 @@ from visiting import Visitor, fresh, rows, visitor  # noqa: F401 - fixtures
 from halfsquare import load
 from halfsquare.evaluate import evaluate
 from halfsquare.execution.local import Local
+from halfsquare.web.gate import Gate
+from halfsquare.web.watching import Way
 
 Command = Callable[..., Ran]
 
@@ -171,3 +177,42 @@ def test_what_cannot_be_trained_says_why_and_where(fresh: Visitor) -> None:
     assert "<b>bad" not in text
     assert "/tmp" not in text.replace("</", "")
     assert "Choose again" in text
+
+
+@given(st.integers(1, 3000), st.integers(0, 5))
+def test_a_long_way_down_is_thinned_and_keeps_both_ends(steps: int, first: int) -> None:
+    way = Way(1, 0)
+    for i in range(first, first + steps):
+        way.add(i, 1.0 / (i + 1), 1.0)
+    iterations = [i for i, _, _ in way.points]
+    assert iterations == sorted(set(iterations))
+    assert len(iterations) <= 301
+    assert iterations[-1] == first + steps - 1
+    assert iterations[0] <= first + way.every
+    gaps = np.diff(iterations[:-1])
+    assert gaps.size == 0 or gaps.min() == gaps.max() or way.every == 1 or gaps.max() <= 2 * way.every
+
+
+def test_the_gate_lets_each_of_several_through_once_for_every_step_asked_for() -> None:
+    gate, passed = Gate("step"), [0, 0]
+
+    def descend(member: int) -> None:
+        with suppress(KeyboardInterrupt):
+            while True:
+                gate.pass_through()
+                passed[member] += 1
+
+    threads = [threading.Thread(target=descend, args=(m,), daemon=True) for m in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for step in (1, 2, 3):
+        time.sleep(0.1)
+        gate.one_step()
+        time.sleep(0.1)
+        assert passed == [step, step]
+    assert gate.paused
+    gate.stop()
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive()
+    assert passed == [3, 3]

@@ -41,6 +41,7 @@ def test_the_report_is_of_this_model_and_names_no_path(fresh: Visitor) -> None:
         (b"PAR1 no", "rows.parquet", "rows.parquet"),
         (b"\x1f\x8b\x08 no", "rows.csv.gz", "rows.csv.gz"),
         (b"{no", "rows.jsonl", "rows.jsonl"),
+        ("x,ä\n1,2\n".encode("latin-1"), "rows.csv", "UTF-8"),
     ],
 )
 def test_a_bad_upload_is_refused_in_words_and_leaves_nothing(
@@ -52,6 +53,7 @@ def test_a_bad_upload_is_refused_in_words_and_leaves_nothing(
     assert status == 400
     assert words in told["error"]
     assert str(folder) not in told["error"]
+    assert "--" not in told["error"]
     assert sorted(p.name for p in folder.iterdir()) == before
 
 

@@ -122,7 +122,7 @@ def amount(x: float) -> str:
 def with_error(x: float, error: float) -> str:
     """A measured number and its standard error, in the same power of ten."""
     power = floor(log10(abs(x))) if x and isfinite(x) else 0
-    if abs(power) < 6:
+    if abs(power) < 6 or not isfinite(error):
         return f"{amount(x)} ± {amount(error)}"
     scale = 10.0**power
     return f"({number(round(x / scale, 3))} ± {number(round(error / scale, 3))}) × 10{str(power).translate(_RAISED)}"

@@ -7,6 +7,7 @@ are removed when the server ends.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import weakref
@@ -20,12 +21,18 @@ from starlette.concurrency import run_in_threadpool
 
 from halfsquare.data import flights
 from halfsquare.data.source import Source, open_source
-from halfsquare.errors import DataError, HalfsquareError, OptionError
+from halfsquare.errors import DataError, HalfsquareError, OptionError, OutputError
 from halfsquare.web import examples
 
 LIMIT = 200 * 2**20
 KEPT = 4  # uploads; a further one takes the place of the oldest
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz")
+
+
+# What a message proposes to those who have a command line.
+_OPTIONS = re.compile(
+    r", or say what it is: --encoding [\w-]+| \(--exclude [^)]*\)|, or read it as text \(--category [^)]*\)"
+)
 
 
 class TooLarge(HalfsquareError):
@@ -78,8 +85,8 @@ class DataSet:
             raise DataError(self.told(str(problem))) from None
 
     def told(self, message: str) -> str:
-        """The message with the label in place of the path."""
-        return message.replace(str(self.make()), self.label)
+        """The message with the label in place of the path, and without options that a page does not have."""
+        return _OPTIONS.sub("", message.replace(str(self.make()), self.label))
 
 
 class Store:
@@ -187,12 +194,15 @@ class Store:
 
 async def _write(path: Path, parts: AsyncIterator[bytes]) -> None:
     size = 0
-    with path.open("xb") as file:
-        async for part in parts:
-            size += len(part)
-            if size > LIMIT:
-                raise TooLarge
-            file.write(part)
+    try:
+        with path.open("xb") as file:
+            async for part in parts:
+                size += len(part)
+                if size > LIMIT:
+                    raise TooLarge
+                file.write(part)
+    except OSError as problem:
+        raise OutputError(f"the file could not be kept on this machine: {problem.strerror}") from None
     if not size:
         raise DataError("the file is empty: expected a header line and rows")
 

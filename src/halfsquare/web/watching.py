@@ -176,10 +176,11 @@ class Watcher:
         )  # fmt: skip
 
     def _errors(self, parameters: Floats, objective: Objective) -> tuple[Floats, Floats]:
-        """Targets and outputs of the first rows, of the first target."""
+        """Targets and outputs of some rows, of the first target."""
         if self._sample is None or self._sample[0] is not objective:
             chunk = objective.rows.chunk(0)
-            self._sample = (objective, chunk.design[:SHOWN_ROWS].copy(), chunk.target[:SHOWN_ROWS, 0].copy())
+            some = _some(len(chunk.target))
+            self._sample = (objective, chunk.design[some].copy(), chunk.target[some, 0].copy())
         _, design, targets = self._sample
         with np.errstate(all="ignore"):
             outputs = objective.model.outputs(parameters, design)[:, 0]
@@ -194,14 +195,14 @@ class Watcher:
 
 def look_at(fitted: FittedModel, data: Any) -> Look:
     """A fitted model as a look: nothing moves any more, and the errors are in the user's unit."""
-    member, design, target = fitted.members[0], [], []
-    for batch in read_encoded(open_for(fitted.encoder, data), fitted.encoder, with_target=True, batch_rows=SHOWN_ROWS):
+    member = fitted.members[0]
+    targets: Floats = np.empty(0)
+    outputs: Floats = np.empty(0)
+    for batch in read_encoded(open_for(fitted.encoder, data), fitted.encoder, with_target=True):
         assert batch.target is not None
-        design.append(batch.design[:SHOWN_ROWS])
-        target.append(batch.target[:SHOWN_ROWS, 0])
+        some = _some(len(batch.target))
+        targets, outputs = batch.target[some, 0], fitted.outputs_of(batch.design[some])[0][:, 0]
         break
-    targets = np.concatenate([*target, np.empty(0)])
-    outputs = fitted.outputs_of(design[0])[0][:, 0] if design else targets
     fine = np.isfinite(error(targets, outputs))
     weights = strongest(member.model.parameter_names, member.parameters, np.zeros_like(member.parameters))
     return Look(0, 0, 0, np.nan, np.nan, False, weights, targets[fine], outputs[fine], {}, fitted.info.get("reason"))
@@ -209,8 +210,14 @@ def look_at(fitted: FittedModel, data: Any) -> Look:
 
 def strongest(names: Any, values: Floats, steps: Floats) -> tuple[Weight, ...]:
     """The parameters of greatest magnitude, in the order of the parameter vector."""
-    picked = np.sort(np.argsort(-np.abs(values), kind="stable")[:SHOWN_WEIGHTS])
+    size = np.where(np.isfinite(values) & np.isfinite(steps), np.abs(values), -1.0)
+    picked = [j for j in np.sort(np.argsort(-size, kind="stable")[:SHOWN_WEIGHTS]) if size[j] >= 0]
     return tuple(Weight(_short(str(names[j])), float(values[j]), float(steps[j])) for j in picked)
+
+
+def _some(count: int) -> slice:
+    """So many rows, evenly spaced, as are shown."""
+    return slice(0, None, -(-count // SHOWN_ROWS) or 1)
 
 
 def _short(name: str) -> str:

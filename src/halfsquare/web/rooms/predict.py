@@ -92,8 +92,10 @@ def _answer(found: Prediction) -> dict[str, Any]:
 
 
 def _told(found: tuple[Change, ...]) -> list[Change]:
-    """Without the level that is the reference itself."""
-    return [c for c in found if c.change or c.kind == "derivative"][:_MOST_CHANGES]
+    """Of whole columns: without the parts of a date that turn on circles, and the level that is the reference."""
+    return [c for c in found if (c.of in (c.column, f"{c.column} day") if c.kind == "derivative" else c.change)][
+        :_MOST_CHANGES
+    ]
 
 
 def _asked(request: Request) -> Prediction:

@@ -28,7 +28,7 @@ _MOST_PARAMETERS = 20
 _NOTES = {
     "batch": "Batch",
     "noise": "Noise",
-    "effective_parameters": "Effective",
+    "effective_parameters": "Eff. params",
     "damping": "Damping",
     "step": "Step length",
     "signal": "Signal",
