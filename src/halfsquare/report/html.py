@@ -60,7 +60,10 @@ def report_page(
     from halfsquare.report.collect import collect
 
     collected = collect(fitted, data, weights=weights, table=table, encoding=encoding, progress=progress)
-    page: str = _template().render(**_context(fitted, collected))
+    from halfsquare.report.curve import fit_curve
+
+    curve = fit_curve(fitted, data, fitted.encoder.targets[0], table=table, encoding=encoding)
+    page: str = _template().render(**_context(fitted, collected), curve=curve)
     return page
 
 
