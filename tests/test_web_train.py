@@ -25,7 +25,7 @@ from visiting import Visitor, fresh, rows, visitor  # noqa: F401 - fixtures
 
 from halfsquare import load
 from halfsquare.evaluate import evaluate
-from halfsquare.execution.local import Local
+from halfsquare.execution.local import Local, one_blas_thread
 from halfsquare.web.gate import Gate
 from halfsquare.web.watching import Way
 
@@ -216,3 +216,19 @@ def test_the_gate_lets_each_of_several_through_once_for_every_step_asked_for() -
         thread.join(5)
         assert not thread.is_alive()
     assert passed == [3, 3]
+
+
+def test_one_fit_does_not_lift_the_limit_of_another_beside_it() -> None:
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def blas() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert blas() == {1}
+        second.__exit__(None, None, None)
+        assert blas() == {2}

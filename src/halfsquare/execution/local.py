@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -59,6 +60,33 @@ class Local:
         return total
 
 
+class _OneBlasThread:
+    """The limit of the process, held by all who compute at the moment: the last to leave lifts it.
+
+    If each lifted what it had set itself, one fit would change the bits of another in a thread beside it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._holders = 0
+        self._limiter: Any = None
+
+    def take(self) -> None:
+        with self._lock:
+            if self._holders == 0:
+                self._limiter = _blas().limit(limits=1, user_api="blas")
+            self._holders += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                self._limiter.restore_original_limits()
+
+
+_ONE = _OneBlasThread()
+
+
 @lru_cache(maxsize=1)
 def _blas() -> Any:
     from threadpoolctl import ThreadpoolController
@@ -69,5 +97,8 @@ def _blas() -> Any:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """BLAS on one thread: ours work on different chunks, and its bits do not depend on the machine."""
-    with _blas().limit(limits=1, user_api="blas"):
+    _ONE.take()
+    try:
         yield
+    finally:
+        _ONE.leave()
