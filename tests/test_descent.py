@@ -18,9 +18,9 @@ from halfsquare import fit as fit_any
 from halfsquare.data.rows import ArrayRows
 from halfsquare.descent.base import State
 from halfsquare.descent.gradient import SteepestDescent
-from halfsquare.descent.least_squares import linear_sums
 from halfsquare.descent.loop import Limits, descend
 from halfsquare.descent.minibatch import Minibatch
+from halfsquare.descent.normal_equations import linear_sums
 from halfsquare.errors import OptionError
 from halfsquare.execution.local import Local
 from halfsquare.loss import CONVENTIONS, Convention

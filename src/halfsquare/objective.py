@@ -111,7 +111,7 @@ class Quadratic(Objective):
     Attributes
     ----------
     sums : NormalSums
-        Of [1 | Z | T], as :func:`halfsquare.descent.least_squares.linear_sums` makes them.
+        Of [1 | Z | T], as :func:`halfsquare.descent.normal_equations.linear_sums` makes them.
     """
 
     sums: NormalSums = field(kw_only=True)

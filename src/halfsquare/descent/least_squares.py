@@ -17,10 +17,9 @@ from scipy.linalg import eigh, lapack, qr, svd
 from scipy.optimize import minimize_scalar
 
 from halfsquare.data.rows import Chunk, Rows
-from halfsquare.errors import FitError
+from halfsquare.descent.normal_equations import System
 from halfsquare.execution.local import Local, one_blas_thread
 from halfsquare.loss import Floats
-from halfsquare.sums import NormalSums
 
 # Solving the normal equations loses about log10 cond(C) digits of 16: up to here 10 remain.
 _GOOD_RECIPROCAL_CONDITION = 1e-6
@@ -28,63 +27,6 @@ _GOOD_RECIPROCAL_CONDITION = 1e-6
 _PIVOT = 1e-12
 # A column that others give to this relative error is determined by them.
 _DEPENDENT = 1e-10
-
-
-@dataclass(frozen=True)
-class System:
-    """The standardized normal equations of [1 | Z | T], made from sums.
-
-    Z may have any shift and scale; C and c are those of columns with mean 0 and variance 1.
-
-    Attributes
-    ----------
-    weight : float
-        Σw.
-    means, scales : (d,)
-        Of Z; a column that does not vary has scale 1 and zeros in C.
-    correlation : (d, d)
-        C.
-    products : (d, k)
-        c, in the targets' unit.
-    target_means : (k,)
-    target_squares : (k,)
-        Σ w (t - mean)².
-    """
-
-    rows: int
-    weight: float
-    means: Floats
-    scales: Floats
-    correlation: Floats
-    products: Floats
-    target_means: Floats
-    target_squares: Floats
-
-    @classmethod
-    def of(cls, sums: NormalSums, outputs: int) -> System:
-        """From the sums of blocks [1 | Z | T]ᵀ with ``outputs`` targets.
-
-        Raises
-        ------
-        FitError
-            If there is no row of positive weight.
-        """
-        if not sums.weight > 0:
-            raise FitError("there are no rows of positive weight to fit")
-        gram, _, _ = sums.finish()
-        d = len(gram) - 1 - outputs
-        mean = gram[0, 1:] / sums.weight
-        central = gram[1:, 1:] - sums.weight * np.outer(mean, mean)
-        squares = np.maximum(np.diag(central), 0.0)
-        # What is left of the squares after the mean is taken off may be rounding alone.
-        noise = 8 * np.finfo(float).eps * np.diag(gram)[1:]
-        varies = squares[:d] > noise[:d]
-        scales = np.where(varies, np.sqrt(squares[:d] / sums.weight), 1.0)
-        correlation = central[:d, :d] / sums.weight / np.outer(scales, scales)
-        correlation[~varies], correlation[:, ~varies] = 0.0, 0.0
-        np.fill_diagonal(correlation, np.where(varies, 1.0, 0.0))
-        products = np.where(varies[:, None], central[:d, d:] / sums.weight / scales[:, None], 0.0)
-        return cls(sums.rows, sums.weight, mean[:d], scales, correlation, products, mean[d:], squares[d:])
 
 
 @dataclass(frozen=True)
@@ -120,29 +62,6 @@ class Solution:
     reciprocal_condition: float
     l2: float
     path: Literal["cholesky", "qr", "minimum norm"]
-
-
-def linear_sums(rows: Rows, execution: Local) -> NormalSums:
-    """The sums of [1 | Z | T] over all rows, one BLAS-3 product a chunk."""
-    first = rows.chunk(0)
-    size = 1 + first.design.shape[1] + first.target.shape[1]
-
-    def of(index: int) -> NormalSums:
-        chunk = rows.chunk(index)
-        block, count, weight = block_of(chunk), len(chunk.target), float(len(chunk.target))
-        if chunk.weight is not None:
-            block = block * np.sqrt(chunk.weight)
-            count, weight = int(np.count_nonzero(chunk.weight)), float(chunk.weight.sum())
-        return NormalSums.zero(size, 0).add_block(block, count, weight)
-
-    return execution.reduce(of, NormalSums.merge, rows.chunk_count, NormalSums.zero(size, 0))
-
-
-def block_of(chunk: Chunk) -> Floats:
-    """[1 | Z | T]ᵀ of a chunk, (1+d+k, m)."""
-    if chunk.block is not None:
-        return chunk.block
-    return np.vstack([np.ones(len(chunk.target)), chunk.design.T, chunk.target.T])
 
 
 def solve(rows: Rows, execution: Local, system: System, *, l2: float | Literal["auto"] = 0.0) -> Solution:

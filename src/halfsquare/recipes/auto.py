@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from halfsquare.data.encoded import EncodedRows
 from halfsquare.data.rows import Rows
-from halfsquare.descent.least_squares import System, block_of, solve
+from halfsquare.descent.least_squares import solve
+from halfsquare.descent.normal_equations import System, block_of
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats, error

@@ -62,7 +62,12 @@ def report_page(
     collected = collect(fitted, data, weights=weights, table=table, encoding=encoding, progress=progress)
     from halfsquare.report.curve import fit_curve
 
-    curve = fit_curve(fitted, data, fitted.encoder.targets[0], table=table, encoding=encoding)
+    # A pipe can be read once, and that has been done.
+    curve = (
+        None
+        if isinstance(data, str) and data == "-"
+        else fit_curve(fitted, data, fitted.encoder.targets[0], table=table, encoding=encoding)
+    )
     page: str = _template().render(**_context(fitted, collected), curve=curve)
     return page
 

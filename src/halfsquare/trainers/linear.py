@@ -10,9 +10,10 @@ import numpy as np
 
 from halfsquare.data.rows import Rows
 from halfsquare.descent.gradient import SteepestDescent
-from halfsquare.descent.least_squares import Solution, System, linear_sums, solve
+from halfsquare.descent.least_squares import Solution, solve
 from halfsquare.descent.loop import Limits, Record, Watch, descend
 from halfsquare.descent.minibatch import Minibatch
+from halfsquare.descent.normal_equations import System, linear_sums
 from halfsquare.errors import NotFiniteError, OptionError
 from halfsquare.execution.local import Local
 from halfsquare.loss import Floats, error
