@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -79,3 +80,21 @@ def appear(driver: Any, dark: bool) -> None:
     """Prefer the light or the dark appearance."""
     feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
+def read(page: Page, selector: str) -> str:
+    """The text there now: what the page replaces at any moment cannot be held and asked later."""
+    return str(
+        page.wait(
+            "return document.querySelector(arguments[0])?.innerText".replace("arguments[0]", json.dumps(selector))
+        )
+    )
+
+
+def downloaded(path: Path) -> Path:
+    """The file, once it has arrived."""
+    for _ in range(200):
+        if path.is_file() and path.stat().st_size:
+            return path
+        time.sleep(0.05)
+    raise AssertionError(f"{path.name} did not arrive")

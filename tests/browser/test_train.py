@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from driving import Page, appear, resize
+from driving import Page, appear, downloaded, read, resize
 from test_page import barriers
 
 from halfsquare import fit, load
@@ -62,6 +62,15 @@ def nothing_is_wrong(desk: Page) -> Any:
     assert [url for url in desk.requested() if not url.startswith(desk.base + "/")] == []
 
 
+def drawn(page: Page, count: int) -> None:
+    """All figures are drawn, and there are so many."""
+    page.wait(
+        "return window.halfsquare && halfsquare.views.size === document.querySelectorAll('[data-spec]').length"
+        " && !document.querySelector('[data-live] [data-standing=done]')"
+    )
+    assert page.run("return halfsquare.views.size") == count
+
+
 def begin(page: Page, way: str, pace: str = "full", data: str = "") -> None:
     if data:
         page.driver.get(f"{page.base}/train?data={data}")
@@ -80,14 +89,6 @@ def act(page: Page, name: str) -> None:
     page.find(f"[data-act={name}]").click()
 
 
-def downloaded(path: Path) -> Path:
-    for _ in range(200):
-        if path.is_file() and path.stat().st_size:
-            return path
-        time.sleep(0.05)
-    raise AssertionError(f"{path.name} did not arrive")
-
-
 def hand_over(page: Page, path: Path) -> None:
     page.driver.get(page.base + "/train?data=houses")
     page.find(".upload input").send_keys(str(path))
@@ -98,16 +99,16 @@ def test_a_file_is_trained_to_its_end_and_the_model_is_the_command_lines(
 ) -> None:
     hand_over(desk, rows)
     desk.wait("return location.search.includes('upload-')")
-    assert "rows <i>.csv" in desk.text(".sets a[aria-current]")
-    assert "x" in desk.text(".preview")
+    assert "rows <i>.csv" in read(desk, ".sets a[aria-current]")
+    assert "x" in read(desk, ".preview")
     begin(desk, "minibatch")
     desk.wait(DONE)
-    desk.wait("return halfsquare.views.size === 3")
+    drawn(desk, 3)
     desk.find("a[href$='model.hsq']").click()
     page_model = load(downloaded(workplace / "y.hsq"))
     line_model = fit(str(rows), "y", model="linear", method="minibatch")
     assert page_model.predict(rows).tobytes() == line_model.predict(rows).tobytes()
-    assert float(desk.text("#rmse")) == pytest.approx(line_model.test["rmse"], rel=1e-3)
+    assert float(read(desk, "#rmse")) == pytest.approx(line_model.test["rmse"], rel=1e-3)
     desk.find("a[href$='report.html']").click()
     assert "<html" in downloaded(workplace / "y.html").read_text(encoding="utf-8")
 
@@ -117,21 +118,21 @@ def test_pause_step_resume_and_stop(desk: Page) -> None:
     desk.wait("return Number(document.querySelector('#step').textContent) > 1")
     act(desk, "pause")
     desk.wait(f"{STANDING} === 'paused'")
-    paused = int(desk.text("#step"))
-    loss = desk.text("#loss")
+    paused = int(read(desk, "#step"))
+    loss = read(desk, "#loss")
     time.sleep(0.5)
-    assert int(desk.text("#step")) == paused
+    assert int(read(desk, "#step")) == paused
     assert not desk.find("[data-act=pause]").is_enabled()
     arrows = "return halfsquare.views.get('weights').data('weights').filter((w) => w.side).length"
     assert desk.run(arrows) > 0
     act(desk, "step")
     desk.wait(f"return Number(document.querySelector('#step').textContent) === {paused + 1}")
-    assert float(desk.text("#loss")) <= float(loss)
+    assert float(read(desk, "#loss")) <= float(loss)
     act(desk, "resume")
     desk.wait(f"return Number(document.querySelector('#step').textContent) > {paused + 2}")
     act(desk, "stop")
     desk.wait(DONE)
-    assert "best so far" in desk.text("#standing")
+    assert "best so far" in read(desk, "#standing")
 
 
 def test_two_tabs_see_the_same_run_and_a_closed_one_does_not_lose_it(desk: Page) -> None:
@@ -163,14 +164,14 @@ def test_a_formula_is_fitted_from_its_start(desk: Page) -> None:
     assert not desk.find("select[name=target]").is_displayed()
     begin(desk, "formula")
     desk.wait(DONE)
-    assert "top" in desk.text(".parameters")
+    assert "top" in read(desk, ".parameters")
 
 
 def test_least_squares_is_there_at_once(desk: Page) -> None:
     begin(desk, "linear", data="houses")
     desk.wait(DONE)
-    assert "Solved at once" in desk.text("#standing")
-    desk.wait("return halfsquare.views.size === 2")
+    assert "Solved at once" in read(desk, "#standing")
+    drawn(desk, 2)
 
 
 def test_a_bad_file_is_refused_in_words(desk: Page, workplace: Path) -> None:
@@ -193,29 +194,29 @@ def test_predict_a_row_and_ask_about_the_truth(desk: Page) -> None:
     begin(desk, "linear", data="houses")
     desk.wait(DONE)
     desk.find("a[href^='/predict']").click()
-    desk.wait("return window.halfsquare && halfsquare.views.size === 2")
-    before = desk.text("#output")
+    drawn(desk, 2)
+    before = read(desk, "#output")
     area = desk.find("input[name=f0]")
     area.clear()
     area.send_keys("200")
     desk.wait(f"return document.querySelector('#output').textContent !== {json.dumps(before)}")
     output = desk.run("return halfsquare.views.get('truth').signal('output')")
-    shown = float(desk.text("#output").replace(",", ""))
+    shown = float(read(desk, "#output").replace(",", ""))
     assert shown == pytest.approx(output, rel=1e-3)
-    drawn = desk.run("return halfsquare.views.get('parts').data('parts').map((p) => p.name)")
-    assert drawn[0] == "area"
+    columns = desk.run("return halfsquare.views.get('parts').data('parts').map((p) => p.name)")
+    assert columns[0] == "area"
     truth = desk.find("input[name=truth]")
     truth.clear()
     truth.send_keys("1000")
     desk.wait("return document.querySelector('#sentence').textContent.includes('too high')")
-    assert "positive" in desk.text("#sentence")
+    assert "positive" in read(desk, "#sentence")
     area.clear()  # missing: the average row
     desk.wait("return !document.querySelector('[role=alert]') && document.querySelector('#error')")
 
 
 def test_without_a_layout_that_jumps_or_overflows(desk: Page) -> None:
     begin(desk, "gradient", "slow", data="houses")
-    desk.wait("return window.halfsquare && halfsquare.views.size === 3")
+    drawn(desk, 3)
     where = "return document.querySelector('#weights').getBoundingClientRect().top + scrollY"
     before = desk.run(where)
     desk.wait("return Number(document.querySelector('#step').textContent) > 5")
@@ -235,7 +236,7 @@ def test_axe_finds_no_barrier(desk: Page, dark: bool) -> None:
     appear(desk.driver, dark)
     begin(desk, "gradient", "step", data="houses")
     desk.wait(f"{STANDING} === 'paused'")
-    desk.wait("return halfsquare.views.size === 3")
+    drawn(desk, 3)
     found = {"run": barriers(desk)}
     act(desk, "stop")
     desk.wait(DONE)

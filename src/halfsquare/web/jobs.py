@@ -18,6 +18,8 @@ from halfsquare.web.watching import Look, Watcher, look_at
 
 Standing = Literal["reading", "descending", "paused", "done", "ended", "failed"]
 
+RUNNING: tuple[Standing, ...] = ("reading", "descending", "paused")
+
 
 class Busy(HalfsquareError):
     """A second training run while the first goes on."""
@@ -77,7 +79,7 @@ class Job:
     @property
     def running(self) -> bool:
         """Whether it goes on, or waits to."""
-        return self.standing in ("reading", "descending", "paused")
+        return self.standing in RUNNING
 
     @property
     def version(self) -> tuple[Any, ...]:
@@ -99,7 +101,7 @@ class Job:
         try:
             path = str(data.make())
             fitted = fit(path, self.order.target, progress=self._read, watch=self._watch, **self.order.options)
-            self._last = look_at(fitted, path)
+            self._last, self.seconds = look_at(fitted, path), time.monotonic() - self._began
             # A model tells of its data under the name that people know.
             self.fitted = replace(fitted, info={**fitted.info, "data": data.label})
         except KeyboardInterrupt:
@@ -114,7 +116,6 @@ class Job:
             self.problem = f"this is a fault of the program, not yours ({type(problem).__name__}): please report it"
             raise
         finally:
-            self.seconds = time.monotonic() - self._began
             self.watcher.forget()
 
     def _read(self, rows: int) -> None:

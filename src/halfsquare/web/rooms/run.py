@@ -18,7 +18,7 @@ from starlette.routing import Route
 from halfsquare.fitted import FittedModel
 from halfsquare.report.live import refilled
 from halfsquare.web.figures import drawn, errors_spec, way_spec, weights_spec
-from halfsquare.web.jobs import Job
+from halfsquare.web.jobs import RUNNING, Job
 from halfsquare.web.pages import island, markup, render, wants_json
 
 PATH = "/train"
@@ -39,27 +39,32 @@ def _page(request: Request) -> Response:
     if request.app.state.workshop.jobs.last is None:
         return RedirectResponse(PATH, status_code=303)
     job = _job(request)
+    answer = _answer(job)
     shown = drawn(job.look, job.watcher.ways())
     specs = {"way": way_spec(), "errors": errors_spec(), "weights": weights_spec()}
-    descends = job.running or bool(shown["data"]["ways"])
-    figures = {} if job.standing in ("failed", "ended") else {k: v for k, v in specs.items() if k != "way" or descends}
+    descends = answer["running"] or bool(shown["data"]["ways"])
+    failed = answer["standing"] in ("failed", "ended")
+    figures = {} if failed else {k: v for k, v in specs.items() if k != "way" or descends}
     return render(
         request,
         "run.html",
         figures=list(figures),
         specs=[island(f"{name}-spec", refilled(spec, **shown)) for name, spec in figures.items()],
         buttons=_buttons(job),
-        **_answer(job),
+        **answer,
     )
 
 
 def _answer(job: Job) -> dict[str, Any]:
     look = job.look
     notes = [] if look is None else [(name, look.notes[key]) for key, name in _NOTES.items() if key in look.notes]
+    standing = job.standing  # once: the run goes on while its page is made
     fitted = job.fitted
     return {
         "here": PATH,
         "job": job,
+        "standing": standing,
+        "running": standing in RUNNING,
         "look": look,
         "notes": notes[:2],
         "headline": "" if fitted is None else _headline(fitted),
