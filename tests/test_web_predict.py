@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import numpy as np
@@ -16,12 +17,14 @@ import pytest
 pytest.importorskip("starlette", reason="the page needs the extra 'page'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 
-from conftest import Ran
 from visiting import Visitor, fresh, rows, serving, visitor  # noqa: F401 - fixtures
 
 from halfsquare.web.fields import design_of, fields_of
 
-Command = Callable[..., Ran]
+if TYPE_CHECKING:
+    from conftest import Ran
+
+Command = Callable[..., "Ran"]
 
 
 def test_predict_says_what_the_model_says(fresh: Visitor, rows: Path) -> None:

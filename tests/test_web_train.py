@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import numpy as np
@@ -20,7 +21,6 @@ from hypothesis import strategies as st
 pytest.importorskip("starlette", reason="the page needs the extra 'page'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 
-from conftest import Ran
 from visiting import Visitor, fresh, rows, visitor  # noqa: F401 - fixtures
 
 from halfsquare import load
@@ -29,7 +29,10 @@ from halfsquare.execution.local import Local, one_blas_thread
 from halfsquare.web.gate import Gate
 from halfsquare.web.watching import Way
 
-Command = Callable[..., Ran]
+if TYPE_CHECKING:
+    from conftest import Ran
+
+Command = Callable[..., "Ran"]
 
 
 WAYS: dict[str, tuple[dict[str, str], list[str]]] = {

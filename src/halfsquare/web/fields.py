@@ -84,7 +84,7 @@ def _field(name: str, feature: Feature, given: str | None) -> Field:
     middle = feature.means[0] if isinstance(feature, Number) else 0.5 * (feature.minimum + feature.maximum)
     whole = isinstance(feature, Number) and feature.minimum.is_integer() and feature.maximum.is_integer()
     typical = round(middle) if whole and feature.maximum - feature.minimum >= 5 else float(f"{middle:.4g}")
-    hint = f"{feature.minimum:.6g} to {feature.maximum:.6g}".replace("-", "−")
+    hint = f"{feature.minimum:.4g} to {feature.maximum:.4g}".replace("-", "−")
     shown = f"{typical:.10g}" if given is None else given
     return Field(name, column, hint, "number", shown, required=isinstance(feature, Plain))
 
