@@ -131,13 +131,17 @@ def main() -> None:
         for path in (csv, csv.with_suffix(".parquet")):
             found = measure(__file__, FILES, ["--path", str(path)], rounds=rounds, repeats=2)
             megabytes = path.stat().st_size / 1e6
-            print(table(f"{options.rows:,} × 20, {path.suffix[1:].upper()} of {megabytes:.0f} MB", found, "DuckDB scan"))
+            print(
+                table(f"{options.rows:,} × 20, {path.suffix[1:].upper()} of {megabytes:.0f} MB", found, "DuckDB scan")
+            )
         print("### Growth\n\n| rows | seconds | µs a row | peak MB |\n|---:|---:|---:|---:|")
         for factor in (1, 3, 10):
             rows = options.rows // 4 * factor
             path = write(Path(folder), rows)
             one = measure(__file__, ["halfsquare fit"], ["--path", str(path)], rounds=rounds)["halfsquare fit"]
-            print(f"| {rows:,} | {one.seconds:.2f} | {one.seconds / rows * 1e6:.2f} | {one.megabytes:.0f} |", flush=True)
+            print(
+                f"| {rows:,} | {one.seconds:.2f} | {one.seconds / rows * 1e6:.2f} | {one.megabytes:.0f} |", flush=True
+            )
             path.unlink()
     print()
     print(table("1,000,000 × 100 in memory", measure(__file__, MEMORY, [], rounds=rounds, repeats=3), "X.T @ X"))

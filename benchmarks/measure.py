@@ -37,7 +37,9 @@ def run_one(prepare: Callable[[], Work], repeats: int) -> None:
     print(json.dumps({"seconds": seconds, "megabytes": peak, "answer": answer}))
 
 
-def measure(script: str, names: Sequence[str], arguments: Sequence[str], *, rounds: int = 3, repeats: int = 1) -> dict[str, Measured]:
+def measure(
+    script: str, names: Sequence[str], arguments: Sequence[str], *, rounds: int = 3, repeats: int = 1
+) -> dict[str, Measured]:
     """Run ``script --one NAME …`` for each candidate, in turn, ``rounds`` times."""
     found: dict[str, list[dict]] = {name: [] for name in names}
     for _ in range(rounds):
@@ -45,7 +47,10 @@ def measure(script: str, names: Sequence[str], arguments: Sequence[str], *, roun
             command = [sys.executable, script, "--one", name, "--repeats", str(repeats), *arguments]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
-                print(f"{name} failed: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}", file=sys.stderr)
+                print(
+                    f"{name} failed: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}",
+                    file=sys.stderr,
+                )
                 continue
             found[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
     return {
@@ -62,8 +67,14 @@ def measure(script: str, names: Sequence[str], arguments: Sequence[str], *, roun
 def table(title: str, measured: dict[str, Measured], reference: str) -> str:
     """A Markdown table of ratios to ``reference``."""
     base = measured[reference].seconds
-    lines = [f"### {title}", "", f"| what | time ÷ {reference} | seconds | peak MB | answer |", "|---|---:|---:|---:|---:|"]
+    lines = [
+        f"### {title}",
+        "",
+        f"| what | time ÷ {reference} | seconds | peak MB | answer |",
+        "|---|---:|---:|---:|---:|",
+    ]
     lines += [
-        f"| {name} | {m.seconds / base:.2f} | {m.seconds:.3f} | {m.megabytes:.0f} | {m.answer:.10g} |" for name, m in measured.items()
+        f"| {name} | {m.seconds / base:.2f} | {m.seconds:.3f} | {m.megabytes:.0f} | {m.answer:.10g} |"
+        for name, m in measured.items()
     ]
     return "\n".join(lines) + "\n"
