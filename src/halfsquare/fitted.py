@@ -12,6 +12,7 @@ import numpy as np
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.errors import DataError, OptionError
+from halfsquare.execution.local import one_blas_thread
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.formula import Formula
@@ -146,6 +147,10 @@ class FittedModel:
 
     def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked for)."""
+        with one_blas_thread():  # the bits of a prediction do not depend on what else is computed beside it
+            return self._outputs_of(design, with_std=with_std)
+
+    def _outputs_of(self, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
         model = self.members[0].model
         if isinstance(model, Formula) and model.target_function != "identity":
             return self._restored(model, design, with_std=with_std)

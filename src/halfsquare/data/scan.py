@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,14 +116,19 @@ class _Scan:
         self.buffer = np.empty((len(self.columns), self.chunk_rows))
         self.buffer_rows = np.empty(self.chunk_rows, dtype=np.int64)  # their row numbers in the source
         self.filled = self.kept = self.seen = self.missing_target = self.zero_weight = self.missing_feature = 0
+        self.stored: Future[None] | None = None
         self.parts = [self._statistics(self.buffer[:, :0]), self._statistics(self.buffer[:, :0])]
 
     def run(self) -> Scanned:
-        for batch in self.source.scan(self.columns, self.chunk_rows):
-            self._take(batch_columns(batch, self.columns, self.coders))
-            if self.progress is not None:
-                self.progress(self.seen)
-        self._emit()
+        # A full chunk is stored by a second thread, in order, while this one goes on reading.
+        with ThreadPoolExecutor(1) as self.storing:
+            for batch in self.source.scan(self.columns, self.chunk_rows):
+                self._take(batch_columns(batch, self.columns, self.coders))
+                if self.progress is not None:
+                    self.progress(self.seen)
+            self._emit()
+            if self.stored is not None:
+                self.stored.result()
         if not self.kept:
             raise DataError(self._nothing())
         levels = {name: coder.levels for name, coder in self.coders.items()}
@@ -156,13 +162,19 @@ class _Scan:
                 self._emit()
 
     def _emit(self) -> None:
-        m = self.filled
-        if not m:
-            return
-        chunk, train_rows = self.buffer[:, :m], m
+        if self.stored is not None:
+            self.stored.result()  # at most one chunk waits; what went wrong with it is told here
+        if self.filled:
+            full = self.buffer[:, : self.filled], self.buffer_rows[: self.filled]
+            self.stored = self.storing.submit(self._store, *full)
+            self.buffer, self.buffer_rows = np.empty_like(self.buffer), np.empty_like(self.buffer_rows)
+            self.filled = 0
+
+    def _store(self, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
+        m = train_rows = chunk.shape[1]
         test_rows = round(self.fraction * (self.kept + m)) - round(self.fraction * self.kept)
         with np.errstate(over="ignore", invalid="ignore"):
-            self._require_finite(chunk)
+            self._require_finite(chunk, row_numbers)
             if test_rows:
                 shuffled = np.random.default_rng([self.seed, len(self.table.sizes)]).permutation(m)
                 train_rows = m - test_rows
@@ -172,7 +184,7 @@ class _Scan:
                 if part.shape[1]:
                     self.parts[i] = self.parts[i].merge(self._statistics(part))
         self.table.append(chunk, train_rows)
-        self.kept, self.filled = self.kept + m, 0
+        self.kept += m
 
     def _statistics(self, part: Floats) -> TableStatistics:
         weight = part[len(self.roles.targets)] if self.roles.weight is not None else None
@@ -187,14 +199,14 @@ class _Scan:
         total = float(part.shape[1]) if weight is None else float(weight.sum())
         return TableStatistics(part.shape[1], total, NumberStatistics.of(part, weight), times, levels)
 
-    def _require_finite(self, chunk: Floats) -> None:
+    def _require_finite(self, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
         # A sum is finite unless a value is infinite or missing (or it overflows): look closer only then.
         for j in np.flatnonzero(~np.isfinite(np.add.reduce(chunk, axis=1))):
             infinite = np.isinf(chunk[j])
             if infinite.any():
                 at = int(np.argmax(infinite))
                 raise NotFiniteError(
-                    f"{self.source.name}, row {self.buffer_rows[at] + 1}, column {self.columns[j].name!r}: "
+                    f"{self.source.name}, row {row_numbers[at] + 1}, column {self.columns[j].name!r}: "
                     f"found {chunk[j, at]}, expected a finite number. Correct it, or leave it empty if it is not known"
                 )
 

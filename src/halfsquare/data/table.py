@@ -46,7 +46,7 @@ class RawTable:
         if self._file is None and (index + 1) * self._stride > MEMORY_BYTES:
             self._spill()
         if self._file is None:
-            self._kept.append(chunk.copy())
+            self._kept.append(chunk if chunk.flags.c_contiguous else chunk.copy())
         else:
             self._write(index, chunk)
         self.sizes.append(chunk.shape[1])

@@ -89,6 +89,8 @@ _ONE = _OneBlasThread()
 
 @lru_cache(maxsize=1)
 def _blas() -> Any:
+    # SciPy brings a BLAS of its own, and the controller knows only those that are loaded when it is made.
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -23,8 +23,8 @@ from halfsquare.sums import NormalSums
 from halfsquare.trainers.base import Trained
 
 LinearMethod = Literal["least-squares", "gradient", "minibatch"]
-# An SSE above this share of the targets' squares has 10 digits in the sums.
-_RESOLVED = 1e-5
+# An SSE above this share of the targets' squares has 9 digits in the sums.
+_RESOLVED = 1e-6
 _ITERATIONS = {"gradient": 50_000, "minibatch": 20_000}
 
 
