@@ -39,7 +39,7 @@ def halfsquare_fit(path: str) -> Work:
 
     warm()
 
-    return lambda: fit(path, "y", test_fraction=0).parameters[1].value
+    return lambda: fit(path, "y", model="linear", test_fraction=0).parameters[1].value
 
 
 def halfsquare_default(path: str) -> Work:
@@ -47,7 +47,7 @@ def halfsquare_default(path: str) -> Work:
 
     warm()
 
-    return lambda: fit(path, "y").parameters[1].value
+    return lambda: fit(path, "y", model="linear").parameters[1].value
 
 
 def pandas_sklearn(path: str) -> Work:
