@@ -11,7 +11,7 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
-from halfsquare.errors import DataError, OptionError
+from halfsquare.errors import OptionError
 from halfsquare.execution.local import one_blas_thread
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
@@ -274,9 +274,3 @@ def require_level(level: float | None) -> None:
     """Refuse a level that is no probability."""
     if level is not None and not 0.0 < level < 1.0:
         raise OptionError(f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95")
-
-
-def require_rows(count: int, name: str) -> None:
-    """Refuse a source without rows."""
-    if not count:
-        raise DataError(f"{name} has a header but no rows")

@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Presence
-from halfsquare.data.scan import LevelCoder, batch_columns
+from halfsquare.data.scan import LevelCoder, batch_columns, require_weights
 from halfsquare.data.source import Source, SourceColumn, open_source
 from halfsquare.errors import DataError, NotFiniteError
 from halfsquare.loss import Floats
@@ -76,7 +76,7 @@ def read_encoded(
         encoder.encode(raw[len(extra) : len(extra) + len(columns)], out)
         weights = raw[k] if weight else None
         if weights is not None:
-            _require_weights(weights, source.name, weight or "", seen)
+            require_weights(weights, seen, source.name, weight or "")
         yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights)
         seen += raw.shape[1]
 
@@ -137,11 +137,3 @@ def _require_finite(raw: Floats, columns: list[SourceColumn], name: str, seen: i
             raise NotFiniteError(
                 f"{name}, row {seen + at + 1}, column {column.name!r}: found {raw[j, at]}, expected a finite number"
             )
-
-
-def _require_weights(weight: Floats, name: str, column: str, seen: int) -> None:
-    bad = ~(weight >= 0)
-    if bad.any():
-        at = int(np.argmax(bad))
-        found = "no value" if np.isnan(weight[at]) else f"{weight[at]:g}"
-        raise DataError(f"{name}, row {seen + at + 1}, weight column {column!r}: found {found}, expected a number >= 0")

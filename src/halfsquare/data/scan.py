@@ -85,6 +85,17 @@ def batch_columns(batch: Any, columns: Sequence[SourceColumn], coders: dict[str,
     return raw
 
 
+def require_weights(weight: Floats, first_row: int, source: str, column: str) -> None:
+    """Refuse a weight that is missing or negative, naming its row; ``first_row`` counts from 0."""
+    bad = ~(weight >= 0)
+    if bad.any():
+        at = int(np.argmax(bad))
+        found = "no value" if np.isnan(weight[at]) else f"{weight[at]:g}"
+        raise DataError(
+            f"{source}, row {first_row + at + 1}, weight column {column!r}: found {found}, expected a number >= 0"
+        )
+
+
 def scan(
     source: Source, roles: Roles, *, test_fraction: float = 0.0, seed: int = 0, progress: Progress | None = None
 ) -> Scanned:
@@ -143,7 +154,7 @@ class _Scan:
         self.missing_target += int((~keep).sum())
         if self.roles.weight is not None:
             weight = raw[len(self.roles.targets)]
-            self._require_weights(weight, numbers)
+            require_weights(weight, self.seen - len(weight), self.source.name, self.roles.weight.name)
             self.zero_weight += int((keep & (weight == 0)).sum())
             keep &= weight > 0
         if self.roles.complete:
@@ -209,16 +220,6 @@ class _Scan:
                     f"{self.source.name}, row {row_numbers[at] + 1}, column {self.columns[j].name!r}: "
                     f"found {chunk[j, at]}, expected a finite number. Correct it, or leave it empty if it is not known"
                 )
-
-    def _require_weights(self, weight: Floats, numbers: Any) -> None:
-        bad = ~(weight >= 0)
-        if bad.any():
-            at = int(np.argmax(bad))
-            found = "no value" if np.isnan(weight[at]) else f"{weight[at]:g}"
-            raise DataError(
-                f"{self.source.name}, row {numbers[at] + 1}, weight column {self.roles.weight.name!r}: "  # type: ignore[union-attr]
-                f"found {found}, expected a number >= 0"
-            )
 
     def _nothing(self) -> str:
         names = ", ".join(repr(t.name) for t in self.roles.targets)
