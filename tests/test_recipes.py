@@ -48,6 +48,18 @@ def test_auto_takes_a_network_where_the_line_is_much_worse() -> None:
     assert fitted.test["rmse"] < 0.2 < np.sqrt(fitted.info["tried"][0]["mse"])
 
 
+def test_the_same_fit_writes_the_same_file(tmp_path: Path) -> None:
+    """Nothing in a model file comes from a clock, or from the number of threads."""
+    for name, threads in (("one", 1), ("two", 2)):
+        fit(table(80, "plane"), "y", threads=threads).save(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_formula_keeps_to_a_time_limit() -> None:
+    fitted = fit(table(50, "plane"), formula="y ~ c + d*a + e*b", time_limit=60.0)
+    assert fitted.parameters[1].value == pytest.approx(2.0, abs=0.1)
+
+
 def test_auto_judges_only_where_there_are_rows_to_judge_by() -> None:
     fitted = fit(table(40, "waves"), "y", test_fraction=0)
     assert fitted.kind == "linear"

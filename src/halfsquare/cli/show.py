@@ -161,12 +161,11 @@ def tried_table(info: dict[str, Any]) -> str:
         mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
         change = "" if tried["difference"] is None else with_error(tried["difference"], tried["difference_se"])
         mark = "← chosen" if tried["model"] == info["chosen"] else ""
-        rows.append([tried["model"], mse, change, f"{tried['seconds']:.1f}", tried["note"] or mark])
-    header = ["", "MSE ± std. error", "change ± std. error", "seconds", ""]
-    lines = grid([row[:4] for row in rows], header=header[:4]).split("\n")
+        rows.append([tried["model"], mse, change, tried["note"] or mark])
+    lines = grid([row[:3] for row in rows], header=["", "MSE ± std. error", "change ± std. error"]).split("\n")
     title = "Models tried, by their errors on rows they had not seen"
     return "\n".join(
-        [title, lines[0], *(f"{line}  {row[4]}".rstrip() for line, row in zip(lines[1:], rows, strict=True))]
+        [title, lines[0], *(f"{line}  {row[3]}".rstrip() for line, row in zip(lines[1:], rows, strict=True))]
     )
 
 

@@ -65,7 +65,6 @@ class Tried:
     mse_se: float | None = None
     difference: float | None = None
     difference_se: float | None = None
-    seconds: float = 0.0
     note: str = ""
 
 
@@ -79,26 +78,24 @@ class AutoRecipe(Recipe):
         self._linear().check()
 
     def train(self, rows: EncodedRows) -> FittedModel:
-        began = time.monotonic()
         best = self._linear().train(rows)
         why = self._why_no_network(rows)
         losses: Floats | None = None if why else held_out_linear(rows, self)
         if losses is not None and float(np.nanmean(losses)) < 1e-12:
             why = "the linear model is exact"
-        tried, chosen = [self._tried("linear", losses, None, rows, began)], "linear"
+        tried, chosen = [self._tried("linear", losses, None, rows)], "linear"
         for name, size in SIZES.items():
             late = self.deadline is not None and time.monotonic() >= self.deadline
             why = why or _too_slow(rows, size) or ("the time limit has passed" if late else "")
             if why:
                 tried.append(Tried(name, note=f"not tried: {why}"))
                 break
-            began = time.monotonic()
             try:
                 network, found = self._network(rows, size)
             except FitError as problem:
                 tried.append(Tried(name, note=f"failed: {problem}"))
                 break
-            tried.append(self._tried(name, found, losses, rows, began))
+            tried.append(self._tried(name, found, losses, rows))
             if not _better(tried[-1]):
                 break
             best, losses, chosen = network, found, name
@@ -127,18 +124,15 @@ class AutoRecipe(Recipe):
             return f"{rows.row_count} rows are too few to judge it by; at least {_FEWEST_ROWS} are needed"
         return _too_slow(rows, SIZES["small network"])
 
-    def _tried(
-        self, model: str, losses: Floats | None, before: Floats | None, rows: EncodedRows, began: float
-    ) -> Tried:
+    def _tried(self, model: str, losses: Floats | None, before: Floats | None, rows: EncodedRows) -> Tried:
         unit = float(rows.encoder.target_scales[0]) ** 2 if len(rows.encoder.targets) == 1 else 1.0
-        seconds = time.monotonic() - began
         if losses is None:
-            return Tried(model, seconds=seconds, note="" if before is None else "no rows were left out to judge it by")
+            return Tried(model, note="" if before is None else "no rows were left out to judge it by")
         mse, mse_se = (v * unit for v in _mean(losses))
         if before is None:
-            return Tried(model, mse, mse_se, seconds=seconds)
+            return Tried(model, mse, mse_se)
         difference, difference_se = (v * unit for v in _mean(losses - before))
-        return Tried(model, mse, mse_se, difference, difference_se, seconds)
+        return Tried(model, mse, mse_se, difference, difference_se)
 
 
 def _too_slow(rows: EncodedRows, size: Size) -> str:

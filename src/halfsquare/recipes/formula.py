@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import final
 
 from halfsquare.data.columns import Roles, choose_roles
 from halfsquare.data.encoded import EncodedRows, Part, plain_rows
 from halfsquare.data.scan import Scanned
-from halfsquare.data.source import Source
+from halfsquare.data.source import Source, SourceColumn
 from halfsquare.descent.loop import Limits
 from halfsquare.errors import DataError, OptionError
 from halfsquare.fitted import FittedModel
@@ -29,13 +29,12 @@ class FormulaRecipe(Recipe):
             raise OptionError("l2 is for the linear model; a formula is fitted without a penalty")
 
     def roles(self, source: Source, request: Request) -> Roles:
-        formula = Formula.read(str(self.options.formula), [c.name for c in source.columns])
+        formula = self._formula(source.columns)
         if list(request.targets) not in ([], [formula.target]):
             raise OptionError(
                 f"the formula is for {formula.target!r} and the target is {', '.join(map(repr, request.targets))}: "
                 "leave the target out"
             )
-        self._read[source.name] = formula
         roles = choose_roles(source, [formula.target], weight=request.weights, features=formula.columns)
         by_name = {c.name: c for c in roles.features}
         for column in roles.features:
@@ -43,9 +42,8 @@ class FormulaRecipe(Recipe):
                 raise DataError(f"column {column.name!r} of {source.name} is text; the formula needs numbers")
         return replace(roles, features=tuple(by_name[c] for c in formula.columns), complete=bool(formula.columns))
 
-    @cached_property
-    def _read(self) -> dict[str, Formula]:
-        return {}
+    def _formula(self, columns: Sequence[SourceColumn]) -> Formula:
+        return Formula.read(str(self.options.formula), [c.name for c in columns])
 
     def rows(self, scanned: Scanned, part: Part) -> EncodedRows:
         return plain_rows(scanned, part)
@@ -54,7 +52,7 @@ class FormulaRecipe(Recipe):
         options = self.options
         trained = train_formula(
             rows,
-            self._read[rows.scanned.source_name],
+            self._formula(rows.scanned.roles.scanned),
             start=options.start,
             bounds=options.bounds,
             fixed=options.fix,

@@ -32,7 +32,7 @@ def tables(fitted: FittedModel, c: Collected) -> dict[str, Any]:
         "measured": _measured(info),
         "errors_header": ["errors", *columns],
         "errors_rows": _errors(columns, unit),
-        "tried_header": ["model", "MSE ± std. error", "change ± std. error", "seconds", "note"],
+        "tried_header": ["model", "MSE ± std. error", "change ± std. error", "note"],
         "tried": _tried(info),
         "parameters_header": ["parameter", "value", "std. error", "t", "95 % from", "to"],
         "parameters": [
@@ -109,7 +109,7 @@ def _tried(info: dict[str, Any]) -> Cells:
         mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
         change = "" if tried["difference"] is None else with_error(tried["difference"], tried["difference_se"])
         note = tried["note"] or ("chosen" if tried["model"] == info.get("chosen") else "")
-        found.append([tried["model"], mse, change, f"{tried['seconds']:.1f}", note])
+        found.append([tried["model"], mse, change, note])
     return found
 
 
