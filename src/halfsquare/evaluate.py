@@ -18,7 +18,7 @@ from halfsquare.data.encoded import EncodedRows
 from halfsquare.data.reading import open_for, read_encoded
 from halfsquare.data.scan import Progress
 from halfsquare.errors import DataError, OptionError
-from halfsquare.execution.local import Local
+from halfsquare.execution.base import Execution
 from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats, error
 from halfsquare.sums import ErrorSummary, ErrorSums, Moments
@@ -127,7 +127,7 @@ def error_sums(
     return sums, missing
 
 
-def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Local) -> ErrorSums:
+def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execution) -> ErrorSums:
     """The sums over the errors on rows that are already encoded, in the target's unit."""
     k = len(fitted.encoder.targets)
 

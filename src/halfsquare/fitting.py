@@ -19,6 +19,7 @@ from halfsquare.descent.base import State
 from halfsquare.descent.loop import Watch
 from halfsquare.errors import FitError
 from halfsquare.evaluate import error_sums, error_sums_of_rows
+from halfsquare.execution.base import Execution
 from halfsquare.execution.local import Local
 from halfsquare.fitted import FittedModel
 from halfsquare.loss import Convention
@@ -218,7 +219,7 @@ def _recipe(options: FitOptions, watch: Watch | None) -> Recipe:
 
 
 def _measured(
-    fitted: FittedModel, rows: EncodedRows, execution: Local, test: Any, weights: str | None
+    fitted: FittedModel, rows: EncodedRows, execution: Execution, test: Any, weights: str | None
 ) -> dict[str, Any]:
     train = error_sums_of_rows(fitted, rows, execution).finish().as_dict()
     if test is not None:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from halfsquare.data.rows import Rows
-from halfsquare.execution.local import Local
+from halfsquare.execution.base import Execution
 from halfsquare.loss import Floats, error
 from halfsquare.models.base import Model
 from halfsquare.sums import NormalSums
@@ -35,7 +35,7 @@ class Objective:
 
     model: Model
     rows: Rows
-    execution: Local
+    execution: Execution
     penalty: Floats | None = None
 
     @cached_property

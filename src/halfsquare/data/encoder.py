@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import fsum
 from typing import Any
 
 import numpy as np
@@ -199,7 +200,7 @@ def _binary_scale(share: float) -> float:
 def _category(name: str, levels: Sequence[str], weights: Floats) -> tuple[Feature | str, Floats]:
     """The category, and the table from the scan's codes (shifted by 2) to its own."""
     unseen, missing, counts = float(weights[0]), float(weights[1]), weights[2:]
-    n = float(weights.sum())
+    n = fsum(weights)  # the same whatever the order in which levels turned up
     present = [c for c in range(len(counts)) if counts[c] > 0]
     table = np.full(len(levels) + 2, float(MAX_KEPT_LEVELS + len(levels)))
     table[:2] = -2.0, -1.0

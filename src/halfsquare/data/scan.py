@@ -17,12 +17,14 @@ from halfsquare.data.statistics import NumberStatistics, TableStatistics
 from halfsquare.data.table import RawTable
 from halfsquare.data.times import PARTS, time_parts
 from halfsquare.errors import DataError, NotFiniteError
+from halfsquare.execution.tree import Tree
 from halfsquare.loss import Floats
 
 MISSING, UNSEEN = -1, -2
 MAX_LEVELS = 100_000
 _CHUNK_NUMBERS = 1 << 22
 Progress = Callable[[int], None]
+Pair = tuple[TableStatistics, TableStatistics]  # of the rows to train on, and of those set apart
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,10 @@ def scan(
     return _Scan(source, roles, test_fraction, seed, progress).run()
 
 
+def _merged(a: Pair, b: Pair) -> Pair:
+    return a[0].merge(b[0]), a[1].merge(b[1])
+
+
 class _Scan:
     """The running state of one pass."""
 
@@ -128,7 +134,7 @@ class _Scan:
         self.buffer_rows = np.empty(self.chunk_rows, dtype=np.int64)  # their row numbers in the source
         self.filled = self.kept = self.seen = self.missing_target = self.zero_weight = self.missing_feature = 0
         self.stored: Future[None] | None = None
-        self.parts = [self._statistics(self.buffer[:, :0]), self._statistics(self.buffer[:, :0])]
+        self.statistics: Tree[Pair] = Tree(_merged)
 
     def run(self) -> Scanned:
         # A full chunk is stored by a second thread, in order, while this one goes on reading.
@@ -143,7 +149,8 @@ class _Scan:
         if not self.kept:
             raise DataError(self._nothing())
         levels = {name: coder.levels for name, coder in self.coders.items()}
-        train, test = self.parts
+        none = self._statistics(self.buffer[:, :0])
+        train, test = self.statistics.total((none, none))
         left_out = self.missing_target, self.zero_weight, self.missing_feature
         return Scanned(self.source.name, self.roles, self.table, train, test, levels, *left_out)
 
@@ -191,9 +198,7 @@ class _Scan:
                 train_rows = m - test_rows
                 order = np.concatenate([np.sort(shuffled[:train_rows]), np.sort(shuffled[train_rows:])])
                 chunk = np.take(chunk, order, axis=1)
-            for i, part in enumerate((chunk[:, :train_rows], chunk[:, train_rows:])):
-                if part.shape[1]:
-                    self.parts[i] = self.parts[i].merge(self._statistics(part))
+            self.statistics.push((self._statistics(chunk[:, :train_rows]), self._statistics(chunk[:, train_rows:])))
         self.table.append(chunk, train_rows)
         self.kept += m
 

@@ -63,7 +63,7 @@ class NumberStatistics:
         return NumberStatistics(
             total,
             self.mean + delta * share,
-            self.m2 + other.m2 + delta * delta * self.weight * share,
+            self.m2 + other.m2 + self.weight * share * delta * delta,
             self.missing + other.missing,
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),

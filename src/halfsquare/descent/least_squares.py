@@ -18,7 +18,8 @@ from scipy.optimize import minimize_scalar
 
 from halfsquare.data.rows import Chunk, Rows
 from halfsquare.descent.normal_equations import System
-from halfsquare.execution.local import Local, one_blas_thread
+from halfsquare.execution.base import Execution
+from halfsquare.execution.local import one_blas_thread
 from halfsquare.loss import Floats
 
 # Solving the normal equations loses about log10 cond(C) digits of 16: up to here 10 remain.
@@ -64,7 +65,7 @@ class Solution:
     path: Literal["cholesky", "qr", "minimum norm"]
 
 
-def solve(rows: Rows, execution: Local, system: System, *, l2: float | Literal["auto"] = 0.0) -> Solution:
+def solve(rows: Rows, execution: Execution, system: System, *, l2: float | Literal["auto"] = 0.0) -> Solution:
     """The least-squares solution, by the cheapest path that keeps its digits.
 
     ``l2`` is λ; ``"auto"`` takes the λ of greatest evidence, from the sums alone.
@@ -135,7 +136,7 @@ def _suspects(curvature: Floats) -> tuple[int, ...]:
     return tuple(sorted(int(p) - 1 for p in pivots[rank:]))
 
 
-def _truly_dependent(rows: Rows, execution: Local, system: System, suspects: tuple[int, ...]) -> bool:
+def _truly_dependent(rows: Rows, execution: Execution, system: System, suspects: tuple[int, ...]) -> bool:
     """Look at the rows: is what the other columns leave of the suspects rounding, or small but real?"""
     others = [j for j in range(len(system.scales)) if j not in suspects]
     s = list(suspects)
@@ -156,7 +157,7 @@ def _truly_dependent(rows: Rows, execution: Local, system: System, suspects: tup
     return bool(np.all(squares <= _DEPENDENT**2 * system.weight))
 
 
-def _by_qr(rows: Rows, execution: Local, system: System, penalty: float) -> Solution:
+def _by_qr(rows: Rows, execution: Execution, system: System, penalty: float) -> Solution:
     """Merged Householder R factors of the standardized [Z | T], then one correction step."""
     d, k = len(system.scales), len(system.target_means)
     nothing: Floats = np.zeros((0, d + k))
@@ -185,7 +186,7 @@ def _by_qr(rows: Rows, execution: Local, system: System, penalty: float) -> Solu
     return solution if penalty else _corrected(rows, execution, system, solution, half)
 
 
-def _corrected(rows: Rows, execution: Local, system: System, solution: Solution, half: Floats) -> Solution:
+def _corrected(rows: Rows, execution: Execution, system: System, solution: Solution, half: Floats) -> Solution:
     """One Gauss-Newton step from the solution, its gradient summed from the errors themselves.
 
     The corrected semi-normal equations (Björck 1987, "Stability analysis of the method of seminormal

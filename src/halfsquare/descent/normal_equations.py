@@ -8,7 +8,7 @@ import numpy as np
 
 from halfsquare.data.rows import Chunk, Rows
 from halfsquare.errors import FitError
-from halfsquare.execution.local import Local
+from halfsquare.execution.base import Execution
 from halfsquare.loss import Floats
 from halfsquare.sums import NormalSums
 
@@ -70,7 +70,7 @@ class System:
         return cls(sums.rows, sums.weight, mean[:d], scales, correlation, products, mean[d:], squares[d:])
 
 
-def linear_sums(rows: Rows, execution: Local) -> NormalSums:
+def linear_sums(rows: Rows, execution: Execution) -> NormalSums:
     """The sums of [1 | Z | T] over all rows, one BLAS-3 product a chunk."""
     first = rows.chunk(0)
     size = 1 + first.design.shape[1] + first.target.shape[1]

@@ -9,13 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
+
+from halfsquare.execution.base import Execution
+from halfsquare.execution.tree import Tree
 
 T = TypeVar("T")
 
 
+@final
 @dataclass(frozen=True)
-class Local:
+class Local(Execution):
     """Threads of this process. The result has the same bits for any number of them.
 
     Parameters
@@ -53,11 +57,16 @@ class Local:
                         waiting.cancel()
 
     def reduce(self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T) -> T:
-        """``work`` over the chunks, merged from the left in chunk order."""
-        total = zero
+        """``work`` over the chunks, merged in a fixed tree; ``zero`` for none."""
+        tree = Tree(merge)
         for part in self.map(work, count):
-            total = merge(total, part)
-        return total
+            tree.push(part)
+        return tree.total(zero)
+
+    def lanes(self, count: int) -> tuple[int, Local]:
+        """A lane for each thread as far as there is work, and the threads shared out among them."""
+        lanes = max(1, min(self.workers, count))
+        return lanes, Local(max(1, self.workers // lanes))
 
 
 class _OneBlasThread:

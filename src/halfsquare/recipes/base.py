@@ -13,7 +13,7 @@ from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
 from halfsquare.descent.loop import Record, Watch
 from halfsquare.errors import OptionError
-from halfsquare.execution.local import Local
+from halfsquare.execution.base import Execution
 from halfsquare.fitted import FittedModel, Member
 from halfsquare.loss import CONVENTIONS, Convention, sse_factor
 from halfsquare.trainers.base import Trained
@@ -85,7 +85,7 @@ class Recipe(ABC):
     """
 
     options: FitOptions
-    execution: Local
+    execution: Execution
     watch: Watch | None = None
     began: float = 0.0
     deadline: float | None = None

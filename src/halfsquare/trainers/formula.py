@@ -14,6 +14,7 @@ from halfsquare.descent.loop import Limits, Watch
 from halfsquare.descent.triangular import FormulaObjective
 from halfsquare.descent.variable_projection import VariableProjection
 from halfsquare.errors import FitError, NotFiniteError
+from halfsquare.execution.base import Execution
 from halfsquare.execution.local import Local
 from halfsquare.loss import Floats
 from halfsquare.models.formula import Formula
@@ -62,7 +63,7 @@ def train_formula(
     bounds: Bounds | None = None,
     fixed: Mapping[str, float] | None = None,
     seed: int = 0,
-    execution: Local = _ALL_THREADS,
+    execution: Execution = _ALL_THREADS,
     limits: Limits = _NO_LIMITS,
     watch: Watch | None = None,
     profile: bool = False,
@@ -132,7 +133,7 @@ def _relabelled(objective: FormulaObjective, method: VariableProjection, state: 
     return replace(state, parameters=parameters, memory=None)
 
 
-def _check_rows(rows: Rows, formula: Formula, execution: Local) -> Moments:
+def _check_rows(rows: Rows, formula: Formula, execution: Execution) -> Moments:
     """Σw, mean and variation of the left side; it is finite in rows of positive weight."""
 
     def of(index: int) -> Moments:

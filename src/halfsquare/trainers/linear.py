@@ -15,7 +15,7 @@ from halfsquare.descent.loop import Limits, Record, Watch, descend
 from halfsquare.descent.minibatch import Minibatch
 from halfsquare.descent.normal_equations import System, linear_sums
 from halfsquare.errors import NotFiniteError, OptionError
-from halfsquare.execution.local import Local
+from halfsquare.execution.base import Execution
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.objective import Quadratic
@@ -61,7 +61,7 @@ def train_linear(
     targets: Sequence[str],
     options: LinearOptions,
     *,
-    execution: Local,
+    execution: Execution,
     deadline: float | None = None,
     watch: Watch | None = None,
     check: Callable[[], None] | None = None,
@@ -121,7 +121,7 @@ def _penalty(system: System, l2: float) -> Floats:
     return cast(Floats, np.repeat(each, len(system.target_means)))
 
 
-def _sse(rows: Rows, execution: Local, model: Linear, parameters: Floats, sums: NormalSums) -> Floats:
+def _sse(rows: Rows, execution: Execution, model: Linear, parameters: Floats, sums: NormalSums) -> Floats:
     """SSE of each output: from the sums, or where it is small beside their rounding from the errors themselves."""
     whole, _, _ = sums.finish()
     split = len(whole) - model.outputs_count

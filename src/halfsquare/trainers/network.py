@@ -25,6 +25,7 @@ from halfsquare.data.rows import Rows
 from halfsquare.descent.base import State
 from halfsquare.descent.loop import Limits, Watch
 from halfsquare.errors import FitError, OptionError
+from halfsquare.execution.base import Execution
 from halfsquare.execution.local import Local, one_blas_thread
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
@@ -56,7 +57,7 @@ def train_network(
     members: int | None = None,
     deadline: float | None = None,
     watch: Watch | None = None,
-    execution: Local | None = None,
+    execution: Execution | None = None,
 ) -> list[Trained]:
     """Train an ensemble of networks on standardized rows.
 
@@ -120,8 +121,7 @@ def train_network(
         n, first.design.shape[1], first.target.shape[1], hidden, activation, tuple(input_names), method
     )
     ways: dict[str, Way] = {"levenberg-marquardt": ByEvidence(input_groups), "minibatch": ByMinibatches(seed)}
-    lanes = min(execution.workers, members)
-    threads = Local(max(1, execution.workers // lanes))
+    lanes, threads = execution.lanes(members)
     folds = Folds.deal(n, members, seed, least=10 if many else 0)
     plan = _Plan(networks, ways, rows, folds, seed, members, lanes, deadline, threads)
 
@@ -192,7 +192,7 @@ class _Plan:
     members: int
     lanes: int
     deadline: float | None
-    execution: Local
+    execution: Execution
 
     def train(self, member: int, name: str, watch: Watch) -> Run | None:
         """A member trained on the rows it may see; None if there is no time to begin."""

@@ -14,7 +14,7 @@ from halfsquare.descent.base import State
 from halfsquare.descent.evidence import Evidence, belief_of, covariance_of, highest_evidence
 from halfsquare.descent.loop import Limits, Record, Watch, descend
 from halfsquare.descent.stochastic import Stochastic
-from halfsquare.execution.local import Local
+from halfsquare.execution.base import Execution
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
 from halfsquare.objective import Objective
@@ -74,12 +74,14 @@ class Way(ABC):
         left_out: Mask,
         limits: Limits,
         watch: Watch,
-        execution: Local,
+        execution: Execution,
     ) -> Run:
         """Train on the rows that are not ``left_out`` (n,), from parameters ``start``."""
 
     @abstractmethod
-    def finish(self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Local) -> Run:
+    def finish(
+        self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Execution
+    ) -> Run:
         """A few more steps on all rows from one of its stopping points, which is then the only one."""
 
     @abstractmethod
@@ -113,7 +115,7 @@ class ByEvidence(Way):
         left_out: Mask,
         limits: Limits,
         watch: Watch,
-        execution: Local,
+        execution: Execution,
     ) -> Run:
         seen = KeptRows.of(rows, ~left_out) if left_out.any() else rows
         objective = Objective(network, seen, execution)
@@ -121,7 +123,9 @@ class ByEvidence(Way):
         stops = tuple(Stop(s, self._held_out(network, s, rows, left_out)) for s in (end, highest_evidence(end)))
         return Run(member, self, network, stops, history)
 
-    def finish(self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Local) -> Run:
+    def finish(
+        self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Execution
+    ) -> Run:
         chosen, method = run.stops[stop], self._method(run.network, run.member)
         objective = Objective(run.network, rows, execution)
         begun = method.resume(objective, chosen.state.parameters, belief_of(chosen.state))
@@ -177,7 +181,7 @@ class ByMinibatches(Way):
         left_out: Mask,
         limits: Limits,
         watch: Watch,
-        execution: Local,
+        execution: Execution,
     ) -> Run:
         aside = left_out
         if not aside.any():  # too few rows for folds, yet something has to say when to stop
@@ -196,7 +200,9 @@ class ByMinibatches(Way):
             history,
         )
 
-    def finish(self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Local) -> Run:
+    def finish(
+        self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Execution
+    ) -> Run:
         return replace(run, stops=(run.stops[min(stop, len(run.stops) - 1)],))
 
     def trained(self, run: Run, facts: dict[str, Any]) -> Trained:
