@@ -83,6 +83,7 @@ class _OneBlasThread:
     def take(self) -> None:
         with self._lock:
             if self._holders == 0:
+                _any_thread_may_limit()
                 self._limiter = _blas().limit(limits=1, user_api="blas")
             self._holders += 1
 
@@ -90,7 +91,9 @@ class _OneBlasThread:
         with self._lock:
             self._holders -= 1
             if self._holders == 0:
+                _any_thread_may_limit()
                 self._limiter.restore_original_limits()
+                _any_thread_may_limit()
 
 
 _ONE = _OneBlasThread()
@@ -103,6 +106,14 @@ def _blas() -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
+
+
+def _any_thread_may_limit() -> None:
+    # Recent versions of the library let one thread of the process set limits, and pass over the others
+    # without a word: a fit beside the main thread would run, and round, with as many BLAS threads as there are.
+    for library in _blas().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
 
 
 @contextmanager
