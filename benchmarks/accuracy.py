@@ -11,10 +11,12 @@ gave the occasion for keeping inputs in play in half of the members). Splits fro
 from __future__ import annotations
 
 import argparse
+import json
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -69,6 +71,12 @@ def learners() -> dict[str, Predict]:
         "HistGradientBoosting": sklearn_peer(lambda: HistGradientBoostingRegressor(random_state=0), scaled=False),
     }
     try:
+        import torch_levenberg_marquardt  # noqa: F401
+
+        found["torch-levenberg-marquardt"] = torch_levenberg_marquardt_peer
+    except ImportError:
+        pass
+    try:
         from catboost import CatBoostRegressor
 
         found["CatBoost"] = sklearn_peer(
@@ -85,10 +93,51 @@ def learners() -> dict[str, Predict]:
     return found
 
 
+def torch_levenberg_marquardt_peer(split: Split) -> tuple[np.ndarray, None]:
+    """One layer of 20 tanh units, as MATLAB's fitnet would have it tuned by hand, for at most 100 steps on all rows.
+
+    The package is a trainer without a default network, regularization or stopping rule of its own.
+    """
+    import torch
+    from torch_levenberg_marquardt.training import LevenbergMarquardtModule
+
+    torch.manual_seed(0)
+    (x, x_test), mean, scale = _standardized(split), split.target.mean(), split.target.std()
+    inputs, targets = torch.from_numpy(x), torch.from_numpy((split.target - mean) / scale)[:, None]
+    hidden = torch.nn.Linear(x.shape[1], 20, dtype=torch.float64)
+    network = torch.nn.Sequential(hidden, torch.nn.Tanh(), torch.nn.Linear(20, 1, dtype=torch.float64))
+    trainer = LevenbergMarquardtModule(network, max_batch_size=8192)
+    for _ in range(100):
+        _, _, stopped, _ = trainer.training_step(inputs, targets)
+        if stopped:
+            break
+    with torch.no_grad():
+        return mean + scale * network(torch.from_numpy(x_test)).numpy()[:, 0], None
+
+
 def _standardized(split: Split) -> tuple[np.ndarray, np.ndarray]:
     mean, scale = split.design.mean(axis=0), split.design.std(axis=0)
     scale[scale == 0] = 1.0
     return (split.design - mean) / scale, (split.test_design - mean) / scale
+
+
+class Record:
+    """Results on disk, one a line: a run that was broken off goes on where it was, and runs can be put together."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        lines = path.read_text().splitlines() if path is not None and path.exists() else []
+        self.known = {tuple(key): Result(*values) for key, values in map(json.loads, lines)}
+
+    def result(self, key: tuple[str, int, str], make: Callable[[], Result]) -> Result:
+        """The result of (set, split, learner): made if it is not known."""
+        if key not in self.known:
+            self.known[key] = make()
+            print(*key, f"{self.known[key].rmse:.4g} in {self.known[key].seconds:.1f} s", flush=True)
+            if self.path is not None:
+                with self.path.open("a") as file:
+                    file.write(json.dumps([key, astuple(self.known[key])]) + "\n")
+        return self.known[key]
 
 
 def judge(predict: Predict, split: Split) -> Result:
@@ -144,9 +193,10 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", help="only these, such as splits/yacht")
     parser.add_argument("--peers", nargs="*", help="only these")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "accuracy.md")
+    parser.add_argument("--record", type=Path, help="results are kept here, a line each, and not made again")
     options = parser.parse_args()
-    available = learners()
-    peers = ["halfsquare", *(p for p in available if p != "halfsquare" and p in (options.peers or available))]
+    available, record = learners(), Record(options.record)
+    peers = [p for p in available if p in (options.peers or available)]
     results: dict[str, dict[str, list[Result]]] = {}
     for name in options.sets or names(options.data):
         count = 20 if name.startswith("splits") else 10
@@ -156,12 +206,12 @@ def main() -> None:
         results[short] = {peer: [] for peer in peers}
         for split in islice(splits(options.data, name, count + options.skip), options.skip, None):
             for peer in peers:
-                results[short][peer].append(judge(available[peer], split))
-                latest = results[short][peer][-1]
-                print(f"{short} {split.number} {peer}: {latest.rmse:.4g} in {latest.seconds:.1f} s", flush=True)
-        text = table(results, peers)
-        options.out.write_text(_HEADING + text + "\n")
-    print(text)
+                key = (short, split.number, peer)
+                results[short][peer].append(record.result(key, partial(judge, available[peer], split)))
+        if "halfsquare" in peers:
+            options.out.write_text(_HEADING + table(results, peers) + "\n")
+    if "halfsquare" in peers:
+        print(table(results, peers))
 
 
 _HEADING = """# Accuracy on published splits
