@@ -21,7 +21,7 @@ LAYERS = [
     ("errors", "wording"),
     ("writing",),
     ("loss",),
-    ("sums",),
+    ("sums", "exact"),
     ("data", "models", "execution", "cholesky"),
     ("objective",),
     ("descent",),

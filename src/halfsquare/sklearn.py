@@ -11,11 +11,14 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from halfsquare.data.rows import ShiftedRows
-from halfsquare.errors import NotFiniteError
-from halfsquare.execution.local import Local
+from halfsquare.descent.exact_system import ExactSystem
+from halfsquare.errors import NotFiniteError, ShapeError
+from halfsquare.exact.gram import ExactGram
+from halfsquare.execution.local import Local, one_blas_thread
 from halfsquare.loss import Floats, require_weights
 from halfsquare.models.linear import Linear
 from halfsquare.trainers.base import Trained
+from halfsquare.trainers.exact import train_exactly
 from halfsquare.trainers.linear import LinearOptions, train_linear
 
 
@@ -47,6 +50,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     l2_ : float
     n_iter_ : int
         Steps of the descent; 0 if solved directly.
+    sums_ : ExactGram
+        Of [1 | X | y], after ``partial_fit`` alone.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -99,7 +104,46 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
                 _check_finite(X)
                 rows = rows.standardized()
             trained = train_linear(rows, names, targets, options, execution=Local(self.n_jobs), check=lambda: _check(X))
-        self._describe(trained, rows, flat=np.ndim(y) == 1)
+        self.__dict__.pop("sums_", None)  # these rows are not in them
+        scale = np.ones(X.shape[1]) if rows.x_scale is None else rows.x_scale
+        self._describe(trained, rows.x_shift, rows.t_shift, scale, flat=np.ndim(y) == 1)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> LinearRegressor:
+        """Fit to these rows and all that were given to ``partial_fit`` before; arguments as in :meth:`fit`.
+
+        The sums over the rows are kept without rounding, so any batches in any order give the same bits, and the
+        coefficients are those of least squares, rounded once. ``fit`` begins anew. ``method`` is not looked at.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [4.0]]), np.array([0.1, 0.2, 0.4, 0.7])
+        >>> whole = LinearRegressor().partial_fit(X, y)
+        >>> parts = LinearRegressor().partial_fit(X[3:], y[3:]).partial_fit(X[:3], y[:3])
+        >>> bool(whole.coef_[0] == parts.coef_[0]), whole.coef_.round(3).tolist()
+        (True, [0.154])
+        """
+        first = not hasattr(self, "sums_")
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, reset=first)
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        block = np.vstack([np.ones(len(X)), X.T, t.T])
+        if weight is not None:
+            require_weights(weight)
+            block, weight = block[:, weight > 0], weight[weight > 0]
+        sums: ExactGram = ExactGram.zero(len(block)) if first else self.sums_
+        if sums.columns != len(block):
+            raise ShapeError(f"y has {t.shape[1]} outputs; the rows before had {sums.columns - 1 - X.shape[1]}")
+        with one_blas_thread():
+            sums = sums.add(block, weight)
+        names, targets = (
+            [f"{letter}{j}" for j in range(count)] for letter, count in (("x", X.shape[1]), ("y", t.shape[1]))
+        )
+        trained = train_exactly(ExactSystem.of_gram(sums, t.shape[1]), names, targets, l2=self.l2)
+        self.sums_: ExactGram = sums
+        zero = np.zeros(X.shape[1])
+        self._describe(trained, zero, np.zeros(t.shape[1]), zero + 1.0, flat=np.ndim(y) == 1)
         return self
 
     def predict(self, X: Any) -> Floats:
@@ -109,17 +153,17 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         outputs: Floats = X @ self.coef_.T + self.intercept_
         return outputs
 
-    def _describe(self, trained: Trained, rows: ShiftedRows, *, flat: bool) -> None:
+    def _describe(self, trained: Trained, x_shift: Floats, t_shift: Floats, scale: Floats, *, flat: bool) -> None:
+        """Set the fitted attributes, in the units of X and y, from a model of (X - x_shift) / scale and y - t_shift."""
         model = trained.model
         assert isinstance(model, Linear)
         k = model.outputs_count
-        scale = np.ones(len(rows.x_shift)) if rows.x_scale is None else rows.x_scale
         values = model.matrix(trained.parameters) / np.concatenate([[1.0], scale])[:, None]
         errors = np.full_like(values, np.nan)
-        intercept = rows.t_shift + values[0] - rows.x_shift @ values[1:]
+        intercept = t_shift + values[0] - x_shift @ values[1:]
         if trained.covariance is not None:
             # From shifted columns to those of X the intercept changes by -shift·slopes.
-            back, unit = np.concatenate([[1.0], -rows.x_shift]), np.concatenate([[1.0], scale])
+            back, unit = np.concatenate([[1.0], -x_shift]), np.concatenate([[1.0], scale])
             for j in range(k):
                 covariance = trained.covariance[j::k, j::k] / np.outer(unit, unit)
                 errors[:, j] = np.sqrt(np.maximum(np.diag(covariance), 0.0))

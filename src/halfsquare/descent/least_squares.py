@@ -22,8 +22,9 @@ from halfsquare.execution.base import Execution
 from halfsquare.execution.local import one_blas_thread
 from halfsquare.loss import Floats
 
+Path = Literal["cholesky", "qr", "minimum norm", "exact"]
 # Solving the normal equations loses about log10 cond(C) digits of 16: up to here 10 remain.
-_GOOD_RECIPROCAL_CONDITION = 1e-6
+GOOD_RECIPROCAL_CONDITION = 1e-6
 # A pivot 1 - R² of C is resolved down to its rounding, some 1e-13 for hundreds of columns.
 _PIVOT = 1e-12
 # A column that others give to this relative error is determined by them.
@@ -52,7 +53,7 @@ class Solution:
     l2 : float
         λ, per row on standardized columns.
     path : str
-        ``"cholesky"``, ``"qr"`` or ``"minimum norm"``.
+        ``"cholesky"``, ``"qr"``, ``"minimum norm"``, or ``"exact"`` from exact sums.
     """
 
     coefficients: Floats
@@ -62,7 +63,7 @@ class Solution:
     effective_parameters: float
     reciprocal_condition: float
     l2: float
-    path: Literal["cholesky", "qr", "minimum norm"]
+    path: Path
 
 
 def solve(rows: Rows, execution: Execution, system: System, *, l2: float | Literal["auto"] = 0.0) -> Solution:
@@ -79,19 +80,19 @@ def solve(rows: Rows, execution: Execution, system: System, *, l2: float | Liter
             float(lapack.dpocon(factor, np.abs(curvature).sum(axis=0).max(initial=0.0))[0]) if d and not info else 0.0
         )
         # With a penalty the answer is an estimate either way, and fewer digits of it are wanted.
-        good = _GOOD_RECIPROCAL_CONDITION * (1e-3 if penalty else 1.0)
+        good = GOOD_RECIPROCAL_CONDITION * (1e-3 if penalty else 1.0)
         if d == 0 or (info == 0 and reciprocal >= good):
-            inverse = _symmetric(lapack.dpotri(factor)[0]) if d else curvature
+            inverse = symmetric(lapack.dpotri(factor)[0]) if d else curvature
             standard = lapack.dpotrs(factor, system.products)[0] if d else system.products
-            return _solution(system, standard, inverse, d, (), reciprocal if d else 1.0, penalty, "cholesky")
+            return solution_of(system, standard, inverse, d, (), reciprocal if d else 1.0, penalty, "cholesky")
         suspects = _suspects(curvature)
         if suspects and _truly_dependent(rows, execution, system, suspects):
             values, vectors = eigh(curvature)
             large = values > _PIVOT * len(values)
             inverse = (vectors[:, large] / values[large]) @ vectors[:, large].T
             least = float(values[large].min(initial=1.0) / values.max(initial=1.0))
-            if least >= _GOOD_RECIPROCAL_CONDITION:
-                return _solution(
+            if least >= GOOD_RECIPROCAL_CONDITION:
+                return solution_of(
                     system,
                     inverse @ system.products,
                     inverse,
@@ -181,8 +182,8 @@ def _by_qr(rows: Rows, execution: Execution, system: System, penalty: float) -> 
     standard = half @ (u[:, :rank].T @ rhs)
     dependent = _dependent_columns(r, cutoff) if rank < d else ()
     reciprocal = float(values[rank - 1] / values[0]) ** 2 if rank else 1.0
-    path: Literal["qr", "minimum norm"] = "qr" if rank == d else "minimum norm"
-    solution = _solution(system, standard, half @ half.T, rank, dependent, reciprocal, penalty, path)
+    path: Path = "qr" if rank == d else "minimum norm"
+    solution = solution_of(system, standard, half @ half.T, rank, dependent, reciprocal, penalty, path)
     return solution if penalty else _corrected(rows, execution, system, solution, half)
 
 
@@ -224,11 +225,12 @@ def _dependent_columns(r: Floats, cutoff: float) -> tuple[int, ...]:
     return tuple(sorted(int(p) for p in pivots[small]))
 
 
-def _symmetric(upper: Floats) -> Floats:
+def symmetric(upper: Floats) -> Floats:
+    """The whole of a symmetric matrix of which the upper triangle counts."""
     return np.triu(upper) + np.triu(upper, 1).T
 
 
-def _solution(
+def solution_of(
     system: System,
     standard: Floats,
     inverse: Floats,
@@ -236,7 +238,7 @@ def _solution(
     dependent: tuple[int, ...],
     reciprocal: float,
     l2: float,
-    path: Literal["cholesky", "qr", "minimum norm"],
+    path: Path,
 ) -> Solution:
     """From standardized coefficients and (C + λI)⁻¹ to those of Z with its intercept."""
     slopes = standard / system.scales[:, None]

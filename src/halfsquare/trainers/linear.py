@@ -109,7 +109,7 @@ def train_linear(
         "reciprocal_condition": solution.reciprocal_condition,
         "degrees_of_freedom": freedom,
     }
-    warnings = _warnings(solution, names, system, converged, reason)
+    warnings = linear_warnings(solution, names, system, converged, reason)
     return Trained(
         model, parameters, covariance, noise, solution.effective_parameters, history, reason, converged, warnings, facts
     )
@@ -139,7 +139,10 @@ def _sse(rows: Rows, execution: Execution, model: Linear, parameters: Floats, su
     return execution.reduce(of, np.add, rows.chunk_count, np.zeros(model.outputs_count))
 
 
-def _warnings(solution: Solution, names: Sequence[str], system: System, converged: bool, reason: str) -> list[str]:
+def linear_warnings(
+    solution: Solution, names: Sequence[str], system: System, converged: bool = True, reason: str = ""
+) -> list[str]:
+    """What is to be said of the columns and of the descent."""
     found = []
     if solution.dependent:
         shown = ", ".join(repr(names[j]) for j in solution.dependent[:10])
