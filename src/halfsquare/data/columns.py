@@ -34,6 +34,11 @@ class Roles:
         """Targets, then the weight if there is one, then the features: the order of raw chunks."""
         return (*self.targets, *((self.weight,) if self.weight else ()), *self.features)
 
+    @property
+    def needed(self) -> tuple[SourceColumn, ...]:
+        """Those of them that decide whether a row counts, in the same order."""
+        return self.scanned if self.complete else self.scanned[: len(self.scanned) - len(self.features)]
+
 
 def choose_roles(
     source: Source,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.columns import Roles
-from halfsquare.data.rows import CHUNK_ROWS
+from halfsquare.data.cut import Counts, Cut
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.statistics import NumberStatistics, TableStatistics
-from halfsquare.data.table import RawTable
+from halfsquare.data.table import RawTable, Table
 from halfsquare.data.times import PARTS, time_parts
 from halfsquare.errors import DataError, NotFiniteError
 from halfsquare.execution.tree import Tree
@@ -22,7 +22,6 @@ from halfsquare.loss import Floats
 
 MISSING, UNSEEN = -1, -2
 MAX_LEVELS = 100_000
-_CHUNK_NUMBERS = 1 << 22
 Progress = Callable[[int], None]
 Pair = tuple[TableStatistics, TableStatistics]  # of the rows to train on, and of those set apart
 
@@ -33,7 +32,7 @@ class Scanned:
 
     Attributes
     ----------
-    table : RawTable
+    table : Table
         Rows of columns in the order of ``roles.scanned``; text as codes into ``levels``.
     train, test : TableStatistics
     levels : dict of column name to list of str
@@ -43,7 +42,7 @@ class Scanned:
 
     source_name: str
     roles: Roles
-    table: RawTable
+    table: Table
     train: TableStatistics
     test: TableStatistics
     levels: dict[str, list[str]]
@@ -114,106 +113,102 @@ def scan(
     DataError
         If no row has a target, or a weight is missing or negative.
     """
-    return _Scan(source, roles, test_fraction, seed, progress).run()
+    cut = Cut.of(source.name, roles, test_fraction, seed)
+    stretch = Stretch(cut, progress=progress)
+    stretch.read(source.scan(stretch.columns, cut.chunk_rows))
+    return scanned(cut, stretch.table, stretch.statistics, stretch.levels, stretch.counts)
 
 
 def _merged(a: Pair, b: Pair) -> Pair:
     return a[0].merge(b[0]), a[1].merge(b[1])
 
 
-class _Scan:
-    """The running state of one pass."""
+class Stretch:
+    """Some chunks of a table while they are read: all of them, or ``first`` … ``stop - 1`` of a longer one.
 
-    def __init__(self, source: Source, roles: Roles, fraction: float, seed: int, progress: Progress | None) -> None:
-        self.source, self.roles, self.fraction, self.seed, self.progress = source, roles, fraction, seed, progress
-        self.columns = roles.scanned
-        self.coders = {c.name: LevelCoder() for c in roles.features if c.kind == "text"}
-        self.chunk_rows = max(256, min(CHUNK_ROWS, _CHUNK_NUMBERS // len(self.columns)))
-        self.table = RawTable(len(self.columns), self.chunk_rows)
-        self.buffer = np.empty((len(self.columns), self.chunk_rows))
-        self.buffer_rows = np.empty(self.chunk_rows, dtype=np.int64)  # their row numbers in the source
-        self.filled = self.kept = self.seen = self.missing_target = self.zero_weight = self.missing_feature = 0
-        self.stored: Future[None] | None = None
-        self.statistics: Tree[Pair] = Tree(_merged)
+    Parameters
+    ----------
+    seen, kept : int
+        How many rows of the source, and how many of those that count, come before the first batch.
+    """
 
-    def run(self) -> Scanned:
+    def __init__(
+        self,
+        cut: Cut,
+        *,
+        first: int = 0,
+        stop: int | None = None,
+        seen: int = 0,
+        kept: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        self.cut, self.progress, self.columns = cut, progress, cut.roles.scanned
+        self.coders = {c.name: LevelCoder() for c in cut.roles.features if c.kind == "text"}
+        self.table = RawTable(len(self.columns), cut.chunk_rows)
+        self.statistics: Tree[Pair] = Tree(_merged, first)
+        self.counts = Counts()
+        self._seen, self._skip = seen, first * cut.chunk_rows - kept
+        self._index, self._stop = first, stop
+        self._buffer = np.empty((len(self.columns), cut.chunk_rows))
+        self._buffer_rows = np.empty(cut.chunk_rows, dtype=np.int64)  # their row numbers in the source
+        self._filled = 0
+        self._stored: Future[None] | None = None
+
+    def read(self, batches: Iterable[Any]) -> None:
+        """Take the rows of Arrow batches until there are no more, or the last chunk is whole."""
         # A full chunk is stored by a second thread, in order, while this one goes on reading.
-        with ThreadPoolExecutor(1) as self.storing:
-            for batch in self.source.scan(self.columns, self.chunk_rows):
+        with ThreadPoolExecutor(1) as self._storing:
+            for batch in batches:
                 self._take(batch_columns(batch, self.columns, self.coders))
                 if self.progress is not None:
-                    self.progress(self.seen)
+                    self.progress(self._seen)
+                if self._index == self._stop:
+                    break
             self._emit()
-            if self.stored is not None:
-                self.stored.result()
-        if not self.kept:
-            raise DataError(self._nothing())
-        levels = {name: coder.levels for name, coder in self.coders.items()}
-        none = self._statistics(self.buffer[:, :0])
-        train, test = self.statistics.total((none, none))
-        left_out = self.missing_target, self.zero_weight, self.missing_feature
-        return Scanned(self.source.name, self.roles, self.table, train, test, levels, *left_out)
+            if self._stored is not None:
+                self._stored.result()
+
+    @property
+    def levels(self) -> dict[str, list[str]]:
+        """The levels of each text column, in the order in which they turned up."""
+        return {name: coder.levels for name, coder in self.coders.items()}
 
     def _take(self, raw: Floats) -> None:
-        numbers = np.arange(self.seen, self.seen + raw.shape[1])
-        self.seen += raw.shape[1]
-        keep = ~np.isnan(raw[: len(self.roles.targets)]).any(axis=0)
-        self.missing_target += int((~keep).sum())
-        if self.roles.weight is not None:
-            weight = raw[len(self.roles.targets)]
-            require_weights(weight, self.seen - len(weight), self.source.name, self.roles.weight.name)
-            self.zero_weight += int((keep & (weight == 0)).sum())
-            keep &= weight > 0
-        if self.roles.complete:
-            whole = ~np.isnan(raw[-len(self.roles.features) :]).any(axis=0)
-            self.missing_feature += int((keep & ~whole).sum())
-            keep &= whole
+        numbers = np.arange(self._seen, self._seen + raw.shape[1])
+        roles = self.cut.roles
+        if roles.weight is not None:
+            require_weights(raw[len(roles.targets)], self._seen, self.cut.name, roles.weight.name)
+        self._seen += raw.shape[1]
+        keep, counts = Counts.of(raw, roles)
+        self.counts += counts
         if not keep.all():
             raw, numbers = raw[:, keep], numbers[keep]
-        start = 0
-        while start < raw.shape[1]:
-            count = min(raw.shape[1] - start, self.chunk_rows - self.filled)
-            at, to = slice(start, start + count), slice(self.filled, self.filled + count)
-            self.buffer[:, to], self.buffer_rows[to] = raw[:, at], numbers[at]
-            self.filled, start = self.filled + count, start + count
-            if self.filled == self.chunk_rows:
+        start = min(self._skip, raw.shape[1])
+        self._skip -= start
+        while start < raw.shape[1] and self._index != self._stop:
+            count = min(raw.shape[1] - start, self.cut.chunk_rows - self._filled)
+            at, to = slice(start, start + count), slice(self._filled, self._filled + count)
+            self._buffer[:, to], self._buffer_rows[to] = raw[:, at], numbers[at]
+            self._filled, start = self._filled + count, start + count
+            if self._filled == self.cut.chunk_rows:
                 self._emit()
 
     def _emit(self) -> None:
-        if self.stored is not None:
-            self.stored.result()  # at most one chunk waits; what went wrong with it is told here
-        if self.filled:
-            full = self.buffer[:, : self.filled], self.buffer_rows[: self.filled]
-            self.stored = self.storing.submit(self._store, *full)
-            self.buffer, self.buffer_rows = np.empty_like(self.buffer), np.empty_like(self.buffer_rows)
-            self.filled = 0
+        if self._stored is not None:
+            self._stored.result()  # at most one chunk waits; what went wrong with it is told here
+        if self._filled:
+            full = self._buffer[:, : self._filled], self._buffer_rows[: self._filled]
+            self._stored = self._storing.submit(self._store, self._index, *full)
+            self._buffer, self._buffer_rows = np.empty_like(self._buffer), np.empty_like(self._buffer_rows)
+            self._filled, self._index = 0, self._index + 1
 
-    def _store(self, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
-        m = train_rows = chunk.shape[1]
-        test_rows = round(self.fraction * (self.kept + m)) - round(self.fraction * self.kept)
+    def _store(self, index: int, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             self._require_finite(chunk, row_numbers)
-            if test_rows:
-                shuffled = np.random.default_rng([self.seed, len(self.table.sizes)]).permutation(m)
-                train_rows = m - test_rows
-                order = np.concatenate([np.sort(shuffled[:train_rows]), np.sort(shuffled[train_rows:])])
-                chunk = np.take(chunk, order, axis=1)
-            self.statistics.push((self._statistics(chunk[:, :train_rows]), self._statistics(chunk[:, train_rows:])))
+            chunk, train_rows = self.cut.split(index, chunk)
+            train, test = chunk[:, :train_rows], chunk[:, train_rows:]
+            self.statistics.push((statistics_of(train, self.cut.roles), statistics_of(test, self.cut.roles)))
         self.table.append(chunk, train_rows)
-        self.kept += m
-
-    def _statistics(self, part: Floats) -> TableStatistics:
-        weight = part[len(self.roles.targets)] if self.roles.weight is not None else None
-        times, levels = {}, {}
-        for j, column in enumerate(self.columns):
-            if column.kind in ("timestamp", "time"):
-                parts = np.empty((len(PARTS), part.shape[1]))
-                time_parts(part[j], parts)
-                times[j] = NumberStatistics.of(parts, weight)
-            elif column.kind == "text":
-                levels[j] = np.bincount((part[j] - UNSEEN).astype(np.intp), weights=weight, minlength=2).astype(float)
-        total = float(part.shape[1]) if weight is None else float(weight.sum())
-        return TableStatistics(part.shape[1], total, NumberStatistics.of(part, weight), times, levels)
 
     def _require_finite(self, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
         # A sum is finite unless a value is infinite or missing (or it overflows): look closer only then.
@@ -222,16 +217,48 @@ class _Scan:
             if infinite.any():
                 at = int(np.argmax(infinite))
                 raise NotFiniteError(
-                    f"{self.source.name}, row {row_numbers[at] + 1}, column {self.columns[j].name!r}: "
+                    f"{self.cut.name}, row {row_numbers[at] + 1}, column {self.columns[j].name!r}: "
                     f"found {chunk[j, at]}, expected a finite number. Correct it, or leave it empty if it is not known"
                 )
 
-    def _nothing(self) -> str:
-        names = ", ".join(repr(t.name) for t in self.roles.targets)
-        if not self.seen:
-            return f"{self.source.name} has a header but no rows"
-        if self.missing_target == self.seen:
-            return f"all {self.seen} values of the target {names} in {self.source.name} are missing"
-        if self.missing_feature:
-            return f"no row of {self.source.name} has both a target and a value in every column of the formula"
-        return f"no row of {self.source.name} has both a target and a positive weight"
+
+def statistics_of(part: Floats, roles: Roles) -> TableStatistics:
+    """Of raw rows (columns, m) in the order of ``roles.scanned``."""
+    weight = part[len(roles.targets)] if roles.weight is not None else None
+    times, levels = {}, {}
+    for j, column in enumerate(roles.scanned):
+        if column.kind in ("timestamp", "time"):
+            parts = np.empty((len(PARTS), part.shape[1]))
+            time_parts(part[j], parts)
+            times[j] = NumberStatistics.of(parts, weight)
+        elif column.kind == "text":
+            levels[j] = np.bincount((part[j] - UNSEEN).astype(np.intp), weights=weight, minlength=2).astype(float)
+    total = float(part.shape[1]) if weight is None else float(weight.sum())
+    return TableStatistics(part.shape[1], total, NumberStatistics.of(part, weight), times, levels)
+
+
+def scanned(cut: Cut, table: Table, nodes: Tree[Pair], levels: dict[str, list[str]], counts: Counts) -> Scanned:
+    """What passes over all rows of a source come to.
+
+    Raises
+    ------
+    DataError
+        If no row counts; says why.
+    """
+    if not counts.kept:
+        raise DataError(_nothing(cut, counts))
+    none = statistics_of(np.empty((len(cut.roles.scanned), 0)), cut.roles)
+    train, test = nodes.total((none, none))
+    left_out = counts.missing_target, counts.zero_weight, counts.missing_feature
+    return Scanned(cut.name, cut.roles, table, train, test, levels, *left_out)
+
+
+def _nothing(cut: Cut, counts: Counts) -> str:
+    names = ", ".join(repr(t.name) for t in cut.roles.targets)
+    if not counts.rows:
+        return f"{cut.name} has a header but no rows"
+    if counts.missing_target == counts.rows:
+        return f"all {counts.rows} values of the target {names} in {cut.name} are missing"
+    if counts.missing_feature:
+        return f"no row of {cut.name} has both a target and a value in every column of the formula"
+    return f"no row of {cut.name} has both a target and a positive weight"

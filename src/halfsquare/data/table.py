@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import IO, Any, cast
+from typing import IO, Any, cast, final
 
 import numpy as np
 
@@ -20,12 +21,31 @@ from halfsquare.loss import Floats
 MEMORY_BYTES = 48 << 20
 
 
-@dataclass
-class RawTable:
-    """Chunks of raw rows, (columns, rows) each, the training rows of a chunk before its test rows.
+class Table(ABC):
+    """Chunks of raw rows, (columns, rows) each, the training rows of a chunk before its test rows."""
 
-    This is a builder: chunks are appended by one scan and only read after that.
-    """
+    sizes: list[int]
+    train_sizes: list[int]
+
+    @abstractmethod
+    def read(self, index: int) -> Floats:
+        """Chunk ``index`` (columns, m); not to be written to."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all chunks."""
+        return sum(self.sizes)
+
+    @property
+    def train_rows(self) -> int:
+        """Those of them that are not set apart."""
+        return sum(self.train_sizes)
+
+
+@final
+@dataclass
+class RawTable(Table):
+    """A table on this machine. It is a builder: chunks are appended by one scan and only read after that."""
 
     columns: int
     chunk_rows: int
@@ -65,14 +85,6 @@ class RawTable:
                 raise OutputError("the temporary copy of the rows was cut short")
             done += got
         return chunk
-
-    @property
-    def rows(self) -> int:
-        return sum(self.sizes)
-
-    @property
-    def train_rows(self) -> int:
-        return sum(self.train_sizes)
 
     @property
     def _stride(self) -> int:
