@@ -158,6 +158,15 @@ def test_weights_repeat_rows(waves):
     np.testing.assert_allclose(weighted.parameters, repeated.parameters, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize(("n", "units"), [(40, 6), (200, 8), (700, 16)])
+def test_members_have_no_more_units_than_the_rows_can_speak_for(n, units):
+    """Two inputs: 8 units make 105 parameters and 10 make 151, of which 200 rows allow 120; 6 are the least."""
+    random = np.random.default_rng(8)
+    design = random.normal(size=(n, 2))
+    member = train_network(ArrayRows(design, design[:, :1] * design[:, 1:]), members=1)[0]
+    assert member.model.hidden == (units, units)
+
+
 def test_deadline_returns_what_there_is(waves):
     rows = ArrayRows(*waves)
     begun = time.monotonic()

@@ -9,6 +9,7 @@ workers and machines give the same answer up to rounding. Conventions: see :mod:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import nan, sqrt
 from typing import Any
 
@@ -258,6 +259,14 @@ class NormalSums:
 
     def finish(self) -> tuple[Floats, Floats, Floats]:
         """AᵀWA (p, p), AᵀWB (p, q) and BᵀWB (q, q), whole and symmetric."""
-        whole = np.triu(self.gram) + np.triu(self.gram, 1).T
+        whole = np.where(upper_triangle(len(self.gram)), self.gram, self.gram.T)
         p = self.left
         return whole[:p, :p], whole[:p, p:], whole[p:, p:]
+
+
+@lru_cache(maxsize=8)
+def upper_triangle(size: int) -> npt.NDArray[np.bool_]:
+    """Where a matrix (size, size) has its upper triangle and diagonal; made once for each size."""
+    mask = np.ascontiguousarray(np.tri(size, dtype=np.bool_).T)
+    mask.flags.writeable = False
+    return mask

@@ -92,7 +92,7 @@ class LevenbergMarquardt(Descent):
         m: _Memory = state.memory
         change = new - old
         curvature = m.curvature.copy()
-        curvature[np.diag_indices_from(curvature)] += change
+        np.einsum("ii->i", curvature)[:] += change
         gradient = m.gradient + change * state.parameters
         return replace(
             state,
@@ -121,5 +121,5 @@ def _sums(objective: Objective, parameters: Floats) -> tuple[float, Floats, Floa
     if objective.penalty is not None:
         loss += objective.penalty_value(parameters)
         gradient = gradient + objective.penalty * parameters
-        jtj[np.diag_indices_from(jtj)] += objective.penalty  # a view of sums that are nobody else's
+        np.einsum("ii->i", jtj)[:] += objective.penalty  # a view of sums that are nobody else's
     return loss, jtj, gradient

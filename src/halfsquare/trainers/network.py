@@ -42,6 +42,10 @@ Method = Literal["auto", "levenberg-marquardt", "minibatch"]
 _MANY_ROWS = 5000  # from here on both ways are tried, and fewer members suffice
 _MOST_PARAMETERS = 800  # of a member for Levenberg-Marquardt: its steps cost p² a row and p³ once
 _MOST_WORK = 2e10  # of one of its iterations, n p²
+# Hidden units of a layer, the first that fits: few enough for the method, and for the rows to have a say in each
+# parameter. Below the least the rows have no vote, the penalties see to that.
+_WIDTHS, _LEAST_WIDTH = (16, 14, 12, 10, 8, 6, 5, 4), 6
+_SHARE = 0.6  # parameters for each number in the target, at most
 _ITERATIONS = {"levenberg-marquardt": 85, "minibatch": 300}
 
 
@@ -166,12 +170,13 @@ def _networks(
     """The networks that members of each method alternate between; the methods that are worth trying."""
     found: dict[str, tuple[Network, ...]] = {}
     if method != "minibatch":
-        widths = (16, 12, 10, 8, 6, 5, 4)
-        ladder = [[(w, w), (3 * w // 4,) * 3] for w in widths] if hidden is None else [[tuple(hidden)]]
+        ladder = [[(w, w), (3 * w // 4,) * 3] for w in _WIDTHS] if hidden is None else [[tuple(hidden)]]
         for shapes in ladder:
             made = tuple(Network(inputs, shape, targets, activation or "tanh", names) for shape in shapes)
             p = max(network.parameter_count for network in made)
-            if method != "auto" or (p <= _MOST_PARAMETERS and n * targets * p**2 <= _MOST_WORK):
+            unsure = hidden is None and shapes[0][0] > _LEAST_WIDTH and p > _SHARE * n * targets
+            dear = method == "auto" and (p > _MOST_PARAMETERS or n * targets * p**2 > _MOST_WORK)
+            if not unsure and not dear:
                 found["levenberg-marquardt"] = made
                 break
     if method == "minibatch" or (method == "auto" and (n >= _MANY_ROWS or not found)):
