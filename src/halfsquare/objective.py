@@ -41,6 +41,8 @@ class Objective:
     @cached_property
     def weight(self) -> float:
         """Σw over all rows."""
+        if not self.rows.weighted:
+            return float(self.rows.row_count)
 
         def of(i: int) -> float:
             chunk = self.rows.chunk(i)

@@ -30,6 +30,10 @@ class EncodedRows(Rows):
         return {"train": table.train_rows, "test": table.rows - table.train_rows, "all": table.rows}[self.part]
 
     @property
+    def weighted(self) -> bool:
+        return self.scanned.roles.weight is not None
+
+    @property
     def chunk_count(self) -> int:
         return len(self.scanned.table.sizes)
 

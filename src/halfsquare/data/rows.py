@@ -47,6 +47,11 @@ class Rows(ABC):
     def chunk(self, index: int) -> Chunk:
         """Chunk ``index``; the arrays may be views and are not to be written to."""
 
+    @property
+    @abstractmethod
+    def weighted(self) -> bool:
+        """Whether rows have weights; if not, each counts as one."""
+
     def chunk_size(self, index: int) -> int:
         """Rows of chunk ``index``."""
         return len(self.chunk(index).target)
@@ -63,6 +68,10 @@ class ArrayRows(Rows):
     @property
     def row_count(self) -> int:
         return len(self.design)
+
+    @property
+    def weighted(self) -> bool:
+        return self.weight is not None
 
     @property
     def chunk_count(self) -> int:
@@ -110,6 +119,10 @@ class ShiftedRows(Rows):
     @property
     def row_count(self) -> int:
         return len(self.x)
+
+    @property
+    def weighted(self) -> bool:
+        return self.weight is not None
 
     @property
     def chunk_count(self) -> int:

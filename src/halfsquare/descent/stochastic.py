@@ -17,9 +17,12 @@ from math import sqrt
 
 import numpy as np
 
+from halfsquare.data.rows import Rows
 from halfsquare.descent.base import Descent, State
 from halfsquare.loss import Floats, error
 from halfsquare.objective import Objective
+
+_POOL_NUMBERS = 1 << 23  # at most: 32 MB
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,14 @@ class _Pass:
 
 @dataclass(frozen=True)
 class Stochastic(Descent):
-    """Mini-batch descent; one step of it is one pass over the rows.
+    """Mini-batch descent; one step of it is a pass: over all rows, or where they are very many over the next of them.
 
     Parameters
     ----------
     held_out : Objective
         The same model on rows kept aside, which judge when to stop.
+    pass_rows : int
+        Rows of a pass, about: what it shuffles in memory, and how often the rows held out are asked.
     first_batch, largest_batch : int
     first_length : float
         Adam's step length to begin with.
@@ -79,6 +84,7 @@ class Stochastic(Descent):
     """
 
     held_out: Objective
+    pass_rows: int = 131072
     first_batch: int = 128
     largest_batch: int = 2048
     first_length: float = 5e-3
@@ -94,8 +100,8 @@ class Stochastic(Descent):
         batch = max(16, min(self.first_batch, objective.rows.row_count // 8))
         judged = row_losses(self.held_out, parameters)
         memory = _Memory(parameters, zero, zero, 0, batch, self.first_length, np.inf, 0, judged, 0)
-        loss = objective.half_sse(parameters) + objective.penalty_value(parameters)
-        return State(parameters, loss, np.inf, memory=memory)
+        mean = float(judged.sum()) / self.held_out.weight
+        return State(parameters, mean * objective.weight + objective.penalty_value(parameters), np.inf, memory=memory)
 
     def resume(self, objective: Objective, state: State) -> State:
         """A state reached on other rows, to go on from on these: Adam's memory stays, the judges are new."""
@@ -154,20 +160,34 @@ class Stochastic(Descent):
         )
 
     def _pass(self, objective: Objective, number: int, m: _Memory) -> _Pass:
-        """One shuffled pass: chunks in a random order, each cut into random batches."""
+        """One shuffled pass, cut into random batches."""
         done = _Pass(m.iterate.astype(np.float32), m.first, m.second, m.steps, np.zeros(len(m.iterate)))
         random = np.random.default_rng([self.seed, 2, number])
         pull = None if objective.penalty is None else objective.penalty / objective.weight
-        for index in random.permutation(objective.rows.chunk_count):
-            chunk = objective.rows.chunk(int(index))
-            design = chunk.design.astype(np.float32)
-            target = chunk.target.astype(np.float32)
-            weight = np.ones(len(design)) if chunk.weight is None else chunk.weight
-            order = random.permutation(len(design))
-            for rows in np.array_split(order, max(1, round(len(order) / m.batch))):
-                if weight[rows].sum() > 0:
-                    self._batch(objective, done, design[rows], target[rows], weight[rows].astype(np.float32), pull, m)
+        design, target, weight = self._pool(objective.rows, number)
+        order = random.permutation(len(design))
+        for rows in np.array_split(order, max(1, round(len(order) / m.batch))):
+            if weight[rows].sum() > 0:
+                self._batch(objective, done, design[rows], target[rows], weight[rows], pull, m)
         return done
+
+    def _pool(self, rows: Rows, number: int) -> tuple[Floats, Floats, Floats]:
+        """Design, target and weight (float32) of the rows of pass ``number``.
+
+        The chunks lie in a random order, another each time that all have had their turn, and a pass takes the
+        next few together: rows that lie side by side in the source, perhaps alike, come into different batches.
+        """
+        count, first = rows.chunk_count, rows.chunk(0)
+        numbers = first.design.shape[1] + first.target.shape[1]
+        wanted = min(self.pass_rows, _POOL_NUMBERS // numbers)
+        each = min(count, max(1, wanted * count // rows.row_count))
+        places = [divmod(place, count) for place in range(number * each, (number + 1) * each)]
+        orders = {turn: np.random.default_rng([self.seed, 4, turn]).permutation(count) for turn, _ in places}
+        chunks = [rows.chunk(int(orders[turn][at])) for turn, at in places]
+        weights = [np.ones(len(c.target)) if c.weight is None else c.weight for c in chunks]
+        parts = [c.design for c in chunks], [c.target for c in chunks], weights
+        design, target, weight = (np.concatenate(part, dtype=np.float32, casting="same_kind") for part in parts)
+        return design, target, weight
 
     def _batch(
         self,

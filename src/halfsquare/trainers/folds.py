@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.rows import Chunk, Rows
+from halfsquare.data.rows import ArrayRows, Chunk, Rows
 from halfsquare.loss import Floats, error
 from halfsquare.models.base import Model
 
@@ -26,6 +26,8 @@ Mask = npt.NDArray[np.bool_]
 _ROUNDS = 2
 # Below this many rows in a fold nothing is left out: too few to judge by, too many to do without.
 _LEAST_ROWS = 5
+# Above, rows are better learnt from: an MSE over three times as many has a standard error of half a per cent.
+_MOST_ROWS = 32768
 
 
 @dataclass(frozen=True)
@@ -46,34 +48,67 @@ class KeptRows(Rows):
         return int(self.kept.sum())
 
     @property
+    def weighted(self) -> bool:
+        return self.rows.weighted
+
+    @property
     def chunk_count(self) -> int:
         return self.rows.chunk_count
+
+    def chunk_size(self, index: int) -> int:
+        return int(np.count_nonzero(self.kept[self.starts[index] : self.starts[index + 1]]))
 
     def chunk(self, index: int) -> Chunk:
         whole = self.rows.chunk(index)
         kept = self.kept[self.starts[index] : self.starts[index + 1]]
         return Chunk(whole.design[kept], whole.target[kept], None if whole.weight is None else whole.weight[kept])
 
+    def gathered(self) -> ArrayRows:
+        """These rows in memory: few out of many, that are wanted often."""
+        chunks = [self.chunk(index) for index in range(self.chunk_count)]
+        weights = [chunk.weight for chunk in chunks if chunk.weight is not None]
+        return ArrayRows(
+            np.concatenate([chunk.design for chunk in chunks]),
+            np.concatenate([chunk.target for chunk in chunks]),
+            np.concatenate(weights) if weights else None,
+        )
+
+
+def some_rows(rows: int, seed: Sequence[int]) -> Mask:
+    """One row in ten (n,), but at least one and of very many some ten thousand."""
+    chosen = np.random.default_rng(seed).choice(rows, max(1, min(rows // 10, _MOST_ROWS)), replace=False)
+    mask = np.zeros(rows, dtype=bool)
+    mask[chosen] = True
+    return mask
+
 
 @dataclass(frozen=True)
 class Folds:
-    """Which fold each row is in, in each round; fold f of round r is left out by member r · folds + f."""
+    """Which fold each row is in, in each round; fold f of round r is left out by member r · folds + f.
 
-    fold: npt.NDArray[np.intp]  # (2, n)
+    Two bytes a row. Rows that no member leaves out are in fold ``count``.
+    """
+
+    fold: npt.NDArray[np.uint8]  # (2, n)
     count: int  # folds of a round that a member leaves out
 
     @classmethod
     def deal(cls, rows: int, members: int, seed: int, least: int = 0) -> Folds | None:
-        """Two rounds of ``members`` / 2 folds, or of ``least``, so that a member does not leave out too much.
+        """Two rounds of ``members`` / 2 folds, of the same rows.
 
-        None where there are too few members or rows to leave any out.
+        A member leaves out no more than one row in ``least``; and of very many rows some ten thousand are enough
+        to judge by. None where there are too few members or rows to leave any out.
         """
         count = members // _ROUNDS
         if count < 2 or rows < _LEAST_ROWS * count:
             return None
         random = np.random.default_rng([seed, 0])
-        dealt = [random.permutation(rows) % max(count, least) for _ in range(_ROUNDS)]
-        return cls(np.array(dealt), count)
+        judged = min(rows * count // max(count, least), _MOST_ROWS * count)
+        chosen = slice(None) if judged == rows else random.choice(rows, judged, replace=False, shuffle=False)
+        fold = np.full((_ROUNDS, rows), count, dtype=np.uint8)
+        for dealt in fold:
+            dealt[chosen] = random.permutation((np.arange(judged) % count).astype(np.uint8))
+        return cls(fold, count)
 
     def left_out(self, member: int) -> Mask:
         """The rows (n,) that ``member`` is not to see; none beyond the last of the folds."""
@@ -94,17 +129,12 @@ class HeldOutErrors:
 
     @classmethod
     def of(
-        cls, model: Model, parameters: Floats, covariance: Floats | None, rows: Rows, left_out: Mask
+        cls, model: Model, parameters: Floats, covariance: Floats | None, out: ArrayRows, left_out: Mask
     ) -> HeldOutErrors:
-        out = KeptRows.of(rows, left_out)
-        errors, variances, weights = [], [], []
-        for index in range(out.chunk_count):
-            chunk = out.chunk(index)
-            outputs, variance = outputs_and_variance(model, parameters, covariance, chunk.design)
-            errors.append(error(chunk.target, outputs))
-            variances.append(variance)
-            weights.append(np.ones(len(outputs)) if chunk.weight is None else chunk.weight)
-        return cls(np.flatnonzero(left_out), np.concatenate(errors), np.concatenate(variances), np.concatenate(weights))
+        """On the rows ``out``, gathered from where ``left_out`` (n,) is true."""
+        outputs, variance = outputs_and_variance(model, parameters, covariance, out.design)
+        weight = np.ones(len(outputs)) if out.weight is None else out.weight
+        return cls(np.flatnonzero(left_out), error(out.target, outputs), variance, weight)
 
 
 @dataclass(frozen=True)
@@ -123,8 +153,12 @@ class Judgement:
         The variance that the uncertainty of a member's parameters gives its outputs.
     products : (rows, k)
         e₁ e₂ of each row, times its weight over the mean weight.
-    pairs : (2, n, k)
-        e₁ and e₂ of every row; NaN in rows not judged.
+    which : (rows,)
+        The rows judged.
+    pairs : (2, rows, k)
+        e₁ and e₂ of each.
+    row_count : int
+        n, of the rows judged and not.
     """
 
     rows: int
@@ -133,12 +167,15 @@ class Judgement:
     between: Floats
     parameters: Floats
     products: Floats
+    which: npt.NDArray[np.intp]
     pairs: Floats
+    row_count: int
 
     def held_out(self, members: int) -> Floats:
         """What the squared error of each row (n,) is for the mean of that many members, none of which saw it."""
         first, second = self.pairs
-        losses: Floats = (first * second + 0.5 * (first - second) ** 2 / members).mean(axis=1)
+        losses: Floats = np.full(self.row_count, np.nan)
+        losses[self.which] = (first * second + 0.5 * (first - second) ** 2 / members).mean(axis=1)
         return losses
 
     @classmethod
@@ -147,13 +184,16 @@ class Judgement:
         if not errors:
             return None
         k = errors[0].error.shape[1]
-        seen = np.zeros(row_count, dtype=np.intp)
-        pair, variance, weight = np.zeros((2, row_count, k)), np.zeros((row_count, k)), np.zeros(row_count)
+        rows = np.unique(np.concatenate([one.rows for one in errors]))
+        m = len(rows)
+        seen = np.zeros(m, dtype=np.intp)
+        pair, variance, weight = np.zeros((2, m, k)), np.zeros((m, k)), np.zeros(m)
         for one in errors:
-            pair[seen[one.rows], one.rows] = one.error
-            variance[one.rows] += 0.5 * one.variance
-            weight[one.rows] = one.weight
-            seen[one.rows] += 1
+            at = np.searchsorted(rows, one.rows)
+            pair[seen[at], at] = one.error
+            variance[at] += 0.5 * one.variance
+            weight[at] = one.weight
+            seen[at] += 1
         both = seen == 2
         total = float(weight[both].sum())
         if not total > 0:
@@ -166,7 +206,9 @@ class Judgement:
             between=w @ (0.5 * (first - second) ** 2),
             parameters=w @ variance[both],
             products=(w * both.sum())[:, None] * first * second,
-            pairs=np.where(both[:, None], pair, np.nan),
+            which=rows[both],
+            pairs=pair[:, both],
+            row_count=row_count,
         )
 
 

@@ -40,6 +40,10 @@ class TargetRows(Rows):
     formula: Formula
 
     @property
+    def weighted(self) -> bool:
+        return self.rows.weighted
+
+    @property
     def chunk_count(self) -> int:
         return self.rows.chunk_count
 

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.descent.base import State
 from halfsquare.descent.evidence import Evidence, belief_of, covariance_of, highest_evidence
 from halfsquare.descent.loop import Limits, Record, Watch, descend
@@ -19,7 +19,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.network import Network
 from halfsquare.objective import Objective
 from halfsquare.trainers.base import Trained
-from halfsquare.trainers.folds import HeldOutErrors, KeptRows, Mask
+from halfsquare.trainers.folds import HeldOutErrors, KeptRows, Mask, some_rows
 
 # Of mini-batch descent; the stopping rule does most of the work, so its value matters little.
 _PENALTY = 0.1
@@ -120,7 +120,8 @@ class ByEvidence(Way):
         seen = KeptRows.of(rows, ~left_out) if left_out.any() else rows
         objective = Objective(network, seen, execution)
         end, history = descend(self._method(network, member), objective, start, limits=limits, watch=watch)
-        stops = tuple(Stop(s, self._held_out(network, s, rows, left_out)) for s in (end, highest_evidence(end)))
+        aside = KeptRows.of(rows, left_out).gathered() if left_out.any() else None
+        stops = tuple(Stop(s, self._held_out(network, s, aside, left_out)) for s in (end, highest_evidence(end)))
         return Run(member, self, network, stops, history)
 
     def finish(
@@ -158,10 +159,12 @@ class ByEvidence(Way):
         most = _PRECISIONS[member // 2 % len(_PRECISIONS)]
         return Evidence(network.groups(self.input_groups), most_precision=most)
 
-    def _held_out(self, network: Network, state: State, rows: Rows, left_out: Mask) -> HeldOutErrors | None:
-        if not left_out.any() or not np.isfinite(state.loss):
+    def _held_out(
+        self, network: Network, state: State, aside: ArrayRows | None, left_out: Mask
+    ) -> HeldOutErrors | None:
+        if aside is None or not np.isfinite(state.loss):
             return None
-        return HeldOutErrors.of(network, state.parameters, covariance_of(state), rows, left_out)
+        return HeldOutErrors.of(network, state.parameters, covariance_of(state), aside, left_out)
 
 
 @final
@@ -183,20 +186,18 @@ class ByMinibatches(Way):
         watch: Watch,
         execution: Execution,
     ) -> Run:
-        aside = left_out
-        if not aside.any():  # too few rows for folds, yet something has to say when to stop
-            aside = np.random.default_rng([self.seed, 3, member]).permutation(len(left_out)) < max(
-                1, len(left_out) // 10
-            )
-        held_out = Objective(network, KeptRows.of(rows, aside), execution)
-        objective = Objective(network, KeptRows.of(rows, ~aside), execution, np.full(network.parameter_count, _PENALTY))
-        method = Stochastic(held_out, seed=self.seed + member)
+        if not left_out.any():  # no folds, yet something has to say when to stop
+            left_out = some_rows(len(left_out), [self.seed, 3, member])
+        aside = KeptRows.of(rows, left_out).gathered()
+        seen = KeptRows.of(rows, ~left_out)
+        objective = Objective(network, seen, execution, np.full(network.parameter_count, _PENALTY))
+        method = Stochastic(Objective(network, aside, execution), seed=self.seed + member)
         state, history = descend(method, objective, start, limits=limits, watch=watch)
         return Run(
             member,
             self,
             network,
-            (Stop(state, HeldOutErrors.of(network, state.parameters, None, rows, aside)),),
+            (Stop(state, HeldOutErrors.of(network, state.parameters, None, aside, left_out)),),
             history,
         )
 
