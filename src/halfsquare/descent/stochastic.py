@@ -6,8 +6,9 @@ The step is that of Kingma & Ba (2015), "Adam", algorithm 1. Nothing is tuned:
   gradient tells noise from signal; while it exceeds the signal many times over, the batch doubles after a
   pass (McCandlish et al. 2018, eq. 2.9; Byrd et al. 2012, eq. 3.3).
 - What is kept is the average of a pass's iterates (Polyak & Juditsky 1992) that predicts rows held out best.
-- The step halves when the loss seen in some hundred steps has fallen by less than its standard error, or when no
-  better average has come for some passes; then the descent goes back to the best. It ends when the step is short.
+- The step halves when the loss seen in some hundred steps has fallen by less than its standard error, when no
+  better average has come for some passes (then the descent goes back to the best), and after two million rows in
+  any case. It ends when the step is short.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class _Memory:
     stuck: int  # steps since then
     judged: Floats  # (rows held out,) their losses at the best average so far
     waited: int  # passes since then, or since the step length was halved
+    kept: float = 0.0  # weight seen since it was halved
 
 
 @dataclass
@@ -77,6 +79,8 @@ class Stochastic(Descent):
         In standard errors of the mean loss of a pass: a smaller fall is none.
     stuck_steps : int
         Steps without a fall after which the step length halves.
+    most_rows : int
+        Rows seen after which the step length halves in any case: the descent ends however many rows there are.
     patience : int
         Passes without a better average after which the step length halves and the descent goes back to the best.
     seed : int
@@ -92,6 +96,7 @@ class Stochastic(Descent):
     noise_share: float = 30.0
     least_fall: float = 0.5
     stuck_steps: int = 300
+    most_rows: int = 1 << 21
     patience: int = 6
     seed: int = 0
 
@@ -130,7 +135,8 @@ class Stochastic(Descent):
         waited = 0 if better else m.waited + 1
         stalled = stuck >= max(self.stuck_steps, 3 * done.batches)
         beyond = waited * done.batches >= self.stuck_steps and waited >= self.patience
-        halve = stalled or beyond
+        kept = m.kept + done.weight
+        halve = stalled or beyond or kept >= self.most_rows
         length = 0.5 * m.length if halve else m.length
         best = average if better else state.parameters
         stopped = None
@@ -141,6 +147,7 @@ class Stochastic(Descent):
         memory = _Memory(
             best if beyond else done.iterate, done.first, done.second, done.steps, batch, length,
             mean if fallen else m.lowest, 0 if halve else stuck, losses if better else m.judged, 0 if halve else waited,
+            0.0 if halve else kept,
         )  # fmt: skip
         return State(
             best,

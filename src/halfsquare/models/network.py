@@ -23,6 +23,9 @@ from halfsquare.errors import OptionError, ShapeError
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 
+# Signals of a layer, computed some rows at a time: so that they stay in the cache.
+_CACHED_NUMBERS = 1 << 17
+
 
 def _tanh(z: Floats) -> tuple[Floats, Floats]:
     a = np.tanh(z)
@@ -202,12 +205,15 @@ class Network(Model):
 
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
         """The outputs (n, k)."""
-        activation = ACTIVATIONS[self.activation]
-        a = design
-        for layer in self.layers[:-1]:
-            a = activation(a @ layer.weight_matrix(parameters) + parameters[layer.biases])[0]
-        last = self.layers[-1]
-        return np.asarray(a @ last.weight_matrix(parameters) + parameters[last.biases])
+        activation, last = ACTIVATIONS[self.activation], self.layers[-1]
+        outputs = np.empty((len(design), self.targets), dtype=np.result_type(parameters, design))
+        step = max(64, _CACHED_NUMBERS // max(self.inputs, *self.hidden, 1))
+        for start in range(0, len(design), step):
+            a = design[start : start + step]
+            for layer in self.layers[:-1]:
+                a = activation(a @ layer.weight_matrix(parameters) + parameters[layer.biases])[0]
+            outputs[start : start + step] = a @ last.weight_matrix(parameters) + parameters[last.biases]
+        return outputs
 
     def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
         """The outputs (n, k) and ∂output/∂parameter (n, k, p)."""

@@ -40,6 +40,7 @@ T = TypeVar("T")
 Method = Literal["auto", "levenberg-marquardt", "minibatch"]
 
 _MANY_ROWS = 5000  # from here on both ways are tried, and fewer members suffice
+_VERY_MANY_ROWS = 500_000
 _MOST_PARAMETERS = 800  # of a member for Levenberg-Marquardt: its steps cost p² a row and p³ once
 _MOST_WORK = 2e10  # of one of its iterations, n p²
 # Hidden units of a layer, the first that fits: few enough for the method, and for the rows to have a say in each
@@ -85,7 +86,8 @@ def train_network(
         members are trained one each way, and what predicts better on rows left out trains the rest.
     members : int, optional
         Networks in the ensemble, trained side by side on the cores; each leaves out a share of 2 / members of the
-        rows until its stopping point is chosen. By default 10, or 6 where rows are many.
+        rows (of many a tenth or less) until its stopping point is chosen. By default 10, 6 where rows are many, and
+        4 where they are so many that members hardly differ.
     deadline : float, optional
         A reading of ``time.monotonic()``; members not begun by then are left out.
     watch : callable, optional
@@ -119,7 +121,7 @@ def train_network(
     if method not in ("auto", *_ITERATIONS):
         raise OptionError(f"unknown method {method!r} for a network: expected auto, levenberg-marquardt or minibatch")
     many = n >= _MANY_ROWS
-    members = members or (6 if many else 10)
+    members = members or (10 if not many else 6 if n < _VERY_MANY_ROWS else 4)
     first = rows.chunk(0)
     networks = _networks(
         n, first.design.shape[1], first.target.shape[1], hidden, activation, tuple(input_names), method
@@ -170,7 +172,9 @@ def _networks(
     """The networks that members of each method alternate between; the methods that are worth trying."""
     found: dict[str, tuple[Network, ...]] = {}
     if method != "minibatch":
-        ladder = [[(w, w), (3 * w // 4,) * 3] for w in _WIDTHS] if hidden is None else [[tuple(hidden)]]
+        # Many rows have more to say than a very small network can: there mini-batches are the better way.
+        least = 8 if method == "auto" and n >= _MANY_ROWS else 1
+        ladder = [[(w, w), (3 * w // 4,) * 3] for w in _WIDTHS if w >= least] if hidden is None else [[tuple(hidden)]]
         for shapes in ladder:
             made = tuple(Network(inputs, shape, targets, activation or "tanh", names) for shape in shapes)
             p = max(network.parameter_count for network in made)
