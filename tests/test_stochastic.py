@@ -68,6 +68,59 @@ def test_early_stopping_keeps_what_predicts_best():
     assert 2 * state.notes["held_out_loss"] < 1.3
 
 
+def _pools(rows, passes, **options):
+    method = Stochastic(Objective(Network(1), rows, Local(1)), **options)
+    return [method._pool(rows, number)[0][:, 0] for number in range(passes)]
+
+
+def test_passes_over_many_rows_take_turns():
+    """Seven chunks, two a pass: in seven passes each has its turn twice, in an order of its own."""
+    rows = ArrayRows(np.arange(6 * 16384.0 + 100)[:, None], np.zeros((6 * 16384 + 100, 1)))
+    pools = _pools(rows, 7, pass_rows=2 * 16384)
+    counts = np.bincount((np.concatenate(pools) // 16384).astype(int))
+    np.testing.assert_array_equal(counts, [2 * 16384] * 6 + [200])
+    assert not np.array_equal(np.concatenate(pools[:3]), np.concatenate(_pools(rows, 3, pass_rows=2 * 16384, seed=1)))
+
+
+def test_a_pass_over_few_rows_takes_all():
+    rows = ArrayRows(np.arange(40000.0)[:, None], np.zeros((40000, 1)))
+    for pool in _pools(rows, 2):
+        np.testing.assert_array_equal(np.sort(pool), np.arange(40000.0))
+
+
+def test_rows_in_order_are_learnt_as_well_as_shuffled_ones():
+    """Rows sorted by the input: a batch of neighbours would tell of one end of the curve alone."""
+    random = np.random.default_rng(5)
+    x = np.sort(random.uniform(-2, 2, size=(40000, 1)), axis=0)
+    network = Network(1, (16,), 1, "silu")
+    test = np.linspace(-2, 2, 200)[:, None]
+    held = Objective(network, ArrayRows(test, np.sin(3 * test)), Local(1))
+    for order in (np.arange(40000), random.permutation(40000)):
+        rows = ArrayRows(x[order], np.sin(3 * x[order]))
+        method = Stochastic(held, first_length=0.02)
+        state, _ = descend(method, Objective(network, rows, Local(1)), network.initial_parameters(1), limits=Limits(8))
+        assert state.notes["held_out_loss"] < 2e-3
+
+
+def test_the_descent_ends_however_many_rows_there_are(waves):
+    """The step halves after so many rows although the loss still falls."""
+    state, history = _descent(*waves, most_rows=2500)
+    assert state.converged and len(history) <= 8
+    longer, _ = _descent(*waves)
+    assert longer.iteration > state.iteration
+
+
+def test_without_weights_the_rows_are_counted_not_read(monkeypatch):
+    rows = ArrayRows(np.zeros((5, 1)), np.zeros((5, 1)))
+    monkeypatch.setattr(ArrayRows, "chunk", lambda self, index: pytest.fail("read"))
+    assert Objective(Network(1), rows, Local(1)).weight == 5.0
+
+
+def test_with_weights_they_are_added():
+    rows = ArrayRows(np.zeros((3, 1)), np.zeros((3, 1)), np.array([0.5, 2.0, 0.0]))
+    assert Objective(Network(1), rows, Local(1)).weight == 2.5
+
+
 def test_row_losses_are_weighted_halves_of_squares():
     network = Network(1, ())
     rows = ArrayRows(np.array([[1.0], [2.0]]), np.array([[0.0], [0.0]]), np.array([1.0, 3.0]))
