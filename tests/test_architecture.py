@@ -22,12 +22,12 @@ LAYERS = [
     ("writing",),
     ("loss",),
     ("sums", "exact"),
-    ("data", "models", "execution", "cholesky"),
+    ("data", "models", "execution", "cholesky", "summed"),
     ("objective",),
     ("descent",),
     ("trainers",),
     ("fitted", "storage"),
-    ("evaluate", "predicting", "recipes", "fitting", "explain", "audit", "export"),
+    ("evaluate", "predicting", "recipes", "fitting", "summing", "fitting_sums", "explain", "audit", "export"),
     ("report",),
     ("sklearn", "sklearn_network", "sklearn_formula", "web", "cli"),
 ]
@@ -99,7 +99,8 @@ def test_the_check_sees_an_import_that_runs_back(tmp_path: Path) -> None:
 
 
 PUBLIC = [
-    "AutoRegressor", "ErrorSums", "FittedModel", "FormulaRegressor", "LinearRegressor", "NetworkRegressor", "SquaredError", "fit", "load",
+    "AutoRegressor", "ErrorSums", "FittedModel", "FormulaRegressor", "LinearRegressor", "NetworkRegressor", "SquaredError", "fit",
+    "fit_sums", "load", "load_sums", "sum_rows",
 ]  # fmt: skip
 
 

@@ -425,3 +425,12 @@ def test_whole_numbers_that_go_on_with_fractions_are_not_rounded(tmp_path: Path)
     fitted = fit(tmp_path / "a.csv", "y", test_fraction=0)
     assert [p.value for p in fitted.parameters] == pytest.approx([0, 2], abs=1e-8)
     assert fitted.train["sse"] < 1e-12 * n**3
+
+
+def test_fractional_weights_leave_no_rest_beside_the_levels() -> None:
+    """What is left of Σw when every level's weight is taken off is rounding, not a rare level."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        data = {"town": rng.choice(["a", "b", "c", "d"], 60), "w": rng.random(60) + 0.9, "price": rng.normal(size=60)}
+        fitted = fit(data, "price", model="linear", weights="w", test_fraction=0)
+        assert [p.name for p in fitted.parameters][1:] == [f"town={v}" for v in fitted.encoder.features[0].levels[1:]]  # type: ignore[attr-defined]

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from halfsquare.fitted import FittedModel
     from halfsquare.fitting import fit
+    from halfsquare.fitting_sums import fit_sums
     from halfsquare.loss import SquaredError
     from halfsquare.sklearn import LinearRegressor
     from halfsquare.sklearn_formula import FormulaRegressor
     from halfsquare.sklearn_network import AutoRegressor, NetworkRegressor
     from halfsquare.storage import load
+    from halfsquare.summed.file import load_sums
+    from halfsquare.summing import sum_rows
     from halfsquare.sums import ErrorSums
 
 # Where each public name lives. Nothing is imported before it is used, so that importing is quick.
@@ -26,6 +29,9 @@ _HOMES = {
     "ErrorSums": "sums",
     "fit": "fitting",
     "load": "storage",
+    "sum_rows": "summing",
+    "fit_sums": "fitting_sums",
+    "load_sums": "summed.file",
     "FittedModel": "fitted",
     "LinearRegressor": "sklearn",
     "NetworkRegressor": "sklearn_network",
@@ -42,7 +48,10 @@ __all__ = [
     "NetworkRegressor",
     "SquaredError",
     "fit",
+    "fit_sums",
     "load",
+    "load_sums",
+    "sum_rows",
 ]
 
 

@@ -7,7 +7,7 @@
     ├── OptionError                 an option, or two that contradict each other
     ├── FormulaError                a formula that cannot be read, or not be fitted
     ├── FitError                    the numbers allow no fit
-    ├── ModelFileError              a model file that is damaged, foreign or too new
+    ├── ModelFileError              a model or a file of sums that is damaged, foreign or too new
     └── OutputError                 a result that could not be written
 
 All but ``OutputError`` and ``ModelFileError`` are ``ValueError`` too, so that code written for
@@ -46,7 +46,7 @@ class FitError(HalfsquareError, ValueError):
 
 
 class ModelFileError(HalfsquareError):
-    """A file that is no model of ours, is damaged, or comes from a later version."""
+    """A file that is no model or sums of ours, is damaged, or comes from a later version."""
 
 
 class OutputError(HalfsquareError):

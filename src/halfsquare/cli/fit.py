@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from halfsquare.cli.options import (
-    Data,
     Encoding,
     Json,
+    OptionalData,
     Table,
     Watching,
     Weights,
@@ -50,7 +50,8 @@ class Loss(StrEnum):
 
 
 def fit(
-    data: Data,
+    context: typer.Context,
+    data: OptionalData = None,
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,6 +108,13 @@ def fit(
     report: Annotated[
         str | None, typer.Option(metavar="FILE.html", help="Write a page about the fit here: no network, no script.")
     ] = None,
+    from_sums: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'part*.sums'", help="Fit a linear model to files of sums, instead of to DATA."),
+    ] = None,
+    subtract: Annotated[
+        list[str] | None, typer.Option(metavar="'gone*.sums'", help="Sums of rows to take away from those.")
+    ] = None,
     table: Table = None,
     encoding: Encoding = None,
     json: Json = False,
@@ -119,6 +127,19 @@ def fit(
     from halfsquare.storage import require_writable
 
     require_writable(out)
+    if from_sums or subtract:
+        from halfsquare.cli.from_sums import fit_from_sums
+
+        chosen = listed(features) if features else None
+        fitted = fit_from_sums(
+            context, from_sums, subtract, l2=_l2(l2), features=chosen, exclude=listed(exclude), refit=refit
+        )
+        if out:
+            fitted.save(out)
+        _show(fitted, out, None, json=json)
+        return
+    if data is None:
+        raise typer.BadParameter("name the DATA to fit, or files of sums by --from-sums", param_hint="DATA")
     if report:
         _require_report(report, data)
     with reading() as progress:
@@ -155,6 +176,11 @@ def fit(
         from halfsquare.report.html import write_report
 
         write_report(fitted, data, report, weights=weights, table=table, encoding=encoding)
+    _show(fitted, out, report, json=json)
+
+
+def _show(fitted: Any, out: str | None, report: str | None, *, json: bool) -> None:
+    """Print the summary, and what was written."""
     if json:
         dump({**as_dict(fitted, out), **({"report": report} if report else {})})
         return

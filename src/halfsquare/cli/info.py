@@ -1,4 +1,4 @@
-"""``halfsquare info``: what is in a model file."""
+"""``halfsquare info``: what is in a model file, or in a file of sums."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ def info(
     every: Annotated[bool, typer.Option("--all", help="Print every parameter.")] = False,
     json: Json = False,
 ) -> None:
-    """Show what MODEL was fitted to, the decisions on its columns, its errors and its parameters."""
+    """Show what MODEL was fitted to, the decisions on its columns, its errors and its parameters; or what SUMS hold."""
     from halfsquare.storage import load
+    from halfsquare.summed.file import is_sums, load_sums
+
+    if is_sums(model):
+        from halfsquare.cli.sums import show
+
+        show(load_sums(model), model, json=json)
+        return
 
     fitted = load(model)
     if json:

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report, serve
+from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report, serve, sums
 from halfsquare.errors import HalfsquareError, OptionError
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 for command in (
     fit.fit, predict.predict, evaluate.evaluate, compare.compare, explain.explain, report.report, info.info, demo.demo,
-    serve.serve,
+    serve.serve, sums.sums,
 ):  # fmt: skip
     app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 

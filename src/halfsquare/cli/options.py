@@ -19,13 +19,9 @@ Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="Tabl
 Encoding = Annotated[
     str | None, typer.Option("--encoding", help="Encoding of a text file that is not UTF-8, such as latin-1.")
 ]
-Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a SQL query, or - for CSV on standard input.",
-    ),
-]
+_DATA = "CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a SQL query, or - for CSV on standard input."
+Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
+OptionalData = Annotated[str | None, typer.Argument(metavar="DATA", help=_DATA, show_default=False)]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A model file written by fit --out.")]
 
 

@@ -57,6 +57,8 @@ def _mean_error(summary: dict[str, Any]) -> str:
 
 
 def _share(summary: dict[str, Any], key: str) -> str:
+    if summary[key] is None:
+        return "not known from sums"
     return f"{number(summary[key])} ({summary[key] / summary['weight']:.1%})"
 
 

@@ -74,5 +74,5 @@ def plain_rows(scanned: Scanned, part: Part) -> EncodedRows:
 def encoded_rows(scanned: Scanned, part: Part) -> EncodedRows:
     """The rows of ``part``, with an encoder made from the statistics of that part alone."""
     statistics = scanned.train.merge(scanned.test) if part == "all" else getattr(scanned, part)
-    encoder, recoding, kept = make_encoder(scanned, statistics)
+    encoder, recoding, kept = make_encoder(scanned.roles, scanned.levels, statistics)
     return EncodedRows(scanned, encoder, recoding, tuple(kept), part)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from typing import Any
 
 import numpy as np
 
+from halfsquare.data.columns import Roles
 from halfsquare.data.features import Category, Feature, Instant, Number, Plain, Presence, feature_from_dict
 from halfsquare.data.scan import MAX_LEVELS, Scanned
 from halfsquare.data.statistics import NumberStatistics, TableStatistics
@@ -119,13 +120,15 @@ class Recoding:
         return recoded
 
 
-def make_encoder(scanned: Scanned, statistics: TableStatistics) -> tuple[Encoder, Recoding, list[int]]:
+def make_encoder(
+    roles: Roles, levels: Mapping[str, Sequence[str]], statistics: TableStatistics
+) -> tuple[Encoder, Recoding, list[int]]:
     """Decide how each column is encoded, from its statistics over the training rows.
 
-    Returns the encoder, the recoding of the scan's level codes, and the positions of the kept
-    features among the scanned columns.
+    ``levels`` are those of each text column, in the order of their codes. Returns the encoder, the
+    recoding of these codes, and the positions of the kept features among the scanned columns.
     """
-    roles, n = scanned.roles, statistics.weight
+    n = statistics.weight
     first = len(roles.scanned) - len(roles.features)
     k = len(roles.targets)
     features: list[Feature] = []
@@ -135,7 +138,7 @@ def make_encoder(scanned: Scanned, statistics: TableStatistics) -> tuple[Encoder
     for j, column in enumerate(roles.features, first):
         made: Feature | str
         if column.kind == "text":
-            made, table = _category(column.name, scanned.levels[column.name], statistics.levels[j])
+            made, table = _category(column.name, levels[column.name], statistics.levels[j])
             tables[len(features)] = table
         elif column.kind in ("timestamp", "time"):
             made = _instant(column.name, column.kind, _one(statistics.numbers, j), statistics.time_parts[j])
@@ -214,7 +217,9 @@ def _category(name: str, levels: Sequence[str], weights: Floats) -> tuple[Featur
     order = sorted(present, key=lambda c: (-counts[c], levels[c]))
     fewest = min(10.0, max(2.0, n // 100))
     kept = [c for c in order[:MAX_KEPT_LEVELS] if counts[c] >= fewest] or order[:1]
-    rare = n - missing - float(counts[kept].sum())
+    # Summed rather than left over: of weights that are no whole numbers, rounding would be left.
+    chosen = set(kept)
+    rare = fsum([unseen, *(counts[c] for c in present if c not in chosen)])
     for position, code in enumerate(kept):
         table[code + 2] = float(position)
     if len(kept) == 1 and not rare:
@@ -227,7 +232,6 @@ def _category(name: str, levels: Sequence[str], weights: Floats) -> tuple[Featur
     shares += [missing / n] if missing else []
     scales = tuple(_binary_scale(s) for s in shares)
     names = tuple(levels[c] for c in kept)
-    del unseen  # counted among the rare
     return Category(name, tuple(shares), scales, names, bool(rare), bool(missing)), table
 
 

@@ -184,6 +184,8 @@ def _file(connection: Any, text: str, table: str | None, encoding: str | None, c
         empty = next(m for m in matches if Path(m).stat().st_size == 0)
         raise DataError(f"{empty} is empty: expected a header line and rows")
     suffix = suffix_of(matches[0])
+    if suffix == ".sums":
+        raise DataError(f"{text} is a file of sums, not of rows: halfsquare fit --from-sums {text}")
     if suffix in _DATABASE_FILES:
         return _database(connection, text, table)
     if suffix in _PARQUET_FILES:

@@ -58,6 +58,17 @@ class ExactSystem:
         """d."""
         return len(self.centred) - self.outputs
 
+    @property
+    def weight(self) -> float:
+        """Σw."""
+        return nearest(int(self.numbers[0, 0]), self.exponent)
+
+    @property
+    def target_squares(self) -> Floats:
+        """Σ w (t - mean)² of each target (k,)."""
+        squares = np.diag(self.centred)[self.size :]
+        return np.array([ratio(int(c), int(self.numbers[0, 0]), self.exponent) for c in squares])
+
     def rounded(self) -> System:
         """The same in float64, each number rounded a few times at most.
 
@@ -70,8 +81,7 @@ class ExactSystem:
         try:
             mean = np.array([int(n) / count for n in self.numbers[0, 1:]])
             scale = np.array([_root_ratio(int(c), count) for c in np.diag(self.centred)])
-            weight = nearest(count, self.exponent)
-            squares = [ratio(int(c), count, self.exponent) for c in np.diag(self.centred)[d:]]
+            squares = self.target_squares
         except OverflowError:
             raise FitError("the sums are beyond float64: state the columns in a larger unit") from None
         scaled, _ = in_range(self.centred)
@@ -82,13 +92,13 @@ class ExactSystem:
         np.fill_diagonal(correlation, roots > 0)
         return System(
             self.rows,
-            weight,
+            self.weight,
             mean[:d],
             np.where(varies, scale[:d], 1.0),
             correlation[:d, :d],
             correlation[:d, d:] * scale[d:],
             mean[d:],
-            np.array(squares),
+            squares,
         )
 
     def sse(self, coefficients: Floats) -> Floats:

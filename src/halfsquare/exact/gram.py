@@ -90,12 +90,16 @@ class ExactGram:
         DataError
             If these rows cannot have been in the sums: more rows than there are, or a sum of squares below 0.
         """
-        rest = self._combined(other, -1)
+        rest = self.without(other)
         at = rest.impossible()
         if at is not None:
             found = "there are more of them" if rest.rows < 0 else f"column {at} would be left with squares below 0"
             raise DataError(f"these rows were not in the sums: {found}")
         return rest
+
+    def without(self, other: ExactGram) -> ExactGram:
+        """The sums less those of ``other``, whether rows could have them or not; see :meth:`impossible`."""
+        return self._combined(other, -1)
 
     def impossible(self) -> int | None:
         """The first column that sums of rows cannot look like: its squares or its variance negative; else None."""

@@ -60,12 +60,10 @@ def _facts(info: dict[str, Any], c: Collected, unit: str) -> list[tuple[str, str
         (f"RMSE, {where}", number(summary["rmse"], 4), unit),
         ("MSE ± std. error", with_error(summary["mse"], summary["mse_se"]), f"({unit})²"),
         ("R²", number(summary["r2"], 4), "of the variation is explained"),
-        (
-            "Too low, high",
-            f"{summary['too_low'] / weight:.0%}, {summary['too_high'] / weight:.0%}",
-            f"mean error {_mean_error(summary)}",
-        ),
     ]
+    if summary["too_low"] is not None:  # sums do not know it
+        shares = f"{summary['too_low'] / weight:.0%}, {summary['too_high'] / weight:.0%}"
+        found.append(("Too low, high", shares, f"mean error {_mean_error(summary)}"))
     if c.measured:
         found.append(("In 95 % interval", f"{c.covered / c.measured:.1%}", "of the targets drawn below"))
     return found
@@ -82,7 +80,7 @@ def _measured(info: dict[str, Any]) -> str:
 
 def _errors(columns: dict[str, dict[str, Any]], unit: str) -> Cells:
     def share(s: dict[str, Any], key: str) -> str:
-        return f"{number(s[key])} ({s[key] / s['weight']:.1%})"
+        return "–" if s[key] is None else f"{number(s[key])} ({s[key] / s['weight']:.1%})"
 
     every = columns.values()
     return [

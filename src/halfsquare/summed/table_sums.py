@@ -1,0 +1,252 @@
+"""The exact sums of a table: what ``halfsquare sums`` writes and ``halfsquare fit --from-sums`` reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from halfsquare.errors import DataError
+from halfsquare.exact.gram import ExactGram
+from halfsquare.summed.terms import SumColumn, require_few
+
+Ranges = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class SumSource:
+    """One table that is in the sums.
+
+    Attributes
+    ----------
+    name : str
+    digest : str
+        Of its sums: the same rows give the same digest, whatever the file is called.
+    rows : int
+    train, test : dict of column to (least, greatest)
+        Of numbers and times, in the rows for training and in those set apart.
+    test_fraction : float
+    seed : int
+    """
+
+    name: str
+    digest: str
+    rows: int
+    train: Ranges
+    test: Ranges
+    test_fraction: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows read, and rows left out."""
+
+    read: int
+    missing_target: int
+    zero_weight: int
+
+    def plus(self, other: Counts, sign: int = 1) -> Counts:
+        """Those of both tables; ``sign`` -1 takes them away."""
+        ours, theirs = asdict(self).values(), asdict(other).values()
+        return Counts(*(max(0, a + sign * b) for a, b in zip(ours, theirs, strict=True)))
+
+
+@dataclass(frozen=True)
+class TableSums:
+    """Exact sums of [1 | terms of the columns | targets] over the rows of one or more tables.
+
+    Attributes
+    ----------
+    targets : tuple of str
+    weight : str or None
+        The column of weights.
+    columns : tuple of SumColumn
+    left_out : dict of column to reason
+    train, test : ExactGram
+        Over the rows for training, and over those set apart.
+    counts : Counts
+    sources : tuple of SumSource
+        In the order of their digests.
+    doubts : tuple of str
+        What merging and taking away had to warn of.
+
+    Examples
+    --------
+    >>> from halfsquare import fit_sums, sum_rows
+    >>> north = sum_rows({"x": [0.0, 1.0], "y": [1.0, 3.0]}, "y", test_fraction=0)
+    >>> south = sum_rows({"x": [2.0, 3.0], "y": [5.0, 8.0]}, "y", test_fraction=0)
+    >>> [p.value for p in fit_sums(north.merge(south)).parameters]
+    [0.8, 2.3]
+    """
+
+    targets: tuple[str, ...]
+    weight: str | None
+    columns: tuple[SumColumn, ...]
+    left_out: Mapping[str, str]
+    train: ExactGram
+    test: ExactGram
+    counts: Counts
+    sources: tuple[SumSource, ...]
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        names = sorted(s.name for s in self.sources)
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+    @property
+    def rows(self) -> int:
+        """For training and set apart."""
+        return self.train.rows + self.test.rows
+
+    @property
+    def all(self) -> ExactGram:
+        """Over all rows."""
+        return self.train.merge(self.test)
+
+    def positions(self) -> dict[tuple[str, str], int]:
+        """Where each (column, term) stands in the Gram matrices; 0 is the constant 1, the targets come last."""
+        every = [(c.name, term) for c in self.columns for term in c.terms]
+        return {key: i for i, key in enumerate(every, 1)}
+
+    def merge(self, other: TableSums) -> TableSums:
+        """The sums over both; exact, so the order of merging does not matter.
+
+        Raises
+        ------
+        DataError
+            If targets, weights or columns differ, or a column holds different kinds of values.
+        """
+        ours, theirs = self._aligned(other)
+        known = {s.digest: s.name for s in self.sources}
+        doubts = [
+            f"{s.name} and {known[s.digest]} hold the same sums: their rows are counted twice"
+            for s in other.sources
+            if s.digest in known
+        ]
+        return replace(
+            ours,
+            left_out={**other.left_out, **self.left_out},
+            train=ours.train.merge(theirs.train),
+            test=ours.test.merge(theirs.test),
+            counts=self.counts.plus(other.counts),
+            sources=tuple(sorted((*self.sources, *other.sources), key=lambda s: (s.digest, s.name))),
+            doubts=(*self.doubts, *other.doubts, *doubts),
+        )
+
+    def subtract(self, other: TableSums) -> TableSums:
+        """The sums without the rows of ``other``, to the same bits as if these had never been in.
+
+        Where ``other`` is not a table that was merged in, which of its rows were set apart here is not known: then
+        no row is set apart any more.
+
+        Raises
+        ------
+        DataError
+            If these rows cannot have been in the sums.
+        """
+        ours, theirs = self._aligned(other)
+        left, gone = list(self.sources), []
+        for source in other.sources:
+            at = next((i for i, s in enumerate(left) if s.digest == source.digest), None)
+            gone.append(None if at is None else left.pop(at))
+        doubts = list(self.doubts)
+        train, test, its_train, its_test = ours.train, ours.test, theirs.train, theirs.test
+        if None in gone and (test.rows or its_test.rows):
+            empty = ExactGram.zero(train.columns)
+            train, test, its_train, its_test = ours.all, empty, theirs.all, empty
+            doubts.append(
+                f"{other.name} is not one of the tables that were merged, so which of its rows had been set apart is not "
+                "known: the errors are those on the rows of the fit"
+            )
+        rest = replace(
+            ours,
+            train=self._rest(other, train, its_train),
+            test=self._rest(other, test, its_test),
+            counts=self.counts.plus(other.counts, -1),
+            sources=tuple(left) if None not in gone else self.sources,
+            doubts=tuple(doubts),
+        )
+        return rest.without_empty_levels()
+
+    def without_empty_levels(self) -> TableSums:
+        """Levels that no row has any more are forgotten."""
+        everything, at = self.all, self.positions()
+        columns = tuple(
+            replace(c, levels=tuple(v for v in c.levels if everything.entry(at[c.name, f"={v}"], at[c.name, f"={v}"])))
+            for c in self.columns
+        )
+        smaller = replace(self, columns=columns)
+        kept = [0, *(at[key] for key in smaller.positions()), *range(len(at) + 1, self.train.columns)]
+        return replace(smaller, train=self.train.taken(kept), test=self.test.taken(kept))
+
+    def placed(self, columns: Sequence[SumColumn]) -> TableSums:
+        """The same sums with these columns, whose terms are a superset of its own."""
+        new = replace(self, columns=tuple(columns))
+        at, k = new.positions(), len(self.targets)
+        total = 1 + len(at) + k
+        # A column that has become crowded leaves its terms behind.
+        own = {key: i for key, i in self.positions().items() if key in at}
+        kept = [0, *own.values(), *range(self.train.columns - k, self.train.columns)]
+        to = [0, *(at[key] for key in own), *range(total - k, total)]
+        return replace(
+            new, train=self.train.taken(kept).placed(total, to), test=self.test.taken(kept).placed(total, to)
+        )
+
+    def digest(self) -> str:
+        """A fingerprint of the sums, that does not depend on names of files."""
+        described = [self.targets, self.weight, [(c.name, c.kind, c.levels) for c in self.columns]]
+        found = hashlib.sha256(json.dumps(described).encode())
+        for gram in (self.train, self.test):
+            found.update(f"{gram.rows} {gram.low} {gram.limbs.shape}".encode())
+            found.update(np.ascontiguousarray(gram.limbs, dtype="<i8").tobytes())
+        return found.hexdigest()
+
+    def save(self, path: Any) -> None:
+        """Write a file of sums, whole or not at all; see :mod:`halfsquare.summed.file`."""
+        from halfsquare.summed.file import save_sums
+
+        save_sums(self, path)
+
+    def _aligned(self, other: TableSums) -> tuple[TableSums, TableSums]:
+        """Both with the columns of both."""
+        for what, a, b in (("target", self.targets, other.targets), ("weights", self.weight, other.weight)):
+            if a != b:
+                raise DataError(
+                    f"{what}: {_shown(a)} in {self.name}, {_shown(b)} in {other.name}; they must be the same"
+                )
+        theirs = {c.name: c for c in other.columns}
+        for name in sorted({c.name for c in self.columns} ^ theirs.keys()):
+            here, there = (self, other) if name not in theirs else (other, self)
+            raise DataError(
+                f"{there.name} has no column {name!r}, which {here.name} has: compute both with the same --features, or "
+                f"leave it out with --exclude {name}"
+            )
+        columns = [c.merge(theirs[c.name], self.name, other.name) for c in self.columns]
+        require_few(columns)
+        return self.placed(columns), other.placed(columns)
+
+    def _rest(self, other: TableSums, ours: ExactGram, theirs: ExactGram) -> ExactGram:
+        if theirs.rows > ours.rows:
+            raise DataError(
+                f"these rows were not in the sums: {other.name} has {theirs.rows:,} rows, and there are {ours.rows:,}"
+            )
+        rest = ours.without(theirs)
+        at = rest.impossible()
+        if at is None:
+            return rest
+        names = [f"{c} {term}" for c, term in self._aligned(other)[0].positions()]
+        raise DataError(
+            f"these rows were not in the sums: without those of {other.name}, "
+            f"{['the weight of all rows', *names, *self.targets][at]!r} would have a sum of squares that no rows have"
+        )
+
+
+def _shown(value: str | tuple[str, ...] | None) -> str:
+    return "none" if value is None else value if isinstance(value, str) else ", ".join(map(repr, value))

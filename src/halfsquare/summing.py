@@ -1,0 +1,96 @@
+"""``sum_rows``: the exact sums of a table, computed where its rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.columns import choose_roles
+from halfsquare.data.scan import Progress, Scanned, scan
+from halfsquare.data.source import open_source
+from halfsquare.data.statistics import TableStatistics
+from halfsquare.exact.gram import ExactGram
+from halfsquare.execution.local import Local
+from halfsquare.recipes.base import FitOptions
+from halfsquare.summed.table_sums import Counts, SumSource, TableSums
+from halfsquare.summed.terms import sum_columns
+
+
+def sum_rows(
+    data: Any,
+    target: str | Sequence[str],
+    *,
+    weights: str | None = None,
+    features: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    category: Sequence[str] = (),
+    table: str | None = None,
+    encoding: str | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> TableSums:
+    """The exact sums of a table, from which a linear model can be fitted without its rows.
+
+    Parameters as those of :func:`halfsquare.fit`. Rows that are set apart are summed apart.
+
+    Raises
+    ------
+    DataError
+        What is wrong with the data, with file, column and row.
+    OptionError
+        What is wrong with an option.
+    """
+    FitOptions(model="linear", test_fraction=test_fraction, seed=seed, threads=threads)
+    source = open_source(data, table=table, encoding=encoding, categories=category)
+    targets = [target] if isinstance(target, str) else list(target)
+    roles = choose_roles(source, targets, weight=weights, features=features, exclude=exclude)
+    scanned = scan(source, roles, test_fraction=test_fraction, seed=seed, progress=progress)
+    columns = sum_columns(scanned)
+    size = 1 + sum(len(c.terms) for c in columns) + len(targets)
+    first, k = len(roles.scanned) - len(roles.features), len(targets)
+
+    def of(index: int) -> tuple[ExactGram, ExactGram]:
+        raw, cut = scanned.table.read(index), scanned.table.train_sizes[index]
+        block = np.zeros((size, raw.shape[1]))
+        block[0], block[size - k :] = 1.0, raw[:k]
+        start = 1
+        for column, values in zip(columns, raw[first:], strict=True):
+            stop = start + len(column.terms)
+            column.write(values, scanned.levels.get(column.name, ()), block[start:stop])
+            start = stop
+        weight = raw[k] if roles.weight is not None else None
+        parts = [
+            ExactGram.zero(size).add(block[:, at], None if weight is None else weight[at])
+            for at in (slice(None, cut), slice(cut, None))
+        ]
+        return parts[0], parts[1]
+
+    nothing = ExactGram.zero(size), ExactGram.zero(size)
+    train, test = Local(threads).reduce(
+        of, lambda a, b: (a[0].merge(b[0]), a[1].merge(b[1])), len(scanned.table.sizes), nothing
+    )
+    read = scanned.table.rows + scanned.missing_target + scanned.zero_weight
+    counts = Counts(read, scanned.missing_target, scanned.zero_weight)
+    weight_name = roles.weight.name if roles.weight else None
+    found = TableSums(tuple(targets), weight_name, columns, roles.left_out, train, test, counts, ())
+    ranges = [_ranges(scanned, part) for part in (scanned.train, scanned.test)]
+    name = scanned.source_name
+    return replace(
+        found, sources=(SumSource(name, found.digest(), found.rows, ranges[0], ranges[1], test_fraction, seed),)
+    )
+
+
+def _ranges(scanned: Scanned, part: TableStatistics) -> dict[str, tuple[float, float]]:
+    """Least and greatest values of numbers and times."""
+    roles, numbers = scanned.roles, part.numbers
+    first = len(roles.scanned) - len(roles.features)
+    return {
+        c.name: (float(numbers.minimum[j]), float(numbers.maximum[j]))
+        for j, c in enumerate(roles.features, first)
+        if c.kind != "text" and numbers.weight[j] > 0
+    }
