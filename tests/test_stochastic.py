@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from halfsquare import fit, load
 from halfsquare.data.rows import ArrayRows
+from halfsquare.descent.evidence import belief_of, covariance_of
 from halfsquare.descent.loop import Limits, descend
 from halfsquare.descent.stochastic import Stochastic, row_losses
-from halfsquare.errors import OptionError
+from halfsquare.errors import ModelFileError, OptionError
 from halfsquare.execution.local import Local
 from halfsquare.models.base import Model
 from halfsquare.models.network import Network
 from halfsquare.objective import Objective
+from halfsquare.trainers.folds import outputs_and_variance
 from halfsquare.trainers.network import predictive, train_network
+from halfsquare.trainers.output_layer import solve_output_layer
 
 
 @settings(max_examples=30, deadline=None)
@@ -35,7 +41,7 @@ def test_pull_is_that_of_the_jacobian(hidden, targets, seed):
 def waves():
     random = np.random.default_rng(1)
     design = random.normal(size=(3000, 2))
-    target = np.sin(design[:, :1]) + 0.5 * design[:, 1:] + 0.1 * random.normal(size=(3000, 1))
+    target = np.sin(3 * design[:, :1]) + 0.5 * design[:, 1:] + 0.1 * random.normal(size=(3000, 1))
     return design, target
 
 
@@ -133,10 +139,90 @@ def test_ensemble_by_minibatches_is_calibrated_and_repeatable(waves):
     options = {"method": "minibatch", "members": 4, "hidden": (8,), "seed": 2}
     one, two = (train_network(ArrayRows(design[:1500], target[:1500]), execution=Local(t), **options) for t in (1, 2))
     np.testing.assert_array_equal(one[3].parameters, two[3].parameters)
-    assert all(m.covariance is None and m.facts["method"] == "minibatch" for m in one)
+    assert all(m.facts["method"] == "minibatch" for m in one)
     mean, variance = predictive(one, design[1500:])
     covered = np.abs(mean - target[1500:]) < 1.96 * np.sqrt(variance)
     assert 0.91 < covered.mean() < 0.99
+
+
+@pytest.fixture(scope="module")
+def layer():
+    """An output layer of two targets solved on weighted rows, and what it was solved from."""
+    random = np.random.default_rng(4)
+    design, weight = random.normal(size=(300, 2)), random.integers(0, 3, size=300).astype(float)
+    target = design @ random.normal(size=(2, 2)) + 0.2 * random.normal(size=(300, 2))
+    network = Network(2, (6, 5), 2, "silu")
+    parameters = network.initial_parameters(3)
+    state = solve_output_layer(network, parameters, ArrayRows(design, target, weight), 1.0, Local(1))
+    return network, parameters, (design, target, weight), state
+
+
+def test_output_layer_is_bayesian_linear_regression_on_the_hidden_units(layer):
+    network, parameters, (design, target, weight), state = layer
+    signals = np.hstack([network.hidden_signals(parameters, design), np.ones((300, 1))])
+    precision = belief_of(state).penalties[[0] * 5 + [1]]
+    # The last re-estimation came after the last step: what was solved is the system in the state's memory.
+    curvature = (signals * weight[:, None]).T @ signals + np.diag(precision)
+    kept = np.r_[0:10:2, 10]  # weights and bias of the first target
+    found = covariance_of(state) / belief_of(state).noise
+    np.testing.assert_allclose(found[np.ix_(kept, kept)], np.linalg.inv(curvature), rtol=1e-6)
+    assert np.abs(found[np.ix_(kept, kept + 1)]).max() < 1e-12 * np.abs(found).max()
+    expected = np.linalg.solve(curvature, signals.T @ (weight[:, None] * target))
+    np.testing.assert_allclose(state.parameters.reshape(6, 2), expected, rtol=0.02, atol=1e-3)
+    squares = np.sum(weight[:, None] * (signals @ expected - target) ** 2)
+    effective = 2 * (6 - precision @ np.diag(np.linalg.inv(curvature)))
+    assert belief_of(state).noise == pytest.approx(squares / (2 * weight.sum() - effective), rel=1e-2)
+
+
+def test_a_covariance_of_the_output_layer_gives_the_variance_of_the_full_one(layer):
+    network, parameters, (design, _, _), state = layer
+    covariance, p = covariance_of(state), network.parameter_count
+    whole = np.zeros((p, p))
+    whole[-len(covariance) :, -len(covariance) :] = covariance
+    o, variance = outputs_and_variance(network, parameters, covariance, design)
+    expected, expected_variance = outputs_and_variance(network, parameters, whole, design)
+    np.testing.assert_allclose(o, expected, rtol=1e-12)
+    np.testing.assert_allclose(variance, expected_variance, rtol=1e-10)
+
+
+def test_a_network_by_minibatches_knows_less_away_from_its_rows():
+    random = np.random.default_rng(5)
+    x = random.normal(size=(400, 1))
+    rows = ArrayRows(x, np.sin(2 * x) + 0.1 * random.normal(size=(400, 1)))
+    trained = train_network(rows, members=1, hidden=(16,), method="minibatch")
+    _, variance = predictive(trained, np.array([[0.0], [6.0]]))
+    assert variance[1] > 1.5 * variance[0] > 1.5 * 0.1**2 * 0.7
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    x = np.random.default_rng(6).normal(size=60)
+    return fit({"x": x, "y": x**2}, "y", model="network", test_fraction=0)
+
+
+def with_covariance(fitted, count):
+    """The model with members that know the covariance of their last ``count`` parameters alone."""
+    members = [replace(m, covariance=m.covariance[-count:, -count:]) for m in fitted.members]
+    return replace(fitted, members=tuple(members))
+
+
+def test_a_covariance_of_the_output_layer_is_kept_in_the_file(fitted, tmp_path):
+    q = fitted.members[0].model.linear_parameters  # members alternate between two shapes: those of the first are taken
+    some = replace(fitted, members=tuple(m for m in fitted.members if m.model.linear_parameters == q))
+    partial = with_covariance(some, q)
+    partial.save(tmp_path / "m.hsq")
+    again, grid = load(tmp_path / "m.hsq"), {"x": [0.0, 6.0]}
+    _, std = again.predict(grid, return_std=True)
+    np.testing.assert_array_equal(std, partial.predict(grid, return_std=True)[1])
+    errors = np.array([p.standard_error for p in again.parameters])
+    assert np.isnan(errors[:-q]).all()
+    np.testing.assert_allclose(errors[-q:], [p.standard_error for p in some.parameters][-q:], rtol=1e-12)
+
+
+def test_a_covariance_of_other_parameters_is_refused(fitted, tmp_path):
+    with_covariance(fitted, 3).save(tmp_path / "m.hsq")
+    with pytest.raises(ModelFileError, match="covariance of shape"):
+        load(tmp_path / "m.hsq")
 
 
 def test_unknown_method_is_refused(waves):

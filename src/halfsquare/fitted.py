@@ -27,7 +27,7 @@ class Member:
     Attributes
     ----------
     parameters : (p,)
-    covariance : (p, p) or None
+    covariance : (p, p), or (q, q) of the last q parameters where the others are not known, or None
     noise : (k,)
         Variance of the targets about the outputs; NaN where it is not known.
     """
@@ -209,7 +209,9 @@ class FittedModel:
         """Parameters (p,) and their variances (p,), None if not known."""
         covariance = member.covariance
         if not isinstance(member.model, Linear):
-            return member.parameters, None if covariance is None else np.diag(covariance)
+            known = np.empty(0) if covariance is None else np.diag(covariance)
+            unknown = np.full(len(member.parameters) - len(known), np.nan)
+            return member.parameters, np.concatenate([unknown, known])
         k, units, scales = len(self.encoder.targets), self.encoder.target_scales, self.encoder.scales
         # Slopes are divided by their column's scale; the intercept takes over what the means shifted.
         back = np.concatenate([[1.0], -self.encoder.means / scales])
@@ -265,7 +267,7 @@ def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
         a = np.hstack([np.ones((len(design), 1)), design])
         spread = [np.einsum("ni,ij,nj->n", a, member.covariance[j::k, j::k], a, optimize=True) for j in range(k)]
         return o, member.noise + np.column_stack(spread)
-    o, jacobian = member.model.outputs_and_jacobian(member.parameters, design)
+    o, jacobian = member.model.outputs_and_last_derivatives(member.parameters, design, len(member.covariance))
     moved = jacobian @ member.covariance
     return o, member.noise + np.einsum("nkp,nkp->nk", moved, jacobian)
 

@@ -130,10 +130,11 @@ def _member(make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: 
     parameters, noise = tensors[f"{i}.parameters"], tensors[f"{i}.noise"]
     covariance = tensors.get(f"{i}.covariance")
     p, k = len(model.parameter_names), model.outputs_count
+    q = model.linear_parameters if covariance is not None and len(covariance) != p else p
     for name, array, shape in (
         ("parameters", parameters, (p,)),
         ("noise", noise, (k,)),
-        ("covariance", covariance, (p, p)),
+        ("covariance", covariance, (q, q)),
     ):
         if array is not None and (array.shape != shape or array.dtype != np.float64):
             raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and float64")

@@ -24,6 +24,7 @@ from halfsquare.loss import Floats, error
 from halfsquare.objective import Objective
 
 _POOL_NUMBERS = 1 << 23  # at most: 32 MB
+_PLATEAU = 2_500_000  # rows times passes: from 8,300 rows on nothing is added to 300
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Stochastic(Descent):
     least_fall : float
         In standard errors of the mean loss of a pass: a smaller fall is none.
     stuck_steps : int
-        Steps without a fall after which the step length halves.
+        Steps without a fall after which the step length halves; more where rows are few, see :func:`passes`.
     most_rows : int
         Rows seen after which the step length halves in any case: the descent ends however many rows there are.
     patience : int
@@ -133,8 +134,9 @@ class Stochastic(Descent):
         fallen = mean < m.lowest - self.least_fall * deviation
         stuck = 0 if fallen else m.stuck + done.batches
         waited = 0 if better else m.waited + 1
-        stalled = stuck >= max(self.stuck_steps, 3 * done.batches)
-        beyond = waited * done.batches >= self.stuck_steps and waited >= self.patience
+        patient = passes(self.stuck_steps, objective.rows.row_count)
+        stalled = stuck >= max(patient, 3 * done.batches)
+        beyond = waited * done.batches >= patient and waited >= self.patience
         kept = m.kept + done.weight
         halve = stalled or beyond or kept >= self.most_rows
         length = 0.5 * m.length if halve else m.length
@@ -239,3 +241,11 @@ def row_losses(objective: Objective, parameters: Floats) -> Floats:
         half = 0.5 * np.einsum("nk,nk->n", e, e)
         losses.append(half if chunk.weight is None else chunk.weight * half)
     return np.concatenate(losses)
+
+
+def passes(count: int, rows: int) -> int:
+    """``count`` passes (or steps), or up to 1000 where there are few rows.
+
+    Passes over few rows have few steps and cost little, so that a plateau of the loss may be waited out.
+    """
+    return max(count, min(1000, _PLATEAU // max(rows, 1)))

@@ -36,6 +36,19 @@ class Model(ABC):
     def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
         """The outputs (n, k) and ∂output/∂parameter (n, k, p)."""
 
+    @property
+    def linear_parameters(self) -> int:
+        """How many parameters, the last ones, the outputs are linear in; 0 where that is not known."""
+        return 0
+
+    def outputs_and_last_derivatives(self, parameters: Floats, design: Floats, count: int) -> tuple[Floats, Floats]:
+        """The outputs (n, k) and their derivatives by the last ``count`` parameters (n, k, count).
+
+        What a covariance (count, count) of these parameters alone needs.
+        """
+        outputs, jacobian = self.outputs_and_jacobian(parameters, design)
+        return outputs, jacobian[:, :, len(parameters) - count :]
+
     def write_jacobian(self, parameters: Floats, design: Floats, block: Floats) -> Floats:
         """Write ∂output/∂parameter to ``block`` (p, k, n), a row for each parameter; returns the outputs (n, k).
 

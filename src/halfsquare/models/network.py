@@ -9,7 +9,7 @@ Derivatives of one output o_j (Bishop 2006, "Pattern Recognition and Machine Lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,33 +21,11 @@ import numpy.typing as npt
 
 from halfsquare.errors import OptionError, ShapeError
 from halfsquare.loss import Floats
+from halfsquare.models.activations import ACTIVATIONS
 from halfsquare.models.base import Model
 
 # Signals of a layer, computed some rows at a time: so that they stay in the cache.
 _CACHED_NUMBERS = 1 << 17
-
-
-def _tanh(z: Floats) -> tuple[Floats, Floats]:
-    a = np.tanh(z)
-    return a, 1.0 - a * a
-
-
-def _silu(z: Floats) -> tuple[Floats, Floats]:
-    s = 0.5 + 0.5 * np.tanh(0.5 * z)  # the logistic function, which cannot overflow in this form
-    a = z * s
-    return a, s + a * (1.0 - s)
-
-
-def _softplus(z: Floats) -> tuple[Floats, Floats]:
-    return np.logaddexp(0.0, z), 0.5 + 0.5 * np.tanh(0.5 * z)
-
-
-#: φ and φ' by name; all are smooth, so that the curvature is too.
-ACTIVATIONS: dict[str, Callable[[Floats], tuple[Floats, Floats]]] = {
-    "tanh": _tanh,
-    "silu": _silu,
-    "softplus": _softplus,
-}
 
 
 @dataclass(frozen=True)
@@ -155,6 +133,11 @@ class Network(Model):
         """k."""
         return self.targets
 
+    @property
+    def linear_parameters(self) -> int:
+        """Those of the output layer."""
+        return self.layers[-1].stop - self.layers[-1].start
+
     @cached_property
     def parameter_names(self) -> Sequence[str]:
         """p names: ``layer 2: unit 1 → unit 3``, ``layer 2: bias of unit 3``, ``output: unit 3 → output 1``."""
@@ -203,15 +186,21 @@ class Network(Model):
             parameters[layer.biases] = 0.0 if last else random.normal(size=layer.fan_out)
         return parameters
 
+    def hidden_signals(self, parameters: Floats, design: Floats) -> Floats:
+        """a_L (n, units): what goes into the output layer."""
+        activation = ACTIVATIONS[self.activation]
+        a = design
+        for layer in self.layers[:-1]:
+            a = activation(a @ layer.weight_matrix(parameters) + parameters[layer.biases])[0]
+        return a
+
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
         """The outputs (n, k)."""
-        activation, last = ACTIVATIONS[self.activation], self.layers[-1]
+        last = self.layers[-1]
         outputs = np.empty((len(design), self.targets), dtype=np.result_type(parameters, design))
         step = max(64, _CACHED_NUMBERS // max(self.inputs, *self.hidden, 1))
         for start in range(0, len(design), step):
-            a = design[start : start + step]
-            for layer in self.layers[:-1]:
-                a = activation(a @ layer.weight_matrix(parameters) + parameters[layer.biases])[0]
+            a = self.hidden_signals(parameters, design[start : start + step])
             outputs[start : start + step] = a @ last.weight_matrix(parameters) + parameters[last.biases]
         return outputs
 
@@ -220,6 +209,18 @@ class Network(Model):
         block = np.empty((self.parameter_count, self.targets, len(design)))
         outputs = self.write_jacobian(parameters, design, block)
         return outputs, block.transpose(2, 1, 0)
+
+    def outputs_and_last_derivatives(self, parameters: Floats, design: Floats, count: int) -> tuple[Floats, Floats]:
+        """See the base class; for the output layer the signals into it are all there is to know."""
+        last, k = self.layers[-1], self.targets
+        if count != self.linear_parameters:
+            return super().outputs_and_last_derivatives(parameters, design, count)
+        a = self.hidden_signals(parameters, design)
+        derivatives = np.zeros((len(design), k, count))
+        for j in range(k):  # a weight moves its own output alone
+            derivatives[:, j, j : last.fan_in * k : k] = a
+            derivatives[:, j, last.fan_in * k + j] = 1.0
+        return a @ last.weight_matrix(parameters) + parameters[last.biases], derivatives
 
     def write_jacobian(self, parameters: Floats, design: Floats, block: Floats) -> Floats:
         """Write ∂output/∂parameter to ``block`` (p, k, n); returns the outputs (n, k)."""

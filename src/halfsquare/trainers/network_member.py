@@ -13,13 +13,14 @@ from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.descent.base import State
 from halfsquare.descent.evidence import Evidence, belief_of, covariance_of, highest_evidence
 from halfsquare.descent.loop import Limits, Record, Watch, descend
-from halfsquare.descent.stochastic import Stochastic
+from halfsquare.descent.stochastic import Stochastic, passes
 from halfsquare.execution.base import Execution
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
 from halfsquare.objective import Objective
 from halfsquare.trainers.base import Trained
 from halfsquare.trainers.folds import HeldOutErrors, KeptRows, Mask, some_rows
+from halfsquare.trainers.output_layer import solve_output_layer
 
 # Of mini-batch descent; the stopping rule does most of the work, so its value matters little.
 _PENALTY = 0.1
@@ -28,10 +29,32 @@ _PRECISIONS = (1e6, 10.0)
 
 @dataclass(frozen=True)
 class Stop:
-    """A point at which a descent may be stopped, and its errors on the rows left out."""
+    """A point at which a descent may be stopped, and its errors on the rows left out.
+
+    Attributes
+    ----------
+    layer : State or None
+        Of a descent by mini-batches: the output layer (q,), solved; see :mod:`halfsquare.trainers.output_layer`.
+    solved : bool
+        Whether its parameters stand in the state's, or those of the descent were better.
+    """
 
     state: State
     held_out: HeldOutErrors | None
+    layer: State | None = None
+    solved: bool = False
+
+    def with_layer(self, layer: State, *, solved: bool) -> Stop:
+        """This stop with an output layer solved anew."""
+        parameters = self.state.parameters
+        if solved:
+            parameters = np.concatenate([parameters[: -len(layer.parameters)], layer.parameters])
+        return replace(self, state=replace(self.state, parameters=parameters), layer=layer, solved=solved)
+
+    @property
+    def covariance(self) -> Floats | None:
+        """Of the output layer's parameters (q, q), if it was solved."""
+        return None if self.layer is None else covariance_of(self.layer)
 
 
 @dataclass(frozen=True)
@@ -170,7 +193,7 @@ class ByEvidence(Way):
 @final
 @dataclass(frozen=True)
 class ByMinibatches(Way):
-    """Adam on mini-batches, stopped by the rows left out; the parameters' covariance is not known."""
+    """Adam on mini-batches, stopped by the rows left out; then the output layer is solved, which gives its covariance."""
 
     seed: int
     name: str = "minibatch"
@@ -192,19 +215,22 @@ class ByMinibatches(Way):
         seen = KeptRows.of(rows, ~left_out)
         objective = Objective(network, seen, execution, np.full(network.parameter_count, _PENALTY))
         method = Stochastic(Objective(network, aside, execution), seed=self.seed + member)
+        limits = replace(limits, iterations=passes(limits.iterations, seen.row_count))
         state, history = descend(method, objective, start, limits=limits, watch=watch)
-        return Run(
-            member,
-            self,
-            network,
-            (Stop(state, HeldOutErrors.of(network, state.parameters, None, aside, left_out)),),
-            history,
-        )
+        stop = Stop(state, HeldOutErrors.of(network, state.parameters, None, aside, left_out))
+        if state.stopped != "stopped: interrupted" and np.isfinite(state.parameters).all():
+            stop = self._solved(network, stop, seen, aside, left_out, limits.deadline, execution)
+        return Run(member, self, network, (stop,), history)
 
     def finish(
         self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Execution
     ) -> Run:
-        return replace(run, stops=(run.stops[min(stop, len(run.stops) - 1)],))
+        chosen = run.stops[min(stop, len(run.stops) - 1)]
+        if chosen.layer is not None:
+            layer = solve_output_layer(run.network, chosen.state.parameters, rows, _noise(chosen), execution, deadline)
+            if np.isfinite(layer.loss):
+                chosen = chosen.with_layer(layer, solved=chosen.solved)
+        return replace(run, stops=(chosen,))
 
     def trained(self, run: Run, facts: dict[str, Any]) -> Trained:
         stop = run.stops[0]
@@ -212,7 +238,7 @@ class ByMinibatches(Way):
         return Trained(
             model=run.network,
             parameters=stop.state.parameters,
-            covariance=None,
+            covariance=stop.covariance,
             noise=np.mean(stop.held_out.error**2, axis=0),
             effective_parameters=float(run.network.parameter_count),
             history=run.history,
@@ -220,3 +246,30 @@ class ByMinibatches(Way):
             converged=stop.state.converged,
             facts={**facts, "log_evidence": None},
         )
+
+    def _solved(
+        self,
+        network: Network,
+        stop: Stop,
+        seen: Rows,
+        aside: ArrayRows,
+        left_out: Mask,
+        deadline: float | None,
+        execution: Execution,
+    ) -> Stop:
+        """The stop with its output layer solved on the rows seen if that predicts those left out no worse."""
+        layer = solve_output_layer(network, stop.state.parameters, seen, _noise(stop), execution, deadline)
+        if not np.isfinite(layer.loss):
+            return stop
+        found = []
+        for solved in (True, False):
+            one = stop.with_layer(layer, solved=solved)
+            errors = HeldOutErrors.of(network, one.state.parameters, one.covariance, aside, left_out)
+            found.append(replace(one, held_out=errors))
+        return min(found, key=_noise)
+
+
+def _noise(stop: Stop) -> float:
+    """The mean square error on the rows left out."""
+    assert stop.held_out is not None
+    return float(np.average((stop.held_out.error**2).mean(axis=1), weights=stop.held_out.weight))
