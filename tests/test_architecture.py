@@ -19,7 +19,7 @@ PROJECT = ROOT.parent.parent
 # Every room, lowest first: a module imports from its own layer and those before it, never from one after it.
 LAYERS = [
     ("errors", "wording"),
-    ("writing",),
+    ("writing", "packing", "checkpoint"),
     ("loss",),
     ("sums", "exact"),
     ("data", "models", "execution", "cholesky", "summed"),
@@ -27,7 +27,18 @@ LAYERS = [
     ("descent",),
     ("trainers",),
     ("fitted", "storage"),
-    ("evaluate", "predicting", "recipes", "fitting", "summing", "fitting_sums", "explain", "audit", "export"),
+    (
+        "evaluate",
+        "predicting",
+        "recipes",
+        "resuming",
+        "fitting",
+        "summing",
+        "fitting_sums",
+        "explain",
+        "audit",
+        "export",
+    ),
     ("report",),
     ("sklearn", "sklearn_network", "sklearn_formula", "web", "cli"),
 ]

@@ -8,9 +8,10 @@
     ├── FormulaError                a formula that cannot be read, or not be fitted
     ├── FitError                    the numbers allow no fit
     ├── ModelFileError              a model or a file of sums that is damaged, foreign or too new
+    ├── CheckpointError             a checkpoint that is damaged, or of another fit
     └── OutputError                 a result that could not be written
 
-All but ``OutputError`` and ``ModelFileError`` are ``ValueError`` too, so that code written for
+All but the last three are ``ValueError`` too, so that code written for
 scikit-learn catches them. The command line prints the message alone and exits with 1.
 """
 
@@ -47,6 +48,10 @@ class FitError(HalfsquareError, ValueError):
 
 class ModelFileError(HalfsquareError):
     """A file that is no model or sums of ours, is damaged, or comes from a later version."""
+
+
+class CheckpointError(HalfsquareError):
+    """A checkpoint that is damaged, foreign, too new, or of other data or options; the message names the difference."""
 
 
 class OutputError(HalfsquareError):

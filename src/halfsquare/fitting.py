@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from halfsquare.data.columns import Roles
@@ -16,7 +17,7 @@ from halfsquare.data.encoded import EncodedRows
 from halfsquare.data.scan import Progress, Scanned, scan
 from halfsquare.data.source import open_source
 from halfsquare.descent.base import State
-from halfsquare.descent.loop import Watch
+from halfsquare.descent.loop import INTERRUPTED, Watch
 from halfsquare.errors import FitError
 from halfsquare.evaluate import error_sums, error_sums_of_rows
 from halfsquare.execution.base import Execution
@@ -24,6 +25,7 @@ from halfsquare.execution.local import Local
 from halfsquare.fitted import FittedModel
 from halfsquare.loss import Convention
 from halfsquare.recipes.base import FitOptions, Recipe, Request
+from halfsquare.resuming import Resuming, journal_of
 
 
 def fit(
@@ -51,6 +53,9 @@ def fit(
     seed: int = 0,
     threads: int | None = None,
     time_limit: float | None = None,
+    checkpoint: str | Path | None = None,
+    resume: str | Path | None = None,
+    checkpoint_every: float = 10.0,
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> FittedModel:
@@ -98,6 +103,13 @@ def fit(
         Default: one for each core. The result does not depend on it.
     time_limit : float, optional
         Seconds for the descent.
+    checkpoint : path, optional
+        Keep in this file where the descents stand, so that a fit that was killed can be continued; it is continued
+        if the file is there already. The model is the same to the last bit, however often that happens.
+    resume : path, optional
+        The same, but the file must be there.
+    checkpoint_every : float, >= 0
+        Seconds from one writing of the file to the next.
     progress : callable(int), optional
         Called with the rows read so far.
     watch : callable(State), optional
@@ -116,6 +128,8 @@ def fit(
         What is wrong with an option.
     FitError
         If the rows allow no fit.
+    CheckpointError
+        If the checkpoint is damaged, or of a fit with other data or options: the difference is named.
 
     Examples
     --------
@@ -143,6 +157,7 @@ def fit(
     interruption = _Interruption()
     recipe = _recipe(options, interruption.noticed(watch))
     recipe.check()
+    resuming = Resuming.of(checkpoint, resume, checkpoint_every, options, request)
     source = open_source(data, table=table, encoding=encoding, categories=category)
     roles = recipe.roles(source, request)
     scanned = scan(source, roles, test_fraction=options.test_fraction, seed=seed, progress=progress)
@@ -150,19 +165,21 @@ def fit(
     if not rows.row_count:
         raise FitError(f"{source.name} leaves no row to train on: every row with a target is in the test part")
     again = refit and bool(scanned.test.rows)
-    fitted = recipe.within(0.55 if again else 1.0).train(rows)
-    measured = _measured(fitted, rows, recipe.execution, test, weights)
-    if again and not interruption.happened:
-        refitted = recipe.within(1.0).again(fitted, recipe.rows(scanned, "all"))
-        # A refit that was cut short is not the model that was measured: that one is kept.
-        fitted = fitted if interruption.happened else refitted
-    again = again and not interruption.happened
+    with journal_of(resuming, scanned) as journal:
+        fitted = recipe.within(0.55 if again else 1.0).at(journal.at("measured")).train(rows)
+        measured = _measured(fitted, rows, recipe.execution, test, weights)
+        again = again and not interruption.ended(fitted)
+        if again:
+            refitted = recipe.within(1.0).at(journal.at("refit")).again(fitted, recipe.rows(scanned, "all"))
+            # A refit that was cut short is not the model that was measured: that one is kept.
+            again = not interruption.ended(refitted)
+            fitted = refitted if again else fitted
     info = {**fitted.info, **_described(scanned, roles, options), **measured, "refit": again}
     return FittedModel(fitted.encoder, fitted.members, info)
 
 
 class _Interruption:
-    """Whether the one who watches has ended the fit: then no further descent is to begin."""
+    """Whether Ctrl-C or the one who watches has ended the fit: then no further descent is to begin."""
 
     def __init__(self) -> None:
         self.happened = False
@@ -181,6 +198,11 @@ class _Interruption:
                 raise
 
         return tell
+
+    def ended(self, fitted: FittedModel) -> bool:
+        """Whether the fit was ended by the time this model was done."""
+        reasons = [fitted.info["reason"], *(member["reason"] for member in fitted.info.get("members", ()))]
+        return self.happened or INTERRUPTED in reasons
 
 
 def _implied(model: str, formula: str | None, method: str | None, l2: Any) -> str:

@@ -6,10 +6,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
 from halfsquare.errors import OutputError
+
+_PART = ".part"
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
         raise OutputError(f"{path} is a folder; expected the name of a file")
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(_PART, f".{path.name}.", path.parent)
         with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
@@ -44,6 +47,14 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
         if temporary is not None:
             with suppress(OSError):
                 Path(temporary).unlink()
+
+
+def clear_parts(path: str | Path) -> None:
+    """Remove what processes that were killed while they wrote ``path`` have left beside it."""
+    path = Path(path)
+    for part in path.parent.glob(f".{escape(path.name)}.????????{_PART}"):
+        with suppress(OSError):
+            part.unlink()
 
 
 def require_writable(path: str | Path | None) -> None:

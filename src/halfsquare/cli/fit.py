@@ -19,6 +19,7 @@ from halfsquare.cli.options import (
     numbers,
     ranges,
     reading,
+    telling,
 )
 
 
@@ -101,6 +102,16 @@ def fit(
     time_limit: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="End an iterative descent after this time.")
     ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Keep in FILE where the fit stands; if it is there, go on from it."),
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Go on from the checkpoint FILE, which must be there.")
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, help="From one writing of the checkpoint to the next.")
+    ] = 10.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of test rows and of all that is random.")] = 0,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Default: one a core; the result does not depend on it.")
@@ -142,7 +153,7 @@ def fit(
         raise typer.BadParameter("name the DATA to fit, or files of sums by --from-sums", param_hint="DATA")
     if report:
         _require_report(report, data)
-    with reading() as progress:
+    with telling(), reading() as progress:
         fitted = fit_model(
             data,
             target,
@@ -167,6 +178,9 @@ def fit(
             seed=seed,
             threads=threads,
             time_limit=time_limit,
+            checkpoint=checkpoint,
+            resume=resume,
+            checkpoint_every=checkpoint_every,
             progress=progress,
             watch=Watching(time_limit),
         )

@@ -139,3 +139,21 @@ def reading() -> Iterator[Reading]:
             start, end = ("\r", "\x1b[K\n") if sys.stderr.isatty() else ("", "\n")
             line = f"{progress.line(progress.last)}; done in {now - progress.began:.1f} s"
             print(f"{start}{line}", end=end, file=sys.stderr)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """What the package logs of a fit, on standard error: each message a line of its own."""
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("\r\x1b[K%(message)s" if sys.stderr.isatty() else "%(message)s"))
+    log = logging.getLogger("halfsquare")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)

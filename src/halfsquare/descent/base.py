@@ -9,8 +9,10 @@ from typing import Any
 
 from halfsquare.loss import Floats
 from halfsquare.objective import Objective
+from halfsquare.packing import packable
 
 
+@packable
 @dataclass(frozen=True)
 class State:
     """Where a descent stands. States are values: a descent can be paused, resumed and replayed.
@@ -32,7 +34,7 @@ class State:
     notes : mapping of str to float
         What else the method reports of this step (damping, batch, signal, noise, …).
     memory : Any
-        What the method itself needs for the next step.
+        What the method itself needs for the next step, all of it: made of what :mod:`halfsquare.packing` can pack.
     objective : Objective or None
         What is descended, told to those who watch; None in all other states.
     """

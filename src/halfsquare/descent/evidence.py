@@ -29,6 +29,7 @@ from halfsquare.descent.base import Descent, State
 from halfsquare.descent.levenberg_marquardt import LevenbergMarquardt
 from halfsquare.loss import Floats
 from halfsquare.objective import Objective
+from halfsquare.packing import packable
 
 # α_g is at least this: a group is never quite free, so the curvature is never singular.
 _LEAST_PRECISION = 1e-4
@@ -36,6 +37,7 @@ _LEAST_PRECISION = 1e-4
 _LEAST_NOISE = 1e-10
 
 
+@packable
 @dataclass(frozen=True)
 class Belief:
     """Noise and penalties, and what the data say of them.
@@ -58,6 +60,7 @@ class Belief:
     log_evidence: float
 
 
+@packable
 @dataclass(frozen=True)
 class _Memory:
     inner: State  # of Levenberg-Marquardt, under the penalties of ``belief``

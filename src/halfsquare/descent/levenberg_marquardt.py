@@ -18,8 +18,10 @@ from halfsquare.cholesky import Cholesky
 from halfsquare.descent.base import Descent, State
 from halfsquare.loss import Floats
 from halfsquare.objective import Objective
+from halfsquare.packing import packable
 
 
+@packable
 @dataclass(frozen=True)
 class _Memory:
     curvature: Floats  # (p, p) JᵀWJ + P

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from halfsquare.descent.base import Descent, State
+from halfsquare.descent.journal import NO_JOURNAL, Journal
 from halfsquare.loss import Floats
 from halfsquare.objective import Objective
+from halfsquare.packing import packable
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Limits:
     deadline: float | None = None
 
 
+@packable
 @dataclass(frozen=True)
 class Record:
     """One line of the history of a descent; see :class:`halfsquare.descent.base.State`."""
@@ -38,6 +41,7 @@ class Record:
 
 
 Watch = Callable[[State], None]
+INTERRUPTED = "stopped: interrupted"
 
 
 def descend(
@@ -47,28 +51,40 @@ def descend(
     *,
     limits: Limits = Limits(),
     watch: Watch | None = None,
+    journal: Journal = NO_JOURNAL,
 ) -> tuple[State, list[Record]]:
     """Run ``method`` down ``objective`` from parameters (p,), or on from a state reached before.
 
     ``watch`` is called with every state, its objective beside it (progress, the live page). A
     KeyboardInterrupt ends the descent with the best state so far: nothing that was learnt is lost.
+
+    A descent that the journal knows goes on from where it stood, with the same bits as if it had never stopped;
+    one that is over there is not taken up again. What a clock or a person ended is not over.
     """
-    state = start if isinstance(start, State) else method.begin(objective, start)
-    history = [_record(state)]
+    page = journal.page(start)
+    known = page.last()
+    if known is not None:
+        state, history = known
+    else:
+        state = start if isinstance(start, State) else method.begin(objective, start)
+        history = [_record(state)]
+        page.keep(state, history)
     try:
         while state.stopped is None:
             if state.iteration >= limits.iterations:
                 state = replace(state, stopped=f"stopped: the limit of {limits.iterations} iterations")
+                page.keep(state, history)
             elif limits.deadline is not None and time.monotonic() >= limits.deadline:
                 state = replace(state, stopped="stopped: the time limit")
             else:
                 state = method.step(objective, state)
                 if _kept(state.iteration) or state.stopped is not None:
                     history.append(_record(state))
+                page.keep(state, history)
                 if watch is not None:
                     watch(replace(state, objective=objective))
     except KeyboardInterrupt:
-        state = replace(state, stopped="stopped: interrupted")
+        state = replace(state, stopped=INTERRUPTED)
     return state, history
 
 

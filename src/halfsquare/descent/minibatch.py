@@ -22,10 +22,12 @@ from halfsquare.data.rows import Chunk
 from halfsquare.descent.base import Descent, State
 from halfsquare.loss import Floats, error
 from halfsquare.objective import Objective
+from halfsquare.packing import packable
 
 Picked = list[tuple[int, npt.NDArray[np.intp] | None]]  # chunk and rows in it; None for all
 
 
+@packable
 @dataclass(frozen=True)
 class _Memory:
     batch: int

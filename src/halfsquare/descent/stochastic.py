@@ -22,11 +22,13 @@ from halfsquare.data.rows import Rows
 from halfsquare.descent.base import Descent, State
 from halfsquare.loss import Floats, error
 from halfsquare.objective import Objective
+from halfsquare.packing import packable
 
 _POOL_NUMBERS = 1 << 23  # at most: 32 MB
 _PLATEAU = 2_500_000  # rows times passes: from 8,300 rows on nothing is added to 300
 
 
+@packable
 @dataclass(frozen=True)
 class _Memory:
     iterate: Floats  # (p,) float32: where the next pass begins

@@ -23,6 +23,7 @@ from halfsquare.descent.base import Descent, State
 from halfsquare.descent.triangular import FormulaObjective
 from halfsquare.loss import Floats
 from halfsquare.objective import Objective
+from halfsquare.packing import packable
 
 # Singular values below this, relative to the largest of unit columns, are taken for zero in steps.
 _RANK = 1e-11
@@ -32,6 +33,7 @@ _NEAR, _ROUNDING = 1e-2, 1e-9
 _OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
 
 
+@packable
 @dataclass(frozen=True)
 class _Memory:
     triangle: Floats  # (p+1, p+1) of the columns in this order, then the error

@@ -91,7 +91,7 @@ class AutoRecipe(Recipe):
                 tried.append(Tried(name, note=f"not tried: {why}"))
                 break
             try:
-                network, found = self._network(rows, size)
+                network, found = self._network(rows, name)
             except FitError as problem:
                 tried.append(Tried(name, note=f"failed: {problem}"))
                 break
@@ -105,12 +105,14 @@ class AutoRecipe(Recipe):
     def again(self, fitted: FittedModel, rows: EncodedRows) -> FittedModel:
         """The chosen family trained on more rows; nothing is chosen again."""
         chosen = fitted.info["chosen"]
-        found = self._linear().train(rows) if chosen == "linear" else self._network(rows, SIZES[chosen])[0]
+        found = self._linear().train(rows) if chosen == "linear" else self._network(rows, chosen)[0]
         info = {**found.info, "tried": fitted.info["tried"], "chosen": chosen}
         return FittedModel(found.encoder, found.members, info)
 
-    def _network(self, rows: EncodedRows, size: Size) -> tuple[FittedModel, Floats | None]:
-        recipe = NetworkRecipe(replace(self.options, l2=0), self.execution, self.watch, self.began, self.deadline)
+    def _network(self, rows: EncodedRows, name: str) -> tuple[FittedModel, Floats | None]:
+        size, journal = SIZES[name], self.journal.at(name)
+        options = replace(self.options, l2=0)
+        recipe = NetworkRecipe(options, self.execution, self.watch, self.began, self.deadline, journal)
         fitted, trained = recipe.train_sized(rows, size.hidden, size.members, size.method)
         return fitted, trained[0].held_out
 

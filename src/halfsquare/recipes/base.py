@@ -11,6 +11,7 @@ from halfsquare.data.columns import Roles, choose_roles
 from halfsquare.data.encoded import EncodedRows, Part, encoded_rows
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
+from halfsquare.descent.journal import NO_JOURNAL, Journal
 from halfsquare.descent.loop import Record, Watch
 from halfsquare.errors import OptionError
 from halfsquare.execution.base import Execution
@@ -82,6 +83,8 @@ class Recipe(ABC):
         The reading of ``time.monotonic()`` when the fit began: its time limit counts from there.
     deadline : float or None
         The reading after which no step is begun.
+    journal : Journal
+        Where the states of the descents are kept.
     """
 
     options: FitOptions
@@ -89,11 +92,16 @@ class Recipe(ABC):
     watch: Watch | None = None
     began: float = 0.0
     deadline: float | None = None
+    journal: Journal = NO_JOURNAL
 
     def within(self, share: float) -> Self:
         """This recipe with that share of the time limit, counted from the beginning of the fit."""
         limit = self.options.time_limit
         return self if limit is None else replace(self, deadline=self.began + share * limit)
+
+    def at(self, journal: Journal) -> Self:
+        """This recipe with its descents kept in that journal."""
+        return replace(self, journal=journal)
 
     @abstractmethod
     def check(self) -> None:

@@ -60,6 +60,7 @@ class FormulaRecipe(Recipe):
             execution=self.execution,
             limits=Limits(deadline=self.deadline),
             watch=self.watch,
+            journal=self.journal,
             profile=options.profile,
         )
         return self.fitted(rows, [trained], "formula", "levenberg-marquardt")

@@ -27,6 +27,7 @@ class LinearRecipe(Recipe):
             execution=self.execution,
             deadline=self.deadline,
             watch=self.watch,
+            journal=self.journal,
         )
         return self.fitted(rows, [trained], "linear", options.method)
 

@@ -56,6 +56,7 @@ class NetworkRecipe(Recipe):
             method=method,
             deadline=self.deadline,
             watch=self.watch,
+            journal=self.journal,
             execution=self.execution,
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from halfsquare.data.rows import Chunk, Rows
 from halfsquare.descent.base import State
+from halfsquare.descent.journal import NO_JOURNAL, Journal
 from halfsquare.descent.loop import Limits, Watch
 from halfsquare.descent.triangular import FormulaObjective
 from halfsquare.descent.variable_projection import VariableProjection
@@ -70,6 +71,7 @@ def train_formula(
     execution: Execution = _ALL_THREADS,
     limits: Limits = _NO_LIMITS,
     watch: Watch | None = None,
+    journal: Journal = NO_JOURNAL,
     profile: bool = False,
 ) -> Trained:
     """Fit a formula by least squares.
@@ -89,8 +91,8 @@ def train_formula(
         Parameters that are held.
     seed : int
         Of the search for a start.
-    execution, limits, watch
-        Where sums are computed, when to stop, and who is told of every state.
+    execution, limits, watch, journal
+        Where sums are computed, when to stop, who is told of every state, and where states are kept.
     profile : bool
         Add profile-likelihood intervals to ``facts["profile"]``.
 
@@ -120,7 +122,7 @@ def train_formula(
     unseen = _BATES_WATTS if rows.row_count > MANY_ROWS else 0.0
     method = VariableProjection(linear, lower, upper, tolerance, weight - p, target_norm, unseen)
     with np.errstate(all="ignore"):  # what is not finite is refused as a step, with no warning
-        ways = Ways(objective, method, limits, watch, seed, float(sums.m2[0]))
+        ways = Ways(objective, method, limits, watch, journal, seed, float(sums.m2[0]))
         end = ways.best(given)
         state = _relabelled(objective, method, end.state, given)
         ending = Ending(full, objective, method, rows, limits, weight)

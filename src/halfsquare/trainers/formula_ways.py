@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from halfsquare.descent.base import State
+from halfsquare.descent.journal import Journal
 from halfsquare.descent.loop import Limits, Record, Watch, descend
 from halfsquare.descent.triangular import FormulaObjective
 from halfsquare.descent.variable_projection import VariableProjection, triangle_of
@@ -47,6 +48,7 @@ class Ways:
     method: VariableProjection
     limits: Limits
     watch: Watch | None
+    journal: Journal
     seed: int
     sst: float
 
@@ -60,7 +62,7 @@ class Ways:
         """
         if self.objective.rows.row_count > MANY_ROWS:
             sampled = self._on_sample().best(given)
-            end = self._descend(self.method, sampled.state.parameters)
+            end = self._descend("from a sample", self.method, sampled.state.parameters)
             if end.state.converged:
                 return replace(end, warnings=sampled.warnings)
         return self._searched() if np.isnan(given).all() else self._from_start(given)
@@ -70,14 +72,15 @@ class Ways:
         sums = Moments.of(rows.target, rows.weight)
         method = replace(self.method, degrees=max(sums.weight - len(self.method.lower), 1.0), tolerance=1e-6)
         objective = replace(self.objective, rows=rows)
-        return replace(self, objective=objective, method=method, watch=None, sst=float(sums.m2[0]))
+        journal = self.journal.at("sample")
+        return replace(self, objective=objective, method=method, watch=None, journal=journal, sst=float(sums.m2[0]))
 
     def _searched(self) -> End:
         """The lowest of the descents from where the search ended."""
         formula = self.objective.formula
         found = search(formula, self.objective.rows, self.method, self.limits, self.seed)
         close = [state for state in found[:3] if state.loss <= 1.5 * found[0].loss]
-        ends = [self._descend(self.method, state.parameters) for state in close]
+        ends = [self._descend(f"from place {i}", self.method, state.parameters) for i, state in enumerate(close)]
         ends = [end for end in ends if end.state.memory is not None]
         if not ends:
             why = why_not_finite(formula, self.objective.rows, np.ones(len(formula.names)))
@@ -92,14 +95,14 @@ class Ways:
     def _from_start(self, given: Floats) -> End:
         """The descent from the start; others only where that one ended badly, and then the lowest."""
         given = self._completed(given)
-        end = self._descend(self.method, given)
+        end = self._descend("from the start", self.method, given)
         if end.state.memory is None:
             self._refuse(given)
         if self._good(end.state):
             return end
         ends = [end]
         if self.method.linear:
-            ends.append(self._descend(replace(self.method, linear=()), given))
+            ends.append(self._descend("of all parameters", replace(self.method, linear=()), given))
         if not self._good(ends[-1].state):
             found = self._searched()
             warning = "the descent from the start given ended in a poor fit; a search found a better one"
@@ -109,8 +112,9 @@ class Ways:
         worth = _FAR_BETTER if self._determined(end.state) else 0.999
         return lowest if lowest.state.loss < worth * end.state.loss or not end.state.converged else end
 
-    def _descend(self, method: VariableProjection, parameters: Floats) -> End:
-        return End(*descend(method, self.objective, parameters, limits=self.limits, watch=self.watch))
+    def _descend(self, name: str, method: VariableProjection, parameters: Floats) -> End:
+        journal = self.journal.at(name)
+        return End(*descend(method, self.objective, parameters, limits=self.limits, watch=self.watch, journal=journal))
 
     def _good(self, state: State) -> bool:
         """At a minimum that explains most of the variation, with every parameter determined."""

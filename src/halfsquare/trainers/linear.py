@@ -10,6 +10,7 @@ import numpy as np
 
 from halfsquare.data.rows import Rows
 from halfsquare.descent.gradient import SteepestDescent
+from halfsquare.descent.journal import NO_JOURNAL, Journal
 from halfsquare.descent.least_squares import Solution, solve
 from halfsquare.descent.loop import Limits, Record, Watch, descend
 from halfsquare.descent.minibatch import Minibatch
@@ -64,6 +65,7 @@ def train_linear(
     execution: Execution,
     deadline: float | None = None,
     watch: Watch | None = None,
+    journal: Journal = NO_JOURNAL,
     check: Callable[[], None] | None = None,
 ) -> Trained:
     """Train on standardized rows: ``names`` of the d design columns, ``targets`` of the k outputs.
@@ -96,7 +98,7 @@ def train_linear(
         start = np.zeros_like(parameters)
         quadratic = Quadratic(model, rows, execution, penalty, sums=sums)
         method = SteepestDescent() if options.method == "gradient" else Minibatch(seed=options.seed)
-        state, history = descend(method, quadratic, start, limits=limits, watch=watch)
+        state, history = descend(method, quadratic, start, limits=limits, watch=watch, journal=journal)
         parameters, reason, converged = state.parameters, state.stopped or "", state.converged
     sse = _sse(rows, execution, model, parameters, sums)
     freedom = system.weight - solution.effective_parameters

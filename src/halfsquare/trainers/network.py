@@ -23,6 +23,7 @@ import numpy as np
 
 from halfsquare.data.rows import Rows
 from halfsquare.descent.base import State
+from halfsquare.descent.journal import NO_JOURNAL, Journal
 from halfsquare.descent.loop import Limits, Watch
 from halfsquare.errors import FitError, OptionError
 from halfsquare.execution.base import Execution
@@ -62,6 +63,7 @@ def train_network(
     members: int | None = None,
     deadline: float | None = None,
     watch: Watch | None = None,
+    journal: Journal = NO_JOURNAL,
     execution: Execution | None = None,
 ) -> list[Trained]:
     """Train an ensemble of networks on standardized rows.
@@ -92,6 +94,8 @@ def train_network(
         A reading of ``time.monotonic()``; members not begun by then are left out.
     watch : callable, optional
         Called with every state, ``notes["member"]`` telling whose; from several threads.
+    journal : Journal
+        Where the members' states are kept.
     execution : Local, optional
         The threads to use.
 
@@ -129,7 +133,7 @@ def train_network(
     ways: dict[str, Way] = {"levenberg-marquardt": ByEvidence(input_groups), "minibatch": ByMinibatches(seed)}
     lanes, threads = execution.lanes(members)
     folds = Folds.deal(n, members, seed, least=10 if many else 0)
-    plan = _Plan(networks, ways, rows, folds, seed, members, lanes, deadline, threads)
+    plan = _Plan(networks, ways, rows, folds, seed, members, lanes, deadline, threads, journal)
 
     ended = Event()  # by the one who watches: what has not begun by then is left out
 
@@ -202,6 +206,7 @@ class _Plan:
     lanes: int
     deadline: float | None
     execution: Execution
+    journal: Journal
 
     def train(self, member: int, name: str, watch: Watch) -> Run | None:
         """A member trained on the rows it may see; None if there is no time to begin."""
@@ -216,7 +221,10 @@ class _Plan:
         n = self.rows.row_count
         left_out = np.zeros(n, dtype=bool) if self.folds is None else self.folds.left_out(member)
         limits = Limits(_ITERATIONS[name], deadline)
-        return self.ways[name].train(member, network, start, self.rows, left_out, limits, watch, self.execution)
+        journal = self.journal.at(f"member {member}, {name}")
+        return self.ways[name].train(
+            member, network, start, self.rows, left_out, limits, watch, journal, self.execution
+        )
 
     def finish(self, run: Run, stop_at: int, watch: Watch) -> Run:
         """The member after a few more steps on all rows, if there is time."""
@@ -225,7 +233,8 @@ class _Plan:
         deadline = None if self.deadline is None else now + 0.5 * (self.deadline - now)
         if late:
             return replace(run, stops=(run.stops[min(stop_at, len(run.stops) - 1)],))
-        return run.way.finish(run, stop_at, self.rows, deadline, watch, self.execution)
+        journal = self.journal.at(f"member {run.member}, {run.way.name}, all rows")
+        return run.way.finish(run, stop_at, self.rows, deadline, watch, journal, self.execution)
 
     def trained(self, run: Run, input_groups: Sequence[int] | None) -> Trained:
         facts = {

@@ -12,7 +12,8 @@ import numpy as np
 from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.descent.base import State
 from halfsquare.descent.evidence import Evidence, belief_of, covariance_of, highest_evidence
-from halfsquare.descent.loop import Limits, Record, Watch, descend
+from halfsquare.descent.journal import Journal
+from halfsquare.descent.loop import INTERRUPTED, Limits, Record, Watch, descend
 from halfsquare.descent.stochastic import Stochastic, passes
 from halfsquare.execution.base import Execution
 from halfsquare.loss import Floats
@@ -79,7 +80,7 @@ class Run:
 
     @property
     def interrupted(self) -> bool:
-        return self.reason == "stopped: interrupted"
+        return self.reason == INTERRUPTED
 
 
 class Way(ABC):
@@ -97,13 +98,21 @@ class Way(ABC):
         left_out: Mask,
         limits: Limits,
         watch: Watch,
+        journal: Journal,
         execution: Execution,
     ) -> Run:
         """Train on the rows that are not ``left_out`` (n,), from parameters ``start``."""
 
     @abstractmethod
     def finish(
-        self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Execution
+        self,
+        run: Run,
+        stop: int,
+        rows: Rows,
+        deadline: float | None,
+        watch: Watch,
+        journal: Journal,
+        execution: Execution,
     ) -> Run:
         """A few more steps on all rows from one of its stopping points, which is then the only one."""
 
@@ -138,25 +147,35 @@ class ByEvidence(Way):
         left_out: Mask,
         limits: Limits,
         watch: Watch,
+        journal: Journal,
         execution: Execution,
     ) -> Run:
         seen = KeptRows.of(rows, ~left_out) if left_out.any() else rows
         objective = Objective(network, seen, execution)
-        end, history = descend(self._method(network, member), objective, start, limits=limits, watch=watch)
+        method = self._method(network, member)
+        end, history = descend(method, objective, start, limits=limits, watch=watch, journal=journal)
         aside = KeptRows.of(rows, left_out).gathered() if left_out.any() else None
         stops = tuple(Stop(s, self._held_out(network, s, aside, left_out)) for s in (end, highest_evidence(end)))
         return Run(member, self, network, stops, history)
 
     def finish(
-        self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Execution
+        self,
+        run: Run,
+        stop: int,
+        rows: Rows,
+        deadline: float | None,
+        watch: Watch,
+        journal: Journal,
+        execution: Execution,
     ) -> Run:
         chosen, method = run.stops[stop], self._method(run.network, run.member)
         objective = Objective(run.network, rows, execution)
         begun = method.resume(objective, chosen.state.parameters, belief_of(chosen.state))
-        state, history = descend(method, objective, begun, limits=Limits(self.last_iterations, deadline), watch=watch)
+        limits = Limits(self.last_iterations, deadline)
+        state, history = descend(method, objective, begun, limits=limits, watch=watch, journal=journal)
         done = chosen.state.iteration
         history = [replace(record, iteration=done + record.iteration) for record in history]
-        if state.stopped != "stopped: interrupted":
+        if state.stopped != INTERRUPTED:
             state = replace(state, stopped=chosen.state.stopped, converged=chosen.state.converged)
         state = replace(state, iteration=done + state.iteration)
         return replace(run, stops=(replace(chosen, state=state),), history=[*run.history, *history])
@@ -207,6 +226,7 @@ class ByMinibatches(Way):
         left_out: Mask,
         limits: Limits,
         watch: Watch,
+        journal: Journal,
         execution: Execution,
     ) -> Run:
         if not left_out.any():  # no folds, yet something has to say when to stop
@@ -216,14 +236,21 @@ class ByMinibatches(Way):
         objective = Objective(network, seen, execution, np.full(network.parameter_count, _PENALTY))
         method = Stochastic(Objective(network, aside, execution), seed=self.seed + member)
         limits = replace(limits, iterations=passes(limits.iterations, seen.row_count))
-        state, history = descend(method, objective, start, limits=limits, watch=watch)
+        state, history = descend(method, objective, start, limits=limits, watch=watch, journal=journal)
         stop = Stop(state, HeldOutErrors.of(network, state.parameters, None, aside, left_out))
-        if state.stopped != "stopped: interrupted" and np.isfinite(state.parameters).all():
+        if state.stopped != INTERRUPTED and np.isfinite(state.parameters).all():
             stop = self._solved(network, stop, seen, aside, left_out, limits.deadline, execution)
         return Run(member, self, network, (stop,), history)
 
     def finish(
-        self, run: Run, stop: int, rows: Rows, deadline: float | None, watch: Watch, execution: Execution
+        self,
+        run: Run,
+        stop: int,
+        rows: Rows,
+        deadline: float | None,
+        watch: Watch,
+        journal: Journal,
+        execution: Execution,
     ) -> Run:
         chosen = run.stops[min(stop, len(run.stops) - 1)]
         if chosen.layer is not None:
