@@ -19,7 +19,7 @@ PROJECT = ROOT.parent.parent
 # Every room, lowest first: a module imports from its own layer and those before it, never from one after it.
 LAYERS = [
     ("errors", "wording"),
-    ("writing", "packing", "checkpoint"),
+    ("writing", "limits", "packing", "checkpoint"),
     ("loss",),
     ("sums", "exact"),
     ("data", "models", "execution", "cholesky", "summed"),

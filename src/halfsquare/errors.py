@@ -9,9 +9,10 @@
     ├── FitError                    the numbers allow no fit
     ├── ModelFileError              a model or a file of sums that is damaged, foreign or too new
     ├── CheckpointError             a checkpoint that is damaged, or of another fit
+    ├── LimitError                  the system allows too little memory, threads or address space
     └── OutputError                 a result that could not be written
 
-All but the last three are ``ValueError`` too, so that code written for
+All but the last four are ``ValueError`` too, so that code written for
 scikit-learn catches them. The command line prints the message alone and exits with 1.
 """
 
@@ -52,6 +53,10 @@ class ModelFileError(HalfsquareError):
 
 class CheckpointError(HalfsquareError):
     """A checkpoint that is damaged, foreign, too new, or of other data or options; the message names the difference."""
+
+
+class LimitError(HalfsquareError):
+    """The system allows this process too little memory, too few threads or too little address space."""
 
 
 class OutputError(HalfsquareError):

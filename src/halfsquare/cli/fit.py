@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from halfsquare.cli.options import (
     reading,
     telling,
 )
+
+if TYPE_CHECKING:
+    from halfsquare.data.unchanged import Unchanged
 
 
 class ModelName(StrEnum):
@@ -151,8 +154,7 @@ def fit(
         return
     if data is None:
         raise typer.BadParameter("name the DATA to fit, or files of sums by --from-sums", param_hint="DATA")
-    if report:
-        _require_report(report, data)
+    files = _require_report(report, data) if report else None
     with telling(), reading() as progress:
         fitted = fit_model(
             data,
@@ -189,6 +191,8 @@ def fit(
     if report:
         from halfsquare.report.html import write_report
 
+        if files is not None:
+            files.require(data)  # the page reads the rows again: they must be those of the fit
         write_report(fitted, data, report, weights=weights, table=table, encoding=encoding)
     _show(fitted, out, report, json=json)
 
@@ -208,8 +212,10 @@ def _show(fitted: Any, out: str | None, report: str | None, *, json: bool) -> No
         screen.print(f"\nReport written to {report}: it opens in any browser", markup=False)
 
 
-def _require_report(report: str, data: str) -> None:
-    """Refuse, before any work is done, a report that could not be written."""
+def _require_report(report: str, data: str) -> Unchanged | None:
+    """Refuse, before any work is done, a report that could not be written; the files as they are now."""
+    from halfsquare.data.sql import is_query
+    from halfsquare.data.unchanged import Unchanged
     from halfsquare.report.html import require_extra
     from halfsquare.storage import require_writable
 
@@ -217,6 +223,7 @@ def _require_report(report: str, data: str) -> None:
         raise typer.BadParameter("the report reads the rows again, and standard input can be read once: give a file")
     require_writable(report)
     require_extra()
+    return None if is_query(data) else Unchanged.at(data)
 
 
 def as_dict(fitted: Any, out: str | None = None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The command line: one file a command; here they are put together and their errors told.
 
-Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted. No traceback reaches the user
+Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted, 143 asked to end. No traceback reaches the user
 unless HALFSQUARE_DEBUG is set.
 """
 
@@ -14,6 +14,7 @@ import typer
 
 from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report, serve, sums
 from halfsquare.errors import HalfsquareError, OptionError
+from halfsquare.limits import TO_WORK, Terminated, is_lack_of_memory, orderly_end, require_address_space
 
 app = typer.Typer(
     name="halfsquare",
@@ -46,13 +47,15 @@ def _options(
     ] = False,
 ) -> None:
     """Options of all commands."""
+    require_address_space(TO_WORK, "halfsquare")
 
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     try:
         try:
-            app()
+            with orderly_end():
+                app()
         except SystemExit as ended:  # Typer ends every command so, and tells nothing of these two
             if ended.code == 130:
                 raise KeyboardInterrupt from None
@@ -66,22 +69,32 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         _tell("interrupted; nothing was written")
         sys.exit(130)
+    except Terminated:
+        _tell("asked to end; nothing was written")
+        sys.exit(143)
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` has
         _close_output()
         sys.exit(0)
-    except OSError as problem:
-        _close_output()
-        _tell(f"{problem.filename or 'standard output'} could not be used: {problem.strerror or problem}")
-        sys.exit(1)
-    except MemoryError:
-        _tell("not enough memory; use fewer columns, or --features to name those that matter")
-        sys.exit(1)
     except Exception as problem:
-        if os.environ.get("HALFSQUARE_DEBUG"):
-            raise
-        _tell(f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows where; please report it")
+        _tell_failure(problem)
         sys.exit(1)
     sys.exit(0)
+
+
+def _tell_failure(problem: Exception) -> None:
+    """What no part of this package has told in its own words."""
+    if is_lack_of_memory(problem):
+        _tell(
+            "not enough memory or threads (ulimit -v, ulimit -u): use --threads 1, or fewer columns, "
+            "with --features naming those that matter"
+        )
+    elif isinstance(problem, OSError):
+        _close_output()
+        _tell(f"{problem.filename or 'standard output'} could not be used: {problem.strerror or problem}")
+    elif os.environ.get("HALFSQUARE_DEBUG"):
+        raise problem
+    else:
+        _tell(f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows where; please report it")
 
 
 def _close_output() -> None:

@@ -114,7 +114,7 @@ def scan(
         If no row has a target, or a weight is missing or negative.
     """
     cut = Cut.of(source.name, roles, test_fraction, seed)
-    stretch = Stretch(cut, progress=progress)
+    stretch = Stretch(cut, progress=progress, source_rows=source.row_count)
     stretch.read(source.scan(stretch.columns, cut.chunk_rows))
     return scanned(cut, stretch.table, stretch.statistics, stretch.levels, stretch.counts)
 
@@ -130,6 +130,8 @@ class Stretch:
     ----------
     seen, kept : int
         How many rows of the source, and how many of those that count, come before the first batch.
+    source_rows : int or None
+        How many rows will be read, where that is known beforehand: room is then asked for at once.
     """
 
     def __init__(
@@ -141,12 +143,14 @@ class Stretch:
         seen: int = 0,
         kept: int = 0,
         progress: Progress | None = None,
+        source_rows: int | None = None,
     ) -> None:
         self.cut, self.progress, self.columns = cut, progress, cut.roles.scanned
         self.coders = {c.name: LevelCoder() for c in cut.roles.features if c.kind == "text"}
         self.table = RawTable(len(self.columns), cut.chunk_rows)
         self.statistics: Tree[Pair] = Tree(_merged, first)
         self.counts = Counts()
+        self._source_rows = source_rows
         self._seen, self._skip = seen, first * cut.chunk_rows - kept
         self._index, self._stop = first, stop
         self._buffer = np.empty((len(self.columns), cut.chunk_rows))
@@ -197,6 +201,8 @@ class Stretch:
         if self._stored is not None:
             self._stored.result()  # at most one chunk waits; what went wrong with it is told here
         if self._filled:
+            counts = self.counts
+            self.table.expected_rows = (self._source_rows or 0) * counts.kept // max(counts.rows, 1)
             full = self._buffer[:, : self._filled], self._buffer_rows[: self._filled]
             self._stored = self._storing.submit(self._store, self._index, *full)
             self._buffer, self._buffer_rows = np.empty_like(self._buffer), np.empty_like(self._buffer_rows)

@@ -6,7 +6,6 @@ DuckDB reads them, in parallel and out of core, and hands on Arrow batches.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -18,10 +17,12 @@ from typing import Any
 import duckdb
 
 from halfsquare.data.frames import arrow_table
-from halfsquare.data.messages import missing_column, require_distinct, translated
-from halfsquare.data.sql import Kind, kind_of, quote_name, quote_text
+from halfsquare.data.messages import missing_column, require_distinct
+from halfsquare.data.sql import Kind, is_query, kind_of, quote_name, quote_text
 from halfsquare.data.text_file import suffix_of, text_relation
+from halfsquare.data.unchanged import NO_FILES, Unchanged
 from halfsquare.errors import DataError
+from halfsquare.writing import reason
 
 _JSON_FILES = (".json", ".jsonl", ".ndjson")
 _PARQUET_FILES = (".parquet", ".pq")
@@ -58,12 +59,18 @@ class Source:
         What messages call it.
     columns : tuple of SourceColumn
         In the order of the source.
+    files : Unchanged
+        What is read, as it was when it was opened; every pass checks that it still is.
+    row_count : int or None
+        Where it is known without reading the rows.
     """
 
     name: str
     columns: tuple[SourceColumn, ...]
     _relation: str
     _connection: Any = field(repr=False)
+    files: Unchanged = NO_FILES
+    row_count: int | None = None
     _held: tuple[Any, ...] = field(default=(), repr=False)  # frames and temporary files that must outlive the scan
 
     def column(self, name: str, *, role: str = "column") -> SourceColumn:
@@ -85,17 +92,18 @@ class Source:
         Raises
         ------
         DataError
-            If a value or a line cannot be read: file, column and row are named.
+            If a value or a line cannot be read (file, column and row are named), or a file is no longer
+            what it was when it was opened.
         """
         expressions = ", ".join(c.as_double() for c in columns)
-        with translated(self.name):
+        with self.files.reading(self.name):
             query = f"SELECT {expressions} FROM {self._relation}"
             reader = self._connection.sql(query).to_arrow_reader(batch_rows)
             yield from reader
 
     def row(self, number: int) -> dict[str, str | None]:
         """Row ``number`` (from 1) as text, for showing; empty if there is none."""
-        with translated(self.name):
+        with self.files.reading(self.name):
             query = f"SELECT COLUMNS(*)::VARCHAR FROM {self._relation} LIMIT 1 OFFSET {int(number) - 1}"
             relation = self._connection.sql(query)
             return dict(zip(relation.columns, (relation.fetchall() or [()])[0], strict=False))
@@ -103,7 +111,7 @@ class Source:
     def not_a_number(self, name: str) -> tuple[int, str] | None:
         """The first row (from 1) whose text in that column is no number, and the text."""
         quoted = quote_name(name)
-        with translated(self.name):
+        with self.files.reading(self.name):
             found = self._connection.sql(
                 f"SELECT i, v FROM (SELECT row_number() OVER () AS i, {quoted}::VARCHAR AS v FROM {self._relation}) "
                 "WHERE v IS NOT NULL AND TRY_CAST(v AS DOUBLE) IS NULL ORDER BY i LIMIT 1"
@@ -138,10 +146,14 @@ def open_source(
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")  # times mean the same wherever this runs
     connection.execute("SET enable_progress_bar=false")  # it would stand in the middle of JSON
+    # What a query of the user's has to put aside goes where temporary files go, not beside the data.
+    connection.execute(
+        f"SET temp_directory={quote_text(str(Path(tempfile.gettempdir()) / f'halfsquare-{os.getpid()}'))}"
+    )
     if isinstance(data, (str, os.PathLike)):
         text = os.fspath(data)
-        if re.match(r"\s*(select|with|from)\s", text, re.IGNORECASE):
-            return _bound(connection, "the query", f"({text.strip().rstrip(';')})")
+        if is_query(text):
+            return _bound(connection, "the query", f"({text.strip().rstrip(';')})", files=_named_in(connection, text))
         if text == "-":
             return _standard_input(connection, encoding, categories)
         return _file(connection, text, table, encoding, categories)
@@ -150,9 +162,17 @@ def open_source(
     return _bound(connection, "the data", "frame", (frame,))
 
 
-def _bound(connection: Any, name: str, relation: str, held: tuple[Any, ...] = ()) -> Source:
-    """Ask DuckDB for the columns of a relation."""
-    with translated(name):
+def _bound(
+    connection: Any,
+    name: str,
+    relation: str,
+    held: tuple[Any, ...] = (),
+    files: Unchanged = NO_FILES,
+    count: str | None = None,
+) -> Source:
+    """Ask DuckDB for the columns of a relation; ``count`` is SQL for its rows, where that is quick."""
+    with files.reading(name):
+        rows = connection.sql(count).fetchall()[0][0] if count else None
         found = connection.sql(f"SELECT * FROM {relation}")
         if found is None:
             raise DataError(f"{name} returns no rows: expected a query that selects columns")
@@ -163,60 +183,62 @@ def _bound(connection: Any, name: str, relation: str, held: tuple[Any, ...] = ()
     # Enough for two threads' buffers, and a little for each column of a wide table: the rows
     # themselves are not kept by DuckDB.
     connection.execute(f"SET memory_limit='{160 + len(columns)}MB'")
-    return Source(name, columns, relation, connection, held)
+    return Source(name, columns, relation, connection, files, rows, held)
+
+
+def _named_in(connection: Any, query: str) -> Unchanged:
+    """The files that stand in a query as tables."""
+    try:
+        names = sorted(n.strip("\"'") for n in connection.get_table_names(query))
+    except duckdb.Error:
+        return NO_FILES  # what is wrong with the query is told when it is bound
+    return Unchanged.of([n for n in names if Path(n).is_file()])
 
 
 def _file(connection: Any, text: str, table: str | None, encoding: str | None, categories: Sequence[str]) -> Source:
-    is_glob = any(c in text for c in "*?[") and not Path(text).exists()
-    if is_glob:
-        import glob
-
-        matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - a pattern may be absolute
-        if not matches:
-            raise DataError(f"no file matches {text}")
-    else:
-        if not Path(text).exists():
-            raise DataError(f"there is no file {text}")
-        if Path(text).is_dir():
-            raise DataError(f"{text} is a folder: name a file, or the files in it as {Path(text) / '*.csv'}")
-        matches = [text]
-    if any(Path(m).stat().st_size == 0 for m in matches):
-        empty = next(m for m in matches if Path(m).stat().st_size == 0)
-        raise DataError(f"{empty} is empty: expected a header line and rows")
-    suffix = suffix_of(matches[0])
+    files = Unchanged.at(text)
+    first = files.files[0].path
+    suffix = suffix_of(first)
     if suffix == ".sums":
         raise DataError(f"{text} is a file of sums, not of rows: halfsquare fit --from-sums {text}")
     if suffix in _DATABASE_FILES:
-        return _database(connection, text, table)
+        return _database(connection, text, table, files)
     if suffix in _PARQUET_FILES:
-        return _bound(connection, text, f"read_parquet({quote_text(text)}, union_by_name=true)")
+        count = f"SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata({quote_text(text)})"
+        return _bound(connection, text, f"read_parquet({quote_text(text)}, union_by_name=true)", (), files, count)
     if suffix in _JSON_FILES:
-        return _bound(connection, text, f"read_json({quote_text(text)}, union_by_name=true)")
+        return _bound(connection, text, f"read_json({quote_text(text)}, union_by_name=true)", (), files)
     if suffix in (".xls", ".xlsx", ".ods", ".pdf", ".zip", ".hsq", ".pkl", ".npy", ".npz"):
         raise DataError(
             f"{text} is a {suffix} file; expected CSV, TSV, Parquet or JSON lines: export it to one of these"
         )
-    return _bound(connection, text, text_relation(connection, text, matches[0], encoding, categories, text))
+    with files.reading(text):
+        relation = text_relation(connection, text, first, encoding, categories, text)
+    return _bound(connection, text, relation, (), files)
 
 
 def _standard_input(connection: Any, encoding: str | None, categories: Sequence[str]) -> Source:
     """A pipe can be read once and its types need a look first, so it is kept in a temporary file."""
     if sys.stdin is None or sys.stdin.isatty():
         raise DataError("standard input is a terminal: pipe a CSV file into it")
-    spool = tempfile.NamedTemporaryFile(prefix="halfsquare-", suffix=".csv")  # noqa: SIM115 - closed with the Source
+    # Where the system shows open files as paths, it needs no name and cannot be left behind.
+    unnamed = Path("/proc/self/fd").is_dir()
+    make: Any = tempfile.TemporaryFile if unnamed else tempfile.NamedTemporaryFile
     try:
+        spool = make(prefix="halfsquare-")
         shutil.copyfileobj(sys.stdin.buffer, spool)
         spool.flush()
     except OSError as problem:
-        raise DataError(f"standard input could not be kept in {tempfile.gettempdir()}: {problem.strerror}") from None
+        raise DataError(f"standard input could not be kept in {tempfile.gettempdir()}: {reason(problem)}") from None
+    path = f"/proc/self/fd/{spool.fileno()}" if unnamed else spool.name
     if spool.tell() == 0:
         raise DataError("standard input is empty: expected CSV with a header line")
     name = "standard input"
-    relation = text_relation(connection, spool.name, spool.name, encoding, categories, name)
+    relation = text_relation(connection, path, path, encoding, categories, name)
     return _bound(connection, name, relation, (spool,))
 
 
-def _database(connection: Any, path: str, table: str | None) -> Source:
+def _database(connection: Any, path: str, table: str | None, files: Unchanged) -> Source:
     kind = " (TYPE sqlite, READ_ONLY)" if Path(path).suffix.lower().startswith(".sqlite") else " (READ_ONLY)"
     try:
         connection.execute(f"ATTACH {quote_text(path)} AS found{kind}")
@@ -239,4 +261,4 @@ def _database(connection: Any, path: str, table: str | None) -> Source:
     if table not in tables:
         asked = f"has no table {table!r}" if table else "has several tables; name one with --table"
         raise DataError(f"{path} {asked}. Its tables: {', '.join(tables) or 'none'}")
-    return _bound(connection, f"table {table} of {path}", f"found.{quote_name(table)}")
+    return _bound(connection, f"table {table} of {path}", f"found.{quote_name(table)}", (), files)

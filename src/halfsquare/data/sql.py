@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 Kind = Literal["number", "boolean", "text", "timestamp", "time", "unsupported"]
@@ -29,6 +30,11 @@ def quote_name(name: str) -> str:
 def quote_text(text: str) -> str:
     """A text as SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def is_query(text: str) -> bool:
+    """Whether this is SQL rather than the name of a file."""
+    return re.match(r"\s*(select|with|from)\s", text, re.IGNORECASE) is not None
 
 
 def kind_of(type_name: str) -> Kind:

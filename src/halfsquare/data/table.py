@@ -7,6 +7,7 @@ and it is read by position, so that any number of threads can read it and memory
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import weakref
 from abc import ABC, abstractmethod
@@ -17,8 +18,11 @@ import numpy as np
 
 from halfsquare.errors import OutputError
 from halfsquare.loss import Floats
+from halfsquare.writing import reason
 
 MEMORY_BYTES = 48 << 20
+_LEFT_FREE = 16 << 20  # of the disk, for others
+_ADVICE = "Free some space there, or set TMPDIR to a folder on a larger disk"
 
 
 class Table(ABC):
@@ -45,10 +49,17 @@ class Table(ABC):
 @final
 @dataclass
 class RawTable(Table):
-    """A table on this machine. It is a builder: chunks are appended by one scan and only read after that."""
+    """A table on this machine. It is a builder: chunks are appended by one scan and only read after that.
+
+    Attributes
+    ----------
+    expected_rows : int
+        How many will come, as far as known beforehand; 0 if it is not.
+    """
 
     columns: int
     chunk_rows: int
+    expected_rows: int = 0
     sizes: list[int] = field(default_factory=list)
     train_sizes: list[int] = field(default_factory=list)
     _kept: list[Floats] = field(default_factory=list, repr=False)
@@ -60,7 +71,7 @@ class RawTable(Table):
         Raises
         ------
         OutputError
-            If the temporary folder is full.
+            If the temporary folder has no room for the rows, or for those that are expected.
         """
         index = len(self.sizes)
         if self._file is None and (index + 1) * self._stride > MEMORY_BYTES:
@@ -68,6 +79,7 @@ class RawTable(Table):
         if self._file is None:
             self._kept.append(chunk if chunk.flags.c_contiguous else chunk.copy())
         else:
+            self._require_space(self._stride)
             self._write(index, chunk)
         self.sizes.append(chunk.shape[1])
         self.train_sizes.append(train_rows)
@@ -91,7 +103,11 @@ class RawTable(Table):
         return self.columns * self.chunk_rows * 8
 
     def _spill(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="halfsquare-")  # noqa: SIM115 - lives as long as the table
+        self._require_space(max(self.expected_rows * self.columns * 8, (len(self._kept) + 1) * self._stride))
+        try:
+            self._file = tempfile.TemporaryFile(prefix="halfsquare-")  # noqa: SIM115 - lives as long as the table
+        except OSError as problem:
+            raise OutputError(f"the rows need a temporary file: {reason(problem)}. {_ADVICE}") from None
         weakref.finalize(self, self._file.close)
         for index, chunk in enumerate(self._kept):
             self._write(index, chunk)
@@ -106,6 +122,20 @@ class RawTable(Table):
                 done += os.pwrite(self._file.fileno(), view[done:], offset + done)
         except OSError as problem:
             raise OutputError(
-                f"the rows do not fit in the temporary folder {tempfile.gettempdir()}: {problem.strerror}. "
-                "Free some space there, or set TMPDIR to a folder on a larger disk"
+                f"the rows do not fit in the temporary folder {tempfile.gettempdir()}: {reason(problem)}. {_ADVICE}"
             ) from None
+
+    def _require_space(self, needed: int) -> None:
+        """Refuse before the disk is full, with figures: others write to it as well."""
+        folder = tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free
+        if needed + _LEFT_FREE > free:
+            rows = f"{self.expected_rows:,}" if self.expected_rows else f"more than {self.rows:,}"
+            raise OutputError(
+                f"the temporary copy of {rows} rows of {self.columns} columns needs {_size(needed)} more, "
+                f"and {folder} has {_size(free)} free ({_size(_LEFT_FREE)} are left to others). {_ADVICE}"
+            )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"

@@ -82,7 +82,10 @@ def require_extra() -> None:
     try:
         import altair  # noqa: F401
         import jinja2  # noqa: F401
-        import vl_convert  # noqa: F401
+
+        from halfsquare.report.engine import engine
+
+        engine()
     except ModuleNotFoundError as problem:
         raise OptionError(MISSING.format(problem.name)) from None
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import altair as alt
 
+from halfsquare.report.engine import engine
+
 HANDLES = {"output_handle": "output", "gradient_handle": "output", "target_handle": "target"}
 MARGIN = 0.02  # a dragged value stays this share of the width inside the figure
 
@@ -27,19 +29,15 @@ def vega_spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
 
 def compile_chart(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """The chart as Vega, just as Vega-Lite compiles it."""
-    import vl_convert
-
-    compiled: dict[str, Any] = vl_convert.vegalite_to_vega(chart.to_dict(), vl_version=vegalite_version())
+    compiled: dict[str, Any] = engine().vegalite_to_vega(chart.to_dict(), vl_version=vegalite_version())
     compiled.setdefault("signals", [])
     return compiled
 
 
 def vegalite_version() -> str | None:
     """The Vega-Lite that Altair writes for, where vl-convert has it; else its newest."""
-    import vl_convert
-
     wanted = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    return wanted if wanted in vl_convert.get_vegalite_versions() else None
+    return wanted if wanted in engine().get_vegalite_versions() else None
 
 
 def refilled(

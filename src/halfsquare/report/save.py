@@ -17,6 +17,7 @@ import altair as alt
 from halfsquare.errors import OptionError
 from halfsquare.explain.one_example import ExampleExplanation, derivation
 from halfsquare.report.charts import one_example_chart
+from halfsquare.report.engine import engine
 from halfsquare.report.live import vega_spec, vegalite_version
 from halfsquare.report.theme import DARK, FONT, LIGHT
 from halfsquare.storage import atomic_write
@@ -43,8 +44,6 @@ def save_chart(chart: alt.TopLevelMixin, path: str | os.PathLike[str], *, title:
     OutputError
         If the file cannot be written. What stood there before is then still there.
     """
-    import vl_convert
-
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
@@ -52,9 +51,9 @@ def save_chart(chart: alt.TopLevelMixin, path: str | os.PathLike[str], *, title:
     if suffix == ".html":
         content = figure_page(chart, title).encode()
     elif suffix == ".svg":
-        content = vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=vegalite_version()).encode()
+        content = engine().vegalite_to_svg(chart.to_dict(), vl_version=vegalite_version()).encode()
     else:
-        content = vl_convert.vegalite_to_png(chart.to_dict(), vl_version=vegalite_version(), scale=2.0)
+        content = engine().vegalite_to_png(chart.to_dict(), vl_version=vegalite_version(), scale=2.0)
     return _write(target, content)
 
 
@@ -110,9 +109,7 @@ def figure_page(chart: alt.TopLevelMixin, title: str, below: str = "") -> str:
 @cache
 def vega_bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, from the installed vl-convert; no network."""
-    import vl_convert
-
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    bundle: str = engine().javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script")
 
 

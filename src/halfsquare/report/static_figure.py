@@ -14,6 +14,7 @@ from typing import Any
 
 import altair as alt
 
+from halfsquare.report.engine import engine
 from halfsquare.report.figures_fit import NARROW, WIDTH
 from halfsquare.report.live import vegalite_version
 from halfsquare.report.theme import FONT, LIGHT
@@ -50,10 +51,8 @@ class Figure:
 
 def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
     """The chart as SVG markup for a page; ``name`` keeps its inner references apart from other figures'."""
-    import vl_convert
-
     spec = {**chart.to_dict(), "background": "transparent"}
-    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=vegalite_version())
+    svg: str = engine().vegalite_to_svg(spec, vl_version=vegalite_version())
     for meaning, colour in LIGHT.colours().items():
         svg = re.sub(re.escape(f'"{colour}"'), f'"var(--{meaning.replace("_", "-")})"', svg, flags=re.IGNORECASE)
     # Vega numbers what it refers to across all figures of a process: here from 0, so that a page is reproducible.

@@ -12,6 +12,7 @@ from halfsquare.descent.base import State
 from halfsquare.errors import HalfsquareError
 from halfsquare.fitted import FittedModel
 from halfsquare.fitting import fit
+from halfsquare.limits import is_lack_of_memory
 from halfsquare.web.gate import Gate, Pace
 from halfsquare.web.store import DataSet
 from halfsquare.web.watching import Look, Watcher, look_at
@@ -108,11 +109,12 @@ class Job:
             pass
         except HalfsquareError as problem:
             self.problem = data.told(str(problem))
-        except MemoryError:
-            self.problem = (
-                "there is not enough memory for these rows and this model: choose fewer columns, or a smaller model"
-            )
         except Exception as problem:
+            if is_lack_of_memory(problem):
+                self.problem = (
+                    "there is not enough memory for these rows and this model: choose fewer columns, or a smaller model"
+                )
+                return
             self.problem = f"this is a fault of the program, not yours ({type(problem).__name__}): please report it"
             raise
         finally:
