@@ -198,10 +198,15 @@ def test_explain_several_examples(command: Command) -> None:
 # --- pipes -----------------------------------------------------------------------------------------------------------
 
 
+def told(ran: Any) -> list[str]:
+    """What was said on standard error, but for the line on how the reading went: a busy machine takes more than a second."""
+    return [line for line in ran.stderr.splitlines() if not line.startswith("read ")]
+
+
 def test_pipes(folder: Path, run: Callable[..., Any]) -> None:
     text = (folder / "houses.csv").read_text()
     fitted = run("fit", "-", "--model", "linear", "--target", "price", "--out", "piped.hsq", "--json", stdin=text)
-    assert (fitted.returncode, fitted.stderr) == (0, "")
+    assert (fitted.returncode, told(fitted)) == (0, [])
     predicted = run("predict", "piped.hsq", "-", stdin=(folder / "new.csv").read_text())
     assert predicted.stdout.count("\n") == 201
     assert predicted.stdout == run("predict", "m.hsq", "new.csv").stdout
@@ -228,7 +233,7 @@ def test_a_reader_that_stops_early_is_no_error(folder: Path) -> None:
 def test_json_alone_is_on_standard_output(folder: Path, run: Callable[..., Any]) -> None:
     ran = run(*FIT, "--json")
     json.loads(ran.stdout)
-    assert ran.stderr == ""
+    assert told(ran) == []
 
 
 # --- demo ------------------------------------------------------------------------------------------------------------
