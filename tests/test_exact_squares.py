@@ -64,6 +64,15 @@ def test_nearly_collinear_columns_lose_nothing(gap: float) -> None:
     assert trained(x, t).tolist() == [float(v) for v in rational_solution(x, t)]
 
 
+def test_the_error_of_nearly_collinear_columns_is_known_to_fit() -> None:
+    """Large coefficients that cancel leave no digits of SSE in rounded sums: there it is summed from the errors."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 6))
+    x[:, 5] = x[:, 0] + 1e-6 * rng.normal(size=1000)
+    t = rng.normal(size=1000)
+    assert LinearRegressor().fit(x, t).sigma_ == pytest.approx(LinearRegressor().partial_fit(x, t).sigma_, rel=1e-10)
+
+
 NOISE = np.array([759, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 1838, -2048, 2048, -2048, 1838, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 759])  # fmt: skip
 # NIST Statistical Reference Datasets, Wampler3 to Wampler5: every coefficient is 1; their standard deviations.
 WAMPLER = [2152.32624678170, 2363.55173469681, 779.343524331583, 101.475507550350, 5.64566512170752, 0.112324854679312]

@@ -14,9 +14,13 @@ from halfsquare.data.source import open_source
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.exact.gram import ExactGram
 from halfsquare.execution.local import Local
+from halfsquare.loss import Floats
 from halfsquare.recipes.base import FitOptions
 from halfsquare.summed.table_sums import Counts, SumSource, TableSums
 from halfsquare.summed.terms import sum_columns
+
+# Rows are written out as terms a block of so many numbers at a time.
+_BLOCK_NUMBERS = 1 << 20
 
 
 def sum_rows(
@@ -54,21 +58,21 @@ def sum_rows(
     size = 1 + sum(len(c.terms) for c in columns) + len(targets)
     first, k = len(roles.scanned) - len(roles.features), len(targets)
 
+    def summed(raw: Floats) -> ExactGram:
+        gram, step = ExactGram.zero(size), max(256, _BLOCK_NUMBERS // size)
+        for start in range(0, raw.shape[1], step):
+            part = raw[:, start : start + step]
+            block = np.zeros((size, part.shape[1]))
+            block[0], block[size - k :], at = 1.0, part[:k], 1
+            for column, values in zip(columns, part[first:], strict=True):
+                column.write(values, scanned.levels.get(column.name, ()), block[at : at + len(column.terms)])
+                at += len(column.terms)
+            gram = gram.add(block, part[k] if roles.weight is not None else None)
+        return gram
+
     def of(index: int) -> tuple[ExactGram, ExactGram]:
         raw, cut = scanned.table.read(index), scanned.table.train_sizes[index]
-        block = np.zeros((size, raw.shape[1]))
-        block[0], block[size - k :] = 1.0, raw[:k]
-        start = 1
-        for column, values in zip(columns, raw[first:], strict=True):
-            stop = start + len(column.terms)
-            column.write(values, scanned.levels.get(column.name, ()), block[start:stop])
-            start = stop
-        weight = raw[k] if roles.weight is not None else None
-        parts = [
-            ExactGram.zero(size).add(block[:, at], None if weight is None else weight[at])
-            for at in (slice(None, cut), slice(cut, None))
-        ]
-        return parts[0], parts[1]
+        return summed(raw[:, :cut]), summed(raw[:, cut:])
 
     nothing = ExactGram.zero(size), ExactGram.zero(size)
     train, test = Local(threads).reduce(

@@ -89,22 +89,28 @@ def solve_exactly(exact: ExactSystem, system: System, l2: float | Literal["auto"
         d = exact.size
         scaled = _Scaled.of(exact, penalty)
         matrix = system.correlation + penalty * np.eye(d)
-        factor, info = lapack.dpotrf(matrix, lower=0) if d else (matrix, 0)
-        norm = np.abs(matrix).sum(axis=0).max(initial=0.0)
-        reciprocal = float(lapack.dpocon(factor, norm)[0]) if d and not info else float(not d)
+        factor, reciprocal = _cholesky(matrix)
         if reciprocal >= GOOD_RECIPROCAL_CONDITION * (1e-3 if penalty else 1.0):
             units = np.sqrt(np.diag(in_range(scaled.curvature)[0]) / (1.0 + penalty))
             y = [_refined(scaled, factor, units, j) for j in range(exact.outputs)]
             inverse = symmetric(lapack.dpotri(factor)[0]) if d else matrix
             made = solution_of(system, np.zeros_like(system.products), inverse, d, (), reciprocal, penalty, "exact")
         else:
-            y, made = _by_factors(scaled, system, penalty)
+            y, made = _by_factors(scaled, system, matrix, penalty)
         try:
             found = [_finished(exact, scaled, y[j], j) for j in range(exact.outputs)]
         except OverflowError:
             raise FitError("a coefficient is beyond float64: state the columns in other units") from None
         coefficients = np.array([c for c, _ in found]).T
         return replace(made, coefficients=coefficients), np.array([sse for _, sse in found])
+
+
+def _cholesky(matrix: Floats) -> tuple[Floats, float]:
+    """Its upper factor and its reciprocal condition number; 0 where float64 finds it not positive definite."""
+    if not len(matrix):
+        return matrix, 1.0
+    factor, info = lapack.dpotrf(matrix, lower=0)
+    return factor, 0.0 if info else float(lapack.dpocon(factor, np.abs(matrix).sum(axis=0).max())[0])
 
 
 def _refined(scaled: _Scaled, factor: Floats, units: Floats, output: int) -> Wholes:
@@ -121,7 +127,7 @@ def _refined(scaled: _Scaled, factor: Floats, units: Floats, output: int) -> Who
     return np.array([v if abs(v) >= _NOTHING else 0 for v in y], dtype=object)
 
 
-def _by_factors(scaled: _Scaled, system: System, penalty: float) -> tuple[list[Wholes], Solution]:
+def _by_factors(scaled: _Scaled, system: System, matrix: Floats, penalty: float) -> tuple[list[Wholes], Solution]:
     """By factors in whole numbers; of columns that others determine, the solution of smallest norm."""
     curvature, right = scaled.fixed_point()
     d, k = right.shape
@@ -131,7 +137,12 @@ def _by_factors(scaled: _Scaled, system: System, penalty: float) -> tuple[list[W
     units = np.where(units > 0, units, 1.0)
     on_kept = factors.solve(right[kept])
     inverse = np.zeros((d, d))
-    inverse[np.ix_(kept, kept)] = _rounded(factors.inverse()) * np.multiply.outer(units[kept], units[kept])
+    factor, reciprocal = _cholesky(matrix[np.ix_(kept, kept)])
+    inverse[np.ix_(kept, kept)] = (
+        symmetric(lapack.dpotri(factor)[0])
+        if reciprocal >= GOOD_RECIPROCAL_CONDITION and kept
+        else _rounded(factors.inverse()) * np.multiply.outer(units[kept], units[kept])
+    )
     every = [np.zeros(d, dtype=object) for _ in range(k)]
     for j in range(k):
         every[j][kept] = on_kept[:, j]

@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsquare.errors import DataError
 from halfsquare.exact.gram import ExactGram
-from halfsquare.summed.terms import SumColumn, require_few
+from halfsquare.summed.terms import ABSENT, SumColumn, require_few
 
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -173,25 +173,26 @@ class TableSums:
             sources=tuple(left) if None not in gone else self.sources,
             doubts=tuple(doubts),
         )
-        return rest.without_empty_levels()
+        return rest.without_what_is_gone()
 
-    def without_empty_levels(self) -> TableSums:
-        """Levels that no row has any more are forgotten."""
+    def without_what_is_gone(self) -> TableSums:
+        """Levels that no row has any more are forgotten, and the kind of a column in which every value is missing."""
         everything, at = self.all, self.positions()
-        columns = tuple(
-            replace(c, levels=tuple(v for v in c.levels if everything.entry(at[c.name, f"={v}"], at[c.name, f"={v}"])))
-            for c in self.columns
-        )
-        smaller = replace(self, columns=columns)
-        kept = [0, *(at[key] for key in smaller.positions()), *range(len(at) + 1, self.train.columns)]
-        return replace(smaller, train=self.train.taken(kept), test=self.test.taken(kept))
+
+        def left(column: SumColumn) -> SumColumn:
+            levels = tuple(v for v in column.levels if everything.limbs[:, 0, at[column.name, f"={v}"]].any())
+            gone = at.get((column.name, ABSENT))
+            if gone is not None and np.array_equal(everything.limbs[:, 0, gone], everything.limbs[:, 0, 0]):
+                return SumColumn(column.name, "empty")
+            return replace(column, levels=levels)
+
+        return self.placed([left(column) for column in self.columns])
 
     def placed(self, columns: Sequence[SumColumn]) -> TableSums:
-        """The same sums with these columns, whose terms are a superset of its own."""
+        """The same sums with these columns: terms that are new are 0 in every row, those that are not named are left out."""
         new = replace(self, columns=tuple(columns))
         at, k = new.positions(), len(self.targets)
         total = 1 + len(at) + k
-        # A column that has become crowded leaves its terms behind.
         own = {key: i for key, i in self.positions().items() if key in at}
         kept = [0, *own.values(), *range(self.train.columns - k, self.train.columns)]
         to = [0, *(at[key] for key in own), *range(total - k, total)]

@@ -22,7 +22,7 @@ TermKind = Literal["number", "text", "timestamp", "time", "empty", "crowded"]
 KINDS: tuple[TermKind, ...] = get_args(TermKind)
 # A text of more levels is an identifier or needs grouping: its products would fill the memory.
 MAX_LEVELS = 500
-MAX_TERMS = 3000
+MAX_TERMS = 1000
 ABSENT = "is missing"
 _WORDS = {"number": "a number", "text": "a text", "timestamp": "a date or time", "time": "a time of day"}
 

@@ -24,7 +24,7 @@ from halfsquare.sums import NormalSums
 from halfsquare.trainers.base import Trained
 
 LinearMethod = Literal["least-squares", "gradient", "minibatch"]
-# An SSE above this share of the targets' squares has 9 digits in the sums.
+# An SSE above this share of the terms it is the difference of has 9 digits in the sums.
 _RESOLVED = 1e-6
 _ITERATIONS = {"gradient": 50_000, "minibatch": 20_000}
 
@@ -130,7 +130,12 @@ def _sse(rows: Rows, execution: Execution, model: Linear, parameters: Floats, su
     b = model.matrix(parameters)
     squares = np.diag(whole)[split:]
     sse = squares - np.einsum("ij,ij->j", b, 2.0 * whole[:split, split:] - whole[:split, :split] @ b)
-    if np.all(sse > _RESOLVED * squares):
+    # What rounding loses is a share of the largest terms: with nearly collinear columns they dwarf the squares.
+    largest = squares + np.einsum(
+        "ij,ij->j", np.abs(b), np.abs(whole[:split, :split] @ b) + np.abs(whole[:split, split:])
+    )
+    largest += np.einsum("ij,i->j", b * b, np.diag(whole)[:split])
+    if np.all(sse > _RESOLVED * largest):
         return cast(Floats, sse)
 
     def of(index: int) -> Floats:
