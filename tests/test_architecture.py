@@ -30,6 +30,7 @@ LAYERS = [
     (
         "evaluate",
         "predicting",
+        "place",
         "recipes",
         "resuming",
         "fitting",
@@ -145,6 +146,8 @@ HEAVY = {
     "uvicorn",
     "safetensors",
     "torch",
+    "dask",
+    "distributed",
 }
 
 

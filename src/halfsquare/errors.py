@@ -7,12 +7,13 @@
     ├── OptionError                 an option, or two that contradict each other
     ├── FormulaError                a formula that cannot be read, or not be fitted
     ├── FitError                    the numbers allow no fit
+    ├── ClusterError                a cluster that cannot be reached, or whose workers cannot do the work
     ├── ModelFileError              a model or a file of sums that is damaged, foreign or too new
     ├── CheckpointError             a checkpoint that is damaged, or of another fit
     ├── LimitError                  the system allows too little memory, threads or address space
     └── OutputError                 a result that could not be written
 
-All but the last four are ``ValueError`` too, so that code written for
+All but the last five are ``ValueError`` too, so that code written for
 scikit-learn catches them. The command line prints the message alone and exits with 1.
 """
 
@@ -45,6 +46,10 @@ class FormulaError(HalfsquareError, ValueError):
 
 class FitError(HalfsquareError, ValueError):
     """The fit cannot be done on these rows."""
+
+
+class ClusterError(HalfsquareError):
+    """A scheduler that does not answer, or workers that are gone, are of another version or lack a file."""
 
 
 class ModelFileError(HalfsquareError):

@@ -8,7 +8,7 @@ be compared across sizes.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import hypot, isfinite
 from typing import Any, Literal
 
@@ -130,6 +130,8 @@ def error_sums(
 def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execution) -> ErrorSums:
     """The sums over the errors on rows that are already encoded, in the target's unit."""
     k = len(fitted.encoder.targets)
+    # Outputs do without what is known of their uncertainty, which is large to send to workers.
+    fitted = replace(fitted, members=tuple(replace(m, covariance=None) for m in fitted.members))
 
     def of(index: int) -> ErrorSums:
         if not rows.chunk_size(index):

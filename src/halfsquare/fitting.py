@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from halfsquare.data.columns import Roles
 from halfsquare.data.encoded import EncodedRows
-from halfsquare.data.scan import Progress, Scanned, scan
+from halfsquare.data.scan import Progress, Scanned
 from halfsquare.data.source import open_source
 from halfsquare.descent.base import State
 from halfsquare.descent.loop import INTERRUPTED, Watch
@@ -24,8 +24,12 @@ from halfsquare.execution.base import Execution
 from halfsquare.execution.local import Local
 from halfsquare.fitted import FittedModel
 from halfsquare.loss import Convention
+from halfsquare.place import place, require_for_cluster, scan_at
 from halfsquare.recipes.base import FitOptions, Recipe, Request
 from halfsquare.resuming import Resuming, journal_of
+
+if TYPE_CHECKING:
+    from halfsquare.execution.cluster import Cluster
 
 
 def fit(
@@ -52,6 +56,7 @@ def fit(
     refit: bool = True,
     seed: int = 0,
     threads: int | None = None,
+    cluster: str | Cluster | None = None,
     time_limit: float | None = None,
     checkpoint: str | Path | None = None,
     resume: str | Path | None = None,
@@ -101,6 +106,9 @@ def fit(
         Of the choice of test rows and of everything random.
     threads : int, optional
         Default: one for each core. The result does not depend on it.
+    cluster : str or Cluster, optional
+        Read the files and sum on the workers of a Dask cluster: ``"tcp://HOST:PORT"``, or ``"local:N"`` for N
+        processes here; or what :func:`halfsquare.execution.connect.connect` gives. The result is the same.
     time_limit : float, optional
         Seconds for the descent.
     checkpoint : path, optional
@@ -130,6 +138,8 @@ def fit(
         If the rows allow no fit.
     CheckpointError
         If the checkpoint is damaged, or of a fit with other data or options: the difference is named.
+    ClusterError
+        What is wrong with the cluster.
 
     Examples
     --------
@@ -158,22 +168,26 @@ def fit(
     recipe = _recipe(options, interruption.noticed(watch))
     recipe.check()
     resuming = Resuming.of(checkpoint, resume, checkpoint_every, options, request)
-    source = open_source(data, table=table, encoding=encoding, categories=category)
-    roles = recipe.roles(source, request)
-    scanned = scan(source, roles, test_fraction=options.test_fraction, seed=seed, progress=progress)
-    rows = recipe.rows(scanned, "train")
-    if not rows.row_count:
-        raise FitError(f"{source.name} leaves no row to train on: every row with a target is in the test part")
-    again = refit and bool(scanned.test.rows)
-    with journal_of(resuming, scanned) as journal:
-        fitted = recipe.within(0.55 if again else 1.0).at(journal.at("measured")).train(rows)
-        measured = _measured(fitted, rows, recipe.execution, test, weights)
-        again = again and not interruption.ended(fitted)
-        if again:
-            refitted = recipe.within(1.0).at(journal.at("refit")).again(fitted, recipe.rows(scanned, "all"))
-            # A refit that was cut short is not the model that was measured: that one is kept.
-            again = not interruption.ended(refitted)
-            fitted = refitted if again else fitted
+    if cluster is not None:
+        require_for_cluster(method, data)
+    with place(cluster, threads) as execution:
+        recipe = replace(recipe, execution=execution)
+        source = open_source(data, table=table, encoding=encoding, categories=category)
+        roles = recipe.roles(source, request)
+        scanned = scan_at(execution, source, roles, options.test_fraction, seed, progress)
+        rows = recipe.rows(scanned, "train")
+        if not rows.row_count:
+            raise FitError(f"{source.name} leaves no row to train on: every row with a target is in the test part")
+        again = refit and bool(scanned.test.rows)
+        with journal_of(resuming, scanned, execution) as journal:
+            fitted = recipe.within(0.55 if again else 1.0).at(journal.at("measured")).train(rows)
+            measured = _measured(fitted, rows, execution, test, weights)
+            again = again and not interruption.ended(fitted)
+            if again:
+                refitted = recipe.within(1.0).at(journal.at("refit")).again(fitted, recipe.rows(scanned, "all"))
+                # A refit that was cut short is not the model that was measured: that one is kept.
+                again = not interruption.ended(refitted)
+                fitted = refitted if again else fitted
     info = {**fitted.info, **_described(scanned, roles, options), **measured, "refit": again}
     return FittedModel(fitted.encoder, fitted.members, info)
 

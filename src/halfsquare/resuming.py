@@ -20,6 +20,7 @@ from halfsquare.checkpoint import Checkpoint
 from halfsquare.data.scan import Scanned
 from halfsquare.descent.journal import NO_JOURNAL, Book, Journal
 from halfsquare.errors import CheckpointError, OptionError
+from halfsquare.execution.base import Execution
 from halfsquare.recipes.base import FitOptions, Request
 from halfsquare.writing import require_writable
 
@@ -102,7 +103,7 @@ class Resuming:
         )
 
     @contextmanager
-    def journal(self, scanned: Scanned) -> Iterator[Journal]:
+    def journal(self, scanned: Scanned, execution: Execution) -> Iterator[Journal]:
         """The journal in which the fit of these rows is kept, and whose file is written one last time at the end.
 
         Raises
@@ -110,7 +111,7 @@ class Resuming:
         CheckpointError
             If the rows are not those of the checkpoint.
         """
-        identity = {**self.settings, "data": _data(scanned)}
+        identity = {**self.settings, "data": _data(scanned, execution)}
         found = self._checked(identity).found
         book = Book(self.path, found or Checkpoint(identity, {}), self.seconds)
         if found is None:
@@ -131,12 +132,12 @@ class Resuming:
 
 
 @contextmanager
-def journal_of(resuming: Resuming | None, scanned: Scanned) -> Iterator[Journal]:
+def journal_of(resuming: Resuming | None, scanned: Scanned, execution: Execution) -> Iterator[Journal]:
     """The journal of a fit; one that keeps nothing if no checkpoint is asked for."""
     if resuming is None:
         yield NO_JOURNAL
     else:
-        with resuming.journal(scanned) as journal:
+        with resuming.journal(scanned, execution) as journal:
             yield journal
 
 
@@ -182,11 +183,11 @@ def _settings(options: FitOptions, request: Request) -> Section:
     return settings
 
 
-def _data(scanned: Scanned) -> Section:
+def _data(scanned: Scanned, execution: Execution) -> Section:
     """Rows, columns, and a digest of all that was read: values, levels of text, and which rows are set apart."""
     table, digest = scanned.table, hashlib.sha256()
     digest.update(json.dumps([table.sizes, table.train_sizes, scanned.levels]).encode())
-    for index in range(len(table.sizes)):
-        digest.update(cast(Any, table.read(index)))
+    for part in execution.map(lambda i: hashlib.sha256(cast(Any, table.read(i))).digest(), len(table.sizes)):
+        digest.update(part)
     columns = [f"{column.name} ({column.kind})" for column in scanned.roles.scanned]
     return {"rows": table.rows, "columns": columns, "digest": digest.hexdigest()}

@@ -257,11 +257,21 @@ class NormalSums:
             raise ShapeError(f"sums over {self.gram.shape} and {other.gram.shape} columns do not add")
         return NormalSums(self.rows + other.rows, self.weight + other.weight, self.gram + other.gram, self.left)
 
+    def __reduce__(self) -> Any:
+        upper = self.gram[upper_triangle(len(self.gram))]  # what counts is half of what would travel
+        return _of_upper, (self.rows, self.weight, upper, len(self.gram), self.left)
+
     def finish(self) -> tuple[Floats, Floats, Floats]:
         """AᵀWA (p, p), AᵀWB (p, q) and BᵀWB (q, q), whole and symmetric."""
         whole = np.where(upper_triangle(len(self.gram)), self.gram, self.gram.T)
         p = self.left
         return whole[:p, :p], whole[:p, p:], whole[p:, p:]
+
+
+def _of_upper(rows: int, weight: float, upper: Floats, size: int, left: int) -> NormalSums:
+    gram = np.zeros((size, size), order="F")
+    gram[upper_triangle(size)] = upper
+    return NormalSums(rows, weight, gram, left)
 
 
 @lru_cache(maxsize=8)

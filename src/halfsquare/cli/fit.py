@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,7 @@ from halfsquare.cli.options import (
 
 if TYPE_CHECKING:
     from halfsquare.data.unchanged import Unchanged
+    from halfsquare.execution.cluster import Cluster, Traffic
 
 
 class ModelName(StrEnum):
@@ -119,6 +121,10 @@ def fit(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Default: one a core; the result does not depend on it.")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Sum on a Dask cluster: tcp://HOST:PORT, or local:N processes here."),
+    ] = None,
     report: Annotated[
         str | None, typer.Option(metavar="FILE.html", help="Write a page about the fit here: no network, no script.")
     ] = None,
@@ -155,7 +161,7 @@ def fit(
     if data is None:
         raise typer.BadParameter("name the DATA to fit, or files of sums by --from-sums", param_hint="DATA")
     files = _require_report(report, data) if report else None
-    with telling(), reading() as progress:
+    with telling(), reading() as progress, _reached(cluster, method, data) as reached:
         fitted = fit_model(
             data,
             target,
@@ -179,6 +185,7 @@ def fit(
             refit=refit,
             seed=seed,
             threads=threads,
+            cluster=reached,
             time_limit=time_limit,
             checkpoint=checkpoint,
             resume=resume,
@@ -194,18 +201,32 @@ def fit(
         if files is not None:
             files.require(data)  # the page reads the rows again: they must be those of the fit
         write_report(fitted, data, report, weights=weights, table=table, encoding=encoding)
-    _show(fitted, out, report, json=json)
+    _show(fitted, out, report, reached.traffic if reached else None, json=json)
 
 
-def _show(fitted: Any, out: str | None, report: str | None, *, json: bool) -> None:
+def _reached(cluster: str | None, method: Method | None, data: str) -> AbstractContextManager[Cluster | None]:
+    """The cluster at that address, if one is wanted; what it cannot do is refused before it is reached."""
+    if cluster is None:
+        return nullcontext()
+    from halfsquare.execution.connect import connect
+    from halfsquare.place import require_for_cluster
+
+    require_for_cluster(method.value if method else None, data)
+    return connect(cluster)
+
+
+def _show(fitted: Any, out: str | None, report: str | None, traffic: Traffic | None = None, *, json: bool) -> None:
     """Print the summary, and what was written."""
     if json:
-        dump({**as_dict(fitted, out), **({"report": report} if report else {})})
+        more = {**({"report": report} if report else {}), **({"cluster": traffic.as_dict()} if traffic else {})}
+        dump({**as_dict(fitted, out), **more})
         return
     from halfsquare.cli.show import console, summary
 
     screen = console()
     screen.print(summary(fitted), markup=False)
+    if traffic:
+        screen.print(f"\nCluster: {traffic}", markup=False)
     if out:
         screen.print(f"\nModel written to {out}. Next: halfsquare predict {out} DATA --interval 0.95", markup=False)
     if report:

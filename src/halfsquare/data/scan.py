@@ -64,9 +64,13 @@ class LevelCoder:
     def encode(self, texts: Any) -> Floats:
         """Codes (m,) of an Arrow string array, as float64; -1 missing, -2 unseen."""
         encoded = texts.dictionary_encode()
-        codes = np.array([self._of(t) for t in encoded.dictionary.to_pylist()] + [MISSING], dtype=np.float64)
+        codes = np.append(self.codes(encoded.dictionary.to_pylist()), MISSING)
         indices: npt.NDArray[np.intp] = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
         return codes[indices]
+
+    def codes(self, texts: Sequence[str | None]) -> Floats:
+        """Codes (m,) of some texts."""
+        return np.array([self._of(text) for text in texts], dtype=np.float64)
 
     def _of(self, text: str | None) -> int:
         if text is None:
@@ -119,7 +123,8 @@ def scan(
     return scanned(cut, stretch.table, stretch.statistics, stretch.levels, stretch.counts)
 
 
-def _merged(a: Pair, b: Pair) -> Pair:
+def merged(a: Pair, b: Pair) -> Pair:
+    """The statistics of both, part by part."""
     return a[0].merge(b[0]), a[1].merge(b[1])
 
 
@@ -148,7 +153,7 @@ class Stretch:
         self.cut, self.progress, self.columns = cut, progress, cut.roles.scanned
         self.coders = {c.name: LevelCoder() for c in cut.roles.features if c.kind == "text"}
         self.table = RawTable(len(self.columns), cut.chunk_rows)
-        self.statistics: Tree[Pair] = Tree(_merged, first)
+        self.statistics: Tree[Pair] = Tree(merged, first)
         self.counts = Counts()
         self._source_rows = source_rows
         self._seen, self._skip = seen, first * cut.chunk_rows - kept

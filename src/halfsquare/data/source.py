@@ -73,6 +73,11 @@ class Source:
     row_count: int | None = None
     _held: tuple[Any, ...] = field(default=(), repr=False)  # frames and temporary files that must outlive the scan
 
+    @property
+    def relation(self) -> str:
+        """SQL that reads it."""
+        return self._relation
+
     def column(self, name: str, *, role: str = "column") -> SourceColumn:
         """The column of that name.
 

@@ -72,8 +72,6 @@ class System:
 
 def linear_sums(rows: Rows, execution: Execution) -> NormalSums:
     """The sums of [1 | Z | T] over all rows, one BLAS-3 product a chunk."""
-    first = rows.chunk(0)
-    size = 1 + first.design.shape[1] + first.target.shape[1]
 
     def of(index: int) -> NormalSums:
         chunk = rows.chunk(index)
@@ -81,9 +79,9 @@ def linear_sums(rows: Rows, execution: Execution) -> NormalSums:
         if chunk.weight is not None:
             block = block * np.sqrt(chunk.weight)
             count, weight = int(np.count_nonzero(chunk.weight)), float(chunk.weight.sum())
-        return NormalSums.zero(size, 0).add_block(block, count, weight)
+        return NormalSums.zero(len(block), 0).add_block(block, count, weight)
 
-    return execution.reduce(of, NormalSums.merge, rows.chunk_count, NormalSums.zero(size, 0))
+    return execution.reduce(of, NormalSums.merge, rows.chunk_count, NormalSums.zero(0, 0))
 
 
 def block_of(chunk: Chunk) -> Floats:

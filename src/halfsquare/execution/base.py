@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 T = TypeVar("T")
 
 
 class Execution(ABC):
     """A place that works on chunks side by side. What comes out has the same bits in every place."""
+
+    #: Whether single rows can be drawn at random, as mini-batches are: not where every draw is a message.
+    serves_batches: ClassVar[bool] = True
 
     @property
     @abstractmethod

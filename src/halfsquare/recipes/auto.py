@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from halfsquare.recipes.base import Recipe
 from halfsquare.recipes.linear import LinearRecipe
 from halfsquare.recipes.network import NetworkRecipe
 from halfsquare.sums import Moments, NormalSums
-from halfsquare.trainers.folds import KeptRows
+from halfsquare.trainers.folds import KeptRows, Mask
 
 # Better by chance alone once in forty times.
 _Z = 1.96
@@ -192,8 +193,8 @@ def held_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
     for f in range(_FOLDS):
         kept = KeptRows.of(rows, fold != f)
         b = solve(kept, recipe.execution, System.of(sums[f], k), l2=recipe.options.l2).coefficients
-        for index in range(rows.chunk_count):
-            _judge(rows, index, fold, starts, f, b, losses)
+        judged = recipe.execution.map(partial(_judged, rows, fold == f, starts, b), rows.chunk_count)
+        losses[fold == f] = np.concatenate(list(judged))
     return losses
 
 
@@ -201,8 +202,10 @@ def _merged(a: list[NormalSums], b: list[NormalSums]) -> list[NormalSums]:
     return [x.merge(y) for x, y in zip(a, b, strict=True)]
 
 
-def _judge(rows: Rows, index: int, fold: Any, starts: npt.NDArray[np.intp], f: int, b: Floats, losses: Floats) -> None:
+def _judged(rows: Rows, left_out: Mask, starts: npt.NDArray[np.intp], b: Floats, index: int) -> Floats:
+    """The MSE of each row of a chunk that is left out, by the coefficients b of the others."""
     chunk = rows.chunk(index)
-    mine = fold[starts[index] : starts[index + 1]] == f
+    mine = left_out[starts[index] : starts[index + 1]]
     e = error(chunk.target[mine], chunk.design[mine] @ b[1:] + b[0])
-    losses[starts[index] : starts[index + 1]][mine] = (e * e).mean(axis=1)
+    losses: Floats = (e * e).mean(axis=1)
+    return losses

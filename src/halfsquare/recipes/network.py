@@ -37,9 +37,12 @@ class NetworkRecipe(Recipe):
         method: str | None = None,
     ) -> tuple[FittedModel, list[Trained]]:
         """The fitted model of an ensemble of that size (the default one if left out), and its members."""
-        members = self._members(rows, hidden, count, method or self.options.method or "auto")
+        members = self._members(rows, hidden, count, method or self.options.method or self._any_method())
         methods = " and ".join(dict.fromkeys(m.facts["method"] for m in members))
         return self.fitted(rows, members, "network", methods, **_described(members, rows)), members
+
+    def _any_method(self) -> str:
+        return "auto" if self.execution.serves_batches else "levenberg-marquardt"
 
     def _members(
         self, rows: EncodedRows, hidden: tuple[int, ...] | None, count: int | None, method: Any

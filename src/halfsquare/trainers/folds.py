@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.rows import ArrayRows, Chunk, Rows
+from halfsquare.execution.base import Execution
 from halfsquare.loss import Floats, error
 from halfsquare.models.base import Model
 
@@ -63,9 +64,9 @@ class KeptRows(Rows):
         kept = self.kept[self.starts[index] : self.starts[index + 1]]
         return Chunk(whole.design[kept], whole.target[kept], None if whole.weight is None else whole.weight[kept])
 
-    def gathered(self) -> ArrayRows:
+    def gathered(self, execution: Execution) -> ArrayRows:
         """These rows in memory: few out of many, that are wanted often."""
-        chunks = [self.chunk(index) for index in range(self.chunk_count)]
+        chunks = list(execution.map(self.chunk, self.chunk_count))
         weights = [chunk.weight for chunk in chunks if chunk.weight is not None]
         return ArrayRows(
             np.concatenate([chunk.design for chunk in chunks]),

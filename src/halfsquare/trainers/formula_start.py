@@ -20,6 +20,7 @@ from halfsquare.descent.base import State
 from halfsquare.descent.loop import Limits, descend
 from halfsquare.descent.triangular import FormulaObjective
 from halfsquare.descent.variable_projection import VariableProjection
+from halfsquare.execution.base import Execution
 from halfsquare.execution.local import Local
 from halfsquare.loss import Floats
 from halfsquare.models.formula import Formula
@@ -73,25 +74,24 @@ class Ranges:
         return points
 
 
-def sample_rows(rows: Rows, most: int, seed: int) -> ArrayRows:
+def sample_rows(rows: Rows, most: int, seed: int, execution: Execution) -> ArrayRows:
     """At most ``most`` rows, one at random from each of as many equal stretches of the table."""
     n = rows.row_count
     stretch = np.linspace(0, n, min(n, most) + 1)
     at = np.floor(stretch[:-1] + np.random.default_rng(seed).random(len(stretch) - 1) * np.diff(stretch)).astype(int)
     at = np.arange(n) if n <= most else np.unique(at)
-    designs, targets, weights, begin = [], [], [], 0
-    for index in range(rows.chunk_count):
-        size = rows.chunk_size(index)
-        here = at[slice(*np.searchsorted(at, (begin, begin + size)))] - begin
-        begin += size
-        if len(here):
-            chunk = rows.chunk(index)
-            if chunk.weight is not None:
-                here = here[chunk.weight[here] > 0]
-            designs.append(chunk.design[here])
-            targets.append(chunk.target[here])
-            weights.append(np.ones(len(here)) if chunk.weight is None else chunk.weight[here])
-    return ArrayRows(np.concatenate(designs), np.concatenate(targets), np.concatenate(weights))
+    starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
+    cuts = np.searchsorted(at, starts)
+
+    def of(index: int) -> tuple[Floats, Floats, Floats]:
+        here = at[cuts[index] : cuts[index + 1]] - starts[index]
+        chunk = rows.chunk(index)
+        if chunk.weight is not None:
+            here = here[chunk.weight[here] > 0]
+        weight = np.ones(len(here)) if chunk.weight is None else chunk.weight[here]
+        return chunk.design[here], chunk.target[here], weight
+
+    return ArrayRows(*(np.concatenate(part) for part in zip(*execution.map(of, rows.chunk_count), strict=True)))
 
 
 def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats) -> Ranges:
@@ -110,14 +110,16 @@ def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats)
     return Ranges(scale, place, tuple(j in flipped for j in range(len(scale))), lower, upper)
 
 
-def search(formula: Formula, rows: Rows, method: VariableProjection, limits: Limits, seed: int) -> list[State]:
+def search(
+    formula: Formula, rows: Rows, method: VariableProjection, limits: Limits, seed: int, execution: Execution
+) -> list[State]:
     """The ends of the most promising descents on a sample of rows, the lowest loss first.
 
     Descend a little from the best points, and further from the best of those. Where the formula is a
     sum of parts with parameters of their own (peaks, decays), the best fit is then improved part by
     part: one part is sought anew while the others stay, until that helps no more.
     """
-    sample = sample_rows(rows, max(_SAMPLE_ROWS, 40 * len(formula.names)), seed)
+    sample = sample_rows(rows, max(_SAMPLE_ROWS, 40 * len(formula.names)), seed, execution)
     objective = FormulaObjective(formula, sample, Local(1))
     nonlinear = [j for j in range(len(formula.names)) if j not in method.linear]
     cube = _sobol(2 * len(nonlinear), seed)

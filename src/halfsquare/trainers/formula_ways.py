@@ -12,6 +12,7 @@ from halfsquare.descent.loop import Limits, Record, Watch, descend
 from halfsquare.descent.triangular import FormulaObjective
 from halfsquare.descent.variable_projection import VariableProjection, triangle_of
 from halfsquare.errors import FormulaError
+from halfsquare.execution.local import Local
 from halfsquare.loss import Floats
 from halfsquare.models.formula_diagnosis import ALWAYS, why_not_finite
 from halfsquare.sums import Moments
@@ -68,17 +69,17 @@ class Ways:
         return self._searched() if np.isnan(given).all() else self._from_start(given)
 
     def _on_sample(self) -> Ways:
-        rows = sample_rows(self.objective.rows, _SAMPLE, self.seed)
+        rows = sample_rows(self.objective.rows, _SAMPLE, self.seed, self.objective.execution)
         sums = Moments.of(rows.target, rows.weight)
         method = replace(self.method, degrees=max(sums.weight - len(self.method.lower), 1.0), tolerance=1e-6)
-        objective = replace(self.objective, rows=rows)
+        objective = replace(self.objective, rows=rows, execution=Local(1))
         journal = self.journal.at("sample")
         return replace(self, objective=objective, method=method, watch=None, journal=journal, sst=float(sums.m2[0]))
 
     def _searched(self) -> End:
         """The lowest of the descents from where the search ended."""
         formula = self.objective.formula
-        found = search(formula, self.objective.rows, self.method, self.limits, self.seed)
+        found = search(formula, self.objective.rows, self.method, self.limits, self.seed, self.objective.execution)
         close = [state for state in found[:3] if state.loss <= 1.5 * found[0].loss]
         ends = [self._descend(f"from place {i}", self.method, state.parameters) for i, state in enumerate(close)]
         ends = [end for end in ends if end.state.memory is not None]
@@ -134,7 +135,7 @@ class Ways:
         rest = formula.with_fixed(held)
         linear = tuple(rest.names.index(formula.names[j]) for j in self.method.linear if missing[j])
         method = replace(self.method, linear=linear, lower=self.method.lower[missing], upper=self.method.upper[missing])
-        found = search(rest, self.objective.rows, method, self.limits, self.seed)
+        found = search(rest, self.objective.rows, method, self.limits, self.seed, self.objective.execution)
         completed = given.copy()
         completed[missing] = found[0].parameters if found else 1.0
         return completed

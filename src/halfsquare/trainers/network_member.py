@@ -154,7 +154,7 @@ class ByEvidence(Way):
         objective = Objective(network, seen, execution)
         method = self._method(network, member)
         end, history = descend(method, objective, start, limits=limits, watch=watch, journal=journal)
-        aside = KeptRows.of(rows, left_out).gathered() if left_out.any() else None
+        aside = KeptRows.of(rows, left_out).gathered(execution) if left_out.any() else None
         stops = tuple(Stop(s, self._held_out(network, s, aside, left_out)) for s in (end, highest_evidence(end)))
         return Run(member, self, network, stops, history)
 
@@ -231,7 +231,7 @@ class ByMinibatches(Way):
     ) -> Run:
         if not left_out.any():  # no folds, yet something has to say when to stop
             left_out = some_rows(len(left_out), [self.seed, 3, member])
-        aside = KeptRows.of(rows, left_out).gathered()
+        aside = KeptRows.of(rows, left_out).gathered(execution)
         seen = KeptRows.of(rows, ~left_out)
         objective = Objective(network, seen, execution, np.full(network.parameter_count, _PENALTY))
         method = Stochastic(Objective(network, aside, execution), seed=self.seed + member)

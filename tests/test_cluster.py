@@ -1,0 +1,313 @@
+"""A cluster gives the model file of one machine, to the last bit, whatever becomes of its workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halfsquare import FittedModel, fit
+from halfsquare.data import cut
+from halfsquare.errors import ClusterError, DataError, NotFiniteError, OptionError
+from halfsquare.execution import cluster as cluster_module
+from halfsquare.execution import connect as connecting
+from halfsquare.execution.cluster import Cluster
+from halfsquare.execution.connect import connect
+from halfsquare.execution.shares import Shares
+from halfsquare.recipes.network import NetworkRecipe
+from halfsquare.trainers import network as network_trainer
+
+pa = pytest.importorskip("pyarrow")
+pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with connect("local:2") as reached:
+        yield reached
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of different lengths, with missing values, weights, dates, and levels that turn up late."""
+    from pyarrow import csv, parquet
+
+    folder = tmp_path_factory.mktemp("files")
+    rng = np.random.default_rng(0)
+    for number, rows in enumerate((1500, 10, 2100, 0, 1300)):
+        x, z = rng.normal(size=rows), rng.uniform(1, 3, size=rows)
+        level = rng.choice(["late", "b", "ü"][: 2 + number % 2] if number > 1 else ["b", "ü"], size=rows)
+        y = 3 + np.sin(2 * x) + z**2 + (level == "b") + 0.1 * rng.normal(size=rows)
+        table = pa.table(
+            {
+                "x": pa.array(x, mask=rng.random(rows) < 0.05),
+                "z": z,
+                "day": pa.array(rng.integers(0, 600, rows).astype("datetime64[D]")),
+                "level": level,
+                "y": pa.array(np.where(rng.random(rows) < 0.03, np.nan, y), from_pandas=True),
+                "w": np.where(rng.random(rows) < 0.02, 0.0, rng.uniform(0.1, 3, rows)),
+            }
+        )
+        parquet.write_table(table, folder / f"part{number}.parquet", row_group_size=400)
+        if rows:
+            csv.write_csv(table, folder / f"part{number}.csv")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small chunks and small networks; what the driver decides, workers are told."""
+    monkeypatch.setattr(cut, "CHUNK_ROWS", 256)
+    monkeypatch.setattr(network_trainer, "_ITERATIONS", {"levenberg-marquardt": 4, "minibatch": 3})
+    monkeypatch.setattr(NetworkRecipe, "train", lambda self, rows: self.train_sized(rows, (3,), 4)[0])
+
+
+def saved(fitted: FittedModel, path: Path) -> bytes:
+    fitted.save(path)
+    return path.read_bytes()
+
+
+LINEAR = {"target": "y", "model": "linear"}
+NETWORK = {"target": "y", "model": "network", "method": "levenberg-marquardt"}
+FITS: dict[str, tuple[str, dict[str, Any]]] = {
+    "linear": ("part*.parquet", {**LINEAR, "exclude": ["w"]}),
+    "linear, weighted, CSV": ("part*.csv", {**LINEAR, "weights": "w"}),
+    "linear, one file": ("part2.parquet", LINEAR),
+    "linear, one CSV, QR": ("part2.csv", {**LINEAR, "l2": "auto", "test_fraction": 0}),
+    "steepest descent": ("part*.csv", {**LINEAR, "method": "gradient", "features": ["x", "z"]}),
+    "formula": ("part*.parquet", {"formula": "y ~ a + b*z**p"}),
+    "formula, weighted": ("part*.csv", {"formula": "log(y) ~ a + b*z**p + c*x", "weights": "w", "start": {"p": 1.0}}),
+    "network": ("part*.parquet", NETWORK),
+    "network, weighted": ("part*.csv", {**NETWORK, "weights": "w", "refit": False}),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_the_model_file_has_the_same_bytes(name: str, folder: Path, tmp_path: Path, cluster: Cluster) -> None:
+    pattern, options = FITS[name]
+    here, there = (fit(folder / pattern, **options, cluster=where) for where in (None, cluster))
+    assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+
+
+def test_a_worker_killed_in_the_middle_changes_nothing(folder: Path, tmp_path: Path, cluster: Cluster) -> None:
+    """Each time a member has taken two steps a worker is killed, without a chance to say goodbye."""
+    killed = []
+
+    def watch(state: Any) -> None:
+        if state.iteration == 2 and len(killed) < 2:
+            workers = cluster.client.run(os.getpid)
+            killed.append(workers.popitem()[1])
+            os.kill(killed[-1], signal.SIGKILL)
+
+    here = fit(folder / "part*.csv", **NETWORK)
+    there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, watch=watch)
+    assert len(killed) == 2
+    assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+
+
+def test_a_worker_killed_by_its_own_work(tmp_path: Path, cluster: Cluster) -> None:
+    once, before = tmp_path / "once", cluster.traffic.orders_repeated
+
+    def work(index: int) -> float:
+        if index == 37 and not once.exists():
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 0.1 * index
+
+    def add(a: float, b: float) -> float:
+        return a + b
+
+    from halfsquare.execution.local import Local
+
+    total = cluster.reduce(work, add, 100, 0.0)
+    assert once.exists() and cluster.traffic.orders_repeated > before
+    assert total == Local(1).reduce(work, add, 100, 0.0)
+
+
+def test_workers_that_die_again_and_again_are_an_error(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "_ATTEMPTS", 2)
+    with pytest.raises(ClusterError, match=r"workers in a row were lost at the same work.*enough memory"):
+        cluster.reduce(lambda i: os.kill(os.getpid(), signal.SIGKILL), max, 4, None)
+
+
+def test_a_worker_that_joins_takes_part(folder: Path, tmp_path: Path, cluster: Cluster) -> None:
+    here = fit(folder / "part*.parquet", **LINEAR)
+    cluster.client.cluster.scale(3)
+    cluster.client.wait_for_workers(3, timeout=60)
+    fit(folder / "part*.parquet", **LINEAR, cluster=cluster)
+    there = fit(folder / "part*.parquet", **LINEAR, cluster=cluster)
+    assert cluster.traffic.workers == 3
+    assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+
+
+def test_an_interrupted_fit_keeps_the_best_so_far(folder: Path, cluster: Cluster) -> None:
+    def watch(state: Any) -> None:
+        if state.iteration == 3:
+            raise KeyboardInterrupt
+
+    fitted = fit(folder / "part*.csv", **NETWORK, cluster=cluster, watch=watch)
+    assert fitted.info["reason"] == "stopped: interrupted"
+    assert not fitted.info["refit"]
+    assert np.isfinite(fitted.test["rmse"])
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf"])
+def test_a_bad_value_is_told_as_on_one_machine(value: str, tmp_path: Path, cluster: Cluster) -> None:
+    for number in range(3):
+        rows = [f"{i},{2 * i}" for i in range(700)]
+        if number == 1:
+            rows[444] = f"{value},3"
+        (tmp_path / f"{number}.csv").write_text("x,y\n" + "\n".join(rows) + "\n")
+    told = []
+    for where in (None, cluster):
+        with pytest.raises(NotFiniteError) as problem:
+            fit(tmp_path / "*.csv", "y", model="linear", cluster=where)
+        told.append(str(problem.value))
+    assert told[0] == told[1]
+    assert "row 1145, column 'x': found " in told[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("x,y,w\n1,2,0\n2,3,0\n", "has both a target and a positive weight"), ("x,y,w\n1,2,1\n2,3,-1\n", "row 2, weight")],
+)
+def test_bad_rows_are_told_as_on_one_machine(text: str, match: str, tmp_path: Path, cluster: Cluster) -> None:
+    (tmp_path / "bad.csv").write_text(text)
+    for where in (None, cluster):
+        with pytest.raises(DataError, match=match):
+            fit(tmp_path / "bad.csv", "y", weights="w", model="linear", cluster=where)
+
+
+def test_a_file_that_workers_cannot_see(folder: Path, cluster: Cluster) -> None:
+    """A path through this process's own open files leads nowhere in another process."""
+    with (folder / "part2.csv").open() as file:
+        os.dup2(file.fileno(), 900)
+        try:
+            with pytest.raises(ClusterError, match=r"worker tcp://.* cannot read /proc/self/fd/900: No such file"):
+                fit("/proc/self/fd/900", **LINEAR, cluster=cluster)
+        finally:
+            os.close(900)
+
+
+def test_a_file_that_is_another_there(cluster: Cluster, folder: Path) -> None:
+    path = str(folder / "part2.csv")
+    with pytest.raises(ClusterError, match=r"has another .*: .* bytes, here 7"):
+        cluster.require({path: 7})
+    cluster._files.clear()
+    cluster.require({})
+
+
+def test_other_versions_on_the_workers(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {**cluster_module.versions(), "numpy": "0.1"}
+    monkeypatch.setattr(cluster_module, "versions", lambda: here)
+    with pytest.raises(ClusterError, match=r"worker tcp://.* has other versions: numpy .*, here 0\.1"):
+        cluster.require({})
+    monkeypatch.undo()
+    cluster.require({})
+
+
+def test_what_goes_wrong_inside_a_worker_is_told_with_its_name(cluster: Cluster) -> None:
+    with pytest.raises(ClusterError, match=r"worker tcp://.* failed: ZeroDivisionError: "):
+        cluster.reduce(lambda i: 1 / (i - 3), max, 8, 0.0)
+
+
+@pytest.mark.parametrize("address", ["here", "local:0", "local:", "tcp://host", "http://host:80"])
+def test_an_address_that_is_none(address: str) -> None:
+    with pytest.raises(OptionError, match="expected tcp://HOST:PORT, or local:N"), connect(address):
+        pass
+
+
+def test_no_scheduler() -> None:
+    with (
+        pytest.raises(ClusterError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9"),
+        connect("tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "match"),
+    [
+        ("part*.csv", {"method": "minibatch"}, "mini-batches are not for a cluster"),
+        ({"x": [1.0], "y": [2.0]}, {}, "a dict in memory"),
+        ("-", {}, "standard input"),
+        ("SELECT * FROM 'part2.csv'", {}, "the query is none"),
+    ],
+)
+def test_what_a_cluster_does_not_do(
+    data: Any, options: dict[str, Any], match: str, folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises((OptionError, DataError), match=match):
+        fit(data, "y", **options, cluster=cluster)
+
+
+# --- what is sent ----------------------------------------------------------------------------------------------------
+
+
+def test_bytes_do_not_grow_with_the_rows(cluster: Cluster) -> None:
+    received = []
+    for count in (64, 6400):
+        before = cluster.traffic.bytes_received
+        cluster.reduce(lambda i: np.full(1000, float(i)), np.add, count, np.zeros(1000))
+        received.append(cluster.traffic.bytes_received - before)
+    assert received[1] < 2 * received[0]
+
+
+@given(
+    st.integers(1, 5000),
+    st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 8), min_size=1), min_size=1),
+)
+def test_every_chunk_has_one_worker(count: int, changes: list[dict[str, int]]) -> None:
+    shares = Shares()
+    for workers in changes:
+        spans = shares.spans(count, workers)
+        assert spans.keys() <= workers.keys()
+        assert sorted(i for mine in spans.values() for a, b in mine for i in range(a, b)) == list(range(count))
+
+
+def test_shares_stay_where_they_are() -> None:
+    shares, workers = Shares(), dict.fromkeys("abcdefghij", 1)
+
+    def owners(present: dict[str, int]) -> list[str]:
+        found = [""] * 4000
+        for worker, spans in shares.spans(4000, present).items():
+            for a, b in spans:
+                found[a:b] = [worker] * (b - a)
+        return found
+
+    before = owners(workers)
+    assert max(before.count(w) for w in workers) < 1.2 * 400
+    del workers["d"]
+    after = owners(workers)
+    assert sum(a != b for a, b in zip(before, after, strict=True)) < 1.3 * 400
+    assert owners(workers) == after
+
+
+def test_the_command_line(
+    folder: Path, cluster: Cluster, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "_REACH_SECONDS", 1)
+    address = cluster.client.scheduler.address
+    arguments = ("fit", folder / "part*.parquet", "--target", "y", "--model", "linear", "--cluster", address)
+    ran = command(*arguments, "--json")
+    assert ran.code == 0, ran.err
+    told = ran.json["cluster"]
+    assert told["workers"] >= 2 and told["rounds"] >= 4 and told["bytes_sent"] and told["bytes_received"]
+    assert ran.err == ""
+    assert "\nCluster: " in command(*arguments).out
+    refused = command(*arguments[:-1], "tcp://127.0.0.1:9")
+    assert (refused.code, refused.out) == (1, "")
+    assert (
+        refused.err.startswith("halfsquare: no scheduler answers at tcp://127.0.0.1:9") and refused.err.count("\n") == 1
+    )
