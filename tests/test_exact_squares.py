@@ -148,6 +148,15 @@ def test_partial_fit_against_statsmodels() -> None:
     np.testing.assert_allclose([model.intercept_std_error_, *model.coef_std_error_], reference.bse, rtol=1e-12)
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.1, "auto"])
+def test_a_constant_column_has_no_coefficient(l2: float | str) -> None:
+    rng = np.random.default_rng(6)
+    x, t = np.column_stack([rng.normal(size=50), np.full(50, 0.3)]), rng.normal(size=50)
+    model, once = LinearRegressor(l2=l2).partial_fit(x, t), LinearRegressor(l2=l2).fit(x, t)
+    assert model.coef_[1] == 0.0
+    np.testing.assert_allclose(model.coef_[0], once.coef_[0], rtol=1e-6)
+
+
 def test_fit_begins_anew() -> None:
     x, t = np.array([[0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 2.0])
     model = LinearRegressor().partial_fit(x, 5 * t).fit(x, t).partial_fit(x, 3 * t)

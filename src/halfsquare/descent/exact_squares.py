@@ -91,7 +91,7 @@ def solve_exactly(exact: ExactSystem, system: System, l2: float | Literal["auto"
         matrix = system.correlation + penalty * np.eye(d)
         factor, reciprocal = _cholesky(matrix)
         if reciprocal >= GOOD_RECIPROCAL_CONDITION * (1e-3 if penalty else 1.0):
-            units = np.sqrt(np.diag(in_range(scaled.curvature)[0]) / (1.0 + penalty))
+            units = _units(np.diag(in_range(scaled.curvature)[0]), penalty)
             y = [_refined(scaled, factor, units, j) for j in range(exact.outputs)]
             inverse = symmetric(lapack.dpotri(factor)[0]) if d else matrix
             made = solution_of(system, np.zeros_like(system.products), inverse, d, (), reciprocal, penalty, "exact")
@@ -103,6 +103,11 @@ def solve_exactly(exact: ExactSystem, system: System, l2: float | Literal["auto"
             raise FitError("a coefficient is beyond float64: state the columns in other units") from None
         coefficients = np.array([c for c, _ in found]).T
         return replace(made, coefficients=coefficients), np.array([sse for _, sse in found])
+
+
+def _units(diagonal: Floats, penalty: float) -> Floats:
+    """The spread of each column in scaled units; 1 for a column that does not vary."""
+    return np.where(diagonal > 0, np.sqrt(diagonal / (1.0 + penalty)), 1.0)
 
 
 def _cholesky(matrix: Floats) -> tuple[Floats, float]:
@@ -133,8 +138,7 @@ def _by_factors(scaled: _Scaled, system: System, matrix: Floats, penalty: float)
     d, k = right.shape
     factors = Factors.of(curvature, _DEPENDENT_ONE_IN)
     kept, left = list(factors.kept), list(factors.left)
-    units = np.sqrt(np.diag(_rounded(curvature)) / (1.0 + penalty))
-    units = np.where(units > 0, units, 1.0)
+    units = _units(np.diag(_rounded(curvature)), penalty)
     on_kept = factors.solve(right[kept])
     inverse = np.zeros((d, d))
     factor, reciprocal = _cholesky(matrix[np.ix_(kept, kept)])

@@ -14,7 +14,7 @@ from halfsquare.exact.slices import BITS, BLOCK_ROWS, Slice, slices, weighted_sl
 from halfsquare.loss import Floats
 
 _HALF = 1 << (BITS - 1)
-Limbs = npt.NDArray[np.int64]
+Limbs = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class ExactGram:
     rows : int
     low : int
         Level of the first limb.
-    limbs : (l, q, q) int64, symmetric
+    limbs : (l, q, q) int32, symmetric
 
     Examples
     --------
@@ -48,7 +48,7 @@ class ExactGram:
     @classmethod
     def zero(cls, columns: int) -> ExactGram:
         """No rows yet, of q ``columns``."""
-        return cls(0, 0, np.zeros((0, columns, columns), dtype=np.int64))
+        return cls(0, 0, np.zeros((0, columns, columns), dtype=np.int32))
 
     @property
     def columns(self) -> int:
@@ -74,7 +74,8 @@ class ExactGram:
             at = slice(start, start + BLOCK_ROWS)
             right = slices(block[:, at])
             left = right if weight is None else weighted_slices(block[:, at], weight[at])
-            part = ExactGram(block[:, at].shape[1], *_products(left, right, self.columns))
+            low, limbs = _products(left, right, self.columns)
+            part = ExactGram(block[:, at].shape[1], *_carried(low, limbs))
             total = total.merge(part)
         return total
 
@@ -113,7 +114,7 @@ class ExactGram:
 
     def placed(self, columns: int, positions: Sequence[int]) -> ExactGram:
         """The same sums among ``columns`` columns, these at ``positions``, the others 0 in every row."""
-        limbs = np.zeros((len(self.limbs), columns, columns), dtype=np.int64)
+        limbs = np.zeros((len(self.limbs), columns, columns), dtype=np.int32)
         at = np.asarray(positions, dtype=np.intp)
         limbs[:, at[:, None], at] = self.limbs
         return ExactGram(self.rows, self.low, limbs)
@@ -151,7 +152,7 @@ class ExactGram:
         filled = [g for g in (self, other) if len(g.limbs)]
         low = min((g.low for g in filled), default=0)
         high = max((g.low + len(g.limbs) for g in filled), default=0)
-        limbs = np.zeros((high - low, self.columns, self.columns), dtype=np.int64)
+        limbs = np.zeros((high - low, self.columns, self.columns), dtype=np.int64)  # room to carry
         for gram, factor in ((self, 1), (other, sign)):
             if len(gram.limbs):
                 at = gram.low - low
@@ -170,8 +171,8 @@ def nearest(whole: int, exponent: int) -> float:
     return float(whole << exponent) if exponent >= 0 else whole / (1 << -exponent)
 
 
-def _products(left: list[Slice], right: list[Slice], columns: int) -> tuple[int, Limbs]:
-    """Limbs of the sums of left times right: one matrix product of all digits, dealt out by level."""
+def _products(left: list[Slice], right: list[Slice], columns: int) -> tuple[int, npt.NDArray[np.int64]]:
+    """Sums of left times right by level, not carried yet: one matrix product of all digits, dealt out."""
     if not left or not right:
         return 0, np.zeros((0, columns, columns), dtype=np.int64)
     rows = np.concatenate([s.digits for s in left])
@@ -191,21 +192,19 @@ def _products(left: list[Slice], right: list[Slice], columns: int) -> tuple[int,
     return low, limbs
 
 
-def _carried(low: int, limbs: Limbs) -> tuple[int, Limbs]:
-    """Every limb brought to -2^20 ≤ limb < 2^20 by carrying upwards, and empty limbs at both ends left out."""
-    digits = list(limbs.copy())
-    i = 0
-    while i < len(digits):
-        carry = (digits[i] + _HALF) >> BITS
-        digits[i] = digits[i] - (carry << BITS)
-        if carry.any():
-            if i + 1 == len(digits):
-                digits.append(np.zeros_like(carry))
-            digits[i + 1] = digits[i + 1] + carry
-        i += 1
+def _carried(low: int, sums: npt.NDArray[np.integer]) -> tuple[int, Limbs]:
+    """Digits -2^20 ≤ digit < 2^20 of sums by level, by carrying upwards; empty ones at both ends are left out."""
+    digits: list[Limbs] = []
+    carry: npt.NDArray[np.int64] = np.zeros(sums.shape[1:], dtype=np.int64)
+    level = 0
+    while level < len(sums) or carry.any():
+        whole = carry + sums[level] if level < len(sums) else carry
+        carry = (whole + _HALF) >> BITS
+        digits.append((whole - (carry << BITS)).astype(np.int32))
+        level += 1
     while digits and not digits[-1].any():
         digits.pop()
     if not digits:
-        return 0, np.zeros((0, *limbs.shape[1:]), dtype=np.int64)
+        return 0, np.zeros((0, *sums.shape[1:]), dtype=np.int32)
     first = next(i for i, digit in enumerate(digits) if digit.any())
     return low + first, np.stack(digits[first:])

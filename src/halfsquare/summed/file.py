@@ -148,7 +148,7 @@ def _gram(saved: dict[str, Any], packed: Any, columns: int) -> ExactGram:
         raise ValueError("sums that are not in their one form")
     if not isinstance(rows, int) or not isinstance(low, int) or rows < 0 or not -_MAX_LIMBS < low < _MAX_LIMBS:
         raise ValueError(f"{rows} rows from limb {low}")
-    whole = np.zeros((limbs, columns, columns), dtype=np.int64)
+    whole = np.zeros((limbs, columns, columns), dtype=np.int32)
     whole[:, upper[0], upper[1]] = packed
     whole[:, upper[1], upper[0]] = packed
     gram = ExactGram(rows, low, whole)

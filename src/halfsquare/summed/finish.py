@@ -19,7 +19,6 @@ from halfsquare.data.statistics import NumberStatistics, TableStatistics
 from halfsquare.data.times import PARTS
 from halfsquare.exact.fixed_point import Wholes
 from halfsquare.exact.gram import ExactGram, nearest
-from halfsquare.loss import Floats
 from halfsquare.summed.table_sums import TableSums
 from halfsquare.summed.terms import ABSENT, MAX_LEVELS, SumColumn
 
@@ -59,7 +58,8 @@ def encoder_of(sums: TableSums, gram: ExactGram, ranges: Sequence[Mapping[str, t
     targets = tuple(SourceColumn(t, "number", "DOUBLE") for t in sums.targets)
     crowded = {c.name: f"more than {MAX_LEVELS} different texts" for c in sums.columns if c.kind == "crowded"}
     roles = Roles(targets, tuple(columns), None, {**sums.left_out, **crowded})
-    lines = [(*reading.moments(total - k + j, None), *_NONE) for j in range(k)]
+    # Of a target the least and greatest value are not kept: whether it varies is all that is asked.
+    lines = [(*m, 0.0, float(m[2] > 0)) for m in (reading.moments(total - k + j, None) for j in range(k))]
     times, levels = {}, {}
     for j, column in enumerate(features, k):
         gone = at[column.name, ABSENT]
@@ -70,17 +70,8 @@ def encoder_of(sums: TableSums, gram: ExactGram, ranges: Sequence[Mapping[str, t
         elif column.kind in ("text", "empty"):
             weights = [reading.weight(at[column.name, f"={v}"]) for v in column.levels]
             levels[j] = np.array([0.0, reading.weight(gone), *weights])
-    numbers = _stacked(lines)
-    numbers = NumberStatistics(*numbers_with_target_range(numbers, k))
-    statistics = TableStatistics(gram.rows, reading.weight(), numbers, times, levels)
+    statistics = TableStatistics(gram.rows, reading.weight(), _stacked(lines), times, levels)
     return make_encoder(roles, {c.name: c.levels for c in features}, statistics)[0]
-
-
-def numbers_with_target_range(numbers: NumberStatistics, k: int) -> Iterator[Floats]:
-    """The statistics, the first k columns varying if their squares say so: the least and greatest target is not kept."""
-    low, high = numbers.minimum.copy(), numbers.maximum.copy()
-    low[:k], high[:k] = 0.0, numbers.m2[:k] > 0
-    yield from (numbers.weight, numbers.mean, numbers.m2, numbers.missing, low, high)
 
 
 def _stacked(lines: Sequence[Sequence[float]]) -> NumberStatistics:

@@ -206,7 +206,7 @@ class TableSums:
         found = hashlib.sha256(json.dumps(described).encode())
         for gram in (self.train, self.test):
             found.update(f"{gram.rows} {gram.low} {gram.limbs.shape}".encode())
-            found.update(np.ascontiguousarray(gram.limbs, dtype="<i8").tobytes())
+            found.update(np.ascontiguousarray(gram.limbs, dtype="<i4").tobytes())
         return found.hexdigest()
 
     def save(self, path: Any) -> None:
