@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,46 @@ def test_a_worker_killed_in_the_middle_changes_nothing(folder: Path, tmp_path: P
     there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, watch=watch)
     assert len(killed) == 2
     assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+
+
+def test_a_worker_that_stands_still_for_a_while_changes_nothing(folder: Path, tmp_path: Path, cluster: Cluster) -> None:
+    stopped: list[int] = []
+
+    def watch(state: Any) -> None:
+        if state.iteration == 2 and not stopped:
+            stopped.append(next(iter(cluster.client.run(os.getpid).values())))
+            os.kill(stopped[0], signal.SIGSTOP)
+            Timer(1.5, os.kill, (stopped[0], signal.SIGCONT)).start()
+
+    here = fit(folder / "part*.csv", **NETWORK)
+    there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, watch=watch)
+    assert stopped
+    assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+
+
+def test_a_checkpoint_goes_from_a_machine_to_a_cluster(folder: Path, tmp_path: Path, cluster: Cluster) -> None:
+    class Killed(Exception):
+        pass
+
+    def watch(state: Any) -> None:
+        if state.iteration == 3:
+            raise Killed
+
+    steps: list[float] = []
+    kept = {"checkpoint": tmp_path / "kept", "checkpoint_every": 0.0}
+    with pytest.raises(Killed):
+        fit(folder / "part*.csv", **NETWORK, **kept, watch=watch, threads=1)
+    there = fit(folder / "part*.csv", **NETWORK, **kept, cluster=cluster, watch=lambda s: steps.append(s.iteration))
+    here = fit(folder / "part*.csv", **NETWORK)
+    assert steps[0] > 1, "it began anew"
+    assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+
+
+def test_a_scheduler_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its workers leave with it; the driver says so instead of waiting for ever."""
+    with pytest.raises(ClusterError, match="the scheduler does not answer any more"), connect("local:1") as lost:
+        lost.client.cluster.close()
+        lost.reduce(float, max, 4, 0.0)
 
 
 def test_a_worker_killed_by_its_own_work(tmp_path: Path, cluster: Cluster) -> None:

@@ -47,8 +47,12 @@ class Traffic:
 
     def __str__(self) -> str:
         lost = f"; {self.orders_repeated} orders had to be given again" if self.orders_repeated else ""
-        sent, received = f"{self.bytes_sent / 1e6:,.1f} MB sent", f"{self.bytes_received / 1e6:,.1f} MB received"
-        return f"{self.workers} workers, {self.rounds:,} rounds, {sent}, {received}{lost}"
+        sent, received = _size(self.bytes_sent), _size(self.bytes_received)
+        return f"{self.workers} workers, {self.rounds:,} rounds, {sent} sent, {received} received{lost}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
 
 
 @dataclass(frozen=True)
