@@ -103,4 +103,6 @@ def _close_output() -> None:
 
 
 def _tell(message: str) -> None:
+    """One line; what a file put into the message must not move the cursor of a terminal."""
+    message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
     print(f"halfsquare: {message}", file=sys.stderr)

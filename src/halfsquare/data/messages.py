@@ -15,7 +15,9 @@ def missing_column(name: str, names: Sequence[str], source: str, role: str) -> D
     """The error for a column that is not there, with the nearest names that are."""
     from difflib import get_close_matches
 
-    shown = ", ".join(names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")
+    shown = ", ".join(n if len(n) <= 60 else f"{n[:60]}…" for n in names[:20]) + (
+        f", … ({len(names)} in all)" if len(names) > 20 else ""
+    )
     near = get_close_matches(name, names, n=1)
     hint = f". Did you mean {near[0]!r}?" if near else "."
     return DataError(f"{source} has no {role} {name!r}{hint} Its columns: {shown}")

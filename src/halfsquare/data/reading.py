@@ -10,9 +10,10 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Presence
+from halfsquare.data.ranges import require_finite
 from halfsquare.data.scan import LevelCoder, batch_columns, require_weights
 from halfsquare.data.source import Source, SourceColumn, open_source
-from halfsquare.errors import DataError, NotFiniteError
+from halfsquare.errors import DataError
 from halfsquare.loss import Floats
 
 
@@ -71,7 +72,8 @@ def read_encoded(
     seen = 0
     for batch in source.scan(scanned, batch_rows):
         raw = batch_columns(batch, scanned, coders)
-        _require_finite(raw, scanned, source.name, seen)
+        for column, values in zip(scanned, raw, strict=True):
+            require_finite(values, seen, source.name, column.name)
         out = np.empty((len(encoder.names), raw.shape[1]))
         encoder.encode(raw[len(extra) : len(extra) + len(columns)], out)
         weights = raw[k] if weight else None
@@ -108,6 +110,8 @@ def _feature_column(source: Source, feature: Feature) -> SourceColumn:
         raise DataError(
             f"column {column.name!r} of {source.name} has the type {column.type}; the model needs a date or time"
         )
+    if isinstance(feature, Presence) and column.kind in ("timestamp", "time"):
+        return column  # what it says does not matter, only whether it is there
     return _number_column(source, feature.column, "column")
 
 
@@ -127,13 +131,3 @@ def _number_column(source: Source, name: str, role: str) -> SourceColumn:
 
 def _empty(source: Source, column: SourceColumn) -> bool:
     return column.kind == "text" and source.not_a_number(column.name) is None
-
-
-def _require_finite(raw: Floats, columns: list[SourceColumn], name: str, seen: int) -> None:
-    for j, column in enumerate(columns):
-        infinite = np.isinf(raw[j])
-        if infinite.any():
-            at = int(np.argmax(infinite))
-            raise NotFiniteError(
-                f"{name}, row {seen + at + 1}, column {column.name!r}: found {raw[j, at]}, expected a finite number"
-            )

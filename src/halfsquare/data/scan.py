@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from halfsquare.data.columns import Roles
 from halfsquare.data.cut import Counts, Cut
+from halfsquare.data.ranges import require_range
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.statistics import NumberStatistics, TableStatistics
 from halfsquare.data.table import RawTable, Table
@@ -254,12 +255,13 @@ def scanned(cut: Cut, table: Table, nodes: Tree[Pair], levels: dict[str, list[st
     Raises
     ------
     DataError
-        If no row counts; says why.
+        If no row counts; says why. If squares of numbers do not fit in float64.
     """
     if not counts.kept:
         raise DataError(_nothing(cut, counts))
     none = statistics_of(np.empty((len(cut.roles.scanned), 0)), cut.roles)
     train, test = nodes.total((none, none))
+    require_range(train.merge(test), cut.roles, cut.name)
     left_out = counts.missing_target, counts.zero_weight, counts.missing_feature
     return Scanned(cut.name, cut.roles, table, train, test, levels, *left_out)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from halfsquare.data.checksums import require_whole_pages
 from halfsquare.data.frames import arrow_table
 from halfsquare.data.messages import missing_column, require_distinct
 from halfsquare.data.sql import Kind, is_query, kind_of, quote_name, quote_text
@@ -102,6 +103,8 @@ class Source:
         """
         expressions = ", ".join(c.as_double() for c in columns)
         with self.files.reading(self.name):
+            if self._relation.startswith("read_parquet("):
+                require_whole_pages(self.files, [c.name for c in columns])
             query = f"SELECT {expressions} FROM {self._relation}"
             reader = self._connection.sql(query).to_arrow_reader(batch_rows)
             yield from reader

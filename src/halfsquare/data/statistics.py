@@ -56,7 +56,9 @@ class NumberStatistics:
             np.where(gone, -np.inf, block).max(axis=1),
         )
 
+    @np.errstate(over="ignore", invalid="ignore")  # numbers that are too large for it are refused afterwards
     def merge(self, other: NumberStatistics) -> NumberStatistics:
+        """Of the rows of both."""
         total = self.weight + other.weight
         share = np.divide(other.weight, total, out=np.zeros_like(total), where=total > 0)
         delta = other.mean - self.mean
