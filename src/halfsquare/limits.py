@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from halfsquare.errors import LimitError
+from halfsquare.errors import HalfsquareError, LimitError
 
 # Measured: in less, one of the libraries that read tables and compute ends the process, hangs or cannot be loaded.
 TO_WORK = 1500 << 20
@@ -52,18 +52,44 @@ def is_lack_of_memory(problem: BaseException) -> bool:
     )
 
 
+class Ending:
+    """Whether somebody asked this process to end: an exception raised in the middle of a library's own work can
+    come out as another one, or not at all.
+    """
+
+    def __init__(self) -> None:
+        self.asked: type[BaseException] | None = None
+
+    def terminate(self, number: int, frame: object) -> None:
+        """For SIGTERM."""
+        self.asked = Terminated
+        raise Terminated
+
+    def interrupt(self, number: int, frame: object) -> None:
+        """For SIGINT."""
+        self.asked = KeyboardInterrupt
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """SIGTERM ends the block with :class:`Terminated`, so that whoever holds files can let go of them."""
+    """SIGTERM ends the block with :class:`Terminated`, so that whoever holds files can let go of them.
+
+    An error that follows from a signal is told as what the signal asked for.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def end(number: int, frame: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, end)
+    ending = Ending()
+    told = {signal.SIGTERM: ending.terminate, signal.SIGINT: ending.interrupt}
+    # What whoever started this process has chosen to ignore stays ignored.
+    before = {n: signal.signal(n, told[n]) for n in told if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         yield
+    except Exception as problem:
+        if ending.asked is not None and not isinstance(problem, HalfsquareError):
+            raise ending.asked from None
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
