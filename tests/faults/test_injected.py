@@ -33,6 +33,7 @@ from injecting import (
     prepared,
     write_table,
 )  # fmt: skip
+from loading import load_mutated, visit
 
 from halfsquare.writing import atomic_write
 
@@ -148,6 +149,28 @@ def test_hostile_tables(commands: Commands) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_hostile_names_and_scales_do_not_change_the_answer(seed: int, commands: Commands, tmp_path: Path) -> None:
     assert planned_outcome(seed, commands, tmp_path) == "right"
+
+
+def test_changed_model_files(folder: Path, tmp_path: Path) -> None:
+    content = (folder / "m.hsq").read_bytes()
+    found = load_mutated([content], tmp_path, 0, 400)
+    assert set(found) <= set(FINE)
+    assert found["error"] > 200
+
+
+def test_the_page_among_slow_and_vanishing_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
+    from visiting import serving
+
+    from halfsquare.web import patience
+
+    monkeypatch.setattr(patience, "SECONDS", 1.0)
+    with serving() as visitor:
+        url = visitor._server.url if visitor._server else ""
+        found = visit(url, 9, 3.0)
+        assert found["right"] > 0
+        assert found["cut off"] == 3
+        assert set(found) == {"right", "cut off", "vanished"}
 
 
 def test_the_fit_itself_is_right(commands: Commands, folder: Path) -> None:

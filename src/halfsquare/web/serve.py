@@ -46,6 +46,7 @@ class PageServer:
 
             from halfsquare.web.app import create_app
             from halfsquare.web.guard import Keys
+            from halfsquare.web.patience import CONNECTIONS, Patient
             from halfsquare.web.workshop import Workshop
         except ModuleNotFoundError as problem:
             raise OptionError(_MISSING.format(problem.name)) from None
@@ -60,6 +61,8 @@ class PageServer:
             access_log=False,
             server_header=False,
             lifespan="off",
+            http=Patient,
+            limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)
