@@ -1,7 +1,7 @@
 """Faults by the thousand: ``python benchmarks/faults.py --cases 100`` injects them, counts, and writes docs/faults.md.
 
 The cases are those of tests/faults. ``--cases`` is their number for each fault; hostile tables and damaged files are
-twice as many, model files a thousand times.
+twice as many.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -47,8 +48,10 @@ Tally = dict[str, Counter[str]]
 
 def killed(commands: Commands, folder: Path, cases: int, random: np.random.Generator) -> Iterator[tuple[str, str]]:
     for name, (arguments, out) in {**WRITERS, "report": (REPORT, "r.html")}.items():
-        seconds = 6.0 if name == "report" else 1.0
-        for kill in kills(random, seconds, cases // 4 if name == "report" else cases):
+        began = time.monotonic()
+        assert commands(*arguments, folder=folder).code == 0
+        seconds = 1.2 * (time.monotonic() - began)
+        for kill in kills(random, seconds, cases // 2 if name == "report" else cases):
             yield f"`{name}` killed", interrupted(commands, folder, arguments, out, kill)
 
 
@@ -87,7 +90,7 @@ def tabled(commands: Commands, folder: Path, cases: int, random: np.random.Gener
             yield "odd names and scales, against NumPy", planned_outcome(i, commands, Path(made))
 
 
-def loaded(folder: Path, cases: int) -> Counter[str]:
+def loaded(folder: Path, models: int) -> Counter[str]:
     """Changed model files, split over two processes that have little memory."""
     from halfsquare import fit
 
@@ -98,7 +101,7 @@ def loaded(folder: Path, cases: int) -> Counter[str]:
     contents = [(folder / f"{name}.hsq").read_bytes() for name in ("linear", "network")]
     total = Counter[str]()
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        parts = [pool.submit(load_mutated, contents, folder, i, cases * 500, MEMORY) for i in range(2)]
+        parts = [pool.submit(load_mutated, contents, folder, i, models // 2, MEMORY) for i in range(2)]
         for part in parts:
             total += part.result()
     return total
@@ -131,6 +134,7 @@ def table(tally: Tally) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=100)
+    parser.add_argument("--models", type=int, default=100_000, help="model files with changed bytes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "faults.md")
     given_ = parser.parse_args()
@@ -145,7 +149,7 @@ def main() -> None:
                 if found not in ("right", "error"):
                     print(f"{fault}: {found}", file=sys.stderr)
         (folder / "models").mkdir()
-        tally["model files with changed bytes"] = loaded(folder / "models", given_.cases)
+        tally["model files with changed bytes"] = loaded(folder / "models", given_.models)
     visits, memory = visited()
     vanished, cut = visits.pop("vanished", 0), visits.pop("cut off", 0)
     tally["requests to the page among slow and vanishing ones"] = visits
