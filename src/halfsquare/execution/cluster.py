@@ -8,9 +8,10 @@ merged in the tree of all chunks: what comes out does not depend on who did what
 from __future__ import annotations
 
 import pickle
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, TypeVar, final
@@ -19,15 +20,14 @@ from halfsquare.errors import ClusterError, HalfsquareError
 from halfsquare.execution.base import Execution
 from halfsquare.execution.local import Local
 from halfsquare.execution.parcel import Enclosed, Packer, Parcel
+from halfsquare.execution.roster import LOOK_SECONDS, Roster, first_of, unanswered
 from halfsquare.execution.shares import Shares, Span
 from halfsquare.execution.tree import Tree
-from halfsquare.execution.worker import Mapped, Order, Reduced, Reply, carry_out, examine, forget, versions
+from halfsquare.execution.worker import Mapped, Order, Reduced, Reply, carry_out, forget
 
 T = TypeVar("T")
 Work = Callable[[int, int, Local], T]
 
-_LOOK_SECONDS = 0.5  # while waiting, between two looks at who is still there
-_PATIENCE_SECONDS = 30.0  # for a worker to come back when there is none
 _ATTEMPTS = 8  # at a stretch whose workers die
 
 
@@ -76,12 +76,11 @@ class Cluster(Execution):
     """
 
     client: Any = field(repr=False)
+    roster: Roster = field(repr=False)
     traffic: Traffic = field(default_factory=Traffic)
     _session: str = field(default_factory=lambda: uuid.uuid4().hex)
     _packer: Packer = field(default_factory=Packer, repr=False)
     _shares: Shares = field(default_factory=Shares, repr=False)
-    _files: dict[str, int] = field(default_factory=dict, repr=False)
-    _fit: dict[str, str] = field(default_factory=dict, repr=False)  # worker: why it cannot take part, or nothing
     _sent: dict[str, set[str]] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -89,7 +88,7 @@ class Cluster(Execution):
 
     @property
     def workers(self) -> int:
-        return sum(self._alive().values())
+        return sum(self.roster.alive().values())
 
     def lanes(self, count: int) -> tuple[int, Execution]:
         """Two, so that the workers have something to do while the driver takes a step of the other."""
@@ -109,19 +108,8 @@ class Cluster(Execution):
         return tree.total(zero)
 
     def require(self, files: Mapping[str, int]) -> None:
-        """See that every worker has the versions of this machine, and these files, of these sizes.
-
-        Raises
-        ------
-        ClusterError
-            If one does not; says which, and what it has. A worker that joins later is left out instead.
-        """
-        self._files.update(files)
-        self._fit.clear()
-        self._alive()
-        for worker, why in self._fit.items():
-            if why:
-                raise ClusterError(f"worker {worker} {why}")
+        """See that every worker can take part; see :meth:`halfsquare.execution.roster.Roster.require`."""
+        self.roster.require(files)
 
     def over(self, work: Work[T], count: int, within: Span | None = None) -> Iterator[T]:
         """``work(start, stop, its threads)`` for every stretch of ``count`` chunks, each where it is held, in order.
@@ -140,11 +128,13 @@ class Cluster(Execution):
         low, high = within or (0, count)
         work_parcel, enclosed = self._packer.pack(work)
         jobs = []
-        for worker, spans in self._shares.spans(count, self._present()).items():
+        workers = self.roster.present()
+        for worker, spans in self._shares.spans(count, workers).items():
             cut = [(max(a, low), min(b, high)) for a, b in spans if a < high and b > low]
             jobs += [_Job(worker, tuple(cut))] if cut else []
         with self._lock:
             self.traffic.rounds += 1
+            self.traffic.workers = max(self.traffic.workers, len(workers))
         replies = _Round(self, work_parcel, enclosed).run(jobs)
         for span in sorted(replies):
             if isinstance(replies[span], HalfsquareError):
@@ -154,8 +144,12 @@ class Cluster(Execution):
 
     def close(self) -> None:
         """Let the workers forget what they hold of ours."""
+        import distributed
+
+        later: Any = distributed.fire_and_forget
         try:
-            self.client.run(forget, self._session, on_error="ignore")
+            for worker in self.client.nthreads():
+                later(self.client.submit(forget, self._session, workers=[worker], pure=False))
         except Exception:
             return  # a scheduler that is gone holds nothing
 
@@ -178,34 +172,6 @@ class Cluster(Execution):
         reply: Reply = pickle.loads(answer)
         return reply
 
-    def _present(self) -> dict[str, int]:
-        """The workers that can take part, with their threads; waits a while for one to come back if there is none."""
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while not (alive := self._alive()):
-            if time.monotonic() >= until:
-                raise ClusterError(
-                    f"all workers of the cluster are gone, and none came back in {_PATIENCE_SECONDS:.0f} s"
-                )
-            time.sleep(_LOOK_SECONDS)
-        return alive
-
-    def _alive(self) -> dict[str, int]:
-        try:
-            there: dict[str, int] = self.client.nthreads()
-            new = [worker for worker in there if worker not in self._fit]
-            if new:
-                told = self.client.run(examine, versions(), self._files, workers=new, on_error="return")
-                self._fit.update({w: why if isinstance(why, str) else _cannot(why) for w, why in told.items()})
-        except Exception as problem:
-            raise ClusterError(f"the scheduler does not answer any more: {problem or type(problem).__name__}") from None
-        alive = {worker: threads for worker, threads in there.items() if self._fit.get(worker, "gone") == ""}
-        self.traffic.workers = max(self.traffic.workers, len(alive))
-        return alive
-
-
-def _cannot(problem: Any) -> str:
-    return f"cannot run halfsquare: {type(problem).__name__}: {problem}. Install the same version as here"
-
 
 class _Round:
     """One piece of work on its way through the workers, until every stretch has its answer."""
@@ -217,30 +183,30 @@ class _Round:
 
     def run(self, jobs: list[_Job]) -> dict[Span, Any]:
         """The value of each span, or the error that it came to."""
-        import distributed
-
-        wait: Any = distributed.wait
         self.waiting = {self.cluster._send(self.work, self.enclosed, job): job for job in jobs}
         try:
             while self.waiting:
                 try:
-                    with self.cluster.client.as_current():
-                        done = wait(list(self.waiting), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done
+                    done = first_of(self.cluster.client, self.waiting, LOOK_SECONDS)
                 except TimeoutError:
                     self._rescue()
                     continue
+                except CancelledError as problem:
+                    raise unanswered(problem) from None
                 for future in done:
                     self._take(future, self.waiting.pop(future))
             return self.found
         finally:
             if self.waiting:  # interrupted, or broken
-                self.cluster.client.cancel(list(self.waiting), force=True)
+                with suppress(Exception):
+                    self.cluster.client.cancel(list(self.waiting), force=True)
 
     def _take(self, future: Any, job: _Job) -> None:
-        if future.status != "finished":
+        answer = self._answer(future, job)
+        if answer is None:
             self._again(job)
             return
-        reply = self.cluster._received(future.result())
+        reply = self.cluster._received(answer)
         if reply.missing:  # it has forgotten, or was never told
             self.waiting[self.cluster._send(self.work, self.enclosed, job, everything=True)] = job
         elif reply.broken:
@@ -250,9 +216,24 @@ class _Round:
         else:
             self.found.update(zip(job.spans, reply.values, strict=True))
 
+    def _answer(self, future: Any, job: _Job) -> bytes | None:
+        """What the worker has answered; None if it was lost before that came here."""
+        patience = 2 * LOOK_SECONDS
+        while future.status == "finished":
+            try:
+                answer: bytes = future.result(timeout=patience)
+                return answer
+            except TimeoutError:
+                if job.worker not in self.cluster.roster.present():
+                    break
+                patience *= 2  # a large answer takes its time
+            except Exception:
+                break
+        return None
+
     def _rescue(self) -> None:
         """Give the work of those who are gone to others."""
-        alive = self.cluster._present()
+        alive = self.cluster.roster.present()
         for future, job in list(self.waiting.items()):
             if job.worker not in alive:
                 del self.waiting[future]
@@ -267,7 +248,7 @@ class _Round:
             )
         with self.cluster._lock:
             self.cluster.traffic.orders_repeated += 1
-        alive = self.cluster._present()
+        alive = self.cluster.roster.present()
         busy = [other.worker for other in self.waiting.values()]
         others = sorted(alive, key=lambda worker: (worker == job.worker, busy.count(worker), worker))
         moved = replace(job, worker=others[0], attempt=job.attempt + 1)

@@ -12,13 +12,13 @@ from typing import Any
 
 from halfsquare.errors import ClusterError, OptionError
 from halfsquare.execution.cluster import Cluster
+from halfsquare.execution.roster import Roster
 
 _REACH_SECONDS = 5
 _WORKERS_SECONDS = 10
 _QUIET = {
     "logging.distributed": "critical",
     "distributed.admin.large-graph-warning-threshold": "1TB",  # masks are large, and are sent once
-    "distributed.comm.timeouts.connect": f"{_REACH_SECONDS}s",
     "distributed.scheduler.allowed-failures": 10,
 }
 
@@ -47,7 +47,7 @@ def connect(address: str) -> Iterator[Cluster]:
     except ModuleNotFoundError as problem:
         raise OptionError(f"a cluster needs the package {problem.name}: pip install 'halfsquare[cluster]'") from None
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(_QUIET))
+        stack.enter_context(dask.config.set({**_QUIET, "distributed.comm.timeouts.connect": f"{_REACH_SECONDS}s"}))
         stack.enter_context(_silent())
         if local:
             client = _started(distributed, int(local[1]), stack)
@@ -63,7 +63,7 @@ def connect(address: str) -> Iterator[Cluster]:
             client.wait_for_workers(1, timeout=_WORKERS_SECONDS)
         except TimeoutError:
             raise ClusterError(f"the scheduler at {address} has no workers: start `dask worker {address}`") from None
-        cluster = Cluster(client)
+        cluster = Cluster(client, Roster(client))
         stack.callback(cluster.close)
         yield cluster
 
@@ -107,7 +107,9 @@ def _reason(problem: Exception) -> str:
 @contextmanager
 def _silent() -> Iterator[None]:
     """What Dask logs of workers that come and go is told by us, where it matters."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    voices = ("distributed", "tornado", "asyncio")
+    names = {*voices, *(n for n in logging.root.manager.loggerDict if n.split(".")[0] in voices)}
+    loggers = [logging.getLogger(name) for name in sorted(names)]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
