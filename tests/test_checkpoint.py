@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -367,11 +368,15 @@ def test_an_entry_that_is_no_state_is_refused(tmp_path: Path) -> None:
     start = np.ones(2)
     page = Journal(None).at("a").page(start)
     digest = Packed.of(start).digest()
-    entry = Entry(digest, 1, False, lambda: Packed([1, 2]))
-    book = Book(tmp_path / "c", Checkpoint({}, {"a": entry}), 0.0)
     assert page.last() is None
-    with pytest.raises(CheckpointError, match="damaged at 'a'"):
-        descend(SteepestDescent(), Any, start, journal=Journal(book, "a"))
+    for wrong in ([1, 2], (State(np.ones(3), 1.0, 1.0), []), (State(start, 1.0, 1.0), 1)):
+        entry = Entry(digest, 1, False, partial(Packed.of, wrong))
+        book = Book(tmp_path / "c", Checkpoint({}, {"a": entry}), 0.0)
+        with pytest.raises(CheckpointError, match="damaged at 'a'"):
+            descend(SteepestDescent(), Any, start, journal=Journal(book, "a"))
+    Checkpoint({"options": [1]}, {}).write(tmp_path / "c")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        Checkpoint.read(tmp_path / "c")
 
 
 # --- a full disk, and the command line -------------------------------------------------------------------------------

@@ -126,7 +126,8 @@ class Checkpoint:
             if _digest(metadata[_KEY], arrays) != metadata[_DIGEST]:
                 raise CheckpointError(f"{path} is damaged: it is not what was written. Delete it to begin anew")
             entries = {name: _entry(saved, arrays) for name, saved in described["entries"].items()}
-            return cls(dict(described["identity"]), entries, bool(described["finished"]))
+            identity = {section: dict(values) for section, values in described["identity"].items()}
+            return cls(identity, entries, bool(described["finished"]))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
             raise CheckpointError(f"{path} is damaged: {type(problem).__name__} at {problem}") from None
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from halfsquare.checkpoint import Checkpoint, Entry
 from halfsquare.descent.base import State
 from halfsquare.errors import CheckpointError, OutputError
@@ -105,11 +107,14 @@ class Page:
     ----------
     start : str
         Digest of what the descent begins from: an entry that began elsewhere is another descent's.
+    shape : tuple of int
+        Of its parameters.
     """
 
     book: Book | None
     name: str
     start: str
+    shape: tuple[int, ...]
 
     def last(self) -> tuple[State, list[Record]] | None:
         """State and history as far as this descent has come before; None if it has not begun.
@@ -126,6 +131,8 @@ class Page:
             state, history = entry.pack().value()
             if not isinstance(state, State) or not isinstance(history, list):
                 raise ValueError("no state of a descent")
+            if np.shape(state.parameters) != self.shape:
+                raise ValueError(f"parameters of shape {np.shape(state.parameters)}; expected {self.shape}")
         except (ValueError, TypeError) as problem:
             raise CheckpointError(f"the checkpoint is damaged at {self.name!r}: {problem}") from None
         return state, history
@@ -151,7 +158,8 @@ class Journal:
 
     def page(self, start: Floats | State) -> Page:
         """The page of the descent that bears this journal's name and begins from ``start``."""
-        return Page(self.book, self.name, "" if self.book is None else Packed.of(start).digest())
+        shape = (start.parameters if isinstance(start, State) else start).shape
+        return Page(self.book, self.name, "" if self.book is None else Packed.of(start).digest(), shape)
 
 
 NO_JOURNAL = Journal()
