@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halfsquare import fit, load
-from halfsquare.data.rows import ArrayRows
+from halfsquare.data.rows import ArrayRows, Chunk
 from halfsquare.descent.evidence import belief_of, covariance_of
 from halfsquare.descent.loop import Limits, descend
 from halfsquare.descent.stochastic import Stochastic, row_losses
@@ -19,6 +19,7 @@ from halfsquare.execution.local import Local
 from halfsquare.models.base import Model
 from halfsquare.models.network import Network
 from halfsquare.objective import Objective
+from halfsquare.trainers import output_layer
 from halfsquare.trainers.folds import outputs_and_variance
 from halfsquare.trainers.network import predictive, train_network
 from halfsquare.trainers.output_layer import solve_output_layer
@@ -228,3 +229,23 @@ def test_a_covariance_of_other_parameters_is_refused(fitted, tmp_path):
 def test_unknown_method_is_refused(waves):
     with pytest.raises(OptionError, match="expected auto, levenberg-marquardt or minibatch"):
         train_network(ArrayRows(*waves), method="newton")
+
+
+def test_the_output_layer_keeps_no_more_of_many_rows_than_it_uses(monkeypatch):
+    """Thirty chunks of five megabytes, of which every thirtieth row is used."""
+    import tracemalloc
+
+    class Made(ArrayRows):
+        row_count = property(lambda self: 30 * 16384)
+        chunk_count = property(lambda self: 30)
+
+        def chunk(self, index):
+            return Chunk(np.full((16384, 40), float(index)), np.zeros((16384, 1)), None)
+
+    monkeypatch.setattr(output_layer, "_MOST_NUMBERS", 16384 * 8)
+    network = Network(40, (8,))
+    tracemalloc.start()
+    solve_output_layer(network, network.initial_parameters(1), Made(*np.zeros((2, 1, 1))), 1.0, Local(1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6

@@ -24,7 +24,10 @@ def require_whole_pages(files: Unchanged, columns: Sequence[str]) -> None:
 
     for file in files.files:
         try:
-            with pq.ParquetFile(file.path, page_checksum_verification=True, buffer_size=1 << 20) as opened:
+            # Not buffered ahead: Arrow would keep in memory all that it has read of the file.
+            with pq.ParquetFile(
+                file.path, page_checksum_verification=True, buffer_size=1 << 20, pre_buffer=False
+            ) as opened:
                 for _ in opened.iter_batches(1 << 16, columns=list(columns), use_threads=False):
                     pass
         except pa.ArrowNotImplementedError:

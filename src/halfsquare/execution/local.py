@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, TypeVar, final
 
 from halfsquare.execution.base import Execution
-from halfsquare.execution.tree import Tree
+from halfsquare.execution.tree import Node, Tree
 
 T = TypeVar("T")
 
@@ -58,9 +58,20 @@ class Local(Execution):
 
     def reduce(self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T) -> T:
         """``work`` over the chunks, merged in a fixed tree; ``zero`` for none."""
+        # A thread takes some neighbours at a time and merges them itself, so that threads seldom have to meet: a
+        # power of two of them, which is a node of the tree, and few enough that no thread has the last one alone.
+        size = 1 << min(3, max(1, count // (8 * self.workers)).bit_length() - 1)
+
+        def stretch(number: int) -> list[Node[T]]:
+            part = Tree(merge, number * size)
+            for index in range(number * size, min((number + 1) * size, count)):
+                part.push(work(index))
+            return part.nodes
+
         tree = Tree(merge)
-        for part in self.map(work, count):
-            tree.push(part)
+        for nodes in self.map(stretch, -(-count // size)):
+            for node in nodes:
+                tree.push_node(node)
         return tree.total(zero)
 
     def lanes(self, count: int) -> tuple[int, Local]:

@@ -53,15 +53,17 @@ def solve_output_layer(
 def _signals(network: Network, parameters: Floats, rows: Rows) -> ArrayRows:
     """The rows as the output layer sees them: their design is the signals of the last hidden layer."""
     every = -(-rows.row_count * network.layers[-1].fan_in // _MOST_NUMBERS)
-    parts = [_thinned(rows.chunk(index), every) for index in range(rows.chunk_count)]
+    parts = [_layer_chunk(network, parameters, rows.chunk(index), every) for index in range(rows.chunk_count)]
     weights = [part.weight for part in parts if part.weight is not None]
     return ArrayRows(
-        np.concatenate([network.hidden_signals(parameters, part.design) for part in parts]),
+        np.concatenate([part.design for part in parts]),
         np.concatenate([part.target for part in parts]),
         np.concatenate(weights) if weights else None,
     )
 
 
-def _thinned(chunk: Chunk, every: int) -> Chunk:
-    weight = None if chunk.weight is None else chunk.weight[::every]
-    return Chunk(chunk.design[::every], chunk.target[::every], weight)
+def _layer_chunk(network: Network, parameters: Floats, chunk: Chunk, every: int) -> Chunk:
+    """Signals and targets of every so many rows: copies, since a view would keep the whole chunk in memory."""
+    weight = None if chunk.weight is None else chunk.weight[::every].copy()
+    signals = network.hidden_signals(parameters, chunk.design[::every])
+    return Chunk(signals, chunk.target[::every].copy(), weight)
