@@ -80,7 +80,8 @@ def train_network(
     seed : int
         Fixes folds and starts; the result does not depend on the number of threads.
     hidden : sequence of int, optional
-        Units of each hidden layer; by default members alternate between two and three layers.
+        Units of each hidden layer; by default members alternate between two and three layers, of fewer units where
+        rows are few.
     activation : {"tanh", "silu", "softplus"}, optional
         By default tanh for Levenberg-Marquardt, SiLU for mini-batches.
     method : {"auto", "levenberg-marquardt", "minibatch"}
