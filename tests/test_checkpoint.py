@@ -420,7 +420,7 @@ def test_the_command_line(command: Callable[..., Ran], table: Path) -> None:
     assert "c holds where the fit stands: --resume c goes on from there" in short.err
     resumed = command(*options, "--resume", "c")
     assert resumed.code == 0
-    assert "resumed from c: 0 steps done, 0 of 2 descents over" in resumed.err
+    assert "resumed from c: 0 steps done, 0 of 1 descents over" in resumed.err
     assert "goes on from there" not in resumed.err
     again = command(*options, "--resume", "c", "--checkpoint", "c", "--checkpoint-every", "1")
     assert "2 of 2 descents over" in again.err

@@ -55,6 +55,14 @@ def test_the_same_fit_writes_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+@pytest.mark.parametrize(("limit", "refit"), [(1e-9, False), (1e6, True)])
+def test_no_refit_begins_when_the_time_is_over(limit: float, refit: bool) -> None:
+    fitted = fit(table(50, "plane"), "y", model="network", time_limit=limit)
+    assert fitted.info["refit"] is refit
+    assert fitted.test is not None
+    assert (len(fitted.members) == 1) is not refit  # the first member always begins, the others have no time
+
+
 def test_a_formula_keeps_to_a_time_limit() -> None:
     fitted = fit(table(50, "plane"), formula="y ~ c + d*a + e*b", time_limit=60.0)
     assert fitted.parameters[1].value == pytest.approx(2.0, abs=0.1)

@@ -31,6 +31,9 @@ from halfsquare.resuming import Resuming, journal_of
 if TYPE_CHECKING:
     from halfsquare.execution.cluster import Cluster
 
+# Shares of a time limit: what the fit may take that is measured, and what the refit on all rows needs to begin.
+_FIT_MOST, _REFIT_LEAST = 0.55, 0.25
+
 
 def fit(
     data: Any,
@@ -110,7 +113,8 @@ def fit(
         Read the files and sum on the workers of a Dask cluster: ``"tcp://HOST:PORT"``, or ``"local:N"`` for N
         processes here; or what :func:`halfsquare.execution.connect.connect` gives. The result is the same.
     time_limit : float, optional
-        Seconds for the descent.
+        Seconds from here to the end of the last descent, the reading of the data included. With less than a quarter
+        of them left after measuring there is no refit: the model measured is returned.
     checkpoint : path, optional
         Keep in this file where the descents stand, so that a fit that was killed can be continued; it is continued
         if the file is there already. The model is the same to the last bit, however often that happens.
@@ -180,9 +184,10 @@ def fit(
             raise FitError(f"{source.name} leaves no row to train on: every row with a target is in the test part")
         again = refit and bool(scanned.test.rows)
         with journal_of(resuming, scanned, execution) as journal:
-            fitted = recipe.within(0.55 if again else 1.0).at(journal.at("measured")).train(rows)
+            fitted = recipe.within(_FIT_MOST if again else 1.0).at(journal.at("measured")).train(rows)
             measured = _measured(fitted, rows, execution, test, weights)
-            again = again and not interruption.ended(fitted)
+            # In less than half the time that the fit had, a refit would be another model than the one measured.
+            again = again and not interruption.ended(fitted) and recipe.has_time(_REFIT_LEAST)
             if again:
                 refitted = recipe.within(1.0).at(journal.at("refit")).again(fitted, recipe.rows(scanned, "all"))
                 # A refit that was cut short is not the model that was measured: that one is kept.

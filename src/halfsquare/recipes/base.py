@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,6 +103,11 @@ class Recipe(ABC):
     def at(self, journal: Journal) -> Self:
         """This recipe with its descents kept in that journal."""
         return replace(self, journal=journal)
+
+    def has_time(self, share: float) -> bool:
+        """Whether that share of the time limit is still to come."""
+        limit = self.options.time_limit
+        return limit is None or time.monotonic() <= self.began + (1.0 - share) * limit
 
     @abstractmethod
     def check(self) -> None:

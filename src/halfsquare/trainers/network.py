@@ -33,7 +33,8 @@ from halfsquare.models.network import Network
 from halfsquare.trainers.base import Trained
 from halfsquare.trainers.ensemble import better, predictive, stopping_point, with_noise
 from halfsquare.trainers.folds import Folds
-from halfsquare.trainers.network_member import ByEvidence, ByMinibatches, Run, Way
+from halfsquare.trainers.minibatch_member import ByMinibatches
+from halfsquare.trainers.network_member import ByEvidence, Run, Way
 
 __all__ = ["predictive", "train_network"]
 
