@@ -14,7 +14,7 @@ import argparse
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass
 from functools import partial
 from itertools import islice
@@ -139,6 +139,16 @@ class Record:
                     file.write(json.dumps([key, astuple(self.known[key])]) + "\n")
         return self.known[key]
 
+    def by_set(self, names: Iterable[str], peers: list[str]) -> dict[str, dict[str, list[Result]]]:
+        """All that is known, in the order of the splits."""
+        return {
+            name: {
+                peer: [r for key, r in sorted(self.known.items()) if key[0] == name and key[2] == peer]
+                for peer in peers
+            }
+            for name in names
+        }
+
 
 def judge(predict: Predict, split: Split) -> Result:
     begun = time.perf_counter()
@@ -154,27 +164,32 @@ def judge(predict: Predict, split: Split) -> Result:
     return Result(float(np.sqrt(np.mean(error**2))), seconds, likelihood, float(np.mean(np.abs(z) < 1.959964)))
 
 
-def table(results: dict[str, dict[str, list[Result]]], peers: list[str]) -> str:
-    """RMSE ± standard error by set and learner, then how halfsquare knows what it does not know."""
+def table(
+    results: dict[str, dict[str, list[Result]]], peers: list[str], quiet: dict[str, dict[str, list[Result]]]
+) -> str:
+    """RMSE ± standard error by set and learner, then how halfsquare knows what it does not know; seconds of ``quiet``."""
     lines = ["| set | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
     ratios: dict[str, list[float]] = {peer: [] for peer in peers}
     for name, by_peer in results.items():
-        means = {peer: float(np.mean([r.rmse for r in by_peer[peer]])) for peer in peers}
+        means = {peer: float(np.mean([r.rmse for r in by_peer[peer]])) for peer in peers if by_peer[peer]}
         cells = []
         for peer in peers:
+            if peer not in means:
+                cells.append("–")
+                continue
             rmse = [r.rmse for r in by_peer[peer]]
             error = f" ± {np.std(rmse, ddof=1) / np.sqrt(len(rmse)):.2g}" if len(rmse) > 1 else ""
             text = f"{means[peer]:.4g}{error}"
             cells.append(f"**{text}**" if means[peer] == min(means.values()) else text)
             ratios[peer].append(means["halfsquare"] / means[peer])
-        lines.append(f"| {name} ({len(by_peer[peers[0]])}) | " + " | ".join(cells) + " |")
+        lines.append(f"| {name} ({len(by_peer['halfsquare'])}) | " + " | ".join(cells) + " |")
     geometric = [f"{np.exp(np.mean(np.log(ratios[peer]))):.3f}" for peer in peers]
     lines.append("| **ours / theirs, geometric mean** | " + " | ".join(geometric) + " |")
     lines += ["", "Median seconds of fit and prediction:", ""]
     lines += ["| set | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
-    for name, by_peer in results.items():
-        seconds = [f"{np.median([r.seconds for r in by_peer[peer]]):.2f}" for peer in peers]
-        lines.append(f"| {name} | " + " | ".join(seconds) + " |")
+    for name, by_peer in quiet.items():
+        spent = [[r.seconds for r in by_peer[peer]] for peer in peers]
+        lines.append(f"| {name} | " + " | ".join(f"{np.median(s):.2f}" if s else "–" for s in spent) + " |")
     lines += ["", "Intervals of halfsquare:", "", "| set | log-likelihood | coverage of 95 % |", "|---|---|---|"]
     coverages = []
     for name, by_peer in results.items():
@@ -194,10 +209,17 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", help="only these")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "accuracy.md")
     parser.add_argument("--record", type=Path, help="results are kept here, a line each, and not made again")
+    parser.add_argument("--quiet", type=Path, help="a record of a run that had the machine to itself: seconds are its")
+    parser.add_argument("--known", action="store_true", help="make no results: put together those of the record")
     options = parser.parse_args()
     available, record = learners(), Record(options.record)
+    quiet = Record(options.quiet) if options.quiet else record
     peers = [p for p in available if p in (options.peers or available)]
     results: dict[str, dict[str, list[Result]]] = {}
+    if options.known:
+        sets = [name.split("/")[1] for name in options.sets or names(options.data)]
+        options.out.write_text(_HEADING + table(record.by_set(sets, peers), peers, quiet.by_set(sets, peers)) + "\n")
+        return
     for name in options.sets or names(options.data):
         count = 20 if name.startswith("splits") else 10
         if options.quick:
@@ -209,9 +231,9 @@ def main() -> None:
                 key = (short, split.number, peer)
                 results[short][peer].append(record.result(key, partial(judge, available[peer], split)))
         if "halfsquare" in peers:
-            options.out.write_text(_HEADING + table(results, peers) + "\n")
+            options.out.write_text(_HEADING + table(results, peers, quiet.by_set(results, peers)) + "\n")
     if "halfsquare" in peers:
-        print(table(results, peers))
+        print(table(results, peers, quiet.by_set(results, peers)))
 
 
 _HEADING = """# Accuracy on published splits
