@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import pickle
-import time
 from pathlib import Path
 
 import numpy as np
@@ -74,15 +73,14 @@ REFUSED = {
 }
 
 
+@pytest.mark.timeout(60)  # a text that were evaluated would go on for ever
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_with_its_message_and_at_once(name: str) -> None:
     text, message = REFUSED[name]
-    begin = time.perf_counter()
     with pytest.raises(FormulaError) as caught:
         parse_formula(text, COLUMNS)
     assert message in str(caught.value)
     assert len(str(caught.value)) < 600
-    assert time.perf_counter() - begin < 5.0
 
 
 def test_a_name_that_is_neither_column_nor_listed_parameter() -> None:

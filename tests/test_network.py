@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import count
 
 import numpy as np
 import pytest
@@ -168,12 +169,24 @@ def test_members_have_no_more_units_than_the_rows_can_speak_for(n, units):
     assert member.model.hidden == (units, units)
 
 
-def test_deadline_returns_what_there_is(waves):
-    rows = ArrayRows(*waves)
-    begun = time.monotonic()
-    trained = train_network(rows, members=10, hidden=(16, 16), deadline=begun + 1.0)
-    assert time.monotonic() - begun < 2.0
-    assert trained and np.isfinite(trained[0].parameters).all()
+def test_deadline_returns_what_there_is(waves, monkeypatch):
+    """On a clock that goes on by a hundredth of a second whenever it is looked at, once before each step."""
+    readings = count()
+    monkeypatch.setattr(time, "monotonic", lambda: 0.01 * next(readings))
+    steps = []
+
+    def trained(deadline):
+        steps.clear()
+        return train_network(ArrayRows(*waves), members=4, hidden=(5,), deadline=deadline, watch=steps.append)
+
+    everything, unhurried = trained(None), len(steps)
+    begun = next(readings)
+    hurried = trained(0.01 * begun + 0.5)
+    assert len(everything) == 4 and unhurried > 60
+    assert hurried and np.isfinite(hurried[0].parameters).all()
+    # Fifty looks at the clock: no more than that many steps, and few looks that are not.
+    assert 10 < len(steps) <= 50
+    assert next(readings) - begun < 100
 
 
 def test_interruption_returns_what_there_is(waves):
