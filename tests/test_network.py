@@ -169,6 +169,15 @@ def test_members_have_no_more_units_than_the_rows_can_speak_for(n, units):
     assert member.model.hidden == (units, units)
 
 
+def test_a_row_that_three_members_left_out_is_judged_by_two_of_them():
+    def left_out(error):
+        at = np.arange(2)
+        return HeldOutErrors(at, np.full((2, 1), error), np.zeros((2, 1)), np.ones(2))
+
+    judgement = Judgement.of([left_out(e) for e in (1.0, 3.0, 50.0)], 4)
+    assert (judgement.rows, judgement.single[0], judgement.ensemble[0]) == (2, 5.0, 3.0)
+
+
 def test_deadline_returns_what_there_is(waves, monkeypatch):
     """On a clock that goes on by a hundredth of a second whenever it is looked at, once before each step."""
     readings = count()

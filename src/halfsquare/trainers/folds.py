@@ -191,9 +191,12 @@ class Judgement:
         pair, variance, weight = np.zeros((2, m, k)), np.zeros((m, k)), np.zeros(m)
         for one in errors:
             at = np.searchsorted(rows, one.rows)
-            pair[seen[at], at] = one.error
-            variance[at] += 0.5 * one.variance
-            weight[at] = one.weight
+            # Members that choose for themselves what to leave out may leave out the same row; two of them are enough.
+            wanted = seen[at] < _ROUNDS
+            at = at[wanted]
+            pair[seen[at], at] = one.error[wanted]
+            variance[at] += 0.5 * one.variance[wanted]
+            weight[at] = one.weight[wanted]
             seen[at] += 1
         both = seen == 2
         total = float(weight[both].sum())
