@@ -17,7 +17,7 @@ from halfsquare.descent.base import State
 from halfsquare.packing import Packed, packable
 
 
-@packable
+@packable("test.pair")
 @dataclass(frozen=True)
 class Pair:
     left: Any
@@ -108,7 +108,7 @@ def test_what_cannot_be_packed_is_refused(value: Any) -> None:
 @pytest.mark.parametrize(
     "tree",
     [{"os.system": "true"}, {}, {"tuple": 3}, {"array": 0}, {"array": -1}, {"array": "0"}, {"dict": [[1]]}, {"dict": [[[1], 2]]},
-     {"base.State": {"parameters": 1}}, {"test_packing.Pair": {"left": 1, "other": 2}}, {"tuple": [], "dict": []}, {"number": None}],
+     {"state": {"parameters": 1}}, {"test.pair": {"left": 1, "other": 2}}, {"tuple": [], "dict": []}, {"number": None}],
 )  # fmt: skip
 def test_what_is_no_tree_is_refused(tree: Any) -> None:
     with pytest.raises(ValueError):
@@ -121,3 +121,14 @@ def test_a_tree_too_deep_is_refused() -> None:
         tree = [tree]
     with pytest.raises(ValueError, match="Recursion"):
         Packed(tree).value()
+
+
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(ValueError, match="'state' names State already"):
+        packable("state")(Pair)
+    assert Packed.of(Pair(1, 2)).tree == {"test.pair": {"left": 1, "right": 2}}  # as before the refusal
+
+
+def test_names_do_not_follow_the_module() -> None:
+    """A class that is moved to another module or renamed keeps the name it has in files."""
+    assert set(Packed.of(State(np.zeros(1), 0.0, 0.0)).tree) == {"state"}

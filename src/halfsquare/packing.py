@@ -4,7 +4,7 @@ A tree is made of None, booleans, numbers, strings, lists, tuples, dicts, NumPy 
 dataclasses that say they may be packed. In JSON the first four, and lists, stand for themselves; all else is an
 object with one key that says what it is:
 
-    {"tuple": [...]}   {"dict": [[key, value], ...]}   {"array": 3}   {"number": 4}   {"evidence._Memory": {...}}
+    {"tuple": [...]}   {"dict": [[key, value], ...]}   {"array": 3}   {"number": 4}   {"evidence.memory": {...}}
 
 Arrays and NumPy numbers stand apart and are referred to by position, one that occurs twice once. A number is
 written with the digits that read back as the same float64. Nothing that is read is code: a name that no module
@@ -26,17 +26,27 @@ C = TypeVar("C")
 Array = npt.NDArray[Any]
 
 _CLASSES: dict[str, Any] = {}
+_NAMES: dict[Any, str] = {}
 _PLAIN = (type(None), bool, int, float, str)
 
 
-def packable(cls: type[C]) -> type[C]:
-    """Let a frozen dataclass be part of a packed tree, under the name of its module and its own."""
-    _CLASSES[_name(cls)] = cls
-    return cls
+def packable(name: str) -> Callable[[type[C]], type[C]]:
+    """Let a frozen dataclass be part of a packed tree, under a name that stays when the class is moved or renamed.
 
+    Raises
+    ------
+    ValueError
+        If another class has that name.
+    """
 
-def _name(cls: type) -> str:
-    return f"{cls.__module__.rpartition('.')[2]}.{cls.__qualname__}"
+    def known(cls: type[C]) -> type[C]:
+        other = _CLASSES.setdefault(name, cls)
+        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(f"{name!r} names {other.__qualname__} already")
+        _CLASSES[name], _NAMES[cls] = cls, name
+        return cls
+
+    return known
 
 
 @final
@@ -111,9 +121,10 @@ class _Packer:
             return {"number": self._place(np.asarray(value))}
         if type(value) is np.ndarray:
             return self._array(value)
-        if _CLASSES.get(_name(type(value))) is type(value):
-            names = [f.name for f in fields(_CLASSES[_name(type(value))])]
-            return {_name(type(value)): {name: self.pack(getattr(value, name)) for name in names}}
+        name = _NAMES.get(type(value))
+        if name is not None:
+            parts = {f.name: self.pack(getattr(value, f.name)) for f in fields(_CLASSES[name])}
+            return {name: parts}
         raise TypeError(f"{type(value).__name__} cannot be packed")
 
     def _array(self, array: Array) -> dict[str, int]:

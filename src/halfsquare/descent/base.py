@@ -12,7 +12,7 @@ from halfsquare.objective import Objective
 from halfsquare.packing import packable
 
 
-@packable
+@packable("state")
 @dataclass(frozen=True)
 class State:
     """Where a descent stands. States are values: a descent can be paused, resumed and replayed.

@@ -37,7 +37,7 @@ _LEAST_PRECISION = 1e-4
 _LEAST_NOISE = 1e-10
 
 
-@packable
+@packable("evidence.belief")
 @dataclass(frozen=True)
 class Belief:
     """Noise and penalties, and what the data say of them.
@@ -60,7 +60,7 @@ class Belief:
     log_evidence: float
 
 
-@packable
+@packable("evidence.memory")
 @dataclass(frozen=True)
 class _Memory:
     inner: State  # of Levenberg-Marquardt, under the penalties of ``belief``

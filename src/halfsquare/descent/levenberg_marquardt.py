@@ -21,7 +21,7 @@ from halfsquare.objective import Objective
 from halfsquare.packing import packable
 
 
-@packable
+@packable("levenberg_marquardt.memory")
 @dataclass(frozen=True)
 class _Memory:
     curvature: Floats  # (p, p) JᵀWJ + P

@@ -29,7 +29,7 @@ class Limits:
     deadline: float | None = None
 
 
-@packable
+@packable("record")
 @dataclass(frozen=True)
 class Record:
     """One line of the history of a descent; see :class:`halfsquare.descent.base.State`."""

@@ -27,7 +27,7 @@ from halfsquare.packing import packable
 Picked = list[tuple[int, npt.NDArray[np.intp] | None]]  # chunk and rows in it; None for all
 
 
-@packable
+@packable("growing_batches.memory")
 @dataclass(frozen=True)
 class _Memory:
     batch: int

@@ -28,7 +28,7 @@ _POOL_NUMBERS = 1 << 23  # at most: 32 MB
 _PLATEAU = 2_500_000  # rows times passes: from 8,300 rows on nothing is added to 300
 
 
-@packable
+@packable("adam.memory")
 @dataclass(frozen=True)
 class _Memory:
     iterate: Floats  # (p,) float32: where the next pass begins

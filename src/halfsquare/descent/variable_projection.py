@@ -33,7 +33,7 @@ _NEAR, _ROUNDING = 1e-2, 1e-9
 _OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
 
 
-@packable
+@packable("variable_projection.memory")
 @dataclass(frozen=True)
 class _Memory:
     triangle: Floats  # (p+1, p+1) of the columns in this order, then the error
