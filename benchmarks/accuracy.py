@@ -38,7 +38,7 @@ class Result:
 
 def halfsquare(split: Split) -> tuple[np.ndarray, np.ndarray | None]:
     from halfsquare.data.rows import ArrayRows
-    from halfsquare.trainers.network import predictive, train_network
+    from halfsquare.fitting.network import predictive, train_network
 
     (x, x_test), (mean, scale) = _standardized(split), (split.target.mean(), split.target.std())
     rows = ArrayRows(x, ((split.target - mean) / scale)[:, None])

@@ -22,21 +22,20 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.columns import choose_roles
-from halfsquare.data.cut import Cut
-from halfsquare.data.encoded import EncodedRows, encoded_rows
-from halfsquare.data.parts import PartedSource
+from halfsquare.cluster.connect import connect
+from halfsquare.cluster.parts import PartedSource
+from halfsquare.cluster.shared import _counted
+from halfsquare.cluster.shares import Shares
+from halfsquare.data.encoder import EncodedRows, encoded_rows
+from halfsquare.data.roles import choose_roles
 from halfsquare.data.rows import CHUNK_ROWS
-from halfsquare.data.scan import scan
-from halfsquare.data.shared import _counted
+from halfsquare.data.scan import Cut, scan
 from halfsquare.data.source import open_source
-from halfsquare.descent.normal_equations import linear_sums
-from halfsquare.execution.connect import connect
-from halfsquare.execution.local import Local
-from halfsquare.execution.shares import Shares
-from halfsquare.execution.tree import Tree
 from halfsquare.models.network import Network
-from halfsquare.objective import Objective
+from halfsquare.parallel.threads import Local
+from halfsquare.parallel.tree import Tree
+from halfsquare.solvers.least_squares import linear_sums
+from halfsquare.solvers.objective import Objective
 from halfsquare.sums import NormalSums
 
 COLUMNS = 20

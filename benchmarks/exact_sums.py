@@ -15,9 +15,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from halfsquare import LinearRegressor
-from halfsquare.descent.exact_system import ExactSystem
 from halfsquare.exact.gram import ExactGram
-from halfsquare.trainers.exact import train_exactly
+from halfsquare.exact.least_squares import train_exactly
+from halfsquare.exact.normal_equations import ExactSystem
 
 ROWS, COLUMNS, ROUNDS = 500_000, 20, 5
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.rows import ArrayRows
-from halfsquare.models.formula import Formula
-from halfsquare.trainers.formula import train_formula
+from halfsquare.fitting.formula.train import train_formula
+from halfsquare.models.formula.model import Formula
 
 PROBLEMS = {
     "exponential decay": ("y ~ b1*exp(-b2*x) + b3", [5.0, 1.3, 0.7], [3.0, 0.6, 0.0]),

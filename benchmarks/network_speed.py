@@ -18,13 +18,13 @@ from _datasets import splits
 from scipy.linalg.blas import dsyrk
 
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.base import State
-from halfsquare.descent.evidence import Evidence
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.descent.stochastic import Stochastic
-from halfsquare.execution.local import Local, one_blas_thread
 from halfsquare.models.network import Network
-from halfsquare.objective import Objective
+from halfsquare.parallel.threads import Local, one_blas_thread
+from halfsquare.solvers.adam import Stochastic
+from halfsquare.solvers.base import State
+from halfsquare.solvers.evidence import Evidence
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.objective import Objective
 
 
 def iteration_ratio(design: np.ndarray, target: np.ndarray, hidden: tuple[int, ...], repeats: int = 5) -> float:

@@ -28,9 +28,9 @@ import numpy as np
 
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import HalfsquareError
-from halfsquare.models.formula import Formula
-from halfsquare.models.formula_symmetry import symmetry
-from halfsquare.trainers.formula import train_formula
+from halfsquare.fitting.formula.train import train_formula
+from halfsquare.models.formula.model import Formula
+from halfsquare.models.formula.symmetry import symmetry
 
 _CERTIFIED = 11.0
 

@@ -89,10 +89,10 @@ def sums(name: str) -> Callable[[int], object]:
     import numpy as np
 
     from halfsquare.data.rows import ShiftedRows
-    from halfsquare.descent.normal_equations import linear_sums
-    from halfsquare.execution.local import Local
     from halfsquare.models.network import Network
-    from halfsquare.objective import Objective
+    from halfsquare.parallel.threads import Local
+    from halfsquare.solvers.least_squares import linear_sums
+    from halfsquare.solvers.objective import Objective
 
     random = np.random.default_rng(0)
     n, d = {"Gram, 20 columns": (4_000_000, 20), "Gram, 100 columns": (500_000, 100), "Jacobian": (131_072, 20)}[name]

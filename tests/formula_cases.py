@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from halfsquare.data.rows import ArrayRows
-from halfsquare.execution.local import Local
+from halfsquare.fitting.formula.train import train_formula
 from halfsquare.loss import Floats
-from halfsquare.models.formula import Formula
-from halfsquare.trainers.base import Trained
-from halfsquare.trainers.formula import train_formula
+from halfsquare.models.formula.model import Formula
+from halfsquare.parallel.threads import Local
+from halfsquare.results.trained import Trained
 
 DECAY = "y ~ b1*exp(-b2*x) + b3"
 

@@ -13,10 +13,10 @@ pytest.importorskip("altair", reason="the figures need the extra 'page'")
 
 from halfsquare.errors import OptionError, OutputError
 from halfsquare.explain.one_example import explain_example
-from halfsquare.report.charts import one_example_chart, view_range
-from halfsquare.report.live import vega_spec, without_inputs
-from halfsquare.report.save import data_island, save_chart, save_example
-from halfsquare.report.theme import DARK, LIGHT, Theme, contrast
+from halfsquare.figures.charts import one_example_chart, view_range
+from halfsquare.figures.live import vega_spec, without_inputs
+from halfsquare.figures.save import data_island, save_chart, save_example
+from halfsquare.figures.theme import DARK, LIGHT, Theme, contrast
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -22,14 +22,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfsquare import fit, load
-from halfsquare.checkpoint import FORMAT_VERSION, Checkpoint
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.base import Descent, State
-from halfsquare.descent.gradient import SteepestDescent
-from halfsquare.descent.journal import Book, Journal
-from halfsquare.descent.loop import Limits, descend
 from halfsquare.errors import CheckpointError, HalfsquareError, OptionError, OutputError
-from halfsquare.trainers.network import train_network
+from halfsquare.files.checkpoint import FORMAT_VERSION, Checkpoint
+from halfsquare.fitting.network import train_network
+from halfsquare.solvers.base import Descent, State
+from halfsquare.solvers.journal import Book, Journal
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.steepest_descent import SteepestDescent
 
 Table = dict[str, Any]
 
@@ -175,7 +175,9 @@ def job(data: Table, options: dict[str, Any], out: Path) -> None:
 def started(work: Callable[..., None], *arguments: Any) -> BaseProcess:
     """A process of its own, whose imports another has done: it is at its work at once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "halfsquare.fitting", "halfsquare.recipes.network", "duckdb", "pyarrow"])
+    context.set_forkserver_preload(
+        [__name__, "halfsquare.fitting.fit", "halfsquare.fitting.network", "duckdb", "pyarrow"]
+    )
     process = context.Process(target=work, args=arguments)
     process.start()
     return process
@@ -278,7 +280,7 @@ def test_the_same_fit_is_not_refused(tmp_path: Path) -> None:
 
 def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, data, options = stopped(tmp_path)
-    monkeypatch.setattr("halfsquare.resuming.version", lambda name: "9.9")
+    monkeypatch.setattr("halfsquare.fitting.resume.version", lambda name: "9.9")
     with pytest.raises(CheckpointError, match=r'numpy: the checkpoint has "[0-9.]+", this fit "9.9"'):
         fit(data, **options, resume=path)
 
@@ -319,7 +321,7 @@ def test_what_is_no_checkpoint_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, data, options = stopped(tmp_path)
-    monkeypatch.setattr("halfsquare.checkpoint.FORMAT_VERSION", FORMAT_VERSION - 1)
+    monkeypatch.setattr("halfsquare.files.checkpoint.FORMAT_VERSION", FORMAT_VERSION - 1)
     with pytest.raises(CheckpointError, match=f"format {FORMAT_VERSION}; this version reads up to"):
         fit(data, **options, resume=path)
 
@@ -362,8 +364,8 @@ def test_a_state_of_another_start_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_an_entry_that_is_no_state_is_refused(tmp_path: Path) -> None:
-    from halfsquare.checkpoint import Entry
-    from halfsquare.packing import Packed
+    from halfsquare.files.checkpoint import Entry
+    from halfsquare.files.packing import Packed
 
     start = np.ones(2)
     page = Journal(None).at("a").page(start)

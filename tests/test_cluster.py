@@ -17,16 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfsquare import FittedModel, fit
-from halfsquare.data import cut
+from halfsquare.cluster import cluster as cluster_module
+from halfsquare.cluster import connect as connecting
+from halfsquare.cluster import roster
+from halfsquare.cluster.cluster import Cluster
+from halfsquare.cluster.connect import connect
+from halfsquare.cluster.shares import Shares
+from halfsquare.data import scan as cut
 from halfsquare.errors import ClusterError, DataError, NotFiniteError, OptionError
-from halfsquare.execution import cluster as cluster_module
-from halfsquare.execution import connect as connecting
-from halfsquare.execution import roster
-from halfsquare.execution.cluster import Cluster
-from halfsquare.execution.connect import connect
-from halfsquare.execution.shares import Shares
-from halfsquare.recipes.network import NetworkRecipe
-from halfsquare.trainers import network as network_trainer
+from halfsquare.fitting import network as network_trainer
+from halfsquare.fitting.network import NetworkRecipe
 
 pa = pytest.importorskip("pyarrow")
 psutil = pytest.importorskip("psutil")
@@ -186,7 +186,7 @@ def test_a_worker_killed_by_its_own_work(tmp_path: Path, cluster: Cluster) -> No
     def add(a: float, b: float) -> float:
         return a + b
 
-    from halfsquare.execution.local import Local
+    from halfsquare.parallel.threads import Local
 
     total = cluster.reduce(work, add, 100, 0.0)
     assert once.exists() and cluster.traffic.orders_repeated > before

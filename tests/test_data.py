@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from halfsquare import FittedModel, evaluate, load
+from halfsquare import FittedModel, load
 from halfsquare import fit as fit_any
 from halfsquare.data import table as raw_table
 from halfsquare.errors import DataError, NotFiniteError, OptionError
+from halfsquare.results import evaluate
 
 fit = partial(fit_any, model="linear")
 

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from halfsquare import LinearRegressor
 from halfsquare import fit as fit_any
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.base import State
-from halfsquare.descent.gradient import SteepestDescent
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.descent.minibatch import Minibatch
-from halfsquare.descent.normal_equations import linear_sums
 from halfsquare.errors import OptionError
-from halfsquare.execution.local import Local
 from halfsquare.loss import CONVENTIONS, Convention
 from halfsquare.models.linear import Linear
-from halfsquare.objective import Objective, Quadratic
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.base import State
+from halfsquare.solvers.growing_batches import Minibatch
+from halfsquare.solvers.least_squares import linear_sums
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.objective import Objective, Quadratic
+from halfsquare.solvers.steepest_descent import SteepestDescent
 
 fit = partial(fit_any, model="linear")
 

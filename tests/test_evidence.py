@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from halfsquare.cholesky import Cholesky
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.evidence import Evidence, belief_of, covariance_of, highest_evidence
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.execution.local import Local
 from halfsquare.models.network import Network
-from halfsquare.objective import Objective
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.cholesky import Cholesky
+from halfsquare.solvers.evidence import Evidence, belief_of, covariance_of, highest_evidence
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.objective import Objective
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfsquare import LinearRegressor
-from halfsquare.descent.exact_system import ExactSystem
 from halfsquare.errors import FitError, ShapeError
-from halfsquare.exact.fixed_point import BITS, Factors
 from halfsquare.exact.gram import ExactGram
-from halfsquare.trainers.exact import train_exactly
+from halfsquare.exact.integer_solver import BITS, Factors
+from halfsquare.exact.least_squares import train_exactly
+from halfsquare.exact.normal_equations import ExactSystem
 
 
 def rational_solution(x: np.ndarray, t: np.ndarray, w: np.ndarray | None = None, l2: float = 0.0) -> list[Fraction]:

@@ -16,11 +16,10 @@ from hypothesis.extra import numpy as hnp
 from halfsquare import fit, load
 from halfsquare.data.features import Category
 from halfsquare.errors import DataError, OptionError
-from halfsquare.explain.leverage import InfluenceSums
+from halfsquare.explain.leverage import InfluenceSums, Top
 from halfsquare.explain.pulls import explain_pulls
 from halfsquare.explain.row import explain_row
-from halfsquare.explain.top import Top
-from halfsquare.fitted import FittedModel
+from halfsquare.results.fitted import FittedModel
 
 N = 400
 

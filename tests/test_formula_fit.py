@@ -15,13 +15,13 @@ from scipy.optimize import curve_fit, least_squares
 from scipy.stats import t as student
 
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.base import State
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.descent.triangular import FormulaObjective
-from halfsquare.descent.variable_projection import VariableProjection
-from halfsquare.execution.local import Local
-from halfsquare.trainers.formula import train_formula
-from halfsquare.trainers.inference import output_variance, parameter_table
+from halfsquare.fitting.formula.inference import output_variance, parameter_table
+from halfsquare.fitting.formula.train import train_formula
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.base import State
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.qr_objective import FormulaObjective
+from halfsquare.solvers.variable_projection import VariableProjection
 
 # Against others
 

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf
 
-import halfsquare.models.formula_parser as parser_module
+import halfsquare.models.formula.parser as parser_module
 from halfsquare.errors import FormulaError, ShapeError
-from halfsquare.models.formula import Formula
-from halfsquare.models.formula_parser import parse_formula
-from halfsquare.models.formula_symmetry import canonical, symmetry
-from halfsquare.models.formula_units import unit_exponents
+from halfsquare.models.formula.model import Formula
+from halfsquare.models.formula.parser import parse_formula
+from halfsquare.models.formula.symmetry import canonical, symmetry
+from halfsquare.models.formula.units import unit_exponents
 
 COLUMNS = ["x", "z", "y", "flow rate"]
 

@@ -10,8 +10,8 @@ from formula_cases import DECAY, errors_of, fit, noisy
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from halfsquare.errors import FitError, FormulaError, HalfsquareError, NotFiniteError, OptionError
+from halfsquare.estimators.formula import FormulaRegressor
 from halfsquare.loss import Floats
-from halfsquare.sklearn_formula import FormulaRegressor
 
 # Bad input
 

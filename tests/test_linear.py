@@ -16,10 +16,9 @@ from sklearn.linear_model import Ridge
 from halfsquare import FittedModel, LinearRegressor
 from halfsquare import fit as fit_any
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.least_squares import evidence_l2
-from halfsquare.descent.normal_equations import System, linear_sums
 from halfsquare.errors import DataError, FitError, NotFiniteError, OptionError
-from halfsquare.execution.local import Local
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.least_squares import System, evidence_l2, linear_sums
 
 fit = partial(fit_any, model="linear")
 

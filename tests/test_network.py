@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import FitError, OptionError, ShapeError
-from halfsquare.execution.local import Local
-from halfsquare.models.activations import ACTIVATIONS
+from halfsquare.fitting.folds import Folds, HeldOutErrors, Judgement, KeptRows
+from halfsquare.fitting.network import predictive, train_network
 from halfsquare.models.base import Model
-from halfsquare.models.network import Network
-from halfsquare.objective import Objective
-from halfsquare.trainers.folds import Folds, HeldOutErrors, Judgement, KeptRows
-from halfsquare.trainers.network import predictive, train_network
+from halfsquare.models.network import ACTIVATIONS, Network
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.objective import Objective
 
 networks = st.builds(
     Network,

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from halfsquare.data.rows import ArrayRows
-from halfsquare.execution.local import Local
-from halfsquare.models.formula import Formula
-from halfsquare.trainers.formula import train_formula
+from halfsquare.fitting.formula.train import train_formula
+from halfsquare.models.formula.model import Formula
+from halfsquare.parallel.threads import Local
 
 
 @dataclass(frozen=True)

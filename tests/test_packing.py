@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from halfsquare.descent.base import State
-from halfsquare.packing import Packed, packable
+from halfsquare.files.packing import Packed, packable
+from halfsquare.solvers.base import State
 
 
 @packable("test.pair")

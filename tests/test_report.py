@@ -17,13 +17,13 @@ from hypothesis.extra import numpy as hnp
 
 from halfsquare import fit
 from halfsquare.errors import DataError
-from halfsquare.fitted import FittedModel
+from halfsquare.figures.static_figure import draw, plain
+from halfsquare.figures.theme import LIGHT
 from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.collect import HIGH, LOW, WEIGHT, collect
 from halfsquare.report.html import report_page
 from halfsquare.report.learning import LinearLearning
-from halfsquare.report.static_figure import draw, plain
-from halfsquare.report.theme import LIGHT
+from halfsquare.results.fitted import FittedModel
 
 NASTY = "<script>alert('x')</script>&\"{{7*7}}"
 numbers = hnp.arrays(float, st.integers(1, 60), elements=st.floats(-1e6, 1e6))

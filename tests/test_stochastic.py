@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from halfsquare import fit, load
 from halfsquare.data.rows import ArrayRows, Chunk
-from halfsquare.descent.evidence import belief_of, covariance_of
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.descent.stochastic import Stochastic, row_losses
 from halfsquare.errors import ModelFileError, OptionError
-from halfsquare.execution.local import Local
+from halfsquare.fitting import output_layer
+from halfsquare.fitting.folds import outputs_and_variance
+from halfsquare.fitting.network import predictive, train_network
+from halfsquare.fitting.output_layer import solve_output_layer
 from halfsquare.models.base import Model
 from halfsquare.models.network import Network
-from halfsquare.objective import Objective
-from halfsquare.trainers import output_layer
-from halfsquare.trainers.folds import outputs_and_variance
-from halfsquare.trainers.network import predictive, train_network
-from halfsquare.trainers.output_layer import solve_output_layer
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.adam import Stochastic, row_losses
+from halfsquare.solvers.evidence import belief_of, covariance_of
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.objective import Objective
 
 
 @settings(max_examples=30, deadline=None)

@@ -18,7 +18,8 @@ from safetensors.numpy import save_file
 
 from halfsquare import FittedModel, fit, load
 from halfsquare.errors import HalfsquareError, ModelFileError, OutputError
-from halfsquare.storage import FORMAT_VERSION, atomic_write, require_writable
+from halfsquare.files.atomic import atomic_write, require_writable
+from halfsquare.results.fitted import FORMAT_VERSION
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,8 @@ from safetensors.numpy import save as to_bytes
 
 from halfsquare import FittedModel, fit, fit_sums, load, load_sums, sum_rows
 from halfsquare.errors import DataError, FitError, ModelFileError, OptionError
-from halfsquare.summed import terms
-from halfsquare.summed.file import is_sums
-from halfsquare.summed.table_sums import TableSums
+from halfsquare.exact import terms
+from halfsquare.exact.table_sums import TableSums, is_sums
 
 
 def houses(n: int = 600, seed: int = 0) -> pd.DataFrame:
@@ -308,7 +307,7 @@ def test_files_that_lie_are_refused(tmp_path: Path, key: str, value: Any, messag
     """Even with the right digest over wrong contents."""
     from safetensors import safe_open
 
-    from halfsquare.summed.file import _KEY, _SEAL, _sealed
+    from halfsquare.exact.table_sums import _KEY, _SEAL, _sealed
 
     path = tmp_path / "part.sums"
     of(houses(60)).save(path)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfsquare.execution.local import Local
-from halfsquare.execution.tree import Node, Tree
+from halfsquare.parallel.threads import Local
+from halfsquare.parallel.tree import Node, Tree
 
 hostile = st.lists(st.floats(-1e16, 1e16), max_size=200)
 

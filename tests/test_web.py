@@ -24,7 +24,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 
 from halfsquare.errors import OptionError
 from halfsquare.explain.many_examples import built_in_sample
-from halfsquare.web.guard import POLICY
+from halfsquare.web.access import POLICY
 from halfsquare.web.serve import PageServer
 
 
@@ -219,7 +219,7 @@ def test_a_fault_of_the_program_is_a_page_without_its_insides(client: Client, mo
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a secret inside")
 
-    monkeypatch.setattr("halfsquare.web.rooms.one_example.explain_example", broken)
+    monkeypatch.setattr("halfsquare.web.pages.one_example.explain_example", broken)
     reply = client.get("/one-example")
     assert reply.status == 500
     assert "fault of the program" in reply.text

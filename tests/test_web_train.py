@@ -24,9 +24,9 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 from visiting import Visitor, fresh, rows, visitor  # noqa: F401 - fixtures
 
 from halfsquare import load
-from halfsquare.evaluate import evaluate
-from halfsquare.execution.local import Local
-from halfsquare.web.gate import Gate
+from halfsquare.parallel.threads import Local
+from halfsquare.results.evaluate import evaluate
+from halfsquare.web.jobs import Gate
 from halfsquare.web.watching import Way
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 
 from visiting import Visitor, fresh, rows, serving, visitor  # noqa: F401 - fixtures
 
-from halfsquare.web import store
+from halfsquare.web import datasets as store
 
 
 def test_the_report_is_of_this_model_and_names_no_path(fresh: Visitor) -> None:

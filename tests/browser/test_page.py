@@ -10,8 +10,8 @@ import pytest
 from driving import Page, appear, resize
 
 from halfsquare.explain.one_example import explain_example
-from halfsquare.report.save import save_example
-from halfsquare.report.theme import DARK, LIGHT
+from halfsquare.figures.save import save_example
+from halfsquare.figures.theme import DARK, LIGHT
 
 ROOMS = ["/one-example", "/many-examples"]
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"

@@ -12,8 +12,8 @@ from driving import Page, appear
 from test_page import barriers
 
 from halfsquare import fit
+from halfsquare.figures.theme import DARK, LIGHT
 from halfsquare.report.html import write_report
-from halfsquare.report.theme import DARK, LIGHT
 
 
 @pytest.fixture(scope="module")

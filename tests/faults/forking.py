@@ -86,14 +86,6 @@ class Commands:
 def _serve() -> None:
     import duckdb  # noqa: F401
 
-    import halfsquare.cli.main
-    import halfsquare.cli.show
-    import halfsquare.evaluate
-    import halfsquare.fitting
-    import halfsquare.predicting
-    import halfsquare.recipes.auto
-    import halfsquare.storage  # noqa: F401
-
     for line in sys.stdin:
         request = json.loads(line)
         (out, to_out), (err, to_err) = _pipe(), _pipe()

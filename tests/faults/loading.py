@@ -37,7 +37,7 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
 def load_mutated(contents: list[bytes], folder: Path, seed: int, count: int, memory: int | None = None) -> Counter[str]:
     """Load so many mutated files, perhaps with address space for so many bytes: refused, loaded, or what went wrong."""
     from halfsquare.errors import ModelFileError
-    from halfsquare.storage import load
+    from halfsquare.results.fitted import load
 
     if memory is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

@@ -15,9 +15,9 @@ import pytest
 from halfsquare import fit
 from halfsquare.data.source import Source, open_source
 from halfsquare.errors import DataError
-from halfsquare.evaluate import evaluate
 from halfsquare.explain.pulls import explain_pulls
-from halfsquare.predicting import predicted_batches, write_batches
+from halfsquare.results.evaluate import evaluate
+from halfsquare.results.predict import predicted_batches, write_batches
 
 ROWS = 60_000
 

@@ -35,7 +35,7 @@ from injecting import (
 )  # fmt: skip
 from loading import load_mutated, visit
 
-from halfsquare.writing import atomic_write
+from halfsquare.files.atomic import atomic_write
 
 FINE = ("right", "error")
 
@@ -81,7 +81,7 @@ def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_no
 
 
 def test_where_files_need_names_they_are_whole_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("halfsquare.writing._NO_NAME", 0)
+    monkeypatch.setattr("halfsquare.files.atomic._NO_NAME", 0)
     target = tmp_path / "m.hsq"
     target.write_bytes(b"old")
     target.chmod(0o600)
@@ -162,7 +162,7 @@ def test_the_page_among_slow_and_vanishing_visitors(monkeypatch: pytest.MonkeyPa
     pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
     from visiting import serving
 
-    from halfsquare.web import patience
+    from halfsquare.web import serve as patience
 
     monkeypatch.setattr(patience, "SECONDS", 1.0)
     with serving() as visitor:

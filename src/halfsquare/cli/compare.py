@@ -32,8 +32,8 @@ def compare(
 
     [dim]halfsquare compare old.hsq new.hsq test.csv[/dim]
     """
-    from halfsquare import evaluate
-    from halfsquare.storage import load
+    from halfsquare.results import evaluate
+    from halfsquare.results.fitted import load
 
     a, b = load(model_a), load(model_b)
     if data_b is None:
@@ -46,7 +46,7 @@ def compare(
         dump({"model_a": model_a, "model_b": model_b, **found.as_dict()})
         return
     from halfsquare.cli.show import console, grid, p_value
-    from halfsquare.wording import number, with_error
+    from halfsquare.text import number, with_error
 
     screen, unit = console(), " and ".join(a.encoder.targets)
     kind = "paired, on the same rows" if found.paired else "unpaired, on different rows"

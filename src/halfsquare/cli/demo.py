@@ -15,11 +15,11 @@ def demo(
     json: Json = False,
 ) -> None:
     """Fit, measure, explain and predict the arrival delay of real flights; needs the extra halfsquare\\[demo]."""
-    from halfsquare.data.flights import COLUMNS, TARGET, unpack_flights
-    from halfsquare.evaluate import evaluate
+    from halfsquare.data.datasets import COLUMNS, TARGET, unpack_flights
     from halfsquare.explain.row import explain_row
-    from halfsquare.fitting import fit
-    from halfsquare.predicting import predicted_batches, write_batches
+    from halfsquare.fitting.fit import fit
+    from halfsquare.results.evaluate import evaluate
+    from halfsquare.results.predict import predicted_batches, write_batches
 
     folder = Path(out)
     flights = unpack_flights(folder)
@@ -57,7 +57,7 @@ def _can_draw() -> bool:
 
 def _show(fitted: Any, files: dict[str, Path], count: int, whole: Any, row: Any) -> None:
     from halfsquare.cli.show import console, error_table, summary
-    from halfsquare.data.flights import TARGET
+    from halfsquare.data.datasets import TARGET
 
     screen = console()
     screen.print(summary(fitted), markup=False)

@@ -17,8 +17,8 @@ def evaluate(
 
     [dim]halfsquare evaluate houses.hsq sold.csv[/dim]
     """
-    from halfsquare.evaluate import evaluate as measure
-    from halfsquare.storage import load
+    from halfsquare.results.evaluate import evaluate as measure
+    from halfsquare.results.fitted import load
 
     fitted = load(model)
     with reading() as progress:

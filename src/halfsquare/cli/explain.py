@@ -68,7 +68,8 @@ def explain(
         raise typer.BadParameter("--top and --about are for all rows; --row is for one")
     if row is not None and (plot is not None or loss is not Loss.half_sse):
         raise typer.BadParameter("--plot and --loss are for all rows, or for --target and --output")
-    from halfsquare.storage import load, require_writable
+    from halfsquare.files.atomic import require_writable
+    from halfsquare.results.fitted import load
 
     require_writable(plot)
     fitted = load(model)
@@ -89,8 +90,8 @@ def explain(
             **given,
         )
     if plot is not None:
-        from halfsquare.report.charts_pulls import pulls_chart
-        from halfsquare.report.save import save_chart
+        from halfsquare.figures.charts_pulls import pulls_chart
+        from halfsquare.figures.save import save_chart
 
         save_chart(pulls_chart(found), plot, title=f"Who pulls at {model}")
     if json:
@@ -148,7 +149,7 @@ def _explain_numbers(target: list[float], output: list[float], loss: Loss, plot:
     if len(target) == 1:
         one = explain_example(target[0], output[0], convention=loss.value)
         if plot is not None:
-            from halfsquare.report.save import save_example
+            from halfsquare.figures.save import save_example
 
             save_example(one, plot)
         if json:

@@ -24,8 +24,8 @@ from halfsquare.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from halfsquare.data.unchanged import Unchanged
-    from halfsquare.execution.cluster import Cluster, Traffic
+    from halfsquare.cluster.cluster import Cluster, Traffic
+    from halfsquare.data.integrity import Unchanged
 
 
 class ModelName(StrEnum):
@@ -143,8 +143,8 @@ def fit(
 
     [dim]halfsquare fit houses.csv --target price --out houses.hsq[/dim]
     """
-    from halfsquare.fitting import fit as fit_model
-    from halfsquare.storage import require_writable
+    from halfsquare.files.atomic import require_writable
+    from halfsquare.fitting.fit import fit as fit_model
 
     require_writable(out)
     if from_sums or subtract:
@@ -208,8 +208,8 @@ def _reached(cluster: str | None, method: Method | None, data: str) -> AbstractC
     """The cluster at that address, if one is wanted; what it cannot do is refused before it is reached."""
     if cluster is None:
         return nullcontext()
-    from halfsquare.execution.connect import connect
-    from halfsquare.place import require_for_cluster
+    from halfsquare.cluster.connect import connect
+    from halfsquare.fitting.fit import require_for_cluster
 
     require_for_cluster(method.value if method else None, data)
     return connect(cluster)
@@ -235,10 +235,10 @@ def _show(fitted: Any, out: str | None, report: str | None, traffic: Traffic | N
 
 def _require_report(report: str, data: str) -> Unchanged | None:
     """Refuse, before any work is done, a report that could not be written; the files as they are now."""
+    from halfsquare.data.integrity import Unchanged
     from halfsquare.data.sql import is_query
-    from halfsquare.data.unchanged import Unchanged
+    from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra
-    from halfsquare.storage import require_writable
 
     if data == "-":
         raise typer.BadParameter("the report reads the rows again, and standard input can be read once: give a file")

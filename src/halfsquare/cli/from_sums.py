@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from halfsquare.fitted import FittedModel
+    from halfsquare.results.fitted import FittedModel
 
 _TOGETHER = {"from_sums", "subtract", "out", "model", "l2", "features", "exclude", "refit", "json"}
 
@@ -36,7 +36,7 @@ def fit_from_sums(
         )
     if context.params["model"].value not in ("auto", "linear"):
         raise typer.BadParameter("sums hold what a linear model needs, and no other", param_hint="--model")
-    from halfsquare.fitting_sums import fit_sums
+    from halfsquare.exact.fit_sums import fit_sums
 
     return fit_sums(list(sums), subtract=list(subtract or ()), **options)
 

@@ -14,7 +14,7 @@ import typer
 
 from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report, serve, sums
 from halfsquare.errors import HalfsquareError, OptionError
-from halfsquare.limits import TO_WORK, Terminated, is_lack_of_memory, orderly_end, require_address_space
+from halfsquare.process import TO_WORK, Terminated, is_lack_of_memory, orderly_end, require_address_space
 
 app = typer.Typer(
     name="halfsquare",

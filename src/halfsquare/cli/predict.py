@@ -30,9 +30,9 @@ def predict(
 
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """
-    from halfsquare.fitted import require_level
-    from halfsquare.predicting import predicted_batches, write_batches
-    from halfsquare.storage import load, require_writable
+    from halfsquare.files.atomic import require_writable
+    from halfsquare.results.fitted import load, require_level
+    from halfsquare.results.predict import predicted_batches, write_batches
 
     require_level(interval)
     require_writable(out)

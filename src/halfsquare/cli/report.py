@@ -23,8 +23,9 @@ def report(
 
     [dim]halfsquare report houses.hsq houses.csv --out houses.html[/dim]
     """
+    from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra, write_report
-    from halfsquare.storage import load, require_writable
+    from halfsquare.results.fitted import load
 
     require_writable(out)
     require_extra()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from halfsquare.fitted import FittedModel, Parameter
-from halfsquare.wording import descent_sentence, number, rows_sentence, with_error
+from halfsquare.results.fitted import FittedModel, Parameter
+from halfsquare.text import descent_sentence, number, rows_sentence, with_error
 
 MOST_PARAMETERS = 20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halfsquare.cli.show import console, grid
 from halfsquare.explain.one_example import ExampleExplanation, ExamplesExplanation
-from halfsquare.wording import number, with_error
+from halfsquare.text import number, with_error
 
 NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
 

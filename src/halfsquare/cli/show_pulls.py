@@ -8,8 +8,8 @@ from halfsquare.cli.show import console, grid
 from halfsquare.cli.show_example import NAMES
 from halfsquare.explain.pulls import Pull, Pulls
 from halfsquare.explain.row import RowExplanation
-from halfsquare.fitted import FittedModel
-from halfsquare.wording import number
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import number
 
 MOST = 15
 _WHAT = {

@@ -9,7 +9,7 @@ import typer
 from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, reading
 
 if TYPE_CHECKING:
-    from halfsquare.summed.table_sums import TableSums
+    from halfsquare.exact.table_sums import TableSums
 
 # Sums over fewer rows than this say much of each.
 _FEW_ROWS = 5
@@ -45,8 +45,8 @@ def sums(
     [dim]halfsquare sums north.csv --target price --out north.sums[/dim]
     [dim]halfsquare fit --from-sums '*.sums' --out houses.hsq[/dim]
     """
-    from halfsquare.summing import sum_rows
-    from halfsquare.writing import require_writable
+    from halfsquare.exact.sum_rows import sum_rows
+    from halfsquare.files.atomic import require_writable
 
     require_writable(out)
     with reading() as progress:
@@ -76,7 +76,7 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
         dump(as_dict(found, path))
         return
     from halfsquare.cli.show import console, grid
-    from halfsquare.wording import rows_sentence
+    from halfsquare.text import rows_sentence
 
     known = as_dict(found, path)
     apart = (

@@ -10,9 +10,9 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Presence
-from halfsquare.data.ranges import require_finite
 from halfsquare.data.scan import LevelCoder, batch_columns, require_weights
 from halfsquare.data.source import Source, SourceColumn, open_source
+from halfsquare.data.statistics import require_finite
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats
 

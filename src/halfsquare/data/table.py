@@ -17,8 +17,8 @@ from typing import IO, Any, cast, final
 import numpy as np
 
 from halfsquare.errors import OutputError
+from halfsquare.files.atomic import reason
 from halfsquare.loss import Floats
-from halfsquare.writing import reason
 
 MEMORY_BYTES = 48 << 20
 _LEFT_FREE = 16 << 20  # of the disk, for others

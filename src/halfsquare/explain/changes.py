@@ -9,10 +9,10 @@ import numpy as np
 
 from halfsquare.data.features import Category
 from halfsquare.explain.parts import output_slopes
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats
-from halfsquare.models.formula import Formula
-from halfsquare.models.formula_parser import TARGET_FUNCTIONS
+from halfsquare.models.formula.model import Formula
+from halfsquare.models.formula.parser import TARGET_FUNCTIONS
+from halfsquare.results.fitted import FittedModel
 
 # y' / u' by y, where u is what the left side makes of y: by the function that leads back from u to y.
 _BACK: dict[str, Any] = {
@@ -79,8 +79,8 @@ def _of_category(fitted: FittedModel, feature: Category, design: Floats, a: int,
 
 def _of_formula(fitted: FittedModel, formula: Formula, design: Floats) -> tuple[Change, ...]:
     """∂output/∂column by SymPy, compiled as the formula itself is."""
-    from halfsquare.models.formula_algebra import derivatives
-    from halfsquare.models.formula_compiler import compile_program
+    from halfsquare.models.formula.derivatives import derivatives
+    from halfsquare.models.formula.program import compile_program
 
     columns = tuple(formula.columns)
     if not columns:

@@ -18,11 +18,11 @@ from typing import final
 import numpy as np
 
 from halfsquare.errors import OptionError
-from halfsquare.fitted import FittedModel, Member
 from halfsquare.loss import Floats, error
-from halfsquare.models.formula import Formula
+from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
+from halfsquare.results.fitted import FittedModel, Member
 
 # The Jacobian of a network is formed for a block of rows at a time, of about this many numbers.
 _BLOCK_NUMBERS = 1 << 21

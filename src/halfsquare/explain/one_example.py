@@ -18,8 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from halfsquare.errors import DataError, NotFiniteError
-from halfsquare.explain.derivation import Derivation, derivation
-from halfsquare.explain.notation import number
+from halfsquare.explain.derivation import Derivation, derivation, number
 from halfsquare.loss import CONVENTIONS, Convention, Direction, SquaredError, direction, sse_factor
 from halfsquare.sums import ErrorSummary, ErrorSums
 

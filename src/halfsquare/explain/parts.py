@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
+from halfsquare.results.fitted import FittedModel
 
 _NODES = (32, 64, 128, 256, 512, 1024)
 _EXACT = 1e-10

@@ -19,11 +19,10 @@ import numpy.typing as npt
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.data.scan import Progress
 from halfsquare.errors import DataError, OptionError
-from halfsquare.explain.leverage import Influence, InfluenceSums, influence_of
+from halfsquare.explain.leverage import Influence, InfluenceSums, Top, influence_of
 from halfsquare.explain.levers import Levers, levers
-from halfsquare.explain.top import Top
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Convention, Direction, Floats, direction, sse_factor
+from halfsquare.results.fitted import FittedModel
 
 # Pulls whose sum is below this share of them cancel: nothing but rounding and the end of a descent is left.
 BALANCED = 1e-6

@@ -14,8 +14,8 @@ from halfsquare.explain.changes import Change, changes
 from halfsquare.explain.leverage import InfluenceSums
 from halfsquare.explain.levers import levers
 from halfsquare.explain.parts import Parts, parts_of
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Direction, direction
+from halfsquare.results.fitted import FittedModel
 
 _SHOWN = 6
 

@@ -9,7 +9,7 @@ Derivatives of one output o_j (Bishop 2006, "Pattern Recognition and Machine Lea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,8 +21,31 @@ import numpy.typing as npt
 
 from halfsquare.errors import OptionError, ShapeError
 from halfsquare.loss import Floats
-from halfsquare.models.activations import ACTIVATIONS
 from halfsquare.models.base import Model
+
+
+def _tanh(z: Floats) -> tuple[Floats, Floats]:
+    a = np.tanh(z)
+    return a, 1.0 - a * a
+
+
+def _silu(z: Floats) -> tuple[Floats, Floats]:
+    s = 0.5 + 0.5 * np.tanh(0.5 * z)  # the logistic function, which cannot overflow in this form
+    a = z * s
+    return a, s + a * (1.0 - s)
+
+
+def _softplus(z: Floats) -> tuple[Floats, Floats]:
+    return np.logaddexp(0.0, z), 0.5 + 0.5 * np.tanh(0.5 * z)
+
+
+#: φ and φ' by name; all are smooth, so that the curvature is too.
+ACTIVATIONS: dict[str, Callable[[Floats], tuple[Floats, Floats]]] = {
+    "tanh": _tanh,
+    "silu": _silu,
+    "softplus": _softplus,
+}
+
 
 # Signals of a layer, computed some rows at a time: so that they stay in the cache.
 _CACHED_NUMBERS = 1 << 17

@@ -11,14 +11,14 @@ import numpy.typing as npt
 from halfsquare.data.reading import open_for, read_encoded
 from halfsquare.data.scan import Progress
 from halfsquare.errors import DataError
+from halfsquare.explain.leverage import Top
 from halfsquare.explain.pulls import require_finite_errors, usable
-from halfsquare.explain.top import Top
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.learning import Learning, LinearLearning, Point, reason_against
 from halfsquare.report.views import View, important, row_values, views
+from halfsquare.results.fitted import FittedModel
 from halfsquare.sums import ErrorSummary, ErrorSums
 
 FEATURES = 6
@@ -215,6 +215,6 @@ def _learning(fitted: FittedModel) -> Learning | None:
         return None
     if isinstance(fitted.members[0].model, Linear):
         return LinearLearning(fitted)
-    from halfsquare.report.learning_formula import FormulaLearning
+    from halfsquare.report.learning import FormulaLearning
 
     return FormulaLearning(fitted)

@@ -9,10 +9,10 @@ import numpy as np
 
 from halfsquare.data.features import Number, Plain
 from halfsquare.data.reading import open_for, read_encoded
-from halfsquare.fitted import FittedModel
-from halfsquare.report.figures_fit import WIDTH, Rows, T, _data, _x, _y
-from halfsquare.report.static_figure import Figure, draw_both
-from halfsquare.wording import number
+from halfsquare.figures.figures_fit import WIDTH, Rows, T, _data, _x, _y
+from halfsquare.figures.static_figure import Figure, draw_both
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import number
 
 _STEPS, _MOST_ROWS = 160, 600
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.fitted import FittedModel
+from halfsquare.figures import figures_fit as draw_as
+from halfsquare.figures.static_figure import Figure, draw, draw_both, plain
 from halfsquare.models.linear import Linear
-from halfsquare.report import figures_fit as draw_as
 from halfsquare.report.collect import ERROR, MEASURED, SPREAD, TARGET, WEIGHT, Collected
 from halfsquare.report.profiles import padded
-from halfsquare.report.static_figure import Figure, draw, draw_both, plain
 from halfsquare.report.views import relevance
-from halfsquare.wording import number
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import number
 
 _GROUPS, _FEATURE_GROUPS, _LEVELS, _EFFECTS = 24, 12, 12, 15
 Row = dict[str, Any]

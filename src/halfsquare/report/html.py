@@ -11,9 +11,9 @@ from typing import Any
 
 from halfsquare.data.scan import Progress
 from halfsquare.errors import OptionError
-from halfsquare.fitted import FittedModel
-from halfsquare.storage import atomic_write
-from halfsquare.wording import rows_sentence
+from halfsquare.files.atomic import atomic_write
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import rows_sentence
 
 MISSING = "the report needs the extra 'page': pip install 'halfsquare[page]' ({} is not installed)"
 _KINDS = {"linear": "Linear model", "network": "Network", "formula": "Formula"}
@@ -83,7 +83,7 @@ def require_extra() -> None:
         import altair  # noqa: F401
         import jinja2  # noqa: F401
 
-        from halfsquare.report.engine import engine
+        from halfsquare.figures.engine import engine
 
         engine()
     except ModuleNotFoundError as problem:
@@ -104,9 +104,9 @@ def _template() -> Any:
 
 
 def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
+    from halfsquare.figures.save import css_variables, static_text
     from halfsquare.report import drawn, profiles
     from halfsquare.report.learning import reason_against
-    from halfsquare.report.save import css_variables, static_text
 
     info, unit = fitted.info, fitted.encoder.targets[0]
     style = css_variables() + static_text("report.css")

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.figures import figures_fit as draw_as
+from halfsquare.figures.static_figure import Figure, draw, draw_both, plain
 from halfsquare.loss import Floats
-from halfsquare.report import figures_fit as draw_as
 from halfsquare.report.bins import Bins
 from halfsquare.report.collect import ERROR, HIGH, LOW, SQUARE, WEIGHT, Collected
-from halfsquare.report.static_figure import Figure, draw, draw_both, plain
 from halfsquare.report.views import View
-from halfsquare.wording import number
+from halfsquare.text import number
 
 _GROUPS, _FEATURE_GROUPS, _LEVELS = 24, 12, 12
 Row = dict[str, Any]

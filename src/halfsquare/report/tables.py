@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfsquare.fitted import FittedModel
 from halfsquare.report.collect import Collected
-from halfsquare.wording import descent_sentence, number, with_error
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import descent_sentence, number, with_error
 
 _MOST = 200  # rows of a table
 _VALUES = 8  # columns of the worst rows

@@ -10,9 +10,9 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Presence
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
+from halfsquare.results.fitted import FittedModel
 
 _YEAR = 365.2425
 

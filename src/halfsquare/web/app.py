@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,12 +16,50 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from halfsquare.errors import HalfsquareError
-from halfsquare.report.save import css_variables, static_text, vega_bundle
-from halfsquare.web.guard import Guard, Keys
-from halfsquare.web.jobs import Busy
-from halfsquare.web.pages import error_page, wants_json
-from halfsquare.web.rooms import ROOMS
-from halfsquare.web.workshop import Workshop
+from halfsquare.figures.save import css_variables, static_text, vega_bundle
+from halfsquare.results.fitted import FittedModel, load
+from halfsquare.web.access import Guard, Keys
+from halfsquare.web.datasets import Store
+from halfsquare.web.jobs import Busy, Jobs
+from halfsquare.web.pages import ROOMS
+from halfsquare.web.templates import error_page, wants_json
+
+
+class Workshop:
+    """Made when the server starts, closed when it ends.
+
+    Parameters
+    ----------
+    model, data : Path, optional
+        What the server was started with; nothing else outside can be read through the page.
+
+    Raises
+    ------
+    ModelFileError
+        If the model cannot be read.
+    """
+
+    def __init__(self, model: Path | None = None, data: Path | None = None) -> None:
+        self._given = None if model is None else (model.name, load(model))
+        self.store = Store(data)
+        self.jobs = Jobs()
+
+    @property
+    def models(self) -> dict[str, tuple[str, FittedModel]]:
+        """By key the name and the model: the one just trained, and the one that was given."""
+        found = {}
+        job = self.jobs.last
+        if job is not None and job.fitted is not None:
+            found["trained"] = (f"{job.order.way}, just trained on {job.order.data.label}", job.fitted)
+        if self._given is not None:
+            found["given"] = self._given
+        return found
+
+    def close(self) -> None:
+        """Stop what goes on, and leave no file behind."""
+        self.jobs.close()
+        self.store.close()
+
 
 _PAGE_FILES = ("page.css", "train.css", "room.js", "train.js")
 _FIGURE_FILES = ("figure.css", "figure.js")
@@ -32,7 +71,7 @@ def create_app(keys: Keys, workshop: Workshop, ending: Callable[[], bool] = lamb
     Parameters
     ----------
     keys : Keys
-        Port and secrets; see :mod:`halfsquare.web.guard`.
+        Port and secrets; see :mod:`halfsquare.web.access`.
     workshop : Workshop
         What the rooms work with: data, training run, model.
     ending : callable() -> bool

@@ -13,9 +13,11 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from halfsquare.report.live import vega_spec
-from halfsquare.report.panel import AXIS_WIDTH, Mark, axis, curve, dot, rule, text
-from halfsquare.report.theme import FONT, LIGHT
+from halfsquare.explain.parts import Parts
+from halfsquare.figures.live import vega_spec
+from halfsquare.figures.panel import AXIS_WIDTH, Mark, axis, curve, dot, rule, text
+from halfsquare.figures.theme import FONT, LIGHT
+from halfsquare.web.templates import amount
 from halfsquare.web.watching import SHOWN_WEIGHTS, Look, Way, Weight
 
 WIDE = "width > 360"  # a desk rather than a phone
@@ -209,3 +211,57 @@ def finished(chart: Any, description: str, first: Mapping[str, Any] = _FIRST) ->
         description=description,
     )
     return vega_spec(chart.configure(font=FONT).configure_view(stroke=None))
+
+
+_SHOWN_PARTS = 10
+_FIRST_PARTS = {"part_wide": [-1.0, 1.0], "part_narrow": [-1.0, 1.0]}
+
+
+@cache
+def parts_spec() -> dict[str, Any]:
+    """What each column adds to the output of the average row."""
+    base = alt.Chart(alt.InlineData(values=[], name="parts"))
+    zero = alt.Chart(alt.InlineData(values=[{"part": 0}]))
+    domain = [alt.ExprRef(f"({WIDE} ? part_wide : part_narrow)[{end}]") for end in (0, 1)]
+    x = alt.X(
+        "part:Q", scale=alt.Scale(domain=domain, nice=False, zero=False), axis=axis("added to the output", ticks=5)
+    )
+    y = named_axis()
+    layers = [
+        marked(zero, rule("muted", strokeWidth=1)).encode(x=x),
+        marked(base, rule("ink", strokeWidth=8)).encode(x=x, x2="zero:Q", y=y),
+    ]
+    for side, align, away in ((1, "left", 8), (-1, "right", -8)):
+        words = text("datum.written", "ink", align=align, dx=away)
+        layers.append(marked(base.transform_filter(f"datum.side == {side}"), words).encode(x=x, y=y))
+    chart = alt.layer(*layers).properties(width=620, height=24 * _SHOWN_PARTS)
+    return finished(chart, "What each column adds to the output of the average row.", _FIRST_PARTS)
+
+
+def parts_drawn(parts: Parts) -> dict[str, Any]:
+    """Signals and rows of the figure of the parts: the largest, and the rest together."""
+    ranked = sorted(parts.contributions.items(), key=lambda c: -abs(c[1]))
+    shown = ranked[:_SHOWN_PARTS]
+    if len(ranked) > _SHOWN_PARTS:
+        shown = ranked[: _SHOWN_PARTS - 1]
+        shown.append((f"{len(ranked) - len(shown)} others", sum(part for _, part in ranked[len(shown) :])))
+    rows: Rows = [
+        {
+            "name": name,
+            "part": part,
+            "zero": 0,
+            "side": -1 if part < 0 else 1,
+            "written": ("+" if part > 0 else "") + amount(part),
+        }
+        for name, part in shown
+    ]
+    signals = {"part_wide": _with_room(shown, 0.16), "part_narrow": _with_room(shown, 0.36)}
+    return {"signals": signals, "data": {"parts": rows}}
+
+
+def _with_room(shown: Sequence[tuple[str, float]], share: float) -> list[float]:
+    """The ends of the axis, with this share of it on each side of a bar for the number beside it."""
+    low, high = min([0.0, *(p for _, p in shown)]), max([0.0, *(p for _, p in shown)])
+    sides = (low < 0) + (high > 0)
+    room = share * ((high - low) or 1.0) / (1.0 - share * sides)
+    return [low - room * (low < 0), high + room * (high > 0)] if sides else [-1.0, 1.0]

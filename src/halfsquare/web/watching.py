@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.reading import open_for, read_encoded
-from halfsquare.descent.base import State
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats, error
-from halfsquare.models.formula import Formula
-from halfsquare.objective import Objective
+from halfsquare.models.formula.model import Formula
+from halfsquare.results.fitted import FittedModel
+from halfsquare.solvers.base import State
+from halfsquare.solvers.objective import Objective
 
 SHOWN_WEIGHTS = 12
 SHOWN_ROWS = 240
