@@ -28,7 +28,9 @@ def formula(text: str, *columns: str) -> Formula:
     return Formula.read(text, [*(columns or ("x",)), "y"])
 
 
-def fit(text: str, x: Floats, y: Floats, weight: Floats | None = None, **options: object) -> Trained:
+def fit(
+    text: str, x: Floats, y: Floats, weight: Floats | None = None, **options: object
+) -> Trained:
     options.setdefault("execution", Local(1))
     return train_formula(ArrayRows(x, y, weight), formula(text), **options)  # type: ignore[arg-type]
 

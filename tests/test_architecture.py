@@ -57,7 +57,11 @@ def imports(path: Path, *, at_load: bool = False) -> Iterator[tuple[str, int]]:
             yield from walk(child)
 
     for node in walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == "halfsquare":
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.level == 0
+            and (node.module or "").split(".")[0] == "halfsquare"
+        ):
             base = (node.module or "").removeprefix("halfsquare").lstrip(".")
             for alias in node.names:
                 whole = f"{base}.{alias.name}".lstrip(".")
@@ -66,7 +70,9 @@ def imports(path: Path, *, at_load: bool = False) -> Iterator[tuple[str, int]]:
             for alias in node.names:
                 if alias.name.startswith("halfsquare."):
                     yield alias.name.removeprefix("halfsquare."), node.lineno
-        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path} has a relative import"
+        assert not (isinstance(node, ast.ImportFrom) and node.level), (
+            f"{path} has a relative import"
+        )
 
 
 def test_every_room_has_its_floor_and_every_floor_its_rooms() -> None:
@@ -150,7 +156,10 @@ HEAVY = {
 
 def test_importing_is_quick() -> None:
     assert loaded("import halfsquare") & (HEAVY | {"numpy", "typer", "rich"}) == set()
-    assert loaded("from halfsquare import SquaredError, ErrorSums; SquaredError().value(1, 2)") & HEAVY == set()
+    assert (
+        loaded("from halfsquare import SquaredError, ErrorSums; SquaredError().value(1, 2)") & HEAVY
+        == set()
+    )
 
 
 def test_help_is_quick() -> None:
@@ -176,7 +185,9 @@ def test_what_is_public_is_documented(module: str) -> None:
 
 
 def tracked() -> list[Path]:
-    found = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
     return [PROJECT / name for name in found.stdout.split("\0") if name]
 
 

@@ -37,7 +37,11 @@ Table = dict[str, Any]
 def waves(n: int) -> Table:
     rng = np.random.default_rng(n)
     x = rng.uniform(-2, 2, size=(n, 2))
-    return {"a": x[:, 0], "b": x[:, 1], "y": np.sin(2 * x[:, 0]) + x[:, 0] * x[:, 1] + rng.normal(0, 0.1, n)}
+    return {
+        "a": x[:, 0],
+        "b": x[:, 1],
+        "y": np.sin(2 * x[:, 0]) + x[:, 0] * x[:, 1] + rng.normal(0, 0.1, n),
+    }
 
 
 def collinear() -> Table:
@@ -60,7 +64,10 @@ def many(data: Table, times: int) -> Table:
 FAR = {"b1": 30.0, "b2": 6.0, "b3": -20.0}  # some tens of steps away
 FITS: dict[str, tuple[Table, dict[str, Any]]] = {
     "gradient": (collinear(), {"target": "y", "method": "gradient"}),
-    "linear by mini-batches": (collinear(), {"target": "y", "model": "linear", "method": "minibatch"}),
+    "linear by mini-batches": (
+        collinear(),
+        {"target": "y", "model": "linear", "method": "minibatch"},
+    ),
     "formula": (decay(), {"formula": "y ~ b1*exp(-b2*x)^2 + b3", "start": FAR}),
     "formula of many rows": (many(decay(), 400), {"formula": "y ~ b1*exp(-b2*x) + b3"}),
     "auto": (waves(120), {"target": "y"}),
@@ -117,11 +124,17 @@ def test_members_of_both_kinds_go_on_to_the_same_bits(tmp_path: Path) -> None:
     rows, small = ArrayRows(x, np.sin(x[:, :1]) * x[:, 1:]), {"hidden": (3,), "members": 4}
     for method in ("minibatch", "levenberg-marquardt"):
         whole = train_network(rows, method=method, **small)
-        book, random, done = Book(tmp_path / method, Checkpoint({}, {}), 0.0), np.random.default_rng(1), None
+        book, random, done = (
+            Book(tmp_path / method, Checkpoint({}, {}), 0.0),
+            np.random.default_rng(1),
+            None,
+        )
         while done is None:
             try:
                 watch = Watcher(int(random.integers(50, 500)))
-                done = train_network(rows, method=method, **small, watch=watch, journal=Journal(book))
+                done = train_network(
+                    rows, method=method, **small, watch=watch, journal=Journal(book)
+                )
             except Killed:
                 book.close(False)
                 book = Book(tmp_path / method, Checkpoint.read(tmp_path / method), 0.0)
@@ -185,7 +198,11 @@ def started(work: Callable[..., None], *arguments: Any) -> BaseProcess:
 
 def steps_in(checkpoint: Path) -> int:
     """How far a fit had come when it last wrote its checkpoint; 0 if it never did."""
-    return sum(e.steps for e in Checkpoint.read(checkpoint).entries.values()) if checkpoint.exists() else 0
+    return (
+        sum(e.steps for e in Checkpoint.read(checkpoint).entries.values())
+        if checkpoint.exists()
+        else 0
+    )
 
 
 def written(checkpoint: Path) -> int:
@@ -215,7 +232,9 @@ def test_a_model_is_the_same_however_often_its_fit_was_killed(name: str, tmp_pat
         before = written(checkpoint)
         process = started(job, data, options, tmp_path / "out")
         if killed % 4 == 3:  # surely in the middle of its work
-            while process.is_alive() and not (written(checkpoint) > before and steps_in(checkpoint)):
+            while process.is_alive() and not (
+                written(checkpoint) > before and steps_in(checkpoint)
+            ):
                 time.sleep(0.001)
         else:
             process.join(random.uniform(0, seconds / 4))
@@ -228,7 +247,11 @@ def test_a_model_is_the_same_however_often_its_fit_was_killed(name: str, tmp_pat
     last = started(job, data, options, tmp_path / "out")
     last.join()
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "out", "whole"]  # what kills left is gone
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "c",
+        "out",
+        "whole",
+    ]  # what kills left is gone
 
 
 # --- refused ---------------------------------------------------------------------------------------------------------
@@ -275,13 +298,17 @@ def test_a_checkpoint_of_another_fit_is_refused(name: str, way: str, tmp_path: P
 
 def test_the_same_fit_is_not_refused(tmp_path: Path) -> None:
     path, data, options = stopped(tmp_path)
-    assert fit(dict(data), **options, threads=1, time_limit=1e6, resume=path, checkpoint=path).info["converged"]
+    assert fit(dict(data), **options, threads=1, time_limit=1e6, resume=path, checkpoint=path).info[
+        "converged"
+    ]
 
 
 def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, data, options = stopped(tmp_path)
     monkeypatch.setattr("halfsquare.fitting.resume.version", lambda name: "9.9")
-    with pytest.raises(CheckpointError, match=r'numpy: the checkpoint has "[0-9.]+", this fit "9.9"'):
+    with pytest.raises(
+        CheckpointError, match=r'numpy: the checkpoint has "[0-9.]+", this fit "9.9"'
+    ):
         fit(data, **options, resume=path)
 
 
@@ -303,7 +330,11 @@ def test_what_is_no_checkpoint_is_left_alone(tmp_path: Path) -> None:
     model = tmp_path / "m.hsq"
     fit(data, **options).save(model)
     (tmp_path / "text").write_text("my notes")
-    for path, words in ((model, "not a checkpoint"), (tmp_path / "text", "no checkpoint"), (tmp_path, "folder")):
+    for path, words in (
+        (model, "not a checkpoint"),
+        (tmp_path / "text", "no checkpoint"),
+        (tmp_path, "folder"),
+    ):
         before = path.read_bytes() if path.is_file() else None
         with pytest.raises(HalfsquareError, match=words):
             fit(data, **options, checkpoint=path)
@@ -357,9 +388,20 @@ def test_a_state_of_another_start_is_not_taken(tmp_path: Path) -> None:
     book = Book(tmp_path / "c", Checkpoint({}, {}), 0.0)
     journal, none = Journal(book).at("a"), Any
     one, _ = descend(Half(), none, np.ones(2), limits=Limits(3), journal=journal)
-    assert descend(Half(), none, np.ones(2), limits=Limits(9), journal=journal)[0].iteration == one.iteration == 3
-    assert descend(Half(), none, np.full(2, 8.0), limits=Limits(3), journal=journal)[0].parameters.tolist() == [1, 1]
-    assert descend(Half(), none, np.ones(2), limits=Limits(3), journal=journal.at("b"))[0].parameters[0] == 0.125
+    assert (
+        descend(Half(), none, np.ones(2), limits=Limits(9), journal=journal)[0].iteration
+        == one.iteration
+        == 3
+    )
+    assert descend(Half(), none, np.full(2, 8.0), limits=Limits(3), journal=journal)[
+        0
+    ].parameters.tolist() == [1, 1]
+    assert (
+        descend(Half(), none, np.ones(2), limits=Limits(3), journal=journal.at("b"))[0].parameters[
+            0
+        ]
+        == 0.125
+    )
     assert list(book.entries) == ["a", "a/b"]
 
 
@@ -386,7 +428,9 @@ def test_an_entry_that_is_no_state_is_refused(tmp_path: Path) -> None:
 
 def on_a_full_disk(data: Table, options: dict[str, Any], out: Path, heard: Path) -> None:
     logging.basicConfig(filename=heard, level=logging.WARNING, format="%(message)s")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # the first ones have room
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY)
+    )  # the first ones have room
     fitted = fit(data, **options)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     fitted.save(out)
@@ -398,7 +442,9 @@ def test_a_full_disk_is_a_warning(tmp_path: Path) -> None:
     process = started(on_a_full_disk, data, more, tmp_path / "out", tmp_path / "heard")
     process.join()
     assert process.exitcode == 0
-    assert (tmp_path / "heard").read_text().count("could not be written, and the fit goes on without") == 1
+    assert (tmp_path / "heard").read_text().count(
+        "could not be written, and the fit goes on without"
+    ) == 1
     assert Checkpoint.read(tmp_path / "c").entries["measured"].steps < 20  # the old one stands
     fit(data, **options).save(tmp_path / "whole")
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
@@ -409,7 +455,11 @@ def test_a_full_disk_is_a_warning(tmp_path: Path) -> None:
 def table(tmp_path: Path) -> Path:
     data = collinear()
     np.savetxt(
-        tmp_path / "t.csv", np.column_stack(list(data.values())), delimiter=",", header=",".join(data), comments=""
+        tmp_path / "t.csv",
+        np.column_stack(list(data.values())),
+        delimiter=",",
+        header=",".join(data),
+        comments="",
     )
     return tmp_path / "t.csv"
 
@@ -434,7 +484,18 @@ def test_the_command_line(command: Callable[..., Ran], table: Path) -> None:
 
 
 def test_ctrl_c_keeps_the_best_so_far_and_the_way_on(tmp_path: Path, table: Path) -> None:
-    options = ["fit", "t.csv", "-t", "y", "--method", "gradient", "--checkpoint", "c", "--checkpoint-every", "0"]
+    options = [
+        "fit",
+        "t.csv",
+        "-t",
+        "y",
+        "--method",
+        "gradient",
+        "--checkpoint",
+        "c",
+        "--checkpoint-every",
+        "0",
+    ]
     # The descent waits after ten steps for the signal, so that it comes in the middle.
     wait = (
         "import pathlib, time, halfsquare.cli.options as o\n"

@@ -48,7 +48,8 @@ def is_lack_of_memory(problem: BaseException) -> bool:
     """Whether an error of a library says that the system gave it no memory, no thread or no address space."""
     words = "can't start new thread", "failed to map segment", "annot allocate memory", "bad_alloc"
     return isinstance(problem, MemoryError) or (
-        isinstance(problem, (RuntimeError, ImportError, OSError)) and any(w in str(problem) for w in words)
+        isinstance(problem, (RuntimeError, ImportError, OSError))
+        and any(w in str(problem) for w in words)
     )
 
 
@@ -83,7 +84,9 @@ def orderly_end() -> Iterator[None]:
     ending = Ending()
     told = {signal.SIGTERM: ending.terminate, signal.SIGINT: ending.interrupt}
     # What whoever started this process has chosen to ignore stays ignored.
-    before = {n: signal.signal(n, told[n]) for n in told if signal.getsignal(n) is not signal.SIG_IGN}
+    before = {
+        n: signal.signal(n, told[n]) for n in told if signal.getsignal(n) is not signal.SIG_IGN
+    }
     try:
         yield
     except Exception as problem:

@@ -32,11 +32,15 @@ def rows_sentence(info: dict[str, Any]) -> str:
     if info["rows_missing_target"]:
         said.append(f"{info['rows_missing_target']:,} without a target left out")
     if info.get("rows_missing_feature"):
-        said.append(f"{info['rows_missing_feature']:,} without a value in a column of the formula left out")
+        said.append(
+            f"{info['rows_missing_feature']:,} without a value in a column of the formula left out"
+        )
     if info["rows_zero_weight"]:
         said.append(f"{info['rows_zero_weight']:,} of weight 0 left out")
     if info.get("test") and info.get("test_source") == "rows set apart":
-        said.append(f"{info['test']['rows']:,} set apart for the test (seed {info['options']['seed']})")
+        said.append(
+            f"{info['test']['rows']:,} set apart for the test (seed {info['options']['seed']})"
+        )
     return "; ".join(said)
 
 
@@ -46,7 +50,9 @@ def descent_sentence(info: dict[str, Any]) -> str:
     if len(history) < 2:
         return ""
     first, last = history[0], history[-1]
-    name = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}[info["options"]["loss"]]
+    name = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}[
+        info["options"]["loss"]
+    ]
     said = f" after {last['iteration']:,.0f} step{'s' if last['iteration'] != 1 else ''}: {name} {number(first['loss'])} → {number(last['loss'])}"
     if "batch" in last:
         noisy = [h for h in history if h.get("noise")]

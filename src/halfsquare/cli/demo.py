@@ -11,7 +11,9 @@ from halfsquare.cli.options import Json, dump, reading
 
 
 def demo(
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.")] = "halfsquare-demo",
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.")
+    ] = "halfsquare-demo",
     json: Json = False,
 ) -> None:
     """Fit, measure, explain and predict the arrival delay of real flights; needs the extra halfsquare\\[demo]."""
@@ -25,9 +27,15 @@ def demo(
     flights = unpack_flights(folder)
     with reading() as progress:
         fitted = fit(str(flights), TARGET, features=COLUMNS, progress=progress)
-    files = {"data": flights, "model": folder / "flights.hsq", "predictions": folder / "predictions.csv"}
+    files = {
+        "data": flights,
+        "model": folder / "flights.hsq",
+        "predictions": folder / "predictions.csv",
+    }
     fitted.save(files["model"])
-    count = write_batches(predicted_batches(fitted, str(flights), interval=0.95), str(files["predictions"]))
+    count = write_batches(
+        predicted_batches(fitted, str(flights), interval=0.95), str(files["predictions"])
+    )
     if _can_draw():
         from halfsquare.report.html import write_report
 

@@ -22,9 +22,18 @@ def evaluate(
 
     fitted = load(model)
     with reading() as progress:
-        found = measure(fitted, data, weights=weights, table=table, encoding=encoding, progress=progress)
+        found = measure(
+            fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
+        )
     if json:
-        dump({"model_file": model, "data": data, "target": list(fitted.encoder.targets), **found.as_dict()})
+        dump(
+            {
+                "model_file": model,
+                "data": data,
+                "target": list(fitted.encoder.targets),
+                **found.as_dict(),
+            }
+        )
         return
     from halfsquare.cli.show import console, error_table
 

@@ -13,7 +13,9 @@ from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weigh
 def report(
     model: ModelFile,
     data: Data,
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE.html", help="Write the page here.")],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE.html", help="Write the page here.")
+    ],
     weights: Weights = None,
     table: Table = None,
     encoding: Encoding = None,
@@ -32,8 +34,20 @@ def report(
     fitted = load(model)
     weights = own_weights(fitted, data, weights, table, encoding)
     with reading() as progress:
-        path = write_report(fitted, data, out, weights=weights, table=table, encoding=encoding, progress=progress)
+        path = write_report(
+            fitted, data, out, weights=weights, table=table, encoding=encoding, progress=progress
+        )
     if json:
-        dump({"model_file": model, "data": data, "weights": weights, "report": str(path), "bytes": path.stat().st_size})
+        dump(
+            {
+                "model_file": model,
+                "data": data,
+                "weights": weights,
+                "report": str(path),
+                "bytes": path.stat().st_size,
+            }
+        )
         return
-    print(f"Report written to {path} ({path.stat().st_size / 1024:,.0f} kB): it opens in any browser.")
+    print(
+        f"Report written to {path} ({path.stat().st_size / 1024:,.0f} kB): it opens in any browser."
+    )

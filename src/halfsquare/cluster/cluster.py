@@ -46,7 +46,9 @@ class Traffic:
         return dict(vars(self))
 
     def __str__(self) -> str:
-        lost = f"; {self.orders_repeated} orders had to be given again" if self.orders_repeated else ""
+        lost = (
+            f"; {self.orders_repeated} orders had to be given again" if self.orders_repeated else ""
+        )
         sent, received = _size(self.bytes_sent), _size(self.bytes_received)
         return f"{self.workers} workers, {self.rounds:,} rounds, {sent} sent, {received} received{lost}"
 
@@ -99,7 +101,9 @@ class Cluster(Execution):
         for results in self.over(Mapped(work), count):
             yield from results
 
-    def reduce(self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T) -> T:
+    def reduce(
+        self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T
+    ) -> T:
         """``work`` over the chunks, merged in a fixed tree; ``zero`` for none."""
         tree = Tree(merge)
         for nodes in self.over(Reduced(work, merge), count):
@@ -159,7 +163,9 @@ class Cluster(Execution):
             sent = self._sent.setdefault(job.worker, set())
             fresh = {n: p for n, p in enclosed.items() if everything or n not in sent}
             sent.update(fresh)
-        order = pickle.dumps(Order(self._session, work, fresh, job.spans), protocol=pickle.HIGHEST_PROTOCOL)
+        order = pickle.dumps(
+            Order(self._session, work, fresh, job.spans), protocol=pickle.HIGHEST_PROTOCOL
+        )
         with self._lock:
             self.traffic.bytes_sent += len(order)
         return self.client.submit(
@@ -250,6 +256,8 @@ class _Round:
             self.cluster.traffic.orders_repeated += 1
         alive = self.cluster.roster.present()
         busy = [other.worker for other in self.waiting.values()]
-        others = sorted(alive, key=lambda worker: (worker == job.worker, busy.count(worker), worker))
+        others = sorted(
+            alive, key=lambda worker: (worker == job.worker, busy.count(worker), worker)
+        )
         moved = replace(job, worker=others[0], attempt=job.attempt + 1)
         self.waiting[self.cluster._send(self.work, self.enclosed, moved)] = moved

@@ -39,15 +39,21 @@ def connect(address: str) -> Iterator[Cluster]:
     """
     local = re.fullmatch(r"local:([1-9]\d{0,2})", address)
     if not local and not re.fullmatch(r"(tcp|tls)://\S+:\d{1,5}", address):
-        raise OptionError(f"the cluster is {address!r}; expected tcp://HOST:PORT, or local:N for N processes here")
+        raise OptionError(
+            f"the cluster is {address!r}; expected tcp://HOST:PORT, or local:N for N processes here"
+        )
     try:
         import dask
 
         distributed: Any = import_module("distributed")
     except ModuleNotFoundError as problem:
-        raise OptionError(f"a cluster needs the package {problem.name}: pip install 'halfsquare[cluster]'") from None
+        raise OptionError(
+            f"a cluster needs the package {problem.name}: pip install 'halfsquare[cluster]'"
+        ) from None
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set({**_QUIET, "distributed.comm.timeouts.connect": f"{_REACH_SECONDS}s"}))
+        stack.enter_context(
+            dask.config.set({**_QUIET, "distributed.comm.timeouts.connect": f"{_REACH_SECONDS}s"})
+        )
         stack.enter_context(_silent())
         if local:
             client = _started(distributed, int(local[1]), stack)
@@ -62,14 +68,18 @@ def connect(address: str) -> Iterator[Cluster]:
         try:
             client.wait_for_workers(1, timeout=_WORKERS_SECONDS)
         except TimeoutError:
-            raise ClusterError(f"the scheduler at {address} has no workers: start `dask worker {address}`") from None
+            raise ClusterError(
+                f"the scheduler at {address} has no workers: start `dask worker {address}`"
+            ) from None
         cluster = Cluster(client, Roster(client))
         stack.callback(cluster.close)
         yield cluster
 
 
 def _started(distributed: Any, workers: int, stack: ExitStack) -> Any:
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="halfsquare-", ignore_cleanup_errors=True))
+    folder = stack.enter_context(
+        tempfile.TemporaryDirectory(prefix="halfsquare-", ignore_cleanup_errors=True)
+    )
     try:
         processes = distributed.LocalCluster(
             n_workers=workers,
@@ -81,7 +91,9 @@ def _started(distributed: Any, workers: int, stack: ExitStack) -> Any:
             local_directory=folder,
         )
     except (OSError, RuntimeError) as problem:
-        raise ClusterError(f"{workers} processes could not be started here: {_reason(problem)}") from None
+        raise ClusterError(
+            f"{workers} processes could not be started here: {_reason(problem)}"
+        ) from None
     stack.callback(processes.close)
     client = distributed.Client(processes, set_as_default=False)
 

@@ -74,7 +74,10 @@ class Packer:
         key = id(part)
         known = self._known.get(key)
         if known is None or known[0]() is not part:
-            known = self._known[key] = ref(part, lambda _: self._known.pop(key, None)), self._named(part)
+            known = self._known[key] = (
+                ref(part, lambda _: self._known.pop(key, None)),
+                self._named(part),
+            )
         return known[1]
 
     def _named(self, part: Any) -> Enclosed:

@@ -17,7 +17,10 @@ from halfsquare.errors import DataError, OptionError
 
 # So many rows of a Parquet file are one part: some row groups of the usual size.
 _PART_ROWS = 1 << 20
-_FILE, _ROW = "halfsquare file", "file_row_number"  # columns that DuckDB adds, the second under a name of its own
+_FILE, _ROW = (
+    "halfsquare file",
+    "file_row_number",
+)  # columns that DuckDB adds, the second under a name of its own
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ class PartedSource:
                 parts = tuple(_by_rows(path))
         return cls(source.name, source.columns, relation, parts, files)
 
-    def read(self, parts: Sequence[Part], columns: Sequence[SourceColumn], batch_rows: int) -> Iterator[Any]:
+    def read(
+        self, parts: Sequence[Part], columns: Sequence[SourceColumn], batch_rows: int
+    ) -> Iterator[Any]:
         """The rows of some parts as Arrow record batches, as :meth:`Source.scan` has them."""
         connection = duckdb.connect()
         connection.execute("SET TimeZone='UTC'")
@@ -97,11 +102,17 @@ class PartedSource:
             options += ", file_row_number=true"
             conditions.append(f"{_ROW} >= {part.first} AND {_ROW} < {part.stop}")
         reader = self.relation.removesuffix(")") + options + ")"
-        return f"(SELECT * FROM {reader} WHERE {' AND '.join(conditions)})" if conditions else self.relation
+        return (
+            f"(SELECT * FROM {reader} WHERE {' AND '.join(conditions)})"
+            if conditions
+            else self.relation
+        )
 
 
 def _by_rows(path: str) -> Iterator[Part]:
-    for name, rows in _rows(f"SELECT file_name, num_rows FROM parquet_file_metadata({quote_text(path)})"):
+    for name, rows in _rows(
+        f"SELECT file_name, num_rows FROM parquet_file_metadata({quote_text(path)})"
+    ):
         for first in range(0, max(rows, 1), _PART_ROWS):
             yield Part(name, first, min(first + _PART_ROWS, rows))
 
@@ -124,4 +135,6 @@ def require_files(data: Any) -> None:
             "Write them to Parquet files that all workers can read, or fit without a cluster"
         )
     if str(data) == "-":
-        raise DataError("a cluster's workers read files for themselves, and cannot read this standard input")
+        raise DataError(
+            "a cluster's workers read files for themselves, and cannot read this standard input"
+        )

@@ -28,7 +28,9 @@ class Roster:
 
     client: Any = field(repr=False)
     files: dict[str, int] = field(default_factory=dict)
-    _known: dict[str, str] = field(default_factory=dict)  # worker: why it cannot take part, or nothing
+    _known: dict[str, str] = field(
+        default_factory=dict
+    )  # worker: why it cannot take part, or nothing
 
     def require(self, files: Mapping[str, int]) -> None:
         """See that every worker has the versions of this machine, and these files, of these sizes.
@@ -59,7 +61,11 @@ class Roster:
             self._examine([worker for worker in there if worker not in self._known])
         except Exception as problem:
             raise unanswered(problem) from None
-        return {worker: threads for worker, threads in there.items() if self._known.get(worker, "silent") == ""}
+        return {
+            worker: threads
+            for worker, threads in there.items()
+            if self._known.get(worker, "silent") == ""
+        }
 
     def present(self) -> dict[str, int]:
         """The same, at least one; waits a while for one to come back.
@@ -80,7 +86,10 @@ class Roster:
 
     def _examine(self, workers: list[str]) -> None:
         """See whether these can take part; who does not answer is asked again at the next look."""
-        asked = {w: self.client.submit(examine, versions(), self.files, workers=[w], pure=False) for w in workers}
+        asked = {
+            w: self.client.submit(examine, versions(), self.files, workers=[w], pure=False)
+            for w in workers
+        }
         with suppress(TimeoutError):
             first_of(self.client, asked.values(), _EXAMINE_SECONDS, all_of_them=True)
         for worker, future in asked.items():
@@ -94,7 +103,9 @@ class Roster:
                 )
 
 
-def first_of(client: Any, futures: Iterable[Any], timeout: float, all_of_them: bool = False) -> Iterable[Any]:
+def first_of(
+    client: Any, futures: Iterable[Any], timeout: float, all_of_them: bool = False
+) -> Iterable[Any]:
     """The futures that are done, as soon as one is, or all.
 
     Raises
@@ -113,4 +124,6 @@ def first_of(client: Any, futures: Iterable[Any], timeout: float, all_of_them: b
 
 def unanswered(problem: Exception) -> ClusterError:
     """The error for a scheduler that has gone away in the middle."""
-    return ClusterError(f"the scheduler does not answer any more: {problem or type(problem).__name__}")
+    return ClusterError(
+        f"the scheduler does not answer any more: {problem or type(problem).__name__}"
+    )

@@ -67,7 +67,11 @@ def scan_shared(
     parted = PartedSource.of(source)
     cluster.require(parted.files)
     cut = Cut.of(source.name, roles, test_fraction, seed)
-    counts = [c for found in cluster.over(partial(_counted, parted, cut), len(parted.parts)) for c in found]
+    counts = [
+        c
+        for found in cluster.over(partial(_counted, parted, cut), len(parted.parts))
+        for c in found
+    ]
     total = sum(counts, Counts())
     if progress is not None:
         progress(total.rows)
@@ -120,9 +124,13 @@ class Plan:
         end = len(self.source.parts) if last else bisect_left(self.kept, stop * self.cut.chunk_rows)
         until = None if last else stop
         stretch = Stretch(self.cut, first=first, stop=until, seen=self.seen[at], kept=self.kept[at])
-        stretch.read(self.source.read(self.source.parts[at:end], stretch.columns, self.cut.chunk_rows))
+        stretch.read(
+            self.source.read(self.source.parts[at:end], stretch.columns, self.cut.chunk_rows)
+        )
         if stretch.table.sizes != sizes[first:stop]:
-            raise ClusterError(f"{self.cut.name} changed while it was read: it has other rows than were counted in it")
+            raise ClusterError(
+                f"{self.cut.name} changed while it was read: it has other rows than were counted in it"
+            )
         return stretch
 
 
@@ -173,7 +181,9 @@ class SharedTable(Table):
         The cluster, on the driver; on a worker its own threads, which stand for "here".
     """
 
-    def __init__(self, held: HeldTable, levels: dict[str, list[str]], execution: Cluster | Local) -> None:
+    def __init__(
+        self, held: HeldTable, levels: dict[str, list[str]], execution: Cluster | Local
+    ) -> None:
         self.held, self.levels, self.execution = held, levels, execution
         self.sizes, self.train_sizes = held.sizes, held.train_sizes
         self._fetched: dict[int, Floats] = {}
@@ -199,23 +209,32 @@ class SharedTable(Table):
             return chunk
         if id(stretch) not in self._codes:
             coders = {name: LevelCoder(levels, frozen=True) for name, levels in self.levels.items()}
-            self._codes[id(stretch)] = stretch, _codes(self.held.plan.cut.roles, stretch.levels, coders)
+            self._codes[id(stretch)] = (
+                stretch,
+                _codes(self.held.plan.cut.roles, stretch.levels, coders),
+            )
         coded = chunk.copy()
         for j, table in self._codes[id(stretch)][1].items():
             coded[j] = table[(chunk[j] - UNSEEN).astype(np.intp)]
         return coded
 
 
-def _counted(source: PartedSource, cut: Cut, first: int, stop: int, execution: Local) -> list[Counts]:
+def _counted(
+    source: PartedSource, cut: Cut, first: int, stop: int, execution: Local
+) -> list[Counts]:
     """How many rows of each of some parts count."""
     columns, found = cut.roles.needed, []
     for part in source.parts[first:stop]:
         batches = source.read([part], columns, cut.chunk_rows)
-        found.append(sum((Counts.of(batch_columns(b, columns, {}), cut.roles)[1] for b in batches), Counts()))
+        found.append(
+            sum((Counts.of(batch_columns(b, columns, {}), cut.roles)[1] for b in batches), Counts())
+        )
     return found
 
 
-def _loaded(held: HeldTable, first: int, stop: int, execution: Local) -> tuple[list[Node[Pair]], dict[str, list[str]]]:
+def _loaded(
+    held: HeldTable, first: int, stop: int, execution: Local
+) -> tuple[list[Node[Pair]], dict[str, list[str]]]:
     """Read and keep some chunks; their statistics, and the levels in whose codes these are."""
     stretch = held.load(first, stop)
     return stretch.statistics.nodes, stretch.levels
@@ -225,7 +244,9 @@ def _read(table: SharedTable, first: int, stop: int, execution: Local) -> Floats
     return table.read(first)
 
 
-def _codes(roles: Roles, levels: dict[str, list[str]], coders: dict[str, LevelCoder]) -> dict[int, Floats]:
+def _codes(
+    roles: Roles, levels: dict[str, list[str]], coders: dict[str, LevelCoder]
+) -> dict[int, Floats]:
     """From the codes of some levels, shifted by 2, to those of ``coders``: a table for each text column's position."""
     return {
         j: np.concatenate([[UNSEEN, MISSING], coders[column.name].codes(levels[column.name])])
@@ -235,7 +256,9 @@ def _codes(roles: Roles, levels: dict[str, list[str]], coders: dict[str, LevelCo
 
 
 def _recoded(node: Node[Pair], codes: dict[int, Floats]) -> Node[Pair]:
-    train, test = (replace(s, levels={j: _moved(w, codes[j]) for j, w in s.levels.items()}) for s in node.value)
+    train, test = (
+        replace(s, levels={j: _moved(w, codes[j]) for j, w in s.levels.items()}) for s in node.value
+    )
     return replace(node, value=(train, test))
 
 

@@ -37,7 +37,11 @@ class Shares:
             _balance(owners, workers)
             spans: dict[str, list[Span]] = {}
             for share, owner in enumerate(owners):
-                mine, start, stop = spans.setdefault(owner, []), share * size, min((share + 1) * size, count)
+                mine, start, stop = (
+                    spans.setdefault(owner, []),
+                    share * size,
+                    min((share + 1) * size, count),
+                )
                 if mine and mine[-1][1] == start:
                     start = mine.pop()[0]
                 mine.append((start, stop))

@@ -55,7 +55,9 @@ class _Session:
     def take(self, order: Order, execution: Local) -> tuple[dict[str, Any], tuple[str, ...]]:
         """All that the work refers to, by name; and the names of what is neither held nor sent."""
         with self.lock:
-            missing = tuple(n for n in order.work.names if n not in self.held and n not in order.enclosed)
+            missing = tuple(
+                n for n in order.work.names if n not in self.held and n not in order.enclosed
+            )
             found: dict[str, Any] = {}
             for name in () if missing else order.work.names:
                 if name not in self.held:
@@ -63,7 +65,9 @@ class _Session:
                     self.held[name] = unpacked(parcel, found, execution), len(parcel.body)
                 self.held.move_to_end(name)
                 found[name] = self.held[name][0]
-            while sum(size for _, size in self.held.values()) > _HELD_BYTES and len(self.held) > len(found):
+            while sum(size for _, size in self.held.values()) > _HELD_BYTES and len(
+                self.held
+            ) > len(found):
                 self.held.popitem(last=False)
             return found, missing
 
@@ -145,7 +149,11 @@ def versions() -> dict[str, str]:
 
 def examine(expected: Mapping[str, str], files: Mapping[str, int]) -> str:
     """Why this worker cannot take part, in words; empty if it can. Files are given with their sizes."""
-    differ = [f"{name} {there}, here {expected[name]}" for name, there in versions().items() if there != expected[name]]
+    differ = [
+        f"{name} {there}, here {expected[name]}"
+        for name, there in versions().items()
+        if there != expected[name]
+    ]
     if differ:
         return f"has other versions: {'; '.join(differ)}. Install the same on all"
     for path, size in files.items():

@@ -13,7 +13,16 @@ from halfsquare.errors import DataError, OutputError
 from halfsquare.files.atomic import atomic_write
 
 # What is known when the doors close; when the flight lands, or how long it flew, is not.
-COLUMNS = ("sched_dep_time", "dep_delay", "sched_arr_time", "carrier", "origin", "dest", "distance", "time_hour")
+COLUMNS = (
+    "sched_dep_time",
+    "dep_delay",
+    "sched_arr_time",
+    "carrier",
+    "origin",
+    "dest",
+    "distance",
+    "time_hour",
+)
 TARGET = "arr_delay"
 
 
@@ -44,7 +53,11 @@ def unpack_flights(folder: Path) -> Path:
     except OSError as problem:
         raise OutputError(f"{folder} could not be made: {problem.strerror}") from None
     target = folder / "flights.csv"
-    with ZipFile(packed) as archive, archive.open("flights.csv") as inside, atomic_write(target) as file:
+    with (
+        ZipFile(packed) as archive,
+        archive.open("flights.csv") as inside,
+        atomic_write(target) as file,
+    ):
         while block := inside.read(1 << 20):
             file.write(block)
     return target
@@ -70,7 +83,10 @@ def write(name: str, folder: Path) -> Path:
     path = folder / f"{name}.csv"
     if not path.exists():
         columns = _houses() if name == "houses" else _growth()
-        lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+        lines = [
+            ",".join(columns),
+            *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True)),
+        ]
         with atomic_write(path, "w") as file:
             file.write("\n".join(lines) + "\n")
     return path
@@ -82,10 +98,16 @@ def _houses(n: int = 900) -> dict[str, Any]:
     area = random.gamma(9.0, 13.0, n).round(1)
     rooms = np.clip((area / 27 + random.normal(0, 0.8, n)).round(), 1, 9).astype(int)
     age = random.integers(0, 120, n)
-    district = random.choice(["harbour", "hill", "old town", "station"], n, p=[0.2, 0.25, 0.2, 0.35])
-    base = np.select([district == "harbour", district == "hill", district == "old town"], [1.25, 1.1, 1.35], 1.0)
+    district = random.choice(
+        ["harbour", "hill", "old town", "station"], n, p=[0.2, 0.25, 0.2, 0.35]
+    )
+    base = np.select(
+        [district == "harbour", district == "hill", district == "old town"], [1.25, 1.1, 1.35], 1.0
+    )
     kept = 1.0 - 0.35 * np.sin(np.pi * np.minimum(age, 100) / 100)  # old houses are liked again
-    price = 1000 * (40 + 95 * (area / 40) ** 0.8 * base * kept + 4 * rooms + random.normal(0, 14, n))
+    price = 1000 * (
+        40 + 95 * (area / 40) ** 0.8 * base * kept + 4 * rooms + random.normal(0, 14, n)
+    )
     known = random.random(n) > 0.06
     return {
         "area": area,

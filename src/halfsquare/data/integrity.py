@@ -76,7 +76,9 @@ class Unchanged:
         if not Path(matches[0]).exists():
             raise DataError(f"there is no file {text}")
         if Path(text).is_dir():
-            raise DataError(f"{text} is a folder: name a file, or the files in it as {Path(text) / '*.csv'}")
+            raise DataError(
+                f"{text} is a folder: name a file, or the files in it as {Path(text) / '*.csv'}"
+            )
         found = cls.of(matches, text if is_glob else None)
         for file in found.files:
             if file.size == 0:
@@ -102,7 +104,9 @@ class Unchanged:
             matches = glob.glob(self.pattern, recursive=True)  # noqa: PTH207 - a pattern may be absolute
             new = sorted(set(matches) - {f.path for f in self.files})
             if new:
-                raise DataError(f"{name} has a new file since the reading began: {new[0]}. Run this again")
+                raise DataError(
+                    f"{name} has a new file since the reading began: {new[0]}. Run this again"
+                )
 
     @contextmanager
     def reading(self, name: str) -> Iterator[None]:
@@ -155,7 +159,11 @@ def require_whole_pages(files: Unchanged, columns: Sequence[str]) -> None:
             continue  # a kind of column that DuckDB may know
         except (pa.ArrowInvalid, OSError) as problem:
             # Also where its metadata is broken: with them the checksums are beyond reach.
-            what = "a page is not what its checksum says" if "crc" in str(problem).lower() else _first_line(problem)
+            what = (
+                "a page is not what its checksum says"
+                if "crc" in str(problem).lower()
+                else _first_line(problem)
+            )
             raise DataError(f"{file.path} is damaged: {what}. Copy or write it again") from None
 
 

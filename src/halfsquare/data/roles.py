@@ -37,7 +37,11 @@ class Roles:
     @property
     def needed(self) -> tuple[SourceColumn, ...]:
         """Those of them that decide whether a row counts, in the same order."""
-        return self.scanned if self.complete else self.scanned[: len(self.scanned) - len(self.features)]
+        return (
+            self.scanned
+            if self.complete
+            else self.scanned[: len(self.scanned) - len(self.features)]
+        )
 
 
 def choose_roles(
@@ -65,15 +69,21 @@ def choose_roles(
     used = [*targets, *([weight] if weight else [])]
     for name in used:
         if used.count(name) > 1 or name in (features or ()) or name in exclude:
-            raise OptionError(f"column {name!r} is given two roles; it can be target, weight, feature or excluded")
+            raise OptionError(
+                f"column {name!r} is given two roles; it can be target, weight, feature or excluded"
+            )
     names = [c.name for c in source.columns]
     for name in [*(features or ()), *exclude]:
         if name not in names:
             raise missing_column(name, names, source.name, "column")
-    wanted = [c for c in source.columns if c.name not in used and (features is None or c.name in features)]
+    wanted = [
+        c for c in source.columns if c.name not in used and (features is None or c.name in features)
+    ]
     left_out = {c.name: "excluded" for c in wanted if c.name in exclude}
     left_out |= {
-        c.name: f"its type {c.type} is neither number, text nor time" for c in wanted if c.kind == "unsupported"
+        c.name: f"its type {c.type} is neither number, text nor time"
+        for c in wanted
+        if c.kind == "unsupported"
     }
     return Roles(chosen, tuple(c for c in wanted if c.name not in left_out), weights, left_out)
 
@@ -89,5 +99,9 @@ def _numeric(source: Source, name: str, role: str) -> SourceColumn:
         if found is None:
             raise DataError(f"{role} {name!r} of {source.name} has no values; expected numbers")
         row, text = found
-        raise DataError(f"{role} {name!r} of {source.name} is text: found {text!r} in row {row}, expected numbers")
-    raise DataError(f"{role} {name!r} of {source.name} has the type {column.type}; expected numbers")
+        raise DataError(
+            f"{role} {name!r} of {source.name} is text: found {text!r} in row {row}, expected numbers"
+        )
+    raise DataError(
+        f"{role} {name!r} of {source.name} has the type {column.type}; expected numbers"
+    )

@@ -46,10 +46,14 @@ class Counts:
             whole = ~np.isnan(raw[-len(roles.features) :]).any(axis=0)
             missing_feature = int((keep & ~whole).sum())
             keep &= whole
-        return keep, cls(raw.shape[1], int(keep.sum()), missing_target, zero_weight, missing_feature)
+        return keep, cls(
+            raw.shape[1], int(keep.sum()), missing_target, zero_weight, missing_feature
+        )
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+        return Counts(
+            *(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__)
+        )
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,9 @@ class LevelCoder:
         """Codes (m,) of an Arrow string array, as float64; -1 missing, -2 unseen."""
         encoded = texts.dictionary_encode()
         codes = np.append(self.codes(encoded.dictionary.to_pylist()), MISSING)
-        indices: npt.NDArray[np.intp] = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
+        indices: npt.NDArray[np.intp] = encoded.indices.fill_null(len(codes) - 1).to_numpy(
+            zero_copy_only=False
+        )
         return codes[indices]
 
     def codes(self, texts: Sequence[str | None]) -> Floats:
@@ -150,12 +156,18 @@ class LevelCoder:
         return self._code.get(text, UNSEEN)
 
 
-def batch_columns(batch: Any, columns: Sequence[SourceColumn], coders: dict[str, LevelCoder]) -> Floats:
+def batch_columns(
+    batch: Any, columns: Sequence[SourceColumn], coders: dict[str, LevelCoder]
+) -> Floats:
     """An Arrow batch as raw rows (columns, m), float64, missing values NaN (in text: -1)."""
     raw = np.empty((len(columns), batch.num_rows))
     for j, column in enumerate(columns):
         values = batch.column(j)
-        raw[j] = coders[column.name].encode(values) if column.kind == "text" else values.to_numpy(zero_copy_only=False)
+        raw[j] = (
+            coders[column.name].encode(values)
+            if column.kind == "text"
+            else values.to_numpy(zero_copy_only=False)
+        )
     return raw
 
 
@@ -171,7 +183,12 @@ def require_weights(weight: Floats, first_row: int, source: str, column: str) ->
 
 
 def scan(
-    source: Source, roles: Roles, *, test_fraction: float = 0.0, seed: int = 0, progress: Progress | None = None
+    source: Source,
+    roles: Roles,
+    *,
+    test_fraction: float = 0.0,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> Scanned:
     """Read every row once.
 
@@ -228,7 +245,9 @@ class Stretch:
         self._seen, self._skip = seen, first * cut.chunk_rows - kept
         self._index, self._stop = first, stop
         self._buffer = np.empty((len(self.columns), cut.chunk_rows))
-        self._buffer_rows = np.empty(cut.chunk_rows, dtype=np.int64)  # their row numbers in the source
+        self._buffer_rows = np.empty(
+            cut.chunk_rows, dtype=np.int64
+        )  # their row numbers in the source
         self._filled = 0
         self._stored: Future[None] | None = None
 
@@ -279,7 +298,10 @@ class Stretch:
             self.table.expected_rows = (self._source_rows or 0) * counts.kept // max(counts.rows, 1)
             full = self._buffer[:, : self._filled], self._buffer_rows[: self._filled]
             self._stored = self._storing.submit(self._store, self._index, *full)
-            self._buffer, self._buffer_rows = np.empty_like(self._buffer), np.empty_like(self._buffer_rows)
+            self._buffer, self._buffer_rows = (
+                np.empty_like(self._buffer),
+                np.empty_like(self._buffer_rows),
+            )
             self._filled, self._index = 0, self._index + 1
 
     def _store(self, index: int, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
@@ -287,7 +309,9 @@ class Stretch:
             self._require_finite(chunk, row_numbers)
             chunk, train_rows = self.cut.split(index, chunk)
             train, test = chunk[:, :train_rows], chunk[:, train_rows:]
-            self.statistics.push((statistics_of(train, self.cut.roles), statistics_of(test, self.cut.roles)))
+            self.statistics.push(
+                (statistics_of(train, self.cut.roles), statistics_of(test, self.cut.roles))
+            )
         self.table.append(chunk, train_rows)
 
     def _require_finite(self, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
@@ -312,12 +336,16 @@ def statistics_of(part: Floats, roles: Roles) -> TableStatistics:
             time_parts(part[j], parts)
             times[j] = NumberStatistics.of(parts, weight)
         elif column.kind == "text":
-            levels[j] = np.bincount((part[j] - UNSEEN).astype(np.intp), weights=weight, minlength=2).astype(float)
+            levels[j] = np.bincount(
+                (part[j] - UNSEEN).astype(np.intp), weights=weight, minlength=2
+            ).astype(float)
     total = float(part.shape[1]) if weight is None else float(weight.sum())
     return TableStatistics(part.shape[1], total, NumberStatistics.of(part, weight), times, levels)
 
 
-def scanned(cut: Cut, table: Table, nodes: Tree[Pair], levels: dict[str, list[str]], counts: Counts) -> Scanned:
+def scanned(
+    cut: Cut, table: Table, nodes: Tree[Pair], levels: dict[str, list[str]], counts: Counts
+) -> Scanned:
     """What passes over all rows of a source come to.
 
     Raises

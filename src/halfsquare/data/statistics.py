@@ -41,7 +41,9 @@ class NumberStatistics:
             mean = block.mean(axis=1)
             centred = block - mean[:, None]
             m2 = np.einsum("ij,ij->i", centred, centred)
-            return cls(np.full(c, float(m)), mean, m2, np.zeros(c), block.min(axis=1), block.max(axis=1))
+            return cls(
+                np.full(c, float(m)), mean, m2, np.zeros(c), block.min(axis=1), block.max(axis=1)
+            )
         w = np.ones(m) if weight is None else weight
         gone = np.isnan(block)
         present = np.where(gone, 0.0, w)
@@ -58,7 +60,9 @@ class NumberStatistics:
             np.where(gone, -np.inf, block).max(axis=1),
         )
 
-    @np.errstate(over="ignore", invalid="ignore")  # numbers that are too large for it are refused afterwards
+    @np.errstate(
+        over="ignore", invalid="ignore"
+    )  # numbers that are too large for it are refused afterwards
     def merge(self, other: NumberStatistics) -> NumberStatistics:
         """Of the rows of both."""
         total = self.weight + other.weight
@@ -130,7 +134,10 @@ def require_range(statistics: TableStatistics, roles: Roles, name: str) -> None:
         if column.kind not in ("number", "boolean") or not statistics.numbers.weight[j] > 0:
             continue
         low, high = float(statistics.numbers.minimum[j]), float(statistics.numbers.maximum[j])
-        value, limit = max((low, high), key=abs), LARGEST_TARGET if j < len(roles.targets) else LARGEST
+        value, limit = (
+            max((low, high), key=abs),
+            LARGEST_TARGET if j < len(roles.targets) else LARGEST,
+        )
         if abs(value) > limit or 0 < abs(value) < 1 / limit:
             size = "large" if abs(value) > limit else "small"
             raise DataError(
@@ -150,7 +157,9 @@ def require_finite(values: Floats, first_row: int, name: str, column: str) -> No
     beyond = np.abs(values) > LARGEST
     if beyond.any():
         at = int(np.argmax(beyond))
-        expected = "a finite number" if np.isinf(values[at]) else f"a number up to {LARGEST:g} in size"
+        expected = (
+            "a finite number" if np.isinf(values[at]) else f"a number up to {LARGEST:g} in size"
+        )
         raise NotFiniteError(
             f"{name}, row {first_row + at + 1}, column {column!r}: found {values[at]}, expected {expected}"
         )

@@ -91,12 +91,18 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             (ValueErrors) As :func:`halfsquare.fitting.formula.train.train_formula`.
         """
         X, y = validate_data(self, X, y, y_numeric=True, dtype=np.float64)
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = (
+            None
+            if sample_weight is None
+            else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        )
         if weight is not None:
             require_weights(weight)
         model, self._columns = self._read()
         if len(X) < len(model.names):
-            raise FitError(f"n_samples={len(X)} for {len(model.names)} parameters; a fit needs at least as many")
+            raise FitError(
+                f"n_samples={len(X)} for {len(model.names)} parameters; a fit needs at least as many"
+            )
         target = np.asarray(y, dtype=np.float64)[:, None]
         trained = train_formula(
             ArrayRows(np.ascontiguousarray(X[:, self._columns]), target, weight),
@@ -133,11 +139,15 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, dtype=np.float64, reset=False)
         design = np.ascontiguousarray(X[:, self._columns])
         if not return_std:
-            return self._model.restore_target(self._model.outputs(self._trained.parameters, design))[:, 0]
+            return self._model.restore_target(
+                self._model.outputs(self._trained.parameters, design)
+            )[:, 0]
         covariance = self.covariance_
         if covariance is None:
             covariance = np.full((len(self.parameters_), len(self.parameters_)), np.nan)
-        outputs, variance = output_variance(self._model, self._trained.parameters, covariance, design)
+        outputs, variance = output_variance(
+            self._model, self._trained.parameters, covariance, design
+        )
         std: Floats = np.sqrt(variance[:, 0] + self._trained.noise[0])
         return self._model.restore_target(outputs)[:, 0], std
 
@@ -148,15 +158,21 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _read(self) -> tuple[Formula, list[int]]:
         """The formula over the columns of X, and where these are."""
-        names = list(getattr(self, "feature_names_in_", [])) or [f"x{j + 1}" for j in range(self.n_features_in_)]
+        names = list(getattr(self, "feature_names_in_", [])) or [
+            f"x{j + 1}" for j in range(self.n_features_in_)
+        ]
         known = dict(zip(names, range(len(names)), strict=True))
         if len(names) == 1:
             known.setdefault("x", 0)
         left = [token.text for token in read_tokens(self.formula).left if token.kind == "name"][-1:]
         if left and left[0] in known:
-            raise FormulaError(f"the left side {left[0]!r} of {self.formula!r} is a column of X; it stands for y")
+            raise FormulaError(
+                f"the left side {left[0]!r} of {self.formula!r} is a column of X; it stands for y"
+            )
         formula = Formula.read(self.formula, [*known, *left])
         for name in formula.names:
             if re.fullmatch(r"x[0-9]*", name):
-                raise OptionError(f"{self.formula!r} names {name!r}, but X has the columns {', '.join(names)}")
+                raise OptionError(
+                    f"{self.formula!r} names {name!r}, but X has the columns {', '.join(names)}"
+                )
         return formula, [known[name] for name in formula.columns]

@@ -87,12 +87,24 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         OptionError, FitError
             (ValueErrors) As :func:`halfsquare.fit`.
         """
-        options = LinearOptions(self.method, self.l2, 0 if self.random_state is None else int(self.random_state))
+        options = LinearOptions(
+            self.method, self.l2, 0 if self.random_state is None else int(self.random_state)
+        )
         # Whether X is finite shows in the sums, for nothing; looking at every value first costs a pass.
         X, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32], ensure_all_finite=False
+            self,
+            X,
+            y,
+            multi_output=True,
+            y_numeric=True,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
         )
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = (
+            None
+            if sample_weight is None
+            else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        )
         if weight is not None:
             require_weights(weight)
         t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
@@ -103,13 +115,17 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
             if self.method != "least-squares":
                 _check_finite(X)
                 rows = rows.standardized()
-            trained = train_linear(rows, names, targets, options, execution=Local(self.n_jobs), check=lambda: _check(X))
+            trained = train_linear(
+                rows, names, targets, options, execution=Local(self.n_jobs), check=lambda: _check(X)
+            )
         self.__dict__.pop("sums_", None)  # these rows are not in them
         scale = np.ones(X.shape[1]) if rows.x_scale is None else rows.x_scale
         self._describe(trained, rows.x_shift, rows.t_shift, scale, flat=np.ndim(y) == 1)
         return self
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> LinearRegressor:
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None
+    ) -> LinearRegressor:
         """Fit to these rows and all that were given to ``partial_fit`` before; arguments as in :meth:`fit`.
 
         The sums over the rows are kept without rounding, so any batches in any order give the same bits, and the
@@ -125,8 +141,14 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         (True, [0.154])
         """
         first = not hasattr(self, "sums_")
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, reset=first)
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        X, y = validate_data(
+            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, reset=first
+        )
+        weight = (
+            None
+            if sample_weight is None
+            else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        )
         t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
         block = np.vstack([np.ones(len(X)), X.T, t.T])
         if weight is not None:
@@ -134,11 +156,14 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
             block, weight = block[:, weight > 0], weight[weight > 0]
         sums: ExactGram = ExactGram.zero(len(block)) if first else self.sums_
         if sums.columns != len(block):
-            raise ShapeError(f"y has {t.shape[1]} outputs; the rows before had {sums.columns - 1 - X.shape[1]}")
+            raise ShapeError(
+                f"y has {t.shape[1]} outputs; the rows before had {sums.columns - 1 - X.shape[1]}"
+            )
         with one_blas_thread():
             sums = sums.add(block, weight)
         names, targets = (
-            [f"{letter}{j}" for j in range(count)] for letter, count in (("x", X.shape[1]), ("y", t.shape[1]))
+            [f"{letter}{j}" for j in range(count)]
+            for letter, count in (("x", X.shape[1]), ("y", t.shape[1]))
         )
         trained = train_exactly(ExactSystem.of_gram(sums, t.shape[1]), names, targets, l2=self.l2)
         self.sums_: ExactGram = sums
@@ -153,7 +178,9 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         outputs: Floats = X @ self.coef_.T + self.intercept_
         return outputs
 
-    def _describe(self, trained: Trained, x_shift: Floats, t_shift: Floats, scale: Floats, *, flat: bool) -> None:
+    def _describe(
+        self, trained: Trained, x_shift: Floats, t_shift: Floats, scale: Floats, *, flat: bool
+    ) -> None:
         """Set the fitted attributes, in the units of X and y, from a model of (X - x_shift) / scale and y - t_shift."""
         model = trained.model
         assert isinstance(model, Linear)

@@ -93,9 +93,15 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         ValueError
             If a value is NaN or infinite, or there are fewer than 2 rows.
         """
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2)
+        X, y = validate_data(
+            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
+        )
         self.__dict__.pop("_state", None)  # of partial_fit
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = (
+            None
+            if sample_weight is None
+            else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        )
         t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
         self._flat = np.ndim(y) == 1
         if weight is not None:
@@ -103,12 +109,16 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
             X, t, weight = X[weight > 0], t[weight > 0], weight[weight > 0]
         self._x = _standard(X, weight)
         self._t = _standard(t, weight)
-        self.members_ = self._train(ArrayRows((X - self._x[0]) / self._x[1], (t - self._t[0]) / self._t[1], weight))
+        self.members_ = self._train(
+            ArrayRows((X - self._x[0]) / self._x[1], (t - self._t[0]) / self._t[1], weight)
+        )
         self.relevance_ = np.mean([m.facts["relevance"] for m in self.members_], axis=0)
         self.n_iter_ = max(m.history[-1].iteration for m in self.members_)
         return self
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> NetworkRegressor:
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None
+    ) -> NetworkRegressor:
         """One pass of mini-batch descent over some rows, going on from where the last call ended.
 
         The first call fixes columns, units (its means and spreads) and the network, a single one:
@@ -121,11 +131,21 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
             If a value is NaN or infinite, or the number of columns differs from the first call's.
         """
         first = not hasattr(self, "_state")
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, reset=first)
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        X, y = validate_data(
+            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, reset=first
+        )
+        weight = (
+            None
+            if sample_weight is None
+            else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        )
         t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
         if first:
-            self._flat, self._x, self._t = np.ndim(y) == 1, _standard(X, weight), _standard(t, weight)
+            self._flat, self._x, self._t = (
+                np.ndim(y) == 1,
+                _standard(X, weight),
+                _standard(t, weight),
+            )
             shape = (128,) * 3 if self.hidden is None else tuple(self.hidden)
             self._network = Network(X.shape[1], shape, t.shape[1], self.activation or "silu")
             self._seen, self._noise = 0.0, np.zeros(t.shape[1])
@@ -134,14 +154,18 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         objective = Objective(self._network, rows, Local(1), penalty)
         method = Stochastic(objective, seed=int(self.random_state or 0))
         if first:
-            start = self._network.initial_parameters(np.random.default_rng([int(self.random_state or 0), 1]))
+            start = self._network.initial_parameters(
+                np.random.default_rng([int(self.random_state or 0), 1])
+            )
             state = method.begin(objective, start)
         else:
             state = method.resume(objective, self._state)
         self._learn_noise(rows, state.parameters)
         self._state, history = descend(method, objective, state, limits=Limits(state.iteration + 1))
         self.n_iter_ = self._state.iteration
-        self.members_ = [Trained(self._network, self._state.parameters, None, self._noise, penalty.size, history)]
+        self.members_ = [
+            Trained(self._network, self._state.parameters, None, self._noise, penalty.size, history)
+        ]
         return self
 
     def _learn_noise(self, rows: ArrayRows, parameters: Floats) -> None:
@@ -162,10 +186,14 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         X = validate_data(self, X, dtype=np.float64, reset=False)
         design = (X - self._x[0]) / self._x[1]
         if not return_std:
-            outputs = np.mean([m.model.outputs(m.parameters, design) for m in self.members_], axis=0)
+            outputs = np.mean(
+                [m.model.outputs(m.parameters, design) for m in self.members_], axis=0
+            )
             return self._shaped(outputs * self._t[1] + self._t[0])
         mean, variance = predictive(self.members_, design)
-        return self._shaped(mean * self._t[1] + self._t[0]), self._shaped(np.sqrt(variance) * self._t[1])
+        return self._shaped(mean * self._t[1] + self._t[0]), self._shaped(
+            np.sqrt(variance) * self._t[1]
+        )
 
     def _train(self, rows: ArrayRows) -> list[Trained]:
         deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
@@ -214,7 +242,9 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
     [41.0]
     """
 
-    def __init__(self, *, time_limit: float | None = None, random_state: int = 0, n_jobs: int | None = None) -> None:
+    def __init__(
+        self, *, time_limit: float | None = None, random_state: int = 0, n_jobs: int | None = None
+    ) -> None:
         self.time_limit = time_limit
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -232,7 +262,9 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
         t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
         self._flat = np.ndim(y) == 1
-        table = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {f"y{j}": t[:, j] for j in range(t.shape[1])}
+        table = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {
+            f"y{j}": t[:, j] for j in range(t.shape[1])
+        }
         if sample_weight is not None:
             table["weight"] = _check_sample_weight(sample_weight, X, dtype=np.float64)
         self.fitted_ = fit(
@@ -251,7 +283,9 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a new target."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        found = self.fitted_.predict({f"x{j}": X[:, j] for j in range(X.shape[1])}, return_std=return_std)
+        found = self.fitted_.predict(
+            {f"x{j}": X[:, j] for j in range(X.shape[1])}, return_std=return_std
+        )
         outputs, std = found if return_std else (found, None)
         if not self._flat:
             outputs = outputs.reshape(len(X), -1)

@@ -40,7 +40,11 @@ class _Sums:
     def moments(self, i: int, missing: int | None) -> tuple[float, float, float, float]:
         """Weight, mean and Σ w (x - mean)² of a term over the rows where it is there, and the missing weight."""
         gone = int(self.numbers[0, missing]) if missing is not None else 0
-        there, total, square = int(self.numbers[0, 0]) - gone, int(self.numbers[0, i]), int(self.numbers[i, i])
+        there, total, square = (
+            int(self.numbers[0, 0]) - gone,
+            int(self.numbers[0, i]),
+            int(self.numbers[i, i]),
+        )
         if there <= 0:
             return 0.0, 0.0, 0.0, nearest(gone, self.exponent)
         spread = there * square - total * total
@@ -48,7 +52,9 @@ class _Sums:
         return nearest(there, self.exponent), total / there, m2, nearest(gone, self.exponent)
 
 
-def encoder_of(sums: TableSums, gram: ExactGram, ranges: Sequence[Mapping[str, tuple[float, float]]]) -> Encoder:
+def encoder_of(
+    sums: TableSums, gram: ExactGram, ranges: Sequence[Mapping[str, tuple[float, float]]]
+) -> Encoder:
     """The encoder that a fit to these rows makes; ``ranges`` are least and greatest values, one a part of the rows."""
     at, reading = sums.positions(), _Sums(*gram.integers())
     features = [c for c in sums.columns if c.kind != "crowded"]
@@ -56,17 +62,27 @@ def encoder_of(sums: TableSums, gram: ExactGram, ranges: Sequence[Mapping[str, t
     # A column that has no values is left out as a text without values is.
     columns = [SourceColumn(c.name, "text" if c.kind == "empty" else c.kind, "") for c in features]  # type: ignore[arg-type]
     targets = tuple(SourceColumn(t, "number", "DOUBLE") for t in sums.targets)
-    crowded = {c.name: f"more than {MAX_LEVELS} different texts" for c in sums.columns if c.kind == "crowded"}
+    crowded = {
+        c.name: f"more than {MAX_LEVELS} different texts"
+        for c in sums.columns
+        if c.kind == "crowded"
+    }
     roles = Roles(targets, tuple(columns), None, {**sums.left_out, **crowded})
     # Of a target the least and greatest value are not kept: whether it varies is all that is asked.
-    lines = [(*m, 0.0, float(m[2] > 0)) for m in (reading.moments(total - k + j, None) for j in range(k))]
+    lines = [
+        (*m, 0.0, float(m[2] > 0)) for m in (reading.moments(total - k + j, None) for j in range(k))
+    ]
     times, levels = {}, {}
     for j, column in enumerate(features, k):
         gone = at[column.name, ABSENT]
-        low, high = (f(r.get(column.name, _NONE)[i] for r in ranges) for i, f in ((0, min), (1, max)))
+        low, high = (
+            f(r.get(column.name, _NONE)[i] for r in ranges) for i, f in ((0, min), (1, max))
+        )
         lines.append((*reading.moments(at.get((column.name, "value"), gone), gone), low, high))
         if column.kind in ("timestamp", "time"):
-            times[j] = _stacked([(*reading.moments(at.get((column.name, p), 0), gone), 0.0, 1.0) for p in PARTS])
+            times[j] = _stacked(
+                [(*reading.moments(at.get((column.name, p), 0), gone), 0.0, 1.0) for p in PARTS]
+            )
         elif column.kind in ("text", "empty"):
             weights = [reading.weight(at[column.name, f"={v}"]) for v in column.levels]
             levels[j] = np.array([0.0, reading.weight(gone), *weights])
@@ -92,12 +108,15 @@ def design_sums(encoder: Encoder, sums: TableSums, gram: ExactGram) -> tuple[Who
             rows.append({i: scale * value for i, value in made.items() if value})
     k = len(encoder.targets)
     rows += [
-        {gram.columns - k + j: Fraction(1), 0: -Fraction(float(mean))} for j, mean in enumerate(encoder.target_means)
+        {gram.columns - k + j: Fraction(1), 0: -Fraction(float(mean))}
+        for j, mean in enumerate(encoder.target_means)
     ]
     return _combined(*gram.integers(), rows)
 
 
-def _raw_columns(feature: Feature, column: SumColumn, at: Mapping[str, int]) -> Iterator[Combination]:
+def _raw_columns(
+    feature: Feature, column: SumColumn, at: Mapping[str, int]
+) -> Iterator[Combination]:
     """The design columns as :meth:`Feature.write` makes them, before they are standardized, as combinations of terms."""
     gone, one = at[ABSENT], Fraction(1)
     if isinstance(feature, Presence):
@@ -116,7 +135,9 @@ def _raw_columns(feature: Feature, column: SumColumn, at: Mapping[str, int]) -> 
         yield from _level_columns(feature, column, at)
 
 
-def _level_columns(feature: Category, column: SumColumn, at: Mapping[str, int]) -> Iterator[Combination]:
+def _level_columns(
+    feature: Category, column: SumColumn, at: Mapping[str, int]
+) -> Iterator[Combination]:
     """Of a category: its levels, the others, the missing; what it does not know stands for the average row."""
     gone, one = at[ABSENT], Fraction(1)
     beyond = [at[f"={v}"] for v in column.levels if v not in feature.levels]
@@ -132,7 +153,11 @@ def _combined(numbers: Wholes, exponent: int, rows: Sequence[Combination]) -> tu
     """M N Mᵀ with the combinations as the rows of M, in whole numbers."""
     bits = max(value.denominator.bit_length() - 1 for row in rows for value in row.values())
     whole = [
-        {i: value.numerator << (bits + 1 - value.denominator.bit_length()) for i, value in row.items()} for row in rows
+        {
+            i: value.numerator << (bits + 1 - value.denominator.bit_length())
+            for i, value in row.items()
+        }
+        for row in rows
     ]
     half = np.array([sum(c * numbers[i] for i, c in row.items()) for row in whole], dtype=object)
     both = np.array([sum(c * half[:, i] for i, c in row.items()) for row in whole], dtype=object)

@@ -72,7 +72,9 @@ def fit_sums(
     if again:
         encoder, member, info = _trained(merged, "all", l2)
     info["warnings"] = [*info["warnings"], *merged.doubts, *_thin(info["facts"], bool(taken))]
-    return FittedModel(encoder, (member,), {**info, **_described(merged, l2, refit), **measured, "refit": again})
+    return FittedModel(
+        encoder, (member,), {**info, **_described(merged, l2, refit), **measured, "refit": again}
+    )
 
 
 def _gathered(given: TableSums | str | Path | Sequence[TableSums | str | Path]) -> list[TableSums]:
@@ -84,7 +86,9 @@ def _gathered(given: TableSums | str | Path | Sequence[TableSums | str | Path]) 
         if isinstance(item, TableSums):
             found.append(item)
             continue
-        matches = [str(item)] if Path(item).exists() else sorted(glob.glob(str(item), recursive=True))  # noqa: PTH207
+        matches = (
+            [str(item)] if Path(item).exists() else sorted(glob.glob(str(item), recursive=True))
+        )  # noqa: PTH207
         if not matches:
             raise DataError(f"no file matches {item}")
         paths += [m for m in matches if m not in paths]
@@ -105,20 +109,30 @@ def _chosen(sums: TableSums, features: Sequence[str] | None, exclude: Sequence[s
     names = [c.name for c in sums.columns]
     for name in [*(features or ()), *exclude]:
         if name not in names:
-            raise DataError(f"the sums have no column {name!r}. Their columns: {', '.join(names[:20])}")
-    kept = [c for c in sums.columns if c.name not in exclude and (features is None or c.name in features)]
+            raise DataError(
+                f"the sums have no column {name!r}. Their columns: {', '.join(names[:20])}"
+            )
+    kept = [
+        c
+        for c in sums.columns
+        if c.name not in exclude and (features is None or c.name in features)
+    ]
     if len(kept) == len(names):
         return sums
     excluded = dict.fromkeys((n for n in names if n in exclude), "excluded")
     return replace(sums.placed(kept), left_out={**sums.left_out, **excluded})
 
 
-def _trained(sums: TableSums, part: Literal["train", "all"], l2: Any) -> tuple[Encoder, Member, dict[str, Any]]:
+def _trained(
+    sums: TableSums, part: Literal["train", "all"], l2: Any
+) -> tuple[Encoder, Member, dict[str, Any]]:
     """Train on a part of the sums; the model is in the encoder's units."""
     gram = sums.train if part == "train" else sums.all
     if not gram.rows:
         raise FitError(f"{sums.name} leaves no row to train on")
-    ranges = [s.train for s in sums.sources] + ([s.test for s in sums.sources] if part == "all" else [])
+    ranges = [s.train for s in sums.sources] + (
+        [s.test for s in sums.sources] if part == "all" else []
+    )
     encoder = encoder_of(sums, gram, ranges)
     k = len(encoder.targets)
     system = ExactSystem.of(gram.rows, *design_sums(encoder, sums, gram), k)
@@ -184,7 +198,11 @@ def _described(sums: TableSums, l2: Any, refit: bool) -> dict[str, Any]:
     fractions, seeds = {s.test_fraction for s in sums.sources}, {s.seed for s in sums.sources}
     fraction = fractions.pop() if len(fractions) == 1 else 0.0
     options = FitOptions(
-        model="linear", l2=l2, test_fraction=fraction, refit=refit, seed=seeds.pop() if len(seeds) == 1 else 0
+        model="linear",
+        l2=l2,
+        test_fraction=fraction,
+        refit=refit,
+        seed=seeds.pop() if len(seeds) == 1 else 0,
     )
     return {
         "data": f"sums of {sums.name}",

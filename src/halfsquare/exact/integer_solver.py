@@ -54,7 +54,8 @@ class Factors:
         while rank < size:
             # Pivots relative to their own diagonal: 1 - R² of the column given those before it.
             ratio = [
-                (int(work[i, i]) << 64) // diagonal[order[i]] if diagonal[order[i]] else 0 for i in range(rank, size)
+                (int(work[i, i]) << 64) // diagonal[order[i]] if diagonal[order[i]] else 0
+                for i in range(rank, size)
             ]
             at = rank + int(np.argmax(np.array(ratio, dtype=object)))
             if int(work[at, at]) * one_in <= diagonal[order[at]]:
@@ -66,7 +67,12 @@ class Factors:
             work[rank + 1 :, rank] = factors = (column << BITS) // work[rank, rank]
             work[rank + 1 :, rank + 1 :] -= np.multiply.outer(factors, column) >> BITS
             rank += 1
-        return cls(tuple(order[:rank]), tuple(order[rank:]), work[:rank, :rank], np.diag(work)[:rank].copy())
+        return cls(
+            tuple(order[:rank]),
+            tuple(order[rank:]),
+            work[:rank, :rank],
+            np.diag(work)[:rank].copy(),
+        )
 
     def solve(self, right: Wholes) -> Wholes:
         """The solution (r, m), units 2^-BITS, of the kept equations for ``right`` (r, m), in their order."""

@@ -69,21 +69,29 @@ class _Scaled:
         """The slopes as whole multiples (d,) of 2^base, and that base ≤ 0."""
         exponents = [self.t[output] - s - BITS for s in self.s]
         base = min([0, *exponents])
-        return np.array([int(v) << (e - base) for v, e in zip(y, exponents, strict=True)], dtype=object), base
+        return np.array(
+            [int(v) << (e - base) for v, e in zip(y, exponents, strict=True)], dtype=object
+        ), base
 
     def left_over(self, y: Wholes, output: int) -> Floats:
         """right - curvature · slopes (d,) in scaled units: computed exactly, then rounded."""
         slopes, base = self.whole_slopes(y, output)
         left = (self.right[:, output] << -base) - self.curvature @ slopes
-        return np.array([nearest(int(r), base - s - self.t[output]) for r, s in zip(left, self.s, strict=True)])
+        return np.array(
+            [nearest(int(r), base - s - self.t[output]) for r, s in zip(left, self.s, strict=True)]
+        )
 
     def fixed_point(self) -> tuple[Wholes, Wholes]:
         """Curvature and right side in scaled units, as whole multiples of 2^-BITS."""
         s, t = np.array(self.s, dtype=object), np.array(self.t, dtype=object)
-        return (self.curvature << BITS) >> np.add.outer(s, s), (self.right << BITS) >> np.add.outer(s, t)
+        return (self.curvature << BITS) >> np.add.outer(s, s), (self.right << BITS) >> np.add.outer(
+            s, t
+        )
 
 
-def solve_exactly(exact: ExactSystem, system: System, l2: float | Literal["auto"] = 0.0) -> tuple[Solution, Floats]:
+def solve_exactly(
+    exact: ExactSystem, system: System, l2: float | Literal["auto"] = 0.0
+) -> tuple[Solution, Floats]:
     """The least-squares solution and the SSE of each output (k,) at it, rounded once in all but rare cases.
 
     ``system`` is ``exact.rounded()``. Where columns are determined by others, the answer is the one of smallest norm on
@@ -104,13 +112,17 @@ def solve_exactly(exact: ExactSystem, system: System, l2: float | Literal["auto"
             units = _units(np.diag(in_range(scaled.curvature)[0]), penalty)
             y = [_refined(scaled, factor, units, j) for j in range(exact.outputs)]
             inverse = symmetric(lapack.dpotri(factor)[0]) if d else matrix
-            made = solution_of(system, np.zeros_like(system.products), inverse, d, (), reciprocal, penalty, "exact")
+            made = solution_of(
+                system, np.zeros_like(system.products), inverse, d, (), reciprocal, penalty, "exact"
+            )
         else:
             y, made = _by_factors(scaled, system, matrix, penalty)
         try:
             found = [_finished(exact, scaled, y[j], j) for j in range(exact.outputs)]
         except OverflowError:
-            raise FitError("a coefficient is beyond float64: state the columns in other units") from None
+            raise FitError(
+                "a coefficient is beyond float64: state the columns in other units"
+            ) from None
         coefficients = np.array([c for c, _ in found]).T
         return replace(made, coefficients=coefficients), np.array([sse for _, sse in found])
 
@@ -125,7 +137,9 @@ def _cholesky(matrix: Floats) -> tuple[Floats, float]:
     if not len(matrix):
         return matrix, 1.0
     factor, info = lapack.dpotrf(matrix, lower=0)
-    return factor, 0.0 if info else float(lapack.dpocon(factor, np.abs(matrix).sum(axis=0).max())[0])
+    return factor, 0.0 if info else float(
+        lapack.dpocon(factor, np.abs(matrix).sum(axis=0).max())[0]
+    )
 
 
 def _refined(scaled: _Scaled, factor: Floats, units: Floats, output: int) -> Wholes:
@@ -142,7 +156,9 @@ def _refined(scaled: _Scaled, factor: Floats, units: Floats, output: int) -> Who
     return np.array([v if abs(v) >= _NOTHING else 0 for v in y], dtype=object)
 
 
-def _by_factors(scaled: _Scaled, system: System, matrix: Floats, penalty: float) -> tuple[list[Wholes], Solution]:
+def _by_factors(
+    scaled: _Scaled, system: System, matrix: Floats, penalty: float
+) -> tuple[list[Wholes], Solution]:
     """By factors in whole numbers; of columns that others determine, the solution of smallest norm."""
     curvature, right = scaled.fixed_point()
     d, k = right.shape
@@ -162,13 +178,19 @@ def _by_factors(scaled: _Scaled, system: System, matrix: Floats, penalty: float)
         every[j][kept] = on_kept[:, j]
     if left:
         # Left columns are kept ones times M; of b_kept + M b_left = b the shortest solution is [I M]ᵀ (I + M Mᵀ)⁻¹ b.
-        between = _rounded(factors.solve(curvature[np.ix_(kept, left)])) * units[kept][:, None] / units[left]
+        between = (
+            _rounded(factors.solve(curvature[np.ix_(kept, left)]))
+            * units[kept][:, None]
+            / units[left]
+        )
         spread = np.zeros((d, len(kept)))
         spread[kept], spread[left] = np.eye(len(kept)), between.T
         shortest = spread @ np.linalg.inv(spread.T @ spread)
         inverse = shortest @ inverse[np.ix_(kept, kept)] @ shortest.T
         standard = shortest @ (_rounded(on_kept) * units[kept][:, None]) / units[:, None]
-        every = [np.array([int(ldexp(v, BITS)) for v in column], dtype=object) for column in standard.T]
+        every = [
+            np.array([int(ldexp(v, BITS)) for v in column], dtype=object) for column in standard.T
+        ]
     values = np.linalg.eigvalsh(inverse)[d - len(kept) :]
     reciprocal = float(values.min(initial=1.0) / values.max(initial=1.0)) if len(kept) else 1.0
     path: Literal["exact", "minimum norm"] = "minimum norm" if left else "exact"
@@ -179,18 +201,28 @@ def _by_factors(scaled: _Scaled, system: System, matrix: Floats, penalty: float)
 
 
 def _rounded(fixed: Wholes) -> Floats:
-    return np.array([nearest(int(v), -BITS) for v in fixed.flat], dtype=np.float64).reshape(fixed.shape)
+    return np.array([nearest(int(v), -BITS) for v in fixed.flat], dtype=np.float64).reshape(
+        fixed.shape
+    )
 
 
-def _finished(exact: ExactSystem, scaled: _Scaled, y: Wholes, output: int) -> tuple[list[float], float]:
+def _finished(
+    exact: ExactSystem, scaled: _Scaled, y: Wholes, output: int
+) -> tuple[list[float], float]:
     """Intercept and slopes of one output, and the SSE there, each rounded once."""
     d, numbers, at = exact.size, exact.numbers, exact.size + output
     slopes, base = scaled.whole_slopes(y, output)
     intercept = ratio(
-        (int(numbers[0, 1 + at]) << -base) - int(numbers[0, 1 : 1 + d] @ slopes), int(numbers[0, 0]), base
+        (int(numbers[0, 1 + at]) << -base) - int(numbers[0, 1 : 1 + d] @ slopes),
+        int(numbers[0, 0]),
+        base,
     )
     products, square = exact.centred[:d, at], int(exact.centred[at, at])
-    sse = (square << -2 * base) - (2 * int(products @ slopes) << -base) + int(slopes @ exact.centred[:d, :d] @ slopes)
+    sse = (
+        (square << -2 * base)
+        - (2 * int(products @ slopes) << -base)
+        + int(slopes @ exact.centred[:d, :d] @ slopes)
+    )
     if sse < (square << -2 * base) >> 200:
         sse = 0  # an exact fit, but for what refinement left
     error = ratio(sse, int(numbers[0, 0]), 2 * base + exact.exponent)
@@ -198,7 +230,11 @@ def _finished(exact: ExactSystem, scaled: _Scaled, y: Wholes, output: int) -> tu
 
 
 def train_exactly(
-    exact: ExactSystem, names: Sequence[str], targets: Sequence[str], *, l2: float | Literal["auto"] = 0.0
+    exact: ExactSystem,
+    names: Sequence[str],
+    targets: Sequence[str],
+    *,
+    l2: float | Literal["auto"] = 0.0,
 ) -> Trained:
     """Train on the exact sums of [1 | design | targets]; what :func:`halfsquare.fitting.linear.train_linear` returns.
 

@@ -46,7 +46,13 @@ class ExactSystem:
         if not numbers[0, 0] > 0:
             raise FitError("there are no rows of positive weight to fit")
         sums = numbers[0, 1:]
-        return cls(rows, outputs, numbers, exponent, numbers[0, 0] * numbers[1:, 1:] - np.multiply.outer(sums, sums))
+        return cls(
+            rows,
+            outputs,
+            numbers,
+            exponent,
+            numbers[0, 0] * numbers[1:, 1:] - np.multiply.outer(sums, sums),
+        )
 
     @classmethod
     def of_gram(cls, gram: ExactGram, outputs: int) -> ExactSystem:
@@ -83,7 +89,9 @@ class ExactSystem:
             scale = np.array([_root_ratio(int(c), count) for c in np.diag(self.centred)])
             squares = self.target_squares
         except OverflowError:
-            raise FitError("the sums are beyond float64: state the columns in a larger unit") from None
+            raise FitError(
+                "the sums are beyond float64: state the columns in a larger unit"
+            ) from None
         scaled, _ = in_range(self.centred)
         roots = np.sqrt(np.diag(scaled))
         unit = np.where(roots > 0, roots, 1.0)
@@ -115,9 +123,14 @@ class ExactSystem:
         k = self.outputs
         found = []
         for j, column in enumerate(coefficients.T):
-            ratios = [value.as_integer_ratio() for value in [*column.tolist(), *(-1.0 * (i == j) for i in range(k))]]
+            ratios = [
+                value.as_integer_ratio()
+                for value in [*column.tolist(), *(-1.0 * (i == j) for i in range(k))]
+            ]
             bits = max(bottom.bit_length() - 1 for _, bottom in ratios)
-            found.append(([top << (bits - bottom.bit_length() + 1) for top, bottom in ratios], -bits))
+            found.append(
+                ([top << (bits - bottom.bit_length() + 1) for top, bottom in ratios], -bits)
+            )
         return found
 
     def _product(self, a: tuple[list[int], int], b: tuple[list[int], int]) -> float:
@@ -128,7 +141,10 @@ class ExactSystem:
 def in_range(curvature: Wholes) -> tuple[Floats, list[int]]:
     """A symmetric matrix with row and column j divided by 2^shift_j, so that its diagonal lies in [½, 2) or is 0."""
     shifts = half_bits(curvature)
-    scaled = [[nearest(int(c), -(shifts[i] + shifts[j])) for j, c in enumerate(row)] for i, row in enumerate(curvature)]
+    scaled = [
+        [nearest(int(c), -(shifts[i] + shifts[j])) for j, c in enumerate(row)]
+        for i, row in enumerate(curvature)
+    ]
     return np.array(scaled, dtype=np.float64).reshape(curvature.shape), shifts
 
 

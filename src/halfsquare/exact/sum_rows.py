@@ -65,7 +65,9 @@ def sum_rows(
             block = np.zeros((size, part.shape[1]))
             block[0], block[size - k :], at = 1.0, part[:k], 1
             for column, values in zip(columns, part[first:], strict=True):
-                column.write(values, scanned.levels.get(column.name, ()), block[at : at + len(column.terms)])
+                column.write(
+                    values, scanned.levels.get(column.name, ()), block[at : at + len(column.terms)]
+                )
                 at += len(column.terms)
             gram = gram.add(block, part[k] if roles.weight is not None else None)
         return gram
@@ -85,7 +87,10 @@ def sum_rows(
     ranges = [_ranges(scanned, part) for part in (scanned.train, scanned.test)]
     name = scanned.source_name
     return replace(
-        found, sources=(SumSource(name, found.digest(), found.rows, ranges[0], ranges[1], test_fraction, seed),)
+        found,
+        sources=(
+            SumSource(name, found.digest(), found.rows, ranges[0], ranges[1], test_fraction, seed),
+        ),
     )
 
 

@@ -140,7 +140,9 @@ class TableSums:
             train=ours.train.merge(theirs.train),
             test=ours.test.merge(theirs.test),
             counts=self.counts.plus(other.counts),
-            sources=tuple(sorted((*self.sources, *other.sources), key=lambda s: (s.digest, s.name))),
+            sources=tuple(
+                sorted((*self.sources, *other.sources), key=lambda s: (s.digest, s.name))
+            ),
             doubts=(*self.doubts, *other.doubts, *doubts),
         )
 
@@ -184,9 +186,13 @@ class TableSums:
         everything, at = self.all, self.positions()
 
         def left(column: SumColumn) -> SumColumn:
-            levels = tuple(v for v in column.levels if everything.limbs[:, 0, at[column.name, f"={v}"]].any())
+            levels = tuple(
+                v for v in column.levels if everything.limbs[:, 0, at[column.name, f"={v}"]].any()
+            )
             gone = at.get((column.name, ABSENT))
-            if gone is not None and np.array_equal(everything.limbs[:, 0, gone], everything.limbs[:, 0, 0]):
+            if gone is not None and np.array_equal(
+                everything.limbs[:, 0, gone], everything.limbs[:, 0, 0]
+            ):
                 return SumColumn(column.name, "empty")
             return replace(column, levels=levels)
 
@@ -201,7 +207,9 @@ class TableSums:
         kept = [0, *own.values(), *range(self.train.columns - k, self.train.columns)]
         to = [0, *(at[key] for key in own), *range(total - k, total)]
         return replace(
-            new, train=self.train.taken(kept).placed(total, to), test=self.test.taken(kept).placed(total, to)
+            new,
+            train=self.train.taken(kept).placed(total, to),
+            test=self.test.taken(kept).placed(total, to),
         )
 
     def digest(self) -> str:
@@ -219,7 +227,10 @@ class TableSums:
 
     def _aligned(self, other: TableSums) -> tuple[TableSums, TableSums]:
         """Both with the columns of both."""
-        for what, a, b in (("target", self.targets, other.targets), ("weights", self.weight, other.weight)):
+        for what, a, b in (
+            ("target", self.targets, other.targets),
+            ("weights", self.weight, other.weight),
+        ):
             if a != b:
                 raise DataError(
                     f"{what}: {_shown(a)} in {self.name}, {_shown(b)} in {other.name}; they must be the same"
@@ -252,7 +263,13 @@ class TableSums:
 
 
 def _shown(value: str | tuple[str, ...] | None) -> str:
-    return "none" if value is None else value if isinstance(value, str) else ", ".join(map(repr, value))
+    return (
+        "none"
+        if value is None
+        else value
+        if isinstance(value, str)
+        else ", ".join(map(repr, value))
+    )
 
 
 FORMAT_VERSION = 1
@@ -335,7 +352,9 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, str], dict[str
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise ModelFileError(f"there is no file {path}" if not path.exists() else f"{path} is not a file")
+        raise ModelFileError(
+            f"there is no file {path}" if not path.exists() else f"{path} is not a file"
+        )
     if path.stat().st_size > _MAX_BYTES:
         raise ModelFileError(f"{path} is larger than any file of sums")
     try:
@@ -346,26 +365,44 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, str], dict[str
         raise ModelFileError(f"{path} is no file of sums, or it is damaged: {problem}") from None
     if _KEY not in metadata:
         kind = (
-            "a model: --from-sums reads what 'halfsquare sums' writes" if "halfsquare" in metadata else "none of ours"
+            "a model: --from-sums reads what 'halfsquare sums' writes"
+            if "halfsquare" in metadata
+            else "none of ours"
         )
         raise ModelFileError(f"{path} holds no sums; it is {kind}")
     return metadata, found
 
 
 def _sums(described: dict[str, Any], tensors: dict[str, Any]) -> TableSums:
-    columns = tuple(SumColumn(c["name"], c["kind"], tuple(c["levels"])) for c in described["columns"])
+    columns = tuple(
+        SumColumn(c["name"], c["kind"], tuple(c["levels"])) for c in described["columns"]
+    )
     targets = tuple(described["targets"])
     for column in columns:
-        if column.kind not in KINDS or list(column.levels) != sorted({str(v) for v in column.levels}):
+        if column.kind not in KINDS or list(column.levels) != sorted(
+            {str(v) for v in column.levels}
+        ):
             raise ValueError(f"column {column.name!r} of unknown kind or with levels out of order")
     terms = sum(len(c.terms) for c in columns)
-    if not targets or terms > MAX_TERMS or len({*targets, *(c.name for c in columns)}) < len(targets) + len(columns):
+    if (
+        not targets
+        or terms > MAX_TERMS
+        or len({*targets, *(c.name for c in columns)}) < len(targets) + len(columns)
+    ):
         raise ValueError("columns that are too many, or named twice")
-    grams = [_gram(described[part], tensors[part], 1 + terms + len(targets)) for part in ("train", "test")]
-    sources = tuple(SumSource(**{**s, **{p: _ranges(s[p]) for p in ("train", "test")}}) for s in described["sources"])
+    grams = [
+        _gram(described[part], tensors[part], 1 + terms + len(targets))
+        for part in ("train", "test")
+    ]
+    sources = tuple(
+        SumSource(**{**s, **{p: _ranges(s[p]) for p in ("train", "test")}})
+        for s in described["sources"]
+    )
     counts = Counts(**described["counts"])
     left_out, doubts = dict(described["left_out"]), tuple(described["doubts"])
-    return TableSums(targets, described["weight"], columns, left_out, grams[0], grams[1], counts, sources, doubts)
+    return TableSums(
+        targets, described["weight"], columns, left_out, grams[0], grams[1], counts, sources, doubts
+    )
 
 
 def _ranges(saved: dict[str, Any]) -> dict[str, tuple[float, float]]:
@@ -375,12 +412,26 @@ def _ranges(saved: dict[str, Any]) -> dict[str, tuple[float, float]]:
 def _gram(saved: dict[str, Any], packed: Any, columns: int) -> ExactGram:
     upper = np.triu_indices(columns)
     limbs, low, rows = len(packed), saved["low"], saved["rows"]
-    if packed.dtype != np.int32 or packed.ndim != 2 or packed.shape[1] != len(upper[0]) or limbs > _MAX_LIMBS:
-        raise ValueError(f"sums of shape {packed.shape} and type {packed.dtype} for {columns} columns")
+    if (
+        packed.dtype != np.int32
+        or packed.ndim != 2
+        or packed.shape[1] != len(upper[0])
+        or limbs > _MAX_LIMBS
+    ):
+        raise ValueError(
+            f"sums of shape {packed.shape} and type {packed.dtype} for {columns} columns"
+        )
     half = 1 << (BITS - 1)
-    if limbs and (packed.min() < -half or packed.max() >= half or not packed[0].any() or not packed[-1].any()):
+    if limbs and (
+        packed.min() < -half or packed.max() >= half or not packed[0].any() or not packed[-1].any()
+    ):
         raise ValueError("sums that are not in their one form")
-    if not isinstance(rows, int) or not isinstance(low, int) or rows < 0 or not -_MAX_LIMBS < low < _MAX_LIMBS:
+    if (
+        not isinstance(rows, int)
+        or not isinstance(low, int)
+        or rows < 0
+        or not -_MAX_LIMBS < low < _MAX_LIMBS
+    ):
         raise ValueError(f"{rows} rows from limb {low}")
     whole = np.zeros((limbs, columns, columns), dtype=np.int32)
     whole[:, upper[0], upper[1]] = packed

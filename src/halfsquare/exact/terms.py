@@ -24,7 +24,12 @@ KINDS: tuple[TermKind, ...] = get_args(TermKind)
 MAX_LEVELS = 500
 MAX_TERMS = 1000
 ABSENT = "is missing"
-_WORDS = {"number": "a number", "text": "a text", "timestamp": "a date or time", "time": "a time of day"}
+_WORDS = {
+    "number": "a number",
+    "text": "a text",
+    "timestamp": "a date or time",
+    "time": "a time of day",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,12 @@ class SumColumn:
         """The names of its terms: ``"value"``, ``"=level"``, parts of a time, ``"is missing"``."""
         if self.kind == "crowded":
             return ()
-        own: dict[str, tuple[str, ...]] = {"number": ("value",), "timestamp": PARTS, "time": TIME_OF_DAY, "empty": ()}
+        own: dict[str, tuple[str, ...]] = {
+            "number": ("value",),
+            "timestamp": PARTS,
+            "time": TIME_OF_DAY,
+            "empty": (),
+        }
         return (*own.get(self.kind, tuple(f"={level}" for level in self.levels)), ABSENT)
 
     def merge(self, other: SumColumn, here: str, there: str) -> SumColumn:
@@ -107,7 +117,9 @@ def sum_columns(scanned: Scanned) -> tuple[SumColumn, ...]:
     for j, column in enumerate(roles.features, len(roles.scanned) - len(roles.features)):
         if column.kind == "text":
             weights = both.levels[j][2:]
-            seen = sorted(t for t, w in zip(scanned.levels[column.name], weights, strict=False) if w > 0)
+            seen = sorted(
+                t for t, w in zip(scanned.levels[column.name], weights, strict=False) if w > 0
+            )
             crowded = len(seen) > MAX_LEVELS
             kind: TermKind = "crowded" if crowded else "text" if seen else "empty"
             found.append(SumColumn(column.name, kind, () if crowded else tuple(seen)))

@@ -36,7 +36,9 @@ def _same(x: str) -> str:
 
 
 NOTATIONS = {
-    "text": Notation("½", "−", "+", " = ", "·", lambda x: f"{x}²", lambda x: f"({x})", _same, _same, _same),
+    "text": Notation(
+        "½", "−", "+", " = ", "·", lambda x: f"{x}²", lambda x: f"({x})", _same, _same, _same
+    ),
     "latex": Notation(
         r"\frac{1}{2}",
         "-",
@@ -97,7 +99,8 @@ def _write_sum(terms: list[tuple[bool, list[Any]]], n: Notation) -> str:
     first, *rest = terms
     head = (n.minus if first[0] else "") + _write_product(first[1], n)
     return head + "".join(
-        f"{space}{n.minus if negative else n.plus}{space}{_write_product(factors, n)}" for negative, factors in rest
+        f"{space}{n.minus if negative else n.plus}{space}{_write_product(factors, n)}"
+        for negative, factors in rest
     )
 
 
@@ -189,7 +192,10 @@ class Derivation:
 
 
 def derivation(
-    convention: Convention = "half_sse", *, at: tuple[float, float] | None = None, weight: float = 1.0
+    convention: Convention = "half_sse",
+    *,
+    at: tuple[float, float] | None = None,
+    weight: float = 1.0,
 ) -> Derivation:
     """Derive the gradient of the loss of one example with respect to its output.
 
@@ -241,7 +247,9 @@ def _general(doubled: int, weighted: bool) -> tuple[Line, ...]:
     )
 
 
-def _with_numbers(doubled: int, target: float, output: float, weight: float | None) -> Iterator[Line]:
+def _with_numbers(
+    doubled: int, target: float, output: float, weight: float | None
+) -> Iterator[Line]:
     """Loss and derivative with the numbers put in, and what they come to."""
     import sympy
 
@@ -250,17 +258,29 @@ def _with_numbers(doubled: int, target: float, output: float, weight: float | No
     scale = 1.0 if weight is None else weight
     head = sympy.Pow(sympy.Add(t, -o, evaluate=False), 2, evaluate=False)
     value = _product(sympy, sympy.Rational(doubled, 2), *w, head)
-    yield _line("with the numbers", _LHS_VALUE, value, 0.5 * doubled * scale * (target - output) ** 2)
+    yield _line(
+        "with the numbers", _LHS_VALUE, value, 0.5 * doubled * scale * (target - output) ** 2
+    )
     error = sympy.Add(o, -t, evaluate=False)
     gradient = doubled * scale * (output - target)
-    sign = "negative: too low" if gradient < 0 else "positive: too high" if gradient > 0 else "zero: on the target"
+    sign = (
+        "negative: too low"
+        if gradient < 0
+        else "positive: too high"
+        if gradient > 0
+        else "zero: on the target"
+    )
     yield _line(sign, _LHS_GRADIENT, _product(sympy, sympy.Integer(doubled), *w, error), gradient)
 
 
 def _product(sympy: Any, *factors: Any) -> Any:
     """The product as it stands, without ones and without SymPy reordering it."""
     kept = [f for f in factors if f != 1]
-    return sympy.Mul(*kept, evaluate=False) if len(kept) > 1 else (kept[0] if kept else sympy.Integer(1))
+    return (
+        sympy.Mul(*kept, evaluate=False)
+        if len(kept) > 1
+        else (kept[0] if kept else sympy.Integer(1))
+    )
 
 
 def _line(reason: str, lhs: dict[str, str], expression: Any, value: float | None = None) -> Line:

@@ -84,11 +84,22 @@ def _params(explanation: ExampleExplanation, theme: Theme) -> list[alt.Parameter
     names = [LABELS[name] for name in CONVENTIONS]
     choice = alt.binding_select(options=list(CONVENTIONS), labels=names, name="Convention")
     given = [
-        alt.param(name="target", value=explanation.target, bind=alt.BindInput(input="number", name="Target")),
-        alt.param(name="output", value=explanation.output, bind=alt.BindInput(input="number", name="Output")),
+        alt.param(
+            name="target",
+            value=explanation.target,
+            bind=alt.BindInput(input="number", name="Target"),
+        ),
+        alt.param(
+            name="output",
+            value=explanation.output,
+            bind=alt.BindInput(input="number", name="Output"),
+        ),
         alt.param(name="convention", value=explanation.convention, bind=choice),
         alt.param(name="span", value=[low, high]),
-        alt.param(name="factors", value={name: at.curvature / 2 for name, at in explanation.conventions.items()}),
+        alt.param(
+            name="factors",
+            value={name: at.curvature / 2 for name, at in explanation.conventions.items()},
+        ),
         *[alt.param(name=name, value=colour) for name, colour in theme.colours().items()],
     ]
     follows = {
@@ -135,12 +146,19 @@ def _loss_layers() -> list[alt.Chart]:
     # The names of the curves stand on the side of the target where there is more of them to see.
     right = "high_end - t >= t - low_end"
     middle, far = "(o + t) / 2", f"t + ({right} ? 0.9 : -0.9) * reach"
-    beside = {"align": alt.ExprRef(f"{right} ? 'right' : 'left'"), "dx": alt.ExprRef(f"{right} ? -14 : 14")}
+    beside = {
+        "align": alt.ExprRef(f"{right} ? 'right' : 'left'"),
+        "dx": alt.ExprRef(f"{right} ? -14 : 14"),
+    }
     tangent = "value {} gradient * run"
     inward = alt.ExprRef("err < 0 ? 'left' : err > 0 ? 'right' : 'center'")
     return [
         *_shared_layers(panel, "pow(datum.px - t, 2)"),
-        draw(text(_name_of("convention"), "muted", **beside), x=far, y="0.81 * factor * reach * reach"),
+        draw(
+            text(_name_of("convention"), "muted", **beside),
+            x=far,
+            y="0.81 * factor * reach * reach",
+        ),
         draw(text(_name_of("partner"), "muted", **beside), x=far, y="0.81 * other * reach * reach"),
         draw(rule("side", strokeDash=[2, 3]), x="o", y="0", y2="value"),
         draw(
@@ -154,7 +172,9 @@ def _loss_layers() -> list[alt.Chart]:
         draw(_arrow_head(), x="t", y="value"),
         draw(dot("side"), x="o", y="value"),
         *_over_curves(draw, text(signed_label("step", "-err"), "side", dy=16), x=middle, y="value"),
-        *_over_curves(draw, text(label("loss", "value"), "ink", dy=-17, align=inward), x="o", y="value"),
+        *_over_curves(
+            draw, text(label("loss", "value"), "ink", dy=-17, align=inward), x="o", y="value"
+        ),
         draw(text(label("output", "o"), "side"), x="o", y="-0.065 * top"),
         draw(text(label("target", "t"), "ink", dy=-16), x="t", y="top"),
         draw(dot("ink", shape="triangle-down", size=120), x="t", y="top"),
@@ -179,7 +199,9 @@ def _gradient_layers() -> list[alt.Chart]:
             y="0.92 * steepest",
         ),
         draw(
-            text("width < 360 ? 'too high: +' : 'too high: gradient +'", "high", align="right", dx=-8),
+            text(
+                "width < 360 ? 'too high: +' : 'too high: gradient +'", "high", align="right", dx=-8
+            ),
             x="high_end",
             y="-0.92 * steepest",
         ),

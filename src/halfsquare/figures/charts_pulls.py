@@ -20,13 +20,26 @@ def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.
     rows = [_row(p) for p in ranked if p.strength]
     order = [str(r["name"]) for r in rows]
     y = alt.Y("name:N", sort=order, axis=alt.Axis(title=None, labelLimit=200))
-    axis = alt.Axis(title="← pulled down, pulled up →  (on comparable scales)", format="~s", tickCount=7)
+    axis = alt.Axis(
+        title="← pulled down, pulled up →  (on comparable scales)", format="~s", tickCount=7
+    )
     x = alt.X("down:Q", axis=axis)
     base = alt.Chart(alt.InlineData(values=rows))
-    tip = [alt.Tooltip(f"{key}:N", title=title) for key, title in (("name", "parameter"), ("told", "pulls"))]
-    bars = base.mark_bar(color=theme.muted, opacity=0.55, height={"band": 0.6}).encode(x=x, x2="up:Q", y=y, tooltip=tip)
-    middle = alt.Chart(alt.InlineData(values=[{}])).mark_rule(color=theme.ink, strokeWidth=1).encode(x=alt.datum(0))
-    dot = base.mark_point(filled=True, size=70, color=theme.ink, opacity=1).encode(x="gradient:Q", y=y, tooltip=tip)
+    tip = [
+        alt.Tooltip(f"{key}:N", title=title)
+        for key, title in (("name", "parameter"), ("told", "pulls"))
+    ]
+    bars = base.mark_bar(color=theme.muted, opacity=0.55, height={"band": 0.6}).encode(
+        x=x, x2="up:Q", y=y, tooltip=tip
+    )
+    middle = (
+        alt.Chart(alt.InlineData(values=[{}]))
+        .mark_rule(color=theme.ink, strokeWidth=1)
+        .encode(x=alt.datum(0))
+    )
+    dot = base.mark_point(filled=True, size=70, color=theme.ink, opacity=1).encode(
+        x="gradient:Q", y=y, tooltip=tip
+    )
     title = alt.TitleParams(
         "Who pulls which parameter",
         subtitle="Bars: all rows together. Dot: what is left of them, where descent goes.",
@@ -36,7 +49,9 @@ def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.
         font=FONT,
         subtitleFont=FONT,
     )
-    chart = alt.layer(bars, middle, dot).properties(width=width, height=max(60, 26 * len(rows)), title=title)
+    chart = alt.layer(bars, middle, dot).properties(
+        width=width, height=max(60, 26 * len(rows)), title=title
+    )
     styled: alt.LayerChart = chart.configure(background=theme.panel, padding=16, font=FONT).configure_axis(
         labelColor=theme.muted, titleColor=theme.muted, gridColor=theme.line, domainColor=theme.line,
         tickColor=theme.line, titleFontWeight="normal", labelFont=FONT, titleFont=FONT,

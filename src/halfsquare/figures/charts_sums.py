@@ -57,7 +57,11 @@ def growth_chart(
     """
     x = alt.X("n:Q", scale=alt.Scale(type="log", base=2, nice=False), axis=axis("rows n", ticks=5))
     powers = alt.Scale(type="log", domain=[1.0, top[0]], nice=False, clamp=True)
-    sse = alt.Y("sse:Q", scale=powers, axis=axis("SSE (log)", ticks=4, minExtent=AXIS_WIDTH, maxExtent=AXIS_WIDTH))
+    sse = alt.Y(
+        "sse:Q",
+        scale=powers,
+        axis=axis("SSE (log)", ticks=4, minExtent=AXIS_WIDTH, maxExtent=AXIS_WIDTH),
+    )
     mse = _y("mse", "MSE", top[1])
     data = alt.InlineData(values=rows, name="growth")
     here = alt.Chart(data).transform_filter("datum.n == chosen")
@@ -67,7 +71,10 @@ def growth_chart(
         _chart(data, curve("ink")).encode(x=x, y=sse),
         _with(here, rule("muted", strokeDash=[5, 4])).encode(x=x),
         _with(here, dot("ink")).encode(x=x, y=sse),
-        *[_with(here, mark).encode(x=x, y=sse) for mark in _over("'SSE ' + format(datum.sse, '.4~r')", dy=_BESIDE)],
+        *[
+            _with(here, mark).encode(x=x, y=sse)
+            for mark in _over("'SSE ' + format(datum.sse, '.4~r')", dy=_BESIDE)
+        ],
     ).properties(width=width, height=150)
     layers = [
         _chart(data, band).encode(x=x, y=_y("least", "MSE", top[1]), y2="most:Q"),
@@ -82,7 +89,9 @@ def growth_chart(
         words = text("'the loss of a typical row'", "muted", align="right", dy=20)
         layers.append(_chart(one, words).encode(x=x, y=mse))
     lower = alt.layer(*layers).properties(width=width, height=190)
-    chart = alt.vconcat(upper, lower, spacing=18).add_params(alt.param(name="chosen", value=chosen), *_colours(theme))
+    chart = alt.vconcat(upper, lower, spacing=18).add_params(
+        alt.param(name="chosen", value=chosen), *_colours(theme)
+    )
     figure: alt.VConcatChart = _finished(
         chart, "SSE climbs with every row; MSE settles, and its standard error shrinks."
     )
@@ -99,7 +108,11 @@ def scatter_rows(scatter: BatchScatter) -> dict[str, Rows]:
 
 
 def scatter_chart(
-    data: dict[str, Rows], *, reach: tuple[float, float, float, float], theme: Theme = LIGHT, width: int = 620
+    data: dict[str, Rows],
+    *,
+    reach: tuple[float, float, float, float],
+    theme: Theme = LIGHT,
+    width: int = 620,
 ) -> alt.LayerChart:
     """The gradients of mini-batches about the full gradient, in the plane of intercept and slope.
 
@@ -117,20 +130,40 @@ def scatter_chart(
     y = alt.Y("b:Q", scale=_fixed(*reach[2:]), axis=axis("gradient by slope", ticks=5, **fixed))
     named = {name: alt.InlineData(values=rows, name=name) for name, rows in data.items()}
     zero = alt.InlineData(values=[{"a": 0, "b": 0}])
-    cloud = {"type": "point", "filled": True, "size": 26, "opacity": 0.5, "color": alt.ExprRef("muted"), "clip": True}
-    cross = {"type": "point", "shape": "cross", "filled": True, "size": 150, "opacity": 1, "color": alt.ExprRef("ink")}
+    cloud = {
+        "type": "point",
+        "filled": True,
+        "size": 26,
+        "opacity": 0.5,
+        "color": alt.ExprRef("muted"),
+        "clip": True,
+    }
+    cross = {
+        "type": "point",
+        "shape": "cross",
+        "filled": True,
+        "size": 150,
+        "opacity": 1,
+        "color": alt.ExprRef("ink"),
+    }
     layers = [
         _chart(zero, rule("line")).encode(x=x),
         _chart(zero, rule("line")).encode(y=y),
         _chart(zero, text("'zero'", "muted", align="left", dx=6, dy=-9)).encode(x=x, y=y),
         _chart(named["batches"], cloud).encode(x=x, y=y),
-        _chart(named["ellipse"], curve("ink", strokeWidth=1.5, strokeDash=[5, 4])).encode(x=x, y=y, order="at:Q"),
+        _chart(named["ellipse"], curve("ink", strokeWidth=1.5, strokeDash=[5, 4])).encode(
+            x=x, y=y, order="at:Q"
+        ),
         _chart(named["full"], cross).encode(x=x, y=y),
-        *[_chart(named["full"], mark).encode(x=x, y=y) for mark in _haloed("'full gradient'", dy=-18, fontWeight=600)],
+        *[
+            _chart(named["full"], mark).encode(x=x, y=y)
+            for mark in _haloed("'full gradient'", dy=-18, fontWeight=600)
+        ],
     ]
     chart = alt.layer(*layers).properties(width=width, height=340).add_params(*_colours(theme))
     figure: alt.LayerChart = _finished(
-        chart, "Mini-batch gradients scatter about the full gradient; the scatter shrinks with the batch."
+        chart,
+        "Mini-batch gradients scatter about the full gradient; the scatter shrinks with the batch.",
     )
     return figure
 
@@ -156,7 +189,9 @@ def _fixed(low: float, high: float) -> alt.Scale:
 
 def _y(field: str, title: str, top: float) -> alt.Y:
     return alt.Y(
-        f"{field}:Q", scale=_fixed(0.0, top), axis=axis(title, ticks=4, minExtent=AXIS_WIDTH, maxExtent=AXIS_WIDTH)
+        f"{field}:Q",
+        scale=_fixed(0.0, top),
+        axis=axis(title, ticks=4, minExtent=AXIS_WIDTH, maxExtent=AXIS_WIDTH),
     )
 
 

@@ -29,7 +29,9 @@ def vega_spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
 
 def compile_chart(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """The chart as Vega, just as Vega-Lite compiles it."""
-    compiled: dict[str, Any] = engine().vegalite_to_vega(chart.to_dict(), vl_version=vegalite_version())
+    compiled: dict[str, Any] = engine().vegalite_to_vega(
+        chart.to_dict(), vl_version=vegalite_version()
+    )
     compiled.setdefault("signals", [])
     return compiled
 
@@ -41,20 +43,30 @@ def vegalite_version() -> str | None:
 
 
 def refilled(
-    spec: dict[str, Any], *, signals: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None
+    spec: dict[str, Any],
+    *,
+    signals: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The compiled specification with other values and rows: quicker by far than compiling again."""
     signals, data = signals or {}, data or {}
     return {
         **spec,
-        "signals": [{**s, "value": signals[s["name"]]} if s["name"] in signals else s for s in spec["signals"]],
-        "data": [{**d, "values": data[d["name"]]} if d["name"] in data else d for d in spec["data"]],
+        "signals": [
+            {**s, "value": signals[s["name"]]} if s["name"] in signals else s
+            for s in spec["signals"]
+        ],
+        "data": [
+            {**d, "values": data[d["name"]]} if d["name"] in data else d for d in spec["data"]
+        ],
     }
 
 
 def without_inputs(spec: dict[str, Any]) -> dict[str, Any]:
     """The specification without its own input elements, for a page that brings its own."""
-    signals = [{key: value for key, value in signal.items() if key != "bind"} for signal in spec["signals"]]
+    signals = [
+        {key: value for key, value in signal.items() if key != "bind"} for signal in spec["signals"]
+    ]
     return {**spec, "signals": signals}
 
 
@@ -64,7 +76,9 @@ def _fluid(spec: dict[str, Any]) -> None:
         return
     first = spec.pop("width")
     update = f"isFinite(containerSize()[0]) ? containerSize()[0] : {first}"
-    spec["signals"].insert(0, {"name": "width", "init": update, "on": [{"events": "window:resize", "update": update}]})
+    spec["signals"].insert(
+        0, {"name": "width", "init": update, "on": [{"events": "window:resize", "update": update}]}
+    )
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
 
 
@@ -91,7 +105,10 @@ def _draggable(spec: dict[str, Any]) -> None:
         )
     inset = {"name": "inset", "update": f"{MARGIN} * (span[1] - span[0])"}
     # Dragged values are rounded to about a pixel, so that they read 2.35 and not 2.3478.
-    grain = {"name": "grain", "update": "pow(10, max(0, floor(log(width / (span[1] - span[0])) / LN10)))"}
+    grain = {
+        "name": "grain",
+        "update": "pow(10, max(0, floor(log(width / (span[1] - span[0])) / LN10)))",
+    }
     wide = "max(1.75 * abs(output - target), (span[1] - span[0]) / 2)"
     # A typed value outside the figure makes the figure wider: never narrower, so that it does not jump.
     by_name["span"]["on"] = [

@@ -29,7 +29,9 @@ class Panel:
 
         ``@low`` and ``@high`` stand for the bounds of y. A name makes the mark one that can be grabbed.
         """
-        chart = alt.Chart(alt.sequence(0, points, as_="i") if points else alt.InlineData(values=[{}]))
+        chart = alt.Chart(
+            alt.sequence(0, points, as_="i") if points else alt.InlineData(values=[{}])
+        )
         channels: dict[str, Any] = {"x": self._x, "y": self._y}
         for channel, place in {"x": x, "y": y, "x2": x2, "y2": y2}.items():
             if place is None:
@@ -38,7 +40,9 @@ class Panel:
             chart = chart.transform_calculate(**{f"p{channel}": place})
             if channel.endswith("2"):
                 channels[channel] = f"p{channel}:Q"
-        drawn: alt.Chart = chart.mark_point().encode(**channels).properties(mark=alt.MarkDef(**mark))
+        drawn: alt.Chart = (
+            chart.mark_point().encode(**channels).properties(mark=alt.MarkDef(**mark))
+        )
         if name is not None:
             drawn.name = name
         return drawn
@@ -46,7 +50,11 @@ class Panel:
     @cached_property
     def _x(self) -> alt.X:
         domain = [alt.ExprRef("low_end"), alt.ExprRef("high_end")]
-        return alt.X("px:Q", scale=alt.Scale(domain=domain, nice=False, zero=False), axis=axis(self.x_title, ticks=6))
+        return alt.X(
+            "px:Q",
+            scale=alt.Scale(domain=domain, nice=False, zero=False),
+            axis=axis(self.x_title, ticks=6),
+        )
 
     @cached_property
     def _y(self) -> alt.Y:
@@ -116,7 +124,15 @@ def wash(colour: str) -> Mark:
 def dot(colour: str, **more: Any) -> Mark:
     """A point with a ring in the colour of the paper, so that it stands out from the line it is on."""
     ring = {"stroke": alt.ExprRef("panel"), "strokeWidth": 2}
-    return {"type": "point", "filled": True, "opacity": 1, "size": 190, "color": alt.ExprRef(colour), **ring, **more}
+    return {
+        "type": "point",
+        "filled": True,
+        "opacity": 1,
+        "size": 190,
+        "color": alt.ExprRef(colour),
+        **ring,
+        **more,
+    }
 
 
 def handle() -> Mark:
@@ -126,7 +142,13 @@ def handle() -> Mark:
 
 def text(expression: str, colour: str, **more: Any) -> Mark:
     """A computed label."""
-    return {"type": "text", "text": alt.ExprRef(expression), "color": alt.ExprRef(colour), "fontSize": 13, **more}
+    return {
+        "type": "text",
+        "text": alt.ExprRef(expression),
+        "color": alt.ExprRef(colour),
+        "fontSize": 13,
+        **more,
+    }
 
 
 def label(name: str, expression: str) -> str:

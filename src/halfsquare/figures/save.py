@@ -25,7 +25,9 @@ from halfsquare.files.atomic import atomic_write
 SUFFIXES = (".html", ".svg", ".png")
 
 
-def save_chart(chart: alt.TopLevelMixin, path: str | os.PathLike[str], *, title: str = "halfsquare") -> Path:
+def save_chart(
+    chart: alt.TopLevelMixin, path: str | os.PathLike[str], *, title: str = "halfsquare"
+) -> Path:
     """Write a figure; the name's ending chooses the format.
 
     Parameters
@@ -47,13 +49,17 @@ def save_chart(chart: alt.TopLevelMixin, path: str | os.PathLike[str], *, title:
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
-        raise OptionError(f"cannot write a figure to {target.name!r}: expected a name ending in {', '.join(SUFFIXES)}")
+        raise OptionError(
+            f"cannot write a figure to {target.name!r}: expected a name ending in {', '.join(SUFFIXES)}"
+        )
     if suffix == ".html":
         content = figure_page(chart, title).encode()
     elif suffix == ".svg":
         content = engine().vegalite_to_svg(chart.to_dict(), vl_version=vegalite_version()).encode()
     else:
-        content = engine().vegalite_to_png(chart.to_dict(), vl_version=vegalite_version(), scale=2.0)
+        content = engine().vegalite_to_png(
+            chart.to_dict(), vl_version=vegalite_version(), scale=2.0
+        )
     return _write(target, content)
 
 
@@ -79,7 +85,9 @@ def figure_page(chart: alt.TopLevelMixin, title: str, below: str = "") -> str:
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
     spec = vega_spec(chart)
     inputs = any("bind" in signal for signal in spec["signals"])
-    islands = data_island("themes", {"light": LIGHT.colours(), "dark": DARK.colours()}) + data_island("spec", spec)
+    islands = data_island(
+        "themes", {"light": LIGHT.colours(), "dark": DARK.colours()}
+    ) + data_island("spec", spec)
     return f"""<!doctype html>
 <html lang="en">
 <head>

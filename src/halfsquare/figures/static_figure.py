@@ -54,10 +54,17 @@ def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
     spec = {**chart.to_dict(), "background": "transparent"}
     svg: str = engine().vegalite_to_svg(spec, vl_version=vegalite_version())
     for meaning, colour in LIGHT.colours().items():
-        svg = re.sub(re.escape(f'"{colour}"'), f'"var(--{meaning.replace("_", "-")})"', svg, flags=re.IGNORECASE)
+        svg = re.sub(
+            re.escape(f'"{colour}"'),
+            f'"var(--{meaning.replace("_", "-")})"',
+            svg,
+            flags=re.IGNORECASE,
+        )
     # Vega numbers what it refers to across all figures of a process: here from 0, so that a page is reproducible.
     for i, inner in enumerate(dict.fromkeys(_ID.findall(svg))):
-        svg = svg.replace(f'id="{inner}"', f'id="{name}-{i}"').replace(f"url(#{inner})", f"url(#{name}-{i})")
+        svg = svg.replace(f'id="{inner}"', f'id="{name}-{i}"').replace(
+            f"url(#{inner})", f"url(#{name}-{i})"
+        )
     svg = _ARIA.sub("", svg)  # the figure speaks as a whole
     svg = re.sub(r' font-family="[^"]*"', "", svg)
     svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # hundredths of a pixel are enough

@@ -47,7 +47,9 @@ class Theme:
 
     def css(self) -> str:
         """The colours as CSS custom properties: ``--ink: …;``."""
-        return " ".join(f"--{key.replace('_', '-')}: {value};" for key, value in self.colours().items())
+        return " ".join(
+            f"--{key.replace('_', '-')}: {value};" for key, value in self.colours().items()
+        )
 
 
 LIGHT = Theme(

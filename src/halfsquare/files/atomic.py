@@ -22,7 +22,9 @@ from typing import IO, Any
 from halfsquare.errors import OutputError
 
 _NO_NAME: int = getattr(os, "O_TMPFILE", 0)
-_REASONS = {errno.EFBIG: "File too large: the largest file allowed here (ulimit -f) is smaller than it"}
+_REASONS = {
+    errno.EFBIG: "File too large: the largest file allowed here (ulimit -f) is smaller than it"
+}
 
 
 @contextmanager
@@ -64,7 +66,9 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
             temporary.replace(target)
         os.fsync(folder)  # the new name outlasts a power failure, as the bytes do
     except FileNotFoundError:
-        raise OutputError(f"{path} could not be written: there is no folder {Path(path).parent}") from None
+        raise OutputError(
+            f"{path} could not be written: there is no folder {Path(path).parent}"
+        ) from None
     except OSError as problem:
         raise OutputError(f"{path} could not be written: {reason(problem)}") from None
     finally:
@@ -114,7 +118,9 @@ def _require_ordinary(path: str | Path) -> None:
     if Path(path).is_dir():
         raise OutputError(f"{path} is a folder; expected the name of a file")
     if Path(path).exists() and not Path(path).is_file():
-        raise OutputError(f"{path} is no ordinary file, and would be replaced by one; expected the name of a file")
+        raise OutputError(
+            f"{path} is no ordinary file, and would be replaced by one; expected the name of a file"
+        )
 
 
 def _created(folder: Path, temporary: Path) -> tuple[int, bool]:

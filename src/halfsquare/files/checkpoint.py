@@ -111,7 +111,9 @@ class Checkpoint:
         """
         path = Path(path)
         if not path.is_file():
-            raise CheckpointError(f"there is no checkpoint {path}" if not path.exists() else f"{path} is not a file")
+            raise CheckpointError(
+                f"there is no checkpoint {path}" if not path.exists() else f"{path} is not a file"
+            )
         metadata, tensors = _opened(path)
         if _KEY not in metadata:
             raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of a fit")
@@ -124,12 +126,16 @@ class Checkpoint:
                 )
             arrays = [tensors[str(i)] for i in range(len(tensors))]
             if _digest(metadata[_KEY], arrays) != metadata[_DIGEST]:
-                raise CheckpointError(f"{path} is damaged: it is not what was written. Delete it to begin anew")
+                raise CheckpointError(
+                    f"{path} is damaged: it is not what was written. Delete it to begin anew"
+                )
             entries = {name: _entry(saved, arrays) for name, saved in described["entries"].items()}
             identity = {section: dict(values) for section, values in described["identity"].items()}
             return cls(identity, entries, bool(described["finished"]))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
-            raise CheckpointError(f"{path} is damaged: {type(problem).__name__} at {problem}") from None
+            raise CheckpointError(
+                f"{path} is damaged: {type(problem).__name__} at {problem}"
+            ) from None
 
 
 def _opened(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
@@ -138,9 +144,13 @@ def _opened(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     try:
         with safe_open(path, framework="numpy") as file:
             # A copy lies in memory as other arrays do.
-            return file.metadata() or {}, {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, {
+                name: np.array(file.get_tensor(name)) for name in file.keys()
+            }  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
-        raise CheckpointError(f"{path} is no checkpoint of a fit, or it is damaged: {problem}") from None
+        raise CheckpointError(
+            f"{path} is no checkpoint of a fit, or it is damaged: {problem}"
+        ) from None
 
 
 def _entry(saved: Mapping[str, Any], arrays: list[Array]) -> Entry:

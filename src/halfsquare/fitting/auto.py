@@ -74,7 +74,9 @@ class AutoRecipe(Recipe):
 
     def check(self) -> None:
         if self.options.method is not None:
-            raise OptionError(f"the method {self.options.method} is for one family: say which, with the model option")
+            raise OptionError(
+                f"the method {self.options.method} is for one family: say which, with the model option"
+            )
         self._linear().check()
 
     def train(self, rows: EncodedRows) -> FittedModel:
@@ -112,7 +114,9 @@ class AutoRecipe(Recipe):
     def _network(self, rows: EncodedRows, name: str) -> tuple[FittedModel, Floats | None]:
         size, journal = SIZES[name], self.journal.at(name)
         options = replace(self.options, l2=0)
-        recipe = NetworkRecipe(options, self.execution, self.watch, self.began, self.deadline, journal)
+        recipe = NetworkRecipe(
+            options, self.execution, self.watch, self.began, self.deadline, journal
+        )
         fitted, trained = recipe.train_sized(rows, size.hidden, size.members, size.method)
         return fitted, trained[0].held_out
 
@@ -126,10 +130,14 @@ class AutoRecipe(Recipe):
             return f"{rows.row_count} rows are too few to judge it by; at least {_FEWEST_ROWS} are needed"
         return _too_slow(rows, SIZES["small network"])
 
-    def _tried(self, model: str, losses: Floats | None, before: Floats | None, rows: EncodedRows) -> Tried:
+    def _tried(
+        self, model: str, losses: Floats | None, before: Floats | None, rows: EncodedRows
+    ) -> Tried:
         unit = float(rows.encoder.target_scales[0]) ** 2 if len(rows.encoder.targets) == 1 else 1.0
         if losses is None:
-            return Tried(model, note="" if before is None else "no rows were left out to judge it by")
+            return Tried(
+                model, note="" if before is None else "no rows were left out to judge it by"
+            )
         mse, mse_se = (v * unit for v in _mean(losses))
         if before is None:
             return Tried(model, mse, mse_se)
@@ -192,7 +200,9 @@ def held_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
     for f in range(_FOLDS):
         kept = KeptRows.of(rows, fold != f)
         b = solve(kept, recipe.execution, System.of(sums[f], k), l2=recipe.options.l2).coefficients
-        judged = recipe.execution.map(partial(_judged, rows, fold == f, starts, b), rows.chunk_count)
+        judged = recipe.execution.map(
+            partial(_judged, rows, fold == f, starts, b), rows.chunk_count
+        )
         losses[fold == f] = np.concatenate(list(judged))
     return losses
 
@@ -201,7 +211,9 @@ def _merged(a: list[NormalSums], b: list[NormalSums]) -> list[NormalSums]:
     return [x.merge(y) for x, y in zip(a, b, strict=True)]
 
 
-def _judged(rows: Rows, left_out: Mask, starts: npt.NDArray[np.intp], b: Floats, index: int) -> Floats:
+def _judged(
+    rows: Rows, left_out: Mask, starts: npt.NDArray[np.intp], b: Floats, index: int
+) -> Floats:
     """The MSE of each row of a chunk that is left out, by the coefficients b of the others."""
     chunk = rows.chunk(index)
     mine = left_out[starts[index] : starts[index + 1]]

@@ -26,7 +26,11 @@ def better(pilots: list[Run], names: list[str]) -> tuple[list[Run], list[str]]:
     losses = {run.way.name: run.stops[0].held_out for run in pilots}
     if len(pilots) < 2 or any(held is None for held in losses.values()):
         return pilots, names
-    squares = {name: held.weight * (held.error**2).mean(axis=1) for name, held in losses.items() if held is not None}
+    squares = {
+        name: held.weight * (held.error**2).mean(axis=1)
+        for name, held in losses.items()
+        if held is not None
+    }
     ordered = sorted(squares, key=lambda name: float(squares[name].mean()))
     best, other = (squares[name] for name in ordered)
     doubt = np.hypot(best.std() / np.sqrt(len(best)), other.std() / np.sqrt(len(other)))
@@ -56,7 +60,9 @@ def with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Tra
     mse = np.maximum(judgement.ensemble, 0.1 * judgement.single) + judgement.between / len(ensemble)
     noise = np.maximum(mse - judgement.between - judgement.parameters, 0.5 * mse)
     # Where spread and parameters alone explain more than there is, the parameters are surer than they claim.
-    room = float(np.mean((mse - noise - judgement.between) / np.maximum(judgement.parameters, 1e-300)))
+    room = float(
+        np.mean((mse - noise - judgement.between) / np.maximum(judgement.parameters, 1e-300))
+    )
     share = min(max(room, 0.0), 1.0)
     held_out = judgement.held_out(len(ensemble))
     facts = {

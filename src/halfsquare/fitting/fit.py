@@ -70,7 +70,12 @@ def require_for_cluster(method: str | None, data: Any) -> None:
 
 
 def scan_at(
-    execution: Execution, source: Source, roles: Roles, test_fraction: float, seed: int, progress: Progress | None
+    execution: Execution,
+    source: Source,
+    roles: Roles,
+    test_fraction: float,
+    seed: int,
+    progress: Progress | None,
 ) -> Scanned:
     """Read the rows where they are going to be summed; see :func:`halfsquare.data.scan.scan`."""
     if isinstance(execution, Local):
@@ -79,7 +84,9 @@ def scan_at(
     from halfsquare.cluster.shared import scan_shared
 
     assert isinstance(execution, Cluster)
-    return scan_shared(execution, source, roles, test_fraction=test_fraction, seed=seed, progress=progress)
+    return scan_shared(
+        execution, source, roles, test_fraction=test_fraction, seed=seed, progress=progress
+    )
 
 
 # Shares of a time limit: what the fit may take that is measured, and what the refit on all rows needs to begin.
@@ -232,15 +239,23 @@ def fit(
         scanned = scan_at(execution, source, roles, options.test_fraction, seed, progress)
         rows = recipe.rows(scanned, "train")
         if not rows.row_count:
-            raise FitError(f"{source.name} leaves no row to train on: every row with a target is in the test part")
+            raise FitError(
+                f"{source.name} leaves no row to train on: every row with a target is in the test part"
+            )
         again = refit and bool(scanned.test.rows)
         with journal_of(resuming, scanned, execution) as journal:
-            fitted = recipe.within(_FIT_MOST if again else 1.0).at(journal.at("measured")).train(rows)
+            fitted = (
+                recipe.within(_FIT_MOST if again else 1.0).at(journal.at("measured")).train(rows)
+            )
             measured = _measured(fitted, rows, execution, test, weights)
             # In less than half the time that the fit had, a refit would be another model than the one measured.
             again = again and not interruption.ended(fitted) and recipe.has_time(_REFIT_LEAST)
             if again:
-                refitted = recipe.within(1.0).at(journal.at("refit")).again(fitted, recipe.rows(scanned, "all"))
+                refitted = (
+                    recipe.within(1.0)
+                    .at(journal.at("refit"))
+                    .again(fitted, recipe.rows(scanned, "all"))
+                )
                 # A refit that was cut short is not the model that was measured: that one is kept.
                 again = not interruption.ended(refitted)
                 fitted = refitted if again else fitted
@@ -271,7 +286,10 @@ class _Interruption:
 
     def ended(self, fitted: FittedModel) -> bool:
         """Whether the fit was ended by the time this model was done."""
-        reasons = [fitted.info["reason"], *(member["reason"] for member in fitted.info.get("members", ()))]
+        reasons = [
+            fitted.info["reason"],
+            *(member["reason"] for member in fitted.info.get("members", ())),
+        ]
         return self.happened or INTERRUPTED in reasons
 
 
@@ -333,7 +351,10 @@ def _described(scanned: Scanned, roles: Roles, options: FitOptions) -> dict[str,
         "data": scanned.source_name,
         "target": [t.name for t in roles.targets],
         "weights": roles.weight.name if roles.weight else None,
-        "rows_read": scanned.table.rows + scanned.missing_target + scanned.missing_feature + scanned.zero_weight,
+        "rows_read": scanned.table.rows
+        + scanned.missing_target
+        + scanned.missing_feature
+        + scanned.zero_weight,
         "rows_missing_target": scanned.missing_target,
         "rows_missing_feature": scanned.missing_feature,
         "rows_zero_weight": scanned.zero_weight,

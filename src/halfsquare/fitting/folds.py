@@ -62,7 +62,11 @@ class KeptRows(Rows):
     def chunk(self, index: int) -> Chunk:
         whole = self.rows.chunk(index)
         kept = self.kept[self.starts[index] : self.starts[index + 1]]
-        return Chunk(whole.design[kept], whole.target[kept], None if whole.weight is None else whole.weight[kept])
+        return Chunk(
+            whole.design[kept],
+            whole.target[kept],
+            None if whole.weight is None else whole.weight[kept],
+        )
 
     def gathered(self, execution: Execution) -> ArrayRows:
         """These rows in memory: few out of many, that are wanted often."""
@@ -77,7 +81,9 @@ class KeptRows(Rows):
 
 def some_rows(rows: int, seed: Sequence[int]) -> Mask:
     """One row in ten (n,), but at least one and of very many some ten thousand."""
-    chosen = np.random.default_rng(seed).choice(rows, max(1, min(rows // 10, _MOST_ROWS)), replace=False)
+    chosen = np.random.default_rng(seed).choice(
+        rows, max(1, min(rows // 10, _MOST_ROWS)), replace=False
+    )
     mask = np.zeros(rows, dtype=bool)
     mask[chosen] = True
     return mask
@@ -105,7 +111,11 @@ class Folds:
             return None
         random = np.random.default_rng([seed, 0])
         judged = min(rows * count // max(count, least), _MOST_ROWS * count)
-        chosen = slice(None) if judged == rows else random.choice(rows, judged, replace=False, shuffle=False)
+        chosen = (
+            slice(None)
+            if judged == rows
+            else random.choice(rows, judged, replace=False, shuffle=False)
+        )
         fold = np.full((_ROUNDS, rows), count, dtype=np.uint8)
         for dealt in fold:
             dealt[chosen] = random.permutation((np.arange(judged) % count).astype(np.uint8))
@@ -130,7 +140,12 @@ class HeldOutErrors:
 
     @classmethod
     def of(
-        cls, model: Model, parameters: Floats, covariance: Floats | None, out: ArrayRows, left_out: Mask
+        cls,
+        model: Model,
+        parameters: Floats,
+        covariance: Floats | None,
+        out: ArrayRows,
+        left_out: Mask,
     ) -> HeldOutErrors:
         """On the rows ``out``, gathered from where ``left_out`` (n,) is true."""
         outputs, variance = outputs_and_variance(model, parameters, covariance, out.design)

@@ -54,7 +54,9 @@ class LinearOptions:
             raise OptionError(
                 f"unknown method {self.method!r} for the linear model: expected least-squares, gradient or minibatch"
             )
-        if self.l2 != "auto" and not (isinstance(self.l2, (int, float)) and 0.0 <= self.l2 < np.inf):
+        if self.l2 != "auto" and not (
+            isinstance(self.l2, (int, float)) and 0.0 <= self.l2 < np.inf
+        ):
             raise OptionError(f"l2 is {self.l2!r}; expected a number >= 0, or 'auto'")
 
 
@@ -88,7 +90,9 @@ def train_linear(
     if not np.isfinite(np.trace(sums.gram)) or not np.isfinite(sums.gram).all():
         if check is not None:
             check()
-        raise NotFiniteError("the squares of the columns overflow float64, or a value is not finite")
+        raise NotFiniteError(
+            "the squares of the columns overflow float64, or a value is not finite"
+        )
     system = System.of(sums, len(targets))
     solution = solve(rows, execution, system, l2=options.l2)
     parameters = solution.coefficients.reshape(-1)
@@ -100,7 +104,9 @@ def train_linear(
         start = np.zeros_like(parameters)
         quadratic = Quadratic(model, rows, execution, penalty, sums=sums)
         method = SteepestDescent() if options.method == "gradient" else Minibatch(seed=options.seed)
-        state, history = descend(method, quadratic, start, limits=limits, watch=watch, journal=journal)
+        state, history = descend(
+            method, quadratic, start, limits=limits, watch=watch, journal=journal
+        )
         parameters, reason, converged = state.parameters, state.stopped or "", state.converged
     sse = _sse(rows, execution, model, parameters, sums)
     freedom = system.weight - solution.effective_parameters
@@ -115,7 +121,16 @@ def train_linear(
     }
     warnings = linear_warnings(solution, names, system, converged, reason)
     return Trained(
-        model, parameters, covariance, noise, solution.effective_parameters, history, reason, converged, warnings, facts
+        model,
+        parameters,
+        covariance,
+        noise,
+        solution.effective_parameters,
+        history,
+        reason,
+        converged,
+        warnings,
+        facts,
     )
 
 
@@ -125,13 +140,17 @@ def _penalty(system: System, l2: float) -> Floats:
     return cast(Floats, np.repeat(each, len(system.target_means)))
 
 
-def _sse(rows: Rows, execution: Execution, model: Linear, parameters: Floats, sums: NormalSums) -> Floats:
+def _sse(
+    rows: Rows, execution: Execution, model: Linear, parameters: Floats, sums: NormalSums
+) -> Floats:
     """SSE of each output: from the sums, or where it is small beside their rounding from the errors themselves."""
     whole, _, _ = sums.finish()
     split = len(whole) - model.outputs_count
     b = model.matrix(parameters)
     squares = np.diag(whole)[split:]
-    sse = squares - np.einsum("ij,ij->j", b, 2.0 * whole[:split, split:] - whole[:split, :split] @ b)
+    sse = squares - np.einsum(
+        "ij,ij->j", b, 2.0 * whole[:split, split:] - whole[:split, :split] @ b
+    )
     # What rounding loses is a share of the largest terms: with nearly collinear columns they dwarf the squares.
     largest = squares + np.einsum(
         "ij,ij->j", np.abs(b), np.abs(whole[:split, :split] @ b) + np.abs(whole[:split, split:])
@@ -149,7 +168,11 @@ def _sse(rows: Rows, execution: Execution, model: Linear, parameters: Floats, su
 
 
 def linear_warnings(
-    solution: Solution, names: Sequence[str], system: System, converged: bool = True, reason: str = ""
+    solution: Solution,
+    names: Sequence[str],
+    system: System,
+    converged: bool = True,
+    reason: str = "",
 ) -> list[str]:
     """What is to be said of the columns and of the descent."""
     found = []

@@ -51,7 +51,9 @@ class ByMinibatches(Way):
         objective = Objective(network, seen, execution, np.full(network.parameter_count, _PENALTY))
         method = Stochastic(Objective(network, aside, execution), seed=self.seed + member)
         limits = replace(limits, iterations=passes(limits.iterations, seen.row_count))
-        state, history = descend(method, objective, start, limits=limits, watch=watch, journal=journal)
+        state, history = descend(
+            method, objective, start, limits=limits, watch=watch, journal=journal
+        )
         stop = Stop(state, HeldOutErrors.of(network, state.parameters, None, aside, left_out))
         if state.stopped != INTERRUPTED and np.isfinite(state.parameters).all():
             stop = self._solved(network, stop, seen, aside, left_out, limits.deadline, execution)
@@ -69,7 +71,9 @@ class ByMinibatches(Way):
     ) -> Run:
         chosen = run.stops[min(stop, len(run.stops) - 1)]
         if chosen.layer is not None:
-            layer = solve_output_layer(run.network, chosen.state.parameters, rows, _noise(chosen), execution, deadline)
+            layer = solve_output_layer(
+                run.network, chosen.state.parameters, rows, _noise(chosen), execution, deadline
+            )
             if np.isfinite(layer.loss):
                 chosen = chosen.with_layer(layer, solved=chosen.solved)
         return replace(run, stops=(chosen,))
@@ -100,13 +104,17 @@ class ByMinibatches(Way):
         execution: Execution,
     ) -> Stop:
         """The stop with its output layer solved on the rows seen if that predicts those left out no worse."""
-        layer = solve_output_layer(network, stop.state.parameters, seen, _noise(stop), execution, deadline)
+        layer = solve_output_layer(
+            network, stop.state.parameters, seen, _noise(stop), execution, deadline
+        )
         if not np.isfinite(layer.loss):
             return stop
         found = []
         for solved in (True, False):
             one = stop.with_layer(layer, solved=solved)
-            errors = HeldOutErrors.of(network, one.state.parameters, one.covariance, aside, left_out)
+            errors = HeldOutErrors.of(
+                network, one.state.parameters, one.covariance, aside, left_out
+            )
             found.append(replace(one, held_out=errors))
         return min(found, key=_noise)
 

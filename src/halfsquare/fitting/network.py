@@ -128,14 +128,25 @@ def train_network(
     if n < 2:
         raise FitError(f"a network needs at least 2 rows, found {n}")
     if method not in ("auto", *_ITERATIONS):
-        raise OptionError(f"unknown method {method!r} for a network: expected auto, levenberg-marquardt or minibatch")
+        raise OptionError(
+            f"unknown method {method!r} for a network: expected auto, levenberg-marquardt or minibatch"
+        )
     many = n >= _MANY_ROWS
     members = members or (10 if not many else 6 if n < _VERY_MANY_ROWS else 4)
     first = rows.chunk(0)
     networks = _networks(
-        n, first.design.shape[1], first.target.shape[1], hidden, activation, tuple(input_names), method
+        n,
+        first.design.shape[1],
+        first.target.shape[1],
+        hidden,
+        activation,
+        tuple(input_names),
+        method,
     )
-    ways: dict[str, Way] = {"levenberg-marquardt": ByEvidence(input_groups), "minibatch": ByMinibatches(seed)}
+    ways: dict[str, Way] = {
+        "levenberg-marquardt": ByEvidence(input_groups),
+        "minibatch": ByMinibatches(seed),
+    }
     lanes, threads = execution.lanes(members)
     folds = Folds.deal(n, members, seed, least=10 if many else 0)
     plan = _Plan(networks, ways, rows, folds, seed, members, lanes, deadline, threads, journal)
@@ -144,7 +155,11 @@ def train_network(
 
     def train(name: str) -> Callable[[int, Event], Run | None]:
         def one(member: int, stop: Event) -> Run | None:
-            return None if ended.is_set() else plan.train(member, name, _relayed(watch, member, stop, ended))
+            return (
+                None
+                if ended.is_set()
+                else plan.train(member, name, _relayed(watch, member, stop, ended))
+            )
 
         return one
 
@@ -154,18 +169,26 @@ def train_network(
     else:
         pilots = _side_by_side(lambda i, stop: train(names[i])(i, stop), range(2), lanes)
         tried, names = better([run for run in pilots if run is not None], names)
-        rest = _side_by_side(lambda i, stop: train(names[i % len(names)])(i, stop), range(2, members), lanes)
+        rest = _side_by_side(
+            lambda i, stop: train(names[i % len(names)])(i, stop), range(2, members), lanes
+        )
         runs = [*tried, *rest]
     found = [run for run in runs if run is not None and np.isfinite(run.stops[0].state.loss)]
     if not found:
-        raise FitError("no network could be trained on these rows: the loss is not finite at any start")
+        raise FitError(
+            "no network could be trained on these rows: the loss is not finite at any start"
+        )
     stop_at, judgement = stopping_point(found, n)
     if folds is not None and not any(run.interrupted for run in found):
         found = _side_by_side(
-            lambda i, stop: plan.finish(found[i], stop_at, _relayed(watch, i, stop, ended)), range(len(found)), lanes
+            lambda i, stop: plan.finish(found[i], stop_at, _relayed(watch, i, stop, ended)),
+            range(len(found)),
+            lanes,
         )
     else:
-        found = [replace(run, stops=(run.stops[min(stop_at, len(run.stops) - 1)],)) for run in found]
+        found = [
+            replace(run, stops=(run.stops[min(stop_at, len(run.stops) - 1)],)) for run in found
+        ]
     return with_noise([plan.trained(run, input_groups) for run in found], judgement)
 
 
@@ -183,9 +206,15 @@ def _networks(
     if method != "minibatch":
         # Many rows have more to say than a very small network can: there mini-batches are the better way.
         least = 8 if method == "auto" and n >= _MANY_ROWS else 1
-        ladder = [[(w, w), (3 * w // 4,) * 3] for w in _WIDTHS if w >= least] if hidden is None else [[tuple(hidden)]]
+        ladder = (
+            [[(w, w), (3 * w // 4,) * 3] for w in _WIDTHS if w >= least]
+            if hidden is None
+            else [[tuple(hidden)]]
+        )
         for shapes in ladder:
-            made = tuple(Network(inputs, shape, targets, activation or "tanh", names) for shape in shapes)
+            made = tuple(
+                Network(inputs, shape, targets, activation or "tanh", names) for shape in shapes
+            )
             p = max(network.parameter_count for network in made)
             unsure = hidden is None and shapes[0][0] > _LEAST_WIDTH and p > _SHARE * n * targets
             dear = method == "auto" and (p > _MOST_PARAMETERS or n * targets * p**2 > _MOST_WORK)
@@ -246,16 +275,24 @@ class _Plan:
             "member": run.member,
             "method": run.way.name,
             "hidden": list(run.network.hidden),
-            "relevance": _relevance(run.network, run.stops[0].state.parameters, self.rows, input_groups),
+            "relevance": _relevance(
+                run.network, run.stops[0].state.parameters, self.rows, input_groups
+            ),
         }
         return run.way.trained(run, facts)
 
 
-def _relevance(network: Network, parameters: Floats, rows: Rows, groups: Sequence[int] | None) -> list[float]:
+def _relevance(
+    network: Network, parameters: Floats, rows: Rows, groups: Sequence[int] | None
+) -> list[float]:
     """The share of each input group in the mean square slope of the outputs over the first chunk's rows."""
     design = rows.chunk(0).design[:2048]
-    squares = (network.input_jacobian(parameters, design) ** 2).mean(axis=(0, 1)) * design.var(axis=0)
-    by_group = np.bincount(np.arange(network.inputs) if groups is None else np.asarray(groups), squares)
+    squares = (network.input_jacobian(parameters, design) ** 2).mean(axis=(0, 1)) * design.var(
+        axis=0
+    )
+    by_group = np.bincount(
+        np.arange(network.inputs) if groups is None else np.asarray(groups), squares
+    )
     total = float(by_group.sum())
     return [float(share) for share in (by_group / total if total > 0 else by_group)]
 
@@ -303,7 +340,9 @@ class NetworkRecipe(Recipe):
                 f"unknown method {self.options.method!r} for a network: expected levenberg-marquardt or minibatch"
             )
         if self.options.l2 not in (0, "auto"):
-            raise OptionError("a network sets its penalties by the evidence; l2 is for the linear model")
+            raise OptionError(
+                "a network sets its penalties by the evidence; l2 is for the linear model"
+            )
 
     def train(self, rows: EncodedRows) -> FittedModel:
         return self.train_sized(rows)[0]
@@ -316,7 +355,9 @@ class NetworkRecipe(Recipe):
         method: str | None = None,
     ) -> tuple[FittedModel, list[Trained]]:
         """The fitted model of an ensemble of that size (the default one if left out), and its members."""
-        members = self._members(rows, hidden, count, method or self.options.method or self._any_method())
+        members = self._members(
+            rows, hidden, count, method or self.options.method or self._any_method()
+        )
         methods = " and ".join(dict.fromkeys(m.facts["method"] for m in members))
         return self.fitted(rows, members, "network", methods, **_described(members, rows)), members
 
@@ -327,7 +368,9 @@ class NetworkRecipe(Recipe):
         self, rows: EncodedRows, hidden: tuple[int, ...] | None, count: int | None, method: Any
     ) -> list[Trained]:
         encoder = rows.encoder
-        groups = [g for g, (_, first, stop) in enumerate(encoder.groups) for _ in range(first, stop)]
+        groups = [
+            g for g, (_, first, stop) in enumerate(encoder.groups) for _ in range(first, stop)
+        ]
         return train_network(
             rows,
             input_groups=groups,

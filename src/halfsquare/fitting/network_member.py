@@ -46,7 +46,9 @@ class Stop:
         parameters = self.state.parameters
         if solved:
             parameters = np.concatenate([parameters[: -len(layer.parameters)], layer.parameters])
-        return replace(self, state=replace(self.state, parameters=parameters), layer=layer, solved=solved)
+        return replace(
+            self, state=replace(self.state, parameters=parameters), layer=layer, solved=solved
+        )
 
     @property
     def covariance(self) -> Floats | None:
@@ -149,9 +151,14 @@ class ByEvidence(Way):
         seen = KeptRows.of(rows, ~left_out) if left_out.any() else rows
         objective = Objective(network, seen, execution)
         method = self._method(network, member)
-        end, history = descend(method, objective, start, limits=limits, watch=watch, journal=journal)
+        end, history = descend(
+            method, objective, start, limits=limits, watch=watch, journal=journal
+        )
         aside = KeptRows.of(rows, left_out).gathered(execution) if left_out.any() else None
-        stops = tuple(Stop(s, self._held_out(network, s, aside, left_out)) for s in (end, highest_evidence(end)))
+        stops = tuple(
+            Stop(s, self._held_out(network, s, aside, left_out))
+            for s in (end, highest_evidence(end))
+        )
         return Run(member, self, network, stops, history)
 
     def finish(
@@ -168,7 +175,9 @@ class ByEvidence(Way):
         objective = Objective(run.network, rows, execution)
         begun = method.resume(objective, chosen.state.parameters, belief_of(chosen.state))
         limits = Limits(self.last_iterations, deadline)
-        state, history = descend(method, objective, begun, limits=limits, watch=watch, journal=journal)
+        state, history = descend(
+            method, objective, begun, limits=limits, watch=watch, journal=journal
+        )
         done = chosen.state.iteration
         history = [replace(record, iteration=done + record.iteration) for record in history]
         if state.stopped != INTERRUPTED:

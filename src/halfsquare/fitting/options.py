@@ -46,7 +46,9 @@ class FitOptions:
         if self.model not in MODELS:
             raise OptionError(f"unknown model {self.model!r}; expected one of {', '.join(MODELS)}")
         if self.loss not in CONVENTIONS:
-            raise OptionError(f"unknown loss {self.loss!r}; expected one of {', '.join(CONVENTIONS)}")
+            raise OptionError(
+                f"unknown loss {self.loss!r}; expected one of {', '.join(CONVENTIONS)}"
+            )
         if not 0.0 <= self.test_fraction < 1.0:
             raise OptionError(
                 f"the test fraction is {self.test_fraction:g}; expected a number from 0 to below 1, such as 0.2"
@@ -58,7 +60,9 @@ class FitOptions:
         if self.seed < 0:
             raise OptionError(f"the seed is {self.seed}; expected a whole number >= 0")
         if (self.model == "formula") != (self.formula is not None):
-            raise OptionError("a formula belongs to the model formula: give both, or the formula alone")
+            raise OptionError(
+                "a formula belongs to the model formula: give both, or the formula alone"
+            )
         for name in ("start", "bounds", "fix", "profile"):
             if getattr(self, name) and self.formula is None:
                 raise OptionError(f"{name} is for a formula's parameters, and there is no formula")
@@ -121,7 +125,11 @@ class Recipe(ABC):
     def roles(self, source: Source, request: Request) -> Roles:
         """The role of each column."""
         return choose_roles(
-            source, request.targets, weight=request.weights, features=request.features, exclude=request.exclude
+            source,
+            request.targets,
+            weight=request.weights,
+            features=request.features,
+            exclude=request.exclude,
         )
 
     def rows(self, scanned: Scanned, part: Part) -> EncodedRows:
@@ -137,7 +145,9 @@ class Recipe(ABC):
         del fitted
         return self.train(rows)
 
-    def fitted(self, rows: EncodedRows, trained: Sequence[Trained], kind: str, method: str, **more: Any) -> FittedModel:
+    def fitted(
+        self, rows: EncodedRows, trained: Sequence[Trained], kind: str, method: str, **more: Any
+    ) -> FittedModel:
         """The fitted model of these members, with what is to be known of the training."""
         first = trained[0]
         info = {
@@ -159,7 +169,9 @@ def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[di
 
     The gradient norm is with respect to the parameters of standardized columns, in the same convention.
     """
-    statistics = rows.scanned.train.merge(rows.scanned.test) if rows.part == "all" else rows.scanned.train
+    statistics = (
+        rows.scanned.train.merge(rows.scanned.test) if rows.part == "all" else rows.scanned.train
+    )
     k = len(rows.encoder.targets)
     factor = 2.0 * sse_factor(loss, k, statistics.weight)  # a descent states ½SSE
     unit = float(rows.encoder.target_scales[0]) ** 2 if k == 1 else 1.0

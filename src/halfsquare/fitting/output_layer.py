@@ -43,17 +43,24 @@ def solve_output_layer(
     layer = Network(last.fan_in, (), last.fan_out)
     objective = Objective(layer, _signals(network, parameters, rows), execution)
     # One penalty for all weights, one for the biases. A linear model needs no damping.
-    method = Evidence(layer.groups([0] * last.fan_in), inner=LevenbergMarquardt(scaling="identity", damping=1e-9))
+    method = Evidence(
+        layer.groups([0] * last.fan_in), inner=LevenbergMarquardt(scaling="identity", damping=1e-9)
+    )
     start = parameters[last.start :]
     precision = 1.0 / max(float(np.mean(start**2)), 1e-12)
-    begun = method.resume(objective, start, Belief(noise, np.full(2, noise * precision), np.zeros(2), -np.inf))
+    begun = method.resume(
+        objective, start, Belief(noise, np.full(2, noise * precision), np.zeros(2), -np.inf)
+    )
     return descend(method, objective, begun, limits=Limits(_STEPS, deadline))[0]
 
 
 def _signals(network: Network, parameters: Floats, rows: Rows) -> ArrayRows:
     """The rows as the output layer sees them: their design is the signals of the last hidden layer."""
     every = -(-rows.row_count * network.layers[-1].fan_in // _MOST_NUMBERS)
-    parts = [_layer_chunk(network, parameters, rows.chunk(index), every) for index in range(rows.chunk_count)]
+    parts = [
+        _layer_chunk(network, parameters, rows.chunk(index), every)
+        for index in range(rows.chunk_count)
+    ]
     weights = [part.weight for part in parts if part.weight is not None]
     return ArrayRows(
         np.concatenate([part.design for part in parts]),

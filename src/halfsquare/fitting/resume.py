@@ -81,7 +81,9 @@ class Resuming:
                 "checkpoint and resume name two files; a fit goes on in the file it is resumed from: give one"
             )
         if not 0.0 <= seconds < float("inf"):
-            raise OptionError(f"the checkpoint is to be written every {seconds:g} s; expected a number >= 0")
+            raise OptionError(
+                f"the checkpoint is to be written every {seconds:g} s; expected a number >= 0"
+            )
         path, required = Path(given), checkpoint is None
         require_writable(path)
         found = Checkpoint.read(path) if required or path.exists() else None
@@ -94,7 +96,9 @@ class Resuming:
         if self.found is None or not told:
             return self
         if self.found.finished and not self.required:
-            _LOG.info("%s held the checkpoint of another fit that was finished; it is replaced", self.path)
+            _LOG.info(
+                "%s held the checkpoint of another fit that was finished; it is replaced", self.path
+            )
             return replace(self, found=None)
         more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         raise CheckpointError(
@@ -118,21 +122,39 @@ class Resuming:
             _LOG.info("checkpoint in %s, every %g s", self.path, self.seconds)
         else:
             entries = found.entries.values()
-            over, steps = sum(entry.over for entry in entries), sum(entry.steps for entry in entries)
-            _LOG.info("resumed from %s: %d steps done, %d of %d descents over", self.path, steps, over, len(entries))
+            over, steps = (
+                sum(entry.over for entry in entries),
+                sum(entry.steps for entry in entries),
+            )
+            _LOG.info(
+                "resumed from %s: %d steps done, %d of %d descents over",
+                self.path,
+                steps,
+                over,
+                len(entries),
+            )
         whole = False
         try:
             yield Journal(book)
             whole = True
         finally:
             if not book.close(whole):
-                _LOG.info("%s holds where the fit stands: --resume %s goes on from there", self.path, self.path)
+                _LOG.info(
+                    "%s holds where the fit stands: --resume %s goes on from there",
+                    self.path,
+                    self.path,
+                )
             elif not book.entries:
-                _LOG.info("this fit is solved directly, with no descent: nothing was kept in %s", self.path)
+                _LOG.info(
+                    "this fit is solved directly, with no descent: nothing was kept in %s",
+                    self.path,
+                )
 
 
 @contextmanager
-def journal_of(resuming: Resuming | None, scanned: Scanned, execution: Execution) -> Iterator[Journal]:
+def journal_of(
+    resuming: Resuming | None, scanned: Scanned, execution: Execution
+) -> Iterator[Journal]:
     """The journal of a fit; one that keeps nothing if no checkpoint is asked for."""
     if resuming is None:
         yield NO_JOURNAL
@@ -154,7 +176,9 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Section]) -> list[str
         for name in sorted(before.keys() | values.keys()):
             a, b = (json.dumps(side.get(name)) for side in (before, values))
             if a != b:
-                found.append(f"{name.replace('_', ' ')}: the checkpoint has {_shown(a)}, this fit {_shown(b)}")
+                found.append(
+                    f"{name.replace('_', ' ')}: the checkpoint has {_shown(a)}, this fit {_shown(b)}"
+                )
     return found
 
 
@@ -168,8 +192,12 @@ def _data_differences(then: Section, now: Section) -> list[str]:
     if then["columns"] != now["columns"]:
         gone = [f"{c} is gone" for c in then["columns"] if c not in now["columns"]]
         new = [f"{c} is new" for c in now["columns"] if c not in then["columns"]]
-        return [f"the columns have changed: {', '.join([*gone, *new]) or 'they stand in another order'}"]
-    return [] if then == now else ["the data have changed: as many rows and columns, but other values"]
+        return [
+            f"the columns have changed: {', '.join([*gone, *new]) or 'they stand in another order'}"
+        ]
+    return (
+        [] if then == now else ["the data have changed: as many rows and columns, but other values"]
+    )
 
 
 def _versions() -> Section:
@@ -187,7 +215,9 @@ def _data(scanned: Scanned, execution: Execution) -> Section:
     """Rows, columns, and a digest of all that was read: values, levels of text, and which rows are set apart."""
     table, digest = scanned.table, hashlib.sha256()
     digest.update(json.dumps([table.sizes, table.train_sizes, scanned.levels]).encode())
-    for part in execution.map(lambda i: hashlib.sha256(cast(Any, table.read(i))).digest(), len(table.sizes)):
+    for part in execution.map(
+        lambda i: hashlib.sha256(cast(Any, table.read(i))).digest(), len(table.sizes)
+    ):
         digest.update(part)
     columns = [f"{column.name} ({column.kind})" for column in scanned.roles.scanned]
     return {"rows": table.rows, "columns": columns, "digest": digest.hexdigest()}

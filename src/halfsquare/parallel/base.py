@@ -25,7 +25,9 @@ class Execution(ABC):
         """``work(0) … work(count-1)``, yielded in this order."""
 
     @abstractmethod
-    def reduce(self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T) -> T:
+    def reduce(
+        self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T
+    ) -> T:
         """``work`` over the chunks, merged as :class:`halfsquare.parallel.tree.Tree` says; ``zero`` for none."""
 
     @abstractmethod

@@ -33,7 +33,9 @@ class Local(Execution):
     @property
     def workers(self) -> int:
         return self.threads or len(
-            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * (os.cpu_count() or 1)
+            os.sched_getaffinity(0)
+            if hasattr(os, "sched_getaffinity")
+            else [0] * (os.cpu_count() or 1)
         )
 
     def map(self, work: Callable[[int], T], count: int) -> Iterator[T]:
@@ -56,7 +58,9 @@ class Local(Execution):
                     for waiting in window:
                         waiting.cancel()
 
-    def reduce(self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T) -> T:
+    def reduce(
+        self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T
+    ) -> T:
         """``work`` over the chunks, merged in a fixed tree; ``zero`` for none."""
         # A thread takes some neighbours at a time and merges them itself, so that threads seldom have to meet: a
         # power of two of them, which is a node of the tree, and few enough that no thread has the last one alone.

@@ -64,7 +64,11 @@ class Tree(Generic[T]):
         if node.start != self._next:
             raise ValueError(f"the next part is {self._next}, not {node.start}")
         self._next = node.start + node.size
-        while self.nodes and self.nodes[-1].size == node.size and self.nodes[-1].start % (2 * node.size) == 0:
+        while (
+            self.nodes
+            and self.nodes[-1].size == node.size
+            and self.nodes[-1].start % (2 * node.size) == 0
+        ):
             left = self.nodes.pop()
             node = Node(left.start, 2 * node.size, self._merge(left.value, node.value))
         self.nodes.append(node)

@@ -43,7 +43,9 @@ class Learning(ABC):
     """A builder: rows are added, then :meth:`finish` fits and judges."""
 
     @abstractmethod
-    def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
+    def add(
+        self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
+    ) -> None:
         """Rows by number (m,), design of the encoder (m, d), target (m, k) in its unit, weight (m,)."""
 
     @abstractmethod
@@ -74,7 +76,9 @@ class LinearLearning(Learning):
         self.stride = _STRIDE
         self.tests: list[tuple[npt.NDArray[np.uint64], Floats, Floats]] = []
 
-    def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
+    def add(
+        self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
+    ) -> None:
         encoder = self.fitted.encoder
         scaled = (target - encoder.target_means) / encoder.target_scales
         block = np.hstack([np.ones((len(rows), 1)), design, scaled])
@@ -83,7 +87,9 @@ class LinearLearning(Learning):
         kept = chance % np.uint64(self.stride) == 0
         self.tests.append((chance[kept], block[kept], weight[kept]))
         self._thin()
-        part = np.minimum(-np.log2(np.maximum(share_of(chance), 2.0**-60)), _PARTS - 1).astype(np.intp)
+        part = np.minimum(-np.log2(np.maximum(share_of(chance), 2.0**-60)), _PARTS - 1).astype(
+            np.intp
+        )
         for p in range(_PARTS):
             mine = ~is_test & (part == p) & (weight > 0)
             if mine.any():
@@ -107,7 +113,10 @@ class LinearLearning(Learning):
                 continue
             b = self._solved(self.grams[p:].sum(axis=0), float(self.weights[p:].sum()), k)
             scales = self.fitted.encoder.target_scales
-            outputs, targets = test[:, : self.size - k] @ b * scales, test[:, self.size - k :] * scales
+            outputs, targets = (
+                test[:, : self.size - k] @ b * scales,
+                test[:, self.size - k :] * scales,
+            )
             judged = ErrorSums.zero(k).add(targets, outputs, weight).finish()
             points.append(Point(rows, judged.mse, judged.mse_se))
         return points
@@ -157,33 +166,52 @@ class FormulaLearning(Learning):
         self.stride = 1
         self.kept: list[tuple[npt.NDArray[np.uint64], Floats, Floats, Floats]] = []
 
-    def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
+    def add(
+        self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
+    ) -> None:
         self.kept.append((mixed(rows.astype(np.uint64)), design, target, weight))
         self._thin()
 
     def finish(self) -> list[Point]:
         if not self.kept:
             return []
-        chance, design, target, weight = (np.concatenate(part) for part in zip(*self.kept, strict=True))
+        chance, design, target, weight = (
+            np.concatenate(part) for part in zip(*self.kept, strict=True)
+        )
         order = np.argsort(share_of(chance), kind="stable")
         is_test = mixed(chance + np.uint64(1))[order] % np.uint64(5) == 0
         test, train = order[is_test], order[~is_test]
         points: list[Point] = []
         size = len(train)
-        while size >= max(10, 3 * len(self.formula.names)) and len(test) >= 2 and len(points) < _MOST_POINTS:
+        while (
+            size >= max(10, 3 * len(self.formula.names))
+            and len(test) >= 2
+            and len(points) < _MOST_POINTS
+        ):
             at = np.sort(train[:size])
-            point = self._point(ArrayRows(design[at], target[at], weight[at]), design[test], target[test], weight[test])
+            point = self._point(
+                ArrayRows(design[at], target[at], weight[at]),
+                design[test],
+                target[test],
+                weight[test],
+            )
             points += [point] if point else []
             size //= 2
         return points[::-1]
 
-    def _point(self, rows: ArrayRows, design: Floats, target: Floats, weight: Floats) -> Point | None:
-        start = dict(zip(self.formula.names, map(float, self.fitted.members[0].parameters), strict=True))
+    def _point(
+        self, rows: ArrayRows, design: Floats, target: Floats, weight: Floats
+    ) -> Point | None:
+        start = dict(
+            zip(self.formula.names, map(float, self.fitted.members[0].parameters), strict=True)
+        )
         try:
             found = train_formula(rows, self.formula, start=start, execution=Local(1))
             outputs = self.formula.restore_target(self.formula.outputs(found.parameters, design))
             judged = ErrorSums.zero().add(target, outputs, weight).finish()
-        except HalfsquareError:  # a part of the rows may not determine the formula: then there is no point
+        except (
+            HalfsquareError
+        ):  # a part of the rows may not determine the formula: then there is no point
             return None
         return Point(rows.row_count, judged.mse, judged.mse_se)
 
@@ -191,7 +219,9 @@ class FormulaLearning(Learning):
         """Keep one row in ``stride``, and every other one of them when there are too many."""
         while True:
             masks = [chance % np.uint64(self.stride) == 0 for chance, *_ in self.kept]
-            self.kept = [(c[m], d[m], t[m], w[m]) for m, (c, d, t, w) in zip(masks, self.kept, strict=True)]
+            self.kept = [
+                (c[m], d[m], t[m], w[m]) for m, (c, d, t, w) in zip(masks, self.kept, strict=True)
+            ]
             if sum(len(chance) for chance, *_ in self.kept) <= _MOST_ROWS:
                 return
             self.stride *= 2

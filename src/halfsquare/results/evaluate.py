@@ -77,7 +77,10 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; a number that is not finite as None."""
-        return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in asdict(self).items()}
+        return {
+            k: None if isinstance(v, float) and not isfinite(v) else v
+            for k, v in asdict(self).items()
+        }
 
 
 def evaluate(
@@ -96,7 +99,9 @@ def evaluate(
     DataError
         If a column is missing or mistyped, or no row has a target.
     """
-    sums, missing = error_sums(fitted, data, weights=weights, table=table, encoding=encoding, progress=progress)
+    sums, missing = error_sums(
+        fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
+    )
     if not sums.rows:
         raise DataError(
             f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and a positive weight"
@@ -121,7 +126,9 @@ def error_sums(
         keep = ~np.isnan(batch.target).any(axis=1)
         missing += int((~keep).sum())
         outputs, _ = fitted.outputs_of(batch.design)
-        sums = sums.add(batch.target[keep], outputs[keep], None if batch.weight is None else batch.weight[keep])
+        sums = sums.add(
+            batch.target[keep], outputs[keep], None if batch.weight is None else batch.weight[keep]
+        )
         if progress is not None:
             progress(batch.first_row + len(batch.target))
     return sums, missing
@@ -170,9 +177,13 @@ def compare(a: FittedModel, b: FittedModel, data: Any, *, weights: str | None = 
         target = one.target[keep]
         o_a, o_b = a.outputs_of(one.design[keep])[0], b.outputs_of(other.design[keep])[0]
         sums_a, sums_b = sums_a.add(target, o_a, w), sums_b.add(target, o_b, w)
-        difference = difference.merge(Moments.of(_row_loss(target, o_a) - _row_loss(target, o_b), w))
+        difference = difference.merge(
+            Moments.of(_row_loss(target, o_a) - _row_loss(target, o_b), w)
+        )
     if not sums_a.weight > 0:
-        raise DataError("no row has both a target and a positive weight: there is nothing to compare")
+        raise DataError(
+            "no row has both a target and a positive weight: there is nothing to compare"
+        )
     error_of_mean = (
         float(np.sqrt(difference.m2[0] / (difference.weight - 1) / difference.weight))
         if difference.weight > 1
@@ -212,13 +223,23 @@ def _row_loss(target: Floats, output: Floats) -> Floats:
     return losses
 
 
-def _judged(difference: float, standard_error: float, paired: bool, a: ErrorSummary, b: ErrorSummary) -> Comparison:
+def _judged(
+    difference: float, standard_error: float, paired: bool, a: ErrorSummary, b: ErrorSummary
+) -> Comparison:
     from scipy.special import ndtr
 
     if standard_error > 0:
         z = difference / standard_error
     else:  # no spread at all: equal to the last bit, or different by a constant, or one row
-        z = 0.0 if difference == 0 or standard_error != standard_error else float(np.copysign(np.inf, difference))
+        z = (
+            0.0
+            if difference == 0 or standard_error != standard_error
+            else float(np.copysign(np.inf, difference))
+        )
     p = float(2.0 * ndtr(-abs(z)))
-    verdict: Verdict = "cannot tell" if p > 0.05 else ("A is better" if difference < 0 else "B is better")
-    return Comparison(difference, standard_error, z, p, verdict, paired, a.rows, b.rows, a.mse, b.mse)
+    verdict: Verdict = (
+        "cannot tell" if p > 0.05 else ("A is better" if difference < 0 else "B is better")
+    )
+    return Comparison(
+        difference, standard_error, z, p, verdict, paired, a.rows, b.rows, a.mse, b.mse
+    )

@@ -114,7 +114,9 @@ class FittedModel:
         DataError
             If a column is missing or mistyped.
         """
-        parts = [self.outputs_of(batch.design, with_std=return_std) for batch in self._batches(data)]
+        parts = [
+            self.outputs_of(batch.design, with_std=return_std) for batch in self._batches(data)
+        ]
         k = len(self.encoder.targets)
         empty = (np.empty((0, k)), np.empty((0, k)))
         outputs, std = (np.vstack([p[i] for p in parts] or [empty[i]]) for i in (0, 1))
@@ -141,7 +143,9 @@ class FittedModel:
     def quantile(self, level: float) -> float:
         """How many standard deviations the interval of that level reaches to each side (Student's t)."""
         if not 0.0 < level < 1.0:
-            raise OptionError(f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95")
+            raise OptionError(
+                f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95"
+            )
         from scipy.special import stdtrit
 
         freedom = self.info.get("facts", {}).get("degrees_of_freedom") or np.inf
@@ -149,7 +153,9 @@ class FittedModel:
 
     def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked for)."""
-        with one_blas_thread():  # the bits of a prediction do not depend on what else is computed beside it
+        with (
+            one_blas_thread()
+        ):  # the bits of a prediction do not depend on what else is computed beside it
             return self._outputs_of(design, with_std=with_std)
 
     def _outputs_of(self, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
@@ -166,7 +172,9 @@ class FittedModel:
         mean = mean / len(self.members)
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
 
-    def _restored(self, formula: Formula, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
+    def _restored(
+        self, formula: Formula, design: Floats, *, with_std: bool
+    ) -> tuple[Floats, Floats]:
         """Of a formula with a function on its left side, as log(y): back in the unit of y, first order."""
         if not with_std:
             outputs = formula.restore_target(formula.outputs(self.members[0].parameters, design))
@@ -197,7 +205,11 @@ class FittedModel:
         values, variances = self._in_user_units(member)
         facts = self.info.get("facts", {})
         freedom = facts.get("degrees_of_freedom", np.inf)
-        errors = np.full(len(values), np.nan) if variances is None else np.sqrt(np.maximum(variances, 0.0))
+        errors = (
+            np.full(len(values), np.nan)
+            if variances is None
+            else np.sqrt(np.maximum(variances, 0.0))
+        )
         open_names = facts.get("undetermined", ())
         errors[[name in open_names for name in member.model.parameter_names]] = np.inf
         return student(list(member.model.parameter_names), values, errors, freedom)
@@ -214,11 +226,17 @@ class FittedModel:
             known = np.empty(0) if covariance is None else np.diag(covariance)
             unknown = np.full(len(member.parameters) - len(known), np.nan)
             return member.parameters, np.concatenate([unknown, known])
-        k, units, scales = len(self.encoder.targets), self.encoder.target_scales, self.encoder.scales
+        k, units, scales = (
+            len(self.encoder.targets),
+            self.encoder.target_scales,
+            self.encoder.scales,
+        )
         # Slopes are divided by their column's scale; the intercept takes over what the means shifted.
         back = np.concatenate([[1.0], -self.encoder.means / scales])
         b = member.model.matrix(member.parameters)
-        values = np.vstack([back @ b * units + self.encoder.target_means, b[1:] / scales[:, None] * units])
+        values = np.vstack(
+            [back @ b * units + self.encoder.target_means, b[1:] / scales[:, None] * units]
+        )
         if covariance is None:
             return values.reshape(-1), None
         variances = np.empty_like(values)
@@ -237,7 +255,11 @@ class FittedModel:
 
     def __repr__(self) -> str:
         measured = self.test or self.info.get("train")
-        error = f", RMSE {measured['rmse']:.4g} on {'test' if self.test else 'training'} rows" if measured else ""
+        error = (
+            f", RMSE {measured['rmse']:.4g} on {'test' if self.test else 'training'} rows"
+            if measured
+            else ""
+        )
         return f"<FittedModel {self.kind}: {', '.join(self.encoder.targets)} from {len(self.encoder.features)} columns{error}>"
 
 
@@ -251,7 +273,15 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
         t = values / errors
         p = 2.0 * stdtr(min(freedom, 1e9), -np.abs(t)) if known else np.full(len(values), np.nan)
     return [
-        Parameter(name, float(v), float(s), float(tt), float(pp), float(v - reach * s), float(v + reach * s))
+        Parameter(
+            name,
+            float(v),
+            float(s),
+            float(tt),
+            float(pp),
+            float(v - reach * s),
+            float(v + reach * s),
+        )
         for name, v, s, tt, pp in zip(names, values, errors, t, p, strict=True)
     ]
 
@@ -265,9 +295,14 @@ def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
         o = member.model.outputs(member.parameters, design)
         k = o.shape[1]
         a = np.hstack([np.ones((len(design), 1)), design])
-        spread = [np.einsum("ni,ij,nj->n", a, member.covariance[j::k, j::k], a, optimize=True) for j in range(k)]
+        spread = [
+            np.einsum("ni,ij,nj->n", a, member.covariance[j::k, j::k], a, optimize=True)
+            for j in range(k)
+        ]
         return o, member.noise + np.column_stack(spread)
-    o, jacobian = member.model.outputs_and_last_derivatives(member.parameters, design, len(member.covariance))
+    o, jacobian = member.model.outputs_and_last_derivatives(
+        member.parameters, design, len(member.covariance)
+    )
     moved = jacobian @ member.covariance
     return o, member.noise + np.einsum("nkp,nkp->nk", moved, jacobian)
 
@@ -275,7 +310,9 @@ def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
 def require_level(level: float | None) -> None:
     """Refuse a level that is no probability."""
     if level is not None and not 0.0 < level < 1.0:
-        raise OptionError(f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95")
+        raise OptionError(
+            f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95"
+        )
 
 
 FORMAT_VERSION = 1
@@ -329,13 +366,17 @@ def load(path: str | Path) -> FittedModel:
 
     path = Path(path)
     if not path.is_file():
-        raise ModelFileError(f"there is no model file {path}" if not path.exists() else f"{path} is not a file")
+        raise ModelFileError(
+            f"there is no model file {path}" if not path.exists() else f"{path} is not a file"
+        )
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as problem:
-        raise ModelFileError(f"{path} is no halfsquare model, or it is damaged: {problem}") from None
+        raise ModelFileError(
+            f"{path} is no halfsquare model, or it is damaged: {problem}"
+        ) from None
     if _KEY not in metadata:
         raise ModelFileError(f"{path} is a safetensors file, but not a halfsquare model")
     try:
@@ -347,7 +388,8 @@ def load(path: str | Path) -> FittedModel:
             )
         encoder = Encoder.from_dict(described["encoder"])
         members = tuple(
-            _member(Member, model_from_dict(m["model"]), tensors, i) for i, m in enumerate(described["members"])
+            _member(Member, model_from_dict(m["model"]), tensors, i)
+            for i, m in enumerate(described["members"])
         )
         fitted = FittedModel(encoder, members, described["info"])
         _check(fitted)
@@ -391,7 +433,9 @@ def _member(make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: 
         ("covariance", covariance, (q, q)),
     ):
         if array is not None and (array.shape != shape or array.dtype != np.float64):
-            raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and float64")
+            raise ValueError(
+                f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and float64"
+            )
     if not np.isfinite(parameters).all():
         raise ValueError("parameters that are not finite")
     return make(model, parameters, covariance, noise)
@@ -407,7 +451,9 @@ def _check(fitted: FittedModel) -> None:
     if len(fitted.encoder.means) != d or len(fitted.encoder.scales) != d:
         raise ValueError("columns and their scales differ in number")
     encoder = fitted.encoder
-    numbers = np.concatenate([encoder.means, encoder.scales, encoder.target_means, encoder.target_scales])
+    numbers = np.concatenate(
+        [encoder.means, encoder.scales, encoder.target_means, encoder.target_scales]
+    )
     if not np.isfinite(numbers).all() or not encoder.scales.all():
         raise ValueError("means or scales of columns that are no numbers")
     with np.errstate(all="ignore"):

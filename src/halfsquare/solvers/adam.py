@@ -109,7 +109,12 @@ class Stochastic(Descent):
         judged = row_losses(self.held_out, parameters)
         memory = _Memory(parameters, zero, zero, 0, batch, self.first_length, np.inf, 0, judged, 0)
         mean = float(judged.sum()) / self.held_out.weight
-        return State(parameters, mean * objective.weight + objective.penalty_value(parameters), np.inf, memory=memory)
+        return State(
+            parameters,
+            mean * objective.weight + objective.penalty_value(parameters),
+            np.inf,
+            memory=memory,
+        )
 
     def resume(self, objective: Objective, state: State) -> State:
         """A state reached on other rows, to go on from on these: Adam's memory stays, the judges are new."""
@@ -172,7 +177,9 @@ class Stochastic(Descent):
 
     def _pass(self, objective: Objective, number: int, m: _Memory) -> _Pass:
         """One shuffled pass, cut into random batches."""
-        done = _Pass(m.iterate.astype(np.float32), m.first, m.second, m.steps, np.zeros(len(m.iterate)))
+        done = _Pass(
+            m.iterate.astype(np.float32), m.first, m.second, m.steps, np.zeros(len(m.iterate))
+        )
         random = np.random.default_rng([self.seed, 2, number])
         pull = None if objective.penalty is None else objective.penalty / objective.weight
         design, target, weight = self._pool(objective.rows, number)
@@ -193,11 +200,16 @@ class Stochastic(Descent):
         wanted = min(self.pass_rows, _POOL_NUMBERS // numbers)
         each = min(count, max(1, wanted * count // rows.row_count))
         places = [divmod(place, count) for place in range(number * each, (number + 1) * each)]
-        orders = {turn: np.random.default_rng([self.seed, 4, turn]).permutation(count) for turn, _ in places}
+        orders = {
+            turn: np.random.default_rng([self.seed, 4, turn]).permutation(count)
+            for turn, _ in places
+        }
         chunks = [rows.chunk(int(orders[turn][at])) for turn, at in places]
         weights = [np.ones(len(c.target)) if c.weight is None else c.weight for c in chunks]
         parts = [c.design for c in chunks], [c.target for c in chunks], weights
-        design, target, weight = (np.concatenate(part, dtype=np.float32, casting="same_kind") for part in parts)
+        design, target, weight = (
+            np.concatenate(part, dtype=np.float32, casting="same_kind") for part in parts
+        )
         return design, target, weight
 
     def _batch(

@@ -89,7 +89,9 @@ def _call(name: str, characters: str, matrix: Floats, right: Floats | None = Non
         "r": None if right is None else right.ctypes.data,
         "i": ctypes.byref(info),
     }
-    _routine(name)(*(next(letters).encode() if kind == "c" else passed[kind] for kind in _ARGUMENTS[name]))
+    _routine(name)(
+        *(next(letters).encode() if kind == "c" else passed[kind] for kind in _ARGUMENTS[name])
+    )
     return info.value
 
 

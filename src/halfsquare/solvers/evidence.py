@@ -102,12 +102,16 @@ class Evidence(Descent):
     tolerance: float = 0.1
     patience: int = 5
     most_precision: float = 1e6
-    inner: LevenbergMarquardt = field(default_factory=lambda: LevenbergMarquardt(scaling="identity"))
+    inner: LevenbergMarquardt = field(
+        default_factory=lambda: LevenbergMarquardt(scaling="identity")
+    )
 
     def begin(self, objective: Objective, parameters: Floats) -> State:
         count = int(self.groups.max()) + 1
         penalties = np.full(count, self.first_noise * self.first_precision)
-        return self.resume(objective, parameters, Belief(self.first_noise, penalties, np.zeros(count), -np.inf))
+        return self.resume(
+            objective, parameters, Belief(self.first_noise, penalties, np.zeros(count), -np.inf)
+        )
 
     def resume(self, objective: Objective, parameters: Floats, belief: Belief) -> State:
         """The first state of a descent that begins with what another has found, perhaps on other rows."""
@@ -128,7 +132,11 @@ class Evidence(Descent):
         old = memory.belief
         try:
             new = reestimate(
-                self.groups, inner, old, objective.weight * objective.model.outputs_count, self.most_precision
+                self.groups,
+                inner,
+                old,
+                objective.weight * objective.model.outputs_count,
+                self.most_precision,
             )
         except LinAlgError:
             why = inner.stopped or "stopped: the curvature is singular"
@@ -137,7 +145,9 @@ class Evidence(Descent):
         calm = len(changes) == self.patience and sum(changes) < self.tolerance
         # Under new penalties the old minimum is none: go on until the evidence is calm.
         stopped = "converged: the evidence no longer changes" if calm else None
-        moved = self.inner.with_penalty(inner, old.penalties[self.groups], new.penalties[self.groups])
+        moved = self.inner.with_penalty(
+            inner, old.penalties[self.groups], new.penalties[self.groups]
+        )
         better = new.log_evidence > memory.best_belief.log_evidence
         return _state(
             _Memory(
@@ -174,7 +184,9 @@ def highest_evidence(state: State) -> State:
     """The state with the parameters that had the highest evidence on the way to ``state``."""
     memory: _Memory = state.memory
     found = _state(replace(memory, inner=memory.best, belief=memory.best_belief))
-    return replace(found, iteration=state.iteration, stopped=state.stopped, converged=state.converged)
+    return replace(
+        found, iteration=state.iteration, stopped=state.stopped, converged=state.converged
+    )
 
 
 def covariance_of(state: State) -> Floats:
@@ -183,7 +195,9 @@ def covariance_of(state: State) -> Floats:
     return belief_of(state).noise * Cholesky.of(curvature).inverse()
 
 
-def reestimate(groups: npt.NDArray[np.intp], state: State, old: Belief, count: float, most: float = 1e6) -> Belief:
+def reestimate(
+    groups: npt.NDArray[np.intp], state: State, old: Belief, count: float, most: float = 1e6
+) -> Belief:
     """Noise and penalties, α_g at ``most``, after one round of the formulas of this module.
 
     Raises
@@ -195,7 +209,9 @@ def reestimate(groups: npt.NDArray[np.intp], state: State, old: Belief, count: f
     sizes = np.bincount(groups)
     sse = max(2.0 * state.loss - float(old.penalties @ squares), 0.0)
     root = Cholesky.of(state.memory.curvature)
-    effective = np.clip(sizes - old.penalties * np.bincount(groups, root.inverse_diagonal()), 1e-6, sizes)
+    effective = np.clip(
+        sizes - old.penalties * np.bincount(groups, root.inverse_diagonal()), 1e-6, sizes
+    )
     noise = max(sse / max(count - float(effective.sum()), 0.5 * count), _LEAST_NOISE)
     precision = np.clip(effective / np.maximum(squares, 1e-300), _LEAST_PRECISION, most)
     log_evidence = (

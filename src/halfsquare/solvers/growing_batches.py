@@ -98,10 +98,15 @@ class Minibatch(Descent):
         pull = 0.0 if objective.penalty is None else objective.penalty * state.parameters / whole
         gradient = sums.gradient * share + pull
         norm2 = float(gradient @ gradient)
-        spread = max(sums.squares * share - float(sums.gradient @ sums.gradient) * share * share, 0.0)
+        spread = max(
+            sums.squares * share - float(sums.gradient @ sums.gradient) * share * share, 0.0
+        )
         noise = spread / m.batch
         curvature = share * objective.execution.reduce(
-            lambda i: self._curvature(objective, state.parameters, gradient, picked[i]), operator.add, len(picked), 0.0
+            lambda i: self._curvature(objective, state.parameters, gradient, picked[i]),
+            operator.add,
+            len(picked),
+            0.0,
         )
         if objective.penalty is not None:
             curvature += float(gradient @ (objective.penalty * gradient)) / whole
@@ -142,7 +147,9 @@ class Minibatch(Descent):
         if norm <= max(self.tolerance * first, floor) or stalled > 100:
             done = norm <= max(1e-6 * first, floor)
             reason = (
-                "converged: the gradient over all rows is zero to rounding" if done else "stopped: no further progress"
+                "converged: the gradient over all rows is zero to rounding"
+                if done
+                else "stopped: no further progress"
             )
             return State(state.parameters, loss, norm, state.iteration + 1, reason, done, notes)
         last = m.last_step
@@ -152,8 +159,12 @@ class Minibatch(Descent):
         unit = np.linalg.norm(plane, axis=0)
         small = plane.T @ curved / np.outer(unit, unit)
         step = -plane @ (np.linalg.lstsq(small, plane.T @ gradient / unit, rcond=1e-15)[0] / unit)
-        memory = replace(m, drawn=m.drawn + n, last_step=step, first_norm=first, best_norm=best, stalled=stalled)
-        return State(state.parameters + step, loss, norm, state.iteration + 1, notes=notes, memory=memory)
+        memory = replace(
+            m, drawn=m.drawn + n, last_step=step, first_norm=first, best_norm=best, stalled=stalled
+        )
+        return State(
+            state.parameters + step, loss, norm, state.iteration + 1, notes=notes, memory=memory
+        )
 
     def _draw(self, objective: Objective, m: _Memory) -> Picked:
         """The next ``batch`` rows of the shuffled passes; the seed and the count drawn say which."""
@@ -176,13 +187,21 @@ class Minibatch(Descent):
         return picked
 
     def _sums(
-        self, objective: Objective, parameters: Floats, picked: tuple[int, npt.NDArray[np.intp] | None]
+        self,
+        objective: Objective,
+        parameters: Floats,
+        picked: tuple[int, npt.NDArray[np.intp] | None],
     ) -> _Batch:
         chunk = _rows_of(objective.rows.chunk(picked[0]), picked[1])
         e = error(chunk.target, objective.model.outputs(parameters, chunk.design))
         w = np.ones(len(e)) if chunk.weight is None else chunk.weight
         gradient, squares = objective.model.pull(parameters, chunk.design, e, w)
-        return _Batch(float(w.sum()), 0.5 * float(np.einsum("i,ij,ij->", w, e, e)), gradient, float(w @ squares))
+        return _Batch(
+            float(w.sum()),
+            0.5 * float(np.einsum("i,ij,ij->", w, e, e)),
+            gradient,
+            float(w @ squares),
+        )
 
     def _curvature(
         self,
@@ -201,4 +220,8 @@ class Minibatch(Descent):
 def _rows_of(chunk: Chunk, order: npt.NDArray[np.intp] | None) -> Chunk:
     if order is None:
         return chunk
-    return Chunk(chunk.design[order], chunk.target[order], None if chunk.weight is None else chunk.weight[order])
+    return Chunk(
+        chunk.design[order],
+        chunk.target[order],
+        None if chunk.weight is None else chunk.weight[order],
+    )

@@ -55,7 +55,11 @@ class Book:
 
     def __init__(self, path: str | Path, checkpoint: Checkpoint, seconds: float = 10.0) -> None:
         self.path = Path(path)
-        self._identity, self._entries, self._seconds = checkpoint.identity, dict(checkpoint.entries), seconds
+        self._identity, self._entries, self._seconds = (
+            checkpoint.identity,
+            dict(checkpoint.entries),
+            seconds,
+        )
         self._lock, self._writing, self._failed = Lock(), Lock(), False
         clear_parts(path)
         replace(checkpoint, finished=False).write(path)
@@ -92,7 +96,9 @@ class Book:
             self._failed = False
         except (OutputError, MemoryError) as problem:
             if not self._failed:
-                _LOG.warning("the checkpoint could not be written, and the fit goes on without: %s", problem)
+                _LOG.warning(
+                    "the checkpoint could not be written, and the fit goes on without: %s", problem
+                )
             self._failed = True
         now = time.monotonic()
         self._due = now + max(self._seconds, (now - began) / _SHARE)
@@ -132,16 +138,22 @@ class Page:
             if not isinstance(state, State) or not isinstance(history, list):
                 raise ValueError("no state of a descent")
             if np.shape(state.parameters) != self.shape:
-                raise ValueError(f"parameters of shape {np.shape(state.parameters)}; expected {self.shape}")
+                raise ValueError(
+                    f"parameters of shape {np.shape(state.parameters)}; expected {self.shape}"
+                )
         except (ValueError, TypeError) as problem:
-            raise CheckpointError(f"the checkpoint is damaged at {self.name!r}: {problem}") from None
+            raise CheckpointError(
+                f"the checkpoint is damaged at {self.name!r}: {problem}"
+            ) from None
         return state, history
 
     def keep(self, state: State, history: list[Record]) -> None:
         """Enter the state just reached; ``history`` is only added to from here on."""
         if self.book is not None:
             packed = partial(_packed, state, history, len(history))
-            self.book.put(self.name, Entry(self.start, state.iteration, state.stopped is not None, packed))
+            self.book.put(
+                self.name, Entry(self.start, state.iteration, state.stopped is not None, packed)
+            )
 
 
 @final
@@ -159,7 +171,9 @@ class Journal:
     def page(self, start: Floats | State) -> Page:
         """The page of the descent that bears this journal's name and begins from ``start``."""
         shape = (start.parameters if isinstance(start, State) else start).shape
-        return Page(self.book, self.name, "" if self.book is None else Packed.of(start).digest(), shape)
+        return Page(
+            self.book, self.name, "" if self.book is None else Packed.of(start).digest(), shape
+        )
 
 
 NO_JOURNAL = Journal()

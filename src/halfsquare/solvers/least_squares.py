@@ -78,7 +78,9 @@ class System:
         correlation[~varies], correlation[:, ~varies] = 0.0, 0.0
         np.fill_diagonal(correlation, np.where(varies, 1.0, 0.0))
         products = np.where(varies[:, None], central[:d, d:] / sums.weight / scales[:, None], 0.0)
-        return cls(sums.rows, sums.weight, mean[:d], scales, correlation, products, mean[d:], squares[d:])
+        return cls(
+            sums.rows, sums.weight, mean[:d], scales, correlation, products, mean[d:], squares[d:]
+        )
 
 
 def linear_sums(rows: Rows, execution: Execution) -> NormalSums:
@@ -146,7 +148,9 @@ class Solution:
     path: Path
 
 
-def solve(rows: Rows, execution: Execution, system: System, *, l2: float | Literal["auto"] = 0.0) -> Solution:
+def solve(
+    rows: Rows, execution: Execution, system: System, *, l2: float | Literal["auto"] = 0.0
+) -> Solution:
     """The least-squares solution, by the cheapest path that keeps its digits.
 
     ``l2`` is λ; ``"auto"`` takes the λ of greatest evidence, from the sums alone.
@@ -157,14 +161,18 @@ def solve(rows: Rows, execution: Execution, system: System, *, l2: float | Liter
         curvature = system.correlation + penalty * np.eye(d)
         factor, info = lapack.dpotrf(curvature, lower=0)
         reciprocal = (
-            float(lapack.dpocon(factor, np.abs(curvature).sum(axis=0).max(initial=0.0))[0]) if d and not info else 0.0
+            float(lapack.dpocon(factor, np.abs(curvature).sum(axis=0).max(initial=0.0))[0])
+            if d and not info
+            else 0.0
         )
         # With a penalty the answer is an estimate either way, and fewer digits of it are wanted.
         good = GOOD_RECIPROCAL_CONDITION * (1e-3 if penalty else 1.0)
         if d == 0 or (info == 0 and reciprocal >= good):
             inverse = symmetric(lapack.dpotri(factor)[0]) if d else curvature
             standard = lapack.dpotrs(factor, system.products)[0] if d else system.products
-            return solution_of(system, standard, inverse, d, (), reciprocal if d else 1.0, penalty, "cholesky")
+            return solution_of(
+                system, standard, inverse, d, (), reciprocal if d else 1.0, penalty, "cholesky"
+            )
         suspects = _suspects(curvature)
         if suspects and _truly_dependent(rows, execution, system, suspects):
             values, vectors = eigh(curvature)
@@ -203,12 +211,18 @@ def evidence_l2(system: System) -> float:
     def cost(log_l2: float) -> float:
         l2 = np.exp(log_l2)
         least = np.maximum(per_row - (projected / (values + l2)[:, None]).sum(axis=0), tiny)
-        return float((system.weight - 1.0) * np.log(least).sum() + len(least) * np.log1p(values / l2).sum())
+        return float(
+            (system.weight - 1.0) * np.log(least).sum() + len(least) * np.log1p(values / l2).sum()
+        )
 
     grid = np.linspace(np.log(1e-10), np.log(1e4), 57)
     best = int(np.argmin([cost(g) for g in grid]))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    return float(np.exp(minimize_scalar(cost, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x))
+    return float(
+        np.exp(
+            minimize_scalar(cost, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x
+        )
+    )
 
 
 def _suspects(curvature: Floats) -> tuple[int, ...]:
@@ -217,12 +231,16 @@ def _suspects(curvature: Floats) -> tuple[int, ...]:
     return tuple(sorted(int(p) - 1 for p in pivots[rank:]))
 
 
-def _truly_dependent(rows: Rows, execution: Execution, system: System, suspects: tuple[int, ...]) -> bool:
+def _truly_dependent(
+    rows: Rows, execution: Execution, system: System, suspects: tuple[int, ...]
+) -> bool:
     """Look at the rows: is what the other columns leave of the suspects rounding, or small but real?"""
     others = [j for j in range(len(system.scales)) if j not in suspects]
     s = list(suspects)
     weights = np.linalg.lstsq(
-        system.correlation[np.ix_(others, others)], system.correlation[np.ix_(others, s)], rcond=None
+        system.correlation[np.ix_(others, others)],
+        system.correlation[np.ix_(others, s)],
+        rcond=None,
     )[0]
 
     def of(index: int) -> Floats:
@@ -250,7 +268,9 @@ def _by_qr(rows: Rows, execution: Execution, system: System, penalty: float) -> 
     )
     factor = factor / np.sqrt(system.weight)
     if penalty:
-        factor = _r_factor(np.vstack([factor, np.hstack([np.sqrt(penalty) * np.eye(d), np.zeros((d, k))])]))
+        factor = _r_factor(
+            np.vstack([factor, np.hstack([np.sqrt(penalty) * np.eye(d), np.zeros((d, k))])])
+        )
     r = np.zeros((d, d))
     r[: len(factor)] = factor[:d, :d]
     u, values, vt = svd(r)
@@ -263,11 +283,15 @@ def _by_qr(rows: Rows, execution: Execution, system: System, penalty: float) -> 
     dependent = _dependent_columns(r, cutoff) if rank < d else ()
     reciprocal = float(values[rank - 1] / values[0]) ** 2 if rank else 1.0
     path: Path = "qr" if rank == d else "minimum norm"
-    solution = solution_of(system, standard, half @ half.T, rank, dependent, reciprocal, penalty, path)
+    solution = solution_of(
+        system, standard, half @ half.T, rank, dependent, reciprocal, penalty, path
+    )
     return solution if penalty else _corrected(rows, execution, system, solution, half)
 
 
-def _corrected(rows: Rows, execution: Execution, system: System, solution: Solution, half: Floats) -> Solution:
+def _corrected(
+    rows: Rows, execution: Execution, system: System, solution: Solution, half: Floats
+) -> Solution:
     """One Gauss-Newton step from the solution, its gradient summed from the errors themselves.
 
     The corrected semi-normal equations (Björck 1987, "Stability analysis of the method of seminormal
@@ -329,4 +353,6 @@ def solution_of(
     whole[0, 1:] = whole[1:, 0] = -(scaled @ system.means)
     whole[0, 0] = 1.0 / system.weight + system.means @ scaled @ system.means
     edf = 1.0 + (rank if not l2 else float(np.einsum("ij,ji->", inverse, system.correlation)))
-    return Solution(np.vstack([intercept, slopes]), whole, rank, dependent, edf, reciprocal, l2, path)
+    return Solution(
+        np.vstack([intercept, slopes]), whole, rank, dependent, edf, reciprocal, l2, path
+    )

@@ -54,7 +54,9 @@ class LevenbergMarquardt(Descent):
         loss, curvature, gradient = _sums(objective, parameters)
         diagonal = np.diag(curvature).copy()
         scaling = diagonal if self.scaling == "marquardt" else np.ones_like(diagonal)
-        first = self.damping * (1.0 if self.scaling == "marquardt" else max(float(diagonal.max(initial=0.0)), 1e-300))
+        first = self.damping * (
+            1.0 if self.scaling == "marquardt" else max(float(diagonal.max(initial=0.0)), 1e-300)
+        )
         memory = _Memory(curvature, gradient, np.where(scaling > 0, scaling, 1.0), first, 2.0)
         state = State(parameters, loss, float(np.linalg.norm(gradient)), memory=memory)
         if not np.isfinite(loss):
@@ -79,7 +81,9 @@ class LevenbergMarquardt(Descent):
         gain = (state.loss - trial_loss) / predicted
         damping = m.damping * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3)
         loss, curvature, gradient = _sums(objective, trial)
-        scaling = np.maximum(m.scaling, np.diag(curvature)) if self.scaling == "marquardt" else m.scaling
+        scaling = (
+            np.maximum(m.scaling, np.diag(curvature)) if self.scaling == "marquardt" else m.scaling
+        )
         return State(
             trial,
             loss,

@@ -72,7 +72,9 @@ def descend(
     try:
         while state.stopped is None:
             if state.iteration >= limits.iterations:
-                state = replace(state, stopped=f"stopped: the limit of {limits.iterations} iterations")
+                state = replace(
+                    state, stopped=f"stopped: the limit of {limits.iterations} iterations"
+                )
                 page.keep(state, history)
             elif limits.deadline is not None and time.monotonic() >= limits.deadline:
                 state = replace(state, stopped="stopped: the time limit")

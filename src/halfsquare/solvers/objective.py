@@ -58,7 +58,9 @@ class Objective:
             with np.errstate(all="ignore"):
                 e = error(chunk.target, self.model.outputs(parameters, chunk.design))
                 squares = np.einsum("ij,ij->i", e, e)
-                return 0.5 * float(squares.sum() if chunk.weight is None else chunk.weight @ squares)
+                return 0.5 * float(
+                    squares.sum() if chunk.weight is None else chunk.weight @ squares
+                )
 
         return self.execution.reduce(of, lambda a, b: a + b, self.rows.chunk_count, 0.0)
 
@@ -83,7 +85,9 @@ class Objective:
 
     def penalty_value(self, parameters: Floats) -> float:
         """½ Σ penalty θ²."""
-        return 0.0 if self.penalty is None else 0.5 * float(self.penalty @ (parameters * parameters))
+        return (
+            0.0 if self.penalty is None else 0.5 * float(self.penalty @ (parameters * parameters))
+        )
 
     def _chunk_sums(self, parameters: Floats, index: int) -> NormalSums:
         chunk = self.rows.chunk(index)

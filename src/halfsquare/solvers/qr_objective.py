@@ -56,7 +56,10 @@ class FormulaObjective(Objective):
         return self._reduced(bound, _triangle_of, _stack)
 
     def _reduced(
-        self, bound: Bound, of: Callable[[Floats], Floats], merge: Callable[[Floats, Floats], Floats]
+        self,
+        bound: Bound,
+        of: Callable[[Floats], Floats],
+        merge: Callable[[Floats, Floats], Floats],
     ) -> Floats:
         """``of`` every block √w [J | o-t]ᵀ (q+1, m), merged in order."""
         size, rows = len(bound.results), min(BLOCK_ROWS, self.rows.row_count)

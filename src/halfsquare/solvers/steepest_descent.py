@@ -32,11 +32,17 @@ class SteepestDescent(Descent):
         loss, gradient = objective.loss_and_gradient(parameters)
         norm = float(np.linalg.norm(gradient))
         state = State(parameters, loss, norm, memory=(gradient, norm))
-        return replace(state, stopped="converged: the gradient is zero", converged=True) if norm == 0.0 else state
+        return (
+            replace(state, stopped="converged: the gradient is zero", converged=True)
+            if norm == 0.0
+            else state
+        )
 
     def step(self, objective: Objective, state: State) -> State:
         gradient, first = state.memory
-        length = float(gradient @ gradient) / float(gradient @ objective.curvature_times(state.parameters, gradient))
+        length = float(gradient @ gradient) / float(
+            gradient @ objective.curvature_times(state.parameters, gradient)
+        )
         parameters = state.parameters - length * gradient
         loss, gradient = objective.loss_and_gradient(parameters)
         # An exact step lowers the loss by ½ s|g|²: what seems a rise is the rounding of its sums, and the
@@ -49,7 +55,9 @@ class SteepestDescent(Descent):
             loss,
             norm,
             state.iteration + 1,
-            stopped=f"converged: the gradient fell to {self.tolerance:g} of the first" if done else None,
+            stopped=f"converged: the gradient fell to {self.tolerance:g} of the first"
+            if done
+            else None,
             converged=done,
             notes={"step": length},
             memory=(gradient, first),

@@ -118,7 +118,10 @@ class VariableProjection(Descent):
             if near is not None:
                 return near
             if newton <= rounding:
-                return self._ended(state, f"converged: relative offset {offset:.1e}, no step lowers the loss further")
+                return self._ended(
+                    state,
+                    f"converged: relative offset {offset:.1e}, no step lowers the loss further",
+                )
         q = len(self.linear)
         r22, z = r[q:-1, q:-1], r[q:-1, -1]
         scale = np.where(m.scaling > 0, m.scaling, 1.0)[free]
@@ -129,12 +132,20 @@ class VariableProjection(Descent):
         if not predicted > 0 or not loss < state.loss:
             return self._refused(state)
         after = objective.triangle(trial, self._order(len(trial)))
-        if not np.isfinite(after).all() or not 0.5 * float(after[:, -1] @ after[:, -1]) < state.loss:
+        if (
+            not np.isfinite(after).all()
+            or not 0.5 * float(after[:, -1] @ after[:, -1]) < state.loss
+        ):
             return self._refused(state)
         gain = (state.loss - loss) / predicted
         damping = m.damping * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3)
         memory = replace(m, triangle=after, damping=max(damping, 1e-16), growth=2.0)
-        return self._state(trial, memory, state.iteration + 1, {"damping": damping, "accepted": 1.0, "offset": offset})
+        return self._state(
+            trial,
+            memory,
+            state.iteration + 1,
+            {"damping": damping, "accepted": 1.0, "offset": offset},
+        )
 
     def _last(self, state: State, offset: float) -> State:
         """A whole step that nothing is asked about: the formula is as good as linear from here."""
@@ -146,11 +157,18 @@ class VariableProjection(Descent):
         trial[list(m.order)] += delta
         if not np.array_equal(trial, np.clip(trial, self.lower, self.upper)):
             trial, r = state.parameters, m.triangle
-        after = self._state(trial, replace(m, triangle=r), state.iteration, {"accepted": 1.0, "offset": offset})
+        after = self._state(
+            trial, replace(m, triangle=r), state.iteration, {"accepted": 1.0, "offset": offset}
+        )
         return self._ended(after, f"converged: relative offset {offset:.1e}")
 
     def _gauss_newton(
-        self, objective: FormulaObjective, state: State, r: Floats, free: npt.NDArray[np.bool_], offset: float
+        self,
+        objective: FormulaObjective,
+        state: State,
+        r: Floats,
+        free: npt.NDArray[np.bool_],
+        offset: float,
     ) -> State | None:
         """The whole step of all parameters, linear ones too, in one pass over the rows; None if the offset stays."""
         m: _Memory = state.memory
@@ -165,7 +183,9 @@ class VariableProjection(Descent):
             reached = self._offset(_columns(after, len(self.linear), self._free(trial, after)))
             if reached < 0.7 * offset:
                 memory = replace(m, triangle=after, contraction=reached / offset)
-                return self._state(trial, memory, state.iteration + 1, {"accepted": 1.0, "offset": reached})
+                return self._state(
+                    trial, memory, state.iteration + 1, {"accepted": 1.0, "offset": reached}
+                )
         return None
 
     def settle(self, objective: FormulaObjective, parameters: Floats) -> tuple[Floats, float]:
@@ -175,7 +195,9 @@ class VariableProjection(Descent):
         r = objective.triangle(parameters, self.linear)
         if not np.isfinite(r).all():
             parameters = parameters.copy()
-            parameters[list(self.linear)] = 0.0  # far-off linear parameters may be all that overflows
+            parameters[list(self.linear)] = (
+                0.0  # far-off linear parameters may be all that overflows
+            )
             r = objective.triangle(parameters, self.linear)
             if not np.isfinite(r).all():
                 return parameters, np.inf
@@ -186,13 +208,24 @@ class VariableProjection(Descent):
         left[:-1] += r[:-1, :-1] @ delta
         return settled, 0.5 * float(left @ left)
 
-    def _state(self, parameters: Floats, memory: _Memory, iteration: int, notes: dict[str, float]) -> State:
+    def _state(
+        self, parameters: Floats, memory: _Memory, iteration: int, notes: dict[str, float]
+    ) -> State:
         r, q = memory.triangle, len(self.linear)
         # A parameter that the linear ones stand in for has no column of its own left: it must not run off.
-        norms = np.maximum(np.linalg.norm(r[q:-1, q:-1], axis=0), 1e-8 * np.linalg.norm(r[:-1, q:-1], axis=0))
+        norms = np.maximum(
+            np.linalg.norm(r[q:-1, q:-1], axis=0), 1e-8 * np.linalg.norm(r[:-1, q:-1], axis=0)
+        )
         memory = replace(memory, scaling=np.maximum(memory.scaling, norms))
         gradient = float(np.linalg.norm(r[:-1, :-1].T @ r[:-1, -1]))
-        return State(parameters, 0.5 * float(r[:, -1] @ r[:, -1]), gradient, iteration, notes=notes, memory=memory)
+        return State(
+            parameters,
+            0.5 * float(r[:, -1] @ r[:, -1]),
+            gradient,
+            iteration,
+            notes=notes,
+            memory=memory,
+        )
 
     def _refused(self, state: State) -> State:
         m: _Memory = state.memory
@@ -200,7 +233,11 @@ class VariableProjection(Descent):
         notes = {"damping": damping, "accepted": 0.0}
         memory = replace(m, damping=damping, growth=2.0 * m.growth)
         state = replace(state, iteration=state.iteration + 1, notes=notes, memory=memory)
-        return replace(state, stopped="stopped: no step, however short, lowers the loss") if damping > 1e50 else state
+        return (
+            replace(state, stopped="stopped: no step, however short, lowers the loss")
+            if damping > 1e50
+            else state
+        )
 
     def _ended(self, state: State, reason: str) -> State:
         return replace(state, iteration=state.iteration + 1, stopped=reason, converged=True)

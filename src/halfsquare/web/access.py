@@ -103,11 +103,18 @@ class Guard:
         headers, keys = Headers(scope=scope), self.keys
         host = headers.get("host", "")
         if host not in keys.hosts:
-            return self.refuse(scope, 421, "This is not the address of this page", f"Open {_bare(keys)} instead.")
+            return self.refuse(
+                scope, 421, "This is not the address of this page", f"Open {_bare(keys)} instead."
+            )
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
         foreign = origin is not None and origin != f"http://{host}"
         if foreign or (scope["method"] not in SAFE_METHODS and site not in {"same-origin", "none"}):
-            return self.refuse(scope, 403, "Another page tried to use this one", "Only this page itself may do that.")
+            return self.refuse(
+                scope,
+                403,
+                "Another page tried to use this one",
+                "Only this page itself may do that.",
+            )
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(query).get("token")
         if given is not None:
@@ -121,9 +128,7 @@ class Guard:
         return None if _same(_cookie(headers, keys.cookie), keys.session) else self._unknown(scope)
 
     def _unknown(self, scope: Scope) -> Response:
-        what = (
-            "Open the whole address that the terminal shows, with everything after ?token=. It changes at every start."
-        )
+        what = "Open the whole address that the terminal shows, with everything after ?token=. It changes at every start."
         return self.refuse(scope, 403, "This page does not know you yet", what)
 
 

@@ -50,7 +50,10 @@ class Workshop:
         found = {}
         job = self.jobs.last
         if job is not None and job.fitted is not None:
-            found["trained"] = (f"{job.order.way}, just trained on {job.order.data.label}", job.fitted)
+            found["trained"] = (
+                f"{job.order.way}, just trained on {job.order.data.label}",
+                job.fitted,
+            )
         if self._given is not None:
             found["given"] = self._given
         return found
@@ -65,7 +68,9 @@ _PAGE_FILES = ("page.css", "train.css", "room.js", "train.js")
 _FIGURE_FILES = ("figure.css", "figure.js")
 
 
-def create_app(keys: Keys, workshop: Workshop, ending: Callable[[], bool] = lambda: False) -> ASGIApp:
+def create_app(
+    keys: Keys, workshop: Workshop, ending: Callable[[], bool] = lambda: False
+) -> ASGIApp:
     """The application for one run of the server.
 
     Parameters
@@ -84,7 +89,11 @@ def create_app(keys: Keys, workshop: Workshop, ending: Callable[[], bool] = lamb
     ]
     app = Starlette(
         routes=routes,
-        exception_handlers={HTTPException: _http_error, HalfsquareError: _our_error, Exception: _unforeseen},
+        exception_handlers={
+            HTTPException: _http_error,
+            HalfsquareError: _our_error,
+            Exception: _unforeseen,
+        },
     )
     with suppress(ImportError):
         # Arrow loads pandas where it is installed; Altair, in another thread, fails on a half loaded one.
@@ -121,9 +130,13 @@ def _refuse(scope: Scope, status: int, title: str, what_to_do: str) -> Response:
 async def _http_error(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
     if problem.status_code == 404:
-        return error_page("There is nothing at this address", "Choose one of the rooms above.", 404, ROOMS)
+        return error_page(
+            "There is nothing at this address", "Choose one of the rooms above.", 404, ROOMS
+        )
     if problem.status_code == 405:
-        return error_page("This address does not take that", "Go back and use the page's own buttons.", 405, ROOMS)
+        return error_page(
+            "This address does not take that", "Go back and use the page's own buttons.", 405, ROOMS
+        )
     return error_page("This did not work", problem.detail, problem.status_code, ROOMS)
 
 

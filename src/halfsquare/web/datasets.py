@@ -110,12 +110,27 @@ class Store:
         found = [*reversed(self._uploads.values())]
         if self._given is not None:
             path = self._given
-            found.append(DataSet("given", path.name, "the file that the server was started with", lambda: path))
+            found.append(
+                DataSet(
+                    "given", path.name, "the file that the server was started with", lambda: path
+                )
+            )
         for name, (about, target, formula, start) in examples.SETS.items():
-            found.append(DataSet(name, name.capitalize(), about, self._maker(name), target, formula, start))
+            found.append(
+                DataSet(name, name.capitalize(), about, self._maker(name), target, formula, start)
+            )
         if flights.installed():
             about = "336,776 flights out of New York in 2013: how late do they arrive?"
-            found.append(DataSet("flights", "Flights", about, self._flights, flights.TARGET, features=flights.COLUMNS))
+            found.append(
+                DataSet(
+                    "flights",
+                    "Flights",
+                    about,
+                    self._flights,
+                    flights.TARGET,
+                    features=flights.COLUMNS,
+                )
+            )
         return found
 
     def get(self, key: str | None) -> DataSet:
@@ -149,7 +164,9 @@ class Store:
         label = _label(name)
         suffix = max((s for s in SUFFIXES if label.lower().endswith(s)), key=len, default=None)
         if suffix is None:
-            raise OptionError(f"{label!r} ends in none of {', '.join(SUFFIXES)}: export the rows to one of these")
+            raise OptionError(
+                f"{label!r} ends in none of {', '.join(SUFFIXES)}: export the rows to one of these"
+            )
         if length is not None and length > LIMIT:
             raise TooLarge
         self._count += 1
@@ -165,7 +182,9 @@ class Store:
         self._uploads[key] = one
         while len(self._uploads) > KEPT:
             oldest = self._uploads.pop(next(iter(self._uploads)))
-            with suppress(OSError):  # elsewhere an open file cannot be removed; the folder is, at the end
+            with suppress(
+                OSError
+            ):  # elsewhere an open file cannot be removed; the folder is, at the end
                 oldest.make().unlink()
         return one
 
@@ -202,7 +221,9 @@ async def _write(path: Path, parts: AsyncIterator[bytes]) -> None:
                     raise TooLarge
                 file.write(part)
     except OSError as problem:
-        raise OutputError(f"the file could not be kept on this machine: {problem.strerror}") from None
+        raise OutputError(
+            f"the file could not be kept on this machine: {problem.strerror}"
+        ) from None
     if not size:
         raise DataError("the file is empty: expected a header line and rows")
 

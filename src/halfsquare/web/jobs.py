@@ -119,7 +119,9 @@ class Busy(HalfsquareError):
     """A second training run while the first goes on."""
 
     def __init__(self) -> None:
-        super().__init__("a training run is under way, and there is room for one. Watch it to its end, or stop it")
+        super().__init__(
+            "a training run is under way, and there is room for one. Watch it to its end, or stop it"
+        )
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,13 @@ class Job:
     @property
     def version(self) -> tuple[Any, ...]:
         """Changes with everything that can be seen."""
-        return self.standing, self.watcher.version, self.rows_read, self.gate.pace, self.gate.stopped
+        return (
+            self.standing,
+            self.watcher.version,
+            self.rows_read,
+            self.gate.pace,
+            self.gate.stopped,
+        )
 
     @property
     def look(self) -> Look | None:
@@ -194,7 +202,13 @@ class Job:
         data = self.order.data
         try:
             path = str(data.make())
-            fitted = fit(path, self.order.target, progress=self._read, watch=self._watch, **self.order.options)
+            fitted = fit(
+                path,
+                self.order.target,
+                progress=self._read,
+                watch=self._watch,
+                **self.order.options,
+            )
             self._last, self.seconds = look_at(fitted, path), time.monotonic() - self._began
             # A model tells of its data under the name that people know.
             self.fitted = replace(fitted, info={**fitted.info, "data": data.label})
@@ -204,9 +218,7 @@ class Job:
             self.problem = data.told(str(problem))
         except Exception as problem:
             if is_lack_of_memory(problem):
-                self.problem = (
-                    "there is not enough memory for these rows and this model: choose fewer columns, or a smaller model"
-                )
+                self.problem = "there is not enough memory for these rows and this model: choose fewer columns, or a smaller model"
                 return
             self.problem = f"this is a fault of the program, not yours ({type(problem).__name__}): please report it"
             raise

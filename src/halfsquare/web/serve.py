@@ -139,5 +139,7 @@ def _listen(port: int) -> socket.socket:
         listening.bind(("127.0.0.1", port))
     except OSError as problem:
         listening.close()
-        raise OptionError(f"port {port} cannot be used: {problem.strerror}; leave it out to take a free one") from None
+        raise OptionError(
+            f"port {port} cannot be used: {problem.strerror}; leave it out to take a free one"
+        ) from None
     return listening

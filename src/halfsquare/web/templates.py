@@ -45,7 +45,12 @@ def render(request: Request, template: str, **values: Any) -> HTMLResponse:
 
 
 def part(
-    request: Request, template: str, *, signals: Mapping[str, Any], data: Mapping[str, Any], **values: Any
+    request: Request,
+    template: str,
+    *,
+    signals: Mapping[str, Any],
+    data: Mapping[str, Any],
+    **values: Any,
 ) -> Response:
     """What changes on a page: its words as HTML, and the signals and rows of its figures."""
     html = markup(request, template, **values)
@@ -57,10 +62,18 @@ def markup(request: Request, template: str, **values: Any) -> str:
     return _templates().get_template(template).render(_frame(request, values))
 
 
-def error_page(title: str, what_to_do: str, status: int, rooms: tuple[Room, ...] = ()) -> HTMLResponse:
+def error_page(
+    title: str, what_to_do: str, status: int, rooms: tuple[Room, ...] = ()
+) -> HTMLResponse:
     """An error that says what to do."""
     page = _templates().get_template("error.html")
-    shown = {"title": title, "what_to_do": what_to_do, "status": status, "rooms": rooms, "here": None}
+    shown = {
+        "title": title,
+        "what_to_do": what_to_do,
+        "status": status,
+        "rooms": rooms,
+        "here": None,
+    }
     return HTMLResponse(page.render(shown), status_code=status)
 
 
@@ -88,7 +101,9 @@ def _frame(request: Request, values: dict[str, Any]) -> dict[str, Any]:
 def _templates() -> jinja2.Environment:
     folder = files("halfsquare.web").joinpath("templates")
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        loader=jinja2.FunctionLoader(
+            lambda name: folder.joinpath(name).read_text(encoding="utf-8")
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

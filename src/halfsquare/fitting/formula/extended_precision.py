@@ -45,7 +45,10 @@ def refine(formula: Formula, rows: Rows, parameters: Floats) -> tuple[Floats, fl
             error = np.concatenate([_errors(formula, chunk, theta, mpmath) for chunk in chunks])
             at = np.array([float(value) for value in theta])
             jacobian = np.concatenate(
-                [formula.outputs_and_jacobian(at, c.design)[1][:, 0] * _root(c)[:, None] for c in chunks]
+                [
+                    formula.outputs_and_jacobian(at, c.design)[1][:, 0] * _root(c)[:, None]
+                    for c in chunks
+                ]
             )
             norms = np.linalg.norm(jacobian, axis=0)
             norms[norms == 0] = 1.0
@@ -56,7 +59,9 @@ def refine(formula: Formula, rows: Rows, parameters: Floats) -> tuple[Floats, fl
                 return None
             if size < 1e-18 or size >= previous:
                 return at, sse
-            theta = [value + mpmath.mpf(float(step)) for value, step in zip(theta, delta, strict=True)]
+            theta = [
+                value + mpmath.mpf(float(step)) for value, step in zip(theta, delta, strict=True)
+            ]
             previous = size
     return None
 
@@ -73,7 +78,9 @@ def _errors(formula: Formula, chunk: Chunk, theta: list[Any], mp: Any) -> Floats
     target = _decimals(chunk.target[:, 0], mp)
     if formula.target_function != "identity":
         target = _apply(formula.target_function, mp, target)
-    return np.asarray(_evaluate(formula.parsed.expression, values, mp) - target, dtype=np.float64) * _root(chunk)
+    return np.asarray(
+        _evaluate(formula.parsed.expression, values, mp) - target, dtype=np.float64
+    ) * _root(chunk)
 
 
 def _decimals(column: Floats, mp: Any) -> Any:

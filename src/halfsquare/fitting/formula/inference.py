@@ -98,7 +98,13 @@ def parameter_table(
     table: list[dict[str, float | str]] = []
     for j, name in enumerate(names):
         value = float(parameters[j])
-        error = inf if name in undetermined else nan if covariance is None else sqrt(max(covariance[j, j], 0.0))
+        error = (
+            inf
+            if name in undetermined
+            else nan
+            if covariance is None
+            else sqrt(max(covariance[j, j], 0.0))
+        )
         t = value / error if error else nan
         p = float(2 * student.sf(abs(t), degrees)) if degrees > 0 else nan
         width = quantile * error
@@ -125,7 +131,9 @@ def correlation(covariance: Floats) -> Floats:
     return np.asarray(np.clip(matrix, -1.0, 1.0))
 
 
-def output_variance(model: Model, parameters: Floats, covariance: Floats, design: Floats) -> tuple[Floats, Floats]:
+def output_variance(
+    model: Model, parameters: Floats, covariance: Floats, design: Floats
+) -> tuple[Floats, Floats]:
     """Outputs (n, 1) and the variance (n, 1) of each as an estimate of the mean, by the delta method: g C gᵀ.
 
     For the variance of a new target add the noise.

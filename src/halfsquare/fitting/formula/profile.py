@@ -60,7 +60,9 @@ def profile_intervals(
             result[name] = (-inf, inf)
             continue
         tau = _Profile(objective, parameters, j, sse, sse / degrees, limits)
-        low, high = (_end(tau, parameters[j], sign * standard_errors[j], wanted) for sign in (-1.0, 1.0))
+        low, high = (
+            _end(tau, parameters[j], sign * standard_errors[j], wanted) for sign in (-1.0, 1.0)
+        )
         result[name] = (float(low), float(high))
     return result
 
@@ -69,9 +71,21 @@ class _Profile:
     """τ as a function of the value of one parameter; each fit starts where the last one ended."""
 
     def __init__(
-        self, objective: FormulaObjective, parameters: Floats, j: int, sse: float, variance: float, limits: Limits
+        self,
+        objective: FormulaObjective,
+        parameters: Floats,
+        j: int,
+        sse: float,
+        variance: float,
+        limits: Limits,
     ) -> None:
-        self._objective, self._j, self._sse, self._variance, self._limits = objective, j, sse, variance, limits
+        self._objective, self._j, self._sse, self._variance, self._limits = (
+            objective,
+            j,
+            sse,
+            variance,
+            limits,
+        )
         self._others = np.delete(parameters, j)
 
     def __call__(self, value: float) -> float:
@@ -80,9 +94,13 @@ class _Profile:
         name = objective.formula.names[self._j]
         formula = objective.formula.with_fixed({name: value})
         if not formula.names:
-            sse = 2.0 * FormulaObjective(formula, objective.rows, objective.execution).half_sse(np.zeros(0))
+            sse = 2.0 * FormulaObjective(formula, objective.rows, objective.execution).half_sse(
+                np.zeros(0)
+            )
         else:
-            reduced = FormulaObjective(formula, objective.rows, objective.execution, exact=objective.exact)
+            reduced = FormulaObjective(
+                formula, objective.rows, objective.execution, exact=objective.exact
+            )
             sse = self._fit(reduced, formula)
         return sqrt(max(sse - self._sse, 0.0) / self._variance) if isfinite(sse) else inf
 

@@ -31,7 +31,9 @@ class Ending:
     limits: Limits
     weight: float
 
-    def trained(self, state: State, history: list[Record], warnings: list[str], profile: bool) -> Trained:
+    def trained(
+        self, state: State, history: list[Record], warnings: list[str], profile: bool
+    ) -> Trained:
         full, formula = self.full, self.objective.formula
         p, degrees = len(formula.names), self.weight - len(formula.names)
         refined = self._refined(state)
@@ -63,7 +65,9 @@ class Ending:
         }
         if profile:
             errors = np.sqrt(np.diag(covariance))[at]
-            facts["profile"] = profile_intervals(self.objective, best, errors, sse, degrees, limits=self.limits)
+            facts["profile"] = profile_intervals(
+                self.objective, best, errors, sse, degrees, limits=self.limits
+            )
         return Trained(
             model=full,
             parameters=parameters,
@@ -82,6 +86,8 @@ class Ending:
         formula, at = self.objective.formula, state.parameters
         if ((at <= self.method.lower) | (at >= self.method.upper)).any():
             return None
-        if not is_needed(2.0 * state.loss, self.method.target_norm**2, self.rows.row_count, len(formula.names)):
+        if not is_needed(
+            2.0 * state.loss, self.method.target_norm**2, self.rows.row_count, len(formula.names)
+        ):
             return None
         return refine(formula, self.rows, at)

@@ -71,17 +71,36 @@ class Ways:
     def _on_sample(self) -> Ways:
         rows = sample_rows(self.objective.rows, _SAMPLE, self.seed, self.objective.execution)
         sums = Moments.of(rows.target, rows.weight)
-        method = replace(self.method, degrees=max(sums.weight - len(self.method.lower), 1.0), tolerance=1e-6)
+        method = replace(
+            self.method, degrees=max(sums.weight - len(self.method.lower), 1.0), tolerance=1e-6
+        )
         objective = replace(self.objective, rows=rows, execution=Local(1))
         journal = self.journal.at("sample")
-        return replace(self, objective=objective, method=method, watch=None, journal=journal, sst=float(sums.m2[0]))
+        return replace(
+            self,
+            objective=objective,
+            method=method,
+            watch=None,
+            journal=journal,
+            sst=float(sums.m2[0]),
+        )
 
     def _searched(self) -> End:
         """The lowest of the descents from where the search ended."""
         formula = self.objective.formula
-        found = search(formula, self.objective.rows, self.method, self.limits, self.seed, self.objective.execution)
+        found = search(
+            formula,
+            self.objective.rows,
+            self.method,
+            self.limits,
+            self.seed,
+            self.objective.execution,
+        )
         close = [state for state in found[:3] if state.loss <= 1.5 * found[0].loss]
-        ends = [self._descend(f"from place {i}", self.method, state.parameters) for i, state in enumerate(close)]
+        ends = [
+            self._descend(f"from place {i}", self.method, state.parameters)
+            for i, state in enumerate(close)
+        ]
         ends = [end for end in ends if end.state.memory is not None]
         if not ends:
             why = why_not_finite(formula, self.objective.rows, np.ones(len(formula.names)))
@@ -106,16 +125,29 @@ class Ways:
             ends.append(self._descend("of all parameters", replace(self.method, linear=()), given))
         if not self._good(ends[-1].state):
             found = self._searched()
-            warning = "the descent from the start given ended in a poor fit; a search found a better one"
+            warning = (
+                "the descent from the start given ended in a poor fit; a search found a better one"
+            )
             ends.append(replace(found, warnings=[warning]))
         lowest = min(ends, key=lambda other: other.state.loss)
         # A minimum that the start led to is left only for one that is far better: the start says which is meant.
         worth = _FAR_BETTER if self._determined(end.state) else 0.999
-        return lowest if lowest.state.loss < worth * end.state.loss or not end.state.converged else end
+        return (
+            lowest if lowest.state.loss < worth * end.state.loss or not end.state.converged else end
+        )
 
     def _descend(self, name: str, method: VariableProjection, parameters: Floats) -> End:
         journal = self.journal.at(name)
-        return End(*descend(method, self.objective, parameters, limits=self.limits, watch=self.watch, journal=journal))
+        return End(
+            *descend(
+                method,
+                self.objective,
+                parameters,
+                limits=self.limits,
+                watch=self.watch,
+                journal=journal,
+            )
+        )
 
     def _good(self, state: State) -> bool:
         """At a minimum that explains most of the variation, with every parameter determined."""
@@ -131,21 +163,34 @@ class Ways:
         if not missing.any():
             return given
         formula = self.objective.formula
-        held = {name: float(v) for name, v in zip(formula.names, given, strict=True) if not np.isnan(v)}
+        held = {
+            name: float(v) for name, v in zip(formula.names, given, strict=True) if not np.isnan(v)
+        }
         rest = formula.with_fixed(held)
         linear = tuple(rest.names.index(formula.names[j]) for j in self.method.linear if missing[j])
-        method = replace(self.method, linear=linear, lower=self.method.lower[missing], upper=self.method.upper[missing])
-        found = search(rest, self.objective.rows, method, self.limits, self.seed, self.objective.execution)
+        method = replace(
+            self.method,
+            linear=linear,
+            lower=self.method.lower[missing],
+            upper=self.method.upper[missing],
+        )
+        found = search(
+            rest, self.objective.rows, method, self.limits, self.seed, self.objective.execution
+        )
         completed = given.copy()
         completed[missing] = found[0].parameters if found else 1.0
         return completed
 
     def _refuse(self, start: Floats) -> None:
         formula = self.objective.formula
-        values = ", ".join(f"{name} = {value:g}" for name, value in zip(formula.names, start, strict=True))
+        values = ", ".join(
+            f"{name} = {value:g}" for name, value in zip(formula.names, start, strict=True)
+        )
         why = why_not_finite(formula, self.objective.rows, start)
         if why is not None:
-            raise FormulaError(f"the formula {formula.text!r} is not finite at the start {values}: {why}")
+            raise FormulaError(
+                f"the formula {formula.text!r} is not finite at the start {values}: {why}"
+            )
         raise FormulaError(
             f"the squared error or a derivative of {formula.text!r} is not finite at the start {values}; start elsewhere"
         )

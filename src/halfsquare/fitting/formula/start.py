@@ -78,7 +78,9 @@ def sample_rows(rows: Rows, most: int, seed: int, execution: Execution) -> Array
     """At most ``most`` rows, one at random from each of as many equal stretches of the table."""
     n = rows.row_count
     stretch = np.linspace(0, n, min(n, most) + 1)
-    at = np.floor(stretch[:-1] + np.random.default_rng(seed).random(len(stretch) - 1) * np.diff(stretch)).astype(int)
+    at = np.floor(
+        stretch[:-1] + np.random.default_rng(seed).random(len(stretch) - 1) * np.diff(stretch)
+    ).astype(int)
     at = np.arange(n) if n <= most else np.unique(at)
     starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
     cuts = np.searchsorted(at, starts)
@@ -91,7 +93,9 @@ def sample_rows(rows: Rows, most: int, seed: int, execution: Execution) -> Array
         weight = np.ones(len(here)) if chunk.weight is None else chunk.weight[here]
         return chunk.design[here], chunk.target[here], weight
 
-    return ArrayRows(*(np.concatenate(part) for part in zip(*execution.map(of, rows.chunk_count), strict=True)))
+    return ArrayRows(
+        *(np.concatenate(part) for part in zip(*execution.map(of, rows.chunk_count), strict=True))
+    )
 
 
 def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats) -> Ranges:
@@ -105,13 +109,21 @@ def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats)
     place = np.full((len(exponents), 2), np.nan)
     for name, column in places(formula).items():
         place[formula.names.index(name)] = values[:, column].min(), values[:, column].max()
-    place[np.abs(exponents).max(axis=1, initial=0.0) < 1e-6] = -4.0, 4.0  # pure numbers, such as exponents
+    place[np.abs(exponents).max(axis=1, initial=0.0) < 1e-6] = (
+        -4.0,
+        4.0,
+    )  # pure numbers, such as exponents
     flipped = {flip[0] for flip in symmetry(formula).flips}
     return Ranges(scale, place, tuple(j in flipped for j in range(len(scale))), lower, upper)
 
 
 def search(
-    formula: Formula, rows: Rows, method: VariableProjection, limits: Limits, seed: int, execution: Execution
+    formula: Formula,
+    rows: Rows,
+    method: VariableProjection,
+    limits: Limits,
+    seed: int,
+    execution: Execution,
 ) -> list[State]:
     """The ends of the most promising descents on a sample of rows, the lowest loss first.
 
@@ -145,7 +157,10 @@ def _by_parts(
 ) -> list[State]:
     """``states`` with better ones found by seeking one block of nonlinear parameters at a time."""
     # One part alone, then two at once: a broad peak over two narrow ones is only left by moving both.
-    groups = [*blocks, *(first + second for first, second in combinations(blocks, 2) if 2 < len(blocks) <= _FEW)]
+    groups = [
+        *blocks,
+        *(first + second for first, second in combinations(blocks, 2) if 2 < len(blocks) <= _FEW),
+    ]
     at, turns = 0, 0
     while at < len(groups) and turns < min(8 * len(blocks), _TURNS) and not _is_over(limits):
         best, group = states[0], groups[at]
@@ -162,7 +177,11 @@ def _is_over(limits: Limits) -> bool:
 
 
 def _tried(
-    method: VariableProjection, objective: FormulaObjective, points: Floats, count: int, limits: Limits
+    method: VariableProjection,
+    objective: FormulaObjective,
+    points: Floats,
+    count: int,
+    limits: Limits,
 ) -> list[State]:
     """Short descents from half as many of the best points as ``count``, and from others down the ranking."""
     settled = [method.settle(objective, point) for point in points]
@@ -173,7 +192,9 @@ def _tried(
     return _distinct([descend(method, objective, settled[i][0], limits=limits)[0] for i in chosen])
 
 
-def _resumed(method: VariableProjection, objective: FormulaObjective, state: State, limits: Limits) -> State:
+def _resumed(
+    method: VariableProjection, objective: FormulaObjective, state: State, limits: Limits
+) -> State:
     if state.converged:
         return state
     return descend(method, objective, state.parameters, limits=limits)[0]
@@ -183,7 +204,9 @@ def _distinct(states: list[State]) -> list[State]:
     """By loss; of those with the same loss the first that was given."""
     kept: list[State] = []
     for state in states:
-        if np.isfinite(state.loss) and all(abs(state.loss - other.loss) > 1e-6 * other.loss for other in kept):
+        if np.isfinite(state.loss) and all(
+            abs(state.loss - other.loss) > 1e-6 * other.loss for other in kept
+        ):
             kept.append(state)
     return sorted(kept, key=lambda state: state.loss)
 

@@ -67,7 +67,9 @@ def bound_vectors(formula: Formula, bounds: Bounds | None) -> tuple[Floats, Floa
         lower[j] = -np.inf if low is None else low
         upper[j] = np.inf if high is None else high
         if not lower[j] < upper[j]:
-            raise OptionError(f"the bounds of {name!r} are {low} and {high}; expected low < high (to hold it, fix it)")
+            raise OptionError(
+                f"the bounds of {name!r} are {low} and {high}; expected low < high (to hold it, fix it)"
+            )
     return lower, upper
 
 
@@ -78,7 +80,9 @@ def start_vector(formula: Formula, start: Start | None, lower: Floats, upper: Fl
         return np.full(len(names), np.nan)
     if not isinstance(start, Mapping):
         if len(start) != len(names):
-            raise OptionError(f"{len(start)} starting values for {len(names)} parameters; expected {', '.join(names)}")
+            raise OptionError(
+                f"{len(start)} starting values for {len(names)} parameters; expected {', '.join(names)}"
+            )
         start = dict(zip(names, start, strict=True))
     _named(formula, list(start), "a start")
     given = np.full(len(names), np.nan)
@@ -87,7 +91,9 @@ def start_vector(formula: Formula, start: Start | None, lower: Floats, upper: Fl
         if not np.isfinite(value):
             raise OptionError(f"the start of {name!r} is {value}; expected a finite number")
         if not lower[j] <= value <= upper[j]:
-            raise OptionError(f"the start {value:g} of {name!r} lies outside its bounds {lower[j]:g} to {upper[j]:g}")
+            raise OptionError(
+                f"the start {value:g} of {name!r} lies outside its bounds {lower[j]:g} to {upper[j]:g}"
+            )
         given[j] = value
     return given
 
@@ -179,8 +185,12 @@ def train_formula(
     sums = _check_rows(fitted, formula, execution)
     p, weight = len(formula.names), sums.weight
     if weight < p:
-        raise FitError(f"{weight:g} rows for {p} parameters; a fit needs at least as many rows as parameters")
-    objective = FormulaObjective(formula, fitted, execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS)
+        raise FitError(
+            f"{weight:g} rows for {p} parameters; a fit needs at least as many rows as parameters"
+        )
+    objective = FormulaObjective(
+        formula, fitted, execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS
+    )
     linear = tuple(j for j in formula.linear if not np.isfinite([lower[j], upper[j]]).any())
     # Distance from the minimum in standard errors; these are themselves small where there are many rows.
     tolerance = min(_TOLERANCE * max(1.0, weight / 1000.0) ** 1.5, 1e-5)
@@ -195,7 +205,9 @@ def train_formula(
         return ending.trained(state, end.history, end.warnings, profile)
 
 
-def _relabelled(objective: FormulaObjective, method: VariableProjection, state: State, given: Floats) -> State:
+def _relabelled(
+    objective: FormulaObjective, method: VariableProjection, state: State, given: Floats
+) -> State:
     """Of the fits that are the same, the one labelled as the start is, or in ascending order."""
     like = given if np.isfinite(given).all() else None
     parameters = canonical(objective.formula, state.parameters, like)
@@ -230,7 +242,9 @@ def _refuse_target(rows: Rows, index: int, formula: Formula) -> None:
         )
     given = rows.rows.chunk(index).target[row, 0]
     left = f"{formula.target_function}({formula.target})"
-    raise NotFiniteError(f"{left} is no finite number in row {first + row}, where {formula.target} is {given:g}")
+    raise NotFiniteError(
+        f"{left} is no finite number in row {first + row}, where {formula.target} is {given:g}"
+    )
 
 
 @final
@@ -239,7 +253,9 @@ class FormulaRecipe(Recipe):
 
     def check(self) -> None:
         if self.options.method not in (None, "levenberg-marquardt"):
-            raise OptionError(f"unknown method {self.options.method!r} for a formula: expected levenberg-marquardt")
+            raise OptionError(
+                f"unknown method {self.options.method!r} for a formula: expected levenberg-marquardt"
+            )
         if self.options.l2 != 0:
             raise OptionError("l2 is for the linear model; a formula is fitted without a penalty")
 
@@ -250,12 +266,20 @@ class FormulaRecipe(Recipe):
                 f"the formula is for {formula.target!r} and the target is {', '.join(map(repr, request.targets))}: "
                 "leave the target out"
             )
-        roles = choose_roles(source, [formula.target], weight=request.weights, features=formula.columns)
+        roles = choose_roles(
+            source, [formula.target], weight=request.weights, features=formula.columns
+        )
         by_name = {c.name: c for c in roles.features}
         for column in roles.features:
             if column.kind == "text":
-                raise DataError(f"column {column.name!r} of {source.name} is text; the formula needs numbers")
-        return replace(roles, features=tuple(by_name[c] for c in formula.columns), complete=bool(formula.columns))
+                raise DataError(
+                    f"column {column.name!r} of {source.name} is text; the formula needs numbers"
+                )
+        return replace(
+            roles,
+            features=tuple(by_name[c] for c in formula.columns),
+            complete=bool(formula.columns),
+        )
 
     def _formula(self, columns: Sequence[SourceColumn]) -> Formula:
         return Formula.read(str(self.options.formula), [c.name for c in columns])

@@ -14,8 +14,37 @@ from typing import Any
 
 #: Every function a formula may call, and the name of the operation behind it.
 FUNCTIONS = {
-    **{name: name for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "abs")},
-    **{name: name for name in ("asin", "acos", "atan", "asinh", "acosh", "atanh", "log10", "log2", "log1p", "expm1")},
+    **{
+        name: name
+        for name in (
+            "exp",
+            "log",
+            "sqrt",
+            "sin",
+            "cos",
+            "tan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "erf",
+            "abs",
+        )
+    },
+    **{
+        name: name
+        for name in (
+            "asin",
+            "acos",
+            "atan",
+            "asinh",
+            "acosh",
+            "atanh",
+            "log10",
+            "log2",
+            "log1p",
+            "expm1",
+        )
+    },
     **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     **{"ln": "log", "fabs": "abs", "erfc": "erfc"},
 }
@@ -68,7 +97,9 @@ def _sympy() -> Any:
         "erfc": lambda u: 1 - sympy.erf(u),
     }
     functions = {name: known.get(name) or getattr(sympy, name) for name in FUNCTIONS.values()}
-    return SimpleNamespace(sp=sympy, functions=functions, Power=Power, PowerLog=PowerLog, Sign=Sign, Absolute=Absolute)
+    return SimpleNamespace(
+        sp=sympy, functions=functions, Power=Power, PowerLog=PowerLog, Sign=Sign, Absolute=Absolute
+    )
 
 
 class Algebra:
@@ -96,7 +127,11 @@ class Algebra:
         if operator == "**":
             return self._power(left, right)
         group = "+" if operator in "+-" else "*"
-        terms = left if isinstance(left, _Run) and left.operator == group else _Run(group, [self.close(left)])
+        terms = (
+            left
+            if isinstance(left, _Run) and left.operator == group
+            else _Run(group, [self.close(left)])
+        )
         if operator == "/" and right.is_zero:
             raise ArithmeticError("a division by zero")
         terms.items.append(right if operator in "+*" else -right if operator == "-" else 1 / right)
@@ -105,7 +140,9 @@ class Algebra:
     def close(self, value: Any) -> Any:
         """The expression of a run of terms or factors, checked."""
         if isinstance(value, _Run):
-            value = (self._tools.sp.Add if value.operator == "+" else self._tools.sp.Mul)(*value.items)
+            value = (self._tools.sp.Add if value.operator == "+" else self._tools.sp.Mul)(
+                *value.items
+            )
         return self._real(value)
 
     def apply(self, name: str, argument: Any) -> Any:
@@ -163,9 +200,13 @@ def jointly_linear(expression: Any, names: tuple[str, ...]) -> tuple[str, ...]:
 
     Name a and b go together if ∂²f/∂a∂b = 0: here, if b does not occur in ∂f/∂a.
     """
-    occurring = [{symbol.name for symbol in slope.free_symbols} for slope in derivatives(expression, names)]
+    occurring = [
+        {symbol.name for symbol in slope.free_symbols} for slope in derivatives(expression, names)
+    ]
     alone = [i for i, name in enumerate(names) if name not in occurring[i]]
-    clash = {i: {j for j in alone if names[j] in occurring[i] or names[i] in occurring[j]} for i in alone}
+    clash = {
+        i: {j for j in alone if names[j] in occurring[i] or names[i] in occurring[j]} for i in alone
+    }
     best: list[int] = []
     for i in alone:  # what fits with all before it; for most formulas that is the largest set
         if not clash[i] & set(best):

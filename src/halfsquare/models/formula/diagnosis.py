@@ -41,16 +41,23 @@ def _of_row(formula: Formula, parameters: Floats, design: Floats, row: int) -> s
     program = formula.program(())
     held = np.array([value for _, value in formula.fixed])
     values = program.scalars(np.concatenate([parameters, held]))
-    free = [kind == "parameter" for kind, _ in program.sources] + [False] * (len(values) - len(program.sources))
+    free = [kind == "parameter" for kind, _ in program.sources] + [False] * (
+        len(values) - len(program.sources)
+    )
     for place, (kind, column) in enumerate(program.sources):
         if kind == "column":
             values[place] = design[int(column)]
     with np.errstate(all="ignore"):
         for step in (*program.scalar_steps, *program.array_steps):
-            values[step.place] = OPERATIONS[step.operation](*(np.float64(values[i]) for i in step.operands))
+            values[step.place] = OPERATIONS[step.operation](
+                *(np.float64(values[i]) for i in step.operands)
+            )
             free[step.place] = any(free[i] for i in step.operands)
             if not np.isfinite(values[step.place]):
-                where = ", ".join(f"{name} = {value:.6g}" for name, value in zip(formula.columns, design, strict=True))
+                where = ", ".join(
+                    f"{name} = {value:.6g}"
+                    for name, value in zip(formula.columns, design, strict=True)
+                )
                 always = "" if free[step.place] else ALWAYS
                 return (
                     f"in row {row} ({where}) it comes to {_said(step, values)}{always}"
@@ -62,7 +69,11 @@ def _of_row(formula: Formula, parameters: Floats, design: Floats, row: int) -> s
 
 def _said(step: Step, values: list[float]) -> str:
     numbers = [f"{float(values[i]):.6g}" for i in step.operands]
-    shown = {"reciprocal": "1/{0}", "/": "{0}/{1}", "Power": "({0})**{1}", "+": "{0} + {1}", "-": "{0} - {1}"}.get(
-        step.operation, "{0}*{1}" if step.operation == "*" else step.operation.lower() + "({0})"
-    )
+    shown = {
+        "reciprocal": "1/{0}",
+        "/": "{0}/{1}",
+        "Power": "({0})**{1}",
+        "+": "{0} + {1}",
+        "-": "{0} - {1}",
+    }.get(step.operation, "{0}*{1}" if step.operation == "*" else step.operation.lower() + "({0})")
     return f"{shown.format(*numbers)}, {_WORDS.get(step.operation, 'which is no finite number')}"

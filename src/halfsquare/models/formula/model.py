@@ -59,10 +59,14 @@ class Formula(Model):
         found = {*self.parsed.columns, *self.parsed.parameters}
         given = {*self.columns, *self.names, *dict(self.fixed)}
         if not found <= given or not set(self.names) <= set(self.parsed.parameters):
-            raise FormulaError(f"the names of {self.text!r} are {sorted(found)}, but {sorted(given)} were given")
+            raise FormulaError(
+                f"the names of {self.text!r} are {sorted(found)}, but {sorted(given)} were given"
+            )
 
     @classmethod
-    def read(cls, text: str, columns: Sequence[str], parameters: Sequence[str] | None = None) -> Formula:
+    def read(
+        cls, text: str, columns: Sequence[str], parameters: Sequence[str] | None = None
+    ) -> Formula:
         """The formula of ``text`` over data with these columns (the target among them)."""
         parsed = parse_formula(text, columns, parameters)
         return cls(text, parsed.columns, parsed.parameters)
@@ -92,7 +96,12 @@ class Formula(Model):
             If the text is none, or has other names.
         """
         fixed = tuple((str(name), float(value)) for name, value in saved["fixed"])
-        return cls(str(saved["text"]), tuple(map(str, saved["columns"])), tuple(map(str, saved["parameters"])), fixed)
+        return cls(
+            str(saved["text"]),
+            tuple(map(str, saved["columns"])),
+            tuple(map(str, saved["parameters"])),
+            fixed,
+        )
 
     @property
     def parsed(self) -> ParsedFormula:
@@ -128,13 +137,19 @@ class Formula(Model):
     def transform_target(self, target: Floats) -> Floats:
         """The left side: what is compared with the outputs. Same shape as ``target``."""
         with np.errstate(all="ignore"):
-            return target if self.target_function == "identity" else _FORWARD[self.target_function](target)
+            return (
+                target
+                if self.target_function == "identity"
+                else _FORWARD[self.target_function](target)
+            )
 
     def restore_target(self, output: Floats) -> Floats:
         """Outputs back in the target's own unit."""
         with np.errstate(all="ignore"):
             return (
-                output if self.target_function == "identity" else _BACK[TARGET_FUNCTIONS[self.target_function]](output)
+                output
+                if self.target_function == "identity"
+                else _BACK[TARGET_FUNCTIONS[self.target_function]](output)
             )
 
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
@@ -152,10 +167,14 @@ class Formula(Model):
     def write_jacobian(self, parameters: Floats, design: Floats, block: Floats) -> Floats:
         """Write ∂output/∂parameter to ``block`` (p, 1, n); returns the outputs (n, 1)."""
         outputs = np.empty(len(design))
-        self.write_slopes(parameters, design, tuple(range(len(self.names))), [*block[:, 0], outputs])
+        self.write_slopes(
+            parameters, design, tuple(range(len(self.names))), [*block[:, 0], outputs]
+        )
         return outputs[:, None]
 
-    def write_slopes(self, parameters: Floats, design: Floats, which: tuple[int, ...], out: Sequence[Floats]) -> None:
+    def write_slopes(
+        self, parameters: Floats, design: Floats, which: tuple[int, ...], out: Sequence[Floats]
+    ) -> None:
         """Write ∂output/∂parameter for the positions ``which``, then the output, to the rows of ``out``, (n,) each."""
         self.program(which).run(self._all(parameters), self._checked(design), out)
 
@@ -169,15 +188,23 @@ class Formula(Model):
         return _compiled(self.text, self.columns, names, tuple(self.names[i] for i in which))
 
     def _all(self, parameters: Floats) -> Floats:
-        return np.concatenate([parameters, [value for _, value in self.fixed]]) if self.fixed else parameters
+        return (
+            np.concatenate([parameters, [value for _, value in self.fixed]])
+            if self.fixed
+            else parameters
+        )
 
     def _checked(self, design: Floats) -> Floats:
         if design.ndim != 2 or design.shape[1] != len(self.columns):
-            raise ShapeError(f"the design has shape {design.shape}; expected a column for each of {self.columns}")
+            raise ShapeError(
+                f"the design has shape {design.shape}; expected a column for each of {self.columns}"
+            )
         return design
 
 
-_FORWARD: dict[str, Any] = {name: getattr(np, name) for name in ("log", "log10", "log2", "log1p", "sqrt")}
+_FORWARD: dict[str, Any] = {
+    name: getattr(np, name) for name in ("log", "log10", "log2", "log1p", "sqrt")
+}
 _BACK: dict[str, Any] = {name: getattr(np, name) for name in ("exp", "exp2", "expm1", "square")}
 _BACK["exp10"] = lambda u: 10.0**u
 
@@ -192,6 +219,8 @@ def _parsed(text: str, columns: tuple[str, ...], names: tuple[str, ...]) -> Pars
 
 
 @lru_cache(maxsize=256)
-def _compiled(text: str, columns: tuple[str, ...], names: tuple[str, ...], which: tuple[str, ...]) -> Program:
+def _compiled(
+    text: str, columns: tuple[str, ...], names: tuple[str, ...], which: tuple[str, ...]
+) -> Program:
     expression = _parsed(text, columns, names).expression
     return compile_program([*derivatives(expression, which), expression], names, columns)

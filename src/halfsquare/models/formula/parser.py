@@ -90,14 +90,20 @@ def read_tokens(text: str) -> Source:
         With the position of what was refused.
     """
     if not isinstance(text, str):
-        raise FormulaError(f"the formula is a {type(text).__name__}; expected text such as 'y ~ a + b*x'")
+        raise FormulaError(
+            f"the formula is a {type(text).__name__}; expected text such as 'y ~ a + b*x'"
+        )
     if len(text) > _LONGEST:
-        raise FormulaError(f"the formula has {len(text):,} characters; at most {_LONGEST:,} are read")
+        raise FormulaError(
+            f"the formula has {len(text):,} characters; at most {_LONGEST:,} are read"
+        )
     tokens = _tokens(text)
     waves = [i for i, token in enumerate(tokens) if token.text == "~" and token.kind == "operator"]
     if len(waves) != 1:
         found = "no '~'" if not waves else "more than one '~'"
-        raise FormulaError(f"the formula {text[:60]!r} has {found}; write target ~ expression, such as 'y ~ a + b*x'")
+        raise FormulaError(
+            f"the formula {text[:60]!r} has {found}; write target ~ expression, such as 'y ~ a + b*x'"
+        )
     left, right = tokens[: waves[0]], tokens[waves[0] + 1 :]
     if not right:
         locate(text, len(text), "nothing stands right of '~'")
@@ -111,7 +117,11 @@ def _tokens(text: str) -> list[Token]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None or match.lastgroup is None:
-            locate(text, at, f"{text[at]!r} is not allowed; {_HINTS.get(text[at], 'it has no meaning in a formula')}")
+            locate(
+                text,
+                at,
+                f"{text[at]!r} is not allowed; {_HINTS.get(text[at], 'it has no meaning in a formula')}",
+            )
         kind, found = match.lastgroup, match.group(match.lastgroup)
         if kind == "operator" and found == "//":
             locate(text, at, f"'//' is not allowed; {_HINTS['//']}")
@@ -129,13 +139,21 @@ def _check_name(text: str, at: int, name: str) -> None:
     if name.startswith("__"):
         locate(text, at, f"{name!r} is not allowed: names that begin with '__' are reserved")
     if keyword.iskeyword(name):
-        hint = f"as the name of a column write `{name}` in backticks" if name != "lambda" else "call the parameter lam"
+        hint = (
+            f"as the name of a column write `{name}` in backticks"
+            if name != "lambda"
+            else "call the parameter lam"
+        )
         locate(text, at, f"{name!r} is a word of Python and not part of a formula; {hint}")
 
 
 def _check_number(text: str, at: int, number: str, end: int) -> None:
     if end < len(text) and (text[end].isalpha() or text[end] in "_`"):
-        locate(text, end, f"a multiplication sign is missing after {number}; write {number}*{text[end]}")
+        locate(
+            text,
+            end,
+            f"a multiplication sign is missing after {number}; write {number}*{text[end]}",
+        )
     if end < len(text) and text[end] == "(":
         locate(text, end, f"a multiplication sign is missing after {number}; write {number}*(…)")
     if float(number) in (float("inf"), float("-inf")):
@@ -152,10 +170,18 @@ def _check_nesting(text: str, tokens: list[Token]) -> None:
         if token.text == "(" and token.kind == "operator":
             opened.append(token.at)
             if len(opened) > _DEEPEST:
-                locate(text, token.at, f"parentheses are nested more than {_DEEPEST} deep; split the formula")
+                locate(
+                    text,
+                    token.at,
+                    f"parentheses are nested more than {_DEEPEST} deep; split the formula",
+                )
         elif token.text == ")" and token.kind == "operator":
             if not opened:
-                locate(text, token.at, "this ')' closes nothing; remove it or add the '(' it belongs to")
+                locate(
+                    text,
+                    token.at,
+                    "this ')' closes nothing; remove it or add the '(' it belongs to",
+                )
             opened.pop()
     if opened:
         locate(text, opened[-1], "this '(' is never closed; add a ')'")
@@ -180,7 +206,14 @@ def _rewrite(text: str, left: tuple[Token, ...], tokens: list[Token]) -> Source:
 
 
 #: What a left side may apply to the target, with the function that undoes it.
-TARGET_FUNCTIONS = {"log": "exp", "ln": "exp", "log10": "exp10", "log2": "exp2", "log1p": "expm1", "sqrt": "square"}
+TARGET_FUNCTIONS = {
+    "log": "exp",
+    "ln": "exp",
+    "log10": "exp10",
+    "log2": "exp2",
+    "log1p": "expm1",
+    "sqrt": "square",
+}
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 
 
@@ -213,7 +246,9 @@ class ParsedFormula:
     expression: Any = field(compare=False, repr=False)
 
 
-def parse_formula(text: str, columns: Sequence[str], parameters: Sequence[str] | None = None) -> ParsedFormula:
+def parse_formula(
+    text: str, columns: Sequence[str], parameters: Sequence[str] | None = None
+) -> ParsedFormula:
     """Read a formula over the data columns ``columns``; every other name is a parameter.
 
     Parameters
@@ -241,7 +276,9 @@ def parse_formula(text: str, columns: Sequence[str], parameters: Sequence[str] |
     """
     source = read_tokens(text)
     target, function = _read_target(source, columns)
-    reader = _Reader(source, frozenset(columns), None if parameters is None else frozenset(parameters))
+    reader = _Reader(
+        source, frozenset(columns), None if parameters is None else frozenset(parameters)
+    )
     expression = reader.build(_tree(source))
     if target in reader.columns:
         raise FormulaError(
@@ -253,14 +290,22 @@ def parse_formula(text: str, columns: Sequence[str], parameters: Sequence[str] |
             "Write a name that is no column, such as b1*x"
         )
     return ParsedFormula(
-        text, target, function, tuple(reader.columns), tuple(_ordered(list(reader.parameters))), expression
+        text,
+        target,
+        function,
+        tuple(reader.columns),
+        tuple(_ordered(list(reader.parameters))),
+        expression,
     )
 
 
 def _ordered(names: list[str]) -> list[str]:
     """Names of one stem with numbers by number; others as they came."""
     parts = [re.fullmatch(r"(.*?)([0-9]+)", name) for name in names]
-    if all(part is not None for part in parts) and len({part.group(1) for part in parts if part}) == 1:
+    if (
+        all(part is not None for part in parts)
+        and len({part.group(1) for part in parts if part}) == 1
+    ):
         return sorted(names, key=lambda name: int(re.fullmatch(r".*?([0-9]+)", name).group(1)))  # type: ignore[union-attr]
     return names
 
@@ -275,16 +320,24 @@ def _read_target(source: Source, columns: Sequence[str]) -> tuple[str, str]:
         name, function = words[1], words[0].text
         if function not in TARGET_FUNCTIONS:
             allowed = ", ".join(TARGET_FUNCTIONS)
-            locate(source.text, words[0].at, f"{function!r} cannot stand on the left side; allowed are: {allowed}")
+            locate(
+                source.text,
+                words[0].at,
+                f"{function!r} cannot stand on the left side; allowed are: {allowed}",
+            )
     else:
         at = source.left[0].at if source.left else 0
         locate(
-            source.text, at, "the left side is not a column of the data; write a column, or such as log(y), before '~'"
+            source.text,
+            at,
+            "the left side is not a column of the data; write a column, or such as log(y), before '~'",
         )
     if name.text not in columns:
         near = get_close_matches(name.text, columns, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; the columns are {_listed(columns)}"
-        locate(source.text, name.at, f"the left side {name.text!r} is not a column of the data{hint}")
+        locate(
+            source.text, name.at, f"the left side {name.text!r} is not a column of the data{hint}"
+        )
     return name.text, {"ln": "log"}.get(function, function)
 
 
@@ -299,14 +352,22 @@ def _tree(source: Source) -> ast.expr:
     except (SyntaxError, ValueError, MemoryError, RecursionError) as problem:
         if isinstance(problem, SyntaxError) and problem.offset is not None:
             at = source.position(problem.offset - 1)
-            locate(source.text, at, "the formula cannot be read from here: an operator, a name or a ')' is missing")
-        raise FormulaError(f"the formula {source.text[:60]!r} is nested too deeply; use fewer parentheses") from None
+            locate(
+                source.text,
+                at,
+                "the formula cannot be read from here: an operator, a name or a ')' is missing",
+            )
+        raise FormulaError(
+            f"the formula {source.text[:60]!r} is nested too deeply; use fewer parentheses"
+        ) from None
 
 
 class _Reader:
     """Turns the tree into an expression; what is not on the allow-list is refused where it stands."""
 
-    def __init__(self, source: Source, columns: frozenset[str], allowed: frozenset[str] | None) -> None:
+    def __init__(
+        self, source: Source, columns: frozenset[str], allowed: frozenset[str] | None
+    ) -> None:
         self._source, self._known, self._allowed = source, columns, allowed
         self._algebra = Algebra()
         self.columns: dict[str, None] = {}
@@ -325,8 +386,12 @@ class _Reader:
         if isinstance(node, ast.Call):
             return self._call(node)
         if isinstance(node, ast.Tuple):
-            self._refuse(node, "a comma is not allowed here; write one expression, and decimals with a point")
-        self._refuse(node, "this is not allowed in a formula; write numbers, names, + - * / ** and functions")
+            self._refuse(
+                node, "a comma is not allowed here; write one expression, and decimals with a point"
+            )
+        self._refuse(
+            node, "this is not allowed in a formula; write numbers, names, + - * / ** and functions"
+        )
 
     def _chain(self, node: ast.BinOp) -> Any:
         """A run of operators of one rank, read from the left without recursion: a long sum is not deep."""
@@ -342,7 +407,9 @@ class _Reader:
         for step, operator in reversed(steps):
             if operator == "**":
                 self._refuse_tower(step)
-            value = self._checked(step, self._algebra.combine, operator, value, self.build(step.right))
+            value = self._checked(
+                step, self._algebra.combine, operator, value, self.build(step.right)
+            )
         return self._checked(node, self._algebra.close, value)
 
     def _refuse_tower(self, node: ast.BinOp) -> None:
@@ -353,7 +420,9 @@ class _Reader:
         if not isinstance(right, ast.BinOp) or not isinstance(right.op, ast.Pow):
             return
         if "(" not in self._source.code[_end(node.left) : right.col_offset]:
-            self._refuse(right, "a power tower a**b**c can be read in two ways; write a**(b**c) or (a**b)**c")
+            self._refuse(
+                right, "a power tower a**b**c can be read in two ways; write a**(b**c) or (a**b)**c"
+            )
         if _tower(right) > 2:
             self._refuse(right, "a power tower of this height is not allowed; at most a**(b**c)")
 
@@ -369,7 +438,9 @@ class _Reader:
         if self._allowed is not None and name not in self._allowed:
             near = get_close_matches(name, [*self._known, *self._allowed], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            self._refuse(node, f"{name!r} is neither a column nor one of the parameters listed{hint}")
+            self._refuse(
+                node, f"{name!r} is neither a column nor one of the parameters listed{hint}"
+            )
         self.parameters[name] = None
         return self._algebra.symbol(name)
 
@@ -382,7 +453,9 @@ class _Reader:
                 self._refuse(node, f"{name!r} is not a function; for a product write {name}*(…)")
             near = get_close_matches(name, FUNCTIONS, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            self._refuse(node, f"unknown function {name!r}; {hint}allowed are: {', '.join(FUNCTIONS)}")
+            self._refuse(
+                node, f"unknown function {name!r}; {hint}allowed are: {', '.join(FUNCTIONS)}"
+            )
         if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
             self._refuse(node, f"{name} takes one argument: write {name}(x)")
         return self._checked(node, self._algebra.apply, name, self.build(node.args[0]))

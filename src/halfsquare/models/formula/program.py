@@ -43,10 +43,28 @@ def _power_log(u: Any, v: Any, out: Any = None) -> Any:
 #: The operations of a program; each takes its arguments and ``out=``.
 OPERATIONS: dict[str, Ufunc] = {
     **{"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "negative": np.negative},
-    **{"square": np.square, "Power": _power, "PowerLog": _power_log, "sqrt": np.sqrt, "reciprocal": np.reciprocal},
-    **{name: getattr(np, name) for name in ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh")},
-    **{f"a{name}": getattr(np, f"arc{name}") for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
-    **{"erf": special.erf, "log1p": np.log1p, "expm1": np.expm1, "Absolute": np.absolute, "Sign": np.sign},
+    **{
+        "square": np.square,
+        "Power": _power,
+        "PowerLog": _power_log,
+        "sqrt": np.sqrt,
+        "reciprocal": np.reciprocal,
+    },
+    **{
+        name: getattr(np, name)
+        for name in ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh")
+    },
+    **{
+        f"a{name}": getattr(np, f"arc{name}")
+        for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")
+    },
+    **{
+        "erf": special.erf,
+        "log1p": np.log1p,
+        "expm1": np.expm1,
+        "Absolute": np.absolute,
+        "Sign": np.sign,
+    },
 }
 
 
@@ -101,15 +119,31 @@ class Program:
             )
             for step, into in zip(self.array_steps, self.buffers, strict=True)
         )
-        columns = tuple((place, int(j)) for place, (kind, j) in enumerate(self.sources) if kind == "column")
-        return Bound(tuple(self.scalars(parameters)), columns, calls, self.results, max(self.buffers, default=-1) + 1)
+        columns = tuple(
+            (place, int(j)) for place, (kind, j) in enumerate(self.sources) if kind == "column"
+        )
+        return Bound(
+            tuple(self.scalars(parameters)),
+            columns,
+            calls,
+            self.results,
+            max(self.buffers, default=-1) + 1,
+        )
 
-    def scalars(self, parameters: Sequence[Any] | Floats, operations: dict[str, Ufunc] = OPERATIONS) -> list[Any]:
+    def scalars(
+        self, parameters: Sequence[Any] | Floats, operations: dict[str, Ufunc] = OPERATIONS
+    ) -> list[Any]:
         """The table of values, filled as far as parameters alone decide it."""
-        values: list[Any] = [None] * (len(self.sources) + len(self.scalar_steps) + len(self.array_steps))
+        values: list[Any] = [None] * (
+            len(self.sources) + len(self.scalar_steps) + len(self.array_steps)
+        )
         for place, (kind, value) in enumerate(self.sources):
             values[place] = (
-                np.float64(value) if kind == "number" else parameters[int(value)] if kind == "parameter" else None
+                np.float64(value)
+                if kind == "number"
+                else parameters[int(value)]
+                if kind == "parameter"
+                else None
             )
         with np.errstate(all="ignore"):
             for step in self.scalar_steps:
@@ -123,7 +157,9 @@ class Bound:
 
     values: tuple[Any, ...]
     columns: tuple[tuple[int, int], ...]
-    calls: tuple[tuple[Ufunc, int, int, int, int], ...]  # operation, operands (or -1), buffer, place
+    calls: tuple[
+        tuple[Ufunc, int, int, int, int], ...
+    ]  # operation, operands (or -1), buffer, place
     results: tuple[int, ...]
     buffers: int
 
@@ -150,7 +186,9 @@ class Bound:
                 row[...] = values[place]
 
 
-def compile_program(expressions: list[Any], parameters: Sequence[str], columns: Sequence[str]) -> Program:
+def compile_program(
+    expressions: list[Any], parameters: Sequence[str], columns: Sequence[str]
+) -> Program:
     """The program of these SymPy expressions; every symbol in them is a parameter or a column."""
     builder = _Builder(parameters, columns)
     results = [builder.place(expression) for expression in expressions]
@@ -206,7 +244,9 @@ class _Builder:
             return self._power(node.base, node.exp)
         name = type(node).__name__
         if name not in OPERATIONS:
-            raise FormulaError(f"no derivative is known of a part of this formula: {str(node)[:60]}")
+            raise FormulaError(
+                f"no derivative is known of a part of this formula: {str(node)[:60]}"
+            )
         return self._step(name, *(self.place(argument) for argument in node.args))
 
     def _sum(self, terms: Sequence[Any]) -> int:
@@ -244,7 +284,11 @@ class _Builder:
         value = self._fold("*", columns) if columns else scalar
         if divisors:
             divisor = self._fold("*", divisors)
-            value = self._step("reciprocal", divisor) if value is None else self._step("/", value, divisor)
+            value = (
+                self._step("reciprocal", divisor)
+                if value is None
+                else self._step("/", value, divisor)
+            )
         if value is None:
             return self._source("number", number)
         if columns and scalar is not None:
@@ -277,7 +321,9 @@ class _Builder:
     def finish(self, results: list[int]) -> Program:
         """Sources, then number steps, then array steps; buffers are reused once nothing needs them."""
         order = [i for i, step in enumerate(self._steps) if step is None]
-        order += [i for i, step in enumerate(self._steps) if step is not None and not self._varies[i]]
+        order += [
+            i for i, step in enumerate(self._steps) if step is not None and not self._varies[i]
+        ]
         numbers_end = len(order)
         order += [i for i, step in enumerate(self._steps) if step is not None and self._varies[i]]
         place = {old: new for new, old in enumerate(order)}

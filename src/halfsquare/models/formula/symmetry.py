@@ -81,7 +81,11 @@ def canonical(formula: Formula, parameters: Floats, like: Floats | None = None) 
         # A linear parameter is an amplitude; the nonlinear one (place, rate) is what tells blocks apart.
         place = next((i for i in range(at.shape[1]) if at[0, i] not in formula.linear), 0)
         blocks = result[at][np.argsort(result[at[:, place]], kind="stable")]
-        ranks = np.arange(len(at)) if like is None else np.argsort(np.argsort(like[at[:, place]], kind="stable"))
+        ranks = (
+            np.arange(len(at))
+            if like is None
+            else np.argsort(np.argsort(like[at[:, place]], kind="stable"))
+        )
         result[at] = blocks[ranks]
     return result
 
@@ -97,12 +101,22 @@ def _components(expression: Any, index: dict[Any, int]) -> list[tuple[Any, tuple
             continue
         joined = [part for part in parts if part[1] & symbols]
         parts = [part for part in parts if not part[1] & symbols]
-        parts.append(([term, *(t for part in joined for t in part[0])], symbols.union(*(part[1] for part in joined))))
-    ordered = [(sympy.Add(*terms), tuple(sorted(symbols, key=index.__getitem__))) for terms, symbols in parts]
+        parts.append(
+            (
+                [term, *(t for part in joined for t in part[0])],
+                symbols.union(*(part[1] for part in joined)),
+            )
+        )
+    ordered = [
+        (sympy.Add(*terms), tuple(sorted(symbols, key=index.__getitem__)))
+        for terms, symbols in parts
+    ]
     return sorted(ordered, key=lambda part: index[part[1][0]])
 
 
-def _match(head: Any, head_symbols: tuple[Any, ...], part: Any, symbols: tuple[Any, ...]) -> tuple[Any, ...] | None:
+def _match(
+    head: Any, head_symbols: tuple[Any, ...], part: Any, symbols: tuple[Any, ...]
+) -> tuple[Any, ...] | None:
     """The order of ``symbols`` in which ``part`` reads as ``head``, or None."""
     if len(symbols) != len(head_symbols) or len(symbols) > _LARGEST_BLOCK:
         return None
@@ -121,7 +135,9 @@ def _flips(part: Any, symbols: tuple[Any, ...], linear: set[str]) -> list[tuple[
         others = [other for other in symbols if other.name in linear]
         for count in range(min(len(others), 2) + 1):
             sets = [(symbol, *rest) for rest in combinations(others, count)]
-            match = next((s for s in sets if part.subs({x: -x for x in s}, simultaneous=True) == part), None)
+            match = next(
+                (s for s in sets if part.subs({x: -x for x in s}, simultaneous=True) == part), None
+            )
             if match is not None:
                 found.append(match)
                 break

@@ -72,7 +72,9 @@ class _Units:
         self._count += 1
         return {self._count - 1: 1.0}, self._pure()[1]
 
-    def _equal(self, a: tuple[dict[int, float], Floats], b: tuple[dict[int, float], Floats]) -> None:
+    def _equal(
+        self, a: tuple[dict[int, float], Floats], b: tuple[dict[int, float], Floats]
+    ) -> None:
         self._equations.append(_plus(a, b, -1.0))
 
     def _of(self, node: Any) -> tuple[dict[int, float], Floats]:
@@ -81,7 +83,11 @@ class _Units:
                 exponents = self._pure()[1]
                 exponents[self._known[node.name]] = 1.0
                 return {}, exponents
-            return ({self._unknown[node.name]: 1.0}, self._pure()[1]) if node.name in self._unknown else self._fresh()
+            return (
+                ({self._unknown[node.name]: 1.0}, self._pure()[1])
+                if node.name in self._unknown
+                else self._fresh()
+            )
         if not node.free_symbols:
             return self._pure()
         units = [self._of(argument) for argument in node.args]

@@ -29,7 +29,9 @@ PATH = "/many-examples"
 ROWS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
 BATCHES = [4, 8, 16, 32, 64, 128, 256]
 COPIES = [1, 2, 4]
-_SIZES = sorted({round(8 * 2 ** (i / 4)) for i in range(37)})  # four to each doubling, ROWS among them
+_SIZES = sorted(
+    {round(8 * 2 ** (i / 4)) for i in range(37)}
+)  # four to each doubling, ROWS among them
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,13 @@ def _page(request: Request) -> Response:
 def _part(request: Request) -> Response:
     asked = _asked(request)
     data = {"growth": _growth(asked.copies), **scatter_rows(_scatter(asked))}
-    return part(request, "many_examples_answer.html", signals={"chosen": asked.n}, data=data, **_answer(asked))
+    return part(
+        request,
+        "many_examples_answer.html",
+        signals={"chosen": asked.n},
+        data=data,
+        **_answer(asked),
+    )
 
 
 def _asked(request: Request) -> Asked:
@@ -111,7 +119,9 @@ def _answer(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _copied_lines(sample: LineSample, once: ErrorSummary, copied: ErrorSummary, copies: int) -> list[Line]:
+def _copied_lines(
+    sample: LineSample, once: ErrorSummary, copied: ErrorSummary, copies: int
+) -> list[Line]:
     """What copying every row does to each quantity; the verdict is read off the numbers, not assumed."""
     total = float(np.linalg.norm(sample.row_gradients.sum(axis=0)))  # of both parameters together
     lines = [
@@ -154,7 +164,9 @@ def _specs(asked: Asked) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both figures with the rows that are asked for."""
     first, second = _compiled()
     signals, rows = {"chosen": asked.n}, {"growth": _growth(asked.copies)}
-    return refilled(first, signals=signals, data=rows), refilled(second, data=scatter_rows(_scatter(asked)))
+    return refilled(first, signals=signals, data=rows), refilled(
+        second, data=scatter_rows(_scatter(asked))
+    )
 
 
 @cache
@@ -164,7 +176,9 @@ def _compiled() -> tuple[dict[str, Any], dict[str, Any]]:
     first = growth_chart(_growth(1), ROWS[0], top=top, typical=_sample().typical)
     widest = batch_scatter(_sample(), BATCHES[0]).ellipse
     (x0, y0), (x1, y1) = widest.min(axis=0).tolist(), widest.max(axis=0).tolist()
-    second = scatter_chart(scatter_rows(_scatter(Asked())), reach=(x0, max(x1, 0.2), y0, max(y1, 0.2)))
+    second = scatter_chart(
+        scatter_rows(_scatter(Asked())), reach=(x0, max(x1, 0.2), y0, max(y1, 0.2))
+    )
     return vega_spec(first), vega_spec(second)
 
 

@@ -35,13 +35,17 @@ def _page(request: Request) -> Response:
 
 def _part(request: Request) -> Response:
     explained = _asked(request)
-    return part(request, "one_example_answer.html", explained=explained, labels=LABELS, signals={}, data={})
+    return part(
+        request, "one_example_answer.html", explained=explained, labels=LABELS, signals={}, data={}
+    )
 
 
 def _asked(request: Request) -> ExampleExplanation:
     query = FIRST | dict(request.query_params)
     if query["convention"] not in CONVENTIONS:
-        raise OptionError(f"convention is {query['convention']!r}; expected one of {', '.join(CONVENTIONS)}")
+        raise OptionError(
+            f"convention is {query['convention']!r}; expected one of {', '.join(CONVENTIONS)}"
+        )
     target, output = (_number(name, query[name]) for name in ("target", "output"))
     return explain_example(target, output, convention=query["convention"])
 

@@ -65,7 +65,10 @@ def _page(request: Request) -> Response:
     if not models:
         return render(request, "predict_none.html")
     found = _asked(request)
-    spec = {**refilled(_compiled(), signals=found.signals), "description": "The loss over the output, as a parabola."}
+    spec = {
+        **refilled(_compiled(), signals=found.signals),
+        "description": "The loss over the output, as a parabola.",
+    }
     figures = {"truth": spec}
     if found.parts is not None:
         figures["parts"] = refilled(parts_spec(), **parts_drawn(found.parts))
@@ -84,7 +87,9 @@ def _part(request: Request) -> Response:
     found = _asked(request)
     drawn = parts_drawn(found.parts) if found.parts is not None else {"signals": {}, "data": {}}
     signals = {**drawn["signals"], **found.signals}
-    return part(request, "predict_answer.html", signals=signals, data=drawn["data"], **_answer(found))
+    return part(
+        request, "predict_answer.html", signals=signals, data=drawn["data"], **_answer(found)
+    )
 
 
 def _answer(found: Prediction) -> dict[str, Any]:
@@ -93,9 +98,11 @@ def _answer(found: Prediction) -> dict[str, Any]:
 
 def _told(found: tuple[Change, ...]) -> list[Change]:
     """Of whole columns: without the parts of a date that turn on circles, and the level that is the reference."""
-    return [c for c in found if (c.of in (c.column, f"{c.column} day") if c.kind == "derivative" else c.change)][
-        :_MOST_CHANGES
-    ]
+    return [
+        c
+        for c in found
+        if (c.of in (c.column, f"{c.column} day") if c.kind == "derivative" else c.change)
+    ][:_MOST_CHANGES]
 
 
 def _asked(request: Request) -> Prediction:
@@ -120,10 +127,13 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
     outputs, std = fitted.outputs_of(design[None, :], with_std=True)
     quantile = fitted.quantile(LEVEL)
     bounds = [
-        (float(o), float(o - quantile * s), float(o + quantile * s)) for o, s in zip(outputs[0], std[0], strict=True)
+        (float(o), float(o - quantile * s), float(o + quantile * s))
+        for o, s in zip(outputs[0], std[0], strict=True)
     ]
     if not isfinite(bounds[0][0]):
-        raise OptionError("the model has no finite output for this row: choose values nearer to those of the training")
+        raise OptionError(
+            "the model has no finite output for this row: choose values nearer to those of the training"
+        )
     output, _, high = bounds[0]
     half = high - output if isfinite(high) and high > output else float(encoder.target_scales[0])
     truth = given.get("truth")
@@ -145,7 +155,10 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
 def _compiled() -> dict[str, Any]:
     """The figure of one example; the output is the model's, so only the truth can be dragged."""
     spec = without_inputs(vega_spec(one_example_chart(explain_example(3.0, 2.2), title=False)))
-    signals = [{k: v for k, v in s.items() if k != "on"} if s["name"] == "output" else s for s in spec["signals"]]
+    signals = [
+        {k: v for k, v in s.items() if k != "on"} if s["name"] == "output" else s
+        for s in spec["signals"]
+    ]
     return {**spec, "signals": signals}
 
 

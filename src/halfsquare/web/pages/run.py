@@ -57,7 +57,11 @@ def _page(request: Request) -> Response:
 
 def _answer(job: Job) -> dict[str, Any]:
     look = job.look
-    notes = [] if look is None else [(name, look.notes[key]) for key, name in _NOTES.items() if key in look.notes]
+    notes = (
+        []
+        if look is None
+        else [(name, look.notes[key]) for key, name in _NOTES.items() if key in look.notes]
+    )
     standing = job.standing  # once: the run goes on while its page is made
     fitted = job.fitted
     return {
@@ -68,7 +72,9 @@ def _answer(job: Job) -> dict[str, Any]:
         "look": look,
         "notes": notes[:2],
         "headline": "" if fitted is None else _headline(fitted),
-        "parameters": [] if fitted is None or fitted.kind == "network" else fitted.parameters[:_MOST_PARAMETERS],
+        "parameters": []
+        if fitted is None or fitted.kind == "network"
+        else fitted.parameters[:_MOST_PARAMETERS],
     }
 
 
@@ -145,7 +151,9 @@ def _model(request: Request) -> Response:
     fitted = _trained(request)
     with request.app.state.workshop.store.scratch(".hsq") as path:
         fitted.save(path)
-        return _download(path, f"{_file_name(fitted.encoder.targets[0])}.hsq", "application/octet-stream")
+        return _download(
+            path, f"{_file_name(fitted.encoder.targets[0])}.hsq", "application/octet-stream"
+        )
 
 
 def _report(request: Request) -> Response:
@@ -154,7 +162,11 @@ def _report(request: Request) -> Response:
     fitted, data = _trained(request), _job(request).order.data
     page = data.told(report_page(fitted, str(data.make())))
     name = f"{_file_name(fitted.encoder.targets[0])}.html"
-    return Response(page, media_type="text/html", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    return Response(
+        page,
+        media_type="text/html",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
 
 def _download(path: Path, name: str, kind: str) -> Response:

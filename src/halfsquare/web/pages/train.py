@@ -37,8 +37,12 @@ class Way:
 WAYS = {
     "auto": Way("Automatic", "the simplest model that is not significantly worse", "auto"),
     "linear": Way("Linear, at once", "least squares, solved directly", "linear", "least-squares"),
-    "gradient": Way("Linear, by gradient", "steepest descent, the step from the curvature", "linear", "gradient"),
-    "minibatch": Way("Linear, by mini-batches", "they grow when noise dominates", "linear", "minibatch"),
+    "gradient": Way(
+        "Linear, by gradient", "steepest descent, the step from the curvature", "linear", "gradient"
+    ),
+    "minibatch": Way(
+        "Linear, by mini-batches", "they grow when noise dominates", "linear", "minibatch"
+    ),
     "network": Way("Network", "an ensemble of small networks, each in its own way down", "network"),
     "formula": Way("Formula", "your own, its parameters fitted", "formula"),
 }
@@ -87,11 +91,15 @@ async def _upload(request: Request) -> Response:
     length = request.headers.get("content-length", "")
     name = unquote(request.headers.get("x-file-name", ""), errors="replace")
     try:
-        one = await store.receive(name, int(length) if length.isdecimal() else None, request.stream())
+        one = await store.receive(
+            name, int(length) if length.isdecimal() else None, request.stream()
+        )
     except ClientDisconnect:
         return Response(status_code=400)
     except HalfsquareError as problem:
-        return JSONResponse({"error": f"{problem}."}, status_code=413 if isinstance(problem, TooLarge) else 400)
+        return JSONResponse(
+            {"error": f"{problem}."}, status_code=413 if isinstance(problem, TooLarge) else 400
+        )
     return JSONResponse({"data": one.key})
 
 
@@ -129,7 +137,9 @@ def order(data: DataSet, fields: Mapping[str, str], columns: Sequence[str]) -> O
     if len(offered) <= _MOST_COLUMNS:
         used = [c for c in columns if c != target]
         if not used:
-            raise OptionError("no column is chosen to predict from: choose at least one besides the target")
+            raise OptionError(
+                "no column is chosen to predict from: choose at least one besides the target"
+            )
         if set(used) != set(offered) - {target}:
             options["features"] = used
     return Order(data, target, way.name, options, _pace(pace))
