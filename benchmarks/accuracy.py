@@ -2,10 +2,11 @@
 
     python benchmarks/accuracy.py --data DIR --quick
 
-writes docs/accuracy.md. Peers that are not installed are left out. Defaults were compared on rows set aside from the
-training rows of the first splits, over all sets together. Two things weaken that: rows set aside in one split are test
-rows of another, and test figures of the first three splits were seen while the defaults took shape (that of energy
-gave the occasion for keeping inputs in play in half of the members). Splits from the fourth on are the fairer judges.
+writes docs/accuracy.md. Peers that are not installed are left out. Defaults were compared on rows
+set aside from the training rows of the first splits, over all sets together. Two things weaken
+that: rows set aside in one split are test rows of another, and test figures of the first three
+splits were seen while the defaults took shape (that of energy gave the occasion for keeping inputs
+in play in half of the members). Splits from the fourth on are the fairer judges.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     python benchmarks/exact_sums.py
 
-Ratios are medians of interleaved runs. Whole numbers are one slice, decimals three, full float64 four.
+Ratios are medians of interleaved runs. Whole numbers are one slice, decimals three, full float64
+four.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/formula_speed.py [--rows 1000000]
 
-All start from the same point and must give the same answer. Memory is the growth of the process while
-fitting, measured in processes of their own: for n rows and for 4 n.
+All start from the same point and must give the same answer. Memory is the growth of the process
+while fitting, measured in processes of their own: for n rows and for 4 n.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python benchmarks/network_speed.py --data DIR
 
-The second part measures how long scikit-learn's MLPRegressor(lbfgs) takes, then how long each of our two ways takes
-until its training error is as low. All ratios are taken within one run, on one thread of BLAS.
+The second part measures how long scikit-learn's MLPRegressor(lbfgs) takes, then how long each of
+our two ways takes until its training error is as low. All ratios are taken within one run, on one
+thread of BLAS.
 """
 
 from __future__ import annotations

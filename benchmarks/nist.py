@@ -2,9 +2,9 @@
 
     python benchmarks/nist.py --data DIR          reads DIR/nist/*.dat
 
-For every problem, from start 1, start 2 and no start: the digits (log relative error, at most 11: so
-many are certified) of the worst parameter, of the worst standard error and of the residual sum of
-squares, iterations and time; beside scipy's curve_fit and lmfit from the same starts, with their
+For every problem, from start 1, start 2 and no start: the digits (log relative error, at most 11:
+so many are certified) of the worst parameter, of the worst standard error and of the residual sum
+of squares, iterations and time; beside scipy's curve_fit and lmfit from the same starts, with their
 defaults. A cross stands where a fit failed.
 
 Source of the problems: NIST Statistical Reference Datasets, nonlinear regression,

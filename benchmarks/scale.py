@@ -2,10 +2,11 @@
 
     python benchmarks/scale.py [--rows 1000000 3000000 10000000] [--only linear network threads] [--rounds 3]
 
-Growth: default fits of Parquet files of 20 columns, 1.7 GB at ten million rows, each in a process of its own, beside a
-DuckDB scan that sums the same columns; the files are deleted afterwards. Peak memory is the process's resident
-high-water mark. Threads: one and two threads of one process in turn on the same sums, and two processes of one thread
-at the same time, which is what the machine has to give.
+Growth: default fits of Parquet files of 20 columns, 1.7 GB at ten million rows, each in a process
+of its own, beside a DuckDB scan that sums the same columns; the files are deleted afterwards. Peak
+memory is the process's resident high-water mark. Threads: one and two threads of one process in
+turn on the same sums, and two processes of one thread at the same time, which is what the machine
+has to give.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ import halfsquare
 ROOT = Path(halfsquare.__file__).parent
 PROJECT = ROOT.parent.parent
 
-# Every room, lowest first: a module imports from its own floor and those before it, never from one after it.
+# Every room, lowest first: a module imports from its own floor and those before it, never from one
+# after it.
 FLOORS = [
     ("errors", "text", "process"),
     ("loss",),

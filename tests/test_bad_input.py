@@ -256,7 +256,8 @@ def test_wrong_use(arguments: list[str], words: str, command: Command, tmp_path:
     assert "Traceback" not in ran.err
 
 
-# --- a full disk, and Ctrl-C -----------------------------------------------------------------------------------------
+# --- a full disk, and Ctrl-C
+# -----------------------------------------------------------------------------------------
 
 
 def small_files_only() -> None:

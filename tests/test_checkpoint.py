@@ -115,7 +115,8 @@ def test_what_was_stopped_goes_on_to_the_same_bits(name: str, tmp_path: Path) ->
     fitted.save(tmp_path / "stopped")
     assert (tmp_path / "stopped").read_bytes() == (tmp_path / "whole").read_bytes()
     assert stops > 1
-    # It was continued each time: begun anew, the steps would have been many times as many, or without end.
+    # It was continued each time: begun anew, the steps would have been many times as many, or
+    # without end.
     assert steps <= whole.steps
 
 
@@ -172,7 +173,8 @@ def test_a_time_limit_can_be_lifted_afterwards(tmp_path: Path) -> None:
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
-# --- killed ----------------------------------------------------------------------------------------------------------
+# --- killed ---------------------------------------------------------------------------------------
+# -------------------
 
 KILLED = {
     "network": (20, waves(60), {"target": "y", "model": "network", "test_fraction": 0}),
@@ -254,7 +256,8 @@ def test_a_model_is_the_same_however_often_its_fit_was_killed(name: str, tmp_pat
     ]  # what kills left is gone
 
 
-# --- refused ---------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
+# -------------------
 
 
 def stopped(tmp_path: Path, **more: Any) -> tuple[Path, Table, dict[str, Any]]:
@@ -423,7 +426,8 @@ def test_an_entry_that_is_no_state_is_refused(tmp_path: Path) -> None:
         Checkpoint.read(tmp_path / "c")
 
 
-# --- a full disk, and the command line -------------------------------------------------------------------------------
+# --- a full disk, and the command line
+# -------------------------------------------------------------------------------
 
 
 def on_a_full_disk(data: Table, options: dict[str, Any], out: Path, heard: Path) -> None:

@@ -249,7 +249,8 @@ def test_an_interrupted_fit_keeps_the_best_so_far(folder: Path, cluster: Cluster
     assert np.isfinite(fitted.test["rmse"])
 
 
-# --- errors ----------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize("value", ["inf", "-inf"])
@@ -358,7 +359,8 @@ def test_what_a_cluster_does_not_do(
         fit(data, "y", **options, cluster=cluster)
 
 
-# --- what is sent ----------------------------------------------------------------------------------------------------
+# --- what is sent ---------------------------------------------------------------------------------
+# -------------------
 
 
 def test_bytes_do_not_grow_with_the_rows(cluster: Cluster) -> None:

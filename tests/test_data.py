@@ -58,7 +58,8 @@ def bits(fitted: FittedModel) -> tuple[Any, ...]:
     )
 
 
-# --- doors -----------------------------------------------------------------------------------------------------------
+# --- doors ----------------------------------------------------------------------------------------
+# -------------------
 
 
 def as_json_lines(data: pd.DataFrame, path: Path) -> None:
@@ -164,7 +165,8 @@ def test_arrays(tmp_path: Path) -> None:
         fit(3, "x1")
 
 
-# --- decisions -------------------------------------------------------------------------------------------------------
+# --- decisions ------------------------------------------------------------------------------------
+# -------------------
 
 
 def decisions(fitted: FittedModel) -> dict[str, str]:
@@ -243,7 +245,8 @@ def test_rare_missing_and_unseen_levels() -> None:
     assert "rare levels together, missing a level" in decisions(fitted)["town"]
     found = fitted.predict(pd.DataFrame({"town": ["Ulm", "Bonn", "X", "Z", "Unheard of", None]}))
     np.testing.assert_allclose(found, [0, 1, 10, 10, 10, 5], atol=1e-9)
-    # Where no level is rare, an unseen one is the average row, as is a missing value where none was missing.
+    # Where no level is rare, an unseen one is the average row, as is a missing value where none was
+    # missing.
     plain = fit(pd.DataFrame({"town": town[:90], "y": y[:90]}), "y", test_fraction=0)
     np.testing.assert_allclose(
         plain.predict(pd.DataFrame({"town": ["Unheard of", None]})), y[:90].mean()
@@ -343,7 +346,8 @@ def test_rows_without_a_target_and_of_weight_zero_are_counted() -> None:
     assert (measured.missing_target, measured.summary.rows) == (10, N - 10)
 
 
-# --- prediction ------------------------------------------------------------------------------------------------------
+# --- prediction -----------------------------------------------------------------------------------
+# -------------------
 
 
 def test_columns_are_matched_by_name_and_others_passed_over() -> None:
@@ -404,7 +408,8 @@ def test_decisions_survive_the_model_file(tmp_path: Path) -> None:
     )
 
 
-# --- the pass --------------------------------------------------------------------------------------------------------
+# --- the pass -------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_rows_kept_in_a_file_give_the_same_bits_and_leave_nothing(

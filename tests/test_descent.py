@@ -30,7 +30,8 @@ from halfsquare.solvers.steepest_descent import SteepestDescent
 fit = partial(fit_any, model="linear")
 
 METHODS = ("gradient", "minibatch")
-# How far from least squares the other methods may end, in standard deviations of target over column.
+# How far from least squares the other methods may end, in standard deviations of target over
+# column.
 SAME = 1e-7
 
 
@@ -126,7 +127,8 @@ def test_an_unknown_method_is_refused() -> None:
         fit(columns(10), "y", method="adam")
 
 
-# --- objectives ------------------------------------------------------------------------------------------------------
+# --- objectives -----------------------------------------------------------------------------------
+# -------------------
 
 
 def objective(
@@ -193,7 +195,8 @@ def test_a_descent_from_the_minimum_ends_at_once() -> None:
     assert (state.converged, state.iteration, len(history)) == (True, 0, 1)
 
 
-# --- mini-batches ----------------------------------------------------------------------------------------------------
+# --- mini-batches ---------------------------------------------------------------------------------
+# -------------------
 
 
 def test_batches_grow_to_all_rows_and_say_how_noisy_they_are() -> None:
@@ -260,7 +263,8 @@ def test_the_seed_decides_the_batches() -> None:
     assert first != other
 
 
-# --- the loop --------------------------------------------------------------------------------------------------------
+# --- the loop -------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize("method", [SteepestDescent(), Minibatch(first_batch=16)])

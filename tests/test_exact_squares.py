@@ -93,7 +93,8 @@ def test_the_error_of_nearly_collinear_columns_is_known_to_fit() -> None:
 
 
 NOISE = np.array([759, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 1838, -2048, 2048, -2048, 1838, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 759])  # fmt: skip
-# NIST Statistical Reference Datasets, Wampler3 to Wampler5: every coefficient is 1; their standard deviations.
+# NIST Statistical Reference Datasets, Wampler3 to Wampler5: every coefficient is 1; their standard
+# deviations.
 WAMPLER = [
     2152.32624678170,
     2363.55173469681,

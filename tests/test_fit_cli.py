@@ -54,7 +54,8 @@ def folder(tmp_path: Path, command: Command) -> Path:
     return tmp_path
 
 
-# --- fit -------------------------------------------------------------------------------------------------------------
+# --- fit ------------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_fit_prints_a_summary_a_person_can_read(folder: Path, command: Command) -> None:
@@ -107,7 +108,8 @@ def test_fit_options(folder: Path, command: Command) -> None:
     assert "Usage" in command("fit", "--help").out
 
 
-# --- predict, evaluate, info -----------------------------------------------------------------------------------------
+# --- predict, evaluate, info
+# -----------------------------------------------------------------------------------------
 
 
 def test_predict_as_csv_parquet_and_on_standard_output(folder: Path, command: Command) -> None:
@@ -167,7 +169,8 @@ def test_info_says_what_fit_said(folder: Path, command: Command) -> None:
     assert "category, one-hot, 2 levels" in command("info", "m.hsq", "--all").out
 
 
-# --- compare ---------------------------------------------------------------------------------------------------------
+# --- compare --------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_compare(folder: Path, command: Command) -> None:
@@ -202,7 +205,8 @@ def test_compare_unpaired_by_mse_and_never_by_sse(folder: Path, command: Command
     assert "only models of the same target" in command("compare", "m.hsq", "o.hsq", "new.csv").err
 
 
-# --- explain ---------------------------------------------------------------------------------------------------------
+# --- explain --------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_explain_one_example(command: Command) -> None:
@@ -236,7 +240,8 @@ def test_explain_several_examples(command: Command) -> None:
     assert command("explain", "-t", "3", "-o", "2", "-t", "1").code == 2
 
 
-# --- pipes -----------------------------------------------------------------------------------------------------------
+# --- pipes ----------------------------------------------------------------------------------------
+# -------------------
 
 
 def told(ran: Any) -> list[str]:
@@ -288,7 +293,8 @@ def test_json_alone_is_on_standard_output(folder: Path, run: Callable[..., Any])
     assert told(ran) == []
 
 
-# --- demo ------------------------------------------------------------------------------------------------------------
+# --- demo -----------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.skipif(

@@ -79,7 +79,8 @@ def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, t, rng.integers(1, 6, 300).astype(float)
 
 
-# --- statsmodels -----------------------------------------------------------------------------------------------------
+# --- statsmodels ----------------------------------------------------------------------------------
+# -------------------
 
 
 def test_against_statsmodels_ols(data: tuple) -> None:
@@ -146,7 +147,8 @@ def test_duplicated_data_keep_the_coefficients_and_shrink_the_error_bars(data: t
         )
 
 
-# --- certified values ------------------------------------------------------------------------------------------------
+# --- certified values
+# ------------------------------------------------------------------------------------------------
 
 LONGLEY = np.array(
     # NIST Statistical Reference Datasets, Longley: estimate and its standard deviation.
@@ -216,7 +218,8 @@ def test_a_large_mean_does_not_cancel() -> None:
     np.testing.assert_allclose([regressor.intercept_, *regressor.coef_], expected, rtol=1e-7)
 
 
-# --- penalties -------------------------------------------------------------------------------------------------------
+# --- penalties ------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize("l2", [1e-4, 0.1, 3.0])
@@ -294,7 +297,8 @@ def test_bad_penalties_are_refused(l2: Any) -> None:
         LinearRegressor(l2=l2).fit([[1.0], [2.0]], [1.0, 2.0])
 
 
-# --- rank ------------------------------------------------------------------------------------------------------------
+# --- rank -----------------------------------------------------------------------------------------
+# -------------------
 
 
 def minimum_norm(x: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -415,7 +419,8 @@ def test_overflow_is_named() -> None:
         LinearRegressor().fit([[1e200], [-1e200]], [1.0, 2.0])
 
 
-# --- promises --------------------------------------------------------------------------------------------------------
+# --- promises -------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize("method", ["least-squares", "gradient", "minibatch"])

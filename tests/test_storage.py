@@ -72,7 +72,8 @@ def test_the_file_is_plain_safetensors(file: Path) -> None:
     assert b"pickle" not in file.read_bytes()
 
 
-# --- refused ---------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
+# -------------------
 
 
 def changed(
@@ -187,7 +188,8 @@ def _row() -> dict[str, np.ndarray]:
     }
 
 
-# --- written whole or not at all -------------------------------------------------------------------------------------
+# --- written whole or not at all
+# -------------------------------------------------------------------------------------
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:

@@ -185,10 +185,11 @@ def test_moments_do_not_cancel(batches: int) -> None:
         Moments.zero(1),
     )
     assert found.mean[0] == pytest.approx(float(mean), rel=1e-15)
-    # Chan, Golub & LeVeque: the error grows with κu, κ = 1e12 the mean over the standard deviation and u = 1.1e-16;
-    # with that of the textbook's formula, κ²u, no digit is left.
+    # Chan, Golub & LeVeque: the error grows with κu, κ = 1e12 the mean over the standard deviation
+    # and u = 1.1e-16; with that of the textbook's formula, κ²u, no digit is left.
     assert found.m2[0] == pytest.approx(float(m2), rel=1.1e-4)
-    # In one batch the mean, rounded to 1e-7, is 1e-4 standard deviations off, and only its square is lost.
+    # In one batch the mean, rounded to 1e-7, is 1e-4 standard deviations off, and only its square
+    # is lost.
     assert Moments.of(values[:, None]).m2[0] == pytest.approx(float(m2), rel=1e-7)
     naive = np.sum(values**2) - np.sum(values) ** 2 / 1000
     assert naive != pytest.approx(float(m2), rel=0.5)

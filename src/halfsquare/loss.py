@@ -179,7 +179,8 @@ def _sse_by_blocks(
     if o.size == 0:
         return 0.0
     step = max(1, _BLOCK // (o.shape[1] if o.ndim == 2 else 1))
-    # Without a gradient to write, every block's errors go to one spare block that stays in the cache.
+    # Without a gradient to write, every block's errors go to one spare block that stays in the
+    # cache.
     spare = np.empty((min(step, len(o)), *o.shape[1:]), dtype=o.dtype) if gradient is None else None
     column = None if w is None else (w if o.ndim == 1 else w[:, None])
     parts = []

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from halfsquare.errors import HalfsquareError, LimitError
 
-# Measured: in less, one of the libraries that read tables and compute ends the process, hangs or cannot be loaded.
+# Measured: in less, one of the libraries that read tables and compute ends the process, hangs or
+# cannot be loaded.
 TO_WORK = 1500 << 20
 # A JavaScript engine reserves this much for its heaps before it draws; it uses a thousandth.
 TO_DRAW = 80 << 30

@@ -1,7 +1,7 @@
 """The command line: one file a command; here they are put together and their errors told.
 
-Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted, 143 asked to end. No traceback reaches the user
-unless HALFSQUARE_DEBUG is set.
+Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted, 143 asked to end. No traceback
+reaches the user unless HALFSQUARE_DEBUG is set.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ def serve(
 ) -> None:
     """Serve the page: see the squared error, train and watch, predict. Needs the extra halfsquare\\[page].
 
-    It listens on 127.0.0.1 alone; the address that is printed holds a random token, without which nothing is shown.
+    It listens on 127.0.0.1 alone; the address that is printed holds a random token, without which
+    nothing is shown.
 
     [dim]halfsquare serve houses.hsq --open[/dim]
     """

@@ -1,8 +1,9 @@
 """A cluster as a place where sums are computed: workers hold the rows, parameters go out, a few sums come back.
 
-Each round sends every worker one order and waits for all. Who holds which chunks is decided here, not by Dask, so
-that chunks are read once; if a worker is lost its stretches go to others, which read them again. The sums are
-merged in the tree of all chunks: what comes out does not depend on who did what, or how often.
+Each round sends every worker one order and waits for all. Who holds which chunks is decided here,
+not by Dask, so that chunks are read once; if a worker is lost its stretches go to others, which
+read them again. The sums are merged in the tree of all chunks: what comes out does not depend on
+who did what, or how often.
 """
 
 from __future__ import annotations

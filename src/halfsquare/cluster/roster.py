@@ -38,7 +38,8 @@ class Roster:
         Raises
         ------
         ClusterError
-            If one does not; says which, and what it has. A worker that joins later is left out instead.
+            If one does not; says which, and what it has. A worker that joins later is left out
+            instead.
         """
         self.files.clear()
         self.files.update(files)

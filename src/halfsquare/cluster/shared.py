@@ -1,8 +1,9 @@
 """A table that the workers of a cluster hold together, each some of its chunks; and the passes that make it.
 
-One pass counts the rows that matter in each part of the files; then it is known which rows are chunk i, wherever
-it is made. In a second pass each worker reads the parts that its chunks lie in, keeps the chunks, and returns
-their statistics. What it keeps it can read again at any time, should it or another be asked for it.
+One pass counts the rows that matter in each part of the files; then it is known which rows are
+chunk i, wherever it is made. In a second pass each worker reads the parts that its chunks lie in,
+keeps the chunks, and returns their statistics. What it keeps it can read again at any time, should
+it or another be asked for it.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ class Plan:
     Attributes
     ----------
     seen, kept : tuple of int
-        How many rows of the source, and how many that count, come before each part; last all of them.
+        How many rows of the source, and how many that count, come before each part; last all of
+        them.
     """
 
     source: PartedSource
@@ -119,7 +121,8 @@ class Plan:
         begin, sizes = first * self.cut.chunk_rows, self.sizes()
         at = bisect_left(self.kept, begin)
         at -= self.kept[at] > begin
-        # The last stretch reads to the end: rows that do not count may still be wrong, or have levels.
+        # The last stretch reads to the end: rows that do not count may still be wrong, or have
+        # levels.
         last = stop == len(sizes)
         end = len(self.source.parts) if last else bisect_left(self.kept, stop * self.cut.chunk_rows)
         until = None if last else stop

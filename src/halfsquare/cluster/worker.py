@@ -1,6 +1,7 @@
 """What runs on the workers of a cluster: work on some stretches of chunks, with what earlier work has left there.
 
-Nothing here may need the driver: what is lost with a worker, another makes anew from what is sent and from the files.
+Nothing here may need the driver: what is lost with a worker, another makes anew from what is sent
+and from the files.
 """
 
 from __future__ import annotations

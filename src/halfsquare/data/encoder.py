@@ -337,7 +337,8 @@ class EncodedRows(Rows):
         if self.part != "all":
             raw = raw[:, :cut] if self.part == "train" else raw[:, cut:]
         d, m = len(self.encoder.names), raw.shape[1]
-        # One block [1 | design | target], transposed: the sums of linear least squares take it as it is.
+        # One block [1 | design | target], transposed: the sums of linear least squares take it as
+        # it is.
         block = np.empty((1 + d + k, m))
         block[0] = 1.0
         first = len(self.scanned.roles.scanned) - len(self.scanned.roles.features)

@@ -136,8 +136,8 @@ NO_FILES = Unchanged(())
 def require_whole_pages(files: Unchanged, columns: Sequence[str]) -> None:
     """Refuse a damaged Parquet file: of these columns, a page that is not what its checksum says.
 
-    DuckDB reads over checksums: a flipped bit would be another number. Arrow reads the pages once before it,
-    which takes about a tenth of the time of a linear fit. Pages without a checksum pass.
+    DuckDB reads over checksums: a flipped bit would be another number. Arrow reads the pages once
+    before it, which takes about a tenth of the time of a linear fit. Pages without a checksum pass.
 
     Raises
     ------

@@ -36,7 +36,10 @@ def require_distinct(names: Sequence[str], source: str) -> None:
 
 @contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Tell what DuckDB says again. A scan under way reports through Arrow, with errors of other types."""
+    """Tell what DuckDB says again.
+
+    A scan under way reports through Arrow, with errors of other types.
+    """
     try:
         yield
     except (duckdb.Error, OSError, RuntimeError) as problem:

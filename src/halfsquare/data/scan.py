@@ -60,8 +60,8 @@ class Counts:
 class Cut:
     """How a source is cut into chunks, and these into rows to train on and rows set apart.
 
-    A row's chunk and part follow from its number among the rows that count, so that any chunk can be made
-    anywhere.
+    A row's chunk and part follow from its number among the rows that count, so that any chunk can
+    be made anywhere.
     """
 
     name: str  # of the source, in messages
@@ -315,7 +315,8 @@ class Stretch:
         self.table.append(chunk, train_rows)
 
     def _require_finite(self, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
-        # A sum is finite unless a value is infinite or missing (or it overflows): look closer only then.
+        # A sum is finite unless a value is infinite or missing (or it overflows): look closer only
+        # then.
         for j in np.flatnonzero(~np.isfinite(np.add.reduce(chunk, axis=1))):
             infinite = np.isinf(chunk[j])
             if infinite.any():

@@ -31,7 +31,8 @@ def arrow_table(data: Any, name: str) -> Any:
     Raises
     ------
     DataError
-        If a column mixes types or lengths, or two have one name; ``name`` is what messages call the data.
+        If a column mixes types or lengths, or two have one name; ``name`` is what messages call the
+        data.
     OptionError
         If it is none of these.
     """
@@ -153,8 +154,8 @@ class Source:
         Raises
         ------
         DataError
-            If a value or a line cannot be read (file, column and row are named), or a file is no longer
-            what it was when it was opened.
+            If a value or a line cannot be read (file, column and row are named), or a file is no
+            longer what it was when it was opened.
         """
         expressions = ", ".join(c.as_double() for c in columns)
         with self.files.reading(self.name):
@@ -196,10 +197,10 @@ def open_source(
     Parameters
     ----------
     data : path, SQL query, "-", array or frame
-        A CSV, TSV, Parquet or JSON-lines file (plain or gzipped), a glob of these, a DuckDB or SQLite
-        file (with ``table``), a query beginning with SELECT, WITH or FROM, ``"-"`` for CSV on
-        standard input; or a NumPy array (columns x1, x2, …), a pandas, Polars or Arrow frame, or a
-        mapping of names to arrays.
+        A CSV, TSV, Parquet or JSON-lines file (plain or gzipped), a glob of these, a DuckDB or
+        SQLite file (with ``table``), a query beginning with SELECT, WITH or FROM, ``"-"`` for CSV
+        on standard input; or a NumPy array (columns x1, x2, …), a pandas, Polars or Arrow frame, or
+        a mapping of names to arrays.
     table : str, optional
         Which table of a database file; needed if it has several.
     encoding : str, optional
@@ -215,7 +216,8 @@ def open_source(
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")  # times mean the same wherever this runs
     connection.execute("SET enable_progress_bar=false")  # it would stand in the middle of JSON
-    # What a query of the user's has to put aside goes where temporary files go, not beside the data.
+    # What a query of the user's has to put aside goes where temporary files go, not beside the
+    # data.
     connection.execute(
         f"SET temp_directory={quote_text(str(Path(tempfile.gettempdir()) / f'halfsquare-{os.getpid()}'))}"
     )

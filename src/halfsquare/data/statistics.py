@@ -117,7 +117,8 @@ def _add_ragged(a: Floats, b: Floats) -> Floats:
     return total
 
 
-# Spreads are sums of squares of columns; the standard error of the MSE sums fourth powers of errors.
+# Spreads are sums of squares of columns; the standard error of the MSE sums fourth powers of
+# errors.
 LARGEST = 1e140
 LARGEST_TARGET = 1e70
 

@@ -37,7 +37,8 @@ def text_relation(
     base += [f"encoding={quote_text(encoding)}"] if encoding else []
     dialect = _sniffed(connection, first, base, name)
     if dialect["Delimiter"] == ";":
-        # Where a semicolon divides fields, a comma often divides 2,5: read so if more columns are numbers then.
+        # Where a semicolon divides fields, a comma often divides 2,5: read so if more columns are
+        # numbers then.
         comma = [*base, "decimal_separator=','"]
         other = _sniffed(connection, first, comma, name)
         if _numbers(other) > _numbers(dialect):

@@ -27,8 +27,8 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     formula : str
-        Such as ``"y ~ b1*(1 - exp(-b2*x))"``. Columns are the names of a frame's columns; those of an
-        array are ``x1, x2, …``, and ``x`` where there is one. What stands for y does not matter.
+        Such as ``"y ~ b1*(1 - exp(-b2*x))"``. Columns are the names of a frame's columns; those of
+        an array are ``x1, x2, …``, and ``x`` where there is one. What stands for y does not matter.
     start : mapping of name to number, or sequence of numbers, optional
         Where to begin; searched for where it is left out.
     bounds : mapping of name to (low, high), optional

@@ -90,7 +90,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         options = LinearOptions(
             self.method, self.l2, 0 if self.random_state is None else int(self.random_state)
         )
-        # Whether X is finite shows in the sums, for nothing; looking at every value first costs a pass.
+        # Whether X is finite shows in the sums, for nothing; looking at every value first costs a
+        # pass.
         X, y = validate_data(
             self,
             X,
@@ -128,8 +129,9 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     ) -> LinearRegressor:
         """Fit to these rows and all that were given to ``partial_fit`` before; arguments as in :meth:`fit`.
 
-        The sums over the rows are kept without rounding, so any batches in any order give the same bits, and the
-        coefficients are those of least squares, rounded once. ``fit`` begins anew. ``method`` is not looked at.
+        The sums over the rows are kept without rounding, so any batches in any order give the same
+        bits, and the coefficients are those of least squares, rounded once. ``fit`` begins anew.
+        ``method`` is not looked at.
 
         Examples
         --------

@@ -122,8 +122,8 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         """One pass of mini-batch descent over some rows, going on from where the last call ended.
 
         The first call fixes columns, units (its means and spreads) and the network, a single one:
-        ``hidden`` or (128, 128, 128), SiLU unless ``activation`` is set. The noise is what each call's
-        rows show before they are learnt from. A call of ``fit`` begins anew.
+        ``hidden`` or (128, 128, 128), SiLU unless ``activation`` is set. The noise is what each
+        call's rows show before they are learnt from. A call of ``fit`` begins anew.
 
         Raises
         ------
@@ -172,7 +172,8 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         """Add the errors on rows not yet learnt from to the running mean square."""
         w = np.ones(len(rows.target)) if rows.weight is None else rows.weight
         e = error(rows.target, self._network.outputs(parameters, rows.design))
-        # Errors of long ago are those of a worse network: each call forgets a tenth of what came before.
+        # Errors of long ago are those of a worse network: each call forgets a tenth of what came
+        # before.
         kept = 0.9 * self._seen
         self._seen = kept + float(w.sum())
         self._noise = (kept * self._noise + w @ (e * e)) / max(self._seen, np.finfo(float).tiny)

@@ -1,6 +1,7 @@
 """From merged sums to what a fit needs: the encoder, and the exact sums of the design it would write.
 
-Every design column is a linear combination of terms, so its sums are combinations of theirs, formed in whole numbers.
+Every design column is a linear combination of terms, so its sums are combinations of theirs, formed
+in whole numbers.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ Limbs = npt.NDArray[np.int32]
 class ExactGram:
     """Σ w a aᵀ over rows a of q columns, without rounding.
 
-    Each entry is Σ_i limbs[i] · 2^(21·(low + i)) with digits -2^20 ≤ limbs[i] < 2^20: every number that float64
-    products can sum to has exactly one such form, so equal sums are equal bits, however they were added up.
+    Each entry is Σ_i limbs[i] · 2^(21·(low + i)) with digits -2^20 ≤ limbs[i] < 2^20: every number
+    that float64 products can sum to has exactly one such form, so equal sums are equal bits,
+    however they were added up.
 
     Attributes
     ----------
@@ -95,7 +96,8 @@ class ExactGram:
         Raises
         ------
         DataError
-            If these rows cannot have been in the sums: more rows than there are, or a sum of squares below 0.
+            If these rows cannot have been in the sums: more rows than there are, or a sum of
+            squares below 0.
         """
         rest = self.without(other)
         at = rest.impossible()

@@ -1,7 +1,7 @@
 """Symmetric systems solved in whole numbers: as many digits as the data's conditioning asks for.
 
-Numbers are integers in units of 2^-BITS. With 384 bits a system whose condition number is 10^40 is still solved
-to more digits than a float64 has.
+Numbers are integers in units of 2^-BITS. With 384 bits a system whose condition number is 10^40 is
+still solved to more digits than a float64 has.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Factors:
     def of(cls, matrix: Wholes, one_in: int) -> Factors:
         """Factor A (d, d), units 2^-BITS; a pivot below 1/``one_in`` of its diagonal counts as 0.
 
-        Golub & Van Loan, *Matrix Computations* (2013), 4.2.8: outer products with symmetric pivoting.
+        Golub & Van Loan, *Matrix Computations* (2013), 4.2.8: outer products with symmetric
+        pivoting.
 
         Examples
         --------

@@ -1,9 +1,10 @@
 """Linear least squares from exact sums: every coefficient is the exact one, rounded once.
 
-Forming the normal equations squares the condition number; where nothing is rounded that costs nothing. They are solved
-by Cholesky in float64 and refined with gradients computed exactly (Wilkinson 1963, *Rounding Errors in Algebraic
-Processes*, chapter 3, section 32: each round gains the digits that Cholesky keeps), or where float64 keeps too few,
-factored in whole numbers of 384 bits.
+Forming the normal equations squares the condition number; where nothing is rounded that costs
+nothing. They are solved by Cholesky in float64 and refined with gradients computed exactly
+(Wilkinson 1963, *Rounding Errors in Algebraic Processes*, chapter 3, section 32: each round gains
+the digits that Cholesky keeps), or where float64 keeps too few, factored in whole numbers of 384
+bits.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ from halfsquare.solvers.least_squares import (
     symmetric,
 )
 
-# A column that others give to a relative error of 1e-10 is determined by them, as in halfsquare.solvers.least_squares.
+# A column that others give to a relative error of 1e-10 is determined by them, as in
+# halfsquare.solvers.least_squares.
 _DEPENDENT_ONE_IN = 10**20
-# Refinement ends below 2^-240 of a coefficient's natural unit σ_t/σ_z; what is below 2^-200 of it is 0.
+# Refinement ends below 2^-240 of a coefficient's natural unit σ_t/σ_z; what is below 2^-200 of it
+# is 0.
 _REFINED, _NOTHING = 2.0**-240, 1 << (BITS - 200)
 _ROUNDS = 100
 
@@ -94,8 +97,9 @@ def solve_exactly(
 ) -> tuple[Solution, Floats]:
     """The least-squares solution and the SSE of each output (k,) at it, rounded once in all but rare cases.
 
-    ``system`` is ``exact.rounded()``. Where columns are determined by others, the answer is the one of smallest norm on
-    standardized columns, to rounding. ``l2`` as in :func:`halfsquare.solvers.least_squares.solve`.
+    ``system`` is ``exact.rounded()``. Where columns are determined by others, the answer is the one
+    of smallest norm on standardized columns, to rounding. ``l2`` as in
+    :func:`halfsquare.solvers.least_squares.solve`.
 
     Raises
     ------
@@ -177,7 +181,8 @@ def _by_factors(
     for j in range(k):
         every[j][kept] = on_kept[:, j]
     if left:
-        # Left columns are kept ones times M; of b_kept + M b_left = b the shortest solution is [I M]ᵀ (I + M Mᵀ)⁻¹ b.
+        # Left columns are kept ones times M; of b_kept + M b_left = b the shortest solution is [I
+        # M]ᵀ (I + M Mᵀ)⁻¹ b.
         between = (
             _rounded(factors.solve(curvature[np.ix_(kept, left)]))
             * units[kept][:, None]

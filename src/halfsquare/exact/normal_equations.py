@@ -25,7 +25,8 @@ class ExactSystem:
         The sums are numbers · 2^exponent.
     exponent : int
     centred : (d+k, d+k)
-        W Σw z zᵀ - Σwz Σwzᵀ in units of 4^exponent, W = Σw: its solution is that of least squares with an intercept.
+        W Σw z zᵀ - Σwz Σwzᵀ in units of 4^exponent, W = Σw: its solution is that of least squares
+        with an intercept.
     """
 
     rows: int

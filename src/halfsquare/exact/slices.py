@@ -4,10 +4,11 @@ Every finite float64 is a sum of whole numbers times powers of 2^21:
 
     x = Σ_level digit · 2^(21·level),   |digit| ≤ 2^20.
 
-Products of two digits summed over 8192 rows stay within 2^(20 + 20 + 13) = 2^53, so a matrix product of digits is
-exact in float64, in whatever order BLAS takes it. Ozaki, Ogita, Oishi & Rump (2012), "Error-free transformations of
-matrix multiplication by using fast routines of matrix multiplication and its applications", section 3; here the
-grid is the same for all rows and columns, so that slices of different blocks add as they are.
+Products of two digits summed over 8192 rows stay within 2^(20 + 20 + 13) = 2^53, so a matrix
+product of digits is exact in float64, in whatever order BLAS takes it. Ozaki, Ogita, Oishi & Rump
+(2012), "Error-free transformations of matrix multiplication by using fast routines of matrix
+multiplication and its applications", section 3; here the grid is the same for all rows and columns,
+so that slices of different blocks add as they are.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from halfsquare.loss import Floats
 
 BITS = 21
 BLOCK_ROWS = 8192
-# Within these bounds neither a slice nor a product of two numbers leaves the range of normal float64.
+# Within these bounds neither a slice nor a product of two numbers leaves the range of normal
+# float64.
 _LARGE, _SMALL = 2.0**400, 2.0**-400
 _BAND = 20  # levels
 
@@ -80,7 +82,8 @@ def _cut(block: Floats, offset: int = 0) -> Iterator[Slice]:
         left = block[columns]
         level = int(top)
         while len(columns):
-            # Adding 1.5 · 2^52 units rounds to whole units; taking it off again is exact, and so is what is left.
+            # Adding 1.5 · 2^52 units rounds to whole units; taking it off again is exact, and so is
+            # what is left.
             unit = 2.0 ** (BITS * level)
             anchor = 1.5 * 2.0**52 * unit
             head = left + anchor

@@ -149,8 +149,8 @@ class TableSums:
     def subtract(self, other: TableSums) -> TableSums:
         """The sums without the rows of ``other``, to the same bits as if these had never been in.
 
-        Where ``other`` is not a table that was merged in, which of its rows were set apart here is not known: then
-        no row is set apart any more.
+        Where ``other`` is not a table that was merged in, which of its rows were set apart here is
+        not known: then no row is set apart any more.
 
         Raises
         ------

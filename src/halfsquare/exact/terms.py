@@ -1,8 +1,9 @@
 """Columns in a form whose sums merge between tables that have seen different things.
 
-A number is its value, 0 where it is missing, beside an indicator of missing: what an encoder puts in place of a missing
-value is then decided when the sums are finished. A text is one column for each level seen; a level that one table has
-not seen is 0 in all its rows. Times are the parts of :mod:`halfsquare.data.times`.
+A number is its value, 0 where it is missing, beside an indicator of missing: what an encoder puts
+in place of a missing value is then decided when the sums are finished. A text is one column for
+each level seen; a level that one table has not seen is 0 in all its rows. Times are the parts of
+:mod:`halfsquare.data.times`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class SumColumn:
     ----------
     name : str
     kind : str
-        ``"empty"``: it had no value yet. ``"crowded"``: a text of more than MAX_LEVELS levels, not summed.
+        ``"empty"``: it had no value yet. ``"crowded"``: a text of more than MAX_LEVELS levels, not
+        summed.
     levels : tuple of str
         Of a text, sorted.
     """

@@ -1,11 +1,13 @@
 """Leverage and Cook's distance of the rows of a linear model.
 
     h = w aᵀ (AᵀWA)⁻¹ a                     how much a row's own target moves its own output
-    D = w (o-t)² h / (p s² (1-h)²)          how far all outputs move if the row is left out, relative to p s²
+    D = w (o-t)² h / (p s² (1-h)²)          how far all outputs move if the row is left out,
+    relative to p s²
 
-Hoaglin & Welsch (1978), "The hat matrix in regression and ANOVA"; Cook (1977), "Detection of influential
-observation in linear regression", eq. 5. (AᵀWA)⁻¹ is that of the rows of the fit (with a penalty, of AᵀWA +
-penalty); for other rows h is the leverage they would have. With several targets D is the mean over them.
+Hoaglin & Welsch (1978), "The hat matrix in regression and ANOVA"; Cook (1977), "Detection of
+influential observation in linear regression", eq. 5. (AᵀWA)⁻¹ is that of the rows of the fit (with
+a penalty, of AᵀWA + penalty); for other rows h is the leverage they would have. With several
+targets D is the mean over them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Many examples: SSE adds, MSE estimates, mini-batches scatter, copies teach nothing.
 
 A straight line that is not yet at its best is looked at on growing parts of one data set. All sums
-are :class:`~halfsquare.sums.ErrorSums`, merged from part to part. Conventions: see :mod:`halfsquare.loss`.
+are :class:`~halfsquare.sums.ErrorSums`, merged from part to part. Conventions: see
+:mod:`halfsquare.loss`.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ class BatchScatter:
     inside : float
         The share of the batches that are.
     scatter, expected : float
-        Root mean square distance of the batches from ``full``, and what the rows' variance predicts.
+        Root mean square distance of the batches from ``full``, and what the rows' variance
+        predicts.
     """
 
     full: Floats

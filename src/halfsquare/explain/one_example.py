@@ -154,7 +154,8 @@ def explain_example(
     weight : float
         > 0. An example of weight 0 is the same as no example.
     convention : {"half_sse", "sse", "mse", "half_mse"}
-        The one that ``value``, ``gradient`` and the derivation are in; all four are always reported.
+        The one that ``value``, ``gradient`` and the derivation are in; all four are always
+        reported.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """A row's output as the average row's output and what each column adds to it.
 
-Linear: each column's coefficient times its distance from the mean. Network: integrated gradients along the
-straight line from the average row, Sundararajan, Taly & Yan (2017), "Axiomatic attribution for deep networks",
-eq. 1: part_j = z_j ∫₀¹ ∂o/∂z_j(αz) dα, by Gauss-Legendre quadrature; the parts add up to the difference of the
-outputs, which is checked and stated.
+Linear: each column's coefficient times its distance from the mean. Network: integrated gradients
+along the straight line from the average row, Sundararajan, Taly & Yan (2017), "Axiomatic
+attribution for deep networks", eq. 1: part_j = z_j ∫₀¹ ∂o/∂z_j(αz) dα, by Gauss-Legendre
+quadrature; the parts add up to the difference of the outputs, which is checked and stated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Who pulls which weight up or down, and how hard: the gradient, told row by row.
 
-The gradient is a sum over rows, so it splits into the rows that pull a parameter up (their part is negative:
-descent moves against it, which raises the parameter), those that pull it down, and the penalty:
+The gradient is a sum over rows, so it splits into the rows that pull a parameter up (their part is
+negative: descent moves against it, which raises the parameter), those that pull it down, and the
+penalty:
 
     gradient  =  up  +  down  +  penalty
 
@@ -24,7 +25,8 @@ from halfsquare.explain.levers import Levers, levers
 from halfsquare.loss import Convention, Direction, Floats, direction, sse_factor
 from halfsquare.results.fitted import FittedModel
 
-# Pulls whose sum is below this share of them cancel: nothing but rounding and the end of a descent is left.
+# Pulls whose sum is below this share of them cancel: nothing but rounding and the end of a descent
+# is left.
 BALANCED = 1e-6
 _BATCH_NUMBERS = 1 << 21
 
@@ -201,8 +203,8 @@ def explain_pulls(
     loss : {"half_sse", "sse", "mse", "half_mse"}
         Whose gradient.
     about : {"zero", "mean"}
-        Of a linear model: with "mean" every column is measured from its mean, so that a row pulls at a slope by
-        how far it lies from the average row.
+        Of a linear model: with "mean" every column is measured from its mean, so that a row pulls
+        at a slope by how far it lies from the average row.
     top : int
         Rows kept for each parameter.
 

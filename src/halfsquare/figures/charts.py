@@ -113,7 +113,8 @@ def _params(explanation: ExampleExplanation, theme: Theme) -> list[alt.Parameter
         "value": "factor * err * err",
         "gradient": "2 * factor * err",
         "reach": "max(high_end - t, t - low_end)",
-        # The same loss with or without its ½ stands beside it; the axis holds both, so the ½ is seen to halve.
+        # The same loss with or without its ½ stands beside it; the axis holds both, so the ½ is
+        # seen to halve.
         "half": "convention === 'half_sse' || convention === 'half_mse'",
         "other": "half ? 2 * factor : factor / 2",
         "partner": "half ? substring(convention, 5) : 'half_' + convention",

@@ -17,7 +17,8 @@ from halfsquare.sums import ErrorSummary
 
 Rows = list[dict[str, float]]
 
-# Labels of the marked rows stand where the curve is not: below to the right, later above to the left.
+# Labels of the marked rows stand where the curve is not: below to the right, later above to the
+# left.
 _EARLY = "chosen < 256"
 _BESIDE = alt.ExprRef(f"{_EARLY} ? 16 : -16")
 _ESTIMATE = "'MSE ' + format(datum.mse, '.3f') + ' ± ' + format(datum.most - datum.mse, '.3f')"

@@ -1,7 +1,8 @@
 """A chart made live: compiled to Vega, as wide as its place, with handles that can be dragged.
 
 Vega-Lite knows no dragging of a single value, so the compiled specification gets it: a mark named
-``output_handle`` moves the signal ``output``. Everything else follows from the chart's own parameters.
+``output_handle`` moves the signal ``output``. Everything else follows from the chart's own
+parameters.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def _draggable(spec: dict[str, Any]) -> None:
         "update": "pow(10, max(0, floor(log(width / (span[1] - span[0])) / LN10)))",
     }
     wide = "max(1.75 * abs(output - target), (span[1] - span[0]) / 2)"
-    # A typed value outside the figure makes the figure wider: never narrower, so that it does not jump.
+    # A typed value outside the figure makes the figure wider: never narrower, so that it does not
+    # jump.
     by_name["span"]["on"] = [
         {
             "events": [{"signal": "output"}, {"signal": "target"}],

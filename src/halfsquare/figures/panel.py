@@ -27,7 +27,8 @@ class Panel:
     ) -> alt.Chart:  # fmt: skip
         """One mark at (x, y), or from there to (x2, y2), or a line of so many points, numbered ``datum.i``.
 
-        ``@low`` and ``@high`` stand for the bounds of y. A name makes the mark one that can be grabbed.
+        ``@low`` and ``@high`` stand for the bounds of y. A name makes the mark one that can be
+        grabbed.
         """
         chart = alt.Chart(
             alt.sequence(0, points, as_="i") if points else alt.InlineData(values=[{}])

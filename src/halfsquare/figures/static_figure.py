@@ -1,7 +1,7 @@
 """A chart as still SVG inside a page: no script, in the page's own colours, with a text alternative.
 
-The chart is drawn in the light theme; then each of its colours is replaced by the CSS variable of its meaning, so
-that one picture follows the page from light to dark.
+The chart is drawn in the light theme; then each of its colours is replaced by the CSS variable of
+its meaning, so that one picture follows the page from light to dark.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
             svg,
             flags=re.IGNORECASE,
         )
-    # Vega numbers what it refers to across all figures of a process: here from 0, so that a page is reproducible.
+    # Vega numbers what it refers to across all figures of a process: here from 0, so that a page is
+    # reproducible.
     for i, inner in enumerate(dict.fromkeys(_ID.findall(svg))):
         svg = svg.replace(f'id="{inner}"', f'id="{name}-{i}"').replace(
             f"url(#{inner})", f"url(#{name}-{i})"

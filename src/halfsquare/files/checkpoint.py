@@ -1,8 +1,8 @@
 """The checkpoint file: how far each descent of a fit has come, and which fit it is.
 
-A safetensors file, as the model file is: numbers as tensors, all else as JSON in its metadata, never a pickle. A
-digest over both tells damage, so that a state is read as it was written or not at all. It is written to another
-name and renamed: until the new one is whole, the old one stands.
+A safetensors file, as the model file is: numbers as tensors, all else as JSON in its metadata,
+never a pickle. A digest over both tells damage, so that a state is read as it was written or not at
+all. It is written to another name and renamed: until the new one is whole, the old one stands.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _opened(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
             # A copy lies in memory as other arrays do.
             return file.metadata() or {}, {
                 name: np.array(file.get_tensor(name)) for name in file.keys()
-            }  # noqa: SIM118
+            }
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
         raise CheckpointError(
             f"{path} is no checkpoint of a fit, or it is damaged: {problem}"

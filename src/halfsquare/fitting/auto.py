@@ -33,7 +33,8 @@ from halfsquare.sums import Moments, NormalSums
 _Z = 1.96
 _FOLDS = 5
 _FEWEST_ROWS = 50
-# Second-order descent costs about rows · parameters² · members · steps; with this the largest takes half a minute.
+# Second-order descent costs about rows · parameters² · members · steps; with this the largest takes
+# half a minute.
 _MOST_PRODUCTS = 2e10
 
 

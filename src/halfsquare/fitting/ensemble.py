@@ -59,7 +59,8 @@ def with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Tra
         return ensemble
     mse = np.maximum(judgement.ensemble, 0.1 * judgement.single) + judgement.between / len(ensemble)
     noise = np.maximum(mse - judgement.between - judgement.parameters, 0.5 * mse)
-    # Where spread and parameters alone explain more than there is, the parameters are surer than they claim.
+    # Where spread and parameters alone explain more than there is, the parameters are surer than
+    # they claim.
     room = float(
         np.mean((mse - noise - judgement.between) / np.maximum(judgement.parameters, 1e-300))
     )

@@ -39,8 +39,8 @@ class LinearOptions:
     ----------
     method : {"least-squares", "gradient", "minibatch"}
     l2 : float >= 0 or "auto"
-        λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted; ``"auto"`` takes the
-        λ of greatest evidence.
+        λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted; ``"auto"`` takes
+        the λ of greatest evidence.
     seed : int
         Of the shuffling of mini-batches.
     """
@@ -74,9 +74,10 @@ def train_linear(
 ) -> Trained:
     """Train on standardized rows: ``names`` of the d design columns, ``targets`` of the k outputs.
 
-    The covariance of the parameters is σ²(AᵀWA)⁻¹, σ² = SSE/(Σw - p); with a penalty it is the posterior
-    covariance σ²(AᵀWA + penalty)⁻¹ with p the effective parameters. It is None where no degrees of
-    freedom are left. ``check`` is called when a sum is not finite, to name the value to blame.
+    The covariance of the parameters is σ²(AᵀWA)⁻¹, σ² = SSE/(Σw - p); with a penalty it is the
+    posterior covariance σ²(AᵀWA + penalty)⁻¹ with p the effective parameters. It is None where no
+    degrees of freedom are left. ``check`` is called when a sum is not finite, to name the value to
+    blame.
 
     Raises
     ------
@@ -151,7 +152,8 @@ def _sse(
     sse = squares - np.einsum(
         "ij,ij->j", b, 2.0 * whole[:split, split:] - whole[:split, :split] @ b
     )
-    # What rounding loses is a share of the largest terms: with nearly collinear columns they dwarf the squares.
+    # What rounding loses is a share of the largest terms: with nearly collinear columns they dwarf
+    # the squares.
     largest = squares + np.einsum(
         "ij,ij->j", np.abs(b), np.abs(whole[:split, :split] @ b) + np.abs(whole[:split, split:])
     )

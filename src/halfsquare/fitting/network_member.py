@@ -31,7 +31,8 @@ class Stop:
     Attributes
     ----------
     layer : State or None
-        Of a descent by mini-batches: the output layer (q,), solved; see :mod:`halfsquare.fitting.output_layer`.
+        Of a descent by mini-batches: the output layer (q,), solved; see
+        :mod:`halfsquare.fitting.output_layer`.
     solved : bool
         Whether its parameters stand in the state's, or those of the descent were better.
     """
@@ -202,7 +203,8 @@ class ByEvidence(Way):
         )
 
     def _method(self, network: Network, member: int) -> Evidence:
-        # Of each two pairs one may switch inputs off: where that is right it wins, elsewhere the members differ more.
+        # Of each two pairs one may switch inputs off: where that is right it wins, elsewhere the
+        # members differ more.
         most = _PRECISIONS[member // 2 % len(_PRECISIONS)]
         return Evidence(network.groups(self.input_groups), most_precision=most)
 

@@ -167,7 +167,8 @@ class Recipe(ABC):
 def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[dict[str, float]]:
     """The descent in the wanted convention; for one target in its squared unit, for several standardized.
 
-    The gradient norm is with respect to the parameters of standardized columns, in the same convention.
+    The gradient norm is with respect to the parameters of standardized columns, in the same
+    convention.
     """
     statistics = (
         rows.scanned.train.merge(rows.scanned.test) if rows.part == "all" else rows.scanned.train

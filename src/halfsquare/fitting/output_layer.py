@@ -1,10 +1,11 @@
 """The output layer of a trained network, solved on its rows: given the hidden layers, it is a linear model.
 
-With a the signals into the output layer, o = Vᵀa + c is linear in V and c, so the Gauss-Newton matrix of that
-layer is the exact curvature, and one pass of sums gives the weights, their penalty by the evidence and their
-covariance σ² (AᵀWA + λ)⁻¹: what a network of any size can say of the uncertainty of its outputs. It grows away
-from the rows (Kristiadi, Hein & Hennig 2020, "Being Bayesian, even just a bit, fixes overconfidence in ReLU
-networks", section 3; Daxberger et al. 2021, "Laplace redux", section 2).
+With a the signals into the output layer, o = Vᵀa + c is linear in V and c, so the Gauss-Newton
+matrix of that layer is the exact curvature, and one pass of sums gives the weights, their penalty
+by the evidence and their covariance σ² (AᵀWA + λ)⁻¹: what a network of any size can say of the
+uncertainty of its outputs. It grows away from the rows (Kristiadi, Hein & Hennig 2020, "Being
+Bayesian, even just a bit, fixes overconfidence in ReLU networks", section 3; Daxberger et al. 2021,
+"Laplace redux", section 2).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from halfsquare.solvers.objective import Objective
 
 # The first step is the answer under the first penalty; the others settle penalty and noise.
 _STEPS = 6
-# Signals kept in memory, 64 MB; of rows that are more than that every second, third, … is enough for one layer.
+# Signals kept in memory, 64 MB; of rows that are more than that every second, third, … is enough
+# for one layer.
 _MOST_NUMBERS = 1 << 23
 
 

@@ -1,7 +1,8 @@
 """A fit that can be killed and continued: which fit a checkpoint is of, and whether this is the same.
 
-What decides the bits of a model is compared: the options, the rows as they were read, the versions of what computes.
-Threads and the time limit do not, and may differ; nor does the name of the file that the rows came from.
+What decides the bits of a model is compared: the options, the rows as they were read, the versions
+of what computes. Threads and the time limit do not, and may differ; nor does the name of the file
+that the rows came from.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Resuming:
     found : Checkpoint or None
         What the file held.
     required : bool
-        Whether there must be something to continue: a file of another fit is then refused even if that one is finished.
+        Whether there must be something to continue: a file of another fit is then refused even if
+        that one is finished.
     """
 
     path: Path
@@ -69,7 +71,8 @@ class Resuming:
         OptionError
             If they name two files, or the seconds are no number >= 0.
         CheckpointError
-            If the file is no checkpoint, or of a fit with other options; or if there is none to resume.
+            If the file is no checkpoint, or of a fit with other options; or if there is none to
+            resume.
         OutputError
             If it could not be written.
         """

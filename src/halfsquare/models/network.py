@@ -2,9 +2,11 @@
 
     a₀ = x,   aₗ = φ(Wₗᵀ aₗ₋₁ + bₗ),   o = Vᵀ a_L + c
 
-Derivatives of one output o_j (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 5.53-5.56):
+Derivatives of one output o_j (Bishop 2006, "Pattern Recognition and Machine Learning", eq.
+5.53-5.56):
 
-    δ_L = V_j φ'(z_L),   δₗ₋₁ = φ'(zₗ₋₁) (Wₗ δₗ),   ∂o_j/∂Wₗ = aₗ₋₁ δₗᵀ,   ∂o_j/∂bₗ = δₗ,   ∂o_j/∂x = W₁ δ₁
+    δ_L = V_j φ'(z_L),   δₗ₋₁ = φ'(zₗ₋₁) (Wₗ δₗ),   ∂o_j/∂Wₗ = aₗ₋₁ δₗᵀ,   ∂o_j/∂bₗ = δₗ,   ∂o_j/∂x
+    = W₁ δ₁
 """
 
 from __future__ import annotations
@@ -186,8 +188,8 @@ class Network(Model):
     def groups(self, input_groups: Sequence[int] | None = None) -> npt.NDArray[np.intp]:
         """The penalty group (p,) of each parameter, as whole numbers from 0.
 
-        First the groups of inputs (by default one for each), then the biases and the weights of each
-        further layer. Without a hidden layer the inputs' groups hold the output weights.
+        First the groups of inputs (by default one for each), then the biases and the weights of
+        each further layer. Without a hidden layer the inputs' groups hold the output weights.
         """
         by_input = np.arange(self.inputs) if input_groups is None else np.asarray(input_groups)
         if by_input.shape != (self.inputs,):

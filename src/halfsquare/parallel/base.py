@@ -10,9 +10,13 @@ T = TypeVar("T")
 
 
 class Execution(ABC):
-    """A place that works on chunks side by side. What comes out has the same bits in every place."""
+    """A place that works on chunks side by side.
 
-    #: Whether single rows can be drawn at random, as mini-batches are: not where every draw is a message.
+    What comes out has the same bits in every place.
+    """
+
+    # : Whether single rows can be drawn at random, as mini-batches are: not where every draw is a
+    # message.
     serves_batches: ClassVar[bool] = True
 
     @property

@@ -1,8 +1,8 @@
 """Sums in bins whose range need not be known before the rows are: they add, and neighbours merge exactly.
 
-A bin is a whole number i and stands for [i, i+1) · width. The width is a power of two; when values fall outside,
-it doubles, bin i becomes ⌊i/2⌋, and the sums of two bins become those of one: nothing is read twice and
-nothing is lost but resolution.
+A bin is a whole number i and stands for [i, i+1) · width. The width is a power of two; when values
+fall outside, it doubles, bin i becomes ⌊i/2⌋, and the sums of two bins become those of one: nothing
+is read twice and nothing is lost but resolution.
 """
 
 from __future__ import annotations

@@ -176,7 +176,8 @@ def descent(fitted: FittedModel) -> list[Figure]:
     if len(history) < 3:
         return []
     loss = _NAMES.get(str(fitted.info.get("options", {}).get("loss")), "loss")
-    # In mini-batches the noise is that of the gradient; otherwise that of the targets, on their standardized scale.
+    # In mini-batches the noise is that of the gradient; otherwise that of the targets, on their
+    # standardized scale.
     noise = (
         "variance of the gradient's noise"
         if "batch" in history[-1]

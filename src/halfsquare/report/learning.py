@@ -1,8 +1,9 @@
 """Learning curves: refits on nested parts of the rows, gathered in one pass.
 
-Each row has a number that depends on nothing but its place, by which it is a test row (one in five, at most
-some ten thousands are kept) or belongs to a part: half of the others to part 0, a quarter to part 1, …. The
-sums of a part and of all smaller ones are those of a training set; so every training set holds the next smaller.
+Each row has a number that depends on nothing but its place, by which it is a test row (one in five,
+at most some ten thousands are kept) or belongs to a part: half of the others to part 0, a quarter
+to part 1, …. The sums of a part and of all smaller ones are those of a training set; so every
+training set holds the next smaller.
 """
 
 from __future__ import annotations

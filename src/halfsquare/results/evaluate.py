@@ -162,7 +162,8 @@ def compare(a: FittedModel, b: FittedModel, data: Any, *, weights: str | None = 
     """
     require_same_target(a, b)
     k = len(a.encoder.targets)
-    # One pass for both where the source can be read twice side by side: batches come in the same order.
+    # One pass for both where the source can be read twice side by side: batches come in the same
+    # order.
     source_a, source_b = open_for(a.encoder, data), open_for(b.encoder, data)
     difference, sums_a, sums_b = Moments.zero(1), ErrorSums.zero(k), ErrorSums.zero(k)
     pairs = zip(
@@ -198,7 +199,8 @@ def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Co
     Raises
     ------
     OptionError
-        If ``by`` is a sum: it grows with the number of rows, so that it cannot be compared across sizes.
+        If ``by`` is a sum: it grows with the number of rows, so that it cannot be compared across
+        sizes.
     """
     if by in ("sse", "half_sse") and a.weight != b.weight:
         raise OptionError(

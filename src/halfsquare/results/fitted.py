@@ -75,9 +75,10 @@ class FittedModel:
     members : tuple of Member
         One model, or a small ensemble whose mean is the output.
     info : dict
-        What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``, ``train``
-        and ``test`` (the error's summary under its names in :class:`halfsquare.sums.ErrorSummary`),
-        ``warnings``, ``history``, ``facts``, ``options``, ``version``.
+        What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
+        ``train`` and ``test`` (the error's summary under its names in
+        :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
+        ``version``.
     """
 
     encoder: Encoder
@@ -198,8 +199,8 @@ class FittedModel:
     def parameters(self) -> list[Parameter]:
         """Parameters in the user's units with standard errors; of the first member, if there are several.
 
-        For a linear model: the intercept and the change of the output for one unit of each column, or
-        for a level instead of the reference level.
+        For a linear model: the intercept and the change of the output for one unit of each column,
+        or for a level instead of the reference level.
         """
         member = self.members[0]
         values, variances = self._in_user_units(member)
@@ -231,7 +232,8 @@ class FittedModel:
             self.encoder.target_scales,
             self.encoder.scales,
         )
-        # Slopes are divided by their column's scale; the intercept takes over what the means shifted.
+        # Slopes are divided by their column's scale; the intercept takes over what the means
+        # shifted.
         back = np.concatenate([[1.0], -self.encoder.means / scales])
         b = member.model.matrix(member.parameters)
         values = np.vstack(
@@ -325,7 +327,8 @@ def save(fitted: FittedModel, path: str | Path) -> None:
     Raises
     ------
     OutputError
-        If the folder is not there, may not be written to, or the disk is full; an existing file stays as it was.
+        If the folder is not there, may not be written to, or the disk is full; an existing file
+        stays as it was.
     """
     from safetensors.numpy import save as to_bytes
 

@@ -1,8 +1,9 @@
 """The journal of a fit: the latest state of every descent, so that a fit that was killed goes on where it stood.
 
-A state carries all that the next step needs, and what lies between two descents (folds, starts, judgement) follows
-from data and seed. So a fit is continued by beginning it anew, with every descent going on from its entry in the
-journal: the steps that follow, and the model, have the same bits as if nothing had happened.
+A state carries all that the next step needs, and what lies between two descents (folds, starts,
+judgement) follows from data and seed. So a fit is continued by beginning it anew, with every
+descent going on from its entry in the journal: the steps that follow, and the model, have the same
+bits as if nothing had happened.
 """
 
 from __future__ import annotations

@@ -294,8 +294,8 @@ def _corrected(
 ) -> Solution:
     """One Gauss-Newton step from the solution, its gradient summed from the errors themselves.
 
-    The corrected semi-normal equations (Björck 1987, "Stability analysis of the method of seminormal
-    equations", section 3): it takes off what rounding left in the coefficients.
+    The corrected semi-normal equations (Björck 1987, "Stability analysis of the method of
+    seminormal equations", section 3): it takes off what rounding left in the coefficients.
     """
     b = solution.coefficients
 

@@ -1,8 +1,9 @@
 """The R factor of [J | o-t]: all that least squares needs of the rows, without squaring the condition number.
 
-With [J | e] = Q R, the columns of R stand for those of J and e: JᵀJ = R₁ᵀR₁ and |e + Jδ| = |r + R₁δ|.
-R factors merge as sums do: that of two sets of rows is that of their R factors, one upon the other
-(Demmel, Grigori, Hoemmen & Langou 2012, "Communication-optimal parallel and sequential QR", section 2).
+With [J | e] = Q R, the columns of R stand for those of J and e: JᵀJ = R₁ᵀR₁ and |e + Jδ| = |r +
+R₁δ|. R factors merge as sums do: that of two sets of rows is that of their R factors, one upon the
+other (Demmel, Grigori, Hoemmen & Langou 2012, "Communication-optimal parallel and sequential QR",
+section 2).
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class FormulaObjective(Objective):
     ) -> Floats:
         """``of`` every block √w [J | o-t]ᵀ (q+1, m), merged in order."""
         size, rows = len(bound.results), min(BLOCK_ROWS, self.rows.row_count)
-        # Fresh memory costs as much as the arithmetic: each thread takes buffers up where another left them.
+        # Fresh memory costs as much as the arithmetic: each thread takes buffers up where another
+        # left them.
         left: list[tuple[Floats, Floats]] = []
 
         def work(index: int) -> Floats:
@@ -111,7 +113,8 @@ def _gram_of(block: Floats) -> Floats:
     """block blockᵀ (c, c)."""
     if len(block) > 12:
         return np.asarray(block @ block.T)
-    # For a few long rows BLAS takes half as long by matrix times vector as by its symmetric product.
+    # For a few long rows BLAS takes half as long by matrix times vector as by its symmetric
+    # product.
     gram = np.empty((len(block), len(block)))
     for i in range(len(block)):
         gram[i, : i + 1] = gram[: i + 1, i] = block[: i + 1] @ block[i]

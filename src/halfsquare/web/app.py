@@ -96,7 +96,8 @@ def create_app(
         },
     )
     with suppress(ImportError):
-        # Arrow loads pandas where it is installed; Altair, in another thread, fails on a half loaded one.
+        # Arrow loads pandas where it is installed; Altair, in another thread, fails on a half
+        # loaded one.
         import_module("pandas")
     app.state.rooms = ROOMS
     app.state.workshop, app.state.ending = workshop, ending

@@ -1,8 +1,8 @@
 """The data sets that the page may read: what the server was given, what comes with it, what was uploaded.
 
 A data set is asked for by a key out of this list; no path, glob or query ever comes from a request.
-Uploads lie in a folder of their own that nobody else may open, under names that are made up here, and
-are removed when the server ends.
+Uploads lie in a folder of their own that nobody else may open, under names that are made up here,
+and are removed when the server ends.
 """
 
 from __future__ import annotations

@@ -189,7 +189,8 @@ def _way_rows(ways: Sequence[Way]) -> Rows:
     for way in ways:
         kept = way.points[:-1:every] + way.points[-1:]
         line = {"way": way.number, "here": way.member == ways[-1].member}
-        # Nothing has no place on a logarithmic axis: an exact fit is drawn at the rounding of the first loss.
+        # Nothing has no place on a logarithmic axis: an exact fit is drawn at the rounding of the
+        # first loss.
         least = 1e-16 * max(way.points[0][1], 1e-290)
         found += [
             {**line, "i": way.before + i, "loss": max(loss, least), "norm": max(norm, least)}

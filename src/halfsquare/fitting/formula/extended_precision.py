@@ -1,10 +1,10 @@
 """The last digits of a fit whose errors are smaller than the rounding of its outputs.
 
 Where a formula fits to ten digits, o - t in float64 has only six left, and neither SSE nor standard
-errors are known any better. So the errors are formed with 50 digits, from the decimals that the data
-were written in (the shortest that read back as the same float64), and the Gauss-Newton step, which
-needs no such care, in float64: iterative refinement (Björck 1996, "Numerical Methods for Least
-Squares Problems", section 2.9).
+errors are known any better. So the errors are formed with 50 digits, from the decimals that the
+data were written in (the shortest that read back as the same float64), and the Gauss-Newton step,
+which needs no such care, in float64: iterative refinement (Björck 1996, "Numerical Methods for
+Least Squares Problems", section 2.9).
 """
 
 from __future__ import annotations

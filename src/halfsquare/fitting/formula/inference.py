@@ -1,7 +1,8 @@
 """What a least-squares fit says of its parameters: covariance, intervals, and what the data leave open.
 
 At the minimum, with [J | e] = Q R: σ² = SSE/(Σw - p), the covariance of the parameters is
-σ² (R₁ᵀR₁)⁻¹ and that of an output gᵀ C g (Seber & Wild 1989, "Nonlinear Regression", eq. 5.6, 5.22).
+σ² (R₁ᵀR₁)⁻¹ and that of an output gᵀ C g (Seber & Wild 1989, "Nonlinear Regression", eq. 5.6,
+5.22).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 
-# Singular values of unit columns below this, relative to the largest: no digit of that direction is known.
+# Singular values of unit columns below this, relative to the largest: no digit of that direction is
+# known.
 _RANK = 1e-11
 
 
@@ -29,7 +31,8 @@ class Determined:
         (JᵀWJ)⁻¹ over the directions that are determined; 0 along those that are not.
     sse : float
     free : list of dict of str to float
-        For each direction along which the loss does not change: the relative move of the parameters in it.
+        For each direction along which the loss does not change: the relative move of the parameters
+        in it.
     """
 
     inverse: Floats

@@ -19,7 +19,8 @@ from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.variable_projection import VariableProjection, triangle_of
 from halfsquare.sums import Moments
 
-# Of many rows a sample of this many is fitted first: from there a few passes over all rows are enough.
+# Of many rows a sample of this many is fitted first: from there a few passes over all rows are
+# enough.
 _SAMPLE = 8192
 MANY_ROWS = 8 * _SAMPLE
 _POOR = 0.1  # of the variation left unexplained: worth a second look
@@ -130,7 +131,8 @@ class Ways:
             )
             ends.append(replace(found, warnings=[warning]))
         lowest = min(ends, key=lambda other: other.state.loss)
-        # A minimum that the start led to is left only for one that is far better: the start says which is meant.
+        # A minimum that the start led to is left only for one that is far better: the start says
+        # which is meant.
         worth = _FAR_BETTER if self._determined(end.state) else 0.999
         return (
             lowest if lowest.state.loss < worth * end.state.loss or not end.state.converged else end

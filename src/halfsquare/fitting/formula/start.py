@@ -2,8 +2,8 @@
 
 Units say how large a parameter can be: in exp(-b*x), b is so many per unit of x; in x - b it lies
 where x lies. So every nonlinear parameter is given a range from the spread of the columns, a Sobol
-set fills these ranges, the linear parameters are solved for at each point, and descent from the best
-points decides. Everything follows from the data and the seed.
+set fills these ranges, the linear parameters are solved for at each point, and descent from the
+best points decides. Everything follows from the data and the seed.
 """
 
 from __future__ import annotations
@@ -127,9 +127,9 @@ def search(
 ) -> list[State]:
     """The ends of the most promising descents on a sample of rows, the lowest loss first.
 
-    Descend a little from the best points, and further from the best of those. Where the formula is a
-    sum of parts with parameters of their own (peaks, decays), the best fit is then improved part by
-    part: one part is sought anew while the others stay, until that helps no more.
+    Descend a little from the best points, and further from the best of those. Where the formula is
+    a sum of parts with parameters of their own (peaks, decays), the best fit is then improved part
+    by part: one part is sought anew while the others stay, until that helps no more.
     """
     sample = sample_rows(rows, max(_SAMPLE_ROWS, 40 * len(formula.names)), seed, execution)
     objective = FormulaObjective(formula, sample, Local(1))
@@ -156,7 +156,8 @@ def _by_parts(
     limits: Limits,
 ) -> list[State]:
     """``states`` with better ones found by seeking one block of nonlinear parameters at a time."""
-    # One part alone, then two at once: a broad peak over two narrow ones is only left by moving both.
+    # One part alone, then two at once: a broad peak over two narrow ones is only left by moving
+    # both.
     groups = [
         *blocks,
         *(first + second for first, second in combinations(blocks, 2) if 2 < len(blocks) <= _FEW),

@@ -164,7 +164,8 @@ def train_formula(
     seed : int
         Of the search for a start.
     execution, limits, watch, journal
-        Where sums are computed, when to stop, who is told of every state, and where states are kept.
+        Where sums are computed, when to stop, who is told of every state, and where states are
+        kept.
     profile : bool
         Add profile-likelihood intervals to ``facts["profile"]``.
 
@@ -192,7 +193,8 @@ def train_formula(
         formula, fitted, execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS
     )
     linear = tuple(j for j in formula.linear if not np.isfinite([lower[j], upper[j]]).any())
-    # Distance from the minimum in standard errors; these are themselves small where there are many rows.
+    # Distance from the minimum in standard errors; these are themselves small where there are many
+    # rows.
     tolerance = min(_TOLERANCE * max(1.0, weight / 1000.0) ** 1.5, 1e-5)
     target_norm = sqrt(float(sums.m2[0] + weight * sums.mean[0] ** 2))
     unseen = _BATES_WATTS if rows.row_count > MANY_ROWS else 0.0

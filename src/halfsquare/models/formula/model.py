@@ -22,12 +22,14 @@ from halfsquare.models.formula.program import Bound, Program, compile_program
 class Formula(Model):
     """The right side of a formula over named columns; k = 1.
 
-    A formula is its text and its names: these go into a model file, and the same parser reads them back.
+    A formula is its text and its names: these go into a model file, and the same parser reads them
+    back.
 
     Parameters
     ----------
     text : str
-        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; see :func:`~halfsquare.models.formula.parser.parse_formula`.
+        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; see
+        :func:`~halfsquare.models.formula.parser.parse_formula`.
     columns : tuple of str
         The columns of the design, in its order.
     names : tuple of str
@@ -211,7 +213,8 @@ _BACK["exp10"] = lambda u: 10.0**u
 
 @lru_cache(maxsize=64)
 def _parsed(text: str, columns: tuple[str, ...], names: tuple[str, ...]) -> ParsedFormula:
-    # The target is the one name on the left; whether the data has it was seen when the text was first read.
+    # The target is the one name on the left; whether the data has it was seen when the text was
+    # first read.
     from halfsquare.models.formula.parser import read_tokens
 
     target = [token.text for token in read_tokens(text).left if token.kind == "name"][-1:]

@@ -1,9 +1,10 @@
 """Reads a formula such as ``y ~ b1*(1 - exp(-b2*x))``; nothing in it is ever evaluated.
 
-    text ─ formula_tokens → plain Python source ─ ast.parse → tree ─ allow-list → expression, node by node
+    text ─ formula_tokens → plain Python source ─ ast.parse → tree ─ allow-list → expression, node
+    by node
 
-The tokens are checked first: length, nesting, characters. Names become ``v0, v1, …`` before Python's
-parser sees the text, so that no word of the user's can mean anything to it.
+The tokens are checked first: length, nesting, characters. Names become ``v0, v1, …`` before
+Python's parser sees the text, so that no word of the user's can mean anything to it.
 """
 
 from __future__ import annotations
@@ -255,8 +256,8 @@ def parse_formula(
     ----------
     text : str
         ``target ~ expression``. The expression has numbers, names, ``+ - * / **`` (``^`` is read as
-        ``**``), parentheses, ``pi`` and the functions of ``formula_algebra.FUNCTIONS``. A name that is no
-        plain word stands in backticks: `` `flow rate` ``. The left side is a column, or one
+        ``**``), parentheses, ``pi`` and the functions of ``formula_algebra.FUNCTIONS``. A name that
+        is no plain word stands in backticks: `` `flow rate` ``. The left side is a column, or one
         of ``TARGET_FUNCTIONS`` of a column.
     columns : sequence of str
         The columns of the data, the target among them.

@@ -17,8 +17,9 @@ from scipy import special
 from halfsquare.errors import FormulaError
 from halfsquare.loss import Floats
 
-# Rows computed at once: so many that the cost of a NumPy call, and of handing the interpreter from one
-# thread to another after it, is small; so few that the buffers of a usual formula stay in the cache.
+# Rows computed at once: so many that the cost of a NumPy call, and of handing the interpreter from
+# one thread to another after it, is small; so few that the buffers of a usual formula stay in the
+# cache.
 BLOCK_ROWS = 16384
 
 Ufunc = Callable[..., Any]
@@ -90,7 +91,8 @@ class Program:
     results : tuple of int
         The place of each expression's value.
     buffers : tuple of int
-        For each array step the buffer it writes to, or -1 - row where it writes to a row of the result.
+        For each array step the buffer it writes to, or -1 - row where it writes to a row of the
+        result.
     """
 
     sources: tuple[tuple[str, float], ...]

@@ -31,7 +31,8 @@ class Symmetry:
     flips : tuple of tuple of int
         Sets of parameters whose signs may be changed together; the first is made positive.
     blocks : tuple of tuple of int
-        All blocks: the parameters of terms that share parameters, which can be sought one block at a time.
+        All blocks: the parameters of terms that share parameters, which can be sought one block at
+        a time.
     """
 
     groups: tuple[tuple[tuple[int, ...], ...], ...]
@@ -49,7 +50,8 @@ def symmetry(formula: Formula) -> Symmetry:
     parts = _components(expression, index)
     heads: dict[Any, list[tuple[Any, tuple[Any, ...], list[tuple[int, ...]]]]] = {}
     for part, symbols in parts:
-        # Parts that read the same with every parameter under one name may be the same with some renaming.
+        # Parts that read the same with every parameter under one name may be the same with some
+        # renaming.
         alike = heads.setdefault(part.xreplace(dict.fromkeys(symbols, sympy.Symbol("__any"))), [])
         for head, head_symbols, group in alike:
             match = _match(head, head_symbols, part, symbols)
@@ -78,7 +80,8 @@ def canonical(formula: Formula, parameters: Floats, like: Floats | None = None) 
             result[list(flip)] *= -1.0
     for group in known.groups:
         at = np.array(group)
-        # A linear parameter is an amplitude; the nonlinear one (place, rate) is what tells blocks apart.
+        # A linear parameter is an amplitude; the nonlinear one (place, rate) is what tells blocks
+        # apart.
         place = next((i for i in range(at.shape[1]) if at[0, i] not in formula.linear), 0)
         blocks = result[at][np.argsort(result[at[:, place]], kind="stable")]
         ranks = (
