@@ -226,7 +226,8 @@ def table(
         ours = by_peer["halfsquare"]
         coverages.append(float(np.mean([r.coverage for r in ours])))
         lines.append(
-            f"| {name} | {np.mean([r.log_likelihood for r in ours]):.3f} | {100 * coverages[-1]:.1f} % |"
+            f"| {name} | {np.mean([r.log_likelihood for r in ours]):.3f} | "
+            f"{100 * coverages[-1]:.1f} % |"
         )
     lines.append(f"| **mean** | | {100 * np.mean(coverages):.1f} % |")
     return "\n".join(lines)

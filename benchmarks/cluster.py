@@ -60,7 +60,8 @@ def write(folder: Path, rows: int) -> None:
     columns = ", ".join(f"random() AS x{j}" for j in range(COLUMNS))
     connection = duckdb.connect()
     connection.execute(
-        f"CREATE TABLE t AS SELECT *, x0 + x1 * x2 + random() AS y FROM (SELECT {columns} FROM range({rows}))"
+        f"CREATE TABLE t AS SELECT *, x0 + x1 * x2 + random() AS y FROM (SELECT {columns} "
+        f"FROM range({rows}))"
     )
     connection.execute(f"COPY t TO '{folder / 'table.parquet'}'")
     connection.execute(f"COPY (FROM t LIMIT {rows // 4}) TO '{folder / 'table.csv'}'")
@@ -142,7 +143,8 @@ def main() -> None:
         print(f"  {name:44} {rate:14,.0f} rows/s")
     print(f"  {'a round of empty orders':44} {latency * 1e3:14.1f} ms")
     print(
-        f"\n{options.plan_rows:,.0f} rows on {options.workers} workers of {options.cores} cores, {options.gigabits:g} Gbit/s"
+        f"\n{options.plan_rows:,.0f} rows on {options.workers} workers of {options.cores} "
+        f"cores, {options.gigabits:g} Gbit/s"
     )
     cores = options.workers * options.cores
     passes = options.plan_rows / cores

@@ -55,14 +55,16 @@ def summing() -> None:
         )
         base = taken["rounded"]
         print(
-            f"| {name} | {taken['exact'] / base:.1f} | {ROWS / taken['exact']:,.0f} | {taken['weighted'] / base:.1f} |"
+            f"| {name} | {taken['exact'] / base:.1f} | {ROWS / taken['exact']:,.0f} | "
+            f"{taken['weighted'] / base:.1f} |"
         )
 
 
 def solving() -> None:
     rng = np.random.default_rng(1)
     print(
-        f"\n### The solution from exact sums, beside one `LinearRegressor.fit` to {ROWS // 5:,} rows\n"
+        "\n### The solution from exact sums, beside one `LinearRegressor.fit` to "
+        f"{ROWS // 5:,} rows\n"
     )
     print("| columns | kind | time ÷ fit | seconds |\n|---:|---|---:|---:|")
     for columns in (20, 100, 200):
@@ -82,7 +84,8 @@ def solving() -> None:
                 }
             )
             print(
-                f"| {columns} | {kind} | {taken['exact'] / taken['fit']:.2f} | {taken['exact']:.3f} |"
+                f"| {columns} | {kind} | {taken['exact'] / taken['fit']:.2f} | "
+                f"{taken['exact']:.3f} |"
             )
 
 

@@ -90,16 +90,20 @@ def compare(name: str, rows: int) -> None:
     gap_found = np.max(np.abs(found[1].parameters - trained.parameters) / errors)
     print(f"{name}, {rows:,} rows: {trained.reason}")
     print(
-        f"  lmfit / halfsquare           {lmfits[0] / ours[0]:6.1f} x   answers {gap_lmfit:.1e} standard errors apart"
+        f"  lmfit / halfsquare           {lmfits[0] / ours[0]:6.1f} x   answers "
+        f"{gap_lmfit:.1e} standard errors apart"
     )
     print(
-        f"  scipy curve_fit / halfsquare {scipys[0] / ours[0]:6.1f} x   answers {gap_scipy:.1e} standard errors apart"
+        f"  scipy curve_fit / halfsquare {scipys[0] / ours[0]:6.1f} x   answers "
+        f"{gap_scipy:.1e} standard errors apart"
     )
     print(
-        f"  no start / start             {found[0] / ours[0]:6.1f} x   answers {gap_found:.1e} standard errors apart"
+        f"  no start / start             {found[0] / ours[0]:6.1f} x   answers "
+        f"{gap_found:.1e} standard errors apart"
     )
     print(
-        f"  memory while fitting: {growth(name, rows):.0f} MB; for four times the rows {growth(name, 4 * rows):.0f} MB"
+        f"  memory while fitting: {growth(name, rows):.0f} MB; for four times the rows "
+        f"{growth(name, 4 * rows):.0f} MB"
     )
 
 

@@ -174,7 +174,8 @@ def main() -> None:
                 "halfsquare fit"
             ]
             print(
-                f"| {rows:,} | {one.seconds:.2f} | {one.seconds / rows * 1e6:.2f} | {one.megabytes:.0f} |",
+                f"| {rows:,} | {one.seconds:.2f} | {one.seconds / rows * 1e6:.2f} | "
+                f"{one.megabytes:.0f} |",
                 flush=True,
             )
             path.unlink()

@@ -79,7 +79,8 @@ def table(title: str, measured: dict[str, Measured], reference: str) -> str:
         "|---|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {name} | {m.seconds / base:.2f} | {m.seconds:.3f} | {m.megabytes:.0f} | {m.answer:.10g} |"
+        f"| {name} | {m.seconds / base:.2f} | {m.seconds:.3f} | {m.megabytes:.0f} | "
+        f"{m.answer:.10g} |"
         for name, m in measured.items()
     ]
     return "\n".join(lines) + "\n"

@@ -106,7 +106,8 @@ def main() -> None:
             for way in ("levenberg-marquardt", "minibatch"):
                 ours = seconds_to(error, design, target, way)
                 print(
-                    f"{name} training RMSE {error:.4f}: {way} {seconds / ours:.1f} x sooner than lbfgs (aim 5)",
+                    f"{name} training RMSE {error:.4f}: {way} {seconds / ours:.1f} x sooner "
+                    "than lbfgs (aim 5)",
                     flush=True,
                 )
 

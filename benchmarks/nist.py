@@ -229,7 +229,8 @@ def main() -> None:
         raise SystemExit(f"no .dat file in {arguments.data}/nist")
     if not arguments.json:
         print(
-            "digits of worst parameter, worst standard error, sum of squares; iterations or calls; time"
+            "digits of worst parameter, worst standard error, sum of squares; iterations or "
+            "calls; time"
         )
         print(f"{'problem':10} {'start':7} {'halfsquare':27} {'scipy curve_fit':27} {'lmfit':27}")
     worst: dict[str, list[float]] = {"halfsquare": [], "curve_fit": [], "lmfit": []}
@@ -262,7 +263,8 @@ def main() -> None:
         for name, values in worst.items():
             six, nine = (sum(value >= least for value in values) for least in (6, 9))
             print(
-                f"{name:10} of {len(values)} fits: {six} with >= 6 digits in all three, {nine} with >= 9"
+                f"{name:10} of {len(values)} fits: {six} with >= 6 digits in all three, "
+                f"{nine} with >= 9"
             )
 
 

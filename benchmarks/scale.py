@@ -34,7 +34,10 @@ def write_here(path: Path, rows: int) -> None:
     columns = ", ".join(f"random() * 4 - 2 AS {c}" for c in COLUMNS)
     line = " + ".join(f"{(i + 1) / 20} * {c}" for i, c in enumerate(COLUMNS))
     noise = "0.5 * (random() + random() + random() - 1.5)"
-    query = f"SELECT *, {line} + sin(2 * x0) * x1 + abs(x2) + {noise} AS y FROM (SELECT {columns} FROM range({rows}))"
+    query = (
+        f"SELECT *, {line} + sin(2 * x0) * x1 + abs(x2) + {noise} AS y FROM (SELECT "
+        f"{columns} FROM range({rows}))"
+    )
     connection.execute(f"COPY ({query}) TO '{path}'")
 
 
@@ -91,7 +94,8 @@ def growth(model: str, sizes: list[int], rounds: int) -> None:
             rmse = pairs[-1][1]["answer"]
             a_row = seconds / rows * 1e6
             print(
-                f"| {rows:,} | {ratio:.1f} | {seconds:.2f} | {a_row:.2f} | {peak:.0f} | {rmse:.4f} |",
+                f"| {rows:,} | {ratio:.1f} | {seconds:.2f} | {a_row:.2f} | {peak:.0f} | "
+                f"{rmse:.4f} |",
                 flush=True,
             )
     print()
@@ -159,7 +163,8 @@ class Process:
 def threads(rounds: int) -> None:
     """How much faster two threads are than one, and two processes."""
     print(
-        "### Two threads\n\n| sums | 2 threads ÷ 1 thread | 2 processes ÷ 1 | of what the machine gives |"
+        "### Two threads\n\n| sums | 2 threads ÷ 1 thread | 2 processes ÷ 1 | of what the "
+        "machine gives |"
     )
     print("|---|---:|---:|---:|")
     for name in ("Gram, 20 columns", "Gram, 100 columns", "Jacobian"):

@@ -164,7 +164,11 @@ def test_importing_is_quick() -> None:
 
 
 def test_help_is_quick() -> None:
-    code = "import sys, io\nsys.argv = ['halfsquare', '--help']\nstdout, sys.stdout = sys.stdout, io.StringIO()\nfrom halfsquare.cli.main import main\ntry: main()\nexcept SystemExit: pass\nsys.stdout = stdout"
+    code = (
+        "import sys, io\nsys.argv = ['halfsquare', '--help']\nstdout, sys.stdout = "
+        "sys.stdout, io.StringIO()\nfrom halfsquare.cli.main import main\ntry: "
+        "main()\nexcept SystemExit: pass\nsys.stdout = stdout"
+    )
     assert loaded(code) & (HEAVY | {"numpy"}) == set()
 
 

@@ -54,18 +54,29 @@ FITS: dict[str, tuple[bytes | None, str]] = {
     "empty file": (b"", "a.csv is empty: expected a header line and rows"),
     "only a newline": (b"\n", "a.csv"),
     "header only": (b"x,y\n", "a.csv has a header but no rows"),
-    "no header": (b"1,2\n3,4\n5,6\n", "a.csv has no header line: its first line, '1,2', reads as data. Add a first line with 2 column names"),
+    "no header": (b"1,2\n3,4\n5,6\n", "a.csv has no header line: its first line, '1,2', "
+"reads as data. Add a first line with 2 column names"),
     "no such target": (b"x,z\n1,2\n2,3\n", "a.csv has no target column 'y'"),
-    "nearly the target": (b"x,yy\n1,2\n2,3\n", "a.csv has no target column 'y'. Did you mean 'yy'? Its columns: x, yy"),
-    "text target": (rows("3,red").encode(), "'y' of a.csv is text: found 'red' in row 21, expected numbers"),
-    "dates as target": (b"x,y\n" + b"".join(b"%d,2020-01-%02d\n" % (i, i) for i in range(1, 20)), "target column 'y' of a.csv has the type DATE; expected numbers"),
-    "all targets missing": (b"x,y\n1,\n2,\n3,NA\n", "target column 'y' of a.csv has no values; expected numbers"),
-    "infinite value": (rows("inf,3").encode(), "a.csv, row 21, column 'x': found inf, expected a finite number. Correct it, or leave it empty"),
-    "infinite target": (rows("3,-Infinity").encode(), "a.csv, row 21, column 'y': found -inf, expected a finite number"),
+    "nearly the target": (b"x,yy\n1,2\n2,3\n", "a.csv has no target column 'y'. Did you mean "
+"'yy'? Its columns: x, yy"),
+    "text target": (rows("3,red").encode(), "'y' of a.csv is text: found 'red' in row 21, "
+"expected numbers"),
+    "dates as target": (b"x,y\n" + b"".join(b"%d,2020-01-%02d\n" % (i, i) for i in range(1, 20)), "target column 'y' of a.csv has the "
+"type DATE; expected numbers"),
+    "all targets missing": (b"x,y\n1,\n2,\n3,NA\n", "target column 'y' of a.csv has no "
+"values; expected numbers"),
+    "infinite value": (rows("inf,3").encode(), "a.csv, row 21, column 'x': found inf, "
+"expected a finite number. Correct it, or "
+"leave it empty"),
+    "infinite target": (rows("3,-Infinity").encode(), "a.csv, row 21, column 'y': found "
+"-inf, expected a finite number"),
     "a number too large": (rows("1e400,3").encode(), "a.csv, row 21, column 'x': found inf"),
-    "duplicate columns": (b"x,y,x\n1,2,3\n2,3,4\n", "a.csv has two columns named 'x' (column 3 is the second): rename one"),
-    "short line": (rows("3").encode(), "a.csv, row 21: found 1 fields, expected 2 as in the header"),
-    "long line": (rows("3,4,5").encode(), "a.csv, row 21: found 3 fields, expected 2 as in the header"),
+    "duplicate columns": (b"x,y,x\n1,2,3\n2,3,4\n", "a.csv has two columns named 'x' (column "
+"3 is the second): rename one"),
+    "short line": (rows("3").encode(), "a.csv, row 21: found 1 fields, expected 2 as in the "
+"header"),
+    "long line": (rows("3,4,5").encode(), "a.csv, row 21: found 3 fields, expected 2 as in "
+"the header"),
     "binary": (bytes(range(256)) * 40, "a.csv"),
     "zero bytes": (b"\0" * 5000, "a.csv"),
     "a text of one column": (b"this is\nnot a table\nat all\n", "a.csv"),
@@ -91,8 +102,8 @@ def test_a_column_that_changes_its_type_half_way(
     (tmp_path / "a.csv").write_text("x,y\n" + "\n".join(lines) + "\n")
     message = refused("fit", "a.csv", "--target", "y")
     assert (
-        "row 50001 (line 50002), column 'x': found 'unknown', expected a number as in the rows before"
-        in message
+        "row 50001 (line 50002), column 'x': found 'unknown', expected a number as in the "
+        "rows before" in message
     )
     assert "--exclude x" in message
     assert "--category x" in message

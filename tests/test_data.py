@@ -364,7 +364,8 @@ def test_a_missing_or_mistyped_column_is_named() -> None:
         (data.rename(columns={"size": "Size"}), "no column 'size'. Did you mean 'Size'"),
         (
             data.assign(size=["big"] * N),
-            "column 'size' of the data is text: found 'big' in row 1, expected numbers as in training",
+            "column 'size' of the data is text: found 'big' in row 1, expected numbers as in "
+            "training",
         ),
         (
             data.assign(sold=1.5),

@@ -32,7 +32,8 @@ def test_too_low_by_hand() -> None:
     assert e.step == pytest.approx(0.8, rel=1e-14)
     assert (
         e.sentence
-        == "The output 2.2 is too low by 0.8: the gradient is negative, so descent raises the output."
+        == "The output 2.2 is too low by 0.8: the gradient is negative, so descent raises "
+        "the output."
     )
     expected = {
         "half_sse": (0.32, -0.8, 1),
@@ -52,7 +53,8 @@ def test_too_high_and_on_the_target() -> None:
     assert (high.value, high.gradient, high.direction, high.step) == (1.125, 1.5, "lower", -1.5)
     assert (
         high.sentence
-        == "The output 4.5 is too high by 1.5: the gradient is positive, so descent lowers the output."
+        == "The output 4.5 is too high by 1.5: the gradient is positive, so descent lowers "
+        "the output."
     )
     on = explain_example(-3, -3)
     assert (on.value, on.gradient, on.direction, on.step, on.finite_difference.value) == (
@@ -257,7 +259,8 @@ def test_latex_and_mathml_are_well_formed() -> None:
 
 def test_sympy_waits_until_it_is_asked_for() -> None:
     code = (
-        "import sys; from halfsquare.explain.one_example import explain_example as explain; e = explain(3, 2.2); "
+        "import sys; from halfsquare.explain.one_example import explain_example as explain; "
+        "e = explain(3, 2.2); "
         "e.as_dict(with_derivation=False); assert 'sympy' not in sys.modules; "
         "e.derivation; assert 'sympy' in sys.modules"
     )

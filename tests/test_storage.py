@@ -98,7 +98,9 @@ def put(value: Any, *keys: Any) -> Callable[[dict[str, Any], Any], None]:
 
 
 CHANGES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "later version": (put(FORMAT_VERSION + 1, "format_version"), f"has model format {FORMAT_VERSION + 1}; this version reads up to {FORMAT_VERSION}: update"),
+    "later version": (put(FORMAT_VERSION + 1, "format_version"), "has model format "
+f"{FORMAT_VERSION + 1}; this version "
+f"reads up to {FORMAT_VERSION}: update"),
     "version in words": (put("new", "format_version"), "has model format new"),
     "no members": (put([], "members"), "no model in it"),
     "unknown model": (put("forest", "members", 0, "model", "kind"), "unknown kind 'forest'"),

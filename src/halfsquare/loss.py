@@ -158,7 +158,8 @@ class SquaredError:
         weight_sum = float(rows) if w is None else float(w.sum())
         if self.convention.endswith("mse") and not weight_sum * outputs > 0:
             raise DataError(
-                "the mean of the squared error needs at least one row of positive weight, found none"
+                "the mean of the squared error needs at least one row of positive weight, "
+                "found none"
             )
         factor = sse_factor(self.convention, outputs, weight_sum)
         gradient = np.empty_like(o) if want_gradient else None

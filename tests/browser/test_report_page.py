@@ -46,7 +46,10 @@ def test_nothing_is_blocked_and_nothing_is_in_the_way(
         driver.get(page.url)
         for dark, theme in ((False, LIGHT), (True, DARK)):
             appear(driver, dark)
-            colours = "const s = getComputedStyle(arguments[0] ? document.querySelector(arguments[0]) : document.body);"
+            colours = (
+                "const s = getComputedStyle(arguments[0] ? "
+                "document.querySelector(arguments[0]) : document.body);"
+            )
             bar = "#predictions ~ section svg [fill='var(--low)']"
             assert page.run(colours + "return s.backgroundColor", None) == _rgb(theme.paper)
             assert page.run(colours + "return s.fill", bar) == _rgb(theme.low)

@@ -65,7 +65,8 @@ def nothing_is_wrong(desk: Page) -> Any:
 def drawn(page: Page, count: int) -> None:
     """All figures are drawn, and there are so many."""
     page.wait(
-        "return window.halfsquare && halfsquare.views.size === document.querySelectorAll('[data-spec]').length"
+        "return window.halfsquare && halfsquare.views.size === "
+        "document.querySelectorAll('[data-spec]').length"
         " && !document.querySelector('[data-live] [data-standing=done]')"
     )
     assert page.run("return halfsquare.views.size") == count

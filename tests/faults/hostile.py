@@ -108,7 +108,10 @@ def outcome(table: tuple[list[str], list[list[str]], str], commands: Commands, f
         if command == "predict":
             lost = [row for row in told["predictions"] if row["prediction"] is None]
             if len(told["predictions"]) != len(rows) or lost:
-                return f"predict: {len(told['predictions'])} of {len(rows)} rows, {len(lost)} not finite"
+                return (
+                    f"predict: {len(told['predictions'])} of {len(rows)} rows, "
+                    f"{len(lost)} not finite"
+                )
         elif not told["rows"] or told["mse"] is None or not math.isfinite(told["mse"]):
             return f"evaluate: rows {told['rows']}, MSE {told['mse']}"
     return "right"

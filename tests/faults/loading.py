@@ -114,7 +114,8 @@ def visit(url: str, clients: int, seconds: float) -> Counter[str]:
         while time.monotonic() < until:
             with socket.create_connection((host, port)) as line:
                 line.send(
-                    f"GET /one-example HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n".encode()
+                    f"GET /one-example HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: "
+                    f"{cookie}\r\n\r\n".encode()
                 )
             count("vanished")
             time.sleep(2.0)

@@ -65,7 +65,8 @@ def compare(
     ]
     screen.print(grid(lines), markup=False)
     screen.print(
-        f"MSE of A − MSE of B, ({unit})²: {with_error(found.difference, found.standard_error)} ({kind})",
+        f"MSE of A − MSE of B, ({unit})²: "
+        f"{with_error(found.difference, found.standard_error)} ({kind})",
         markup=False,
     )
     screen.print(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}", markup=False)

@@ -70,7 +70,8 @@ def _show(fitted: Any, files: dict[str, Path], count: int, whole: Any, row: Any)
     screen = console()
     screen.print(summary(fitted), markup=False)
     screen.print(
-        f"\nThe refitted model on the whole file ({whole.missing_target:,} flights without an arrival left out)",
+        f"\nThe refitted model on the whole file ({whole.missing_target:,} flights without "
+        "an arrival left out)",
         markup=False,
     )
     screen.print(error_table({"": whole.as_dict()}, TARGET + " in minutes"), markup=False)

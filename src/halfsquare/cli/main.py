@@ -24,7 +24,8 @@ from halfsquare.process import (
 
 app = typer.Typer(
     name="halfsquare",
-    help="Fit regression models by descending the squared error, measure them honestly, and see why.",
+    help="Fit regression models by descending the squared error, measure them honestly, and "
+    "see why.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -91,19 +92,22 @@ def _tell_failure(problem: Exception) -> None:
     """What no part of this package has told in its own words."""
     if is_lack_of_memory(problem):
         _tell(
-            "not enough memory or threads (ulimit -v, ulimit -u): use --threads 1, or fewer columns, "
+            "not enough memory or threads (ulimit -v, ulimit -u): use --threads 1, or fewer "
+            "columns, "
             "with --features naming those that matter"
         )
     elif isinstance(problem, OSError):
         _close_output()
         _tell(
-            f"{problem.filename or 'standard output'} could not be used: {problem.strerror or problem}"
+            f"{problem.filename or 'standard output'} could not be used: "
+            f"{problem.strerror or problem}"
         )
     elif os.environ.get("HALFSQUARE_DEBUG"):
         raise problem
     else:
         _tell(
-            f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows where; please report it"
+            f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows "
+            "where; please report it"
         )
 
 

@@ -25,7 +25,8 @@ def predict(
         float | None,
         typer.Option(
             metavar="LEVEL",
-            help="Add the bounds between which a new target lies with this probability, such as 0.95.",
+            help="Add the bounds between which a new target lies with this probability, such "
+            "as 0.95.",
         ),
     ] = None,
     table: Table = None,

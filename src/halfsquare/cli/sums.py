@@ -95,7 +95,8 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
         else {}
     )
     lines = [
-        f"Exact sums of {' and '.join(found.targets)} and {len(found.columns)} columns, over {found.name}",
+        f"Exact sums of {' and '.join(found.targets)} and {len(found.columns)} columns, over "
+        f"{found.name}",
         rows_sentence({**known, **apart}),
         "",
         "Columns",
@@ -112,7 +113,8 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
     if few:
         names = ", ".join(repr(c["name"]) for c in few[:5])
         screen.print(
-            f"\nNote: some levels of {names} have fewer than {_FEW_ROWS} rows, and the sums tell the values of these rows",
+            f"\nNote: some levels of {names} have fewer than {_FEW_ROWS} rows, and the sums "
+            "tell the values of these rows",
             markup=False,
         )
     for doubt in found.doubts:

@@ -51,7 +51,10 @@ class Traffic:
             f"; {self.orders_repeated} orders had to be given again" if self.orders_repeated else ""
         )
         sent, received = _size(self.bytes_sent), _size(self.bytes_received)
-        return f"{self.workers} workers, {self.rounds:,} rounds, {sent} sent, {received} received{lost}"
+        return (
+            f"{self.workers} workers, {self.rounds:,} rounds, {sent} sent, {received} "
+            f"received{lost}"
+        )
 
 
 def _size(count: int) -> str:
@@ -250,7 +253,8 @@ class _Round:
     def _again(self, job: _Job) -> None:
         if job.attempt >= _ATTEMPTS:
             raise ClusterError(
-                f"{job.attempt} workers in a row were lost at the same work, the last one {job.worker}; "
+                f"{job.attempt} workers in a row were lost at the same work, the last one "
+                f"{job.worker}; "
                 "do they have enough memory?"
             )
         with self.cluster._lock:

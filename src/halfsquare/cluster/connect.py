@@ -62,7 +62,8 @@ def connect(address: str) -> Iterator[Cluster]:
                 client = distributed.Client(address, timeout=_REACH_SECONDS, set_as_default=False)
             except (OSError, TimeoutError, ValueError) as problem:
                 raise ClusterError(
-                    f"no scheduler answers at {address} ({_reason(problem)}). Is `dask scheduler` running there?"
+                    f"no scheduler answers at {address} ({_reason(problem)}). Is `dask "
+                    "scheduler` running there?"
                 ) from None
         stack.callback(client.close)
         try:

@@ -80,7 +80,8 @@ class Roster:
         while not (alive := self.alive()):
             if time.monotonic() >= until:
                 raise ClusterError(
-                    f"all workers of the cluster are gone, and none came back in {_PATIENCE_SECONDS:.0f} s"
+                    "all workers of the cluster are gone, and none came back in "
+                    f"{_PATIENCE_SECONDS:.0f} s"
                 )
             time.sleep(LOOK_SECONDS)
         return alive
@@ -100,7 +101,8 @@ class Roster:
             elif future.status == "error":
                 problem = future.exception()
                 self._known[worker] = (
-                    f"cannot run halfsquare: {type(problem).__name__}: {problem}. Install the same version as here"
+                    f"cannot run halfsquare: {type(problem).__name__}: {problem}. Install "
+                    "the same version as here"
                 )
 
 

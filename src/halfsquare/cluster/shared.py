@@ -132,7 +132,8 @@ class Plan:
         )
         if stretch.table.sizes != sizes[first:stop]:
             raise ClusterError(
-                f"{self.cut.name} changed while it was read: it has other rows than were counted in it"
+                f"{self.cut.name} changed while it was read: it has other rows than were "
+                "counted in it"
             )
         return stretch
 

@@ -161,7 +161,10 @@ def examine(expected: Mapping[str, str], files: Mapping[str, int]) -> str:
         try:
             there = Path(path).stat().st_size
         except OSError as problem:
-            return f"cannot read {path}: {problem.strerror}. Every worker reads the files by the path given to fit"
+            return (
+                f"cannot read {path}: {problem.strerror}. Every worker reads the files by "
+                "the path given to fit"
+            )
         if there != size:
             return f"has another {path}: {there:,} bytes, here {size:,}"
     return ""

@@ -73,7 +73,8 @@ def _packed() -> Path | None:
 # What it is; the target, the formula and its start to propose.
 SETS: Mapping[str, tuple[str, str, str | None, str | None]] = {
     "houses": ("900 made-up houses: what do they cost?", "price", None, None),
-    "growth": ("240 made-up plants: how tall are they after some days?", "height", "height ~ top/(1 + exp(-(days - half)/pace))",
+    "growth": ("240 made-up plants: how tall are they after some days?", "height", "height ~ top/(1 + exp(-(days - "
+"half)/pace))",
                "top=100, half=10, pace=25"),
 }  # fmt: skip
 

@@ -178,7 +178,8 @@ def require_weights(weight: Floats, first_row: int, source: str, column: str) ->
         at = int(np.argmax(bad))
         found = "no value" if np.isnan(weight[at]) else f"{weight[at]:g}"
         raise DataError(
-            f"{source}, row {first_row + at + 1}, weight column {column!r}: found {found}, expected a number >= 0"
+            f"{source}, row {first_row + at + 1}, weight column {column!r}: found {found}, "
+            "expected a number >= 0"
         )
 
 
@@ -323,7 +324,8 @@ class Stretch:
                 at = int(np.argmax(infinite))
                 raise NotFiniteError(
                     f"{self.cut.name}, row {row_numbers[at] + 1}, column {self.columns[j].name!r}: "
-                    f"found {chunk[j, at]}, expected a finite number. Correct it, or leave it empty if it is not known"
+                    f"found {chunk[j, at]}, expected a finite number. Correct it, or leave "
+                    "it empty if it is not known"
                 )
 
 

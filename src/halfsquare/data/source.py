@@ -60,7 +60,8 @@ def arrow_table(data: Any, name: str) -> Any:
         frame = pa.table(data)
     else:
         raise OptionError(
-            f"cannot read rows from {type(data).__name__}; expected a path, a query, an array or a frame"
+            f"cannot read rows from {type(data).__name__}; expected a path, a query, an "
+            "array or a frame"
         )
     require_distinct([str(n) for n in frame.column_names], name)
     return frame
@@ -179,7 +180,8 @@ class Source:
         quoted = quote_name(name)
         with self.files.reading(self.name):
             found = self._connection.sql(
-                f"SELECT i, v FROM (SELECT row_number() OVER () AS i, {quoted}::VARCHAR AS v FROM {self._relation}) "
+                f"SELECT i, v FROM (SELECT row_number() OVER () AS i, {quoted}::VARCHAR AS v "
+                f"FROM {self._relation}) "
                 "WHERE v IS NOT NULL AND TRY_CAST(v AS DOUBLE) IS NULL ORDER BY i LIMIT 1"
             ).fetchall()
         return (int(found[0][0]), str(found[0][1])) if found else None
@@ -298,7 +300,8 @@ def _file(
         )
     if suffix in (".xls", ".xlsx", ".ods", ".pdf", ".zip", ".hsq", ".pkl", ".npy", ".npz"):
         raise DataError(
-            f"{text} is a {suffix} file; expected CSV, TSV, Parquet or JSON lines: export it to one of these"
+            f"{text} is a {suffix} file; expected CSV, TSV, Parquet or JSON lines: export it "
+            "to one of these"
         )
     with files.reading(text):
         relation = text_relation(connection, text, first, encoding, categories, text)
@@ -339,13 +342,15 @@ def _database(connection: Any, path: str, table: str | None, files: Unchanged) -
         tables = [
             str(r[0])
             for r in connection.execute(
-                "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'found' ORDER BY 1"
+                "SELECT table_name FROM information_schema.tables WHERE table_catalog = "
+                "'found' ORDER BY 1"
             ).fetchall()
         ]
     except duckdb.Error as problem:
         reader = "sqlite" in kind and "extension" in str(problem)
         hint = (
-            ". SQLite needs a reader that DuckDB fetches from the network once; or export the table to CSV"
+            ". SQLite needs a reader that DuckDB fetches from the network once; or export "
+            "the table to CSV"
             if reader
             else ""
         )

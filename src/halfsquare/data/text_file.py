@@ -124,11 +124,13 @@ def _require_table(
         for row, fields in enumerate(lines[1:-1] if len(lines) == 200 else lines[1:], 1):
             if len(fields) != len(lines[0]):
                 raise DataError(
-                    f"{source}, row {row}: found {len(fields)} fields, expected {len(lines[0])} as in the header. "
+                    f"{source}, row {row}: found {len(fields)} fields, expected "
+                    f"{len(lines[0])} as in the header. "
                     "Correct the line; a field that holds the delimiter needs quotes"
                 )
     if not dialect["HasHeader"]:
         raise DataError(
-            f"{source} has no header line: its first line, {','.join(lines[0])[:60] if lines else ''!r}, reads as data. "
+            f"{source} has no header line: its first line, "
+            f"{','.join(lines[0])[:60] if lines else ''!r}, reads as data. "
             f"Add a first line with {len(names)} column names"
         )

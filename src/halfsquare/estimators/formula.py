@@ -101,7 +101,8 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         model, self._columns = self._read()
         if len(X) < len(model.names):
             raise FitError(
-                f"n_samples={len(X)} for {len(model.names)} parameters; a fit needs at least as many"
+                f"n_samples={len(X)} for {len(model.names)} parameters; a fit needs at least "
+                "as many"
             )
         target = np.asarray(y, dtype=np.float64)[:, None]
         trained = train_formula(

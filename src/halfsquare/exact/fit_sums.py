@@ -188,8 +188,10 @@ def _thin(facts: dict[str, Any], taken: bool) -> list[str]:
         return []
     digits = max(0, round(16 + np.log10(max(reciprocal, 1e-300)) / 2))
     return [
-        f"the rows that are left hardly tell the columns apart (condition number {max(reciprocal, 1e-300) ** -0.5:.1g}): "
-        f"taking rows away lost no digit, but the data's own sixteen determine about {digits} of the coefficients'"
+        "the rows that are left hardly tell the columns apart (condition number "
+        f"{max(reciprocal, 1e-300) ** -0.5:.1g}): "
+        "taking rows away lost no digit, but the data's own sixteen determine about "
+        f"{digits} of the coefficients'"
     ]
 
 

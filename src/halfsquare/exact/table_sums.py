@@ -168,7 +168,8 @@ class TableSums:
             empty = ExactGram.zero(train.columns)
             train, test, its_train, its_test = ours.all, empty, theirs.all, empty
             doubts.append(
-                f"{other.name} is not one of the tables that were merged, so which of its rows had been set apart is not "
+                f"{other.name} is not one of the tables that were merged, so which of its "
+                "rows had been set apart is not "
                 "known: the errors are those on the rows of the fit"
             )
         rest = replace(
@@ -233,13 +234,15 @@ class TableSums:
         ):
             if a != b:
                 raise DataError(
-                    f"{what}: {_shown(a)} in {self.name}, {_shown(b)} in {other.name}; they must be the same"
+                    f"{what}: {_shown(a)} in {self.name}, {_shown(b)} in {other.name}; they "
+                    "must be the same"
                 )
         theirs = {c.name: c for c in other.columns}
         for name in sorted({c.name for c in self.columns} ^ theirs.keys()):
             here, there = (self, other) if name not in theirs else (other, self)
             raise DataError(
-                f"{there.name} has no column {name!r}, which {here.name} has: compute both with the same --features, or "
+                f"{there.name} has no column {name!r}, which {here.name} has: compute both "
+                "with the same --features, or "
                 f"leave it out with --exclude {name}"
             )
         columns = [c.merge(theirs[c.name], self.name, other.name) for c in self.columns]
@@ -249,7 +252,8 @@ class TableSums:
     def _rest(self, other: TableSums, ours: ExactGram, theirs: ExactGram) -> ExactGram:
         if theirs.rows > ours.rows:
             raise DataError(
-                f"these rows were not in the sums: {other.name} has {theirs.rows:,} rows, and there are {ours.rows:,}"
+                f"these rows were not in the sums: {other.name} has {theirs.rows:,} rows, "
+                f"and there are {ours.rows:,}"
             )
         rest = ours.without(theirs)
         at = rest.impossible()
@@ -258,7 +262,8 @@ class TableSums:
         names = [f"{c} {term}" for c, term in self._aligned(other)[0].positions()]
         raise DataError(
             f"these rows were not in the sums: without those of {other.name}, "
-            f"{['the weight of all rows', *names, *self.targets][at]!r} would have a sum of squares that no rows have"
+            f"{['the weight of all rows', *names, *self.targets][at]!r} would have a sum of "
+            "squares that no rows have"
         )
 
 
@@ -331,7 +336,8 @@ def load_sums(path: str | Path) -> TableSums:
         found = described["format_version"]
         if not isinstance(found, int) or found > FORMAT_VERSION:
             raise ModelFileError(
-                f"{path} has the format {found} of sums; this version reads up to {FORMAT_VERSION}: update halfsquare"
+                f"{path} has the format {found} of sums; this version reads up to "
+                f"{FORMAT_VERSION}: update halfsquare"
             )
         if metadata.get(_SEAL) != _sealed(metadata[_KEY], tensors):
             raise ValueError("its contents do not have the digest that was written with them")

@@ -83,8 +83,10 @@ class SumColumn:
             return SumColumn(self.name, "crowded") if crowded else replace(self, levels=levels)
         kinds = (_WORDS.get(c.kind, "a text") for c in (self, other))
         raise DataError(
-            f"column {self.name!r} is {next(kinds)} in {here} and {next(kinds)} in {there}: correct it in one of them, "
-            f"or compute both sums with it as text (--category {self.name}) or without it (--exclude {self.name})"
+            f"column {self.name!r} is {next(kinds)} in {here} and {next(kinds)} in {there}: "
+            "correct it in one of them, "
+            f"or compute both sums with it as text (--category {self.name}) or without it "
+            f"(--exclude {self.name})"
         )
 
     def write(self, raw: Floats, codes: Sequence[str], out: Floats) -> None:
@@ -145,6 +147,8 @@ def require_few(columns: Sequence[SumColumn]) -> None:
     if total > MAX_TERMS:
         widest = max(columns, key=lambda c: len(c.terms))
         raise DataError(
-            f"the columns make {total:,} terms, {len(widest.terms)} of them {widest.name!r}; sums are kept for up to "
-            f"{MAX_TERMS:,}: leave some out (--exclude {widest.name}), or name those that matter (--features)"
+            f"the columns make {total:,} terms, {len(widest.terms)} of them {widest.name!r}; "
+            "sums are kept for up to "
+            f"{MAX_TERMS:,}: leave some out (--exclude {widest.name}), or name those that "
+            "matter (--features)"
         )

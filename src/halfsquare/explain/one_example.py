@@ -112,9 +112,15 @@ class ExampleExplanation:
         """What the sign means, in words."""
         output, size = number(self.output), number(abs(self.error))
         if self.error == 0:
-            return f"The output {output} equals the target: the gradient is zero, so descent leaves the output alone."
+            return (
+                f"The output {output} equals the target: the gradient is zero, so descent "
+                "leaves the output alone."
+            )
         side, verb = ("low", "raises") if self.error < 0 else ("high", "lowers")
-        return f"The output {output} is too {side} by {size}: the gradient is {self.sign}, so descent {verb} the output."
+        return (
+            f"The output {output} is too {side} by {size}: the gradient is {self.sign}, "
+            f"so descent {verb} the output."
+        )
 
     @property
     def derivation(self) -> Derivation:
@@ -178,7 +184,8 @@ def explain_example(
     t, o, w = _finite("target", target), _finite("output", output), _finite("weight", weight)
     if not w > 0:
         raise DataError(
-            f"weight is {w:g}; expected a number > 0: an example of weight 0 is the same as no example"
+            f"weight is {w:g}; expected a number > 0: an example of weight 0 is the same as "
+            "no example"
         )
     found = {name: _at(name, t, o, w) for name in CONVENTIONS}
     measured = _central_difference(SquaredError(convention), t, o, w)
@@ -246,7 +253,8 @@ def explain_examples(
     for i, example in enumerate(given):
         if len(example) not in (2, 3):
             raise DataError(
-                f"example {i} has {len(example)} numbers; expected target and output, or these and a weight"
+                f"example {i} has {len(example)} numbers; expected target and output, or "
+                "these and a weight"
             )
     each = tuple(
         explain_example(e[0], e[1], e[2] if len(e) > 2 else 1.0, convention) for e in given

@@ -270,5 +270,6 @@ def require_finite_errors(errors: Floats, rows: npt.NDArray[np.intp], name: str)
     bad = ~np.isfinite(errors).all(axis=1)
     if bad.any():
         raise DataError(
-            f"{name}, row {rows[np.argmax(bad)]}: the model's output or the target is not finite there"
+            f"{name}, row {rows[np.argmax(bad)]}: the model's output or the target is not "
+            "finite there"
         )

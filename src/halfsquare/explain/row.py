@@ -110,7 +110,8 @@ class RowExplanation:
             )
         if self.low == self.low:
             said.append(
-                f"With 95 % probability the true value lies between {self.low:.4g} and {self.high:.4g}."
+                f"With 95 % probability the true value lies between {self.low:.4g} and "
+                f"{self.high:.4g}."
             )
         if self.error is not None and self.target is not None:
             said.append(self._error_sentence())
@@ -134,7 +135,8 @@ class RowExplanation:
         )
         where = f"{inside} its interval" if inside else ""
         return (
-            f"The truth was {self.target:.4g}{where}: the output is {side}, by {abs(self.error):.4g}. The gradient of "
+            f"The truth was {self.target:.4g}{where}: the output is {side}, by "
+            f"{abs(self.error):.4g}. The gradient of "
             f"½(t − o)² is o − t = {self.error:.4g}, {sign}: descent {verb} this output."
         )
 

@@ -62,7 +62,8 @@ def one_example_chart(
     chart = chart.properties(
         background=alt.ExprRef("panel"),
         padding={"left": 10, "right": 14, "top": 12, "bottom": 8},
-        description=f"The squared error as a parabola over the output, and its gradient. {explanation.sentence}",
+        description="The squared error as a parabola over the output, and its gradient. "
+        f"{explanation.sentence}",
     )
     if title:
         where, then = _sentence()
@@ -136,7 +137,8 @@ def _sentence() -> tuple[str, str]:
     )
     then = (
         "err === 0 ? 'Gradient zero: descent leaves it alone.'"
-        " : err < 0 ? 'Negative gradient: descent raises it.' : 'Positive gradient: descent lowers it.'"
+        " : err < 0 ? 'Negative gradient: descent raises it.' : 'Positive gradient: descent "
+        "lowers it.'"
     )
     return where, then
 

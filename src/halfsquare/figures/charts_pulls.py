@@ -68,5 +68,6 @@ def _row(pull: Pull) -> dict[str, float | str]:
         "down": pull.down * scale,
         "up": pull.up * scale,
         "gradient": 0.0 if pull.balanced else pull.gradient * scale,
-        "told": f"{pull.rows_up:,} rows up {pull.up:.4g}, {pull.rows_down:,} rows down {pull.down:.4g}",
+        "told": f"{pull.rows_up:,} rows up {pull.up:.4g}, {pull.rows_down:,} rows down "
+        f"{pull.down:.4g}",
     }

@@ -15,7 +15,8 @@ T = LIGHT
 WIDTH, HALF = 600, 326
 NARROW = 250  # on a phone, where a wide figure would shrink until nobody can read it
 _NUMBER = (
-    "abs(datum.value) >= 1e9 || (abs(datum.value) > 0 && abs(datum.value) < 1e-3) ? format(datum.value, '.2~e')"
+    "abs(datum.value) >= 1e9 || (abs(datum.value) > 0 && abs(datum.value) < 1e-3) ? "
+    "format(datum.value, '.2~e')"
     " : abs(datum.value) >= 1e4 ? format(datum.value, '.3~s') : replace(datum.label, ',', '')"
 )
 

@@ -100,7 +100,8 @@ def _draggable(spec: dict[str, Any]) -> None:
         by_name[moved].setdefault("on", []).append(
             {
                 "events": f"[@{mark}:pointerdown, window:pointerup] > window:pointermove",
-                "update": f"round(grain * clamp(invert('{scale}', x() - {grab}), span[0] + inset, span[1] - inset))"
+                "update": f"round(grain * clamp(invert('{scale}', x() - {grab}), span[0] + "
+                "inset, span[1] - inset))"
                 " / grain",
             }
         )

@@ -73,7 +73,8 @@ def axis(title: str, *, ticks: int, **more: Any) -> alt.Axis:
     size = "abs(datum.value)"
     short = (
         "datum.value == 0 && length(datum.label) > 4 ? '0'"
-        f" : {size} >= 1e9 || ({size} > 0 && {size} < 1e-3) ? replace(format(datum.value, '.2~e'), /-/g, '−')"
+        f" : {size} >= 1e9 || ({size} > 0 && {size} < 1e-3) ? replace(format(datum.value, "
+        "'.2~e'), /-/g, '−')"
         f" : {size} >= 1e4 ? replace(format(datum.value, '.3~s'), '-', '−') : datum.label"
     )
     return alt.Axis(
@@ -159,7 +160,10 @@ def label(name: str, expression: str) -> str:
 
 def signed_label(name: str, expression: str) -> str:
     """The name and the number with its sign; nothing where it is zero."""
-    return f"({expression}) == 0 ? '' : '{name} ' + (({expression}) > 0 ? '+' : '') + {written(expression)}"
+    return (
+        f"({expression}) == 0 ? '' : '{name} ' + (({expression}) > 0 ? '+' : '') + "
+        f"{written(expression)}"
+    )
 
 
 def written(expression: str) -> str:

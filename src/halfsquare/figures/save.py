@@ -50,7 +50,8 @@ def save_chart(
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
         raise OptionError(
-            f"cannot write a figure to {target.name!r}: expected a name ending in {', '.join(SUFFIXES)}"
+            f"cannot write a figure to {target.name!r}: expected a name ending in "
+            f"{', '.join(SUFFIXES)}"
         )
     if suffix == ".html":
         content = figure_page(chart, title).encode()
@@ -70,7 +71,10 @@ def save_example(explanation: ExampleExplanation, path: str | os.PathLike[str]) 
         return save_chart(chart, path)
     lines = derivation(explanation.convention, weight=explanation.weight).lines
     steps = "".join(f"<li>{line.mathml}<span>{escape(line.reason)}</span></li>\n" for line in lines)
-    below = f'<section class="figure"><h2>Why, line by line</h2><ol class="derivation">\n{steps}</ol></section>'
+    below = (
+        '<section class="figure"><h2>Why, line by line</h2><ol '
+        f'class="derivation">\n{steps}</ol></section>'
+    )
     page = figure_page(chart, "One example and its squared error", below)
     return _write(Path(path), page.encode())
 

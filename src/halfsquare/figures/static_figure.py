@@ -73,8 +73,10 @@ def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
     assert root is not None
     size = dict(_SIZE.findall(root.group()))
     opened = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size["width"]} {size["height"]}" width="{size["width"]}" '
-        f'height="{size["height"]}" role="img" aria-labelledby="{name}-alternative"><title id="{name}-alternative">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size["width"]} '
+        f'{size["height"]}" width="{size["width"]}" '
+        f'height="{size["height"]}" role="img" aria-labelledby="{name}-alternative"><title '
+        f'id="{name}-alternative">'
         f"{escape(alternative)}</title>"
     )
     return opened + svg[root.end() :]

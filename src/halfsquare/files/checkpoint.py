@@ -122,7 +122,8 @@ class Checkpoint:
             version = described["format_version"]
             if not isinstance(version, int) or version > FORMAT_VERSION:
                 raise CheckpointError(
-                    f"{path} has checkpoint format {version}; this version reads up to {FORMAT_VERSION}: update halfsquare"
+                    f"{path} has checkpoint format {version}; this version reads up to "
+                    f"{FORMAT_VERSION}: update halfsquare"
                 )
             arrays = [tensors[str(i)] for i in range(len(tensors))]
             if _digest(metadata[_KEY], arrays) != metadata[_DIGEST]:

@@ -63,7 +63,8 @@ def require_for_cluster(method: str | None, data: Any) -> None:
 
     if method == "minibatch":
         raise OptionError(
-            "mini-batches are not for a cluster: every one of very many small steps would wait for the network. "
+            "mini-batches are not for a cluster: every one of very many small steps would "
+            "wait for the network. "
             "Leave the method out: second-order descent needs some tens of rounds"
         )
     require_files(data)
@@ -247,7 +248,8 @@ def fit(
         rows = recipe.rows(scanned, "train")
         if not rows.row_count:
             raise FitError(
-                f"{source.name} leaves no row to train on: every row with a target is in the test part"
+                f"{source.name} leaves no row to train on: every row with a target is in the "
+                "test part"
             )
         again = refit and bool(scanned.test.rows)
         with journal_of(resuming, scanned, execution) as journal:

@@ -52,7 +52,8 @@ class LinearOptions:
     def __post_init__(self) -> None:
         if self.method not in ("least-squares", "gradient", "minibatch"):
             raise OptionError(
-                f"unknown method {self.method!r} for the linear model: expected least-squares, gradient or minibatch"
+                f"unknown method {self.method!r} for the linear model: expected "
+                "least-squares, gradient or minibatch"
             )
         if self.l2 != "auto" and not (
             isinstance(self.l2, (int, float)) and 0.0 <= self.l2 < np.inf
@@ -183,18 +184,22 @@ def linear_warnings(
         more = f" and {len(solution.dependent) - 10} more" if len(solution.dependent) > 10 else ""
         verb = "is" if len(solution.dependent) == 1 else "are"
         found.append(
-            f"rank deficient: {shown}{more} {verb} determined by the other columns; of all coefficients that fit equally "
+            f"rank deficient: {shown}{more} {verb} determined by the other columns; of all "
+            "coefficients that fit equally "
             "well, those of smallest norm (on standardized columns) were taken"
         )
     elif solution.rank < len(names) and not solution.l2:
         found.append(
-            f"rank deficient: {system.rows} rows cannot determine {len(names)} coefficients; those of smallest norm "
+            f"rank deficient: {system.rows} rows cannot determine {len(names)} coefficients; "
+            "those of smallest norm "
             "(on standardized columns) were taken"
         )
     if not converged:
         found.append(
-            f"the descent did not converge ({reason}): its coefficients are not those of least squares yet. The columns are "
-            f"nearly collinear (condition number {solution.reciprocal_condition**-0.5:.0f}), which makes gradients slow; "
+            f"the descent did not converge ({reason}): its coefficients are not those of "
+            "least squares yet. The columns are "
+            f"nearly collinear (condition number {solution.reciprocal_condition**-0.5:.0f}), "
+            "which makes gradients slow; "
             "least-squares has no such trouble"
         )
     return found

@@ -133,7 +133,8 @@ def train_network(
         raise FitError(f"a network needs at least 2 rows, found {n}")
     if method not in ("auto", *_ITERATIONS):
         raise OptionError(
-            f"unknown method {method!r} for a network: expected auto, levenberg-marquardt or minibatch"
+            f"unknown method {method!r} for a network: expected auto, levenberg-marquardt or "
+            "minibatch"
         )
     many = n >= _MANY_ROWS
     members = members or (10 if not many else 6 if n < _VERY_MANY_ROWS else 4)
@@ -343,7 +344,8 @@ class NetworkRecipe(Recipe):
     def check(self) -> None:
         if self.options.method not in (None, "levenberg-marquardt", "minibatch"):
             raise OptionError(
-                f"unknown method {self.options.method!r} for a network: expected levenberg-marquardt or minibatch"
+                f"unknown method {self.options.method!r} for a network: expected "
+                "levenberg-marquardt or minibatch"
             )
         if self.options.l2 not in (0, "auto"):
             raise OptionError(

@@ -51,7 +51,8 @@ class FitOptions:
             )
         if not 0.0 <= self.test_fraction < 1.0:
             raise OptionError(
-                f"the test fraction is {self.test_fraction:g}; expected a number from 0 to below 1, such as 0.2"
+                f"the test fraction is {self.test_fraction:g}; expected a number from 0 to "
+                "below 1, such as 0.2"
             )
         if self.threads is not None and self.threads < 1:
             raise OptionError(f"threads is {self.threads}; expected at least 1")

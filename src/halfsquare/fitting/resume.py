@@ -81,7 +81,8 @@ class Resuming:
             return None
         if resume is not None and Path(resume) != Path(given):
             raise OptionError(
-                "checkpoint and resume name two files; a fit goes on in the file it is resumed from: give one"
+                "checkpoint and resume name two files; a fit goes on in the file it is "
+                "resumed from: give one"
             )
         if not 0.0 <= seconds < float("inf"):
             raise OptionError(
@@ -180,7 +181,8 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Section]) -> list[str
             a, b = (json.dumps(side.get(name)) for side in (before, values))
             if a != b:
                 found.append(
-                    f"{name.replace('_', ' ')}: the checkpoint has {_shown(a)}, this fit {_shown(b)}"
+                    f"{name.replace('_', ' ')}: the checkpoint has {_shown(a)}, this fit "
+                    f"{_shown(b)}"
                 )
     return found
 

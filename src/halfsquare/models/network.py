@@ -126,7 +126,8 @@ class Network(Model):
             )
         if self.input_names and len(self.input_names) != self.inputs:
             raise OptionError(
-                f"{len(self.input_names)} input names for {self.inputs} inputs; expected one for each"
+                f"{len(self.input_names)} input names for {self.inputs} inputs; expected one "
+                "for each"
             )
 
     def as_dict(self) -> dict[str, Any]:

@@ -109,7 +109,8 @@ def collect(
             progress(batch.first_row + len(batch.design))
     if not pass_.sums.weight > 0:
         raise DataError(
-            f"no row of {source.name} has both a target and a positive weight: there is nothing to report"
+            f"no row of {source.name} has both a target and a positive weight: there is "
+            "nothing to report"
         )
     return pass_.finish()
 

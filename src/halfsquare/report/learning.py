@@ -58,9 +58,15 @@ def reason_against(fitted: FittedModel) -> str | None:
     """Why there is no learning curve; None where there is one."""
     model = fitted.members[0].model
     if not isinstance(model, Linear | Formula):
-        return f"Left out: each point would be another training of the whole {fitted.kind}, as long as the first."
+        return (
+            f"Left out: each point would be another training of the whole {fitted.kind}, "
+            "as long as the first."
+        )
     if isinstance(model, Linear) and len(fitted.encoder.names) > _MOST_COLUMNS:
-        return f"Left out: {len(fitted.encoder.names):,} columns would take as long as the fit itself at each point."
+        return (
+            f"Left out: {len(fitted.encoder.names):,} columns would take as long as the "
+            "fit itself at each point."
+        )
     return None
 
 

@@ -104,7 +104,8 @@ def evaluate(
     )
     if not sums.rows:
         raise DataError(
-            f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and a positive weight"
+            f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and "
+            "a positive weight"
         )
     return Evaluation(sums.finish(), missing)
 
@@ -204,7 +205,8 @@ def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Co
     """
     if by in ("sse", "half_sse") and a.weight != b.weight:
         raise OptionError(
-            f"SSE grows with the number of rows: {a.sse:g} over {a.weight:g} rows and {b.sse:g} over {b.weight:g} "
+            f"SSE grows with the number of rows: {a.sse:g} over {a.weight:g} rows and "
+            f"{b.sse:g} over {b.weight:g} "
             "cannot be compared. Compare the MSE, which estimates the loss of a typical row"
         )
     return _judged(a.mse - b.mse, hypot(a.mse_se, b.mse_se), False, a, b)
@@ -214,7 +216,8 @@ def require_same_target(a: FittedModel, b: FittedModel) -> None:
     """Refuse to compare models of different targets."""
     if a.encoder.targets != b.encoder.targets:
         raise OptionError(
-            f"model A predicts {', '.join(a.encoder.targets)} and model B {', '.join(b.encoder.targets)}; "
+            f"model A predicts {', '.join(a.encoder.targets)} and model B "
+            f"{', '.join(b.encoder.targets)}; "
             "only models of the same target can be compared"
         )
 

@@ -145,7 +145,8 @@ class FittedModel:
         """How many standard deviations the interval of that level reaches to each side (Student's t)."""
         if not 0.0 < level < 1.0:
             raise OptionError(
-                f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95"
+                f"the level of an interval is {level:g}; expected a number between 0 and 1, "
+                "such as 0.95"
             )
         from scipy.special import stdtrit
 
@@ -262,7 +263,10 @@ class FittedModel:
             if measured
             else ""
         )
-        return f"<FittedModel {self.kind}: {', '.join(self.encoder.targets)} from {len(self.encoder.features)} columns{error}>"
+        return (
+            f"<FittedModel {self.kind}: {', '.join(self.encoder.targets)} from "
+            f"{len(self.encoder.features)} columns{error}>"
+        )
 
 
 def student(names: list[str], values: Floats, errors: Floats, freedom: float) -> list[Parameter]:
@@ -313,7 +317,8 @@ def require_level(level: float | None) -> None:
     """Refuse a level that is no probability."""
     if level is not None and not 0.0 < level < 1.0:
         raise OptionError(
-            f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95"
+            f"the level of an interval is {level:g}; expected a number between 0 and 1, such "
+            "as 0.95"
         )
 
 
@@ -387,7 +392,8 @@ def load(path: str | Path) -> FittedModel:
         version = described["format_version"]
         if not isinstance(version, int) or version > FORMAT_VERSION:
             raise ModelFileError(
-                f"{path} has model format {version}; this version reads up to {FORMAT_VERSION}: update halfsquare"
+                f"{path} has model format {version}; this version reads up to "
+                f"{FORMAT_VERSION}: update halfsquare"
             )
         encoder = Encoder.from_dict(described["encoder"])
         members = tuple(
@@ -437,7 +443,8 @@ def _member(make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: 
     ):
         if array is not None and (array.shape != shape or array.dtype != np.float64):
             raise ValueError(
-                f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and float64"
+                f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and "
+                "float64"
             )
     if not np.isfinite(parameters).all():
         raise ValueError("parameters that are not finite")

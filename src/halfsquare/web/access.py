@@ -128,7 +128,10 @@ class Guard:
         return None if _same(_cookie(headers, keys.cookie), keys.session) else self._unknown(scope)
 
     def _unknown(self, scope: Scope) -> Response:
-        what = "Open the whole address that the terminal shows, with everything after ?token=. It changes at every start."
+        what = (
+            "Open the whole address that the terminal shows, with everything after "
+            "?token=. It changes at every start."
+        )
         return self.refuse(scope, 403, "This page does not know you yet", what)
 
 

@@ -40,7 +40,8 @@ class TooLarge(HalfsquareError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"the file is larger than {LIMIT >> 20} MB. Give its path at the start instead: halfsquare serve --data FILE"
+            f"the file is larger than {LIMIT >> 20} MB. Give its path at the start instead: "
+            "halfsquare serve --data FILE"
         )
 
 
@@ -146,7 +147,8 @@ class Store:
             if key in (None, one.key):
                 return one
         raise OptionError(
-            f"there is no data set {key!r} here (any more). Choose one of those shown, or upload it again"
+            f"there is no data set {key!r} here (any more). Choose one of those shown, or "
+            "upload it again"
         )
 
     async def receive(self, name: str, length: int | None, parts: AsyncIterator[bytes]) -> DataSet:

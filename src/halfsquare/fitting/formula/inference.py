@@ -67,10 +67,14 @@ def _direction(v: Floats, parameters: Floats, names: Sequence[str]) -> dict[str,
 def free_warning(direction: dict[str, float]) -> str:
     """The warning that names what is free."""
     if len(direction) == 1:
-        return f"parameter {next(iter(direction))} is not determined by the data: any value fits as well"
+        return (
+            f"parameter {next(iter(direction))} is not determined by the data: any value "
+            "fits as well"
+        )
     moves = ", ".join(f"{name} by {100 * move:+.3g} %" for name, move in direction.items())
     return (
-        f"parameters {', '.join(direction)} are not determined by the data, only a combination of them is: "
+        f"parameters {', '.join(direction)} are not determined by the data, only a "
+        "combination of them is: "
         f"moved together ({moves}) they fit as well; fix one of them"
     )
 

@@ -108,8 +108,8 @@ class Ways:
             if why is not None and why.endswith(ALWAYS):
                 raise FormulaError(f"the formula {formula.text!r} is not finite: {why}")
             raise FormulaError(
-                f"no parameters were found for which {formula.text!r} is finite in every row; give a start"
-                + (f". With every parameter 1, {why}" if why else "")
+                f"no parameters were found for which {formula.text!r} is finite in every "
+                "row; give a start" + (f". With every parameter 1, {why}" if why else "")
             )
         return min(ends, key=lambda end: end.state.loss)
 
@@ -194,5 +194,6 @@ class Ways:
                 f"the formula {formula.text!r} is not finite at the start {values}: {why}"
             )
         raise FormulaError(
-            f"the squared error or a derivative of {formula.text!r} is not finite at the start {values}; start elsewhere"
+            f"the squared error or a derivative of {formula.text!r} is not finite at the "
+            f"start {values}; start elsewhere"
         )

@@ -68,7 +68,8 @@ def bound_vectors(formula: Formula, bounds: Bounds | None) -> tuple[Floats, Floa
         upper[j] = np.inf if high is None else high
         if not lower[j] < upper[j]:
             raise OptionError(
-                f"the bounds of {name!r} are {low} and {high}; expected low < high (to hold it, fix it)"
+                f"the bounds of {name!r} are {low} and {high}; expected low < high (to hold "
+                "it, fix it)"
             )
     return lower, upper
 
@@ -81,7 +82,8 @@ def start_vector(formula: Formula, start: Start | None, lower: Floats, upper: Fl
     if not isinstance(start, Mapping):
         if len(start) != len(names):
             raise OptionError(
-                f"{len(start)} starting values for {len(names)} parameters; expected {', '.join(names)}"
+                f"{len(start)} starting values for {len(names)} parameters; expected "
+                f"{', '.join(names)}"
             )
         start = dict(zip(names, start, strict=True))
     _named(formula, list(start), "a start")
@@ -92,7 +94,8 @@ def start_vector(formula: Formula, start: Start | None, lower: Floats, upper: Fl
             raise OptionError(f"the start of {name!r} is {value}; expected a finite number")
         if not lower[j] <= value <= upper[j]:
             raise OptionError(
-                f"the start {value:g} of {name!r} lies outside its bounds {lower[j]:g} to {upper[j]:g}"
+                f"the start {value:g} of {name!r} lies outside its bounds {lower[j]:g} to "
+                f"{upper[j]:g}"
             )
         given[j] = value
     return given
@@ -240,7 +243,8 @@ def _refuse_target(rows: Rows, index: int, formula: Formula) -> None:
     row = int(np.argmax(bad))
     if not isinstance(rows, TargetRows):
         raise NotFiniteError(
-            f"{formula.target} is {chunk.target[row, 0]} in row {first + row}; expected a finite number"
+            f"{formula.target} is {chunk.target[row, 0]} in row {first + row}; expected a "
+            "finite number"
         )
     given = rows.rows.chunk(index).target[row, 0]
     left = f"{formula.target_function}({formula.target})"
@@ -256,7 +260,8 @@ class FormulaRecipe(Recipe):
     def check(self) -> None:
         if self.options.method not in (None, "levenberg-marquardt"):
             raise OptionError(
-                f"unknown method {self.options.method!r} for a formula: expected levenberg-marquardt"
+                f"unknown method {self.options.method!r} for a formula: expected "
+                "levenberg-marquardt"
             )
         if self.options.l2 != 0:
             raise OptionError("l2 is for the linear model; a formula is fitted without a penalty")
@@ -265,7 +270,8 @@ class FormulaRecipe(Recipe):
         formula = self._formula(source.columns)
         if list(request.targets) not in ([], [formula.target]):
             raise OptionError(
-                f"the formula is for {formula.target!r} and the target is {', '.join(map(repr, request.targets))}: "
+                f"the formula is for {formula.target!r} and the target is "
+                f"{', '.join(map(repr, request.targets))}: "
                 "leave the target out"
             )
         roles = choose_roles(

@@ -40,8 +40,10 @@ _HINTS = {
     "<": "comparisons are not part of a formula",
     ">": "comparisons are not part of a formula",
     ":": "write numbers, names, + - * / ** and functions",
-    "'": "text is not part of a formula; a column whose name is no plain word stands in backticks: `flow rate`",
-    '"': "text is not part of a formula; a column whose name is no plain word stands in backticks: `flow rate`",
+    "'": "text is not part of a formula; a column whose name is no plain word stands in "
+    "backticks: `flow rate`",
+    '"': "text is not part of a formula; a column whose name is no plain word stands in "
+    "backticks: `flow rate`",
     "`": "a backtick is not closed",
 }
 
@@ -103,7 +105,8 @@ def read_tokens(text: str) -> Source:
     if len(waves) != 1:
         found = "no '~'" if not waves else "more than one '~'"
         raise FormulaError(
-            f"the formula {text[:60]!r} has {found}; write target ~ expression, such as 'y ~ a + b*x'"
+            f"the formula {text[:60]!r} has {found}; write target ~ expression, such as 'y ~ "
+            "a + b*x'"
         )
     left, right = tokens[: waves[0]], tokens[waves[0] + 1 :]
     if not right:
@@ -121,7 +124,8 @@ def _tokens(text: str) -> list[Token]:
             locate(
                 text,
                 at,
-                f"{text[at]!r} is not allowed; {_HINTS.get(text[at], 'it has no meaning in a formula')}",
+                f"{text[at]!r} is not allowed; "
+                f"{_HINTS.get(text[at], 'it has no meaning in a formula')}",
             )
         kind, found = match.lastgroup, match.group(match.lastgroup)
         if kind == "operator" and found == "//":
@@ -283,11 +287,13 @@ def parse_formula(
     expression = reader.build(_tree(source))
     if target in reader.columns:
         raise FormulaError(
-            f"the target {target!r} is also on the right side of {text!r}; a target cannot explain itself"
+            f"the target {target!r} is also on the right side of {text!r}; a target cannot "
+            "explain itself"
         )
     if not reader.parameters:
         raise FormulaError(
-            f"the formula {text!r} has no parameters: every name in it is a column, so there is nothing to fit. "
+            f"the formula {text!r} has no parameters: every name in it is a column, so there "
+            "is nothing to fit. "
             "Write a name that is no column, such as b1*x"
         )
     return ParsedFormula(
@@ -331,7 +337,8 @@ def _read_target(source: Source, columns: Sequence[str]) -> tuple[str, str]:
         locate(
             source.text,
             at,
-            "the left side is not a column of the data; write a column, or such as log(y), before '~'",
+            "the left side is not a column of the data; write a column, or such as log(y), "
+            "before '~'",
         )
     if name.text not in columns:
         near = get_close_matches(name.text, columns, n=1)

@@ -132,7 +132,8 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
     ]
     if not isfinite(bounds[0][0]):
         raise OptionError(
-            "the model has no finite output for this row: choose values nearer to those of the training"
+            "the model has no finite output for this row: choose values nearer to those of "
+            "the training"
         )
     output, _, high = bounds[0]
     half = high - output if isfinite(high) and high > output else float(encoder.target_scales[0])
