@@ -1,4 +1,6 @@
-"""The data sets and published test splits that benchmarks read from the folder given with ``--data``."""
+"""The data sets and published test splits that benchmarks read from the folder given with
+``--data``.
+"""
 
 from __future__ import annotations
 

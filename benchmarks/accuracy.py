@@ -1,4 +1,5 @@
-"""Test RMSE, log-likelihood, coverage and time on published splits, beside other learners in the same run.
+"""Test RMSE, log-likelihood, coverage and time on published splits, beside other learners in the
+same run.
 
     python benchmarks/accuracy.py --data DIR --quick
 
@@ -104,7 +105,8 @@ def learners() -> dict[str, Predict]:
 
 
 def torch_levenberg_marquardt_peer(split: Split) -> tuple[np.ndarray, None]:
-    """One layer of 20 tanh units, as MATLAB's fitnet would have it tuned by hand, for at most 100 steps on all rows.
+    """One layer of 20 tanh units, as MATLAB's fitnet would have it tuned by hand, for at most 100
+    steps on all rows.
 
     The package is a trainer without a default network, regularization or stopping rule of its own.
     """
@@ -134,7 +136,9 @@ def _standardized(split: Split) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Record:
-    """Results on disk, one a line: a run that was broken off goes on where it was, and runs can be put together."""
+    """Results on disk, one a line: a run that was broken off goes on where it was, and runs can be
+    put together.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -187,7 +191,9 @@ def table(
     peers: list[str],
     quiet: dict[str, dict[str, list[Result]]],
 ) -> str:
-    """RMSE ± standard error by set and learner, then how halfsquare knows what it does not know; seconds of ``quiet``."""
+    """RMSE ± standard error by set and learner, then how halfsquare knows what it does not know;
+    seconds of ``quiet``.
+    """
     lines = ["| set | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
     ratios: dict[str, list[float]] = {peer: [] for peer in peers}
     for name, by_peer in results.items():

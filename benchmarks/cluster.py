@@ -1,4 +1,5 @@
-"""What a cluster costs and where it ends: rates measured on one core here, and a plan for many rows on many workers.
+"""What a cluster costs and where it ends: rates measured on one core here, and a plan for many rows
+on many workers.
 
 python benchmarks/cluster.py [--rows 1000000] [--plan-rows 1e9] [--workers 100] [--cores 8] [--gigabits 10]
 
@@ -45,7 +46,9 @@ COLUMNS = 20
 def seconds(
     work: Callable[[], Any], repeats: int = 3, clock: Callable[[], float] = time.process_time
 ) -> float:
-    """The median time of a piece of work: of a core, of all threads together, whoever else uses the machine."""
+    """The median time of a piece of work: of a core, of all threads together, whoever else uses the
+    machine.
+    """
     found = []
     for _ in range(repeats):
         began = clock()
@@ -68,7 +71,9 @@ def write(folder: Path, rows: int) -> None:
 
 
 def reading(folder: Path, rows: int) -> dict[str, float]:
-    """Rows a second of one core: counting the rows of Parquet and CSV, and reading and keeping them."""
+    """Rows a second of one core: counting the rows of Parquet and CSV, and reading and keeping
+    them.
+    """
     found = {}
     for suffix, there in (("parquet", rows), ("csv", rows // 4)):
         source = open_source(folder / f"table.{suffix}")

@@ -1,4 +1,5 @@
-"""What exactness costs: exact sums beside the rounded product X.T @ X, one thread, and a fit from sums beside a fit of rows.
+"""What exactness costs: exact sums beside the rounded product X.T @ X, one thread, and a fit from
+sums beside a fit of rows.
 
     python benchmarks/exact_sums.py
 

@@ -1,4 +1,5 @@
-"""Faults by the thousand: ``python benchmarks/faults.py --cases 40`` injects them, counts, and writes docs/faults.md.
+"""Faults by the thousand: ``python benchmarks/faults.py --cases 40`` injects them, counts, and
+writes docs/faults.md.
 
 The cases are those of tests/faults. ``--cases`` is their number for each fault; damaged files are
 twice as many, hostile tables five times.

@@ -1,4 +1,5 @@
-"""A formula on a million rows: time as a ratio to lmfit and scipy's curve_fit in the same run, and memory.
+"""A formula on a million rows: time as a ratio to lmfit and scipy's curve_fit in the same run, and
+memory.
 
     python benchmarks/formula_speed.py [--rows 1000000]
 
@@ -119,7 +120,9 @@ def growth(name: str, rows: int) -> float:
 
 
 def memory(name: str, rows: int) -> None:
-    """Print the megabytes between before the fit and its peak (Linux: the peak is set back in between)."""
+    """Print the megabytes between before the fit and its peak (Linux: the peak is set back in
+    between).
+    """
     formula, x, y = data(name, rows)
     train_formula(ArrayRows(x[:1000], y[:1000]), formula, start=PROBLEMS[name][2])
     Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,5 @@
-"""How benchmarks measure: every candidate in a process of its own, several times in turn, as ratios.
+"""How benchmarks measure: every candidate in a process of its own, several times in turn, as
+ratios.
 
 A candidate is a function of no arguments that does the work once and returns a number to compare
 answers by. Time is that of the work, without imports and input; memory is the peak of the process.

@@ -1,4 +1,5 @@
-"""One Levenberg-Marquardt iteration against the bare BLAS product of its JᵀJ, and the time to a training error.
+"""One Levenberg-Marquardt iteration against the bare BLAS product of its JᵀJ, and the time to a
+training error.
 
     python benchmarks/network_speed.py --data DIR
 
@@ -31,7 +32,9 @@ from halfsquare.solvers.objective import Objective
 def iteration_ratio(
     design: np.ndarray, target: np.ndarray, hidden: tuple[int, ...], repeats: int = 5
 ) -> float:
-    """Median time of an iteration over the median time of dsyrk on a matrix of the Jacobian's shape."""
+    """Median time of an iteration over the median time of dsyrk on a matrix of the Jacobian's
+    shape.
+    """
     network = Network(design.shape[1], hidden)
     objective = Objective(network, ArrayRows(design, target), Local(1))
     method = Evidence(network.groups())

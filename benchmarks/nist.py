@@ -55,7 +55,9 @@ class Answer:
 
 
 def read_problem(path: Path) -> Problem:
-    """A problem as its file states it: the model's text becomes a formula by the package's own parser."""
+    """A problem as its file states it: the model's text becomes a formula by the package's own
+    parser.
+    """
     lines = path.read_text(encoding="latin-1").splitlines()
     model = next(i for i, line in enumerate(lines) if line.startswith("Model:"))
     starting = next(

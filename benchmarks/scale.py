@@ -25,7 +25,9 @@ COLUMNS = [f"x{i}" for i in range(20)]
 
 
 def write_here(path: Path, rows: int) -> None:
-    """Uniform columns; a target of a line, a wave and a kink, with noise of standard deviation 0.25."""
+    """Uniform columns; a target of a line, a wave and a kink, with noise of standard deviation
+    0.25.
+    """
     import duckdb
 
     connection = duckdb.connect()

@@ -83,7 +83,9 @@ class Ran:
 def command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> Callable[..., Ran]:
-    """The same inside this process, which is quicker: arguments in, exit code and both outputs back."""
+    """The same inside this process, which is quicker: arguments in, exit code and both outputs
+    back.
+    """
     from halfsquare.cli.main import main
 
     monkeypatch.chdir(tmp_path)

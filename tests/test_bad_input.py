@@ -1,4 +1,6 @@
-"""Bad input: every case ends with a message that says what was found, where and what to do, and breaks no file."""
+"""Bad input: every case ends with a message that says what was found, where and what to do, and
+breaks no file.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A fit that is killed and continued gives the model that it would have given; any other checkpoint is refused."""
+"""A fit that is killed and continued gives the model that it would have given; any other checkpoint
+is refused.
+"""
 
 from __future__ import annotations
 
@@ -381,7 +383,9 @@ def test_a_damaged_file_is_refused(
 
 
 def test_a_state_of_another_start_is_not_taken(tmp_path: Path) -> None:
-    """A part that was cut short by a clock may hand on another start to the next: that one begins anew."""
+    """A part that was cut short by a clock may hand on another start to the next: that one begins
+    anew.
+    """
 
     class Half(Descent):
         def begin(self, objective: Any, parameters: Any) -> State:

@@ -41,7 +41,9 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of different lengths, with missing values, weights, dates, and levels that turn up late."""
+    """Files of different lengths, with missing values, weights, dates, and levels that turn up
+    late.
+    """
     from pyarrow import csv, parquet
 
     folder = tmp_path_factory.mktemp("files")

@@ -1,4 +1,6 @@
-"""The data: the same rows by any door give the same bits; decisions are kept; what does not fit is named."""
+"""The data: the same rows by any door give the same bits; decisions are kept; what does not fit is
+named.
+"""
 
 from __future__ import annotations
 

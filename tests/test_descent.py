@@ -1,4 +1,6 @@
-"""Descent: three methods end at one answer, the loss never rises, and the noise of a batch is what it is said to be."""
+"""Descent: three methods end at one answer, the loss never rises, and the noise of a batch is what
+it is said to be.
+"""
 
 from __future__ import annotations
 
@@ -314,7 +316,9 @@ def collinear(seed: int, d: int = 6, most: float = 6.0) -> dict[str, np.ndarray]
 
 @pytest.mark.parametrize("method", METHODS)
 def test_converged_means_there_to_a_hundredth_of_a_standard_error(method: str) -> None:
-    """Where columns are nearly collinear a gradient may not arrive; what counts is that it does not claim to."""
+    """Where columns are nearly collinear a gradient may not arrive; what counts is that it does not
+    claim to.
+    """
     arrived = 0
     for seed in range(12):
         table = collinear(seed)

@@ -1,4 +1,6 @@
-"""Least squares from exact sums: against rational elimination, NIST's certified values, and itself in other batches."""
+"""Least squares from exact sums: against rational elimination, NIST's certified values, and itself
+in other batches.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,9 @@ def test_nearly_collinear_columns_lose_nothing(gap: float) -> None:
 
 
 def test_the_error_of_nearly_collinear_columns_is_known_to_fit() -> None:
-    """Large coefficients that cancel leave no digits of SSE in rounded sums: there it is summed from the errors."""
+    """Large coefficients that cancel leave no digits of SSE in rounded sums: there it is summed
+    from the errors.
+    """
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1000, 6))
     x[:, 5] = x[:, 0] + 1e-6 * rng.normal(size=1000)

@@ -1,4 +1,6 @@
-"""One example explained: against numbers worked out by hand, finite differences and exact fractions."""
+"""One example explained: against numbers worked out by hand, finite differences and exact
+fractions.
+"""
 
 from __future__ import annotations
 

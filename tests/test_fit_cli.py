@@ -1,4 +1,6 @@
-"""The command line as a person uses it: fit, predict, evaluate, compare, info, explain, demo; text, JSON and pipes."""
+"""The command line as a person uses it: fit, predict, evaluate, compare, info, explain, demo; text,
+JSON and pipes.
+"""
 
 from __future__ import annotations
 
@@ -245,7 +247,9 @@ def test_explain_several_examples(command: Command) -> None:
 
 
 def told(ran: Any) -> list[str]:
-    """What was said on standard error, but for the line on how the reading went: a busy machine takes more than a second."""
+    """What was said on standard error, but for the line on how the reading went: a busy machine
+    takes more than a second.
+    """
     return [line for line in ran.stderr.splitlines() if not line.startswith("read ")]
 
 

@@ -1,4 +1,6 @@
-"""Fits of formulas against independent ones, their invariants, and every way to ask for the impossible."""
+"""Fits of formulas against independent ones, their invariants, and every way to ask for the
+impossible.
+"""
 
 from __future__ import annotations
 

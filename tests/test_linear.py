@@ -1,4 +1,6 @@
-"""The linear model against statsmodels, scikit-learn, NIST's certified values and exact rational arithmetic."""
+"""The linear model against statsmodels, scikit-learn, NIST's certified values and exact rational
+arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +126,9 @@ def test_weights_against_statsmodels_wls(data: tuple) -> None:
 
 
 def test_an_integer_weight_is_a_repeated_row(data: tuple) -> None:
-    """Coefficients, standard errors, intervals and every error measure; so unlike statsmodels' WLS, whose n is that of lines."""
+    """Coefficients, standard errors, intervals and every error measure; so unlike statsmodels' WLS,
+    whose n is that of lines.
+    """
     x, t, w = data
     times = w.astype(int)
     weighted, repeated = fit_all(x, t, w), fit_all(np.repeat(x, times, axis=0), np.repeat(t, times))
@@ -250,7 +254,9 @@ def test_a_penalty_counts_fewer_parameters(data: tuple) -> None:
 
 
 def log_evidence(z: np.ndarray, t: np.ndarray, l2: float) -> float:
-    """log p(t) up to a constant, from the n×n covariance of the targets itself, the mean integrated out and σ² at its best."""
+    """log p(t) up to a constant, from the n×n covariance of the targets itself, the mean integrated
+    out and σ² at its best.
+    """
     n = len(t)
     basis = np.linalg.svd(np.ones((n, 1)))[0][:, 1:]  # the n-1 contrasts
     covariance = basis.T @ (np.eye(n) + z @ z.T / (l2 * n)) @ basis

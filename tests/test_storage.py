@@ -157,7 +157,9 @@ def test_foreign_files_are_refused(file: Path, tmp_path: Path) -> None:
 def test_damage_is_refused_or_harmless(
     drawn: st.DataObject, file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Cut, flipped or overwritten anywhere: it loads and works, or is refused; nothing else is ever raised."""
+    """Cut, flipped or overwritten anywhere: it loads and works, or is refused; nothing else is ever
+    raised.
+    """
     whole = bytearray(file.read_bytes())
     kind = drawn.draw(st.sampled_from(["cut", "flip", "text", "insert"]))
     at = drawn.draw(st.integers(0, len(whole) - 1))

@@ -1,4 +1,6 @@
-"""What adds: any split into batches in any order gives the same sums, and the means are divided once."""
+"""What adds: any split into batches in any order gives the same sums, and the means are divided
+once.
+"""
 
 from __future__ import annotations
 
@@ -176,7 +178,9 @@ def exact_moments(values: np.ndarray) -> tuple[Fraction, Fraction]:
 
 @pytest.mark.parametrize("batches", [1, 2, 7, 100, 1000])
 def test_moments_do_not_cancel(batches: int) -> None:
-    """Mean 1e9, standard deviation 1e-3: Σx² - (Σx)²/n, the textbook's formula, keeps no digit of this variance."""
+    """Mean 1e9, standard deviation 1e-3: Σx² - (Σx)²/n, the textbook's formula, keeps no digit of
+    this variance.
+    """
     values = 1e9 + 1e-3 * np.random.default_rng(5).standard_normal(1000)
     mean, m2 = exact_moments(values)
     found = reduce(

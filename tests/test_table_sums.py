@@ -1,4 +1,6 @@
-"""Sums of tables: the same bits in any parts and order, the same answer as a fit of the rows, and rows taken away."""
+"""Sums of tables: the same bits in any parts and order, the same answer as a fit of the rows, and
+rows taken away.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ from halfsquare.exact.table_sums import TableSums, is_sums
 
 
 def houses(n: int = 600, seed: int = 0) -> pd.DataFrame:
-    """Numbers with gaps, whole numbers, a category with rare levels and gaps, a flag, times, weights."""
+    """Numbers with gaps, whole numbers, a category with rare levels and gaps, a flag, times,
+    weights.
+    """
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
@@ -278,7 +282,9 @@ def test_a_text_of_many_levels_is_left_out(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_longley_from_two_sites() -> None:
-    """NIST's certified values to ten digits: more are lost where the model is stated on standardized columns."""
+    """NIST's certified values to ten digits: more are lost where the model is stated on
+    standardized columns.
+    """
     table = sm.datasets.longley.load_pandas().data
     sites = [sum_rows(part, "TOTEMP", test_fraction=0) for part in (table[:6], table[6:])]
     certified = [-3482258.63459582, 15.0618722713733, -0.358191792925910e-01, -2.02022980381683, -1.03322686717359, -0.511041056535807e-01, 1829.15146461355]  # fmt: skip

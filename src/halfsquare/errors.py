@@ -49,7 +49,9 @@ class FitError(HalfsquareError, ValueError):
 
 
 class ClusterError(HalfsquareError):
-    """A scheduler that does not answer, or workers that are gone, are of another version or lack a file."""
+    """A scheduler that does not answer, or workers that are gone, are of another version or lack a
+    file.
+    """
 
 
 class ModelFileError(HalfsquareError):
@@ -57,11 +59,15 @@ class ModelFileError(HalfsquareError):
 
 
 class CheckpointError(HalfsquareError):
-    """A checkpoint that is damaged, foreign, too new, or of other data or options; the message names the difference."""
+    """A checkpoint that is damaged, foreign, too new, or of other data or options; the message
+    names the difference.
+    """
 
 
 class LimitError(HalfsquareError):
-    """The system allows this process too little memory, too few threads or too little address space."""
+    """The system allows this process too little memory, too few threads or too little address
+    space.
+    """
 
 
 class OutputError(HalfsquareError):

@@ -206,7 +206,8 @@ def _sse_by_blocks(
 def as_matching(
     target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None
 ) -> tuple[Floats, Floats, Floats | None]:
-    """Target, output and weight as float arrays of matching shape; contiguous floats are not copied.
+    """Target, output and weight as float arrays of matching shape; contiguous floats are not
+    copied.
 
     Raises
     ------

@@ -22,7 +22,8 @@ class Terminated(BaseException):
 
 
 def require_address_space(needed: int, what: str) -> None:
-    """Refuse work, before a library is loaded that would crash, in too little address space (``ulimit -v``).
+    """Refuse work, before a library is loaded that would crash, in too little address space
+    (``ulimit -v``).
 
     Under a limit, BLAS is held to one thread: each takes address space in advance.
 
@@ -46,7 +47,9 @@ def require_address_space(needed: int, what: str) -> None:
 
 
 def is_lack_of_memory(problem: BaseException) -> bool:
-    """Whether an error of a library says that the system gave it no memory, no thread or no address space."""
+    """Whether an error of a library says that the system gave it no memory, no thread or no address
+    space.
+    """
     words = "can't start new thread", "failed to map segment", "annot allocate memory", "bad_alloc"
     return isinstance(problem, MemoryError) or (
         isinstance(problem, (RuntimeError, ImportError, OSError))
@@ -55,7 +58,8 @@ def is_lack_of_memory(problem: BaseException) -> bool:
 
 
 class Ending:
-    """Whether somebody asked this process to end: an exception raised in the middle of a library's own work can
+    """Whether somebody asked this process to end: an exception raised in the middle of a library's
+    own work can
     come out as another one, or not at all.
     """
 
@@ -75,7 +79,8 @@ class Ending:
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """SIGTERM ends the block with :class:`Terminated`, so that whoever holds files can let go of them.
+    """SIGTERM ends the block with :class:`Terminated`, so that whoever holds files can let go of
+    them.
 
     An error that follows from a signal is told as what the signal asked for.
     """

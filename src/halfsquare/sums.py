@@ -135,7 +135,8 @@ class ErrorSums:
     def add(
         self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None
     ) -> ErrorSums:
-        """These sums with the rows of ``target``, ``output`` ((n,) or (n, k)) and ``weight`` (n,) added.
+        """These sums with the rows of ``target``, ``output`` ((n,) or (n, k)) and ``weight`` (n,)
+        added.
 
         Raises
         ------

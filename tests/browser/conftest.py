@@ -1,4 +1,6 @@
-"""A real browser for the page: Debian's Chromium, headless. Without one these tests fail; they are never skipped."""
+"""A real browser for the page: Debian's Chromium, headless. Without one these tests fail; they are
+never skipped.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The report in a real browser: at a desk and on a phone, in light and dark, with nothing blocked and no barrier."""
+"""The report in a real browser: at a desk and on a phone, in light and dark, with nothing blocked
+and no barrier.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ def rows(workplace: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def desk(start_browser: Callable[..., Any], workplace: Path) -> Iterator[Page]:
-    """A server of its own, since there is one run at a time, and a browser that keeps what it downloads."""
+    """A server of its own, since there is one run at a time, and a browser that keeps what it
+    downloads.
+    """
     from halfsquare.web.serve import PageServer
 
     running = PageServer()

@@ -118,7 +118,9 @@ def outcome(table: tuple[list[str], list[list[str]], str], commands: Commands, f
 
 
 def planned(seed: int) -> tuple[list[str], list[list[str]], Any, Any]:
-    """A table of plain numbers whose least-squares answer NumPy knows: header, rows, X with ones, y."""
+    """A table of plain numbers whose least-squares answer NumPy knows: header, rows, X with ones,
+    y.
+    """
     random = np.random.default_rng(seed)
     n, d = int(random.integers(20, 300)), int(random.integers(1, 8))
     scales = 10.0 ** random.integers(-8, 9, d)
@@ -130,7 +132,9 @@ def planned(seed: int) -> tuple[list[str], list[list[str]], Any, Any]:
 
 
 def planned_outcome(seed: int, commands: Commands, folder: Path) -> str:
-    """Whether ``fit`` finds the predictions that NumPy finds, whatever the columns are called and scaled."""
+    """Whether ``fit`` finds the predictions that NumPy finds, whatever the columns are called and
+    scaled.
+    """
     header, rows, x, y = planned(seed)
     with (folder / "t.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])

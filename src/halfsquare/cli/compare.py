@@ -35,7 +35,8 @@ def compare(
     ] = Measure.mse,
     json: Json = False,
 ) -> None:
-    """Compare two models by the difference of their squared errors, with its standard error and a verdict.
+    """Compare two models by the difference of their squared errors, with its standard error and a
+    verdict.
 
     [dim]halfsquare compare old.hsq new.hsq test.csv[/dim]
     """

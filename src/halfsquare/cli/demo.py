@@ -16,7 +16,9 @@ def demo(
     ] = "halfsquare-demo",
     json: Json = False,
 ) -> None:
-    """Fit, measure, explain and predict the arrival delay of real flights; needs the extra halfsquare\\[demo]."""
+    """Fit, measure, explain and predict the arrival delay of real flights; needs the extra
+    halfsquare\\[demo].
+    """
     from halfsquare.data.datasets import COLUMNS, TARGET, unpack_flights
     from halfsquare.explain.row import explain_row
     from halfsquare.fitting.fit import fit

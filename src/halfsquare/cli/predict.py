@@ -33,7 +33,8 @@ def predict(
     encoding: Encoding = None,
     json: Json = False,
 ) -> None:
-    """Predict every row of DATA, in its order: columns prediction, and low and high with --interval.
+    """Predict every row of DATA, in its order: columns prediction, and low and high with
+    --interval.
 
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """

@@ -87,7 +87,9 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
 
 
 def _far_from_zero(fitted: FittedModel, found: Pulls) -> str:
-    """Names of columns of a linear model that lie far from zero, unless they are measured from their means."""
+    """Names of columns of a linear model that lie far from zero, unless they are measured from
+    their means.
+    """
     if fitted.kind != "linear" or found.about == "mean":
         return ""
     encoder = fitted.encoder

@@ -50,7 +50,8 @@ def sums(
     encoding: Encoding = None,
     json: Json = False,
 ) -> None:
-    """Write the exact sums of DATA that a linear model needs: they merge, and fit, without the rows.
+    """Write the exact sums of DATA that a linear model needs: they merge, and fit, without the
+    rows.
 
     [dim]halfsquare sums north.csv --target price --out north.sums[/dim]
     [dim]halfsquare fit --from-sums '*.sums' --out houses.hsq[/dim]

@@ -1,4 +1,5 @@
-"""A cluster as a place where sums are computed: workers hold the rows, parameters go out, a few sums come back.
+"""A cluster as a place where sums are computed: workers hold the rows, parameters go out, a few
+sums come back.
 
 Each round sends every worker one order and waits for all. Who holds which chunks is decided here,
 not by Dask, so that chunks are read once; if a worker is lost its stretches go to others, which
@@ -73,7 +74,8 @@ class _Job:
 @final
 @dataclass(frozen=True)
 class Cluster(Execution):
-    """The workers of a Dask cluster; see :func:`halfsquare.cluster.connect.connect`. Any thread may use it.
+    """The workers of a Dask cluster; see :func:`halfsquare.cluster.connect.connect`. Any thread may
+    use it.
 
     Attributes
     ----------
@@ -116,11 +118,14 @@ class Cluster(Execution):
         return tree.total(zero)
 
     def require(self, files: Mapping[str, int]) -> None:
-        """See that every worker can take part; see :meth:`halfsquare.cluster.roster.Roster.require`."""
+        """See that every worker can take part; see
+        :meth:`halfsquare.cluster.roster.Roster.require`.
+        """
         self.roster.require(files)
 
     def over(self, work: Work[T], count: int, within: Span | None = None) -> Iterator[T]:
-        """``work(start, stop, its threads)`` for every stretch of ``count`` chunks, each where it is held, in order.
+        """``work(start, stop, its threads)`` for every stretch of ``count`` chunks, each where it
+        is held, in order.
 
         ``within`` leaves it at some of the chunks.
 

@@ -25,7 +25,8 @@ _QUIET = {
 
 @contextmanager
 def connect(address: str) -> Iterator[Cluster]:
-    """The cluster at ``tcp://HOST:PORT``, or ``local:N``: N processes of this machine, ended with the context.
+    """The cluster at ``tcp://HOST:PORT``, or ``local:N``: N processes of this machine, ended with
+    the context.
 
     A program that starts ``local:N`` needs ``if __name__ == "__main__":`` around what it does, as
     with all of Python's processes.

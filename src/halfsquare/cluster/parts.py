@@ -1,4 +1,6 @@
-"""Files in parts that can be read side by side, on any machine that has them: one file, or some rows of a Parquet file."""
+"""Files in parts that can be read side by side, on any machine that has them: one file, or some
+rows of a Parquet file.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which workers there are, and which of them can take part: those of our versions that have our files."""
+"""Which workers there are, and which of them can take part: those of our versions that have our
+files.
+"""
 
 from __future__ import annotations
 

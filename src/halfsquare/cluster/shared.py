@@ -1,4 +1,5 @@
-"""A table that the workers of a cluster hold together, each some of its chunks; and the passes that make it.
+"""A table that the workers of a cluster hold together, each some of its chunks; and the passes that
+make it.
 
 One pass counts the rows that matter in each part of the files; then it is known which rows are
 chunk i, wherever it is made. In a second pass each worker reads the parts that its chunks lie in,
@@ -54,7 +55,8 @@ def scan_shared(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Scanned:
-    """What :func:`halfsquare.data.scan.scan` brings, read by the workers of a cluster and kept there.
+    """What :func:`halfsquare.data.scan.scan` brings, read by the workers of a cluster and kept
+    there.
 
     Raises
     ------
@@ -140,7 +142,9 @@ class Plan:
 
 @final
 class HeldTable(Table):
-    """The chunks that lie on this machine, others read when they are asked for; text in codes of its own."""
+    """The chunks that lie on this machine, others read when they are asked for; text in codes of
+    its own.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -176,7 +180,8 @@ class HeldTable(Table):
 
 @final
 class SharedTable(Table):
-    """A held table with its texts in the codes of the whole; on the driver it asks a worker for what is read.
+    """A held table with its texts in the codes of the whole; on the driver it asks a worker for
+    what is read.
 
     Parameters
     ----------
@@ -251,7 +256,9 @@ def _read(table: SharedTable, first: int, stop: int, execution: Local) -> Floats
 def _codes(
     roles: Roles, levels: dict[str, list[str]], coders: dict[str, LevelCoder]
 ) -> dict[int, Floats]:
-    """From the codes of some levels, shifted by 2, to those of ``coders``: a table for each text column's position."""
+    """From the codes of some levels, shifted by 2, to those of ``coders``: a table for each text
+    column's position.
+    """
     return {
         j: np.concatenate([[UNSEEN, MISSING], coders[column.name].codes(levels[column.name])])
         for j, column in enumerate(roles.scanned)

@@ -10,7 +10,8 @@ _SHARES = 8  # for each worker: so finely can the work be divided anew when work
 
 
 class Shares:
-    """Chunks in shares of a power of two, dealt out in stretches; of a change of workers as few as can be feel it.
+    """Chunks in shares of a power of two, dealt out in stretches; of a change of workers as few as
+    can be feel it.
 
     A share is a node of the tree in which sums are merged, so that it comes back as one sum.
 

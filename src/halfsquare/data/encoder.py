@@ -178,7 +178,9 @@ def make_encoder(
 
 
 def plain_encoder(scanned: Scanned) -> Encoder:
-    """Every feature and target as it is, in the order of the roles: for formulas, in the user's units."""
+    """Every feature and target as it is, in the order of the roles: for formulas, in the user's
+    units.
+    """
     roles, numbers = scanned.roles, scanned.train.merge(scanned.test).numbers
     first, k = len(roles.scanned) - len(roles.features), len(roles.targets)
     features = tuple(

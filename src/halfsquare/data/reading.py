@@ -93,7 +93,9 @@ def read_encoded(
 
 
 def _named(encoder: Encoder, data: Any) -> Any:
-    """A plain array is matched by position: it has the features' columns, or those of the whole table."""
+    """A plain array is matched by position: it has the features' columns, or those of the whole
+    table.
+    """
     features = [f.column for f in encoder.features]
     wanted = [f"x{j + 1}" for j in range(data.shape[1])]
     if set(features) <= set(wanted):

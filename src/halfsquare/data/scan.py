@@ -35,7 +35,9 @@ class Counts:
 
     @classmethod
     def of(cls, raw: Floats, roles: Roles) -> tuple[npt.NDArray[np.bool_], Counts]:
-        """Which raw rows (columns, m) count; the columns are those of ``roles.needed``, or more in their order."""
+        """Which raw rows (columns, m) count; the columns are those of ``roles.needed``, or more in
+        their order.
+        """
         k = len(roles.targets)
         keep: npt.NDArray[np.bool_] = np.asarray(~np.isnan(raw[:k]).any(axis=0))
         missing_target, zero_weight, missing_feature = int((~keep).sum()), 0, 0
@@ -216,7 +218,8 @@ def merged(a: Pair, b: Pair) -> Pair:
 
 
 class Stretch:
-    """Some chunks of a table while they are read: all of them, or ``first`` … ``stop - 1`` of a longer one.
+    """Some chunks of a table while they are read: all of them, or ``first`` … ``stop - 1`` of a
+    longer one.
 
     Parameters
     ----------

@@ -151,7 +151,8 @@ def require_range(statistics: TableStatistics, roles: Roles, name: str) -> None:
 
 
 def require_finite(values: Floats, first_row: int, name: str, column: str) -> None:
-    """Refuse an infinite or far too large number among (m,), naming its row; ``first_row`` counts from 0.
+    """Refuse an infinite or far too large number among (m,), naming its row; ``first_row`` counts
+    from 0.
 
     Raises
     ------

@@ -49,7 +49,8 @@ class Table(ABC):
 @final
 @dataclass
 class RawTable(Table):
-    """A table on this machine. It is a builder: chunks are appended by one scan and only read after that.
+    """A table on this machine. It is a builder: chunks are appended by one scan and only read after
+    that.
 
     Attributes
     ----------

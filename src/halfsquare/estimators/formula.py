@@ -83,7 +83,8 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> FormulaRegressor:
-        """Fit to X (n, d) and y (n,); ``sample_weight`` (n,) >= 0, a row of weight w stands w times.
+        """Fit to X (n, d) and y (n,); ``sample_weight`` (n,) >= 0, a row of weight w stands w
+        times.
 
         Raises
         ------

@@ -86,7 +86,8 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> NetworkRegressor:
-        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w stands w times.
+        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w
+        stands w times.
 
         Raises
         ------
@@ -179,7 +180,8 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         self._noise = (kept * self._noise + w @ (e * e)) / max(self._seen, np.finfo(float).tiny)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a new target.
+        """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a
+        new target.
 
         The standard deviation holds noise, uncertainty of the parameters and spread of the members.
         """
@@ -251,7 +253,8 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> AutoRegressor:
-        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w stands w times.
+        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w
+        stands w times.
 
         Raises
         ------
@@ -281,7 +284,9 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a new target."""
+        """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a
+        new target.
+        """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         found = self.fitted_.predict(

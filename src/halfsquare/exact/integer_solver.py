@@ -17,7 +17,8 @@ Wholes = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Factors:
-    """P A Pᵀ = L D Lᵀ with the greatest remaining pivots first; what others determine comes last and is left out.
+    """P A Pᵀ = L D Lᵀ with the greatest remaining pivots first; what others determine comes last
+    and is left out.
 
     Attributes
     ----------
@@ -76,7 +77,9 @@ class Factors:
         )
 
     def solve(self, right: Wholes) -> Wholes:
-        """The solution (r, m), units 2^-BITS, of the kept equations for ``right`` (r, m), in their order."""
+        """The solution (r, m), units 2^-BITS, of the kept equations for ``right`` (r, m), in their
+        order.
+        """
         x = right.copy()
         for i in range(1, len(x)):
             x[i] -= (self.lower[i, :i] @ x[:i]) >> BITS

@@ -95,7 +95,8 @@ class _Scaled:
 def solve_exactly(
     exact: ExactSystem, system: System, l2: float | Literal["auto"] = 0.0
 ) -> tuple[Solution, Floats]:
-    """The least-squares solution and the SSE of each output (k,) at it, rounded once in all but rare cases.
+    """The least-squares solution and the SSE of each output (k,) at it, rounded once in all but
+    rare cases.
 
     ``system`` is ``exact.rounded()``. Where columns are determined by others, the answer is the one
     of smallest norm on standardized columns, to rounding. ``l2`` as in
@@ -137,7 +138,9 @@ def _units(diagonal: Floats, penalty: float) -> Floats:
 
 
 def _cholesky(matrix: Floats) -> tuple[Floats, float]:
-    """Its upper factor and its reciprocal condition number; 0 where float64 finds it not positive definite."""
+    """Its upper factor and its reciprocal condition number; 0 where float64 finds it not positive
+    definite.
+    """
     if not len(matrix):
         return matrix, 1.0
     factor, info = lapack.dpotrf(matrix, lower=0)
@@ -147,7 +150,9 @@ def _cholesky(matrix: Floats) -> tuple[Floats, float]:
 
 
 def _refined(scaled: _Scaled, factor: Floats, units: Floats, output: int) -> Wholes:
-    """Slopes y (d,) of one output by Cholesky's factor of the correlation matrix, refined until nothing moves."""
+    """Slopes y (d,) of one output by Cholesky's factor of the correlation matrix, refined until
+    nothing moves.
+    """
     y: Any = np.zeros(len(units), dtype=object)
     for _ in range(_ROUNDS):
         left = scaled.left_over(y, output)
@@ -241,7 +246,8 @@ def train_exactly(
     *,
     l2: float | Literal["auto"] = 0.0,
 ) -> Trained:
-    """Train on the exact sums of [1 | design | targets]; what :func:`halfsquare.fitting.linear.train_linear` returns.
+    """Train on the exact sums of [1 | design | targets]; what
+    :func:`halfsquare.fitting.linear.train_linear` returns.
 
     Examples
     --------

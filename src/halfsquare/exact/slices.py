@@ -31,7 +31,9 @@ _BAND = 20  # levels
 
 @dataclass(frozen=True)
 class Slice:
-    """Digits (c, m), whole numbers, of some columns at one level: they stand for digits · 2^(21·level)."""
+    """Digits (c, m), whole numbers, of some columns at one level: they stand for digits ·
+    2^(21·level).
+    """
 
     level: int
     columns: npt.NDArray[np.intp]  # (c,) positions, each at most once
@@ -55,7 +57,9 @@ def slices(block: Floats) -> list[Slice]:
 
 
 def weighted_slices(block: Floats, weight: Floats) -> list[Slice]:
-    """The slices of the exact products of columns (q, m) and weights (m,), which take up to 106 bits."""
+    """The slices of the exact products of columns (q, m) and weights (m,), which take up to 106
+    bits.
+    """
     if _ordinary(block) and _ordinary(weight):
         product, rest = _two_product(block, weight)
         return [*_cut(product), *_cut(rest)]
@@ -73,7 +77,9 @@ def _ordinary(values: Floats) -> bool:
 
 
 def _cut(block: Floats, offset: int = 0) -> Iterator[Slice]:
-    """Slices from the highest level down, until nothing is left; columns that begin at one level together."""
+    """Slices from the highest level down, until nothing is left; columns that begin at one level
+    together.
+    """
     _, exponent = np.frexp(np.abs(block).max(axis=1, initial=0.0))
     # Below 2^exponent ≤ 2^20 · 2^(21·level).
     tops = -((BITS - 1 - exponent) // BITS)
@@ -105,7 +111,9 @@ def _cut(block: Floats, offset: int = 0) -> Iterator[Slice]:
 
 
 def _cut_by_bands(mantissa: Floats, exponent: Floats) -> Iterator[Slice]:
-    """Slices of mantissa · 2^exponent of any size: numbers of like size together, scaled to the middle."""
+    """Slices of mantissa · 2^exponent of any size: numbers of like size together, scaled to the
+    middle.
+    """
     bands = exponent // (_BAND * BITS)
     for band in np.unique(bands[mantissa != 0]):
         inside = np.where(bands == band, mantissa, 0.0)

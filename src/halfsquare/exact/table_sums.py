@@ -1,4 +1,6 @@
-"""The exact sums of a table: what ``halfsquare sums`` writes and ``halfsquare fit --from-sums`` reads."""
+"""The exact sums of a table: what ``halfsquare sums`` writes and ``halfsquare fit --from-sums``
+reads.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +117,9 @@ class TableSums:
         return self.train.merge(self.test)
 
     def positions(self) -> dict[tuple[str, str], int]:
-        """Where each (column, term) stands in the Gram matrices; 0 is the constant 1, the targets come last."""
+        """Where each (column, term) stands in the Gram matrices; 0 is the constant 1, the targets
+        come last.
+        """
         every = [(c.name, term) for c in self.columns for term in c.terms]
         return {key: i for i, key in enumerate(every, 1)}
 
@@ -183,7 +187,9 @@ class TableSums:
         return rest.without_what_is_gone()
 
     def without_what_is_gone(self) -> TableSums:
-        """Levels that no row has any more are forgotten, and the kind of a column in which every value is missing."""
+        """Levels that no row has any more are forgotten, and the kind of a column in which every
+        value is missing.
+        """
         everything, at = self.all, self.positions()
 
         def left(column: SumColumn) -> SumColumn:
@@ -200,7 +206,9 @@ class TableSums:
         return self.placed([left(column) for column in self.columns])
 
     def placed(self, columns: Sequence[SumColumn]) -> TableSums:
-        """The same sums with these columns: terms that are new are 0 in every row, those that are not named are left out."""
+        """The same sums with these columns: terms that are new are 0 in every row, those that are
+        not named are left out.
+        """
         new = replace(self, columns=tuple(columns))
         at, k = new.positions(), len(self.targets)
         total = 1 + len(at) + k

@@ -90,7 +90,9 @@ class SumColumn:
         )
 
     def write(self, raw: Floats, codes: Sequence[str], out: Floats) -> None:
-        """Write the terms (c, m) of raw values (m,), a text's as codes into the scan's levels ``codes``."""
+        """Write the terms (c, m) of raw values (m,), a text's as codes into the scan's levels
+        ``codes``.
+        """
         if self.kind == "crowded":
             return
         gone = raw == MISSING if self.kind == "text" else np.isnan(raw)

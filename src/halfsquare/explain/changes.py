@@ -1,4 +1,6 @@
-"""How the output of one row would change with each column: exact derivatives, and other levels of a category."""
+"""How the output of one row would change with each column: exact derivatives, and other levels of a
+category.
+"""
 
 from __future__ import annotations
 

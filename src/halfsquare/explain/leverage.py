@@ -26,7 +26,8 @@ from halfsquare.results.fitted import FittedModel
 
 @dataclass(frozen=True)
 class Top:
-    """For each of q streams the ``kept`` rows of greatest |value|, hardest first; of equals the first row.
+    """For each of q streams the ``kept`` rows of greatest |value|, hardest first; of equals the
+    first row.
 
     Attributes
     ----------
@@ -46,7 +47,9 @@ class Top:
         )
 
     def add(self, rows: npt.NDArray[np.intp], values: Floats, beside: Sequence[Floats]) -> Top:
-        """With rows (m,) of values (m, q) added; ``beside`` has for each stream the numbers (m,) kept beside."""
+        """With rows (m,) of values (m, q) added; ``beside`` has for each stream the numbers (m,)
+        kept beside.
+        """
         if not self.kept or not len(rows):
             return self
         size = np.abs(values.T)
@@ -136,7 +139,9 @@ class InfluenceSums:
         )
 
     def measure(self, design: Floats, errors: Floats, weight: Floats) -> tuple[Floats, Floats]:
-        """Leverage and Cook's distance (m,) of rows; infinite D where h is 1, as leaving the row out leaves no fit."""
+        """Leverage and Cook's distance (m,) of rows; infinite D where h is 1, as leaving the row
+        out leaves no fit.
+        """
         a = np.hstack([np.ones((len(design), 1)), design])
         h = weight * np.einsum("ni,ni->n", a @ self.inverse, a)
         misfit = weight * np.mean(errors**2 / self.variance, axis=1)

@@ -55,7 +55,8 @@ class LineSample:
 
 
 def built_in_sample(rows: int = 4096, seed: int = 5) -> LineSample:
-    """t = 2 + 1.5 x + noise, x uniform on [-2, 2], noise normal with variance 1; the line is 1.5 + x.
+    """t = 2 + 1.5 x + noise, x uniform on [-2, 2], noise normal with variance 1; the line is 1.5 +
+    x.
 
     The expected loss is the noise plus the line's own fault: 1 + 0.5² + 0.5² · Var(x) = 1 + ¼ + ⅓.
     """
@@ -66,7 +67,8 @@ def built_in_sample(rows: int = 4096, seed: int = 5) -> LineSample:
 
 
 def growth(sample: LineSample, sizes: list[int], copies: int = 1) -> list[ErrorSummary]:
-    """The errors on the first n rows for each n of ``sizes`` (ascending), every row ``copies`` times.
+    """The errors on the first n rows for each n of ``sizes`` (ascending), every row ``copies``
+    times.
 
     Examples
     --------

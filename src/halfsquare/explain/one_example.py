@@ -37,7 +37,9 @@ Sign = Literal["negative", "zero", "positive"]
 
 @dataclass(frozen=True)
 class LossAt:
-    """The loss of one example under one convention: ``value``, ``gradient`` and ``curvature`` at the output."""
+    """The loss of one example under one convention: ``value``, ``gradient`` and ``curvature`` at
+    the output.
+    """
 
     value: float
     gradient: float

@@ -32,7 +32,9 @@ class Parts:
 
 
 def parts_of(fitted: FittedModel, design: Floats, output: int = 0) -> Parts | None:
-    """The parts of one row's output ``output``; ``design`` (d,). None for a formula: it knows of no average row."""
+    """The parts of one row's output ``output``; ``design`` (d,). None for a formula: it knows of no
+    average row.
+    """
     model = fitted.members[0].model
     if not isinstance(model, Linear | Network):
         return None
@@ -49,7 +51,9 @@ def parts_of(fitted: FittedModel, design: Floats, output: int = 0) -> Parts | No
 
 
 def output_slopes(fitted: FittedModel, design: Floats, output: int = 0) -> Floats:
-    """∂output/∂(standardized design column) at each row of ``design`` (m, d), in the unit of the target: (m, d)."""
+    """∂output/∂(standardized design column) at each row of ``design`` (m, d), in the unit of the
+    target: (m, d).
+    """
     member = fitted.members[0]
     scale = float(fitted.encoder.target_scales[output])
     if isinstance(member.model, Linear):

@@ -33,7 +33,9 @@ _BATCH_NUMBERS = 1 << 21
 
 @dataclass(frozen=True)
 class RowPull:
-    """One row's pull on a parameter; ``row`` from 1, ``error`` o - t (NaN where several outputs are moved)."""
+    """One row's pull on a parameter; ``row`` from 1, ``error`` o - t (NaN where several outputs are
+    moved).
+    """
 
     row: int
     pull: float
@@ -139,7 +141,9 @@ class PullSums:
     def add(
         self, rows: npt.NDArray[np.intp], pulls: Floats, errors: Floats, weight: Floats, which: Any
     ) -> PullSums:
-        """With rows numbered ``rows`` (m,) added: weighted ``pulls`` (m, q), ``errors`` (m, k), ``weight`` (m,)."""
+        """With rows numbered ``rows`` (m,) added: weighted ``pulls`` (m, q), ``errors`` (m, k),
+        ``weight`` (m,).
+        """
         own = [np.full(len(errors), np.nan) if j is None else errors[:, j] for j in which]
         return PullSums(
             self.weight + float(weight.sum()),
@@ -194,7 +198,8 @@ def explain_pulls(
     encoding: str | None = None,
     progress: Progress | None = None,
 ) -> Pulls:
-    """The pulls of every row of ``data`` on every parameter, in one pass; memory does not grow with the rows.
+    """The pulls of every row of ``data`` on every parameter, in one pass; memory does not grow with
+    the rows.
 
     Parameters
     ----------
@@ -253,7 +258,9 @@ def explain_pulls(
 
 
 def usable(batch: ReadBatch) -> tuple[npt.NDArray[np.intp], Floats, Floats, Floats]:
-    """Of the rows that have a target and all that a formula needs: number from 1, design, target, weight."""
+    """Of the rows that have a target and all that a formula needs: number from 1, design, target,
+    weight.
+    """
     assert batch.target is not None
     keep = ~(np.isnan(batch.target).any(axis=1) | np.isnan(batch.design).any(axis=1))
     weight: Floats = np.ones(len(batch.target)) if batch.weight is None else batch.weight

@@ -1,4 +1,6 @@
-"""One row of a fitted model: its error in words, its interval, what moves the output, what it asks of the weights."""
+"""One row of a fitted model: its error in words, its interval, what moves the output, what it asks
+of the weights.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class Asked:
-    """What a row asks of a parameter: its part of the gradient of ½SSE, and where descent on it alone would go."""
+    """What a row asks of a parameter: its part of the gradient of ½SSE, and where descent on it
+    alone would go.
+    """
 
     name: str
     value: float
@@ -151,7 +155,8 @@ def explain_row(
     table: str | None = None,
     encoding: str | None = None,
 ) -> RowExplanation:
-    """Explain row ``row`` (from 1) of ``data``; ``target`` says for which output, the first by default.
+    """Explain row ``row`` (from 1) of ``data``; ``target`` says for which output, the first by
+    default.
 
     Raises
     ------

@@ -213,7 +213,9 @@ def _gradient_layers() -> list[alt.Chart]:
 
 
 def _shared_layers(panel: Panel, shape: str) -> list[alt.Chart]:
-    """The two sides of the target, the curve in their colours (and its other scale), the target itself."""
+    """The two sides of the target, the curve in their colours (and its other scale), the target
+    itself.
+    """
     draw = panel.draw
     left, right = "t - datum.i / 60 * (t - low_end)", "t + datum.i / 60 * (high_end - t)"
     thin = curve("muted", strokeWidth=1, strokeDash=[1, 3])

@@ -11,7 +11,8 @@ _MOST = 15
 
 
 def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.LayerChart:
-    """Bars to the right for the pull up, to the left for the pull down, on one scale for all parameters.
+    """Bars to the right for the pull up, to the left for the pull down, on one scale for all
+    parameters.
 
     Rows whose output is too low and rows whose output is too high can pull the same way, so the
     bars have one colour; what is left of the two, the gradient, is a dot: at the optimum it stands

@@ -1,4 +1,5 @@
-"""Figures of many examples: SSE climbs while MSE settles; mini-batches scatter about the full gradient.
+"""Figures of many examples: SSE climbs while MSE settles; mini-batches scatter about the full
+gradient.
 
 Their rows are named data sets (``growth``, ``batches``, …), so that a page can replace them.
 """

@@ -1,4 +1,6 @@
-"""The figures of a report on a fit: each a small Altair chart of numbers that are aggregated already."""
+"""The figures of a report on a fit: each a small Altair chart of numbers that are aggregated
+already.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def predicted_chart(
     cells: Rows, points: Rows, band: Rows, means: Rows, x: Sequence[float], y: Sequence[float], unit: str,
     *, width: int = WIDTH,
 ) -> Any:  # fmt: skip
-    """Target over output: rows as points or cells, the diagonal on which the two agree, the 95 % band, group means."""
+    """Target over output: rows as points or cells, the diagonal on which the two agree, the 95 %
+    band, group means.
+    """
     at_x, at_y = (
         _x("x", f"output o: {unit}, predicted", x),
         _y("y", f"target t: {unit}, actual", domain=y),
@@ -89,7 +93,8 @@ def predicted_chart(
 def error_chart(
     rows: Rows, title: str, *, width: int = WIDTH, domain: Sequence[float] | None = None
 ) -> Any:
-    """Mean error ± 2 standard errors over groups of rows, and beneath it the shares too low and too high.
+    """Mean error ± 2 standard errors over groups of rows, and beneath it the shares too low and too
+    high.
 
     Each row: left, right, mid, error, least, most, low, high (shares).
     """
@@ -194,7 +199,9 @@ def histogram_chart(rows: Rows, unit: str, domain: Sequence[float], *, width: in
 
 
 def effects_chart(rows: Rows, unit: str, *, width: int = WIDTH) -> Any:
-    """Coefficients times the standard deviation of their column, with 95 % intervals: all in the target's unit."""
+    """Coefficients times the standard deviation of their column, with 95 % intervals: all in the
+    target's unit.
+    """
     y = alt.Y(
         "name:N",
         sort=[r["name"] for r in rows],

@@ -19,7 +19,9 @@ MARGIN = 0.02  # a dragged value stays this share of the width inside the figure
 
 
 def vega_spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """The chart as a Vega specification, for a browser: fluid in width, draggable where it has handles."""
+    """The chart as a Vega specification, for a browser: fluid in width, draggable where it has
+    handles.
+    """
     spec = compile_chart(chart)
     _fluid(spec)
     names = {signal["name"] for signal in spec["signals"]}

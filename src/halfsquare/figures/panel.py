@@ -25,7 +25,8 @@ class Panel:
         self, mark: Mark, *, x: str, y: str, x2: str | None = None, y2: str | None = None,
         points: int = 0, name: str | None = None,
     ) -> alt.Chart:  # fmt: skip
-        """One mark at (x, y), or from there to (x2, y2), or a line of so many points, numbered ``datum.i``.
+        """One mark at (x, y), or from there to (x2, y2), or a line of so many points, numbered
+        ``datum.i``.
 
         ``@low`` and ``@high`` stand for the bounds of y. A name makes the mark one that can be
         grabbed.

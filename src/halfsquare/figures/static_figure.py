@@ -1,4 +1,5 @@
-"""A chart as still SVG inside a page: no script, in the page's own colours, with a text alternative.
+"""A chart as still SVG inside a page: no script, in the page's own colours, with a text
+alternative.
 
 The chart is drawn in the light theme; then each of its colours is replaced by the CSS variable of
 its meaning, so that one picture follows the page from light to dark.
@@ -50,7 +51,9 @@ class Figure:
 
 
 def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
-    """The chart as SVG markup for a page; ``name`` keeps its inner references apart from other figures'."""
+    """The chart as SVG markup for a page; ``name`` keeps its inner references apart from other
+    figures'.
+    """
     spec = {**chart.to_dict(), "background": "transparent"}
     svg: str = engine().vegalite_to_svg(spec, vl_version=vegalite_version())
     for meaning, colour in LIGHT.colours().items():

@@ -1,4 +1,5 @@
-"""Files that are written whole or not at all, and paths that cannot be written known before any work is done.
+"""Files that are written whole or not at all, and paths that cannot be written known before any
+work is done.
 
 Where the system allows it (Linux), a file has no name until it is complete, so that a process that
 is killed leaves nothing. For the moment between having all its bytes and taking the old file's
@@ -30,7 +31,8 @@ _REASONS = {
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """A file that takes the place of ``path`` when the block ends well, and leaves no trace otherwise.
+    """A file that takes the place of ``path`` when the block ends well, and leaves no trace
+    otherwise.
 
     A link is followed, and a file that is replaced hands on its permissions.
 

@@ -1,4 +1,5 @@
-"""Trees of values as JSON and arrays, to the last bit: how the state of a descent gets into a file and back.
+"""Trees of values as JSON and arrays, to the last bit: how the state of a descent gets into a file
+and back.
 
 A tree is made of None, booleans, numbers, strings, lists, tuples, dicts, NumPy arrays and numbers,
 and of the dataclasses that say they may be packed. In JSON the first four, and lists, stand for
@@ -32,7 +33,8 @@ _PLAIN = (type(None), bool, int, float, str)
 
 
 def packable(name: str) -> Callable[[type[C]], type[C]]:
-    """Let a frozen dataclass be part of a packed tree, under a name that stays when the class is moved or renamed.
+    """Let a frozen dataclass be part of a packed tree, under a name that stays when the class is
+    moved or renamed.
 
     Raises
     ------

@@ -56,7 +56,8 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Tried:
-    """One candidate: its MSE on rows it had not seen, in the squared unit of the target (of one target).
+    """One candidate: its MSE on rows it had not seen, in the squared unit of the target (of one
+    target).
 
     ``difference`` is to the model that stood before it; negative: better.
     """

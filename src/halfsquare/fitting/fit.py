@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def place(cluster: str | Cluster | None, threads: int | None) -> Iterator[Execution]:
-    """This machine, a cluster that is given, or one that is reached by its address and left afterwards.
+    """This machine, a cluster that is given, or one that is reached by its address and left
+    afterwards.
 
     Raises
     ------

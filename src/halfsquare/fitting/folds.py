@@ -92,7 +92,8 @@ def some_rows(rows: int, seed: Sequence[int]) -> Mask:
 
 @dataclass(frozen=True)
 class Folds:
-    """Which fold each row is in, in each round; fold f of round r is left out by member r · folds + f.
+    """Which fold each row is in, in each round; fold f of round r is left out by member r · folds +
+    f.
 
     Two bytes a row. Rows that no member leaves out are in fold ``count``.
     """
@@ -133,7 +134,9 @@ class Folds:
 
 @dataclass(frozen=True)
 class HeldOutErrors:
-    """The errors (m, k) of one member on the rows it left out, their parameter variance (m, k), and which rows."""
+    """The errors (m, k) of one member on the rows it left out, their parameter variance (m, k), and
+    which rows.
+    """
 
     rows: npt.NDArray[np.intp]
     error: Floats
@@ -190,7 +193,9 @@ class Judgement:
     row_count: int
 
     def held_out(self, members: int) -> Floats:
-        """What the squared error of each row (n,) is for the mean of that many members, none of which saw it."""
+        """What the squared error of each row (n,) is for the mean of that many members, none of
+        which saw it.
+        """
         first, second = self.pairs
         losses: Floats = np.full(self.row_count, np.nan)
         losses[self.which] = (first * second + 0.5 * (first - second) ** 2 / members).mean(axis=1)
@@ -237,7 +242,9 @@ class Judgement:
 def outputs_and_variance(
     model: Model, parameters: Floats, covariance: Floats | None, design: Floats, block: int = 1024
 ) -> tuple[Floats, Floats]:
-    """Outputs (n, k) and the variance J C Jᵀ (n, k) they have from the covariance C of the last parameters."""
+    """Outputs (n, k) and the variance J C Jᵀ (n, k) they have from the covariance C of the last
+    parameters.
+    """
     if covariance is None:
         known = model.outputs(parameters, design)
         return known, np.zeros_like(known)

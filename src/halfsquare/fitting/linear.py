@@ -1,4 +1,6 @@
-"""Train the linear model: directly, by steepest descent, or by mini-batches; the answer is the same."""
+"""Train the linear model: directly, by steepest descent, or by mini-batches; the answer is the
+same.
+"""
 
 from __future__ import annotations
 
@@ -145,7 +147,9 @@ def _penalty(system: System, l2: float) -> Floats:
 def _sse(
     rows: Rows, execution: Execution, model: Linear, parameters: Floats, sums: NormalSums
 ) -> Floats:
-    """SSE of each output: from the sums, or where it is small beside their rounding from the errors themselves."""
+    """SSE of each output: from the sums, or where it is small beside their rounding from the errors
+    themselves.
+    """
     whole, _, _ = sums.finish()
     split = len(whole) - model.outputs_count
     b = model.matrix(parameters)

@@ -206,7 +206,9 @@ def _networks(
     names: tuple[str, ...],
     method: Method,
 ) -> dict[str, tuple[Network, ...]]:
-    """The networks that members of each method alternate between; the methods that are worth trying."""
+    """The networks that members of each method alternate between; the methods that are worth
+    trying.
+    """
     found: dict[str, tuple[Network, ...]] = {}
     if method != "minibatch":
         # Many rows have more to say than a very small network can: there mini-batches are the
@@ -292,7 +294,9 @@ class _Plan:
 def _relevance(
     network: Network, parameters: Floats, rows: Rows, groups: Sequence[int] | None
 ) -> list[float]:
-    """The share of each input group in the mean square slope of the outputs over the first chunk's rows."""
+    """The share of each input group in the mean square slope of the outputs over the first chunk's
+    rows.
+    """
     design = rows.chunk(0).design[:2048]
     squares = (network.input_jacobian(parameters, design) ** 2).mean(axis=(0, 1)) * design.var(
         axis=0
@@ -305,7 +309,9 @@ def _relevance(
 
 
 def _relayed(watch: Watch | None, member: int, stop: Event, ended: Event) -> Watch:
-    """``watch`` told whose state it sees; an interruption of the ensemble ends the member's descent."""
+    """``watch`` told whose state it sees; an interruption of the ensemble ends the member's
+    descent.
+    """
 
     def relay(state: State) -> None:
         if stop.is_set():
@@ -321,7 +327,9 @@ def _relayed(watch: Watch | None, member: int, stop: Event, ended: Event) -> Wat
 
 
 def _side_by_side(work: Callable[[int, Event], T], items: Sequence[int], lanes: int) -> list[T]:
-    """``work(i, stop)`` for each item on ``lanes`` threads; Ctrl-C asks all to stop and returns what they have."""
+    """``work(i, stop)`` for each item on ``lanes`` threads; Ctrl-C asks all to stop and returns
+    what they have.
+    """
     stop = Event()
     with one_blas_thread(), ThreadPoolExecutor(max(1, lanes)) as pool:
         waiting = [pool.submit(work, i, stop) for i in items]
@@ -362,7 +370,9 @@ class NetworkRecipe(Recipe):
         count: int | None = None,
         method: str | None = None,
     ) -> tuple[FittedModel, list[Trained]]:
-        """The fitted model of an ensemble of that size (the default one if left out), and its members."""
+        """The fitted model of an ensemble of that size (the default one if left out), and its
+        members.
+        """
         members = self._members(
             rows, hidden, count, method or self.options.method or self._any_method()
         )

@@ -1,4 +1,6 @@
-"""One member of an ensemble of networks: trained by Levenberg-Marquardt with the evidence, or by mini-batches."""
+"""One member of an ensemble of networks: trained by Levenberg-Marquardt with the evidence, or by
+mini-batches.
+"""
 
 from __future__ import annotations
 

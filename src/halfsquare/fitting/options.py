@@ -166,7 +166,8 @@ class Recipe(ABC):
 
 
 def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[dict[str, float]]:
-    """The descent in the wanted convention; for one target in its squared unit, for several standardized.
+    """The descent in the wanted convention; for one target in its squared unit, for several
+    standardized.
 
     The gradient norm is with respect to the parameters of standardized columns, in the same
     convention.

@@ -1,4 +1,5 @@
-"""The output layer of a trained network, solved on its rows: given the hidden layers, it is a linear model.
+"""The output layer of a trained network, solved on its rows: given the hidden layers, it is a
+linear model.
 
 With a the signals into the output layer, o = Vᵀa + c is linear in V and c, so the Gauss-Newton
 matrix of that layer is the exact curvature, and one pass of sums gives the weights, their penalty
@@ -37,7 +38,8 @@ def solve_output_layer(
     execution: Execution,
     deadline: float | None = None,
 ) -> State:
-    """The state of :class:`Evidence` at the output layer's best parameters (q,), the last q of the network's (p,).
+    """The state of :class:`Evidence` at the output layer's best parameters (q,), the last q of the
+    network's (p,).
 
     ``noise`` is what σ² is taken for at first, in the squared unit of the target.
     """
@@ -72,7 +74,9 @@ def _signals(network: Network, parameters: Floats, rows: Rows) -> ArrayRows:
 
 
 def _layer_chunk(network: Network, parameters: Floats, chunk: Chunk, every: int) -> Chunk:
-    """Signals and targets of every so many rows: copies, since a view would keep the whole chunk in memory."""
+    """Signals and targets of every so many rows: copies, since a view would keep the whole chunk in
+    memory.
+    """
     weight = None if chunk.weight is None else chunk.weight[::every].copy()
     signals = network.hidden_signals(parameters, chunk.design[::every])
     return Chunk(signals, chunk.target[::every].copy(), weight)

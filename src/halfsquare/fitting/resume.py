@@ -1,4 +1,5 @@
-"""A fit that can be killed and continued: which fit a checkpoint is of, and whether this is the same.
+"""A fit that can be killed and continued: which fit a checkpoint is of, and whether this is the
+same.
 
 What decides the bits of a model is compared: the options, the rows as they were read, the versions
 of what computes. Threads and the time limit do not, and may differ; nor does the name of the file
@@ -64,7 +65,8 @@ class Resuming:
         options: FitOptions,
         request: Request,
     ) -> Resuming | None:
-        """What ``checkpoint`` and ``resume`` ask for; None if neither is given. No row is read for that.
+        """What ``checkpoint`` and ``resume`` ask for; None if neither is given. No row is read for
+        that.
 
         Raises
         ------
@@ -95,7 +97,9 @@ class Resuming:
         return cls(path, seconds, settings, found, required)._checked(settings)
 
     def _checked(self, identity: Mapping[str, Section]) -> Resuming:
-        """This, without what the file held if that was another fit, and finished; refused if it was not."""
+        """This, without what the file held if that was another fit, and finished; refused if it was
+        not.
+        """
         told = [] if self.found is None else differences(self.found.identity, identity)
         if self.found is None or not told:
             return self
@@ -112,7 +116,8 @@ class Resuming:
 
     @contextmanager
     def journal(self, scanned: Scanned, execution: Execution) -> Iterator[Journal]:
-        """The journal in which the fit of these rows is kept, and whose file is written one last time at the end.
+        """The journal in which the fit of these rows is kept, and whose file is written one last
+        time at the end.
 
         Raises
         ------
@@ -217,7 +222,9 @@ def _settings(options: FitOptions, request: Request) -> Section:
 
 
 def _data(scanned: Scanned, execution: Execution) -> Section:
-    """Rows, columns, and a digest of all that was read: values, levels of text, and which rows are set apart."""
+    """Rows, columns, and a digest of all that was read: values, levels of text, and which rows are
+    set apart.
+    """
     table, digest = scanned.table, hashlib.sha256()
     digest.update(json.dumps([table.sizes, table.train_sizes, scanned.levels]).encode())
     for part in execution.map(

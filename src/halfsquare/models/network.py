@@ -174,7 +174,9 @@ class Network(Model):
 
     @cached_property
     def parameter_names(self) -> Sequence[str]:
-        """p names: ``layer 2: unit 1 → unit 3``, ``layer 2: bias of unit 3``, ``output: unit 3 → output 1``."""
+        """p names: ``layer 2: unit 1 → unit 3``, ``layer 2: bias of unit 3``, ``output: unit 3 →
+        output 1``.
+        """
         sources: Sequence[str] = self.input_names or [f"x{i + 1}" for i in range(self.inputs)]
         names: list[str] = []
         for number, layer in enumerate(self.layers, start=1):
@@ -209,7 +211,8 @@ class Network(Model):
         return groups
 
     def initial_parameters(self, seed: int | np.random.Generator) -> Floats:
-        """Random parameters (p,): normal weights of variance 1/fan_in, biases spread over the inputs' range.
+        """Random parameters (p,): normal weights of variance 1/fan_in, biases spread over the
+        inputs' range.
 
         For standardized inputs each pre-activation then has variance about 1, so no unit starts
         saturated (LeCun et al. 1998, "Efficient BackProp", eq. 16).

@@ -32,8 +32,12 @@ class Execution(ABC):
     def reduce(
         self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T
     ) -> T:
-        """``work`` over the chunks, merged as :class:`halfsquare.parallel.tree.Tree` says; ``zero`` for none."""
+        """``work`` over the chunks, merged as :class:`halfsquare.parallel.tree.Tree` says; ``zero``
+        for none.
+        """
 
     @abstractmethod
     def lanes(self, count: int) -> tuple[int, Execution]:
-        """How many of ``count`` descents to run side by side, each in a thread here, and where each sums."""
+        """How many of ``count`` descents to run side by side, each in a thread here, and where each
+        sums.
+        """

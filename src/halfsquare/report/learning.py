@@ -47,7 +47,9 @@ class Learning(ABC):
     def add(
         self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
     ) -> None:
-        """Rows by number (m,), design of the encoder (m, d), target (m, k) in its unit, weight (m,)."""
+        """Rows by number (m,), design of the encoder (m, d), target (m, k) in its unit, weight
+        (m,).
+        """
 
     @abstractmethod
     def finish(self) -> list[Point]:
@@ -137,7 +139,9 @@ class LinearLearning(Learning):
         return np.asarray(np.linalg.lstsq(left, gram[:split, split:], rcond=1e-11)[0])
 
     def _thin(self) -> None:
-        """Keep every other test row when there are too many: still one in so many, all over the table."""
+        """Keep every other test row when there are too many: still one in so many, all over the
+        table.
+        """
         while sum(block.size for _, block, _ in self.tests) > _MOST_NUMBERS:
             self.stride *= 2
             kept = [chance % np.uint64(self.stride) == 0 for chance, _, _ in self.tests]
@@ -145,7 +149,9 @@ class LinearLearning(Learning):
 
 
 def mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Whole numbers scattered over 64 bits: the finalizer of SplitMix64, Steele, Lea & Flood (2014), figure 17."""
+    """Whole numbers scattered over 64 bits: the finalizer of SplitMix64, Steele, Lea & Flood
+    (2014), figure 17.
+    """
     z = x + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

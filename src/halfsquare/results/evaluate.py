@@ -152,7 +152,8 @@ def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execut
 
 
 def compare(a: FittedModel, b: FittedModel, data: Any, *, weights: str | None = None) -> Comparison:
-    """Which of two models errs less on the same rows: the paired difference of their squared errors.
+    """Which of two models errs less on the same rows: the paired difference of their squared
+    errors.
 
     Raises
     ------

@@ -142,7 +142,9 @@ class FittedModel:
         return outputs, outputs - quantile * std, outputs + quantile * std
 
     def quantile(self, level: float) -> float:
-        """How many standard deviations the interval of that level reaches to each side (Student's t)."""
+        """How many standard deviations the interval of that level reaches to each side (Student's
+        t).
+        """
         if not 0.0 < level < 1.0:
             raise OptionError(
                 f"the level of an interval is {level:g}; expected a number between 0 and 1, "
@@ -154,7 +156,9 @@ class FittedModel:
         return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
 
     def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
-        """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked for)."""
+        """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked
+        for).
+        """
         with (
             one_blas_thread()
         ):  # the bits of a prediction do not depend on what else is computed beside it
@@ -177,7 +181,9 @@ class FittedModel:
     def _restored(
         self, formula: Formula, design: Floats, *, with_std: bool
     ) -> tuple[Floats, Floats]:
-        """Of a formula with a function on its left side, as log(y): back in the unit of y, first order."""
+        """Of a formula with a function on its left side, as log(y): back in the unit of y, first
+        order.
+        """
         if not with_std:
             outputs = formula.restore_target(formula.outputs(self.members[0].parameters, design))
             return outputs, np.full_like(outputs, np.nan)
@@ -198,7 +204,8 @@ class FittedModel:
 
     @property
     def parameters(self) -> list[Parameter]:
-        """Parameters in the user's units with standard errors; of the first member, if there are several.
+        """Parameters in the user's units with standard errors; of the first member, if there are
+        several.
 
         For a linear model: the intercept and the change of the output for one unit of each column,
         or for a level instead of the reference level.

@@ -1,4 +1,5 @@
-"""Adam on shuffled mini-batches, its batch and its step set by what is measured: for many rows or parameters.
+"""Adam on shuffled mini-batches, its batch and its step set by what is measured: for many rows or
+parameters.
 
 The step is that of Kingma & Ba (2015), "Adam", algorithm 1. Nothing is tuned:
 
@@ -66,7 +67,8 @@ class _Pass:
 
 @dataclass(frozen=True)
 class Stochastic(Descent):
-    """Mini-batch descent; one step of it is a pass: over all rows, or where they are very many over the next of them.
+    """Mini-batch descent; one step of it is a pass: over all rows, or where they are very many over
+    the next of them.
 
     Parameters
     ----------
@@ -124,7 +126,9 @@ class Stochastic(Descent):
         )
 
     def resume(self, objective: Objective, state: State) -> State:
-        """A state reached on other rows, to go on from on these: Adam's memory stays, the judges are new."""
+        """A state reached on other rows, to go on from on these: Adam's memory stays, the judges
+        are new.
+        """
         m: _Memory = state.memory
         batch = max(16, min(self.first_batch, objective.rows.row_count // 8))
         judged = row_losses(self.held_out, state.parameters)

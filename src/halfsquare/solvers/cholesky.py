@@ -65,7 +65,9 @@ class Cholesky:
         return lower + np.tril(lower, -1).T
 
     def inverse_diagonal(self) -> Floats:
-        """The diagonal (p,) of C⁻¹ = L⁻ᵀ L⁻¹: the squared lengths of the columns of L⁻¹, at half the work."""
+        """The diagonal (p,) of C⁻¹ = L⁻ᵀ L⁻¹: the squared lengths of the columns of L⁻¹, at half
+        the work.
+        """
         # The upper triangle of the factor is nobody's: as zeros it adds nothing to the squares
         # below.
         root = np.where(upper_triangle(len(self.factor)), self.factor.T, 0.0).T

@@ -116,7 +116,9 @@ class Evidence(Descent):
         )
 
     def resume(self, objective: Objective, parameters: Floats, belief: Belief) -> State:
-        """The first state of a descent that begins with what another has found, perhaps on other rows."""
+        """The first state of a descent that begins with what another has found, perhaps on other
+        rows.
+        """
         inner = self.inner.begin(self._penalized(objective, belief), parameters)
         unknown = replace(belief, log_evidence=-np.inf)
         return _state(_Memory(inner, unknown, inner, unknown))

@@ -234,7 +234,9 @@ def _suspects(curvature: Floats) -> tuple[int, ...]:
 def _truly_dependent(
     rows: Rows, execution: Execution, system: System, suspects: tuple[int, ...]
 ) -> bool:
-    """Look at the rows: is what the other columns leave of the suspects rounding, or small but real?"""
+    """Look at the rows: is what the other columns leave of the suspects rounding, or small but
+    real?
+    """
     others = [j for j in range(len(system.scales)) if j not in suspects]
     s = list(suspects)
     weights = np.linalg.lstsq(

@@ -1,4 +1,6 @@
-"""The only training loop: step until the method says stop, a limit is reached, or someone interrupts."""
+"""The only training loop: step until the method says stop, a limit is reached, or someone
+interrupts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What descent sees of a fit: half the penalized SSE at some parameters, its gradient and curvature.
+"""What descent sees of a fit: half the penalized SSE at some parameters, its gradient and
+curvature.
 
     F(θ) = ½ Σ w (o(θ) - t)² + ½ Σ_j penalty_j θ_j²
 

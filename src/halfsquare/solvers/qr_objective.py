@@ -1,4 +1,5 @@
-"""The R factor of [J | o-t]: all that least squares needs of the rows, without squaring the condition number.
+"""The R factor of [J | o-t]: all that least squares needs of the rows, without squaring the
+condition number.
 
 With [J | e] = Q R, the columns of R stand for those of J and e: JᵀJ = R₁ᵀR₁ and |e + Jδ| = |r +
 R₁δ|. R factors merge as sums do: that of two sets of rows is that of their R factors, one upon the
@@ -99,7 +100,9 @@ def _fill(bound: Bound, chunk: Chunk, start: int, block: Floats, spare: Floats) 
 
 
 def _triangle_of(block: Floats) -> Floats:
-    """The R factor of blockᵀ, a few thousand rows at a time: they stay in the cache while LAPACK passes over them."""
+    """The R factor of blockᵀ, a few thousand rows at a time: they stay in the cache while LAPACK
+    passes over them.
+    """
     total: Floats = np.zeros((len(block), len(block)))
     for start in range(0, block.shape[1], _QR_ROWS):
         part = block[:, start : start + _QR_ROWS]
@@ -129,7 +132,9 @@ def _stack(above: Floats, below: Floats) -> Floats:
 
 
 def _from_gram(gram: Floats) -> Floats | None:
-    """Cholesky's factor of a Gram matrix; None where that loses too many digits. Not finite stays so."""
+    """Cholesky's factor of a Gram matrix; None where that loses too many digits. Not finite stays
+    so.
+    """
     scale = np.sqrt(np.diag(gram))
     if not np.isfinite(gram).all():
         return np.full_like(gram, np.nan)

@@ -46,7 +46,9 @@ class _Memory:
 
 
 def triangle_of(state: State) -> Floats:
-    """The R factor at a state, its columns in the order of the parameters (so no longer triangular)."""
+    """The R factor at a state, its columns in the order of the parameters (so no longer
+    triangular).
+    """
     m: _Memory = state.memory
     return m.triangle[:, [*np.argsort(m.order), len(m.order)]]
 
@@ -172,7 +174,9 @@ class VariableProjection(Descent):
         free: npt.NDArray[np.bool_],
         offset: float,
     ) -> State | None:
-        """The whole step of all parameters, linear ones too, in one pass over the rows; None if the offset stays."""
+        """The whole step of all parameters, linear ones too, in one pass over the rows; None if the
+        offset stays.
+        """
         m: _Memory = state.memory
         order = np.array(self._order(len(state.parameters)))
         chosen = np.concatenate([order[: len(self.linear)], order[len(self.linear) :][free]])
@@ -191,7 +195,9 @@ class VariableProjection(Descent):
         return None
 
     def settle(self, objective: FormulaObjective, parameters: Floats) -> tuple[Floats, float]:
-        """The parameters with the best linear part, and ½SSE there; infinite where the formula is not finite."""
+        """The parameters with the best linear part, and ½SSE there; infinite where the formula is
+        not finite.
+        """
         if not self.linear:
             return parameters, objective.half_sse(parameters)
         r = objective.triangle(parameters, self.linear)
@@ -258,7 +264,9 @@ class VariableProjection(Descent):
         return (*self.linear, *(i for i in range(p) if i not in self.linear))
 
     def _free(self, parameters: Floats, r: Floats) -> npt.NDArray[np.bool_]:
-        """Which nonlinear parameters may move: not those at a bound that the gradient pushes them past."""
+        """Which nonlinear parameters may move: not those at a bound that the gradient pushes them
+        past.
+        """
         q = len(self.linear)
         at = np.array(self._order(len(parameters))[q:], dtype=np.intp)
         push = -(r[:-1, :-1].T @ r[:-1, -1])[q:]
@@ -282,14 +290,18 @@ def _columns(r: Floats, q: int, free: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _within(r: Floats) -> float:
-    """The length of the error's part in the span of the Jacobian: what a whole step would take away."""
+    """The length of the error's part in the span of the Jacobian: what a whole step would take
+    away.
+    """
     norms = np.linalg.norm(r[:-1, :-1], axis=0)
     u, s, _ = np.linalg.svd(r[:-1, :-1] / np.where(norms > 0, norms, 1.0))
     return float(np.linalg.norm((u.T @ r[:-1, -1])[s > _RANK * s.max(initial=0.0)]))
 
 
 def _damped(r: Floats, z: Floats, damping: Floats) -> Floats:
-    """δ minimizing |z + Rδ|² + |damping δ|², by the SVD of R with unit columns; the shortest of equals."""
+    """δ minimizing |z + Rδ|² + |damping δ|², by the SVD of R with unit columns; the shortest of
+    equals.
+    """
     if not len(z):
         return np.zeros(0)
     tall = np.vstack([r, np.diag(damping)])

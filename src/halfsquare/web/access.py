@@ -84,7 +84,9 @@ Refusal = Callable[[Scope, int, str, str], Response]
 
 
 class Guard:
-    """ASGI middleware that lets through what the module's text allows, and dresses every answer in HEADERS."""
+    """ASGI middleware that lets through what the module's text allows, and dresses every answer in
+    HEADERS.
+    """
 
     def __init__(self, app: ASGIApp, keys: Keys, refuse: Refusal) -> None:
         self.app, self.keys, self.refuse = app, keys, refuse

@@ -109,7 +109,9 @@ async def _home(_: Request) -> Response:
 
 
 async def _static(request: Request) -> Response:
-    """One of the files that belong to the page, by its exact name: no path is ever built from a request."""
+    """One of the files that belong to the page, by its exact name: no path is ever built from a
+    request.
+    """
     name = request.path_params["name"]
     if name == "vega.js":
         return Response(vega_bundle(), media_type="text/javascript")

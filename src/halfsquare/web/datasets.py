@@ -1,4 +1,5 @@
-"""The data sets that the page may read: what the server was given, what comes with it, what was uploaded.
+"""The data sets that the page may read: what the server was given, what comes with it, what was
+uploaded.
 
 A data set is asked for by a key out of this list; no path, glob or query ever comes from a request.
 Uploads lie in a folder of their own that nobody else may open, under names that are made up here,
@@ -86,7 +87,9 @@ class DataSet:
             raise DataError(self.told(str(problem))) from None
 
     def told(self, message: str) -> str:
-        """The message with the label in place of the path, and without options that a page does not have."""
+        """The message with the label in place of the path, and without options that a page does not
+        have.
+        """
         return _OPTIONS.sub("", message.replace(str(self.make()), self.label))
 
 
@@ -231,6 +234,8 @@ async def _write(path: Path, parts: AsyncIterator[bytes]) -> None:
 
 
 def _label(name: str) -> str:
-    """A file's own name, for people alone: without folders and without characters that are not seen."""
+    """A file's own name, for people alone: without folders and without characters that are not
+    seen.
+    """
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable()).strip()[-80:] or "the file"

@@ -1,4 +1,5 @@
-"""The figures of a training run: the way down, the weights with their steps, outputs against targets.
+"""The figures of a training run: the way down, the weights with their steps, outputs against
+targets.
 
 Their rows are named data sets and their axes are signals, so that the page can replace both.
 """
@@ -200,7 +201,9 @@ def _way_rows(ways: Sequence[Way]) -> Rows:
 
 
 def _weight_rows(weights: Sequence[Weight], reach: float) -> Rows:
-    """The longest arrow is a sixth of the axis, however small the step: it shows where to, not how far."""
+    """The longest arrow is a sixth of the axis, however small the step: it shows where to, not how
+    far.
+    """
     longest = max((abs(w.step) for w in weights), default=0.0)
     rows: Rows = []
     for w in weights:
@@ -242,7 +245,9 @@ def _power(value: float) -> float:
 
 
 def marked(chart: alt.Chart, mark: Mark) -> alt.Chart:
-    """The chart with this mark; read aloud are the figure's description and the numbers beside it, not each mark."""
+    """The chart with this mark; read aloud are the figure's description and the numbers beside it,
+    not each mark.
+    """
     made: alt.Chart = chart.mark_point().properties(mark=alt.MarkDef(aria=False, **mark))
     return made
 

@@ -1,4 +1,6 @@
-"""The training run of the page: one at a time, in a thread of the server, whatever becomes of the tab."""
+"""The training run of the page: one at a time, in a thread of the server, whatever becomes of the
+tab.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a least-squares fit says of its parameters: covariance, intervals, and what the data leave open.
+"""What a least-squares fit says of its parameters: covariance, intervals, and what the data leave
+open.
 
 At the minimum, with [J | e] = Q R: σ² = SSE/(Σw - p), the covariance of the parameters is
 σ² (R₁ᵀR₁)⁻¹ and that of an output gᵀ C g (Seber & Wild 1989, "Nonlinear Regression", eq. 5.6,
@@ -58,7 +59,9 @@ def determined(triangle: Floats, parameters: Floats, names: Sequence[str]) -> De
 
 
 def _direction(v: Floats, parameters: Floats, names: Sequence[str]) -> dict[str, float]:
-    """The direction as moves relative to the parameters' values, the largest 1; small ones left out."""
+    """The direction as moves relative to the parameters' values, the largest 1; small ones left
+    out.
+    """
     moves = v / np.where(parameters != 0, parameters, 1.0)
     moves = moves / moves[np.argmax(np.abs(moves))]
     return {name: float(move) for name, move in zip(names, moves, strict=True) if abs(move) > 1e-3}
@@ -141,7 +144,8 @@ def correlation(covariance: Floats) -> Floats:
 def output_variance(
     model: Model, parameters: Floats, covariance: Floats, design: Floats
 ) -> tuple[Floats, Floats]:
-    """Outputs (n, 1) and the variance (n, 1) of each as an estimate of the mean, by the delta method: g C gᵀ.
+    """Outputs (n, 1) and the variance (n, 1) of each as an estimate of the mean, by the delta
+    method: g C gᵀ.
 
     For the variance of a new target add the noise.
     """

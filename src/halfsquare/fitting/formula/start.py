@@ -36,7 +36,9 @@ _FEW = 4  # parts of which two at once are sought anew
 
 @dataclass(frozen=True)
 class Ranges:
-    """Where the parameters may lie: scales (p,), and for those that lie among a column's values, its ends (p, 2)."""
+    """Where the parameters may lie: scales (p,), and for those that lie among a column's values,
+    its ends (p, 2).
+    """
 
     scale: Floats
     place: Floats  # NaN where the parameter is no place on a column
@@ -45,7 +47,9 @@ class Ranges:
     upper: Floats
 
     def distance(self, parameters: Floats, nonlinear: list[int]) -> float:
-        """How far, in decades, the sizes are from the scales: of a frequency and its aliases the nearest is meant."""
+        """How far, in decades, the sizes are from the scales: of a frequency and its aliases the
+        nearest is meant.
+        """
         sizes = np.abs(parameters[nonlinear]) / self.scale[nonlinear]
         return float(np.sum(np.abs(np.log10(np.maximum(sizes, 1e-300)))))
 
@@ -184,7 +188,9 @@ def _tried(
     count: int,
     limits: Limits,
 ) -> list[State]:
-    """Short descents from half as many of the best points as ``count``, and from others down the ranking."""
+    """Short descents from half as many of the best points as ``count``, and from others down the
+    ranking.
+    """
     settled = [method.settle(objective, point) for point in points]
     losses = np.array([loss for _, loss in settled])
     order = [int(i) for i in np.argsort(losses, kind="stable") if np.isfinite(losses[i])]

@@ -1,4 +1,6 @@
-"""Fits a formula: start or search, descend, and say what the data determine. In the user's own units."""
+"""Fits a formula: start or search, descend, and say what the data determine. In the user's own
+units.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def _named(formula: Formula, names: Sequence[str], what: str) -> None:
 
 
 def fixed_values(formula: Formula, fixed: Mapping[str, float] | None) -> dict[str, float]:
-    """The values of the parameters that are held; refused if one is unknown or not finite, or none is left free."""
+    """The values of the parameters that are held; refused if one is unknown or not finite, or none
+    is left free.
+    """
     fixed = fixed or {}
     _named(formula, list(fixed), "a fixed value")
     for name, value in fixed.items():
@@ -58,7 +62,9 @@ def fixed_values(formula: Formula, fixed: Mapping[str, float] | None) -> dict[st
 
 
 def bound_vectors(formula: Formula, bounds: Bounds | None) -> tuple[Floats, Floats]:
-    """Lower and upper bounds (p,) each, infinite where there is none; refused if one is unknown or out of order."""
+    """Lower and upper bounds (p,) each, infinite where there is none; refused if one is unknown or
+    out of order.
+    """
     bounds = bounds or {}
     _named(formula, list(bounds), "a bound")
     lower, upper = np.full(len(formula.names), -np.inf), np.full(len(formula.names), np.inf)

@@ -177,7 +177,9 @@ class Formula(Model):
     def write_slopes(
         self, parameters: Floats, design: Floats, which: tuple[int, ...], out: Sequence[Floats]
     ) -> None:
-        """Write ∂output/∂parameter for the positions ``which``, then the output, to the rows of ``out``, (n,) each."""
+        """Write ∂output/∂parameter for the positions ``which``, then the output, to the rows of
+        ``out``, (n,) each.
+        """
         self.program(which).run(self._all(parameters), self._checked(design), out)
 
     def bind(self, parameters: Floats, which: tuple[int, ...]) -> Bound:

@@ -85,7 +85,8 @@ def locate(text: str, at: int, message: str) -> NoReturn:
 
 
 def read_tokens(text: str) -> Source:
-    """Split at ``~``, refuse what no formula holds, and write the right side anew for Python's parser.
+    """Split at ``~``, refuse what no formula holds, and write the right side anew for Python's
+    parser.
 
     Raises
     ------
@@ -402,7 +403,9 @@ class _Reader:
         )
 
     def _chain(self, node: ast.BinOp) -> Any:
-        """A run of operators of one rank, read from the left without recursion: a long sum is not deep."""
+        """A run of operators of one rank, read from the left without recursion: a long sum is not
+        deep.
+        """
         steps: list[tuple[ast.BinOp, str]] = []
         rank = _rank(node)
         left: ast.expr = node
@@ -421,7 +424,9 @@ class _Reader:
         return self._checked(node, self._algebra.close, value)
 
     def _refuse_tower(self, node: ast.BinOp) -> None:
-        """``a**b**c`` is read from the right by some and from the left by others; higher towers help nobody."""
+        """``a**b**c`` is read from the right by some and from the left by others; higher towers
+        help nobody.
+        """
         right = node.right
         while isinstance(right, ast.UnaryOp):
             right = right.operand

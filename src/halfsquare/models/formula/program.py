@@ -1,4 +1,5 @@
-"""Expressions compiled to a list of NumPy calls: one row of output for each expression, a block of rows at a time.
+"""Expressions compiled to a list of NumPy calls: one row of output for each expression, a block of
+rows at a time.
 
 Every distinct subexpression is one instruction, whatever number of expressions share it. Those that
 hold parameters alone are computed once, as numbers; those that hold a column are computed for a few
@@ -260,7 +261,9 @@ class _Builder:
         return self._step("-", total, self._fold("+", minus)) if minus else total
 
     def _product(self, factors: Sequence[Any]) -> int:
-        """A product as (columns) * (numbers): derivatives share the first, and the second costs one pass."""
+        """A product as (columns) * (numbers): derivatives share the first, and the second costs one
+        pass.
+        """
         above: list[int] = []
         below: list[int] = []
         number = 1.0
@@ -298,7 +301,9 @@ class _Builder:
         return self._step("negative", value) if number == -1.0 and scalar is None else value
 
     def _fold(self, operation: str, places: list[int]) -> int:
-        """Numbers first, then columns in the order in which they were made, so that beginnings are shared."""
+        """Numbers first, then columns in the order in which they were made, so that beginnings are
+        shared.
+        """
         ordered = sorted(places, key=lambda place: (self._varies[place], place))
         total = ordered[0]
         for place in ordered[1:]:

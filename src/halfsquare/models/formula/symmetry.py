@@ -1,4 +1,5 @@
-"""What a formula cannot tell apart: peaks that may trade names, and parameters whose sign does not matter.
+"""What a formula cannot tell apart: peaks that may trade names, and parameters whose sign does not
+matter.
 
     b1*exp(-b2*x) + b3*exp(-b4*x)      (b1, b2) and (b3, b4) may be exchanged: the fit is the same
 

@@ -1,4 +1,6 @@
-"""The training run as it goes: its figures by server-sent events, its controls, and what comes of it."""
+"""The training run as it goes: its figures by server-sent events, its controls, and what comes of
+it.
+"""
 
 from __future__ import annotations
 
