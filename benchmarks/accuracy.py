@@ -300,7 +300,8 @@ def main() -> None:
 
 _HEADING = """# Accuracy on published splits
 
-Test RMSE, mean ± standard error over splits (their number in brackets), every learner with its defaults, on
+Test RMSE, mean ± standard error over splits (their number in brackets), every learner with
+its defaults, on
 one machine. The best of each row is bold: where a tree ensemble wins, it says so. Written by
 `benchmarks/accuracy.py`, whose first lines say how the defaults were chosen and what weakens that.
 

@@ -1,7 +1,8 @@
 """What a cluster costs and where it ends: rates measured on one core here, and a plan for many rows
 on many workers.
 
-python benchmarks/cluster.py [--rows 1000000] [--plan-rows 1e9] [--workers 100] [--cores 8] [--gigabits 10]
+python benchmarks/cluster.py [--rows 1000000] [--plan-rows 1e9] [--workers 100] [--cores 8]
+                             [--gigabits 10]
 
 Measured: reading (rows/s), sums (rows/s), merging (bytes/s), a round of empty orders to local:2,
 and what a worker's sums weigh. The plan divides the work by workers × cores and adds what the

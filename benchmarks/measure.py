@@ -54,7 +54,8 @@ def measure(
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 print(
-                    f"{name} failed: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}",
+                    f"{name} failed: "
+                    f"{done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}",
                     file=sys.stderr,
                 )
                 continue

@@ -1,6 +1,7 @@
 """Growing files, and one thread against two.
 
-    python benchmarks/scale.py [--rows 1000000 3000000 10000000] [--only linear network threads] [--rounds 3]
+    python benchmarks/scale.py [--rows 1000000 3000000 10000000] [--rounds 3]
+                               [--only linear network threads]
 
 Growth: default fits of Parquet files of 20 columns, 1.7 GB at ten million rows, each in a process
 of its own, beside a DuckDB scan that sums the same columns; the files are deleted afterwards. Peak

@@ -121,9 +121,19 @@ def test_the_check_sees_an_import_that_runs_back(tmp_path: Path) -> None:
 
 
 PUBLIC = [
-    "AutoRegressor", "ErrorSums", "FittedModel", "FormulaRegressor", "LinearRegressor", "NetworkRegressor", "SquaredError", "fit",
-    "fit_sums", "load", "load_sums", "sum_rows",
-]  # fmt: skip
+    "AutoRegressor",
+    "ErrorSums",
+    "FittedModel",
+    "FormulaRegressor",
+    "LinearRegressor",
+    "NetworkRegressor",
+    "SquaredError",
+    "fit",
+    "fit_sums",
+    "load",
+    "load_sums",
+    "sum_rows",
+]
 
 
 def test_the_public_names() -> None:

@@ -281,15 +281,29 @@ def other_value(data: Table) -> Table:
 
 OTHERS: dict[str, tuple[Callable[[Table], Table], dict[str, Any], str]] = {
     "seed": (dict, {"seed": 1}, "another fit: seed: the checkpoint has 0, this fit 1. Continue"),
-    "method": (dict, {"method": "minibatch"}, 'method: the checkpoint has "gradient", this '
-'fit "minibatch"'),
+    "method": (
+        dict,
+        {"method": "minibatch"},
+        'method: the checkpoint has "gradient", this fit "minibatch"',
+    ),
     "many": (dict, {"seed": 1, "loss": "sse", "l2": 0.5, "refit": False}, "; and 1 more"),
-    "features": (dict, {"features": ["x0"]}, r'features: the checkpoint has none, this fit \["x0"\]'),
+    "features": (
+        dict,
+        {"features": ["x0"]},
+        r'features: the checkpoint has none, this fit \["x0"\]',
+    ),
     "fewer rows": (without_last, {}, "the data have changed: 2,000 rows then, 1,999 now"),
-    "another value": (other_value, {}, "the data have changed: as many rows and columns, but "
-"other values"),
-    "another name": (lambda d: {("z" if k == "x3" else k): v for k, v in d.items()}, {}, r"columns have changed: x3 \(number\) is gone, z \(number\) is new"),
-}  # fmt: skip
+    "another value": (
+        other_value,
+        {},
+        "the data have changed: as many rows and columns, but other values",
+    ),
+    "another name": (
+        lambda d: {("z" if k == "x3" else k): v for k, v in d.items()},
+        {},
+        r"columns have changed: x3 \(number\) is gone, z \(number\) is new",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -1,4 +1,6 @@
-"""A cluster gives the model file of one machine, to the last bit, whatever becomes of its workers."""
+"""A cluster gives the model file of one machine, to the last bit, whatever becomes of its
+workers.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +126,9 @@ def test_the_model_file_has_the_same_bytes(
 def test_a_worker_killed_in_the_middle_changes_nothing(
     folder: Path, tmp_path: Path, cluster: Cluster, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Each time a member has taken two steps a worker is killed, without a chance to say goodbye."""
+    """Each time a member has taken two steps a worker is killed, without a chance to say
+    goodbye.
+    """
     killed = []
 
     def watch(state: Any) -> None:

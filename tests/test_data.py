@@ -137,7 +137,17 @@ def test_a_glob_is_its_files_in_the_order_of_their_names(tmp_path: Path, referen
         fit(tmp_path / "none-*.csv", "price")
 
 
-@pytest.mark.parametrize("make", [lambda d: d, pl.from_pandas, lambda d: pl.from_pandas(d).lazy(), pa.Table.from_pandas, lambda d: pa.RecordBatch.from_pandas(d)], ids=["pandas", "polars", "lazy", "arrow", "batch"])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda d: d,
+        pl.from_pandas,
+        lambda d: pl.from_pandas(d).lazy(),
+        pa.Table.from_pandas,
+        lambda d: pa.RecordBatch.from_pandas(d),
+    ],
+    ids=["pandas", "polars", "lazy", "arrow", "batch"],
+)
 def test_every_frame_gives_the_same_model_to_the_last_bit(make: Callable, reference: tuple) -> None:
     assert bits(fit(make(frame()), "price")) == reference
 
@@ -296,10 +306,17 @@ def test_columns_left_out_say_why() -> None:
     rng = np.random.default_rng(0)
     data = pd.DataFrame(
         {
-            "id": range(n), "same": 3.5, "name": [f"person {i}" for i in range(n)], "empty": [None] * n, "one": "a",
-            "half": [1.0 if i % 2 else None for i in range(n)], "list": [[1, 2]] * n, "x": rng.normal(size=n), "y": rng.normal(size=n),
+            "id": range(n),
+            "same": 3.5,
+            "name": [f"person {i}" for i in range(n)],
+            "empty": [None] * n,
+            "one": "a",
+            "half": [1.0 if i % 2 else None for i in range(n)],
+            "list": [[1, 2]] * n,
+            "x": rng.normal(size=n),
+            "y": rng.normal(size=n),
         }
-    )  # fmt: skip
+    )
     fitted = fit(data, "y", exclude=["x"], test_fraction=0)
     reasons = fitted.encoder.left_out
     assert reasons["id"] == "an identifier: it counts the rows"

@@ -179,9 +179,18 @@ def test_several_examples_refused() -> None:
 def test_json_has_every_key_and_is_strict() -> None:
     found = json.loads(json.dumps(explain_example(3.0, 2.2).as_dict(), allow_nan=False))
     assert set(found) >= {
-        "value", "gradient", "direction", "error", "target", "output", "convention", "conventions", "step",
-        "finite_difference", "derivation",
-    }  # fmt: skip
+        "value",
+        "gradient",
+        "direction",
+        "error",
+        "target",
+        "output",
+        "convention",
+        "conventions",
+        "step",
+        "finite_difference",
+        "derivation",
+    }
     assert set(found["conventions"]) == set(CONVENTIONS)
     one = json.dumps(explain_examples([(3.0, 2.2)]).as_dict(), allow_nan=False)
     assert json.loads(one)["mse_se"] is None
@@ -209,7 +218,9 @@ def test_the_derivation_line_by_line() -> None:
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_each_line_of_the_derivation_is_true(convention: str, weighted: bool) -> None:
-    """The same lines as written and as Python: the written ones are compared, the others evaluated."""
+    """The same lines as written and as Python: the written ones are compared, the others
+    evaluated.
+    """
     half, sums = convention.startswith("half"), "mse" not in convention
     a, w = (
         (Fraction(1, 2) if half else Fraction(1)),

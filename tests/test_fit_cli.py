@@ -63,8 +63,19 @@ def folder(tmp_path: Path, command: Command) -> Path:
 def test_fit_prints_a_summary_a_person_can_read(folder: Path, command: Command) -> None:
     ran = command(*FIT, "--out", "again.hsq")
     assert (ran.code, ran.err) == (0, "")
-    for words in ("500 rows read", "100 set apart for the test", "MSE ± standard error", "R²", "outputs too high", "outputs too low",
-                  "std. error", "town=", "residual standard deviation", "after the refit on all rows", "Model written to again.hsq"):  # fmt: skip
+    for words in (
+        "500 rows read",
+        "100 set apart for the test",
+        "MSE ± standard error",
+        "R²",
+        "outputs too high",
+        "outputs too low",
+        "std. error",
+        "town=",
+        "residual standard deviation",
+        "after the refit on all rows",
+        "Model written to again.hsq",
+    ):
         assert words in ran.out, words
     assert "\x1b[" not in ran.out  # no colours in a pipe
     assert (folder / "again.hsq").read_bytes() == (folder / "m.hsq").read_bytes()

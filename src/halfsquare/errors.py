@@ -7,11 +7,11 @@
     ├── OptionError                 an option, or two that contradict each other
     ├── FormulaError                a formula that cannot be read, or not be fitted
     ├── FitError                    the numbers allow no fit
-    ├── ClusterError                a cluster that cannot be reached, or whose workers cannot do the
-    work ├── ModelFileError              a model or a file of sums that is damaged, foreign or too
-    new ├── CheckpointError             a checkpoint that is damaged, or of another fit ├──
-    LimitError                  the system allows too little memory, threads or address space └──
-    OutputError                 a result that could not be written
+    ├── ClusterError                a cluster that cannot be reached, or whose workers cannot work
+    ├── ModelFileError              a model or a file of sums: damaged, foreign or too new
+    ├── CheckpointError             a checkpoint that is damaged, or of another fit
+    ├── LimitError                  the system allows too little memory, threads or address space
+    └── OutputError                 a result that could not be written
 
 All but the last five are ``ValueError`` too, so that code written for
 scikit-learn catches them. The command line prints the message alone and exits with 1.
@@ -25,7 +25,9 @@ class HalfsquareError(Exception):
 
 
 class DataError(HalfsquareError, ValueError):
-    """The data is not what is needed; the message names file, column and row where they are known."""
+    """The data is not what is needed; the message names file, column and row where they are
+    known.
+    """
 
 
 class ShapeError(DataError):

@@ -1,4 +1,6 @@
-"""What the system allows this process: address space, threads, and time until it is asked to end."""
+"""What the system allows this process: address space, threads, and time until it is asked to
+end.
+"""
 
 from __future__ import annotations
 

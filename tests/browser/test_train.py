@@ -1,4 +1,6 @@
-"""Train and predict as a person does: hand a file over, watch, pause, step, resume, download, ask."""
+"""Train and predict as a person does: hand a file over, watch, pause, step, resume, download,
+ask.
+"""
 
 from __future__ import annotations
 
@@ -186,7 +188,8 @@ def test_a_bad_file_is_refused_in_words(desk: Page, workplace: Path) -> None:
         (workplace / name).write_text(content)
         hand_over(desk, workplace / name)
         desk.wait(
-            f"return document.querySelector('#upload-said').textContent.includes({json.dumps(words)})"
+            "return document.querySelector('#upload-said')"
+            f".textContent.includes({json.dumps(words)})"
         )
         assert desk.complaints()  # the browser itself reports the 400
     desk.run("document.querySelector('.upload').dataset.limit = 3")

@@ -12,7 +12,28 @@ import numpy as np
 from forking import Commands
 from hypothesis import strategies as st
 
-_NAMES = ["x", "a b", 'say "hi"', "it's", "line\nbreak", "Größe", "数", "🙂", "SELECT", "a,b", "a;b", "x.y", "(other)", "1", "é̂", "--x", "NULL", "{}", "%s", "x" * 200]  # fmt: skip
+_NAMES = [
+    "x",
+    "a b",
+    'say "hi"',
+    "it's",
+    "line\nbreak",
+    "Größe",
+    "数",
+    "🙂",
+    "SELECT",
+    "a,b",
+    "a;b",
+    "x.y",
+    "(other)",
+    "1",
+    "é̂",
+    "--x",
+    "NULL",
+    "{}",
+    "%s",
+    "x" * 200,
+]
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=64)
 _VALUES: dict[str, st.SearchStrategy[str]] = {
     "plain": st.integers(-1000, 1000).map(str),

@@ -33,9 +33,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    fit.fit, predict.predict, evaluate.evaluate, compare.compare, explain.explain, report.report, info.info, demo.demo,
-    serve.serve, sums.sums,
-):  # fmt: skip
+    fit.fit,
+    predict.predict,
+    evaluate.evaluate,
+    compare.compare,
+    explain.explain,
+    report.report,
+    info.info,
+    demo.demo,
+    serve.serve,
+    sums.sums,
+):
     app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 
 

@@ -167,12 +167,16 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
 
 
 def formula_part(fitted: FittedModel) -> str:
-    """Correlations of a formula's parameters, and their profile intervals if they were asked for."""
+    """Correlations of a formula's parameters, and their profile intervals if they were asked
+    for.
+    """
     names = list(fitted.members[0].model.parameter_names)
     facts, parts = fitted.info["facts"], [""]
     if 1 < len(names) <= 12:
-        rows = [[n, *(f"{c:.3f}" for c in row[: i + 1]), *[""] * (len(names) - i - 1)]
-                for i, (n, row) in enumerate(zip(names, facts["correlation"], strict=True))]  # fmt: skip
+        rows = [
+            [n, *(f"{c:.3f}" for c in row[: i + 1]), *[""] * (len(names) - i - 1)]
+            for i, (n, row) in enumerate(zip(names, facts["correlation"], strict=True))
+        ]
         parts += ["Correlation of the parameters", grid(rows, header=["", *names])]
     if facts.get("profile"):
         rows = [

@@ -10,7 +10,9 @@ NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
 
 
 def show_example(one: ExampleExplanation) -> None:
-    """Value, gradient and sign under each convention, the step, the confirmation, the derivation."""
+    """Value, gradient and sign under each convention, the step, the confirmation, the
+    derivation.
+    """
     screen = console()
     screen.print(one.sentence, style="bold", markup=False)
     screen.print(

@@ -35,7 +35,9 @@ _ATTEMPTS = 8  # at a stretch whose workers die
 
 @dataclass
 class Traffic:
-    """What a cluster was used for: rounds of orders, and the bytes of what was sent and received."""
+    """What a cluster was used for: rounds of orders, and the bytes of what was sent and
+    received.
+    """
 
     workers: int = 0
     rounds: int = 0
@@ -99,7 +101,9 @@ class Cluster(Execution):
         return sum(self.roster.alive().values())
 
     def lanes(self, count: int) -> tuple[int, Execution]:
-        """Two, so that the workers have something to do while the driver takes a step of the other."""
+        """Two, so that the workers have something to do while the driver takes a step of the
+        other.
+        """
         return max(1, min(2, count)), self
 
     def map(self, work: Callable[[int], T], count: int) -> Iterator[T]:

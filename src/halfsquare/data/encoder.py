@@ -1,4 +1,6 @@
-"""The encoder: raw rows → standardized design matrix, decided once from the statistics of a scan."""
+"""The encoder: raw rows → standardized design matrix, decided once from the statistics of a
+scan.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""One pass over a source: raw chunks for later passes, and the statistics the encoder is made from."""
+"""One pass over a source: raw chunks for later passes, and the statistics the encoder is made
+from.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +130,9 @@ class Scanned:
 
 @dataclass
 class LevelCoder:
-    """Numbers the levels of a text column in the order in which they turn up, or by a given list."""
+    """Numbers the levels of a text column in the order in which they turn up, or by a given
+    list.
+    """
 
     levels: list[str] = field(default_factory=list)
     frozen: bool = False

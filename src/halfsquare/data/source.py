@@ -221,7 +221,8 @@ def open_source(
     # What a query of the user's has to put aside goes where temporary files go, not beside the
     # data.
     connection.execute(
-        f"SET temp_directory={quote_text(str(Path(tempfile.gettempdir()) / f'halfsquare-{os.getpid()}'))}"
+        "SET temp_directory="
+        + quote_text(str(Path(tempfile.gettempdir()) / f"halfsquare-{os.getpid()}"))
     )
     if isinstance(data, (str, os.PathLike)):
         text = os.fspath(data)
@@ -248,7 +249,9 @@ def _bound(
     files: Unchanged = NO_FILES,
     count: str | None = None,
 ) -> Source:
-    """Ask DuckDB for the columns of a relation; ``count`` is SQL for its rows, where that is quick."""
+    """Ask DuckDB for the columns of a relation; ``count`` is SQL for its rows, where that is
+    quick.
+    """
     with files.reading(name):
         rows = connection.sql(count).fetchall()[0][0] if count else None
         found = connection.sql(f"SELECT * FROM {relation}")
@@ -309,7 +312,9 @@ def _file(
 
 
 def _standard_input(connection: Any, encoding: str | None, categories: Sequence[str]) -> Source:
-    """A pipe can be read once and its types need a look first, so it is kept in a temporary file."""
+    """A pipe can be read once and its types need a look first, so it is kept in a temporary
+    file.
+    """
     if sys.stdin is None or sys.stdin.isatty():
         raise DataError("standard input is a terminal: pipe a CSV file into it")
     # Where the system shows open files as paths, it needs no name and cannot be left behind.

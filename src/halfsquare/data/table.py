@@ -26,7 +26,9 @@ _ADVICE = "Free some space there, or set TMPDIR to a folder on a larger disk"
 
 
 class Table(ABC):
-    """Chunks of raw rows, (columns, rows) each, the training rows of a chunk before its test rows."""
+    """Chunks of raw rows, (columns, rows) each, the training rows of a chunk before its test
+    rows.
+    """
 
     sizes: list[int]
     train_sizes: list[int]

@@ -60,7 +60,8 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     --------
     >>> import numpy as np
     >>> x = np.linspace(0.5, 5.0, 10)
-    >>> model = FormulaRegressor("y ~ b1*(1 - exp(-b2*x))").fit(x[:, None], 3.0 * (1.0 - np.exp(-0.8 * x)))
+    >>> y = 3.0 * (1.0 - np.exp(-0.8 * x))
+    >>> model = FormulaRegressor("y ~ b1*(1 - exp(-b2*x))").fit(x[:, None], y)
     >>> {name: round(value, 6) for name, value in model.parameters_.items()}
     {'b1': 3.0, 'b2': 0.8}
     """

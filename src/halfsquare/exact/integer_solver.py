@@ -45,7 +45,7 @@ class Factors:
         Examples
         --------
         >>> one = 1 << BITS
-        >>> a = np.array([[4 * one, 2 * one, 6 * one], [2 * one, 5 * one, 7 * one], [6 * one, 7 * one, 13 * one]], dtype=object)
+        >>> a = one * np.array([[4, 2, 6], [2, 5, 7], [6, 7, 13]], dtype=object)
         >>> factors = Factors.of(a, 10**20)  # the third row is the sum of the others
         >>> len(factors.kept), len(factors.left)
         (2, 1)

@@ -168,7 +168,9 @@ def _refined(scaled: _Scaled, factor: Floats, units: Floats, output: int) -> Who
 def _by_factors(
     scaled: _Scaled, system: System, matrix: Floats, penalty: float
 ) -> tuple[list[Wholes], Solution]:
-    """By factors in whole numbers; of columns that others determine, the solution of smallest norm."""
+    """By factors in whole numbers; of columns that others determine, the solution of smallest
+    norm.
+    """
     curvature, right = scaled.fixed_point()
     d, k = right.shape
     factors = Factors.of(curvature, _DEPENDENT_ONE_IN)

@@ -124,7 +124,9 @@ class ExactSystem:
         return np.array([self._product(c, ones) for c in self._errors(coefficients)])
 
     def _errors(self, coefficients: Floats) -> list[tuple[list[int], int]]:
-        """o - t as whole multiples of the columns, and their unit's exponent; one for each output."""
+        """o - t as whole multiples of the columns, and their unit's exponent; one for each
+        output.
+        """
         k = self.outputs
         found = []
         for j, column in enumerate(coefficients.T):

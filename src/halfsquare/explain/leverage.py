@@ -1,8 +1,7 @@
 """Leverage and Cook's distance of the rows of a linear model.
 
     h = w aᵀ (AᵀWA)⁻¹ a                     how much a row's own target moves its own output
-    D = w (o-t)² h / (p s² (1-h)²)          how far all outputs move if the row is left out,
-    relative to p s²
+    D = w (o-t)² h / (p s² (1-h)²)          how far all outputs move without the row, over p s²
 
 Hoaglin & Welsch (1978), "The hat matrix in regression and ANOVA"; Cook (1977), "Detection of
 influential observation in linear regression", eq. 5. (AᵀWA)⁻¹ is that of the rows of the fit (with
@@ -118,7 +117,9 @@ class InfluenceSums:
 
     @classmethod
     def of(cls, fitted: FittedModel, kept: int) -> InfluenceSums | None:
-        """None where there is no leverage: another model, or one whose noise the data do not tell."""
+        """None where there is no leverage: another model, or one whose noise the data do not
+        tell.
+        """
         member, k = fitted.members[0], len(fitted.encoder.targets)
         if not isinstance(member.model, Linear) or member.covariance is None:
             return None

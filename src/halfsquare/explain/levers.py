@@ -5,11 +5,11 @@ negative pull asks for a larger parameter, since descent moves against the gradi
 parameters are:
 
 linear      intercept and the change of the output for one unit of each design column: ∂o/∂b = x
-formula     its own parameters; the error is taken where the formula is, on log y if it says log(y)
-~ … network     for each input a *gain*: a common factor, now 1, on all weights that leave that
-input in every
-            member of the ensemble, so that ∂o/∂gain = x ∂o/∂x; gains of the layers; the output's
-            bias
+formula     its own parameters; the error is taken where the formula is, on log y if it
+            says log(y) ~ …
+network     for each input a *gain*: a common factor, now 1, on all weights that leave that input
+            in every member of the ensemble, so that ∂o/∂gain = x ∂o/∂x; gains of the layers; the
+            output's bias
 """
 
 from __future__ import annotations

@@ -158,7 +158,9 @@ def batch_scatter(
 
 
 def best_line(sample: LineSample, copies: int = 1) -> tuple[float, float]:
-    """Intercept and slope that make the squared error of these rows least (all ``copies`` of them)."""
+    """Intercept and slope that make the squared error of these rows least (all ``copies`` of
+    them).
+    """
     block = np.vstack([np.ones_like(sample.x), sample.x, sample.target])
     sums = NormalSums.zero(2, 1)
     for _ in range(copies):

@@ -179,7 +179,8 @@ def explain_example(
     >>> explained = explain_example(target=3.0, output=2.2)
     >>> print(explained.sentence)
     The output 2.2 is too low by 0.8: the gradient is negative, so descent raises the output.
-    >>> round(explained.value, 6), round(explained.gradient, 6), explained.direction, round(explained.step, 6)
+    >>> e = explained
+    >>> round(e.value, 6), round(e.gradient, 6), e.direction, round(e.step, 6)
     (0.32, -0.8, 'raise', 0.8)
     """
     sse_factor(convention, 1, 1.0)

@@ -170,7 +170,8 @@ def explain_row(
     >>> from halfsquare import fit
     >>> rows = {"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 2.0, 1.0, 3.0]}
     >>> row = explain_row(fit(rows, "y", model="linear", test_fraction=0), rows, 2)
-    >>> round(row.error, 6), row.direction, {c: round(part, 6) for c, part in row.contributions.items()}
+    >>> parts = {c: round(part, 6) for c, part in row.contributions.items()}
+    >>> round(row.error, 6), row.direction, parts
     (-0.9, 'raise', {'x': -0.4})
     """
     names = fitted.encoder.targets

@@ -54,10 +54,20 @@ def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.
     chart = alt.layer(bars, middle, dot).properties(
         width=width, height=max(60, 26 * len(rows)), title=title
     )
-    styled: alt.LayerChart = chart.configure(background=theme.panel, padding=16, font=FONT).configure_axis(
-        labelColor=theme.muted, titleColor=theme.muted, gridColor=theme.line, domainColor=theme.line,
-        tickColor=theme.line, titleFontWeight="normal", labelFont=FONT, titleFont=FONT,
-    ).configure_view(stroke=None)  # fmt: skip
+    styled: alt.LayerChart = (
+        chart.configure(background=theme.panel, padding=16, font=FONT)
+        .configure_axis(
+            labelColor=theme.muted,
+            titleColor=theme.muted,
+            gridColor=theme.line,
+            domainColor=theme.line,
+            tickColor=theme.line,
+            titleFontWeight="normal",
+            labelFont=FONT,
+            titleFont=FONT,
+        )
+        .configure_view(stroke=None)
+    )
     return styled
 
 

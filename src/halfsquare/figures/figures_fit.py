@@ -51,9 +51,16 @@ def _y(
 
 
 def predicted_chart(
-    cells: Rows, points: Rows, band: Rows, means: Rows, x: Sequence[float], y: Sequence[float], unit: str,
-    *, width: int = WIDTH,
-) -> Any:  # fmt: skip
+    cells: Rows,
+    points: Rows,
+    band: Rows,
+    means: Rows,
+    x: Sequence[float],
+    y: Sequence[float],
+    unit: str,
+    *,
+    width: int = WIDTH,
+) -> Any:
     """Target over output: rows as points or cells, the diagonal on which the two agree, the 95 %
     band, group means.
     """
@@ -154,7 +161,9 @@ def _side() -> Any:
 
 
 def level_chart(rows: Rows, *, width: int = HALF) -> Any:
-    """The same for the levels of a category: mean error beside the shares, a line for each level."""
+    """The same for the levels of a category: mean error beside the shares, a line for each
+    level.
+    """
     order = [r["level"] for r in rows]
     y = alt.Y("level:N", sort=order, axis=alt.Axis(title=None, labelLimit=90))
     bare = alt.Y("level:N", sort=order, axis=None)

@@ -51,7 +51,9 @@ def refilled(
     signals: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The compiled specification with other values and rows: quicker by far than compiling again."""
+    """The compiled specification with other values and rows: quicker by far than compiling
+    again.
+    """
     signals, data = signals or {}, data or {}
     return {
         **spec,

@@ -125,7 +125,9 @@ def wash(colour: str) -> Mark:
 
 
 def dot(colour: str, **more: Any) -> Mark:
-    """A point with a ring in the colour of the paper, so that it stands out from the line it is on."""
+    """A point with a ring in the colour of the paper, so that it stands out from the line it is
+    on.
+    """
     ring = {"stroke": alt.ExprRef("panel"), "strokeWidth": 2}
     return {
         "type": "point",

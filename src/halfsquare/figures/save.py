@@ -25,6 +25,10 @@ from halfsquare.files.atomic import atomic_write
 SUFFIXES = (".html", ".svg", ".png")
 
 
+_INPUTS = """<div class="figure-inputs"></div>
+<p class="hint">Drag the output or the target, or type.</p>"""
+
+
 def save_chart(
     chart: alt.TopLevelMixin, path: str | os.PathLike[str], *, title: str = "halfsquare"
 ) -> Path:
@@ -65,7 +69,9 @@ def save_chart(
 
 
 def save_example(explanation: ExampleExplanation, path: str | os.PathLike[str]) -> Path:
-    """Write the figure of one example; in HTML with the derivation beneath. See :func:`save_chart`."""
+    """Write the figure of one example; in HTML with the derivation beneath. See
+    :func:`save_chart`.
+    """
     chart = one_example_chart(explanation)
     if Path(path).suffix.lower() != ".html":
         return save_chart(chart, path)
@@ -106,7 +112,7 @@ def figure_page(chart: alt.TopLevelMixin, title: str, below: str = "") -> str:
 <h1 class="page-title">{escape(title)}</h1>
 <section class="figure" aria-label="Figure">
 <div class="figure-place" id="figure" data-spec="spec"></div>
-{'<div class="figure-inputs"></div><p class="hint">Drag the output or the target, or type.</p>' if inputs else ""}
+{_INPUTS if inputs else ""}
 </section>
 {below}
 </main>

@@ -86,7 +86,9 @@ def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
 
 
 def draw_both(chart: Callable[[int], Any], name: str, alternative: str) -> str:
-    """A chart of two widths, of which the page shows the one that fits: on a phone the narrow one."""
+    """A chart of two widths, of which the page shows the one that fits: on a phone the narrow
+    one.
+    """
     wide = draw(plain(chart(WIDTH)), name, alternative)
     narrow = draw(plain(chart(NARROW)), f"{name}-narrow", alternative)
     return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
@@ -96,13 +98,24 @@ def plain(chart: Any) -> alt.TopLevelMixin:
     """The quiet look that all figures of a report share."""
     t = LIGHT
     styled: alt.TopLevelMixin = (
-        chart.configure(font=FONT, padding={"left": 2, "right": 8, "top": 4, "bottom": 2}, aria=False)
+        chart.configure(
+            font=FONT, padding={"left": 2, "right": 8, "top": 4, "bottom": 2}, aria=False
+        )
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=t.muted, titleColor=t.muted, gridColor=t.line, domain=False, ticks=False, labelFontSize=12,
-            titleFontSize=12, titleFontWeight="normal", labelPadding=6, titlePadding=8, labelOverlap=True,
+            labelColor=t.muted,
+            titleColor=t.muted,
+            gridColor=t.line,
+            domain=False,
+            ticks=False,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            labelPadding=6,
+            titlePadding=8,
+            labelOverlap=True,
         )
         .configure_axisX(grid=False)
         .configure_text(color=t.ink, fontSize=12)
-    )  # fmt: skip
+    )
     return styled

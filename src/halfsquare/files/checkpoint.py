@@ -80,7 +80,13 @@ class Checkpoint:
             packed = entry.pack()
             place = [len(arrays), len(packed.arrays)]
             arrays += packed.arrays
-            entries[name] = {"start": entry.start, "steps": entry.steps, "over": entry.over, "arrays": place, "tree": packed.tree}  # fmt: skip
+            entries[name] = {
+                "start": entry.start,
+                "steps": entry.steps,
+                "over": entry.over,
+                "arrays": place,
+                "tree": packed.tree,
+            }
         described = json.dumps(
             {
                 "format_version": FORMAT_VERSION,
@@ -145,9 +151,8 @@ def _opened(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     try:
         with safe_open(path, framework="numpy") as file:
             # A copy lies in memory as other arrays do.
-            return file.metadata() or {}, {
-                name: np.array(file.get_tensor(name)) for name in file.keys()
-            }
+            names = list(file.keys())
+            return file.metadata() or {}, {name: np.array(file.get_tensor(name)) for name in names}
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
         raise CheckpointError(
             f"{path} is no checkpoint of a fit, or it is damaged: {problem}"

@@ -214,7 +214,8 @@ def fit(
 
     Examples
     --------
-    >>> fitted = fit({"x": [0.0, 1.0, 2.0, 3.0, 4.0], "y": [1.0, 3.0, 5.0, 7.0, 9.0]}, "y", test_fraction=0)
+    >>> rows = {"x": [0.0, 1.0, 2.0, 3.0, 4.0], "y": [1.0, 3.0, 5.0, 7.0, 9.0]}
+    >>> fitted = fit(rows, "y", test_fraction=0)
     >>> [round(p.value, 6) for p in fitted.parameters]
     [1.0, 2.0]
     """
@@ -275,7 +276,9 @@ def fit(
 
 
 class _Interruption:
-    """Whether Ctrl-C or the one who watches has ended the fit: then no further descent is to begin."""
+    """Whether Ctrl-C or the one who watches has ended the fit: then no further descent is to
+    begin.
+    """
 
     def __init__(self) -> None:
         self.happened = False

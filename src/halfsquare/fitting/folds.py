@@ -5,8 +5,8 @@ row has two errors e₁, e₂ of members that have not seen it and share nothing
 
     mean square of one member           ½ (e₁² + e₂²)
     variance between members            V = ½ (e₁ - e₂)²
-    mean square of an endless ensemble  e₁ e₂               (the product: what the average cannot
-    remove) mean square of M members            e₁ e₂ + V / M       (Krogh & Vedelsby 1995, eq. 5)
+    mean square of an endless ensemble  e₁ e₂             (the product: the average keeps it)
+    mean square of M members            e₁ e₂ + V / M       (Krogh & Vedelsby 1995, eq. 5)
 """
 
 from __future__ import annotations

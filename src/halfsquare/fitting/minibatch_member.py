@@ -1,4 +1,6 @@
-"""A member of an ensemble of networks trained by mini-batches, its output layer solved at the end."""
+"""A member of an ensemble of networks trained by mini-batches, its output layer solved at the
+end.
+"""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ stood alone, so two stopping points are kept, the highest evidence and the end o
 the errors on the rows left out decide for all members together. Then each member takes a few more
 steps on all rows.
 
-    variance  =  noise + parameters + spread;  parameters: J C Jᵀ averaged;  spread: 1/M Σ (o_i -
-    ō)²
+    variance  =  noise + parameters + spread
+    parameters: J C Jᵀ averaged;  spread: 1/M Σ (o_i - ō)²
 
 The noise is what the error on rows left out has beyond the other two (see
 :mod:`halfsquare.fitting.folds`).
@@ -408,7 +408,15 @@ def _described(members: list[Trained], rows: EncodedRows) -> dict[str, Any]:
     relevance = np.mean([m.facts["relevance"] for m in members], axis=0)
     columns = [column for column, _, _ in rows.encoder.groups]
     return {
-        "members": [{"hidden": m.facts["hidden"], "reason": m.reason, "effective_parameters": m.effective_parameters,
-                     "parameters": len(m.parameters), "log_evidence": m.facts["log_evidence"]} for m in members],
+        "members": [
+            {
+                "hidden": m.facts["hidden"],
+                "reason": m.reason,
+                "effective_parameters": m.effective_parameters,
+                "parameters": len(m.parameters),
+                "log_evidence": m.facts["log_evidence"],
+            }
+            for m in members
+        ],
         "relevance": {c: float(r) for c, r in zip(columns, relevance, strict=True)},
-    }  # fmt: skip
+    }

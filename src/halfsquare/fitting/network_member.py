@@ -115,7 +115,9 @@ class Way(ABC):
         journal: Journal,
         execution: Execution,
     ) -> Run:
-        """A few more steps on all rows from one of its stopping points, which is then the only one."""
+        """A few more steps on all rows from one of its stopping points, which is then the only
+        one.
+        """
 
     @abstractmethod
     def trained(self, run: Run, facts: dict[str, Any]) -> Trained:

@@ -59,7 +59,9 @@ def solve_output_layer(
 
 
 def _signals(network: Network, parameters: Floats, rows: Rows) -> ArrayRows:
-    """The rows as the output layer sees them: their design is the signals of the last hidden layer."""
+    """The rows as the output layer sees them: their design is the signals of the last hidden
+    layer.
+    """
     every = -(-rows.row_count * network.layers[-1].fan_in // _MOST_NUMBERS)
     parts = [
         _layer_chunk(network, parameters, rows.chunk(index), every)

@@ -38,7 +38,9 @@ class Model(ABC):
 
     @property
     def linear_parameters(self) -> int:
-        """How many parameters, the last ones, the outputs are linear in; 0 where that is not known."""
+        """How many parameters, the last ones, the outputs are linear in; 0 where that is not
+        known.
+        """
         return 0
 
     def outputs_and_last_derivatives(

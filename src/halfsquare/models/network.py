@@ -5,8 +5,8 @@
 Derivatives of one output o_j (Bishop 2006, "Pattern Recognition and Machine Learning", eq.
 5.53-5.56):
 
-    δ_L = V_j φ'(z_L),   δₗ₋₁ = φ'(zₗ₋₁) (Wₗ δₗ),   ∂o_j/∂Wₗ = aₗ₋₁ δₗᵀ,   ∂o_j/∂bₗ = δₗ,   ∂o_j/∂x
-    = W₁ δ₁
+    δ_L = V_j φ'(z_L),   δₗ₋₁ = φ'(zₗ₋₁) (Wₗ δₗ),
+    ∂o_j/∂Wₗ = aₗ₋₁ δₗᵀ,   ∂o_j/∂bₗ = δₗ,   ∂o_j/∂x = W₁ δ₁
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ _CACHED_NUMBERS = 1 << 17
 
 @dataclass(frozen=True)
 class _Layer:
-    """Where a layer's weights (fan_in, fan_out) and biases (fan_out,) lie in the parameter vector."""
+    """Where a layer's weights (fan_in, fan_out) and biases (fan_out,) lie in the parameter
+    vector.
+    """
 
     fan_in: int
     fan_out: int
@@ -324,7 +326,9 @@ class Network(Model):
     def _forward(
         self, parameters: Floats, design: Floats
     ) -> tuple[list[Floats], list[Floats], Floats]:
-        """Signals aₗ (units, n) into each layer, slopes φ'(zₗ) (units, n), and the outputs (n, k)."""
+        """Signals aₗ (units, n) into each layer, slopes φ'(zₗ) (units, n), and the outputs (n,
+        k).
+        """
         activation = ACTIVATIONS[self.activation]
         signals, slopes = [np.ascontiguousarray(design.T)], []
         for layer in self.layers[:-1]:

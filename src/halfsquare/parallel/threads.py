@@ -137,7 +137,9 @@ def _any_thread_may_limit() -> None:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """BLAS on one thread: ours work on different chunks, and its bits do not depend on the machine."""
+    """BLAS on one thread: ours work on different chunks, and its bits do not depend on the
+    machine.
+    """
     _ONE.take()
     try:
         yield

@@ -20,7 +20,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Node(Generic[T]):
-    """The merged parts ``start`` … ``start + size - 1``; size is a power of two that divides start."""
+    """The merged parts ``start`` … ``start + size - 1``; size is a power of two that divides
+    start.
+    """
 
     start: int
     size: int

@@ -141,7 +141,9 @@ def first_width(low: float, high: float, count: int) -> float:
 
 @dataclass
 class Grid:
-    """Weights on a square grid of two numbers in the same unit; it coarsens as :class:`Bins` does."""
+    """Weights on a square grid of two numbers in the same unit; it coarsens as :class:`Bins`
+    does.
+    """
 
     most: int = 512
     width: float = 0.0
@@ -182,7 +184,9 @@ class Grid:
     def cells(
         self, count: int, x_range: tuple[float, float], y_range: tuple[float, float]
     ) -> list[dict[str, float]]:
-        """The cells that hold rows, about ``count`` along the wider range: x, x2, y, y2 and weight."""
+        """The cells that hold rows, about ``count`` along the wider range: x, x2, y, y2 and
+        weight.
+        """
         if self.table is None or self.starts is None:
             return []
         wide = max(x_range[1] - x_range[0], y_range[1] - y_range[0])

@@ -169,7 +169,9 @@ _MOST_POINTS = 6
 
 @final
 class FormulaLearning(Learning):
-    """Of a formula: a sample of some ten thousand rows is kept, one in so many, all over the table."""
+    """Of a formula: a sample of some ten thousand rows is kept, one in so many, all over the
+    table.
+    """
 
     def __init__(self, fitted: FittedModel) -> None:
         self.fitted = fitted

@@ -93,9 +93,16 @@ def _group(s: Floats) -> Row:
     se = math.sqrt(max(square - mean * mean, 0.0) / max(w - 1.0, 1.0))
     low, high = float(s[LOW]) / w, float(s[HIGH]) / w
     return {
-        "rows": w, "error": mean, "se": se, "least": mean - 2 * se, "most": mean + 2 * se, "rmse": math.sqrt(square),
-        "low": low, "high": high, "top": low + high,
-    }  # fmt: skip
+        "rows": w,
+        "error": mean,
+        "se": se,
+        "least": mean - 2 * se,
+        "most": mean + 2 * se,
+        "rmse": math.sqrt(square),
+        "low": low,
+        "high": high,
+        "top": low + high,
+    }
 
 
 def _cells(r: Row) -> tuple[str, ...]:

@@ -1,4 +1,6 @@
-"""What a person would call the values of a feature: read back from its standardized design columns."""
+"""What a person would call the values of a feature: read back from its standardized design
+columns.
+"""
 
 from __future__ import annotations
 

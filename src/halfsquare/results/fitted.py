@@ -277,7 +277,9 @@ class FittedModel:
 
 
 def student(names: list[str], values: Floats, errors: Floats, freedom: float) -> list[Parameter]:
-    """Parameters with Student's t on ``freedom`` degrees, two-sided p and 95 % confidence limits."""
+    """Parameters with Student's t on ``freedom`` degrees, two-sided p and 95 % confidence
+    limits.
+    """
     from scipy.special import stdtr, stdtrit
 
     known = freedom is not None and freedom > 0

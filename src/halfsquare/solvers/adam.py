@@ -165,10 +165,18 @@ class Stochastic(Descent):
         elif length < self.least_length:
             stopped = "converged: shorter steps predict the rows held out no better"
         memory = _Memory(
-            best if beyond else done.iterate, done.first, done.second, done.steps, batch, length,
-            mean if fallen else m.lowest, 0 if halve else stuck, losses if better else m.judged, 0 if halve else waited,
+            best if beyond else done.iterate,
+            done.first,
+            done.second,
+            done.steps,
+            batch,
+            length,
+            mean if fallen else m.lowest,
+            0 if halve else stuck,
+            losses if better else m.judged,
+            0 if halve else waited,
             0.0 if halve else kept,
-        )  # fmt: skip
+        )
         return State(
             best,
             mean * objective.weight + objective.penalty_value(best),

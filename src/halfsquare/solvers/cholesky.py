@@ -101,7 +101,9 @@ def _call(name: str, characters: str, matrix: Floats, right: Floats | None = Non
 
 @cache
 def _routine(name: str) -> Any:
-    """The C function behind a name of ``scipy.linalg.cython_lapack``; calling it releases the lock."""
+    """The C function behind a name of ``scipy.linalg.cython_lapack``; calling it releases the
+    lock.
+    """
     capsule = cython_lapack.__pyx_capi__[name]
     name_of = ctypes.pythonapi.PyCapsule_GetName
     name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]

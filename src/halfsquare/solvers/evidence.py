@@ -3,10 +3,10 @@
 Parameters come in groups g of n_g, with prior variance 1/α_g each; targets have noise variance σ² =
 1/β. In the scale of ½SSE the penalties are λ_g = σ² α_g, and with C = JᵀWJ + diag(λ)
 
-    effective parameters   γ_g = n_g - λ_g tr_g(C⁻¹),   γ = Σ γ_g                     (how many the
-    data set) noise                  σ²  = SSE / (N - γ)                                        (N =
-    k Σw) penalties              λ_g = σ² γ_g / ‖θ_g‖² log evidence           -F/σ² - ½ ln|C| + ½ Σ
-    n_g ln λ_g - ½ N ln(2πσ²),           F = ½SSE + ½ Σ λ θ²
+    effective parameters   γ_g = n_g - λ_g tr_g(C⁻¹),   γ = Σ γ_g       (how many the data set)
+    noise                  σ²  = SSE / (N - γ)                          (N = k Σw)
+    penalties              λ_g = σ² γ_g / ‖θ_g‖²
+    log evidence           -F/σ² - ½ ln|C| + ½ Σ n_g ln λ_g - ½ N ln(2πσ²),  F = ½SSE + ½ Σ λ θ²
 
 MacKay (1992), "A practical Bayesian framework for backpropagation networks", eq. 2.21-2.24 and
 "Bayesian interpolation", eq. 4.4-4.10; re-estimated during the descent as by Foresee & Hagan
@@ -65,7 +65,8 @@ class Belief:
 class _Memory:
     inner: State  # of Levenberg-Marquardt, under the penalties of ``belief``
     belief: Belief
-    best: State  # of Levenberg-Marquardt, where the log evidence was highest, under the penalties it had there
+    # Of Levenberg-Marquardt, where the log evidence was highest, under the penalties it had there.
+    best: State
     best_belief: Belief
     changes: tuple[float, ...] = ()  # of the log evidence in the last accepted steps
 

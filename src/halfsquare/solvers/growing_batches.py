@@ -169,7 +169,9 @@ class Minibatch(Descent):
         )
 
     def _draw(self, objective: Objective, m: _Memory) -> Picked:
-        """The next ``batch`` rows of the shuffled passes; the seed and the count drawn say which."""
+        """The next ``batch`` rows of the shuffled passes; the seed and the count drawn say
+        which.
+        """
         n, rows = objective.rows.row_count, objective.rows
         picked: Picked = []
         position, wanted = m.drawn, m.batch

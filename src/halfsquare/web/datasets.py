@@ -32,7 +32,8 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.
 
 # What a message proposes to those who have a command line.
 _OPTIONS = re.compile(
-    r", or say what it is: --encoding [\w-]+| \(--exclude [^)]*\)|, or read it as text \(--category [^)]*\)"
+    r", or say what it is: --encoding [\w-]+| \(--exclude [^)]*\)|"
+    r", or read it as text \(--category [^)]*\)"
 )
 
 

@@ -317,7 +317,9 @@ def parts_drawn(parts: Parts) -> dict[str, Any]:
 
 
 def _with_room(shown: Sequence[tuple[str, float]], share: float) -> list[float]:
-    """The ends of the axis, with this share of it on each side of a bar for the number beside it."""
+    """The ends of the axis, with this share of it on each side of a bar for the number beside
+    it.
+    """
     low, high = min([0.0, *(p for _, p in shown)]), max([0.0, *(p for _, p in shown)])
     sides = (low < 0) + (high > 0)
     room = share * ((high - low) or 1.0) / (1.0 - share * sides)

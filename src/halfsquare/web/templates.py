@@ -123,7 +123,9 @@ def short(x: float, digits: int = 6) -> str:
 
 
 def amount(x: float) -> str:
-    """A measured number: four significant digits, thousands set apart, powers of ten for the rest."""
+    """A measured number: four significant digits, thousands set apart, powers of ten for the
+    rest.
+    """
     if x != x:
         return "–"
     rounded = float(f"{x:.4g}")

@@ -89,7 +89,9 @@ def _decimals(column: Floats, mp: Any) -> Any:
 
 
 def _evaluate(node: Any, values: dict[str, Any], mp: Any) -> Any:
-    """The value of an expression, in extended precision; arrays of numbers where it holds a column."""
+    """The value of an expression, in extended precision; arrays of numbers where it holds a
+    column.
+    """
     if node.is_Symbol:
         return values[node.name]
     if node.is_Rational:

@@ -114,7 +114,9 @@ class Ways:
         return min(ends, key=lambda end: end.state.loss)
 
     def _from_start(self, given: Floats) -> End:
-        """The descent from the start; others only where that one ended badly, and then the lowest."""
+        """The descent from the start; others only where that one ended badly, and then the
+        lowest.
+        """
         given = self._completed(given)
         end = self._descend("from the start", self.method, given)
         if end.state.memory is None:

@@ -155,7 +155,9 @@ class Formula(Model):
             )
 
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
-        """The outputs (n, 1), on the scale of the left side; NaN or infinite where the formula is."""
+        """The outputs (n, 1), on the scale of the left side; NaN or infinite where the formula
+        is.
+        """
         out = np.empty((1, len(design)))
         self.program(()).run(self._all(parameters), self._checked(design), list(out))
         return out.T

@@ -1,7 +1,6 @@
 """Reads a formula such as ``y ~ b1*(1 - exp(-b2*x))``; nothing in it is ever evaluated.
 
-    text ─ formula_tokens → plain Python source ─ ast.parse → tree ─ allow-list → expression, node
-    by node
+    text ─ tokens → plain Python source ─ ast.parse → tree ─ allow-list → expression
 
 The tokens are checked first: length, nesting, characters. Names become ``v0, v1, …`` before
 Python's parser sees the text, so that no word of the user's can mean anything to it.
@@ -372,7 +371,9 @@ def _tree(source: Source) -> ast.expr:
 
 
 class _Reader:
-    """Turns the tree into an expression; what is not on the allow-list is refused where it stands."""
+    """Turns the tree into an expression; what is not on the allow-list is refused where it
+    stands.
+    """
 
     def __init__(
         self, source: Source, columns: frozenset[str], allowed: frozenset[str] | None

@@ -171,7 +171,9 @@ class Bound:
         return np.empty((self.buffers, min(BLOCK_ROWS, rows)))
 
     def write(self, design: Floats, out: Sequence[Floats], spare: Floats) -> None:
-        """Write expression r to ``out[r]`` (m,) for a block of at most ``BLOCK_ROWS`` rows (m, d)."""
+        """Write expression r to ``out[r]`` (m,) for a block of at most ``BLOCK_ROWS`` rows (m,
+        d).
+        """
         values = list(self.values)
         for place, column in self.columns:
             values[place] = np.ascontiguousarray(design[:, column])
@@ -326,7 +328,9 @@ class _Builder:
         return self._step("Power", self.place(base), self.place(exponent))
 
     def finish(self, results: list[int]) -> Program:
-        """Sources, then number steps, then array steps; buffers are reused once nothing needs them."""
+        """Sources, then number steps, then array steps; buffers are reused once nothing needs
+        them.
+        """
         order = [i for i, step in enumerate(self._steps) if step is None]
         order += [
             i for i, step in enumerate(self._steps) if step is not None and not self._varies[i]
@@ -352,7 +356,9 @@ def _content(total: Any) -> tuple[float, Any]:
 
 
 def _buffers(steps: tuple[Step, ...], results: tuple[int, ...]) -> tuple[int, ...]:
-    """A buffer for each step: a row of the result (-1 - row), or the lowest that is free by then."""
+    """A buffer for each step: a row of the result (-1 - row), or the lowest that is free by
+    then.
+    """
     rows = {place: -1 - row for row, place in reversed(list(enumerate(results)))}
     last = {operand: at for at, step in enumerate(steps) for operand in step.operands}
     free: list[int] = []

@@ -43,7 +43,9 @@ class Symmetry:
 
 @lru_cache(maxsize=64)
 def symmetry(formula: Formula) -> Symmetry:
-    """The symmetries of a formula in its free parameters, found by exchanging names and comparing."""
+    """The symmetries of a formula in its free parameters, found by exchanging names and
+    comparing.
+    """
     import sympy
 
     expression = formula.parsed.expression
