@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Presence
 from halfsquare.data.scan import LevelCoder, batch_columns, require_weights
-from halfsquare.data.source import Source, SourceColumn, open_source
+from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.statistics import require_finite
 from halfsquare.errors import DataError
@@ -48,8 +49,8 @@ def open_for(encoder: Encoder, data: Any) -> Source:
     rows = DataSpec.of(data)
     if isinstance(rows.data, np.ndarray) and rows.data.ndim == 2 and not rows.data.dtype.names:
         rows = replace(rows, data=_named(encoder, rows.data))
-    text = tuple(f.column for f in encoder.features if _is_text(f))
-    return open_source(replace(rows, category=text))
+    levels = {f.column: getattr(f, "levels", ()) for f in encoder.features if _is_text(f)}
+    return open_as(rows, encoder.reading, levels)
 
 
 def read_encoded(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.errors import DataError, ModelFileError
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.slices import BITS
@@ -80,6 +81,8 @@ class TableSums:
         In the order of their digests.
     doubts : tuple of str
         What merging and taking away had to warn of.
+    reading : Reading
+        How the values of the columns were written.
 
     Examples
     --------
@@ -99,6 +102,7 @@ class TableSums:
     counts: Counts
     sources: tuple[SumSource, ...]
     doubts: tuple[str, ...] = ()
+    reading: Reading = NO_READING
 
     @property
     def name(self) -> str:
@@ -148,6 +152,7 @@ class TableSums:
                 sorted((*self.sources, *other.sources), key=lambda s: (s.digest, s.name))
             ),
             doubts=(*self.doubts, *other.doubts, *doubts),
+            reading=self.reading.merge(other.reading, self.name, other.name),
         )
 
     def subtract(self, other: TableSums) -> TableSums:
@@ -316,6 +321,7 @@ def save_sums(sums: TableSums, path: str | Path) -> None:
         "counts": asdict(sums.counts),
         "sources": [asdict(s) for s in sums.sources],
         "doubts": sums.doubts,
+        "reading": sums.reading.as_dict(),
     }
     tensors = {"train": _packed(sums.train), "test": _packed(sums.test)}
     text = json.dumps(described)
@@ -415,7 +421,16 @@ def _sums(described: dict[str, Any], tensors: dict[str, Any]) -> TableSums:
     counts = Counts(**described["counts"])
     left_out, doubts = dict(described["left_out"]), tuple(described["doubts"])
     return TableSums(
-        targets, described["weight"], columns, left_out, grams[0], grams[1], counts, sources, doubts
+        targets,
+        described["weight"],
+        columns,
+        left_out,
+        grams[0],
+        grams[1],
+        counts,
+        sources,
+        doubts,
+        Reading.from_dict(described.get("reading", {})),
     )
 
 

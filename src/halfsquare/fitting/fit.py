@@ -13,10 +13,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.deciding import whole
+from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.late import require_no_late_values
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned, scan
-from halfsquare.data.source import Source, open_source
+from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec, Progress, RowOptions
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.options import FitOptions, Recipe, Request
@@ -130,7 +132,7 @@ def fit(
     Parameters
     ----------
     data : path, glob, SQL query, array or frame
-        See :func:`halfsquare.data.source.open_source`. Columns of an array are named x1, x2, ….
+        See :func:`halfsquare.data.deciding.open_source`. Columns of an array are named x1, x2, ….
     target : str or sequence of str
         The column, or columns, to predict; a formula names it itself.
     model : {"auto", "linear", "network", "formula"}
@@ -239,9 +241,13 @@ def fit(
         require_for_cluster(method, spec.data)
     with place(cluster, threads) as execution:
         recipe = replace(recipe, execution=execution)
-        source = open_source(spec)
-        roles = recipe.roles(source, request)
-        scanned = scan_at(execution, source, roles, options.test_fraction, seed, spec.progress)
+        source, scanned = whole(
+            replace(spec, known=tuple(request.names)),
+            lambda source: _scanned(
+                execution, source, recipe.roles(source, request), options, spec
+            ),
+        )
+        roles = scanned.roles
         rows = recipe.rows(scanned, "train")
         if not rows.row_count:
             raise FitError(
@@ -268,6 +274,14 @@ def fit(
                 fitted = refitted if again else fitted
     info = {**fitted.info, **_described(scanned, roles, options), **measured, "refit": again}
     return FittedModel(fitted.encoder, fitted.members, info)
+
+
+def _scanned(
+    execution: Execution, source: Source, roles: Roles, options: FitOptions, spec: DataSpec
+) -> tuple[Source, Scanned]:
+    scanned = scan_at(execution, source, roles, options.test_fraction, options.seed, spec.progress)
+    require_no_late_values(source, scanned)
+    return source, scanned
 
 
 class _Interruption:

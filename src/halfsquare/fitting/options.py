@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from halfsquare.data.encoder import EncodedRows, Part, encoded_rows
+from halfsquare.data.encoded_rows import EncodedRows, Part, encoded_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
@@ -77,6 +77,12 @@ class Request:
     weights: str | None = None
     features: Sequence[str] | None = None
     exclude: Sequence[str] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """All columns that it names."""
+        weights = [self.weights] if self.weights else []
+        return [*self.targets, *weights, *(self.features or ()), *self.exclude]
 
 
 @dataclass(frozen=True)
