@@ -95,7 +95,7 @@ def explain(
     if row is not None and (plot is not None or loss is not Loss.half_sse):
         raise typer.BadParameter("--plot and --loss are for all rows, or for --target and --output")
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     require_writable(plot)
     fitted = load(model)
