@@ -87,9 +87,9 @@ def require_extra() -> None:
         import altair  # noqa: F401
         import jinja2  # noqa: F401
 
-        from halfsquare.figures.engine import engine
+        from halfsquare.figures.engine import require_engine
 
-        engine()
+        require_engine()
     except ModuleNotFoundError as problem:
         raise OptionError(MISSING.format(problem.name)) from None
 
