@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from halfsquare.cli.options import (
+    Data,
     Encoding,
+    Exclude,
+    Features,
     Json,
-    OptionalData,
+    Loss,
+    Penalty,
     Table,
     Watching,
     Weights,
     dump,
     listed,
     numbers,
+    penalty,
     ranges,
     reading,
     telling,
@@ -46,18 +51,8 @@ class Method(StrEnum):
     levenberg_marquardt = "levenberg-marquardt"
 
 
-class Loss(StrEnum):
-    """The four conventions."""
-
-    half_sse = "half_sse"
-    sse = "sse"
-    mse = "mse"
-    half_mse = "half_mse"
-
-
 def fit(
-    context: typer.Context,
-    data: OptionalData = None,
+    data: Data,
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,6 +71,7 @@ def fit(
     ] = None,
     loss: Annotated[
         Loss,
+        Penalty,
         typer.Option(
             help="Convention in which the descent states the loss; the answer is the same."
         ),
@@ -103,17 +99,10 @@ def fit(
         bool,
         typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters."),
     ] = False,
-    l2: Annotated[
-        str, typer.Option(metavar="0|auto|VALUE", help="Penalty per row on standardized columns.")
-    ] = "0",
+    l2: Penalty = "0",
     weights: Weights = None,
-    features: Annotated[
-        list[str] | None,
-        typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
-    ] = None,
+    features: Features = None,
+    exclude: Exclude = None,
     category: Annotated[
         list[str] | None,
         typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text."),
@@ -173,16 +162,6 @@ def fit(
             metavar="FILE.html", help="Write a page about the fit here: no network, no script."
         ),
     ] = None,
-    from_sums: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="'part*.sums'", help="Fit a linear model to files of sums, instead of to DATA."
-        ),
-    ] = None,
-    subtract: Annotated[
-        list[str] | None,
-        typer.Option(metavar="'gone*.sums'", help="Sums of rows to take away from those."),
-    ] = None,
     table: Table = None,
     encoding: Encoding = None,
     json: Json = False,
@@ -196,27 +175,6 @@ def fit(
     from halfsquare.fitting.fit import fit as fit_model
 
     require_writable(out)
-    if from_sums or subtract:
-        from halfsquare.cli.from_sums import fit_from_sums
-
-        chosen = listed(features) if features else None
-        fitted = fit_from_sums(
-            context,
-            from_sums,
-            subtract,
-            l2=_l2(l2),
-            features=chosen,
-            exclude=listed(exclude),
-            refit=refit,
-        )
-        if out:
-            fitted.save(out)
-        _show(fitted, out, None, json=json)
-        return
-    if data is None:
-        raise typer.BadParameter(
-            "name the DATA to fit, or files of sums by --from-sums", param_hint="DATA"
-        )
     files = _require_report(report, data) if report else None
     with telling(), reading() as progress, _reached(cluster, method, data) as reached:
         fitted = fit_model(
@@ -225,7 +183,7 @@ def fit(
             model=model.value,
             method=method.value if method else None,
             loss=loss.value,
-            l2=_l2(l2),
+            l2=penalty(l2),
             formula=formula,
             start=numbers("--start", start),
             bounds=ranges("--bounds", bounds),
@@ -258,7 +216,7 @@ def fit(
         if files is not None:
             files.require(data)  # the page reads the rows again: they must be those of the fit
         write_report(fitted, data, report, weights=weights, table=table, encoding=encoding)
-    _show(fitted, out, report, reached.traffic if reached else None, json=json)
+    show(fitted, out, report, reached.traffic if reached else None, json=json)
 
 
 def _reached(
@@ -276,7 +234,7 @@ def _reached(
     return connect(cluster)
 
 
-def _show(
+def show(
     fitted: Any, out: str | None, report: str | None, traffic: Traffic | None = None, *, json: bool
 ) -> None:
     """Print the summary, and what was written."""
@@ -339,17 +297,3 @@ def as_dict(fitted: Any, out: str | None = None) -> dict[str, Any]:
         ],
         "left_out": fitted.encoder.left_out,
     }
-
-
-def _l2(text: str) -> float | str:
-    if text == "auto":
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is neither a number nor auto", param_hint="--l2"
-        ) from None
-    if not 0.0 <= value < float("inf"):
-        raise typer.BadParameter(f"{text} is not a finite number >= 0", param_hint="--l2")
-    return value

@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -31,10 +32,30 @@ _DATA = (
     "SQL query, or - for CSV on standard input."
 )
 Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
-OptionalData = Annotated[str | None, typer.Argument(metavar="DATA", help=_DATA, show_default=False)]
 ModelFile = Annotated[
     str, typer.Argument(metavar="MODEL", help="A model file written by fit --out.")
 ]
+
+Features = Annotated[
+    list[str] | None,
+    typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out."),
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
+]
+Penalty = Annotated[
+    str,
+    typer.Option("--l2", metavar="0|auto|VALUE", help="Penalty per row on standardized columns."),
+]
+
+
+class Loss(StrEnum):
+    """The four conventions."""
+
+    half_sse = "half_sse"
+    sse = "sse"
+    mse = "mse"
+    half_mse = "half_mse"
 
 
 def listed(values: Sequence[str] | None) -> list[str]:
@@ -75,6 +96,21 @@ def _number(option: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a number", param_hint=option) from None
+
+
+def penalty(text: str) -> float | Literal["auto"]:
+    """The value of ``--l2``."""
+    if text == "auto":
+        return "auto"
+    try:
+        value = float(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is neither a number nor auto", param_hint="--l2"
+        ) from None
+    if not 0.0 <= value < float("inf"):
+        raise typer.BadParameter(f"{text} is not a finite number >= 0", param_hint="--l2")
+    return value
 
 
 def dump(value: dict[str, Any] | list[Any]) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from halfsquare.cli.explain import own_weights
 from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weights, dump, reading
+from halfsquare.cli.pulls import own_weights
 
 
 def report(

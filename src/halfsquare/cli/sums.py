@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, reading
+from halfsquare.cli.options import (
+    Data,
+    Encoding,
+    Exclude,
+    Features,
+    Json,
+    Table,
+    Weights,
+    dump,
+    listed,
+    reading,
+)
 
 if TYPE_CHECKING:
     from halfsquare.exact.table_sums import TableSums
@@ -27,13 +38,8 @@ def sums(
         str, typer.Option("--out", "-o", metavar="FILE.sums", help="Write the sums here.")
     ],
     weights: Weights = None,
-    features: Annotated[
-        list[str] | None,
-        typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
-    ] = None,
+    features: Features = None,
+    exclude: Exclude = None,
     category: Annotated[
         list[str] | None,
         typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text."),
@@ -54,7 +60,7 @@ def sums(
     rows.
 
     [dim]halfsquare sums north.csv --target price --out north.sums[/dim]
-    [dim]halfsquare fit --from-sums '*.sums' --out houses.hsq[/dim]
+    [dim]halfsquare fit-sums '*.sums' --out houses.hsq[/dim]
     """
     from halfsquare.exact.sum_rows import sum_rows
     from halfsquare.files.atomic import require_writable
@@ -78,7 +84,7 @@ def sums(
     found.save(out)
     show(found, out, json=json)
     if not json:
-        print(f"\nSums written to {out}. Next: halfsquare fit --from-sums {out}")
+        print(f"\nSums written to {out}. Next: halfsquare fit-sums {out}")
 
 
 def show(found: TableSums, path: str, *, json: bool) -> None:

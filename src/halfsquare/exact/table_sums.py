@@ -1,4 +1,4 @@
-"""The exact sums of a table: what ``halfsquare sums`` writes and ``halfsquare fit --from-sums``
+"""The exact sums of a table: what ``halfsquare sums`` writes and ``halfsquare fit-sums``
 reads.
 """
 
@@ -379,7 +379,7 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, str], dict[str
         raise ModelFileError(f"{path} is no file of sums, or it is damaged: {problem}") from None
     if _KEY not in metadata:
         kind = (
-            "a model: --from-sums reads what 'halfsquare sums' writes"
+            "a model: fit-sums reads what 'halfsquare sums' writes"
             if "halfsquare" in metadata
             else "none of ours"
         )
