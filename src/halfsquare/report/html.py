@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,14 +57,19 @@ def report_page(
     table: str | None = None,
     encoding: str | None = None,
     progress: Progress | None = None,
+    name: str | None = None,
 ) -> str:
-    """The report as HTML; see :func:`write_report`."""
+    """The report as HTML; see :func:`write_report`. ``name`` is what people call the rows, where
+    that is not their path.
+    """
     require_extra()
     from halfsquare.report.collect import collect
 
     collected = collect(
         fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
     )
+    if name is not None:
+        collected = replace(collected, source=name)
     from halfsquare.report.curve import fit_curve
 
     # A pipe can be read once, and that has been done.
