@@ -41,7 +41,7 @@ def compare(
     [dim]halfsquare compare old.hsq new.hsq test.csv[/dim]
     """
     from halfsquare.results import evaluate
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     a, b = load(model_a), load(model_b)
     if data_b is None:

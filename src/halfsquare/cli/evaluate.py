@@ -18,7 +18,7 @@ def evaluate(
     [dim]halfsquare evaluate houses.hsq sold.csv[/dim]
     """
     from halfsquare.results.evaluate import evaluate as measure
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     fitted = load(model)
     with reading() as progress:

@@ -39,7 +39,8 @@ def predict(
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.fitted import load, require_level
+    from halfsquare.results.fitted import require_level
+    from halfsquare.results.model_file import load
     from halfsquare.results.predict import predicted_batches, write_batches
 
     require_level(interval)

@@ -61,7 +61,7 @@ def pulls(
     if row is not None and loss is not Loss.half_sse:
         raise typer.BadParameter("--loss is for all rows; --row is for one")
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     require_writable(plot)
     fitted = load(model)

@@ -27,7 +27,7 @@ def report(
     """
     from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra, write_report
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     require_writable(out)
     require_extra()
