@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weights, dump, reading
+from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weights, dump
+from halfsquare.cli.progress import reading
 
 
 def evaluate(
@@ -35,10 +36,11 @@ def evaluate(
             }
         )
         return
-    from halfsquare.cli.show import console, error_table
+    from halfsquare.cli.screen import say, width
+    from halfsquare.report.summary import error_table
 
-    screen, unit = console(), " and ".join(fitted.encoder.targets)
-    screen.print(f"Errors of {model} ({fitted.kind} model of {unit}) on {data}", markup=False)
+    unit = " and ".join(fitted.encoder.targets)
+    say(f"Errors of {model} ({fitted.kind} model of {unit}) on {data}")
     if found.missing_target:
-        screen.print(f"{found.missing_target:,} rows without a target left out", markup=False)
-    screen.print(error_table({"": found.as_dict()}, unit), markup=False)
+        say(f"{found.missing_target:,} rows without a target left out")
+    say(error_table({"": found.as_dict()}, unit, width()))

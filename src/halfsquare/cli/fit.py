@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,16 +18,14 @@ from halfsquare.cli.options import (
     Loss,
     Penalty,
     Table,
-    Watching,
     Weights,
     dump,
     listed,
     numbers,
     penalty,
     ranges,
-    reading,
-    telling,
 )
+from halfsquare.cli.progress import working
 
 if TYPE_CHECKING:
     from halfsquare.cluster.cluster import Cluster, Traffic
@@ -164,10 +163,16 @@ def fit(
     ] = None,
     table: Table = None,
     encoding: Encoding = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print everything: every coefficient, every column.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but errors; no progress either.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Fit a model to DATA, measure it on rows set apart, refit it on all rows, and print the
-    summary.
+    """Fit a model to DATA, measure it on rows set apart, refit it on all rows, and say how good it
+    is.
 
     [dim]halfsquare fit houses.csv --target price --out houses.hsq[/dim]
     """
@@ -176,7 +181,10 @@ def fit(
 
     require_writable(out)
     files = _require_report(report, data) if report else None
-    with telling(), reading() as progress, _reached(cluster, method, data) as reached:
+    with (
+        working(time_limit, quiet=quiet or json) as work,
+        _reached(cluster, method, data) as reached,
+    ):
         fitted = fit_model(
             data,
             target,
@@ -205,8 +213,8 @@ def fit(
             checkpoint=checkpoint,
             resume=resume,
             checkpoint_every=checkpoint_every,
-            progress=progress,
-            watch=Watching(time_limit),
+            progress=work.read,
+            watch=work.step,
         )
     if out:
         fitted.save(out)
@@ -216,7 +224,8 @@ def fit(
         if files is not None:
             files.require(data)  # the page reads the rows again: they must be those of the fit
         write_report(fitted, data, report, weights=weights, table=table, encoding=encoding)
-    show(fitted, out, report, reached.traffic if reached else None, json=json)
+    traffic = reached.traffic if reached else None
+    show(fitted, out, report, traffic, json=json, every=every, quiet=quiet)
 
 
 def _reached(
@@ -235,9 +244,16 @@ def _reached(
 
 
 def show(
-    fitted: Any, out: str | None, report: str | None, traffic: Traffic | None = None, *, json: bool
+    fitted: Any,
+    out: str | None,
+    report: str | None,
+    traffic: Traffic | None = None,
+    *,
+    json: bool,
+    every: bool = False,
+    quiet: bool = False,
 ) -> None:
-    """Print the summary, and what was written."""
+    """Print the first screen (everything, if asked for; nothing, if that), and what comes next."""
     if json:
         more = {
             **({"report": report} if report else {}),
@@ -245,19 +261,34 @@ def show(
         }
         dump({**as_dict(fitted, out), **more})
         return
-    from halfsquare.cli.show import console, summary
+    if quiet:
+        return
+    from halfsquare.cli.screen import say, width
+    from halfsquare.report.first_screen import first_screen
+    from halfsquare.report.layout import folded
+    from halfsquare.report.summary import summary
 
-    screen = console()
-    screen.print(summary(fitted), markup=False)
+    if every:
+        say(summary(fitted, every_parameter=True, width=width()))
+    else:
+        say(first_screen(fitted, width=width()))
+    say()
     if traffic:
-        screen.print(f"\nCluster: {traffic}", markup=False)
-    if out:
-        screen.print(
-            f"\nModel written to {out}. Next: halfsquare predict {out} DATA --interval 0.95",
-            markup=False,
-        )
+        say(f"Cluster: {traffic}")
     if report:
-        screen.print(f"\nReport written to {report}: it opens in any browser", markup=False)
+        say(f"Report written to {report}: it opens in any browser.")
+    say("\n".join(folded(_next(out), width())))
+
+
+def _next(out: str | None) -> str:
+    """What to do next."""
+    if out is None:
+        return "Next: the same with --out FILE.hsq keeps the model; --all shows everything."
+    name = quote(out)
+    return (
+        f"Model written to {out}. Next: halfsquare predict {name} DATA --interval 0.95; "
+        f"halfsquare info {name} shows everything."
+    )
 
 
 def _require_report(report: str, data: str) -> Unchanged | None:

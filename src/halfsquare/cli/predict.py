@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, dump, reading
+from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, dump
+from halfsquare.cli.progress import reading
 
 
 def predict(

@@ -16,8 +16,8 @@ from halfsquare.cli.options import (
     Table,
     Weights,
     dump,
-    reading,
 )
+from halfsquare.cli.progress import reading
 
 
 class About(StrEnum):

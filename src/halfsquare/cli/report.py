@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weights, dump, reading
+from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weights, dump
+from halfsquare.cli.progress import reading
 from halfsquare.cli.pulls import own_weights
 
 

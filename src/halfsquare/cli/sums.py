@@ -16,8 +16,8 @@ from halfsquare.cli.options import (
     Weights,
     dump,
     listed,
-    reading,
 )
+from halfsquare.cli.progress import reading
 
 if TYPE_CHECKING:
     from halfsquare.exact.table_sums import TableSums
@@ -92,7 +92,7 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
     if json:
         dump(as_dict(found, path))
         return
-    from halfsquare.cli.show import console, grid
+    from halfsquare.cli.screen import say, table
     from halfsquare.text import rows_sentence
 
     known = as_dict(found, path)
@@ -107,25 +107,23 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
         rows_sentence({**known, **apart}),
         "",
         "Columns",
-        grid([[c["name"], _told(c)] for c in known["columns"]], left=2)
+        table([[c["name"], _told(c)] for c in known["columns"]], left=2)
         if found.columns
         else "  none",
         *(f"  {name}  left out: {reason}" for name, reason in found.left_out.items()),
         "",
         f"{known['sums']:,} sums of products, without rounding",
     ]
-    screen = console()
-    screen.print("\n".join(lines), markup=False)
+    say("\n".join(lines))
     few = [c for c in known["columns"] if c["fewest"] is not None and c["fewest"] < _FEW_ROWS]
     if few:
         names = ", ".join(repr(c["name"]) for c in few[:5])
-        screen.print(
+        say(
             f"\nNote: some levels of {names} have fewer than {_FEW_ROWS} rows, and the sums "
-            "tell the values of these rows",
-            markup=False,
+            "tell the values of these rows"
         )
     for doubt in found.doubts:
-        screen.print(f"\nWarning: {doubt}", markup=False)
+        say(f"\nWarning: {doubt}")
 
 
 def as_dict(found: TableSums, path: str | None = None) -> dict[str, Any]:
