@@ -248,7 +248,7 @@ def fit(
             resume=resume,
             checkpoint_every=checkpoint_every,
             progress=progress,
-            watch=Watching(time_limit),
+            callback=Watching(time_limit),
         )
     if out:
         fitted.save(out)

@@ -2,8 +2,8 @@
 and back.
 
 A tree is made of None, booleans, numbers, strings, lists, tuples, dicts, NumPy arrays and numbers,
-and of the dataclasses and enumerations that say they may be packed. In JSON the first four, and lists, stand for
-themselves; all else is an object with one key that says what it is:
+and of the dataclasses and enumerations that say they may be packed. In JSON the first four, and
+lists, stand for themselves; all else is an object with one key that says what it is:
 
     {"tuple": [...]}   {"dict": [[key, value], ...]}   {"array": 3}   {"number": 4}
     {"evidence.memory": {...}}
