@@ -191,7 +191,7 @@ def test_certified_values(name: str, start: int | None) -> None:
         start=None if start is None else problem.starts[start],
         run=Run(Local(threads=1)),
     )
-    assert trained.converged
+    assert trained.termination.converged
     assert trained.covariance is not None
     assert digits(trained.parameters, problem.parameters) >= 9
     assert digits(np.sqrt(np.diag(trained.covariance)), problem.standard_errors) >= 9

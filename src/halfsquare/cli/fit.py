@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from halfsquare.cli.options import (
-    Encoding,
     Json,
     OptionalData,
-    Table,
     Watching,
     Weights,
     dump,
@@ -22,6 +21,7 @@ from halfsquare.cli.options import (
     reading,
     telling,
 )
+from halfsquare.cli.reading import reads
 
 if TYPE_CHECKING:
     from halfsquare.cluster.cluster import Cluster, Traffic
@@ -55,6 +55,7 @@ class Loss(StrEnum):
     half_mse = "half_mse"
 
 
+@reads(first=True)
 def fit(
     context: typer.Context,
     data: OptionalData = None,
@@ -113,10 +114,6 @@ def fit(
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
-    ] = None,
-    category: Annotated[
-        list[str] | None,
-        typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text."),
     ] = None,
     test: Annotated[
         str | None,
@@ -183,8 +180,7 @@ def fit(
         list[str] | None,
         typer.Option(metavar="'gone*.sums'", help="Sums of rows to take away from those."),
     ] = None,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Fit a model to DATA, measure it on rows set apart, refit it on all rows, and print the
@@ -192,6 +188,7 @@ def fit(
 
     [dim]halfsquare fit houses.csv --target price --out houses.hsq[/dim]
     """
+    from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.fitting.fit import fit as fit_model
 
@@ -219,8 +216,9 @@ def fit(
         )
     files = _require_report(report, data) if report else None
     with telling(), reading() as progress, _reached(cluster, method, data) as reached:
+        rows = DataSpec.of(data, weights=weights, progress=progress, **options)
         fitted = fit_model(
-            data,
+            rows,
             target,
             model=model.value,
             method=method.value if method else None,
@@ -231,12 +229,8 @@ def fit(
             bounds=ranges("--bounds", bounds),
             fix=numbers("--fix", fix),
             profile=profile,
-            weights=weights,
             features=listed(features) if features else None,
             exclude=listed(exclude),
-            category=listed(category),
-            table=table,
-            encoding=encoding,
             test=test,
             test_fraction=test_fraction,
             refit=refit,
@@ -247,7 +241,6 @@ def fit(
             checkpoint=checkpoint,
             resume=resume,
             checkpoint_every=checkpoint_every,
-            progress=progress,
             callback=Watching(time_limit),
         )
     if out:
@@ -257,7 +250,7 @@ def fit(
 
         if files is not None:
             files.require(data)  # the page reads the rows again: they must be those of the fit
-        write_report(fitted, data, report, weights=weights, table=table, encoding=encoding)
+        write_report(fitted, replace(rows, progress=None), report)
     _show(fitted, out, report, reached.traffic if reached else None, json=json)
 
 
