@@ -30,7 +30,7 @@ from halfsquare.cluster.parts import PartedSource
 from halfsquare.cluster.shared import _counted
 from halfsquare.cluster.shares import Shares
 from halfsquare.data.deciding import open_source
-from halfsquare.data.encoder import EncodedRows, encoded_rows
+from halfsquare.data.encoded_rows import EncodedRows, encoded_rows
 from halfsquare.data.roles import choose_roles
 from halfsquare.data.rows import CHUNK_ROWS
 from halfsquare.data.scan import Cut, scan

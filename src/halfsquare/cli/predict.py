@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Json, ModelFile, dump, reading
+from halfsquare.cli.options import Data, Json, ModelFile, dump
+from halfsquare.cli.progress import reading
 from halfsquare.cli.reading import reads
 
 
@@ -41,7 +42,8 @@ def predict(
     """
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.fitted import load, require_level
+    from halfsquare.results.fitted import require_level
+    from halfsquare.results.model_file import load
     from halfsquare.results.predict import predicted_batches, write_batches
 
     require_level(interval)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.explain import own_weights
-from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump, reading
+from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump
+from halfsquare.cli.progress import reading
+from halfsquare.cli.pulls import own_weights
 from halfsquare.cli.reading import reads
 
 
@@ -30,7 +31,7 @@ def report(
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra, write_report
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     require_writable(out)
     require_extra()

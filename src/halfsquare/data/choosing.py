@@ -17,6 +17,7 @@ from halfsquare.data.scan import MAX_LEVELS
 from halfsquare.data.statistics import NumberStatistics
 from halfsquare.data.times import PARTS, SEASON, TIME_OF_DAY, TREND, WEEKDAY
 from halfsquare.loss import Floats
+from halfsquare.sums import varies
 
 MAX_KEPT_LEVELS = 100
 _ID_NAMES = ("id", "row", "rowid", "row_id", "index", "unnamed: 0", "uuid", "key")
@@ -24,8 +25,7 @@ _ID_NAMES = ("id", "row", "rowid", "row_id", "index", "unnamed: 0", "uuid", "key
 
 def still(s: NumberStatistics) -> bool:
     """Whether the values do not vary: not at all, or by less than their own rounding."""
-    spread = float(np.sqrt(s.m2 / s.weight)) if s.weight > 0 else 0.0
-    return bool(s.minimum >= s.maximum or spread <= 4 * np.finfo(float).eps * abs(float(s.mean)))
+    return bool(s.minimum >= s.maximum or not varies(s.m2, s.weight, s.mean))
 
 
 def number(name: str, s: NumberStatistics, n: float, whole: NumberStatistics) -> Feature | str:

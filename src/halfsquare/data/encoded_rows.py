@@ -10,6 +10,7 @@ import numpy as np
 from halfsquare.data.encoder import Encoder, Recoding, make_encoder, plain_encoder
 from halfsquare.data.rows import Chunk, Rows
 from halfsquare.data.scan import Scanned
+from halfsquare.loss import Floats
 
 Part = Literal["train", "test", "all"]
 
@@ -45,6 +46,10 @@ class EncodedRows(Rows):
         table = self.scanned.table
         train, size = table.train_sizes[index], table.sizes[index]
         return {"train": train, "test": size - train, "all": size}[self.part]
+
+    @property
+    def offsets(self) -> Floats | None:
+        return self.encoder.means / self.encoder.scales
 
     def of(self, part: Part) -> EncodedRows:
         """Another part of the same table, with the same encoder."""

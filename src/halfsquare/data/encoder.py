@@ -16,7 +16,9 @@ from halfsquare.data.features import Feature, Number, Plain, feature_from_dict
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
+from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
+from halfsquare.sums import Moments
 
 _CACHED_ROWS = 2048
 
@@ -100,13 +102,19 @@ class Encoder:
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Encoder:
-        """The encoder that :meth:`as_dict` described."""
+        """The encoder that :meth:`as_dict` described.
+
+        Raises
+        ------
+        ValueError
+            If a value is missing or of another type.
+        """
         return cls(
-            tuple(feature_from_dict(f) for f in saved["features"]),
-            tuple(saved["targets"]),
-            np.array(saved["target_means"], dtype=np.float64),
-            np.array(saved["target_scales"], dtype=np.float64),
-            dict(saved["left_out"]),
+            tuple(feature_from_dict(f) for f in from_json(list[dict[str, Any]], saved["features"])),
+            from_json(tuple[str, ...], saved["targets"], "targets"),
+            from_json(Floats, saved["target_means"], "target_means"),
+            from_json(Floats, saved["target_scales"], "target_scales"),
+            from_json(dict[str, str], saved["left_out"], "left_out"),
             Reading.from_dict(saved.get("reading", {})),
         )
 
@@ -169,8 +177,8 @@ def make_encoder(
             features.append(made)
             kept.append(j)
     numbers = statistics.numbers
-    scales = np.sqrt(numbers.m2[:k] / np.where(numbers.weight[:k] > 0, numbers.weight[:k], 1.0))
-    scales = np.where([still(one(numbers, j)) for j in range(k)], 1.0, scales)
+    targets = Moments(max(n, np.finfo(float).tiny), numbers.mean[:k], numbers.m2[:k])
+    scales = np.where([still(one(numbers, j)) for j in range(k)], 1.0, targets.scale)
     encoder = Encoder(
         tuple(features),
         tuple(t.name for t in roles.targets),

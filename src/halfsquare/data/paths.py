@@ -108,7 +108,7 @@ def refuse_foreign(located: Located) -> None:
     """
     text, suffix = located.name, located.suffix
     if suffix == ".sums":
-        raise DataError(f"{text} is a file of sums, not of rows: halfsquare fit --from-sums {text}")
+        raise DataError(f"{text} is a file of sums, not of rows: halfsquare fit-sums {text}")
     if suffix in _FOREIGN:
         raise DataError(
             f"{text} is a {suffix} file; expected CSV, TSV, Parquet, JSON lines or a spreadsheet: "
