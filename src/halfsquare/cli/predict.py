@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Json, ModelFile, dump
+from halfsquare.cli.options import Data, Json, ModelFile, dump, listed
 from halfsquare.cli.progress import reading
 from halfsquare.cli.reading import reads
 
@@ -32,6 +33,10 @@ def predict(
             "as 0.95.",
         ),
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="COLS", help="Columns of DATA to carry along."),
+    ] = None,
     options: Any = None,
     json: Json = False,
 ) -> None:
@@ -40,6 +45,8 @@ def predict(
 
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """
+    from halfsquare.data.paths import require_other_files
+    from halfsquare.data.reading import Novelty
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.results.fitted import require_level
@@ -47,19 +54,33 @@ def predict(
     from halfsquare.results.predict import predicted_batches, write_batches
 
     require_level(interval)
+    require_other_files([("--out", out)], [model, data])
     require_writable(out)
     fitted = load(model)
     with reading() as progress:
+        novelty = Novelty()
         spec = DataSpec.of(data, progress=progress, **options)
-        batches = predicted_batches(fitted, spec, interval=interval)
+        batches = predicted_batches(
+            fitted, spec, interval=interval, keep=listed(keep), novelty=novelty
+        )
         if json and out == "-":
             rows: list[Any] = [row for batch in batches for row in batch.to_pylist()]
             dump(
-                {"model_file": model, "rows": len(rows), "interval": interval, "predictions": rows}
+                {
+                    "model_file": model,
+                    "rows": len(rows),
+                    "interval": interval,
+                    "unlike_training": novelty.as_dict(),
+                    "predictions": rows,
+                }
             )
             return
         count = write_batches(batches, out)
     if json:
-        dump({"model_file": model, "rows": count, "interval": interval, "out": out})
+        told = {"model_file": model, "rows": count, "interval": interval, "out": out}
+        dump({**told, "unlike_training": novelty.as_dict()})
     elif out != "-":
         print(f"{count:,} predictions written to {out}")
+    if not json:
+        for sentence in novelty.sentences:
+            print(f"Look at {sentence}", file=sys.stderr)

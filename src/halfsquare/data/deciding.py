@@ -135,6 +135,7 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
         reading=Reading(readings, source.reading.file, given),
         findings=found,
         categories=tuple(n for n in names if n in forced and n not in spec.text),
+        mixed=frozenset(some - found.keys()),
         unsettled=frozenset(c.name for c in looked_at if c.name not in some),
     )
 

@@ -109,6 +109,8 @@ class Source:
         Columns that have no name in the source.
     categories : tuple of str
         Columns that are categories by their type or by request.
+    mixed : frozenset of str
+        Columns of texts some of which are numbers or dates.
     unsettled : frozenset of str
         Columns of texts of which the first values alone have been looked at.
     remarks : tuple of str
@@ -129,6 +131,7 @@ class Source:
     findings: Mapping[str, Finding] = field(default_factory=dict)
     unnamed: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    mixed: frozenset[str] = frozenset()
     unsettled: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()
 

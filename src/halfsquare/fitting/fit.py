@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from halfsquare.data.deciding import whole
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.late import require_no_late_values
+from halfsquare.data.notes import how_it_was_read
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned, scan
 from halfsquare.data.source import Source
@@ -274,7 +275,12 @@ def fit(
                 # A refit that was cut short is not the model that was measured: that one is kept.
                 again = not interruption.ended(refitted)
                 fitted = refitted if again else fitted
-    info = {**fitted.info, **_described(scanned, roles, options), **measured, "refit": again}
+    info = {
+        **fitted.info,
+        **_described(source, scanned, roles, options),
+        **measured,
+        "refit": again,
+    }
     return FittedModel(fitted.encoder, fitted.members, info)
 
 
@@ -384,7 +390,9 @@ def _measured(
     return {"train": train, "test": summary, "test_source": "rows set apart"}
 
 
-def _described(scanned: Scanned, roles: Roles, options: FitOptions) -> dict[str, Any]:
+def _described(
+    source: Source, scanned: Scanned, roles: Roles, options: FitOptions
+) -> dict[str, Any]:
     from importlib.metadata import version
 
     shown = {k: v for k, v in asdict(options).items() if k not in ("threads", "time_limit")}
@@ -399,6 +407,7 @@ def _described(scanned: Scanned, roles: Roles, options: FitOptions) -> dict[str,
         "rows_missing_target": scanned.missing_target,
         "rows_missing_feature": scanned.missing_feature,
         "rows_zero_weight": scanned.zero_weight,
+        "reading": how_it_was_read(source, scanned),
         "options": shown,
         "version": version("halfsquare"),
     }

@@ -103,7 +103,7 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         f"{' and '.join(fitted.encoder.targets)}",
         "formula": info.get("facts", {}).get("formula"),
         "lead": f"Fitted to {info.get('data', 'data')}: {rows_sentence(info)}.",
-        "warnings": info.get("warnings", []),
+        "warnings": [*info.get("reading", {}).get("suspicious", ()), *info.get("warnings", [])],
         "predicted": drawn.predicted(c, fitted, unit),
         "errors": drawn.error_histogram(c, unit),
         "by_output": profiles.by_output(c, unit),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.data.reading import Novelty, open_for, read_encoded
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write
@@ -21,10 +21,13 @@ def predicted_batches(
     data: Any,
     *,
     interval: float | None = None,
+    keep: Sequence[str] = (),
+    novelty: Novelty | None = None,
 ) -> Iterator[Any]:
     """Arrow record batches of columns ``prediction`` (``low``, ``high``), in the order of the rows.
 
-    With several targets each column's name ends in ``_TARGET``.
+    With several targets each column's name ends in ``_TARGET``. Columns of the rows named in
+    ``keep`` come first, as they stand there; ``novelty`` counts what training has not seen.
     """
     import pyarrow as pa
 
@@ -33,9 +36,11 @@ def predicted_batches(
     suffixes = [""] if len(targets) == 1 else [f"_{t}" for t in targets]
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
-    for batch in read_encoded(source, fitted.encoder):
+    for batch in read_encoded(source, fitted.encoder, keep=keep, novelty=novelty):
         outputs, std = fitted.outputs_of(batch.design, with_std=quantile is not None)
-        columns = {}
+        columns: dict[str, Any] = {}
+        if batch.kept is not None:
+            columns = dict(zip(keep, batch.kept.columns, strict=True))
         for j, suffix in enumerate(suffixes):
             columns[f"prediction{suffix}"] = np.ascontiguousarray(outputs[:, j])
             if quantile is not None:
