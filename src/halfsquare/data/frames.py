@@ -65,7 +65,10 @@ def categories_of(schema: Any) -> tuple[str, ...]:
     """Columns of an Arrow schema that are categories by their type, whatever their levels are."""
     import pyarrow as pa
 
-    return tuple(f.name for f in schema if pa.types.is_dictionary(f.type))
+    # Parquet keeps the type of the levels alone; pandas writes beside it what the column was.
+    told = (schema.pandas_metadata or {}).get("columns", ())
+    named = {c.get("name") for c in told if c.get("pandas_type") == "categorical"}
+    return tuple(f.name for f in schema if pa.types.is_dictionary(f.type) or f.name in named)
 
 
 def durations_of(schema: Any) -> dict[str, float]:

@@ -228,11 +228,14 @@ def _by_groups(
 
 
 def _unit(shapes: Sequence[Shape]) -> str:
-    """The unit that most values have, if any."""
+    """The unit that most numbers have, if any: 15A among numbers is a code."""
     found: dict[str, int] = {}
+    numbers = 0
     for shape in shapes:
         match = _LOOSE.fullmatch(shape.example)
+        numbers += shape.count if match else 0
         for name in ("before", "after"):
             if match and match[name]:
                 found[match[name]] = found.get(match[name], 0) + shape.count
-    return max(found, key=lambda unit: found[unit]) if found else ""
+    best = max(found, key=lambda unit: found[unit], default="")
+    return best if best and found[best] >= 0.5 * numbers else ""

@@ -248,9 +248,9 @@ def _dates(
         # Points divide day-first dates; with slashes the month first is as common.
         orders = ("dmy", "mdy", "ymd") if "." in shapes[0].text else ORDERS
         for one in (order,) if order else orders:
-            fits = {f: 0 for s in shapes if (f := formats_of(s.text, one))}
+            fits = _formats(shapes, one)
             if fits:
-                candidates.setdefault(tuple(sorted(fits, key=lambda f: (-len(f), f))), one)
+                candidates.setdefault(fits, one)
     if not candidates:
         return None
     scores = []
@@ -285,6 +285,17 @@ def _dates(
             f"{in_words(other[1][0])}: --dates {other[2]} reads it so"
         )
     return Finding(_with_words(reading, odd, column.name), odd, doubt, (float(low), float(high)))
+
+
+def _formats(shapes: Sequence[Shape], order: str) -> tuple[str, ...]:
+    """The formats of all shapes that are dates, the longest first."""
+    found: set[str] = set()
+    # May is a whole name and a short one: the other months say which.
+    for shape in sorted(shapes, key=lambda s: "may" in s.text.lower()):
+        form = formats_of(shape.text, order)
+        if form and not ("may" in shape.text.lower() and form.replace("%b", "%B") in found):
+            found.add(form)
+    return tuple(sorted(found, key=lambda f: (-len(f), f)))
 
 
 def late_texts(levels: Mapping[str, Sequence[str]], weights: Mapping[str, Any]) -> list[str]:
