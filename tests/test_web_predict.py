@@ -29,7 +29,7 @@ Command = Callable[..., "Ran"]
 
 def test_predict_says_what_the_model_says(fresh: Visitor, rows: Path) -> None:
     _, told = fresh.upload(rows.read_bytes())
-    fresh.start(data=told["data"], target="y", way="linear", column=["x", "kind", "when"])
+    fresh.start(data=told["data"], target="y", method="linear", column=["x", "kind", "when"])
     fresh.wait("done")
     fitted = fresh.job.fitted
     form = {"f0": "0.25", "f1": "1", "f2": "2024-03-05T07:30", "truth": "0.5"}
@@ -59,7 +59,7 @@ def test_predict_says_what_the_model_says(fresh: Visitor, rows: Path) -> None:
 
 
 def test_what_is_missing_is_missing_and_what_is_wrong_is_said(fresh: Visitor) -> None:
-    fresh.start(way="linear", column=["area", "rooms", "age", "district"])
+    fresh.start(method="linear", column=["area", "rooms", "age", "district"])
     fresh.wait("done")
     fitted = fresh.job.fitted
     asked = json.loads(fresh.ask("/predict/part?f0=80&f1=3&f2=&f3=missing")[1])
@@ -86,7 +86,7 @@ def test_a_given_model_is_there_without_training(
         text = own.page("/predict")
         assert "m.hsq" in text
         assert 'name="f0"' in text
-        reply, _ = own.ask("/train/run")
+        reply, _ = own.ask(fresh.run_path)
         assert reply.status == 303
 
 

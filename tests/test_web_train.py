@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 pytest.importorskip("starlette", reason="the page needs the extra 'page'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 
+from halfsquare.web.jobs import Gate
 from visiting import Visitor, fresh, rows, visitor  # noqa: F401 - fixtures
 
 from halfsquare import load
 from halfsquare.parallel.threads import Local
 from halfsquare.results.evaluate import evaluate
-from halfsquare.web.jobs import Gate
 from halfsquare.web.watching import Way
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def test_the_downloaded_model_predicts_as_the_command_lines_does_to_the_last_bit
     status, told = fresh.upload(rows.read_bytes())
     assert status == 200
     form = {"column": ["x", "kind", "when", "y"], **fields}
-    assert fresh.start(data=told["data"], target="y", way=way, **form) == 303
+    assert fresh.start(data=told["data"], target="y", method=way, **form) == 303
     fresh.wait("done", "failed")
-    reply, model = fresh.ask("/train/run/model.hsq")
+    reply, model = fresh.ask(f"{fresh.run_path}/model.hsq")
     assert reply.getheader("content-disposition") == 'attachment; filename="y.hsq"'
     (tmp_path / "page.hsq").write_bytes(model)
     assert command("fit", rows, *options, "--out", tmp_path / "line.hsq").code == 0
@@ -77,16 +77,16 @@ def test_the_downloaded_model_predicts_as_the_command_lines_does_to_the_last_bit
 
 
 def test_paused_stepped_and_resumed_it_is_the_same_model(fresh: Visitor) -> None:
-    fresh.start(way="gradient", column=["area", "rooms"], pace="step")
+    fresh.start(method="gradient", column=["area", "rooms"], paused="on")
     fresh.wait("paused")
     assert fresh.standing == "paused"
     for step in (2, 3, 4):
         fresh.act("step")
         for _ in range(100):
-            if fresh.job.look.iteration == step and fresh.job.standing == "paused":
+            if fresh.job.snapshot.iteration == step and fresh.job.standing == "paused":
                 break
             time.sleep(0.02)
-        assert fresh.job.look.iteration == step
+        assert fresh.job.snapshot.iteration == step
     assert fresh.act("fast") == {
         "pause": True,
         "resume": False,
@@ -96,7 +96,7 @@ def test_paused_stepped_and_resumed_it_is_the_same_model(fresh: Visitor) -> None
     }
     fresh.wait("done")
     stepped = fresh.job.fitted
-    fresh.start(way="gradient", column=["area", "rooms"])
+    fresh.start(method="gradient", column=["area", "rooms"])
     fresh.wait("done")
     assert (
         fresh.job.fitted.members[0].parameters.tobytes() == stepped.members[0].parameters.tobytes()
@@ -107,7 +107,7 @@ def test_paused_stepped_and_resumed_it_is_the_same_model(fresh: Visitor) -> None
 
 
 def test_stopped_it_keeps_the_best_so_far_and_measures_that(fresh: Visitor) -> None:
-    fresh.start(way="gradient", column=["area", "rooms"], pace="step")
+    fresh.start(method="gradient", column=["area", "rooms"], paused="on")
     fresh.wait("paused")
     fresh.act("step")
     assert fresh.act("stop")["stop"] is False
@@ -115,14 +115,14 @@ def test_stopped_it_keeps_the_best_so_far_and_measures_that(fresh: Visitor) -> N
     fitted = fresh.job.fitted
     assert fitted.info["reason"] == "stopped: interrupted"
     assert fitted.info["refit"] is False
-    whole = evaluate(fitted, str(fresh.job.order.data.make())).as_dict()
+    whole = evaluate(fitted, str(fresh.job.asked.data.make())).as_dict()
     both = fitted.info["train"]["sse"] + fitted.info["test"]["sse"]
     assert whole["sse"] == pytest.approx(both, rel=1e-9)
-    assert "best so far" in fresh.page("/train/run")
+    assert "best so far" in fresh.page(fresh.run_path)
 
 
 def test_a_stopped_ensemble_leaves_out_those_that_had_not_begun(fresh: Visitor) -> None:
-    fresh.start(way="network", column=["area", "rooms"], pace="step")
+    fresh.start(method="network", column=["area", "rooms"], paused="on")
     fresh.wait("paused")
     for _ in range(12):
         fresh.act("step")
@@ -134,7 +134,7 @@ def test_a_stopped_ensemble_leaves_out_those_that_had_not_begun(fresh: Visitor) 
 
 
 def test_there_is_one_run_at_a_time(fresh: Visitor) -> None:
-    fresh.start(way="gradient", column=["area"], pace="step")
+    fresh.start(method="gradient", column=["area"], paused="on")
     fresh.wait("paused")
     first = fresh.job
     body = urlencode(
@@ -145,28 +145,28 @@ def test_there_is_one_run_at_a_time(fresh: Visitor) -> None:
     assert "One training run at a time" in said.decode()
     assert fresh.job is first
     first.end()
-    assert fresh.start(way="linear", column=["area"]) == 303
+    assert fresh.start(method="linear", column=["area"]) == 303
 
 
 def test_a_closed_tab_does_not_lose_the_run(fresh: Visitor) -> None:
-    fresh.start(way="gradient", column=["area"], pace="step")
+    fresh.start(method="gradient", column=["area"], paused="on")
     fresh.wait("paused")
     connection = http.client.HTTPConnection(fresh.host, timeout=10)
-    connection.request("GET", "/train/run/events", headers=fresh.headers)
+    connection.request("GET", f"{fresh.run_path}/events", headers=fresh.headers)
     assert connection.getresponse().readline().startswith(b"data: ")
     connection.close()
     reply, _ = fresh.ask("/train")
-    assert (reply.status, reply.getheader("location")) == (303, "/train/run")
+    assert (reply.status, reply.getheader("location")) == (303, fresh.run_path)
     assert fresh.standing == "paused"
     fresh.act("fast")
     fresh.wait("done")
-    assert 'id="rmse"' in fresh.page("/train/run")
+    assert 'id="rmse"' in fresh.page(fresh.run_path)
 
 
 def test_events_tell_the_descent_and_that_it_is_over(fresh: Visitor) -> None:
-    fresh.start(way="gradient", column=["area", "rooms"], pace="slow")
+    fresh.start(method="gradient", column=["area", "rooms"])
     fresh.wait("descending", "done")
-    reply, content = fresh.ask("/train/run/events")
+    reply, content = fresh.ask(f"{fresh.run_path}/events")
     assert reply.getheader("content-type").startswith("text/event-stream")
     events = [
         json.loads(line[6:]) for line in content.decode().splitlines() if line.startswith("data: ")
@@ -181,9 +181,9 @@ def test_events_tell_the_descent_and_that_it_is_over(fresh: Visitor) -> None:
 
 
 def test_least_squares_ends_at_once_and_says_so(fresh: Visitor) -> None:
-    fresh.start(way="linear", column=["area", "rooms"])
+    fresh.start(method="linear", column=["area", "rooms"])
     fresh.wait("done")
-    text = fresh.page("/train/run")
+    text = fresh.page(fresh.run_path)
     assert "Solved at once" in text
     assert 'data-spec="way-spec"' not in text
     assert 'data-spec="weights-spec"' in text
@@ -192,9 +192,9 @@ def test_least_squares_ends_at_once_and_says_so(fresh: Visitor) -> None:
 def test_what_cannot_be_trained_says_why_and_where(fresh: Visitor) -> None:
     status, told = fresh.upload(b"x,y\n1,2\n2,oh\n3,4\n", "<b>bad</b>.csv")
     assert status == 200
-    assert fresh.start(data=told["data"], target="y", way="linear", column=["x"]) == 303
+    assert fresh.start(data=told["data"], target="y", method="linear", column=["x"]) == 303
     fresh.wait("failed")
-    text = fresh.page("/train/run")
+    text = fresh.page(fresh.run_path)
     assert "found &#39;oh&#39; in row 2" in text
     assert "<b>bad" not in text
     assert "/tmp" not in text.replace("</", "")

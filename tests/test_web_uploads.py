@@ -25,12 +25,12 @@ from halfsquare.web import datasets as store
 
 
 def test_the_report_is_of_this_model_and_names_no_path(fresh: Visitor) -> None:
-    fresh.start(way="linear", column=["area", "rooms"])
+    fresh.start(method="linear", column=["area", "rooms"])
     fresh.wait("done")
-    reply, page = fresh.ask("/train/run/report.html")
+    reply, page = fresh.ask(f"{fresh.run_path}/report.html")
     assert reply.status == 200
     assert b"price" in page
-    assert str(fresh.workshop.store.folder).encode() not in page
+    assert str(fresh.workspace.store.folder).encode() not in page
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_report_is_of_this_model_and_names_no_path(fresh: Visitor) -> None:
 def test_a_bad_upload_is_refused_in_words_and_leaves_nothing(
     content: bytes, name: str, words: str, visitor: Visitor
 ) -> None:
-    folder = visitor.workshop.store.folder
+    folder = visitor.workspace.store.folder
     before = sorted(p.name for p in folder.iterdir())
     status, told = visitor.upload(content, name)
     assert status == 400
@@ -63,7 +63,7 @@ def test_an_upload_has_a_limit_whether_it_says_its_length_or_not(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "LIMIT", 1000)
-    folder = visitor.workshop.store.folder
+    folder = visitor.workspace.store.folder
     before = sorted(p.name for p in folder.iterdir())
     assert visitor.upload(b"x,y\n" + b"1,2\n" * 300)[0] == 413
     assert visitor.upload(iter([b"x,y\n", *[b"1,2\n"] * 300]))[0] == 413
@@ -75,7 +75,7 @@ def test_an_upload_has_a_limit_whether_it_says_its_length_or_not(
     "name", ["../../escape.csv", "a[b]*.csv", "select 1 as x from y.csv", "C:\\x\\y.csv", "%00.csv"]
 )
 def test_a_name_is_only_a_label(name: str, visitor: Visitor) -> None:
-    folder = visitor.workshop.store.folder
+    folder = visitor.workspace.store.folder
     status, told = visitor.upload(b"x,y\n1,2\n", name)
     assert status == 200
     assert re.fullmatch(r"upload-\d+", told["data"])
@@ -99,7 +99,7 @@ def test_no_path_glob_or_query_comes_from_a_request(key: str, fresh: Visitor) ->
     reply, said = fresh.ask("/train?" + urlencode({"data": key}))
     assert reply.status == 400
     assert "there is no data set" in said.decode()
-    assert fresh.start(data=key, way="linear", column=["area"]) == 400
+    assert fresh.start(data=key, method="linear", column=["area"]) == 400
 
 
 @pytest.mark.parametrize(
@@ -117,14 +117,20 @@ def test_a_form_that_was_not_offered_is_refused(fields: dict[str, str], fresh: V
 
 
 def test_a_formula_from_the_page_is_read_by_the_allow_list(fresh: Visitor) -> None:
-    assert fresh.start(way="formula", formula="price ~ __import__('os').getpid()*area") == 303
+    assert fresh.start(method="formula", formula="price ~ __import__('os').getpid()*area") == 303
     fresh.wait("failed")
     assert "formula" in fresh.job.problem
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/train/upload", "/train/start", "/train/run/stop", "/train/run/events", "/predict/part"],
+    [
+        "/train/upload",
+        "/train/start",
+        f"{fresh.run_path}/stop",
+        f"{fresh.run_path}/events",
+        "/predict/part",
+    ],
 )
 def test_strangers_are_kept_out_of_every_address(path: str, visitor: Visitor) -> None:
     method = "GET" if path.endswith(("events", "part")) else "POST"
@@ -138,11 +144,11 @@ def test_the_end_of_the_server_ends_the_run_and_removes_the_folder(rows: Path) -
     with serving(data=rows) as own:
         assert "rows.csv" in own.page("/train")
         own.start(
-            data="given", target="y", way="network", column=["x", "kind", "when"], pace="step"
+            data="given", target="y", method="network", column=["x", "kind", "when"], paused="on"
         )
         own.wait("paused")
         own.upload(b"x,y\n1,2\n")
-        folder, job = own.workshop.store.folder, own.job
+        folder, job = own.workspace.store.folder, own.job
         assert folder.is_dir()
     assert not folder.exists()
     assert not job.running

@@ -73,6 +73,8 @@ def descend(
         history = [_record(state)]
         page.keep(state, history)
     try:
+        if known is None and watch is not None:
+            watch(replace(state, objective=objective))
         while state.stopped is None:
             if state.iteration >= limits.iterations:
                 state = replace(

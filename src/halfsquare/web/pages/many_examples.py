@@ -1,4 +1,4 @@
-"""Room 2, *Many examples*: what grows with the rows, what settles, and what copies change."""
+"""The page *Many examples*: what grows with the rows, what settles, and what copies change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from halfsquare.explain.many_examples import (
 from halfsquare.figures.charts_sums import growth_chart, growth_rows, scatter_chart, scatter_rows
 from halfsquare.figures.live import Compiled, refilled
 from halfsquare.sums import ErrorSummary
-from halfsquare.web.templates import Room, island, part, render
+from halfsquare.web.templates import Page, island, part, render
 
 PATH = "/many-examples"
 ROWS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
@@ -186,4 +186,4 @@ def _scatter_figure() -> Any:
 _growth_spec, _scatter_spec = Compiled(_growth_figure), Compiled(_scatter_figure)
 
 
-ROOM = Room(PATH, "Many examples", (Route(PATH, _page), Route(f"{PATH}/part", _part)))
+PAGE = Page(PATH, "Many examples", (Route(PATH, _page), Route(f"{PATH}/part", _part)))
