@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from enum import StrEnum
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +12,11 @@ import typer
 
 from halfsquare.cli.options import (
     Data,
-    Encoding,
     Exclude,
     Features,
     Json,
     Loss,
     Penalty,
-    Table,
     Weights,
     dump,
     listed,
@@ -26,6 +25,7 @@ from halfsquare.cli.options import (
     ranges,
 )
 from halfsquare.cli.progress import working
+from halfsquare.cli.reading import reads
 
 if TYPE_CHECKING:
     from halfsquare.cluster.cluster import Cluster, Traffic
@@ -50,6 +50,7 @@ class Method(StrEnum):
     levenberg_marquardt = "levenberg-marquardt"
 
 
+@reads(first=True)
 def fit(
     data: Data,
     target: Annotated[
@@ -102,10 +103,6 @@ def fit(
     weights: Weights = None,
     features: Features = None,
     exclude: Exclude = None,
-    category: Annotated[
-        list[str] | None,
-        typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text."),
-    ] = None,
     test: Annotated[
         str | None,
         typer.Option(metavar="DATA", help="Measure on these rows instead of setting some apart."),
@@ -161,14 +158,13 @@ def fit(
             metavar="FILE.html", help="Write a page about the fit here: no network, no script."
         ),
     ] = None,
-    table: Table = None,
-    encoding: Encoding = None,
     every: Annotated[
         bool, typer.Option("--all", help="Print everything: every coefficient, every column.")
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but errors; no progress either.")
     ] = False,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Fit a model to DATA, measure it on rows set apart, refit it on all rows, and say how good it
@@ -176,6 +172,7 @@ def fit(
 
     [dim]halfsquare fit houses.csv --target price --out houses.hsq[/dim]
     """
+    from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.fitting.fit import fit as fit_model
 
@@ -185,8 +182,9 @@ def fit(
         working(time_limit, quiet=quiet or json) as work,
         _reached(cluster, method, data) as reached,
     ):
+        rows = DataSpec.of(data, weights=weights, progress=work.read, **options)
         fitted = fit_model(
-            data,
+            rows,
             target,
             model=model.value,
             method=method.value if method else None,
@@ -197,12 +195,8 @@ def fit(
             bounds=ranges("--bounds", bounds),
             fix=numbers("--fix", fix),
             profile=profile,
-            weights=weights,
             features=listed(features) if features else None,
             exclude=listed(exclude),
-            category=listed(category),
-            table=table,
-            encoding=encoding,
             test=test,
             test_fraction=test_fraction,
             refit=refit,
@@ -213,7 +207,6 @@ def fit(
             checkpoint=checkpoint,
             resume=resume,
             checkpoint_every=checkpoint_every,
-            progress=work.read,
             watch=work.step,
         )
     if out:
@@ -223,7 +216,7 @@ def fit(
 
         if files is not None:
             files.require(data)  # the page reads the rows again: they must be those of the fit
-        write_report(fitted, data, report, weights=weights, table=table, encoding=encoding)
+        write_report(fitted, replace(rows, progress=None), report)
     traffic = reached.traffic if reached else None
     show(fitted, out, report, traffic, json=json, every=every, quiet=quiet)
 

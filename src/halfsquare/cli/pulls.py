@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import (
-    Data,
-    Encoding,
-    Json,
-    Loss,
-    ModelFile,
-    Table,
-    Weights,
-    dump,
-)
+from halfsquare.cli.options import Data, Json, Loss, ModelFile, Weights, dump
 from halfsquare.cli.progress import reading
+from halfsquare.cli.reading import reads
+
+if TYPE_CHECKING:
+    from halfsquare.data.spec import DataSpec
 
 
 class About(StrEnum):
@@ -27,6 +23,7 @@ class About(StrEnum):
     mean = "mean"
 
 
+@reads()
 def pulls(
     model: ModelFile,
     data: Data,
@@ -46,8 +43,7 @@ def pulls(
         typer.Option(metavar="FILE", help="Draw it: .html, .svg or .png.", show_default=False),
     ] = None,
     weights: Weights = None,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Show who pulls which weight of MODEL on the rows of DATA, or explain one row.
@@ -60,27 +56,23 @@ def pulls(
         raise typer.BadParameter("--top and --about are for all rows; --row is for one")
     if row is not None and loss is not Loss.half_sse:
         raise typer.BadParameter("--loss is for all rows; --row is for one")
+    from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.results.model_file import load
 
     require_writable(plot)
     fitted = load(model)
-    given = {
-        "weights": own_weights(fitted, data, weights, table, encoding),
-        "table": table,
-        "encoding": encoding,
-    }
+    rows = own_weights(fitted, DataSpec.of(data, weights=weights, **options))
     if row is not None:
-        _one_row(fitted, model, data, row, given, plot, json)
+        _one_row(fitted, model, rows, row, plot, json)
     else:
-        _all_rows(fitted, model, data, given, loss, top, about, plot, json)
+        _all_rows(fitted, model, rows, loss, top, about, plot, json)
 
 
 def _all_rows(
     fitted: Any,
     model: str,
-    data: str,
-    given: dict[str, Any],
+    rows: DataSpec,
     loss: Loss,
     top: int | None,
     about: About | None,
@@ -92,12 +84,10 @@ def _all_rows(
     with reading() as progress:
         found = explain_pulls(
             fitted,
-            data,
+            replace(rows, progress=progress),
             loss=loss.value,
             about=about.value if about else "zero",
             top=5 if top is None else top,
-            progress=progress,
-            **given,
         )
     if plot is not None:
         from halfsquare.figures.charts_pulls import pulls_chart
@@ -107,62 +97,55 @@ def _all_rows(
     if json:
         told = {
             "model_file": model,
-            "data": data,
+            "data": rows.data,
             "kind": fitted.kind,
-            "weights": given["weights"],
+            "weights": rows.weights,
             "plot": plot,
         }
         dump({**told, **found.as_dict()})
         return
     from halfsquare.cli.show_pulls import show_pulls
 
-    show_pulls(fitted, found, data, plot)
+    show_pulls(fitted, found, rows.data, plot)
 
 
-def own_weights(
-    fitted: Any, data: str, weights: str | None, table: str | None, encoding: str | None
-) -> str | None:
-    """The column asked for; else that of the fit, where these rows have it too: then the pulls
-    balance.
+def own_weights(fitted: Any, rows: DataSpec) -> DataSpec:
+    """The rows with the weights asked for; else with those of the fit, where these rows have them
+    too: then the pulls balance.
     """
     from halfsquare.data.reading import open_for
 
     own = fitted.info.get("weights")
-    if weights is not None or own is None or data == "-":
-        return weights
-    names = {c.name for c in open_for(fitted.encoder, data, table=table, encoding=encoding).columns}
-    return own if own in names else None
+    if rows.weights is not None or own is None or rows.once:
+        return rows
+    names = {c.name for c in open_for(fitted.encoder, rows).columns}
+    return replace(rows, weights=own) if own in names else rows
 
 
 def _one_row(
-    fitted: Any,
-    model: str,
-    data: str,
-    row: int,
-    given: dict[str, Any],
-    plot: str | None,
-    json: bool,
+    fitted: Any, model: str, rows: DataSpec, row: int, plot: str | None, json: bool
 ) -> None:
     from halfsquare.explain.row import explain_row
 
     names = fitted.encoder.targets
-    if data == "-" and len(names) > 1:
+    if rows.once and len(names) > 1:
         raise typer.BadParameter(
             "standard input can be read once, and there are several targets: give a file"
         )
-    rows = [explain_row(fitted, data, row, target=name, **given) for name in names]
+    found = [explain_row(fitted, rows, row, target=name) for name in names]
     if plot is not None:
         from halfsquare.figures.charts_pulls import row_chart
         from halfsquare.figures.save import save_chart
 
-        save_chart(row_chart(rows[0]), plot, title=f"Row {row} of {data}")
+        save_chart(row_chart(found[0]), plot, title=f"Row {row} of {rows.data}")
     if json:
-        told = {"model_file": model, "data": data, "kind": fitted.kind, **rows[0].as_dict()}
-        dump(told if len(rows) == 1 else {**told, "targets": [r.as_dict() for r in rows]})
+        told = {"model_file": model, "data": rows.data, "kind": fitted.kind}
+        told |= found[0].as_dict()
+        dump(told if len(found) == 1 else {**told, "targets": [r.as_dict() for r in found]})
         return
     from halfsquare.cli.show_pulls import show_row
 
-    for one in rows:
+    for one in found:
         show_row(fitted, one)
     if plot is not None:
         print(f"\nFigure written to {plot}")

@@ -17,14 +17,7 @@ from halfsquare.text import number
 _STEPS, _MOST_ROWS = 160, 600
 
 
-def fit_curve(
-    fitted: FittedModel,
-    data: Any,
-    unit: str,
-    *,
-    table: str | None = None,
-    encoding: str | None = None,
-) -> Figure | None:
+def fit_curve(fitted: FittedModel, data: Any, unit: str) -> Figure | None:
     """The curve of a model of one number and one target; None for any other."""
     features = fitted.encoder.features
     if (
@@ -41,7 +34,7 @@ def fit_curve(
         for a, o, b, h in zip(x, output, low, high, strict=True)
         if np.isfinite(o)
     ]
-    rows = _rows(fitted, data, table, encoding)
+    rows = _rows(fitted, data)
     if not curve or not rows:
         return None
     for point in curve:  # a band that is not known is left out of the picture
@@ -77,9 +70,9 @@ def fit_curve(
     )
 
 
-def _rows(fitted: FittedModel, data: Any, table: str | None, encoding: str | None) -> Rows:
+def _rows(fitted: FittedModel, data: Any) -> Rows:
     """Some of the first rows, evenly taken."""
-    source = open_for(fitted.encoder, data, table=table, encoding=encoding)
+    source = open_for(fitted.encoder, data)
     batch = next(read_encoded(source, fitted.encoder, with_target=True), None)
     if batch is None or batch.target is None:
         return []
