@@ -39,6 +39,8 @@ def test_the_report_is_of_this_model_and_names_no_path(fresh: Visitor) -> None:
         (b"x,y\n1,2\n", "rows.xlsx", "ends in none of"),
         (b"x,y\n1,2\n", "rows", "ends in none of"),
         (b"", "rows.csv", "empty"),
+        (b"x,y\n", "rows.csv", "no row"),
+        (b"x,y\na,b\n", "rows.csv", "no column of numbers"),
         (b"x,x\n1,2\n", "rows.csv", "two columns named"),
         (b"PAR1 no", "rows.parquet", "rows.parquet"),
         (b"\x1f\x8b\x08 no", "rows.csv.gz", "rows.csv.gz"),
@@ -105,11 +107,12 @@ def test_no_path_glob_or_query_comes_from_a_request(key: str, fresh: Visitor) ->
 @pytest.mark.parametrize(
     "fields",
     [
-        {"way": "nothing"},
-        {"way": "linear", "pace": "warp"},
-        {"way": "linear"},
-        {"way": "formula"},
-        {"way": "formula", "formula": "price ~ a*area", "start": "a"},
+        {"method": "nothing"},
+        {"method": "linear"},
+        {"method": "linear", "column": "area", "target": ""},
+        {"method": "linear", "column": "area", "time_limit": "-1"},
+        {"method": "formula"},
+        {"method": "formula", "formula": "price ~ a*area", "start": "a"},
     ],
 )
 def test_a_form_that_was_not_offered_is_refused(fields: dict[str, str], fresh: Visitor) -> None:
@@ -127,8 +130,8 @@ def test_a_formula_from_the_page_is_read_by_the_allow_list(fresh: Visitor) -> No
     [
         "/train/upload",
         "/train/start",
-        f"{fresh.run_path}/stop",
-        f"{fresh.run_path}/events",
+        "/train/runs/1/stop",
+        "/train/runs/1/events",
         "/predict/part",
     ],
 )
@@ -170,3 +173,48 @@ def test_asked_to_end_the_server_leaves_no_file_behind(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_uploads_stay_until_they_are_removed(tmp_path: Path) -> None:
+    """The fifth took the place of the first, without a word."""
+    with serving() as own:
+        keys = [own.upload(b"x,y\n1,2\n3,4\n", f"{i}.csv")[1]["data"] for i in range(7)]
+        shown = own.page("/train")
+        assert all(f"data={key}" in shown for key in keys)
+        assert own.ask(f"/train/upload/{keys[0]}/remove", "")[0].status == 303
+        shown = own.page("/train")
+        assert f"data={keys[0]}" not in shown and f"data={keys[1]}" in shown
+        assert own.ask(f"/train/upload/{keys[0]}/remove", "")[0].status == 400
+
+
+def test_uploads_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "ALL_LIMIT", store.LIMIT + 10)
+    with serving() as own:
+        assert own.upload(b"x,y\n1,2\n3,4\n")[0] == 200
+        status, told = own.upload(b"x,y\n1,2\n")
+        assert status == 400 and "remove one of them first" in told["error"]
+
+
+def test_a_table_that_cannot_be_trained_on_does_not_lock_the_page(tmp_path: Path) -> None:
+    (tmp_path / "bare.csv").write_text("x,y\n")
+    with serving(data=tmp_path / "bare.csv") as own:
+        shown = own.page("/train")
+        assert "no column of numbers" in shown and "data=houses" in shown
+
+
+def test_the_reports_sentences_name_an_upload_and_escape_it(fresh: Visitor) -> None:
+    rows = b"x,y\n" + b"".join(b"%d,%d\n" % (i, 2 * i + i % 3) for i in range(40))
+    _, told = fresh.upload(rows, "<b>mine</b>.csv")
+    fresh.start(data=told["data"], target="y", method="linear", column="x")
+    fresh.wait("done")
+    page = fresh.ask(f"{fresh.run_path}/report.html")[1].decode()
+    assert "<b>mine" not in page and "&lt;b&gt;mine&lt;/b&gt;.csv" not in page  # folders are cut
+    assert "It was fitted to these rows" in page
+
+
+def test_a_refusal_has_the_look_of_the_page(visitor: Visitor) -> None:
+    reply, said = visitor.ask("/train", Cookie="none=1")
+    assert reply.status == 403
+    for sheet in re.findall(r'href="(/static/[^"]+)"', said.decode()):
+        assert visitor.ask(sheet, Cookie="none=1")[0].status == 200
+    assert visitor.ask("/static/vega.js", Cookie="none=1")[0].status == 403

@@ -121,8 +121,8 @@ def visitor() -> Iterator[Visitor]:
 @pytest.fixture
 def fresh(visitor: Visitor) -> Visitor:
     """The same server, with nothing going on."""
-    if visitor.job is not None:
-        visitor.job.end()
+    for run in visitor.workspace.runs.all():
+        run.end()
     return visitor
 
 

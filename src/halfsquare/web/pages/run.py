@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from halfsquare.data.spec import DataSpec
 from halfsquare.figures.live import refilled
 from halfsquare.report.first_screen import headline, suspicious, typical_error
 from halfsquare.results.fitted import FittedModel
@@ -180,9 +181,8 @@ def _report(request: Request) -> Response:
     from halfsquare.report.html import report_page
 
     fitted, asked = _trained(request), _run(request).asked
-    page = report_page(
-        fitted, str(asked.data.make()), name=asked.data.label, weights=asked.options.get("weights")
-    )
+    rows = DataSpec.of(str(asked.data.make()), weights=asked.options.get("weights"))
+    page = report_page(fitted, rows, name=asked.data.label)
     name = f"{_file_name(fitted.encoder.targets[0])}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(page, media_type="text/html", headers=headers)
