@@ -201,12 +201,22 @@ def linear_warnings(
     if not converged:
         found.append(
             f"the descent did not converge ({reason}): its coefficients are not those of "
-            "least squares yet. The columns are "
-            f"nearly collinear (condition number {solution.reciprocal_condition**-0.5:.0f}), "
-            "which makes gradients slow; "
-            "least-squares has no such trouble"
+            "least squares yet" + _slowed(solution.reciprocal_condition**-0.5)
         )
     return found
+
+
+_CONDITION = 100.0  # below, columns are no reason for a slow descent
+
+
+def _slowed(condition: float) -> str:
+    """What made the descent slow, where it is the columns."""
+    if condition < _CONDITION:
+        return "; least-squares solves it at once"
+    return (
+        f". The columns are nearly collinear (condition number {condition:.0f}), which makes "
+        "gradients slow; least-squares has no such trouble"
+    )
 
 
 @final
