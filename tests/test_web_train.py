@@ -106,7 +106,7 @@ def test_stopped_it_keeps_the_best_so_far_and_measures_that(fresh: Visitor) -> N
     fresh.start(method="gradient", column=["area", "rooms"], paused="on")
     fresh.wait("paused")
     fresh.act("step")
-    assert fresh.act("stop")["stop"] is False
+    assert fresh.act("stop")["going"] is False
     fresh.wait("done")
     fitted = fresh.job.fitted
     assert fitted.info["reason"] == "stopped: interrupted"

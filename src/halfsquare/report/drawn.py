@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -78,15 +79,24 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
     return Figure("predicted", "Predicted against actual", caption, words, svg, header, rows)
 
 
-def error_histogram(c: Collected, unit: str) -> Figure:
-    """How the errors are distributed."""
-    reach = max(abs(c.by_error.quantile(0.002)), abs(c.by_error.quantile(0.998))) or 1.0
+def histogram_of(c: Collected, unit: str) -> Callable[[int], Any]:
+    """The histogram of the errors, of any width."""
+    reach = _reach(c)
     bars = int(min(56, max(8, 2 * math.sqrt(c.summary.rows))))
     edges, sums = c.by_error.even(bars, -reach, reach)
     rows = [
         {"left": float(a), "right": float(b), "weight": float(s[WEIGHT])}
         for a, b, s in zip(edges, edges[1:], sums, strict=False)
     ]
+    return lambda width: draw_as.histogram_chart(rows, unit, (-reach, reach), width=width)
+
+
+def _reach(c: Collected) -> float:
+    return max(abs(c.by_error.quantile(0.002)), abs(c.by_error.quantile(0.998))) or 1.0
+
+
+def error_histogram(c: Collected, unit: str) -> Figure:
+    """How the errors are distributed."""
     shares = (0.05, 0.25, 0.5, 0.75, 0.95)
     table = tuple(
         (f"{q:.0%} of the errors are below", number(c.by_error.quantile(q), 4)) for q in shares
@@ -97,10 +107,8 @@ def error_histogram(c: Collected, unit: str) -> Figure:
         "the errors lie between "
         f"{table[1][1]} and {table[3][1]} {unit}, 90 % between {table[0][1]} and {table[4][1]}."
     )
-    caption = words + _cut(c.by_error.outside(-reach, reach), "errors lie")
-    svg = draw_both(
-        lambda w: draw_as.histogram_chart(rows, unit, (-reach, reach), width=w), "errors", words
-    )
+    caption = words + _cut(c.by_error.outside(-_reach(c), _reach(c)), "errors lie")
+    svg = draw_both(histogram_of(c, unit), "errors", words)
     return Figure(
         "errors", "How the errors are distributed", caption, words, svg, ("share", unit), table
     )

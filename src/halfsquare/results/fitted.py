@@ -17,6 +17,7 @@ from halfsquare.models.base import Model
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
+from halfsquare.results.methods import Methods
 from halfsquare.results.trained import Trained
 
 
@@ -63,7 +64,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class FittedModel:
+class FittedModel(Methods):
     """What ``fit`` returns and ``load`` reads.
 
     Attributes
