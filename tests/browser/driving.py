@@ -22,7 +22,7 @@ class Page:
         return self.url.split("/?")[0]
 
     def open(self, path: str) -> None:
-        """Go to a room and wait until its figures are drawn."""
+        """Go to a page and wait until its figures are drawn."""
         self.driver.get(self.base + path)
         self.wait(
             "return window.halfsquare && halfsquare.views.size === "
