@@ -165,11 +165,11 @@ def signed_label(name: str, expression: str) -> str:
     return f"({expression}) == 0 ? '' : '{name} ' + {sign} + {written(expression)}"
 
 
-def written(expression: str) -> str:
+def written(expression: str, digits: str = "digits", comma: str = ",") -> str:
     """At most as many significant digits as the signal ``digits`` says, with a real minus sign."""
     size = f"abs({expression})"
     extreme = f"{size} >= 1e9 || ({size} > 0 && {size} < 1e-4)"
-    shape = f"{extreme} ? '.' + digits + '~e' : ',.' + digits + '~r'"
+    shape = f"{extreme} ? '.' + {digits} + '~e' : '{comma}.' + {digits} + '~r'"
     return f"replace(format({expression}, {shape}), /-/g, '−')"
 
 

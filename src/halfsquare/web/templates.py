@@ -120,7 +120,11 @@ def _templates() -> jinja2.Environment:
 
 def short(x: float, digits: int = 6) -> str:
     """A number as the figures write it: so many significant digits, a real minus sign."""
-    return number(float(f"{x:.{digits}g}"))
+    rounded = float(f"{x:.{digits}g}")
+    if 1e-4 <= abs(rounded) < 1e8 or not rounded or not isfinite(rounded):
+        return number(rounded)
+    mantissa, power = f"{rounded:.{digits - 1}e}".split("e")
+    return f"{number(float(mantissa))} × 10{str(int(power)).translate(_RAISED)}"
 
 
 def amount(x: float) -> str:
