@@ -111,8 +111,8 @@ def test_the_check_sees_an_import_that_runs_back(tmp_path: Path) -> None:
 
 
 PUBLIC = [
-    "AutoRegressor", "ErrorSums", "FittedModel", "FormulaRegressor", "LinearRegressor", "NetworkRegressor", "SquaredError", "fit",
-    "fit_sums", "load", "load_sums", "sum_rows",
+    "AutoRegressor", "ErrorSums", "FittedModel", "FormulaRegressor", "LinearRegressor", "NetworkRegressor", "SquaredError", "assert_loss",
+    "audit_loss", "fit", "fit_sums", "load", "load_sums", "sum_rows",
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from halfsquare.audit.run import assert_loss, audit_loss
     from halfsquare.fitted import FittedModel
     from halfsquare.fitting import fit
     from halfsquare.fitting_sums import fit_sums
@@ -37,6 +38,8 @@ _HOMES = {
     "NetworkRegressor": "sklearn_network",
     "FormulaRegressor": "sklearn_formula",
     "AutoRegressor": "sklearn_network",
+    "audit_loss": "audit.run",
+    "assert_loss": "audit.run",
 }
 
 __all__ = [
@@ -47,6 +50,8 @@ __all__ = [
     "LinearRegressor",
     "NetworkRegressor",
     "SquaredError",
+    "assert_loss",
+    "audit_loss",
     "fit",
     "fit_sums",
     "load",

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report, serve, sums
+from halfsquare.cli import audit, compare, demo, evaluate, explain, fit, info, predict, report, serve, sums
 from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.limits import TO_WORK, Terminated, is_lack_of_memory, orderly_end, require_address_space
 
@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 for command in (
     fit.fit, predict.predict, evaluate.evaluate, compare.compare, explain.explain, report.report, info.info, demo.demo,
-    serve.serve, sums.sums,
+    serve.serve, sums.sums, audit.audit,
 ):  # fmt: skip
     app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 
