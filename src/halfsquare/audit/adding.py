@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from halfsquare.audit.convention import Convention
@@ -38,7 +40,14 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
     """Sum and mean of batch values against the value of all rows, for even and uneven batches."""
     sample, inputs, batches = _shaped(subject)
     if subject.accumulate is not None:
-        return _metric(subject, sample, batches)
+        found_here = _metric(subject, sample, batches)
+        if found_here.verdict == "pass" or subject.shapes[0] or (2,) not in subject.shapes:
+            return found_here
+        # Keras takes the mean over the last axis first: of (n,) arrays that is the mean over the batch.
+        wide = _metric(subject, _shaped(replace(subject, shapes=((2,),)))[0], batches)
+        says = f"of (n, k) arrays: {wide.says}; of (n,) arrays: {found_here.says}"
+        return found_here if wide.verdict == "fail" else replace(
+            found_here, verdict="depends", says=says, mend="give it (n, 1) arrays, not (n,)")  # fmt: skip
     if not subject.has_value:
         return _objective(subject)
     try:

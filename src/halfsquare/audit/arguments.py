@@ -117,7 +117,7 @@ def read_arguments(
             raise OptionError(f"it has no argument {name!r}; its arguments are {', '.join(known) or 'none'}")
     usable = [p for p in parameters if p.kind in _POSITIONAL or p.kind is inspect.Parameter.KEYWORD_ONLY]
     usable = [p for p in usable if p.name not in fixed]
-    roles: dict[str, Role] = {p.name: r for p in usable if (r := _role(p.name)) is not None}
+    roles: dict[str, Role] = {p.name: r for p in usable if (r := role_of(p.name)) is not None}
     if target is not None or output is not None:
         roles = {n: r for n, r in roles.items() if r not in ("target", "output")}
         roles.update({n: r for n, r in ((target, "target"), (output, "output")) if n is not None})  # type: ignore[misc]
@@ -165,7 +165,8 @@ def _complete(
     return how
 
 
-def _role(name: str) -> Role | None:
+def role_of(name: str) -> Role | None:
+    """What a parameter of this name is for; None if its name does not tell."""
     plain = name.lower().strip("_")
     if plain in ROLES:
         return ROLES[plain]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.audit.arguments import parameters_of
+from halfsquare.audit.arguments import parameters_of, role_of
 from halfsquare.audit.calling import guarded
 from halfsquare.audit.samples import uneven
 from halfsquare.audit.subject import CallFailed, Floats, floats, numbers
@@ -24,7 +24,9 @@ def takes_batch(loss: Any) -> bool:
         return False
     needed = [p for p in found if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     plain = all(p.kind is not p.VAR_POSITIONAL for p in found)
-    return len(needed) == 1 and plain and needed[0].kind is not needed[0].KEYWORD_ONLY
+    # f(predictions, targets=None) takes two arrays, although one is enough.
+    roles = {role_of(p.name) for p in found if p not in needed}
+    return len(needed) == 1 and plain and needed[0].kind is not needed[0].KEYWORD_ONLY and not roles & {"target", "output"}
 
 
 @dataclass(frozen=True)

@@ -64,30 +64,34 @@ def plain_call(function: Callable[..., Any], arguments: Arguments) -> Raw:
     return call
 
 
-def evaluate(raw: Raw, library: Library, arguments: Arguments, sample: Sample, *, keeps: bool = True) -> Returned:
+def evaluate(
+    raw: Raw, library: Library, arguments: Arguments, sample: Sample, *, keeps: bool = True, objective: bool = False
+) -> Returned:
     """The value that one call returns; a pair is taken apart by :func:`take_apart`."""
     warned: list[str] = []
     with guarded(warned), library.precise():
         values = tensors(library, sample, arguments, keeps=keeps)
-        returned = raw(values)
+        returned = library.run(raw, values)
         parts = returned if isinstance(returned, (tuple, list)) and len(returned) in (2, 3) else None
         arrays = [_maybe(p) for p in parts] if parts is not None else [numbers(returned)]
         changed = [role for role in ("target", "output") if _changed(values[role], getattr(sample, role))]
     if parts is not None and arrays[0] is not None and arrays[1] is not None and isinstance(returned, tuple):
-        return take_apart(arrays[0], arrays[1], sample, tuple(warned), " and ".join(changed))
+        return take_apart(arrays[0], arrays[1], sample, tuple(warned), " and ".join(changed), objective)
     value = arrays[0] if parts is None else numbers(np.asarray([numbers(p) for p in parts]))
     assert value is not None
     return Returned(floats(value), dtype=str(value.dtype), warned=tuple(warned), mutated=" and ".join(changed))
 
 
-def take_apart(first: Array, second: Array, sample: Sample, warned: tuple[str, ...], mutated: str) -> Returned:
+def take_apart(
+    first: Array, second: Array, sample: Sample, warned: tuple[str, ...], mutated: str, objective: bool = False
+) -> Returned:
     """(value, gradient), or the (gradient, Hessian) of an objective for boosting.
 
     Both may be two arrays of one number a row; the Hessian of a squared error is constant, a gradient is not.
     """
     dtype = str(first.dtype)
     constant = second.size < 2 or np.ptp(floats(second)) <= 1e-6 * np.abs(floats(second)).max(initial=0.0)
-    if first.size == sample.output.size and sample.rows > 1 and first.ndim and constant:
+    if objective or (first.size == sample.output.size and sample.rows > 1 and first.ndim and constant):
         return Returned(None, floats(first), floats(second), dtype, warned, mutated)
     if second.size == sample.output.size and (first.ndim == 0 or first.size in (1, sample.rows)):
         return Returned(floats(first), floats(second), None, dtype, warned, mutated)

@@ -9,7 +9,7 @@ import numpy as np
 
 from halfsquare.audit.findings import Finding
 from halfsquare.audit.law import Law, factor_words, find_law, near
-from halfsquare.audit.samples import OUTPUTS, ROWS, one, rows
+from halfsquare.audit.samples import ROWS, SIZES, one, rows
 from halfsquare.audit.subject import CallFailed, Sample, Subject
 
 # Small errors, those of about 1, and large ones: a loss that is clipped, or a Huber loss, changes in between.
@@ -38,18 +38,17 @@ def flat_samples(subject: Subject, scales: tuple[float, ...] = SCALES) -> list[S
     """Samples of one output a row, in the shape that the loss takes."""
     shape = next((s for s in subject.shapes if s in ((), (1,))), None)
     return [] if shape is None else [rows(n, shape, seed=i, scale=c).astype(subject.dtype)
-                                     for i, (n, c) in enumerate(zip((*ROWS, 5), scales, strict=True))]  # fmt: skip
+                                     for i, (n, c) in enumerate(zip(ROWS, scales, strict=True))]  # fmt: skip
 
 
 def wide_samples(subject: Subject, scales: tuple[float, ...] = SCALES) -> list[Sample]:
     """Samples of several outputs a row."""
     if (2,) in subject.shapes:
-        sizes = [(n, (k,)) for n, k in zip((*ROWS, 5), (*OUTPUTS, 3), strict=True)]
-        return [rows(n, s, seed=i, scale=c).astype(subject.dtype)
-                for i, ((n, s), c) in enumerate(zip(sizes, scales, strict=True))]  # fmt: skip
+        return [rows(n, (k,), seed=i, scale=c).astype(subject.dtype)
+                for i, ((n, k), c) in enumerate(zip(SIZES, scales, strict=True))]  # fmt: skip
     wide = [s for s in subject.shapes if len(s) > 1]
     return [rows(n, wide[0], seed=n, scale=c).astype(subject.dtype)
-            for n, c in zip((*ROWS, 5), scales, strict=True)] if wide else []  # fmt: skip
+            for n, c in zip(ROWS, scales, strict=True)] if wide else []  # fmt: skip
 
 
 def find_convention(subject: Subject) -> Convention:

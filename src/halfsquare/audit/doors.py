@@ -12,7 +12,7 @@ from halfsquare.audit.arguments import Arguments, parameters_of, read_arguments
 from halfsquare.audit.calling import evaluate as call_once
 from halfsquare.audit.calling import guarded, plain_call, take_apart
 from halfsquare.audit.libraries import Library, NumPy, library, likely_libraries
-from halfsquare.audit.samples import rows
+from halfsquare.audit.samples import TRIAL, rows
 from halfsquare.audit.subject import CallFailed, Evaluate, Returned, Sample, Subject, floats, numbers
 from halfsquare.errors import OptionError
 
@@ -89,6 +89,7 @@ def metric(loss: Any, name: str, told: Told) -> Subject:
         raise OptionError(f"{name} has {update.__name__} and no reset: rows of one check would stay for the next")
     lib_name = told.library or likely_libraries(loss)[0]
     lib = library(lib_name)
+    lib.stateful = True
     arguments = read_arguments(update, target=told.target, output=told.output, fixed=told.arguments,
                                output_first=lib_name == "torch")  # fmt: skip
 
@@ -130,7 +131,7 @@ def _with_shapes(subject: Subject) -> Subject:
         works = []
         for shape in ((), (2,)):
             try:
-                subject.evaluate(rows(4, shape).astype(dtype), False)
+                subject.evaluate(rows(TRIAL.get(shape, 4), shape).astype(dtype), False)
                 works.append(shape)
             except CallFailed as caught:
                 problem = str(caught)
@@ -185,7 +186,7 @@ def order_by_gradient(subject: Subject, made: Callable[[Arguments], Evaluate], a
     """Where no name says which argument is the output, it is the one whose error the gradient points along."""
     if not arguments.how.startswith("by position"):
         return subject
-    sample = rows(7, subject.shapes[0]).astype(subject.dtype)
+    sample = rows(6, subject.shapes[0]).astype(subject.dtype)
     try:
         found = subject.evaluate(sample, True).gradient
     except CallFailed:
@@ -266,7 +267,7 @@ def objective(loss: Any, name: str) -> Subject:
                 raise CallFailed("it returned no pair; an objective returns the gradient and the Hessian")
             first, second = (numbers(part) for part in returned)
         mutated = "" if np.array_equal(output, sample.output, equal_nan=True) else "output"
-        return take_apart(first, second, sample, tuple(warned), mutated)
+        return take_apart(first, second, sample, tuple(warned), mutated, objective=True)
 
     for none in (False, True):
         subject = Subject(

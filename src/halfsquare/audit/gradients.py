@@ -10,10 +10,8 @@ from halfsquare.audit.convention import Convention
 from halfsquare.audit.derivative import precision, second, slope
 from halfsquare.audit.findings import Finding
 from halfsquare.audit.law import EXACT, factor_words, find_factor, near
-from halfsquare.audit.samples import one, rows
+from halfsquare.audit.samples import SIZES, one, rows
 from halfsquare.audit.subject import CallFailed, Floats, Sample, Subject
-
-_SIZES = ((3, (2,)), (4, (3,)), (5, (2,)))
 
 
 def check_sign(subject: Subject, found: Convention) -> Finding:
@@ -30,7 +28,7 @@ def check_sign(subject: Subject, found: Convention) -> Finding:
         return Finding("sign", "pass", "it grows with the error" if subject.sign > 0 else "the score falls with the error")
     if subject.automatic:
         return Finding("sign", "pass", "it grows with the error; the gradient is by automatic differentiation")
-    sample = rows(7, shape).astype(subject.dtype)
+    sample = rows(6, shape).astype(subject.dtype)
     try:
         gradient = subject.gradient(sample)
     except CallFailed as problem:
@@ -70,9 +68,9 @@ def _grows(subject: Subject) -> bool:
 def gradient_samples(subject: Subject) -> list[Sample]:
     """Samples of several (n, k), so that a factor of n or of k shows."""
     if (2,) in subject.shapes:
-        return [rows(n, s, seed=n).astype(subject.dtype) for n, s in _SIZES]
+        return [rows(n, (k,), seed=n).astype(subject.dtype) for n, k in SIZES[1:]]
     shape = subject.shapes[0]
-    sizes = (3, 5) if len(shape) < 2 else (1, 2)
+    sizes = (4, 6) if len(shape) < 2 else (1, 2)
     return [rows(n, shape, seed=n).astype(subject.dtype) for n in sizes]
 
 
@@ -166,7 +164,7 @@ def check_hessian(subject: Subject) -> Finding:
     """Whether the Hessian of an objective is the derivative of its gradient, one number a row, independent of n."""
     shape = subject.shapes[0]
     found = []
-    for n in (7, 14):
+    for n in (6, 12):
         sample = rows(n, shape, seed=1).astype(subject.dtype)
         try:
             returned, true = subject.evaluate(sample, True), second(subject, sample)
@@ -181,7 +179,7 @@ def check_hessian(subject: Subject) -> Finding:
         found.append((hessian.reshape(true.shape), true))
     hessian, true = found[0]
     ratio = hessian / true
-    example = f"7 rows, first output: Hessian {hessian.flat[0]:.6g}, change of the gradient {true.flat[0]:.6g}"
+    example = f"6 rows, first output: Hessian {hessian.flat[0]:.6g}, change of the gradient {true.flat[0]:.6g}"
     if (hessian <= 0).any():
         return Finding("hessian", "fail", "it is not positive: a booster cannot step", example, "use the derivative of the gradient")
     if not np.allclose(ratio, 1.0, rtol=1e-4):
@@ -193,19 +191,19 @@ def check_hessian(subject: Subject) -> Finding:
 
 def check_perfect(subject: Subject) -> Finding:
     """Value and gradient where every output is its target."""
-    sample = rows(5, subject.shapes[0]).astype(subject.dtype)
+    sample = rows(4, subject.shapes[0]).astype(subject.dtype)
     sample = replace(sample, output=sample.target.copy())
     try:
         value = subject.value(sample) if subject.has_value else 0.0
         gradient: Floats | None = subject.gradient(sample) if subject.has_gradient else None
     except CallFailed as problem:
-        return Finding("perfect output", "fail", f"o = t raises {problem}", "o = t, 5 rows")
+        return Finding("perfect output", "fail", f"o = t raises {problem}", "o = t, 4 rows")
     if not near(value + 1.0, 1.0, 1e-6):
-        return Finding("perfect output", "fail", f"o = t gives {value:.6g}, not 0", f"o = t, 5 rows: {value:.6g}")
+        return Finding("perfect output", "fail", f"o = t gives {value:.6g}, not 0", f"o = t, 4 rows: {value:.6g}")
     if gradient is not None and not np.isfinite(gradient).all():
         return Finding("perfect output", "fail", "o = t gives a gradient that is not a number: one such batch ruins every weight",
-                       "o = t, 5 rows: value 0, gradient NaN", "train on the MSE, or add a small number under the root")  # fmt: skip
+                       "o = t, 4 rows: value 0, gradient NaN", "train on the MSE, or add a small number under the root")  # fmt: skip
     if gradient is not None and np.abs(gradient).max(initial=0.0) > 1e-3:
         return Finding("perfect output", "fail", f"o = t gives a gradient of up to {np.abs(gradient).max():.4g}, not 0",
-                       "o = t, 5 rows")  # fmt: skip
+                       "o = t, 4 rows")  # fmt: skip
     return Finding("perfect output", "pass", "o = t gives 0" + (", gradient 0" if gradient is not None else ""))

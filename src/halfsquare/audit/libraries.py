@@ -24,6 +24,7 @@ class Library(ABC):
 
     name: str
     automatic = True
+    stateful = False  # set for a metric, which must see every call itself
 
     @abstractmethod
     def tensor(self, array: Array) -> Any:
@@ -32,6 +33,10 @@ class Library(ABC):
     @abstractmethod
     def gradient(self, call: Call, output: Array) -> Array | None:
         """The derivative of the sum of what ``call(output)`` returns; None where there is none."""
+
+    def run(self, raw: Call, values: dict[str, Any]) -> Any:
+        """One call with the values of every role."""
+        return raw(values)
 
     def precise(self) -> AbstractContextManager[Any]:
         """Where float64 has to be allowed first."""
@@ -76,18 +81,40 @@ class Torch(Library):
 
 @final
 class Jax(Library):
-    """JAX: ``jax.grad``; float64 is allowed while we call."""
+    """JAX: ``jax.grad``; float64 is allowed while we call.
+
+    JAX compiles every operation for every shape, which takes longer than all the rest. The first
+    calls are made as they are, so that what is random or keeps a state shows; from then on the loss is
+    compiled as a whole, if it can be.
+    """
 
     name = "JAX"
+    _plain_calls = 14
 
     def __init__(self) -> None:
         self._jax = import_module("jax")
+        self._calls = 0
+        self._compiled: dict[Any, Call] = {}
+
+    def run(self, raw: Call, values: dict[str, Any]) -> Any:
+        self._calls += 1
+        if self._calls <= self._plain_calls or self.stateful or values.get("count") is not None:
+            return raw(values)
+        compiled = self._compiled.setdefault(raw, self._jax.jit(raw))
+        try:
+            return compiled(values)
+        except Exception:  # not to be traced, or refused: as it is, it says which
+            return raw(values)
 
     def tensor(self, array: Array) -> Any:
         return self._jax.numpy.asarray(array)
 
     def gradient(self, call: Call, output: Array) -> Array | None:
-        return numbers(self._jax.grad(lambda o: call(o).sum())(self.tensor(output)))
+        slope = self._jax.grad(lambda o: call(o).sum())
+        try:
+            return numbers(self._jax.jit(slope)(self.tensor(output)))
+        except Exception:
+            return numbers(slope(self.tensor(output)))
 
     def precise(self) -> AbstractContextManager[Any]:
         enable = getattr(self._jax, "enable_x64", None)

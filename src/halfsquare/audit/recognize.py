@@ -11,7 +11,7 @@ from halfsquare.audit import doors
 from halfsquare.audit.arguments import Arguments, parameters_of, read_arguments
 from halfsquare.audit.calling import automatic_gradient, evaluate, guarded, plain_call
 from halfsquare.audit.libraries import LIBRARIES, Library, library, likely_libraries
-from halfsquare.audit.samples import rows
+from halfsquare.audit.samples import TRIAL, rows
 from halfsquare.audit.subject import CallFailed, Returned, Sample, Subject
 from halfsquare.errors import OptionError
 
@@ -95,7 +95,7 @@ def _by_trial(loss: Any, gradient: Any, name: str, told: Told) -> Subject:
         arguments = read_arguments(
             wrapped, target=told.target, output=told.output, fixed=told.arguments, output_first=lib_name == "torch"
         )
-        made = _subject(loss, gradient, name, lib, arguments)
+        made = _subject(loss, name, lib, arguments, told.kind == "objective")
         for dtype in ("float64", "float32"):
             shapes, problem_text = _working(made, dtype)
             if shapes:
@@ -117,7 +117,7 @@ def _working(subject: Subject, dtype: str) -> tuple[tuple[tuple[int, ...], ...],
         if shape not in ((), (2,)) and works:
             break
         try:
-            found = subject.evaluate(rows(4, shape).astype(dtype), False)
+            found = subject.evaluate(rows(TRIAL.get(shape, 4), shape).astype(dtype), False)
             if found.value is not None and found.value.size == 0:
                 raise CallFailed("it returned an empty array")
             works.append(shape)
@@ -126,11 +126,13 @@ def _working(subject: Subject, dtype: str) -> tuple[tuple[tuple[int, ...], ...],
     return tuple(works), problem
 
 
-def _subject(loss: Callable[..., Any], gradient: Any, name: str, lib: Library, arguments: Arguments) -> Subject:
+def _subject(
+    loss: Callable[..., Any], name: str, lib: Library, arguments: Arguments, objective: bool = False
+) -> Subject:
     raw = plain_call(loss, arguments)
 
     def call(sample: Sample, want_gradient: bool, keeps: bool = True) -> Returned:
-        found = evaluate(raw, lib, arguments, sample, keeps=keeps)
+        found = evaluate(raw, lib, arguments, sample, keeps=keeps, objective=objective)
         if want_gradient and found.gradient is None and lib.automatic:
             found = replace(found, gradient=automatic_gradient(raw, lib, arguments, sample, keeps=keeps))
         return found
@@ -161,14 +163,20 @@ def _finish(
         if subject.kind == "function":
             subject = replace(subject, kind="objective for boosting (gradient, Hessian)")
         return doors.order_by_gradient(
-            replace(subject, has_value=False, has_gradient=True, automatic=False),
-            lambda a: _subject(loss, None, subject.name, lib, a).evaluate,
+            replace(
+                subject,
+                evaluate=_subject(loss, subject.name, lib, arguments, True).evaluate,
+                has_value=False,
+                has_gradient=True,
+                automatic=False,
+            ),
+            lambda a: _subject(loss, subject.name, lib, a, True).evaluate,
             arguments,
         )
     elif first.gradient is not None:
         subject = replace(subject, kind="function of value and gradient", has_gradient=True, automatic=False)
         subject = doors.order_by_gradient(
-            subject, lambda a: _subject(loss, None, subject.name, lib, a).evaluate, arguments
+            subject, lambda a: _subject(loss, subject.name, lib, a).evaluate, arguments
         )
     return doors.mask_meaning(subject, arguments)
 

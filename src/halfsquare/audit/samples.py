@@ -7,8 +7,10 @@ import numpy as np
 from halfsquare.audit.subject import Sample
 
 # Numbers of rows and outputs are never equal, so that no wrong shape passes by chance.
-ROWS = (4, 7, 9)
-OUTPUTS = (1, 2, 3)
+# Few shapes in all: a library that compiles does so for each.
+ROWS = (4, 6, 12, 13)
+SIZES = ((4, 1), (3, 2), (4, 3), (5, 2))
+TRIAL: dict[tuple[int, ...], int] = {(2,): 3}
 
 
 def rows(n: int, shape: tuple[int, ...] = (), *, seed: int = 0, scale: float = 1.0) -> Sample:

@@ -18,7 +18,19 @@ def check_weights(subject: Subject) -> Finding:
     """An integer weight against repetition, zero against absence, twice the weights against once."""
     if not subject.weight:
         return Finding("weights", "not checked", "it takes no weights")
-    sample = rows(6, subject.shapes[0], seed=5).astype(subject.dtype)
+    found = _check(subject, subject.shapes[0])
+    if found.verdict != "fail" or (2,) not in subject.shapes[1:]:
+        return found
+    # Keras takes the mean over the last axis first: of (n,) arrays that is the mean over the rows.
+    wide = _check(subject, (2,))
+    if wide.verdict == "fail":
+        return found
+    says = f"of (n, k) arrays: {wide.says}; of (n,) arrays: {found.says}"
+    return replace(wide, verdict="depends", says=says, example=found.example, mend="give it (n, 1) arrays, not (n,)")
+
+
+def _check(subject: Subject, shape: tuple[int, ...]) -> Finding:
+    sample = rows(6, shape, seed=5).astype(subject.dtype)
     weight = _WEIGHTS.astype(subject.dtype)
     try:
         subject, total = _accepted(subject, replace(sample, weight=weight))
