@@ -8,7 +8,7 @@ import numpy as np
 
 from halfsquare.audit.convention import Convention
 from halfsquare.audit.findings import Finding
-from halfsquare.audit.law import DIVISORS, near
+from halfsquare.audit.law import DIVISORS, near, ratio
 from halfsquare.audit.samples import uneven
 from halfsquare.audit.subject import CallFailed, Floats, Sample, Subject
 
@@ -26,10 +26,13 @@ def _shaped(subject: Subject) -> tuple[Sample, Floats, list[slice]]:
 
 def _weights_gradient(subject: Subject, found: Convention, sample: Sample, inputs: Floats) -> Floats | None:
     """The gradient with respect to the three weights of a linear model: Xᵀ g, with g by the loss, else by its law."""
-    gradient = subject.gradient(sample) if subject.has_gradient else None
+    try:
+        gradient = subject.gradient(sample) if subject.has_gradient else None
+    except CallFailed:  # the check of the gradient says so
+        gradient = None
     law = found.column if found.column and len(subject.shapes[0]) else found.law
     if gradient is None and law is not None and law.squared:
-        gradient = 2 * law.factor * sample.error / DIVISORS[law.divisor](sample.rows, sample.outputs)
+        gradient = 2 * law.factor * sample.error / (DIVISORS[law.divisor](sample.rows, sample.outputs) or np.nan)
     if gradient is None or gradient.size != sample.output.size:
         return None
     total: Floats = inputs.T @ gradient.reshape(sample.rows, -1).sum(1)
@@ -55,7 +58,7 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
         even = subject.value(sample.take(slice(0, 12)))
         gradients = [_weights_gradient(subject, found, sample.take(b), inputs[b]) for b in (slice(0, 13), *batches)]
     except CallFailed as problem:
-        return Finding("adds", "fail", f"a batch of 4 rows, or of one, raises {problem}", "batches of 4, 4, 4 and 1 row")
+        return Finding("adds", "fail", f"a batch of 4 rows, or of one,: {problem}", "batches of 4, 4, 4 and 1 row")
     if not np.isfinite([whole, *parts, even]).all():
         return Finding("adds", "fail", f"batches of 4, 4, 4 and 1 give {', '.join(f'{p:.4g}' for p in parts)}",
                        "a batch of one row", "do not divide by n − 1, or by a spread, of a batch")  # fmt: skip
@@ -67,12 +70,12 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
     sizes = [b.stop - b.start for b in batches]
     weighted = sum(n * p for n, p in zip(sizes, parts, strict=True)) / 13
     mean = float(np.mean(parts))
-    off = (mean / whole - 1) * 100
+    off = (ratio(mean, whole) - 1) * 100
     figures |= {"mean_of_batches": mean, "value_off_percent": off}
     if near(weighted, whole, 1e-4):
         return _mean_of_means(gradients, off, figures)
     rooted = sum(n * p * p for n, p in zip(sizes, parts, strict=True)) / 13
-    evenly = (float(np.mean(parts[:3])) / even - 1) * 100
+    evenly = (ratio(float(np.mean(parts[:3])), even) - 1) * 100
     if near(rooted, whole**2, 1e-4) or (law is not None and law.base.startswith("root")):
         says = f"a root: averaging batch values is {evenly:+.3g} % off even for equal batches, {off:+.3g} % for 4, 4, 4 and 1"
         return Finding("adds", "depends", says, figures=figures, silent=False,
@@ -89,7 +92,7 @@ def _mean_of_means(gradients: list[Floats | None], off: float, figures: dict[str
     if true is None or len(parts) < 4:
         error = None
     else:
-        error = float(np.linalg.norm(np.mean(parts, axis=0) - true) / np.linalg.norm(true)) * 100
+        error = float(np.linalg.norm(np.mean(parts, axis=0) - true) / (np.linalg.norm(true) or 1.0)) * 100
     if error is not None:
         figures |= {"gradient_off_percent": error}
         says += f", of their gradients (accumulation steps, ranks) {error:.3g} % of the true gradient"
@@ -108,11 +111,11 @@ def _metric(subject: Subject, sample: Sample, batches: list[slice]) -> Finding:
     try:
         whole, over = subject.evaluate(sample, False).total, subject.accumulate([sample.take(b) for b in batches])
     except CallFailed as problem:
-        return Finding("adds", "fail", f"updating it with batches raises {problem}", "batches of 4, 4, 4 and 1 row")
+        return Finding("adds", "fail", f"updating it with batches: {problem}", "batches of 4, 4, 4 and 1 row")
     figures = {"whole": whole, "over_batches": over}
     if near(over, whole, 1e-4):
         return Finding("adds", "pass", "updated with batches of 4, 4, 4 and 1 it gives the value of all rows", figures=figures)
-    off = (over / whole - 1) * 100
+    off = (ratio(over, whole) - 1) * 100
     return Finding("adds", "fail", f"updated with batches of 4, 4, 4 and 1 it is {off:+.3g} % off the value of all rows",
                    f"all 13 rows at once: {whole:.6g}; in batches: {over:.6g}",
                    "keep Σ(o−t)² and the number of rows; divide, and take a root, once, in compute()",
@@ -125,14 +128,14 @@ def _objective(subject: Subject) -> Finding:
     try:
         alone, among = subject.evaluate(sample.take(slice(0, 4)), True), subject.evaluate(sample, True)
     except CallFailed as problem:
-        return Finding("adds", "fail", f"4 rows raise {problem}", "4 rows")
+        return Finding("adds", "fail", f"4 rows: {problem}", "4 rows")
     assert alone.gradient is not None and among.gradient is not None
     a, b = alone.gradient.reshape(4, -1), among.gradient.reshape(13, -1)[:4]
     if np.allclose(a, b, rtol=1e-4):
         return Finding("adds", "pass", "a row's gradient does not depend on the other rows")
-    ratio = float(np.median(b / a))
-    return Finding("adds", "fail", f"a row's gradient among 13 rows is {ratio:.4g} × that among 4: the Hessian shrinks with the data, so "
+    times = float(np.median(b / a))
+    return Finding("adds", "fail", f"a row's gradient among 13 rows is {times:.4g} × that among 4: the Hessian shrinks with the data, so "
                    "min_child_weight and the penalties rule out splits that the built-in objective makes",
                    f"the same row among 4: {a.flat[0]:.6g}, among 13: {b.flat[0]:.6g}", "do not divide by the number of rows",
-                   figures={"ratio": ratio})  # fmt: skip
+                   figures={"ratio": times})  # fmt: skip
 

@@ -26,7 +26,7 @@ def guarded(warned: list[str]) -> Iterator[None]:
         except KeyboardInterrupt:
             raise
         except BaseException as problem:
-            raise CallFailed(describe(problem)) from None
+            raise CallFailed(f"it raises {describe(problem)}") from None
     warned += [str(w.message) for w in caught]
 
 

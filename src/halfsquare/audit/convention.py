@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from halfsquare.audit.findings import Finding
-from halfsquare.audit.law import Law, factor_words, find_law, near
+from halfsquare.audit.law import HALF, SINGLE, Law, factor_words, find_law, find_lifted, near
 from halfsquare.audit.samples import ROWS, SIZES, one, rows
 from halfsquare.audit.subject import CallFailed, Sample, Subject
 
@@ -23,6 +23,9 @@ class Convention:
     law: Law | None
     column: Law | None = None
     returns: str = "one number"
+    power: int = 1
+    offset: float = 0.0
+    broken: str = ""  # the arrays, (n,) or (n, k), of which it is no known function
 
     @property
     def name(self) -> str | None:
@@ -64,11 +67,24 @@ def find_convention(subject: Subject) -> Convention:
     law = find_law([*flat, *wide], values)
     if law is not None:
         return Convention(law, returns=returns)
+    lifted = find_lifted([*flat, *wide], values)
+    if lifted is not None:
+        return Convention(lifted[0], None, returns, *lifted[1:])
+    # Logarithms of negative outputs are NaN: what is left may still tell that it is one of them.
+    some = [i for i, v in enumerate(values) if np.isfinite(v)]
+    law = find_law([[*flat, *wide][i] for i in some], [values[i] for i in some]) if len(some) > 3 else None
+    if law is not None and not law.squared:
+        return Convention(law, returns=returns)
+    plain = [i for i in range(len(values)) if i % 4 in (0, 2)]  # errors of about ½, which float16 holds
+    law = find_law([[*flat, *wide][i] for i in plain], [values[i] for i in plain], HALF)
+    if law is not None and law.squared and law.deviation > SINGLE:
+        return Convention(law, returns=returns)
     if not flat or not wide:
         return Convention(None, returns=returns)
-    first = find_law(flat, values[: len(flat)])
-    second = find_law(wide, values[len(flat) :])
-    return Convention(first, second if first is not None else None, returns) if second else Convention(None)
+    first, second = find_law(flat, values[: len(flat)]), find_law(wide, values[len(flat) :])
+    if first is not None and second is not None:
+        return Convention(first, second, returns)
+    return Convention(first or second, None, returns, broken="(n, k)" if first else "(n,)")
 
 
 def _returns(subject: Subject, flat: list[Sample], wide: list[Sample]) -> str:
@@ -139,8 +155,8 @@ def check_convention(subject: Subject, found: Convention) -> Finding:
         return _something_else(subject)
     figures |= {"factor": law.factor, "divisor": law.divisor or "1", "base": law.base}
     shown = replace(law, factor=abs(law.factor)) if law.factor < 0 else law
-    words = f"{_MEANING.get(shown.name or '', '')}" or "something else"
-    says = f"{words}; {'objective of ' if not subject.has_value else ''}{shown.formula()}"
+    words = f"{_MEANING[shown.name]}; " if shown.name in _MEANING else ""
+    says = f"{words}{'objective of ' if not subject.has_value else ''}{shown.formula()}"
     if found.column is not None:
         says += f"; of (n, k) arrays {found.column.formula()}"
     if found.returns != "one number":
@@ -158,8 +174,19 @@ def check_convention(subject: Subject, found: Convention) -> Finding:
         if each.divisor.startswith("(1/") and each.squared:
             more = f"{says}: more rows or outputs make it grow twice over"
             return Finding("convention", "fail", more, example, "divide by n, do not multiply", figures=figures)
+    if found.broken:
+        says = f"of {found.broken} arrays no squared error, and no other function that is known here; else {law.formula()}"
+        return Finding("convention", "fail", says, example, figures=figures)
     if any(not (each.squared or each.base.startswith("root")) for each in laws):
         return Finding("convention", "fail", f"no squared error: {law.formula()}", example, figures=figures)
+    if found.offset:
+        figures |= {"constant": found.offset}
+        says += f", {'with a constant under the root' if found.power == 2 else 'plus a constant'}: {found.offset:.4g}"
+        if found.power == 1:
+            return Finding("convention", "depends", says, example, "leave constants out of the loss", figures=figures)
+    if law.deviation > SINGLE:
+        says += f"; computed in half precision: up to {law.deviation:.1g} of the value off"
+        return Finding("convention", "depends", says, example, "convert to float32 first", True, figures)
     if not law.squared:
         root = f"{says}: a root, so it does not add, and its gradient is that of the MSE over 2·RMSE"
         return Finding("convention", "depends", root, mend="train on the MSE; take the root at the end", figures=figures)

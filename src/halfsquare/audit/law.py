@@ -78,13 +78,14 @@ DIVISORS: dict[str, Callable[[int, int], float]] = {
     "(n/k)": lambda n, k: n / k,
 }
 
+_ROOT = {"": "", "(n·k)": "√(n·k)", "n": "√n", "k": "√k"}
 _NAMES = {
     ("squares", ""): "sse", ("squares", "(n·k)"): "mse", ("squares", "n"): "mse_over_rows",
     ("squares", "k"): "sse_over_outputs", ("root", "√(n·k)"): "rmse", ("root", "√n"): "rmse_over_rows",
     ("root", ""): "root_sse", ("root of each output", "(√n·k)"): "mean_of_output_rmse",
     ("root of each row", "(n·√k)"): "mean_of_row_rmse", ("absolute", "(n·k)"): "mae",
 }  # fmt: skip
-EXACT, SINGLE = 1e-9, 3e-5
+EXACT, SINGLE, HALF = 1e-9, 3e-5, 5e-3
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,11 @@ def near(a: float, b: float, tolerance: float = 2e-5) -> bool:
     return abs(a - b) <= tolerance * max(abs(a), abs(b))
 
 
+def ratio(a: float, b: float) -> float:
+    """a / b; NaN where b is zero."""
+    return a / b if b else float("nan")
+
+
 def factor_words(factor: float) -> str:
     """A factor before a formula: nothing for 1, ½, 2 ·, −; a simple fraction where it is one."""
     sign, size = ("−" if factor < 0 else ""), abs(factor)
@@ -136,8 +142,8 @@ def factor_words(factor: float) -> str:
     return f"{sign}{simple if simple and near(float(simple), size) else f'{size:.6g}'} · "
 
 
-def find_law(samples: Sequence[Sample], values: Sequence[float]) -> Law | None:
-    """The first law that every sample obeys to double precision, else to single precision; None if none does."""
+def find_law(samples: Sequence[Sample], values: Sequence[float], worst: float = SINGLE) -> Law | None:
+    """The first law that every sample obeys to double precision, else to ``worst``; None if none does."""
     rows = np.array([s.rows for s in samples])
     outputs = np.array([s.outputs for s in samples])
     given = np.asarray(values, np.float64)
@@ -154,9 +160,28 @@ def find_law(samples: Sequence[Sample], values: Sequence[float]) -> Law | None:
             deviation = float(np.abs(factors - centre).max() / abs(centre)) if centre else np.inf
             if deviation < EXACT:
                 return Law(base, centre, divisor, deviation)
-            if deviation < SINGLE and best is None:
+            if deviation < worst and best is None:
                 best = Law(base, centre, divisor, deviation)
     return best
+
+
+def find_lifted(samples: Sequence[Sample], values: Sequence[float]) -> tuple[Law, int, float] | None:
+    """V = c · Σ(o−t)²/D + a, or V² so (a small number under a root): the law, the power of V, and a."""
+    given = np.asarray(values, np.float64)
+    if not (np.isfinite(given).all() and (given > 0).all() and len(given) >= 3):
+        return None
+    for power in (1, 2):
+        for divisor, of in list(DIVISORS.items())[:4]:
+            x = np.array([_base("squares", s) / of(s.rows, s.outputs) for s in samples])
+            y = given**power
+            # Weighted by 1/y: small values count as much as large ones.
+            design = np.column_stack([x, np.ones_like(x)]) / y[:, None]
+            (slope, constant), *_ = np.linalg.lstsq(design, np.ones_like(x), rcond=None)
+            deviation = float(np.abs(design @ [slope, constant] - 1).max())
+            if deviation < 1e-6 and slope > 0:
+                base, root = ("squares", divisor) if power == 1 else ("root", _ROOT[divisor])
+                return Law(base, float(slope) ** (1 / power), root, deviation), power, float(constant)
+    return None
 
 
 def _base(base: str, sample: Sample) -> float:

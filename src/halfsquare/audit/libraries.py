@@ -196,6 +196,8 @@ def _packages(function: Any) -> Iterator[str]:
         return
     cells = [c.cell_contents for c in (function.__closure__ or ()) if c.cell_contents is not function]
     for held in [*(names[n] for n in _names(code) if n in names), *cells]:
+        if inspect.isclass(held):
+            yield from (base.__module__.split(".")[0] for base in held.__mro__)
         module = held.__name__ if isinstance(held, ModuleType) else getattr(held, "__module__", None)
         yield (module or type(held).__module__ or "").split(".")[0]
     # A function of the same module that it calls: one step further is enough for the usual helper.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from halfsquare.audit import extremes
 from halfsquare.audit.adding import check_adding
 from halfsquare.audit.batches import find_step, takes_batch
@@ -110,7 +112,7 @@ def audit_loss(
 
 
 def _uncallable(name: str, problem: str, strict: bool) -> Audit:
-    found = Finding("call", "fail", f"it raises {problem}", "4 rows: t, o of shape (4,), (4, 2) and (4, 1), float64 and float32")
+    found = Finding("call", "fail", problem, "4 rows: t, o of shape (4,), (4, 2) and (4, 1), float64 and float32")
     return Audit(name, "loss", "unknown library", "it could not be called", None, "", (found,), strict)
 
 
@@ -138,7 +140,7 @@ def _audit(subject: Subject, claimed: str | None, strict: bool) -> Audit:
         ("sign", lambda: check_sign(subject, found)),
         ("gradient", lambda: check_gradient(subject, found)),
         ("hessian", lambda: check_hessian(subject)),
-        ("perfect output", lambda: check_perfect(subject)),
+        ("perfect output", lambda: check_perfect(subject, found)),
         ("adds", lambda: check_adding(subject, found)),
         ("weights", lambda: check_weights(subject)),
         ("mask", lambda: check_mask(subject)),
@@ -159,9 +161,10 @@ def _audit(subject: Subject, claimed: str | None, strict: bool) -> Audit:
 def _guard(name: str, check: Callable[[], Finding]) -> Finding:
     """What the loss raises inside a check that does not expect it is that check's finding."""
     try:
-        return check()
+        with np.errstate(all="ignore"):
+            return check()
     except CallFailed as problem:
-        return Finding(name, "fail", f"it raises {problem}")
+        return Finding(name, "fail", str(problem))
 
 
 def _record(subject: Subject, found: Convention, findings: tuple[Finding, ...], strict: bool) -> Audit:

@@ -30,7 +30,7 @@ def check_step(step: Step) -> tuple[Finding, ...]:
         try:
             found.append(check(step))
         except CallFailed as problem:
-            found.append(Finding(name, "fail", f"it raises {problem}", "a batch with fewer rows"))
+            found.append(Finding(name, "fail", str(problem), "a batch with fewer rows"))
     return tuple(found)
 
 
