@@ -1,4 +1,6 @@
-"""Bad input: every case ends with a message that says what was found, where and what to do, and breaks no file."""
+"""Bad input: every case ends with a message that says what was found, where and what to do, and
+breaks no file.
+"""
 
 from __future__ import annotations
 
@@ -54,26 +56,61 @@ FITS: dict[str, tuple[bytes | None, str]] = {
     "empty file": (b"", "a.csv is empty: expected a header line and rows"),
     "only a newline": (b"\n", "a.csv"),
     "header only": (b"x,y\n", "a.csv has a header but no rows"),
-    "no header": (b"1,2\n3,4\n5,6\n", "a.csv has no header line: its first line, '1,2', reads as data. Add a first line with 2 column names"),
+    "no header": (
+        b"1,2\n3,4\n5,6\n",
+        "a.csv has no header line: its first line, '1,2', "
+        "reads as data. Add a first line with 2 column names",
+    ),
     "no such target": (b"x,z\n1,2\n2,3\n", "a.csv has no target column 'y'"),
-    "nearly the target": (b"x,yy\n1,2\n2,3\n", "a.csv has no target column 'y'. Did you mean 'yy'? Its columns: x, yy"),
-    "text target": (rows("3,red").encode(), "'y' of a.csv is text: found 'red' in row 21, expected numbers"),
-    "dates as target": (b"x,y\n" + b"".join(b"%d,2020-01-%02d\n" % (i, i) for i in range(1, 20)), "target column 'y' of a.csv has the type DATE; expected numbers"),
-    "all targets missing": (b"x,y\n1,\n2,\n3,NA\n", "target column 'y' of a.csv has no values; expected numbers"),
-    "infinite value": (rows("inf,3").encode(), "a.csv, row 21, column 'x': found inf, expected a finite number. Correct it, or leave it empty"),
-    "infinite target": (rows("3,-Infinity").encode(), "a.csv, row 21, column 'y': found -inf, expected a finite number"),
+    "nearly the target": (
+        b"x,yy\n1,2\n2,3\n",
+        "a.csv has no target column 'y'. Did you mean 'yy'? Its columns: x, yy",
+    ),
+    "text target": (
+        rows("3,red").encode(),
+        "'y' of a.csv is text: found 'red' in row 21, expected numbers",
+    ),
+    "dates as target": (
+        b"x,y\n" + b"".join(b"%d,2020-01-%02d\n" % (i, i) for i in range(1, 20)),
+        "target column 'y' of a.csv has the type DATE; expected numbers",
+    ),
+    "all targets missing": (
+        b"x,y\n1,\n2,\n3,NA\n",
+        "target column 'y' of a.csv has no values; expected numbers",
+    ),
+    "infinite value": (
+        rows("inf,3").encode(),
+        "a.csv, row 21, column 'x': found inf, "
+        "expected a finite number. Correct it, or "
+        "leave it empty",
+    ),
+    "infinite target": (
+        rows("3,-Infinity").encode(),
+        "a.csv, row 21, column 'y': found -inf, expected a finite number",
+    ),
     "a number too large": (rows("1e400,3").encode(), "a.csv, row 21, column 'x': found inf"),
-    "duplicate columns": (b"x,y,x\n1,2,3\n2,3,4\n", "a.csv has two columns named 'x' (column 3 is the second): rename one"),
-    "short line": (rows("3").encode(), "a.csv, row 21: found 1 fields, expected 2 as in the header"),
-    "long line": (rows("3,4,5").encode(), "a.csv, row 21: found 3 fields, expected 2 as in the header"),
+    "duplicate columns": (
+        b"x,y,x\n1,2,3\n2,3,4\n",
+        "a.csv has two columns named 'x' (column 3 is the second): rename one",
+    ),
+    "short line": (
+        rows("3").encode(),
+        "a.csv, row 21: found 1 fields, expected 2 as in the header",
+    ),
+    "long line": (
+        rows("3,4,5").encode(),
+        "a.csv, row 21: found 3 fields, expected 2 as in the header",
+    ),
     "binary": (bytes(range(256)) * 40, "a.csv"),
     "zero bytes": (b"\0" * 5000, "a.csv"),
     "a text of one column": (b"this is\nnot a table\nat all\n", "a.csv"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_a_file_that_cannot_be_fitted(name: str, refused: Callable[..., str], tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_fitted(
+    name: str, refused: Callable[..., str], tmp_path: Path
+) -> None:
     content, message = FITS[name]
     if content is not None:
         (tmp_path / "a.csv").write_bytes(content)
@@ -81,12 +118,17 @@ def test_a_file_that_cannot_be_fitted(name: str, refused: Callable[..., str], tm
     assert not (tmp_path / "m.hsq").exists()
 
 
-def test_a_column_that_changes_its_type_half_way(refused: Callable[..., str], command: Command, tmp_path: Path) -> None:
+def test_a_column_that_changes_its_type_half_way(
+    refused: Callable[..., str], command: Command, tmp_path: Path
+) -> None:
     lines = [f"{i},{2 * i}" for i in range(60_000)]
     lines[50_000] = "unknown,4"
     (tmp_path / "a.csv").write_text("x,y\n" + "\n".join(lines) + "\n")
     message = refused("fit", "a.csv", "--target", "y")
-    assert "row 50001 (line 50002), column 'x': found 'unknown', expected a number as in the rows before" in message
+    assert (
+        "row 50001 (line 50002), column 'x': found 'unknown', expected a number as in the "
+        "rows before" in message
+    )
     assert "--exclude x" in message
     assert "--category x" in message
     lines[50_000] = "4,many"
@@ -102,8 +144,12 @@ def test_latin_1_bytes_are_told_and_read_on_request(
     text = "town,y\n" + "".join(f"{('Köln', 'Ulm')[i % 2]},{i % 2}\n" for i in range(40))
     (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
     message = refused("fit", "a.csv", "--target", "y")
-    assert message.endswith("is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1")
-    ran = command("fit", "--model", "linear", "a.csv", "--target", "y", "--encoding", "latin-1", "--json")
+    assert message.endswith(
+        "is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1"
+    )
+    ran = command(
+        "fit", "--model", "linear", "a.csv", "--target", "y", "--encoding", "latin-1", "--json"
+    )
     assert ran.code == 0
     assert {"town=Köln", "town=Ulm"} & {p["name"] for p in ran.json["parameters"]}
 
@@ -114,8 +160,9 @@ def test_lawful_oddities_are_fitted(command: Command, tmp_path: Path) -> None:
         "newline.csv": "c,y\n" + '"two\nlines",0\n"one",1\n' * 20,
         "one.csv": "x,y\n1,2\n",
         "constant.csv": "x,y\n" + "".join(f"{i},7\n" for i in range(30)),
-        "digits.csv": "x,y\n" + "".join(f"{'1234567890' * 4 if i % 2 else i},{i % 2}\n" for i in range(40)),
-    }  # fmt: skip
+        "digits.csv": "x,y\n"
+        + "".join(f"{'1234567890' * 4 if i % 2 else i},{i % 2}\n" for i in range(40)),
+    }
     for name, text in cases.items():
         (tmp_path / name).write_text(text)
         ran = command("fit", "--model", "linear", name, "--target", "y", "--json")
@@ -123,9 +170,14 @@ def test_lawful_oddities_are_fitted(command: Command, tmp_path: Path) -> None:
         assert ran.json["rows"] >= 1
         text_out = command("fit", "--model", "linear", name, "--target", "y")
         assert text_out.code == 0, (name, text_out.err)
-    found = command("fit", "--model", "linear", "digits.csv", "--target", "y", "--test-fraction", "0", "--json").json
+    found = command(
+        "fit", "--model", "linear", "digits.csv", "--target", "y", "--test-fraction", "0", "--json"
+    ).json
     assert found["r2"] == pytest.approx(1.0)
-    assert command("fit", "--model", "linear", "constant.csv", "--target", "y", "--json").json["r2"] is None
+    assert (
+        command("fit", "--model", "linear", "constant.csv", "--target", "y", "--json").json["r2"]
+        is None
+    )
 
 
 def test_three_thousand_columns(command: Command, tmp_path: Path) -> None:
@@ -135,7 +187,17 @@ def test_three_thousand_columns(command: Command, tmp_path: Path) -> None:
     lines += [",".join([*map(str, r), str(round(r[0] * 2 + 1, 4))]) for r in x]
     (tmp_path / "wide.csv").write_text("\n".join(lines) + "\n")
     ran = command(
-        "fit", "--model", "linear", "wide.csv", "--target", "y", "--test-fraction", "0", "--json", "--l2", "auto"
+        "fit",
+        "--model",
+        "linear",
+        "wide.csv",
+        "--target",
+        "y",
+        "--test-fraction",
+        "0",
+        "--json",
+        "--l2",
+        "auto",
     )
     assert ran.code == 0, ran.err
     assert len(ran.json["parameters"]) == 3001
@@ -156,13 +218,19 @@ def test_weights(weights: str, message: str, refused: Callable[..., str], tmp_pa
     assert message in refused("fit", "a.csv", "--target", "y", "--weights", "w")
 
 
-def test_outputs_that_cannot_be_written(refused: Callable[..., str], command: Command, tmp_path: Path) -> None:
+def test_outputs_that_cannot_be_written(
+    refused: Callable[..., str], command: Command, tmp_path: Path
+) -> None:
     (tmp_path / "a.csv").write_text(GOOD)
-    assert "there is no folder nowhere" in refused("fit", "a.csv", "--target", "y", "--out", "nowhere/m.hsq")
+    assert "there is no folder nowhere" in refused(
+        "fit", "a.csv", "--target", "y", "--out", "nowhere/m.hsq"
+    )
     (tmp_path / "folder").mkdir()
     assert "folder is a folder" in refused("fit", "a.csv", "--target", "y", "--out", "folder")
     assert command("fit", "--model", "linear", "a.csv", "--target", "y", "--out", "m.hsq").code == 0
-    assert "there is no folder nowhere" in refused("predict", "m.hsq", "a.csv", "--out", "nowhere/p.csv")
+    assert "there is no folder nowhere" in refused(
+        "predict", "m.hsq", "a.csv", "--out", "nowhere/p.csv"
+    )
     assert "p.xlsx ends in .xlsx; expected .csv or .parquet" in refused(
         "predict", "m.hsq", "a.csv", "--out", "p.xlsx", code=2
     )
@@ -178,7 +246,9 @@ def test_files_of_another_kind(refused: Callable[..., str], tmp_path: Path) -> N
         assert name in refused("fit", name, "--target", "y")
     (tmp_path / "a.jsonl").write_text('{"x": 1, "y": 2}\n{"x": 1, "y"\n')
     assert "a.jsonl" in refused("fit", "a.jsonl", "--target", "y")
-    assert "is a folder: name a file, or the files in it as" in refused("fit", tmp_path, "--target", "y")
+    assert "is a folder: name a file, or the files in it as" in refused(
+        "fit", tmp_path, "--target", "y"
+    )
     assert "the query could not be read" in refused("fit", "SELECT * FROM nowhere", "--target", "y")
     (tmp_path / "cut.csv.gz").write_bytes(__import__("gzip").compress(GOOD.encode() * 500)[:-30])
     assert "cut.csv.gz" in refused("fit", "cut.csv.gz", "--target", "y")
@@ -211,7 +281,9 @@ WRONG_USE = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "words"), WRONG_USE, ids=[" ".join(a[3:] or a) for a, _ in WRONG_USE])
+@pytest.mark.parametrize(
+    ("arguments", "words"), WRONG_USE, ids=[" ".join(a[3:] or a) for a, _ in WRONG_USE]
+)
 def test_wrong_use(arguments: list[str], words: str, command: Command, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(GOOD)
     ran = command(*arguments)
@@ -220,7 +292,8 @@ def test_wrong_use(arguments: list[str], words: str, command: Command, tmp_path:
     assert "Traceback" not in ran.err
 
 
-# --- a full disk, and Ctrl-C -----------------------------------------------------------------------------------------
+# --- a full disk, and Ctrl-C
+# -----------------------------------------------------------------------------------------
 
 
 def small_files_only() -> None:
@@ -237,7 +310,10 @@ def test_a_full_disk_leaves_the_old_model(command: Command, run: Callable, tmp_p
     old, files = (tmp_path / "m.hsq").read_bytes(), set(tmp_path.iterdir())
     assert len(old) > 2000
     for arguments, name in (
-        (["fit", "--model", "linear", "a.csv", "--target", "y", "--seed", "3", "--out", "m.hsq"], "m.hsq"),
+        (
+            ["fit", "--model", "linear", "a.csv", "--target", "y", "--seed", "3", "--out", "m.hsq"],
+            "m.hsq",
+        ),
         (["predict", "m.hsq", "a.csv", "--interval", "0.9", "--out", "p.csv"], "p.csv"),
     ):
         ran = run(*arguments, preexec_fn=small_files_only)
@@ -255,17 +331,27 @@ def test_full_standard_output(command: Command, tmp_path: Path) -> None:
     for arguments in (["predict", "m.hsq", "a.csv"], ["info", "m.hsq", "--json"]):
         with Path("/dev/full").open("wb") as full:
             ran = subprocess.run(
-                [*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=60
+                [*COMMAND, *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=tmp_path,
+                timeout=60,
             )
         assert ran.returncode == 1, ran
-        assert ran.stderr == "halfsquare: standard output could not be used: No space left on device\n"
+        assert (
+            ran.stderr == "halfsquare: standard output could not be used: No space left on device\n"
+        )
         assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize("method", ["least-squares", "gradient"])
 def test_ctrl_c_leaves_nothing_half_written(method: str, command: Command, tmp_path: Path) -> None:
     (tmp_path / "small.csv").write_text(GOOD)
-    assert command("fit", "--model", "linear", "small.csv", "--target", "y", "--out", "m.hsq").code == 0
+    assert (
+        command("fit", "--model", "linear", "small.csv", "--target", "y", "--out", "m.hsq").code
+        == 0
+    )
     rng = np.random.default_rng(0)
     x = np.round(rng.normal(size=(20_000, 40)), 4)
     part = "\n".join(",".join(map(str, r)) for r in x) + "\n"
@@ -274,9 +360,25 @@ def test_ctrl_c_leaves_nothing_half_written(method: str, command: Command, tmp_p
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = subprocess.Popen(
-        [*COMMAND, "fit", "--model", "linear", "large.csv", "--target", "y", "--method", method, "--out", "m.hsq"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "TMPDIR": str(temporary)},
-    )  # fmt: skip
+        [
+            *COMMAND,
+            "fit",
+            "--model",
+            "linear",
+            "large.csv",
+            "--target",
+            "y",
+            "--method",
+            method,
+            "--out",
+            "m.hsq",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not _is_reading(process.pid, "large.csv"):
         time.sleep(0.01)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from halfsquare.cholesky import Cholesky
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.evidence import Evidence, belief_of, covariance_of, highest_evidence
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.execution.local import Local
 from halfsquare.models.network import Network
-from halfsquare.objective import Objective
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.cholesky import Cholesky
+from halfsquare.solvers.evidence import Evidence, belief_of, covariance_of, highest_evidence
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.objective import Objective
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,9 @@ def line():
     """Five inputs of which two matter; without a hidden layer a network is a linear model."""
     random = np.random.default_rng(2)
     design = random.normal(size=(200, 5))
-    target = design @ np.array([[1.0], [-0.5], [0.0], [0.0], [0.0]]) + 0.3 * random.normal(size=(200, 1))
+    target = design @ np.array([[1.0], [-0.5], [0.0], [0.0], [0.0]]) + 0.3 * random.normal(
+        size=(200, 1)
+    )
     return Objective(Network(5, ()), ArrayRows(design, target), Local(1))
 
 
@@ -48,7 +50,8 @@ def test_noise_and_relevance_are_found(line):
     belief = belief_of(state)
     assert state.converged
     assert np.sqrt(belief.noise) == pytest.approx(0.3, abs=0.03)
-    # A coefficient of t statistic t keeps γ = 1 - 1/t² of itself, nothing if t² < 1 (Tipping & Faul 2003, eq. 20).
+    # A coefficient of t statistic t keeps γ = 1 - 1/t² of itself, nothing if t² < 1 (Tipping & Faul
+    # 2003, eq. 20).
     t = _t_statistics(line.rows.design, line.rows.target[:, 0])
     np.testing.assert_allclose(belief.effective[:5], np.maximum(1.0 - 1.0 / t**2, 0.0), atol=0.05)
 
@@ -101,7 +104,9 @@ def test_more_evidence_for_the_size_that_is_needed():
     evidence = {}
     for units in (1, 6):
         objective = Objective(Network(1, (units,)), ArrayRows(design, target), Local(1))
-        evidence[units] = belief_of(_descend(objective, Evidence(objective.model.groups()))[0]).log_evidence
+        evidence[units] = belief_of(
+            _descend(objective, Evidence(objective.model.groups()))[0]
+        ).log_evidence
     assert evidence[6] > evidence[1] + 20
 
 

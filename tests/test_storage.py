@@ -1,4 +1,6 @@
-"""The model file: bit-exact, whole or not there, and refused with the reason when it is not ours."""
+"""The model file: bit-exact, whole or not there, and refused with the reason when it is not
+ours.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from safetensors.numpy import save_file
 
 from halfsquare import FittedModel, fit, load
 from halfsquare.errors import HalfsquareError, ModelFileError, OutputError
-from halfsquare.storage import FORMAT_VERSION, atomic_write, require_writable
+from halfsquare.files.atomic import atomic_write, require_writable
+from halfsquare.results.fitted import FORMAT_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,13 @@ def data() -> dict[str, Any]:
     x, town = rng.normal(size=200) * 1e3, rng.choice(["Köln", "Ulm", 'naïve "quote"'], 200)
     x[::9] = np.nan
     when = np.datetime64("2020-01-01") + rng.integers(0, 900, 200).astype("timedelta64[D]")
-    return {"x": x, "town": town, "when": when, "y": rng.normal(size=200), "z": rng.normal(size=200)}
+    return {
+        "x": x,
+        "town": town,
+        "when": when,
+        "y": rng.normal(size=200),
+        "z": rng.normal(size=200),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +51,9 @@ def file(fitted: FittedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_loaded_model_is_the_same_to_the_last_bit(fitted: FittedModel, file: Path, data: dict[str, Any]) -> None:
+def test_a_loaded_model_is_the_same_to_the_last_bit(
+    fitted: FittedModel, file: Path, data: dict[str, Any]
+) -> None:
     again = load(file)
     for level in (0.5, 0.95):
         for a, b in zip(again.interval(data, level), fitted.interval(data, level), strict=True):
@@ -63,10 +74,13 @@ def test_the_file_is_plain_safetensors(file: Path) -> None:
     assert b"pickle" not in file.read_bytes()
 
 
-# --- refused ---------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
+# -------------------
 
 
-def changed(file: Path, tmp_path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> Path:
+def changed(
+    file: Path, tmp_path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], None]
+) -> Path:
     """A file that differs in its description or its numbers."""
     with safe_open(file, framework="numpy") as opened:
         described = json.loads(opened.metadata()["halfsquare"])
@@ -86,22 +100,40 @@ def put(value: Any, *keys: Any) -> Callable[[dict[str, Any], Any], None]:
 
 
 CHANGES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "later version": (put(FORMAT_VERSION + 1, "format_version"), f"has model format {FORMAT_VERSION + 1}; this version reads up to {FORMAT_VERSION}: update"),
+    "later version": (
+        put(FORMAT_VERSION + 1, "format_version"),
+        f"has model format {FORMAT_VERSION + 1}; this version reads up to {FORMAT_VERSION}: update",
+    ),
     "version in words": (put("new", "format_version"), "has model format new"),
     "no members": (put([], "members"), "no model in it"),
     "unknown model": (put("forest", "members", 0, "model", "kind"), "unknown kind 'forest'"),
-    "unknown column": (put("tensor", "encoder", "features", 0, "kind"), "a way this version does not know"),
+    "unknown column": (
+        put("tensor", "encoder", "features", 0, "kind"),
+        "a way this version does not know",
+    ),
     "fewer targets": (put(["y"], "encoder", "targets"), "targets and their scales differ"),
     "fewer columns": (lambda d, _: d["encoder"]["features"].pop(), "is damaged"),
     "no encoder": (lambda d, _: d.pop("encoder"), "is damaged"),
     "no info": (put(None, "info"), "is damaged|no model in it"),
     "infinite mean": (put([float("inf")], "encoder", "target_means"), "is damaged"),
-    "infinite scales": (put([float("inf"), 1.0], "encoder", "target_scales"), "that are no numbers"),
-    "NaN parameters": (lambda _, t: t["0.parameters"].fill(np.nan), "parameters that are not finite"),
-    "short parameters": (lambda _, t: t.update({"0.parameters": t["0.parameters"][:-1].copy()}), "expected .* and float64"),
-    "single precision": (lambda _, t: t.update({"0.parameters": t["0.parameters"].astype(np.float32)}), "and type float32; expected"),
+    "infinite scales": (
+        put([float("inf"), 1.0], "encoder", "target_scales"),
+        "that are no numbers",
+    ),
+    "NaN parameters": (
+        lambda _, t: t["0.parameters"].fill(np.nan),
+        "parameters that are not finite",
+    ),
+    "short parameters": (
+        lambda _, t: t.update({"0.parameters": t["0.parameters"][:-1].copy()}),
+        "expected .* and float64",
+    ),
+    "single precision": (
+        lambda _, t: t.update({"0.parameters": t["0.parameters"].astype(np.float32)}),
+        "and type float32; expected",
+    ),
     "no parameters": (lambda _, t: t.pop("0.parameters"), "is damaged"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -120,7 +152,15 @@ def test_foreign_files_are_refused(file: Path, tmp_path: Path) -> None:
     save_file({"weights": np.zeros(3)}, foreign)
     with pytest.raises(ModelFileError, match="is a safetensors file, but not a halfsquare model"):
         load(foreign)
-    for content in (b"", b"x,y\n1,2\n", b"\x80\x04K\x01.", b"PK\x03\x04", b"{}", b"\xff" * 100, b"\0" * 100):
+    for content in (
+        b"",
+        b"x,y\n1,2\n",
+        b"\x80\x04K\x01.",
+        b"PK\x03\x04",
+        b"{}",
+        b"\xff" * 100,
+        b"\0" * 100,
+    ):
         foreign.write_bytes(content)
         with pytest.raises(ModelFileError, match="is no halfsquare model, or it is damaged"):
             load(foreign)
@@ -135,7 +175,9 @@ def test_foreign_files_are_refused(file: Path, tmp_path: Path) -> None:
 def test_damage_is_refused_or_harmless(
     drawn: st.DataObject, file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Cut, flipped or overwritten anywhere: it loads and works, or is refused; nothing else is ever raised."""
+    """Cut, flipped or overwritten anywhere: it loads and works, or is refused; nothing else is ever
+    raised.
+    """
     whole = bytearray(file.read_bytes())
     kind = drawn.draw(st.sampled_from(["cut", "flip", "text", "insert"]))
     at = drawn.draw(st.integers(0, len(whole) - 1))
@@ -145,7 +187,9 @@ def test_damage_is_refused_or_harmless(
         whole[at] ^= drawn.draw(st.integers(1, 255))
     elif kind == "text":  # within the description, where most of what can go wrong is
         at = drawn.draw(st.integers(8, 3000))
-        whole[at : at + 1] = drawn.draw(st.sampled_from([b"0", b"9", b"-", b"]", b"}", b'"', b",", b"e", b" "]))
+        whole[at : at + 1] = drawn.draw(
+            st.sampled_from([b"0", b"9", b"-", b"]", b"}", b'"', b",", b"e", b" "])
+        )
     else:
         whole[at:at] = drawn.draw(st.binary(min_size=1, max_size=20))
     path = tmp_path_factory.getbasetemp() / "damaged.hsq"
@@ -166,7 +210,8 @@ def _row() -> dict[str, np.ndarray]:
     }
 
 
-# --- written whole or not at all -------------------------------------------------------------------------------------
+# --- written whole or not at all
+# -------------------------------------------------------------------------------------
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
@@ -203,7 +248,10 @@ def test_a_failing_disk_is_an_output_error(
 
 
 def test_paths_that_cannot_be_written_are_known_before(fitted: FittedModel, tmp_path: Path) -> None:
-    for path, words in ((tmp_path / "no" / "m.hsq", "there is no folder"), (tmp_path, "is a folder")):
+    for path, words in (
+        (tmp_path / "no" / "m.hsq", "there is no folder"),
+        (tmp_path, "is a folder"),
+    ):
         for act in (partial(fitted.save, path), partial(require_writable, path)):
             with pytest.raises(OutputError, match=words):
                 act()

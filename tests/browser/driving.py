@@ -25,7 +25,8 @@ class Page:
         """Go to a room and wait until its figures are drawn."""
         self.driver.get(self.base + path)
         self.wait(
-            "return window.halfsquare && halfsquare.views.size === document.querySelectorAll('[data-spec]').length"
+            "return window.halfsquare && halfsquare.views.size === "
+            "document.querySelectorAll('[data-spec]').length"
         )
 
     def wait(self, script: str, seconds: float = 20.0) -> Any:
@@ -86,7 +87,9 @@ def read(page: Page, selector: str) -> str:
     """The text there now: what the page replaces at any moment cannot be held and asked later."""
     return str(
         page.wait(
-            "return document.querySelector(arguments[0])?.innerText".replace("arguments[0]", json.dumps(selector))
+            "return document.querySelector(arguments[0])?.innerText".replace(
+                "arguments[0]", json.dumps(selector)
+            )
         )
     )
 

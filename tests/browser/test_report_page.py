@@ -1,4 +1,6 @@
-"""The report in a real browser: at a desk and on a phone, in light and dark, with nothing blocked and no barrier."""
+"""The report in a real browser: at a desk and on a phone, in light and dark, with nothing blocked
+and no barrier.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from driving import Page, appear
 from test_page import barriers
 
 from halfsquare import fit
+from halfsquare.figures.theme import DARK, LIGHT
 from halfsquare.report.html import write_report
-from halfsquare.report.theme import DARK, LIGHT
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +25,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data: dict[str, Any] = {
         "floor_area": random.normal(100.0, 30.0, n),
         "age": random.exponential(20.0, n),
-        "district": np.array(["north", "south", "a district with a long name"])[random.integers(0, 3, n)],
+        "district": np.array(["north", "south", "a district with a long name"])[
+            random.integers(0, 3, n)
+        ],
     }
     data["price"] = (
-        3.0 * data["floor_area"] - data["age"] + 20.0 * (data["district"] == "south") + random.normal(0, 9, n)
+        3.0 * data["floor_area"]
+        - data["age"]
+        + 20.0 * (data["district"] == "south")
+        + random.normal(0, 9, n)
     )
     fitted = fit(data, "price", model="linear", method="minibatch")
     return write_report(fitted, data, tmp_path_factory.mktemp("report") / "report.html")
@@ -41,7 +48,10 @@ def test_nothing_is_blocked_and_nothing_is_in_the_way(
         driver.get(page.url)
         for dark, theme in ((False, LIGHT), (True, DARK)):
             appear(driver, dark)
-            colours = "const s = getComputedStyle(arguments[0] ? document.querySelector(arguments[0]) : document.body);"
+            colours = (
+                "const s = getComputedStyle(arguments[0] ? "
+                "document.querySelector(arguments[0]) : document.body);"
+            )
             bar = "#predictions ~ section svg [fill='var(--low)']"
             assert page.run(colours + "return s.backgroundColor", None) == _rgb(theme.paper)
             assert page.run(colours + "return s.fill", bar) == _rgb(theme.low)
@@ -51,7 +61,9 @@ def test_nothing_is_blocked_and_nothing_is_in_the_way(
         assert page.requested() == []
 
 
-def test_the_keyboard_reaches_the_content_and_the_numbers(report: Path, start_browser: Callable[..., Any]) -> None:
+def test_the_keyboard_reaches_the_content_and_the_numbers(
+    report: Path, start_browser: Callable[..., Any]
+) -> None:
     from selenium.webdriver import Keys
 
     with start_browser() as driver:

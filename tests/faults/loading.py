@@ -1,4 +1,6 @@
-"""Model files with changed bytes, and the page with many visitors at once: injected by the thousand."""
+"""Model files with changed bytes, and the page with many visitors at once: injected by the
+thousand.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ import numpy as np
 
 
 def mutated(content: bytes, random: np.random.Generator) -> bytes:
-    """The bytes with some changed, cut, doubled, or a number in the description replaced by another."""
+    """The bytes with some changed, cut, doubled, or a number in the description replaced by
+    another.
+    """
     made, kind = bytearray(content), int(random.integers(5))
     if kind == 0:
         for at in random.integers(0, len(made), random.integers(1, 8)):
@@ -34,10 +38,14 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
     return bytes(made)
 
 
-def load_mutated(contents: list[bytes], folder: Path, seed: int, count: int, memory: int | None = None) -> Counter[str]:
-    """Load so many mutated files, perhaps with address space for so many bytes: refused, loaded, or what went wrong."""
+def load_mutated(
+    contents: list[bytes], folder: Path, seed: int, count: int, memory: int | None = None
+) -> Counter[str]:
+    """Load so many mutated files, perhaps with address space for so many bytes: refused, loaded, or
+    what went wrong.
+    """
     from halfsquare.errors import ModelFileError
-    from halfsquare.storage import load
+    from halfsquare.results.fitted import load
 
     if memory is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -57,7 +65,9 @@ def load_mutated(contents: list[bytes], folder: Path, seed: int, count: int, mem
 
 
 def visit(url: str, clients: int, seconds: float) -> Counter[str]:
-    """So many visitors at once for so long: of each three, one asks properly, one sends a byte a second, one vanishes."""
+    """So many visitors at once for so long: of each three, one asks properly, one sends a byte a
+    second, one vanishes.
+    """
     parts = urlsplit(url)
     host, port = str(parts.hostname), int(parts.port or 80)
     for _ in range(100):  # the address is known a moment before somebody listens
@@ -82,7 +92,9 @@ def visit(url: str, clients: int, seconds: float) -> Counter[str]:
                 asked.request("GET", "/one-example?target=3&output=2.2", headers={"Cookie": cookie})
                 reply = asked.getresponse()
                 body = reply.read()
-                count("right" if reply.status == 200 and b"0.32" in body else f"status {reply.status}")
+                count(
+                    "right" if reply.status == 200 and b"0.32" in body else f"status {reply.status}"
+                )
                 asked.close()
             except OSError as problem:
                 count(f"a proper visitor got {type(problem).__name__}")
@@ -109,7 +121,10 @@ def visit(url: str, clients: int, seconds: float) -> Counter[str]:
     def vanishing() -> None:
         while time.monotonic() < until:
             with socket.create_connection((host, port)) as line:
-                line.send(f"GET /one-example HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n".encode())
+                line.send(
+                    f"GET /one-example HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: "
+                    f"{cookie}\r\n\r\n".encode()
+                )
             count("vanished")
             time.sleep(2.0)
 

@@ -20,11 +20,16 @@ def _shaped(subject: Subject) -> tuple[Sample, Floats, list[slice]]:
     sample, inputs, batches = uneven()
     shape = subject.shapes[0]
     full = (13, *shape)
-    spread = [np.broadcast_to(a.reshape(13, *[1] * len(shape)), full).copy() for a in (sample.target, sample.output)]
+    spread = [
+        np.broadcast_to(a.reshape(13, *[1] * len(shape)), full).copy()
+        for a in (sample.target, sample.output)
+    ]
     return Sample(spread[0], spread[1]).astype(subject.dtype), inputs, batches
 
 
-def _weights_gradient(subject: Subject, found: Convention, sample: Sample, inputs: Floats) -> Floats | None:
+def _weights_gradient(
+    subject: Subject, found: Convention, sample: Sample, inputs: Floats
+) -> Floats | None:
     """The gradient with respect to the three weights of a linear model: Xᵀ g, with g by the loss, else by its law."""
     try:
         gradient = subject.gradient(sample) if subject.has_gradient else None
@@ -32,7 +37,12 @@ def _weights_gradient(subject: Subject, found: Convention, sample: Sample, input
         gradient = None
     law = found.column if found.column and len(subject.shapes[0]) else found.law
     if gradient is None and law is not None and law.squared:
-        gradient = 2 * law.factor * sample.error / (DIVISORS[law.divisor](sample.rows, sample.outputs) or np.nan)
+        gradient = (
+            2
+            * law.factor
+            * sample.error
+            / (DIVISORS[law.divisor](sample.rows, sample.outputs) or np.nan)
+        )
     if gradient is None or gradient.size != sample.output.size:
         return None
     total: Floats = inputs.T @ gradient.reshape(sample.rows, -1).sum(1)
@@ -56,9 +66,17 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
     try:
         whole, parts = subject.value(sample), [subject.value(sample.take(b)) for b in batches]
         even = subject.value(sample.take(slice(0, 12)))
-        gradients = [_weights_gradient(subject, found, sample.take(b), inputs[b]) for b in (slice(0, 13), *batches)]
+        gradients = [
+            _weights_gradient(subject, found, sample.take(b), inputs[b])
+            for b in (slice(0, 13), *batches)
+        ]
     except CallFailed as problem:
-        return Finding("adds", "fail", f"a batch of 4 rows, or of one,: {problem}", "batches of 4, 4, 4 and 1 row")
+        return Finding(
+            "adds",
+            "fail",
+            f"a batch of 4 rows, or of one,: {problem}",
+            "batches of 4, 4, 4 and 1 row",
+        )
     if not np.isfinite([whole, *parts, even]).all():
         return Finding("adds", "fail", f"batches of 4, 4, 4 and 1 give {', '.join(f'{p:.4g}' for p in parts)}",
                        "a batch of one row", "do not divide by n − 1, or by a spread, of a batch")  # fmt: skip
@@ -66,7 +84,9 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
     figures = {"whole": whole, "batches": parts}
     if near(sum(parts), whole, 1e-4):
         says = "the values of batches add to that of all rows, uneven or not; whoever averages them (4 batches, or ranks) "
-        return Finding("adds", "pass", says + "gets a quarter of value and gradient", figures=figures)
+        return Finding(
+            "adds", "pass", says + "gets a quarter of value and gradient", figures=figures
+        )
     sizes = [b.stop - b.start for b in batches]
     weighted = sum(n * p for n, p in zip(sizes, parts, strict=True)) / 13
     mean = float(np.mean(parts))
@@ -85,17 +105,24 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
                    figures=figures)  # fmt: skip
 
 
-def _mean_of_means(gradients: list[Floats | None], off: float, figures: dict[str, object]) -> Finding:
+def _mean_of_means(
+    gradients: list[Floats | None], off: float, figures: dict[str, object]
+) -> Finding:
     says = f"a mean: equal batches may be averaged; with batches of 4, 4, 4 and 1 the mean of their values is {off:+.3g} % off"
     true = gradients[0]
     parts = [g for g in gradients[1:] if g is not None]
     if true is None or len(parts) < 4:
         error = None
     else:
-        error = float(np.linalg.norm(np.mean(parts, axis=0) - true) / (np.linalg.norm(true) or 1.0)) * 100
+        error = (
+            float(np.linalg.norm(np.mean(parts, axis=0) - true) / (np.linalg.norm(true) or 1.0))
+            * 100
+        )
     if error is not None:
         figures |= {"gradient_off_percent": error}
-        says += f", of their gradients (accumulation steps, ranks) {error:.3g} % of the true gradient"
+        says += (
+            f", of their gradients (accumulation steps, ranks) {error:.3g} % of the true gradient"
+        )
     return Finding("adds", "depends", f"{says}; the last row counts 3.25 times", _numbers(figures["batches"], figures["whole"]),
                    _MEND, figures=figures)  # fmt: skip
 
@@ -109,12 +136,22 @@ def _metric(subject: Subject, sample: Sample, batches: list[slice]) -> Finding:
     """A metric does its own accumulation: it has to give the value of all rows."""
     assert subject.accumulate is not None
     try:
-        whole, over = subject.evaluate(sample, False).total, subject.accumulate([sample.take(b) for b in batches])
+        whole, over = (
+            subject.evaluate(sample, False).total,
+            subject.accumulate([sample.take(b) for b in batches]),
+        )
     except CallFailed as problem:
-        return Finding("adds", "fail", f"updating it with batches: {problem}", "batches of 4, 4, 4 and 1 row")
+        return Finding(
+            "adds", "fail", f"updating it with batches: {problem}", "batches of 4, 4, 4 and 1 row"
+        )
     figures = {"whole": whole, "over_batches": over}
     if near(over, whole, 1e-4):
-        return Finding("adds", "pass", "updated with batches of 4, 4, 4 and 1 it gives the value of all rows", figures=figures)
+        return Finding(
+            "adds",
+            "pass",
+            "updated with batches of 4, 4, 4 and 1 it gives the value of all rows",
+            figures=figures,
+        )
     off = (ratio(over, whole) - 1) * 100
     return Finding("adds", "fail", f"updated with batches of 4, 4, 4 and 1 it is {off:+.3g} % off the value of all rows",
                    f"all 13 rows at once: {whole:.6g}; in batches: {over:.6g}",
@@ -126,7 +163,10 @@ def _objective(subject: Subject) -> Finding:
     """A booster adds gradients of rows: a row's must not depend on which others are there."""
     sample = _shaped(subject)[0]
     try:
-        alone, among = subject.evaluate(sample.take(slice(0, 4)), True), subject.evaluate(sample, True)
+        alone, among = (
+            subject.evaluate(sample.take(slice(0, 4)), True),
+            subject.evaluate(sample, True),
+        )
     except CallFailed as problem:
         return Finding("adds", "fail", f"4 rows: {problem}", "4 rows")
     assert alone.gradient is not None and among.gradient is not None
@@ -138,4 +178,3 @@ def _objective(subject: Subject) -> Finding:
                    "min_child_weight and the penalties rule out splits that the built-in objective makes",
                    f"the same row among 4: {a.flat[0]:.6g}, among 13: {b.flat[0]:.6g}", "do not divide by the number of rows",
                    figures={"ratio": times})  # fmt: skip
-

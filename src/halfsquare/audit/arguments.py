@@ -67,7 +67,9 @@ class Arguments:
     def swapped(self, how: str) -> Arguments:
         """The same with target and output exchanged."""
         other: dict[Role, Role] = {"target": "output", "output": "target"}
-        slots = tuple(Slot(s.name, other.get(s.role, s.role), s.positional, s.required) for s in self.slots)
+        slots = tuple(
+            Slot(s.name, other.get(s.role, s.role), s.positional, s.required) for s in self.slots
+        )
         return Arguments(slots, self.fixed, how)
 
 
@@ -108,14 +110,20 @@ def read_arguments(
     parameters = parameters_of(function)
     first, second = ("output", "target") if output_first else ("target", "output")
     unnamed = f"by position, the {first} first; nothing in the names says which is which"
-    if parameters is None or (parameters and parameters[0].kind is inspect.Parameter.VAR_POSITIONAL):
+    if parameters is None or (
+        parameters and parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
+    ):
         return Arguments(_plain(first, second), fixed, unnamed)  # type: ignore[arg-type]
     known = {p.name for p in parameters}
     keywords = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
     for name in [n for n in (target, output, *fixed) if n is not None]:
         if name not in known and not keywords:
-            raise OptionError(f"it has no argument {name!r}; its arguments are {', '.join(known) or 'none'}")
-    usable = [p for p in parameters if p.kind in _POSITIONAL or p.kind is inspect.Parameter.KEYWORD_ONLY]
+            raise OptionError(
+                f"it has no argument {name!r}; its arguments are {', '.join(known) or 'none'}"
+            )
+    usable = [
+        p for p in parameters if p.kind in _POSITIONAL or p.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
     usable = [p for p in usable if p.name not in fixed]
     roles: dict[str, Role] = {p.name: r for p in usable if (r := role_of(p.name)) is not None}
     if target is not None or output is not None:
@@ -134,13 +142,20 @@ def read_arguments(
     for p in (p for p in usable if p.name in roles):
         # By position only as long as no parameter before it is left out; by name from then on.
         leading = len(slots) < len(parameters) and parameters[len(slots)].name == p.name
-        positional = p.kind is inspect.Parameter.POSITIONAL_ONLY or (p.kind in _POSITIONAL and leading)
+        positional = p.kind is inspect.Parameter.POSITIONAL_ONLY or (
+            p.kind in _POSITIONAL and leading
+        )
         slots.append(Slot(p.name, roles[p.name], positional, p.default is inspect.Parameter.empty))
     return Arguments(tuple(slots), fixed, how)
 
 
 def _complete(
-    usable: list[inspect.Parameter], roles: dict[str, Role], first: str, second: str, how: str, unnamed: str
+    usable: list[inspect.Parameter],
+    roles: dict[str, Role],
+    first: str,
+    second: str,
+    how: str,
+    unnamed: str,
 ) -> str:
     """Give target and output to parameters where names did not; returns how it was done."""
     for role in ("target", "output"):
@@ -170,7 +185,12 @@ def role_of(name: str) -> Role | None:
     plain = name.lower().strip("_")
     if plain in ROLES:
         return ROLES[plain]
-    for ending, role in (("_true", "target"), ("_pred", "output"), ("_hat", "output"), ("_target", "target")):
+    for ending, role in (
+        ("_true", "target"),
+        ("_pred", "output"),
+        ("_hat", "output"),
+        ("_target", "target"),
+    ):
         if plain.endswith(ending):
             return role  # type: ignore[return-value]
     return None

@@ -14,7 +14,17 @@ from halfsquare.audit.calling import guarded
 from halfsquare.audit.samples import uneven
 from halfsquare.audit.subject import CallFailed, Floats, floats, numbers
 
-_SEVERAL = ("batches", "micro_batches", "microbatches", "shards", "ranks", "parts", "minibatches", "mini_batches", "chunks")
+_SEVERAL = (
+    "batches",
+    "micro_batches",
+    "microbatches",
+    "shards",
+    "ranks",
+    "parts",
+    "minibatches",
+    "mini_batches",
+    "chunks",
+)
 
 
 def takes_batch(loss: Any) -> bool:
@@ -22,11 +32,18 @@ def takes_batch(loss: Any) -> bool:
     found = parameters_of(loss)
     if not found:
         return False
-    needed = [p for p in found if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    needed = [
+        p for p in found if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
     plain = all(p.kind is not p.VAR_POSITIONAL for p in found)
     # f(predictions, targets=None) takes two arrays, although one is enough.
     roles = {role_of(p.name) for p in found if p not in needed}
-    return len(needed) == 1 and plain and needed[0].kind is not needed[0].KEYWORD_ONLY and not roles & {"target", "output"}
+    return (
+        len(needed) == 1
+        and plain
+        and needed[0].kind is not needed[0].KEYWORD_ONLY
+        and not roles & {"target", "output"}
+    )
 
 
 @dataclass(frozen=True)
@@ -77,7 +94,11 @@ def find_step(function: Callable[[Any], Any], batch: Any = None) -> Step:
 def _ours() -> Iterator[tuple[str, Any]]:
     sample, inputs, _ = uneven()
     mask = np.ones(13)
-    for parts in ((inputs, sample.target), (inputs, sample.target[:, None]), (inputs, sample.target, mask)):
+    for parts in (
+        (inputs, sample.target),
+        (inputs, sample.target[:, None]),
+        (inputs, sample.target, mask),
+    ):
         yield "NumPy", parts
         if "torch" in sys.modules:
             torch = sys.modules["torch"]
@@ -86,12 +107,21 @@ def _ours() -> Iterator[tuple[str, Any]]:
         if "jax" in sys.modules:
             yield "JAX", tuple(sys.modules["jax"].numpy.asarray(p) for p in parts)
         if "tensorflow" in sys.modules:
-            yield "TensorFlow", tuple(sys.modules["tensorflow"].constant(p, dtype="float32") for p in parts)
+            yield (
+                "TensorFlow",
+                tuple(sys.modules["tensorflow"].constant(p, dtype="float32") for p in parts),
+            )
 
 
 def row_count(batch: Any) -> int:
     """The rows of a batch: the length of its first array."""
-    parts = list(batch.values()) if isinstance(batch, Mapping) else list(batch) if isinstance(batch, (tuple, list)) else [batch]
+    parts = (
+        list(batch.values())
+        if isinstance(batch, Mapping)
+        else list(batch)
+        if isinstance(batch, (tuple, list))
+        else [batch]
+    )
     return len(parts[0])
 
 
@@ -123,13 +153,25 @@ def target_of(batch: Any) -> int | None:
     """Which array is the target: one named so, else the second."""
     if isinstance(batch, Mapping):
         names = [str(k).lower() for k in batch]
-        return next((i for i, k in enumerate(names) if k in ("y", "t", "target", "targets", "label", "labels")), None)
+        return next(
+            (
+                i
+                for i, k in enumerate(names)
+                if k in ("y", "t", "target", "targets", "label", "labels")
+            ),
+            None,
+        )
     return 1 if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
 
 
 def _flat(returned: Any) -> Floats:
     """Gradients in a list, a dictionary, a tree, or behind a loss, as one vector."""
-    if isinstance(returned, tuple) and len(returned) == 2 and _is_number(returned[0]) and not _is_number(returned[1]):
+    if (
+        isinstance(returned, tuple)
+        and len(returned) == 2
+        and _is_number(returned[0])
+        and not _is_number(returned[1])
+    ):
         returned = returned[1]
     leaves = list(_leaves(returned))
     if not leaves:

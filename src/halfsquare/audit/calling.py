@@ -37,14 +37,29 @@ def describe(problem: BaseException) -> str:
     return f"{type(problem).__name__}: {text}" if text else type(problem).__name__
 
 
-def tensors(library: Library, sample: Sample, arguments: Arguments, *, keeps: bool = True) -> dict[str, Any]:
+def tensors(
+    library: Library, sample: Sample, arguments: Arguments, *, keeps: bool = True
+) -> dict[str, Any]:
     """The values of each role as tensors; needed weights are ones, a needed mask hides nothing."""
-    ones = np.ones(sample.rows, dtype=sample.output.dtype if sample.output.dtype.kind == "f" else np.float64)
-    weight = sample.weight if sample.weight is not None else ones if arguments.needs("weight") else None
-    mask = sample.mask if sample.mask is not None else np.ones(sample.rows, bool) if arguments.needs("mask") else None
+    ones = np.ones(
+        sample.rows, dtype=sample.output.dtype if sample.output.dtype.kind == "f" else np.float64
+    )
+    weight = (
+        sample.weight if sample.weight is not None else ones if arguments.needs("weight") else None
+    )
+    mask = (
+        sample.mask
+        if sample.mask is not None
+        else np.ones(sample.rows, bool)
+        if arguments.needs("mask")
+        else None
+    )
     if mask is not None and not keeps:
         mask = ~mask
-    values: dict[str, Any] = {"target": library.tensor(sample.target), "output": library.tensor(sample.output)}
+    values: dict[str, Any] = {
+        "target": library.tensor(sample.target),
+        "output": library.tensor(sample.output),
+    }
     values["weight"] = None if weight is None else library.tensor(weight)
     values["mask"] = None if mask is None else library.tensor(mask)
     values["count"] = sample.rows if arguments.needs("count") else None
@@ -65,33 +80,61 @@ def plain_call(function: Callable[..., Any], arguments: Arguments) -> Raw:
 
 
 def evaluate(
-    raw: Raw, library: Library, arguments: Arguments, sample: Sample, *, keeps: bool = True, objective: bool = False
+    raw: Raw,
+    library: Library,
+    arguments: Arguments,
+    sample: Sample,
+    *,
+    keeps: bool = True,
+    objective: bool = False,
 ) -> Returned:
     """The value that one call returns; a pair is taken apart by :func:`take_apart`."""
     warned: list[str] = []
     with guarded(warned), library.precise():
         values = tensors(library, sample, arguments, keeps=keeps)
         returned = library.run(raw, values)
-        parts = returned if isinstance(returned, (tuple, list)) and len(returned) in (2, 3) else None
+        parts = (
+            returned if isinstance(returned, (tuple, list)) and len(returned) in (2, 3) else None
+        )
         arrays = [_maybe(p) for p in parts] if parts is not None else [numbers(returned)]
-        changed = [role for role in ("target", "output") if _changed(values[role], getattr(sample, role))]
-    if parts is not None and arrays[0] is not None and arrays[1] is not None and isinstance(returned, tuple):
-        return take_apart(arrays[0], arrays[1], sample, tuple(warned), " and ".join(changed), objective)
+        changed = [
+            role for role in ("target", "output") if _changed(values[role], getattr(sample, role))
+        ]
+    if (
+        parts is not None
+        and arrays[0] is not None
+        and arrays[1] is not None
+        and isinstance(returned, tuple)
+    ):
+        return take_apart(
+            arrays[0], arrays[1], sample, tuple(warned), " and ".join(changed), objective
+        )
     value = arrays[0] if parts is None else numbers(np.asarray([numbers(p) for p in parts]))
     assert value is not None
-    return Returned(floats(value), dtype=str(value.dtype), warned=tuple(warned), mutated=" and ".join(changed))
+    return Returned(
+        floats(value), dtype=str(value.dtype), warned=tuple(warned), mutated=" and ".join(changed)
+    )
 
 
 def take_apart(
-    first: Array, second: Array, sample: Sample, warned: tuple[str, ...], mutated: str, objective: bool = False
+    first: Array,
+    second: Array,
+    sample: Sample,
+    warned: tuple[str, ...],
+    mutated: str,
+    objective: bool = False,
 ) -> Returned:
     """(value, gradient), or the (gradient, Hessian) of an objective for boosting.
 
     Both may be two arrays of one number a row; the Hessian of a squared error is constant, a gradient is not.
     """
     dtype = str(first.dtype)
-    constant = second.size < 2 or np.ptp(floats(second)) <= 1e-6 * np.abs(floats(second)).max(initial=0.0)
-    if objective or (first.size == sample.output.size and sample.rows > 1 and first.ndim and constant):
+    constant = second.size < 2 or np.ptp(floats(second)) <= 1e-6 * np.abs(floats(second)).max(
+        initial=0.0
+    )
+    if objective or (
+        first.size == sample.output.size and sample.rows > 1 and first.ndim and constant
+    ):
         return Returned(None, floats(first), floats(second), dtype, warned, mutated)
     if second.size == sample.output.size and (first.ndim == 0 or first.size in (1, sample.rows)):
         return Returned(floats(first), floats(second), None, dtype, warned, mutated)
@@ -115,7 +158,9 @@ def _changed(tensor: Any, original: Array) -> bool:
         after = numbers(tensor)
     except CallFailed:
         return False
-    return after.shape != original.shape or not np.array_equal(floats(after), floats(original), equal_nan=True)
+    return after.shape != original.shape or not np.array_equal(
+        floats(after), floats(original), equal_nan=True
+    )
 
 
 def automatic_gradient(

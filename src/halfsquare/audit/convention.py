@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from halfsquare.audit.findings import Finding
-from halfsquare.audit.law import HALF, SINGLE, Law, factor_words, find_law, find_lifted, near
+from halfsquare.audit.law import HALF, SINGLE, Law, factor_words, find_law, find_lifted, near, ratio
 from halfsquare.audit.samples import ROWS, SIZES, one, rows
 from halfsquare.audit.subject import CallFailed, Sample, Subject
 
@@ -34,7 +34,9 @@ class Convention:
     def formula(self) -> str:
         if self.law is None:
             return ""
-        return self.law.formula() + (f"; of (n, k) arrays {self.column.formula()}" if self.column else "")
+        return self.law.formula() + (
+            f"; of (n, k) arrays {self.column.formula()}" if self.column else ""
+        )
 
 
 def flat_samples(subject: Subject, scales: tuple[float, ...] = SCALES) -> list[Sample]:
@@ -49,9 +51,12 @@ def wide_samples(subject: Subject, scales: tuple[float, ...] = SCALES) -> list[S
     if (2,) in subject.shapes:
         return [rows(n, (k,), seed=i, scale=c).astype(subject.dtype)
                 for i, ((n, k), c) in enumerate(zip(SIZES, scales, strict=True))]  # fmt: skip
-    wide = [s for s in subject.shapes if len(s) > 1]
-    return [rows(n, wide[0], seed=n, scale=c).astype(subject.dtype)
-            for n, c in zip(ROWS, scales, strict=True)] if wide else []  # fmt: skip
+    wide = next((s for s in subject.shapes if len(s) > 1), None)
+    if wide is None:
+        return []
+    other = (*(size + 1 for size in wide[:-1]), wide[-1] - 1)
+    return [rows(n, wide if i % 2 else other, seed=i, scale=c).astype(subject.dtype)
+            for i, (n, c) in enumerate(zip(ROWS, scales, strict=True))]  # fmt: skip
 
 
 def find_convention(subject: Subject) -> Convention:
@@ -72,10 +77,16 @@ def find_convention(subject: Subject) -> Convention:
         return Convention(lifted[0], None, returns, *lifted[1:])
     # Logarithms of negative outputs are NaN: what is left may still tell that it is one of them.
     some = [i for i, v in enumerate(values) if np.isfinite(v)]
-    law = find_law([[*flat, *wide][i] for i in some], [values[i] for i in some]) if len(some) > 3 else None
+    law = (
+        find_law([[*flat, *wide][i] for i in some], [values[i] for i in some])
+        if len(some) > 3
+        else None
+    )
     if law is not None and not law.squared:
         return Convention(law, returns=returns)
-    plain = [i for i in range(len(values)) if i % 4 in (0, 2)]  # errors of about ½, which float16 holds
+    plain = [
+        i for i in range(len(values)) if i % 4 in (0, 2)
+    ]  # errors of about ½, which float16 holds
     law = find_law([[*flat, *wide][i] for i in plain], [values[i] for i in plain], HALF)
     if law is not None and law.squared and law.deviation > SINGLE:
         return Convention(law, returns=returns)
@@ -100,7 +111,11 @@ def _returns(subject: Subject, flat: list[Sample], wide: list[Sample]) -> str:
         return "one number for each output of each row" if wide else "one number for each row"
     if value.shape[0] == sample.rows:
         return "one number for each row"
-    return "one number for each output" if value.size == sample.outputs else f"an array of shape {value.shape}"
+    return (
+        "one number for each output"
+        if value.size == sample.outputs
+        else f"an array of shape {value.shape}"
+    )
 
 
 def gradient_convention(subject: Subject) -> Convention:
@@ -111,7 +126,11 @@ def gradient_convention(subject: Subject) -> Convention:
         gradient = subject.gradient(sample)
         # Σ g (o−t) = 2 V for every multiple V of the squared error, by Euler's theorem: V is of degree two.
         fits = gradient is not None and gradient.size == sample.output.size
-        values.append(float(np.sum(gradient.reshape(sample.error.shape) * sample.error)) / 2 if fits else np.nan)  # type: ignore[union-attr]
+        values.append(
+            float(np.sum(gradient.reshape(sample.error.shape) * sample.error)) / 2
+            if fits
+            else np.nan
+        )  # type: ignore[union-attr]
     flat = len(flat_samples(subject))
     law = find_law(samples, values) or (find_law(samples[:flat], values[:flat]) if flat else None)
     return Convention(law)
@@ -144,7 +163,13 @@ _WRONG = {
     "last row": ("only the last row counts: it is overwritten, not added to", "total += …, not total = …"),
     "first output": ("only the first output counts", "sum over outputs"),
 }  # fmt: skip
-_TWICE = {"n²": "rows", "(n²·k)": "rows", "(n·k²)": "outputs", "(n·k)²": "rows and outputs", "k²": "outputs"}
+_TWICE = {
+    "n²": "rows",
+    "(n²·k)": "rows",
+    "(n·k²)": "outputs",
+    "(n·k)²": "rows and outputs",
+    "k²": "outputs",
+}
 
 
 def check_convention(subject: Subject, found: Convention) -> Finding:
@@ -166,37 +191,79 @@ def check_convention(subject: Subject, found: Convention) -> Finding:
     for each in laws:
         if each.base in _WRONG:
             why, mend = _WRONG[each.base]
-            return Finding("convention", "fail", f"no squared error: {each.formula()}; {why}", example, mend, figures=figures)
+            return Finding(
+                "convention",
+                "fail",
+                f"no squared error: {each.formula()}; {why}",
+                example,
+                mend,
+                figures=figures,
+            )
         if each.divisor in _TWICE and each.squared:
             twice = f"{says}: divided by {_TWICE[each.divisor]} twice"
             mend = "sum the squares, then divide once, or use .mean() alone"
             return Finding("convention", "fail", twice, example, mend, figures=figures)
         if each.divisor.startswith("(1/") and each.squared:
             more = f"{says}: more rows or outputs make it grow twice over"
-            return Finding("convention", "fail", more, example, "divide by n, do not multiply", figures=figures)
+            return Finding(
+                "convention", "fail", more, example, "divide by n, do not multiply", figures=figures
+            )
     if found.broken:
         says = f"of {found.broken} arrays no squared error, and no other function that is known here; else {law.formula()}"
         return Finding("convention", "fail", says, example, figures=figures)
+    if any(each.base == "root of each row" for each in laws) and not _flat_only(subject):
+        says = (
+            f"no squared error: {found.formula()}; it is a sum of distances, not of their squares"
+        )
+        return Finding(
+            "convention", "fail", says, example, "take the root once, at the end", figures=figures
+        )
     if any(not (each.squared or each.base.startswith("root")) for each in laws):
-        return Finding("convention", "fail", f"no squared error: {law.formula()}", example, figures=figures)
+        return Finding(
+            "convention", "fail", f"no squared error: {law.formula()}", example, figures=figures
+        )
     if found.offset:
         figures |= {"constant": found.offset}
         says += f", {'with a constant under the root' if found.power == 2 else 'plus a constant'}: {found.offset:.4g}"
         if found.power == 1:
-            return Finding("convention", "depends", says, example, "leave constants out of the loss", figures=figures)
+            return Finding(
+                "convention",
+                "depends",
+                says,
+                example,
+                "leave constants out of the loss",
+                figures=figures,
+            )
     if law.deviation > SINGLE:
         says += f"; computed in half precision: up to {law.deviation:.1g} of the value off"
-        return Finding("convention", "depends", says, example, "convert to float32 first", True, figures)
+        return Finding(
+            "convention", "depends", says, example, "convert to float32 first", True, figures
+        )
     if not law.squared:
-        root = f"{says}: a root, so it does not add, and its gradient is that of the MSE over 2·RMSE"
-        return Finding("convention", "depends", root, mend="train on the MSE; take the root at the end", figures=figures)
+        root = (
+            f"{says}: a root, so it does not add, and its gradient is that of the MSE over 2·RMSE"
+        )
+        return Finding(
+            "convention",
+            "depends",
+            root,
+            mend="train on the MSE; take the root at the end",
+            figures=figures,
+        )
     if law.name is None and shown.name is None:
         unusual = f"{says}: same minimiser, but a step size or penalty tuned for the MSE means something else here"
         return Finding("convention", "depends", unusual, example, figures=figures)
     if found.column is not None:
         both = f"{says}: what is divided by depends on the shape"
-        return Finding("convention", "depends" if _differ(law, found.column) else "pass", both, figures=figures)
+        return Finding(
+            "convention", "depends" if _differ(law, found.column) else "pass", both, figures=figures
+        )
     return Finding("convention", "pass", says, figures=figures)
+
+
+def _flat_only(subject: Subject) -> bool:
+    """Whether it takes one output a row only; then a row's root is its absolute error."""
+    return all(s in ((), (1,)) for s in subject.shapes)
 
 
 def _differ(flat: Law, wide: Law) -> bool:
@@ -206,14 +273,14 @@ def _differ(flat: Law, wide: Law) -> bool:
 
 def _something_else(subject: Subject) -> Finding:
     """No law fits: say which property of a squared error is missing."""
-    shape = subject.shapes[0]
     small, large = 1 / 64, 64.0
     try:
-        ratios = [subject.value(one(2.0, 2.0 + 2 * c, shape, 4).astype(subject.dtype))
-                  / subject.value(one(2.0, 2.0 + c, shape, 4).astype(subject.dtype)) for c in (small, large)]  # fmt: skip
-        base = one(2.0, 2.5, shape, 4).astype(subject.dtype)
-        moved = subject.value(one(12.0, 12.5, shape, 4).astype(subject.dtype)) / subject.value(base)
-    except (CallFailed, ZeroDivisionError) as problem:
+        ratios = [
+            ratio(_equal(subject, 2.0, 2.0 + 2 * c), _equal(subject, 2.0, 2.0 + c))
+            for c in (small, large)
+        ]
+        moved = ratio(_equal(subject, 12.0, 12.5), _equal(subject, 2.0, 2.5))
+    except CallFailed as problem:
         return Finding("convention", "fail", f"no squared error: {problem}")
     says = "no squared error, and no other function of the errors that is known here"
     figures = {"ratio_small": ratios[0], "ratio_large": ratios[1], "ratio_moved": moved}
@@ -228,29 +295,31 @@ def _something_else(subject: Subject) -> Finding:
         says += "; it is a square in each error, but rows or outputs do not count alike, or a constant depends on the sample"
     else:
         says += f"; {shown}"
-    c = 1.0
-    example = f"t = 2, o = 3: {subject.value(one(2.0, 2.0 + c, shape, 1).astype(subject.dtype)):.6g}" if _works(subject) else ""
+    example = f"4 rows, t = 2, o = 3: {_equal(subject, 2.0, 3.0):.6g}" if _works(subject) else ""
     return Finding("convention", "fail", says, example, figures=figures)
+
+
+def _equal(subject: Subject, target: float, output: float) -> float:
+    return subject.value(one(target, output, subject.shapes[0], 4).astype(subject.dtype))
 
 
 def _works(subject: Subject) -> bool:
     try:
-        return bool(np.isfinite(subject.value(one(2.0, 3.0, subject.shapes[0], 1).astype(subject.dtype))))
+        return bool(np.isfinite(_equal(subject, 2.0, 3.0)))
     except CallFailed:
         return False
 
 
 def _limit(subject: Subject) -> float:
     """The error from which on a loss is no longer c·e², by bisection."""
-    shape = subject.shapes[0]
 
-    def ratio(size: float) -> float:
-        return subject.value(one(2.0, 2.0 + size, shape, 4).astype(subject.dtype)) / size**2
+    def scaled(size: float) -> float:
+        return _equal(subject, 2.0, 2.0 + size) / size**2
 
-    low, high, start = 1 / 64, 64.0, ratio(1 / 64)
+    low, high, start = 1 / 64, 64.0, scaled(1 / 64)
     for _ in range(30):
         middle = (low * high) ** 0.5
-        low, high = (middle, high) if near(ratio(middle), start, 1e-6) else (low, middle)
+        low, high = (middle, high) if near(scaled(middle), start, 1e-6) else (low, middle)
     return high
 
 
@@ -269,7 +338,9 @@ def example_of(subject: Subject, found: Convention) -> str:
         return ""
     sse = float(np.sum(sample.error**2))
     wide = f", in shape {full}" if shape else ""
-    return f"t = [2, 3], o = [3, 5]{wide}: {got:.6g}; SSE is {sse:g}, MSE {sse / sample.error.size:g}"
+    return (
+        f"t = [2, 3], o = [3, 5]{wide}: {got:.6g}; SSE is {sse:g}, MSE {sse / sample.error.size:g}"
+    )
 
 
 def check_claim(subject: Subject, found: Convention, claimed: str | None) -> Finding:
@@ -279,22 +350,33 @@ def check_claim(subject: Subject, found: Convention, claimed: str | None) -> Fin
     if claimed is not None:
         ok = name == claimed or (subject.sign < 0 and name is not None and f"neg_{name}" == claimed)
         says = f"{claimed} was asked for; it is {told}"
-        return Finding("claim", "pass" if ok else "fail", says, "" if ok else example_of(subject, found))
+        return Finding(
+            "claim", "pass" if ok else "fail", says, "" if ok else example_of(subject, found)
+        )
     promised = _promise(subject.name)
     if promised is None or found.law is None:
-        return Finding("claim", "not checked", "its name promises no convention, and none was asked for")
+        return Finding(
+            "claim", "not checked", "its name promises no convention, and none was asked for"
+        )
     kind = _kind(found.law)
     if promised == kind:
-        return Finding("claim", "pass", f"the name {subject.name} says {promised.upper()}, and so it is")
+        return Finding(
+            "claim", "pass", f"the name {subject.name} says {promised.upper()}, and so it is"
+        )
     says = f"the name {subject.name} says {promised.upper()}; it is {told}"
-    return Finding("claim", "depends", says, silent=False, mend="rename it, or say the factor where it is used")
+    return Finding(
+        "claim", "depends", says, silent=False, mend="rename it, or say the factor where it is used"
+    )
 
 
 def _promise(name: str) -> str | None:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     if "half" in words:
         return None
-    found = re.search(r"(?:^|[_\W])(rmse|mse|sse|root_mean_square(?:d)?_error|mean_squared_error|sum_(?:of_)?squared?_errors?)(?:$|[_\W])", words)
+    found = re.search(
+        r"(?:^|[_\W])(rmse|mse|sse|root_mean_square(?:d)?_error|mean_squared_error|sum_(?:of_)?squared?_errors?)(?:$|[_\W])",
+        words,
+    )
     if found is None:
         return None
     return {"root": "rmse", "mean": "mse", "sum_": "sse"}.get(found[1][:4], found[1])

@@ -13,7 +13,15 @@ from halfsquare.audit.calling import evaluate as call_once
 from halfsquare.audit.calling import guarded, plain_call, take_apart
 from halfsquare.audit.libraries import Library, NumPy, library, likely_libraries
 from halfsquare.audit.samples import TRIAL, rows
-from halfsquare.audit.subject import CallFailed, Evaluate, Returned, Sample, Subject, floats, numbers
+from halfsquare.audit.subject import (
+    CallFailed,
+    Evaluate,
+    Returned,
+    Sample,
+    Subject,
+    floats,
+    numbers,
+)
 from halfsquare.errors import OptionError
 
 if TYPE_CHECKING:
@@ -25,7 +33,11 @@ def is_scorer(loss: Any) -> bool:
     if hasattr(loss, "_score_func") and hasattr(loss, "_sign"):
         return True
     names = [p.name for p in parameters_of(loss) or []]
-    return len(names) >= 3 and names[0] in ("estimator", "est", "model", "reg", "regressor") and names[1] in ("X", "x")
+    return (
+        len(names) >= 3
+        and names[0] in ("estimator", "est", "model", "reg", "regressor")
+        and names[1] in ("X", "x")
+    )
 
 
 class _Given:
@@ -56,10 +68,14 @@ def scorer(loss: Any, name: str) -> Subject:
         with guarded(warned):
             inputs = np.arange(sample.rows, dtype=float)[:, None]
             keywords = {} if sample.weight is None else {"sample_weight": sample.weight}
-            value = numbers(loss(_Given(sample.output.copy()), inputs, sample.target.copy(), **keywords))
+            value = numbers(
+                loss(_Given(sample.output.copy()), inputs, sample.target.copy(), **keywords)
+            )
         return Returned(floats(value), dtype=str(value.dtype), warned=tuple(warned))
 
-    weight = hasattr(loss, "_score_func") or "sample_weight" in [p.name for p in parameters_of(loss) or []]
+    weight = hasattr(loss, "_score_func") or "sample_weight" in [
+        p.name for p in parameters_of(loss) or []
+    ]
     name = getattr(getattr(loss, "_score_func", None), "__name__", name)
     subject = Subject(
         name=f"scorer of {name}" if hasattr(loss, "_score_func") else name,
@@ -86,7 +102,9 @@ def metric(loss: Any, name: str, told: Told) -> Subject:
     result = getattr(loss, "compute", None) or loss.result
     reset = getattr(loss, "reset", None) or getattr(loss, "reset_state", None)
     if reset is None:
-        raise OptionError(f"{name} has {update.__name__} and no reset: rows of one check would stay for the next")
+        raise OptionError(
+            f"{name} has {update.__name__} and no reset: rows of one check would stay for the next"
+        )
     lib_name = told.library or likely_libraries(loss)[0]
     lib = library(lib_name)
     lib.stateful = True
@@ -107,7 +125,8 @@ def metric(loss: Any, name: str, told: Told) -> Subject:
         name=name,
         kind="metric with a state",
         library=lib.name,
-        arguments=", ".join(f"{s.role}: {s.name}" for s in arguments.slots) + f" (found {arguments.how})",
+        arguments=", ".join(f"{s.role}: {s.name}" for s in arguments.slots)
+        + f" (found {arguments.how})",
         evaluate=lambda sample, want_gradient: over([sample]),
         weight=arguments.has("weight"),
         accumulate=lambda batches: over(batches).total,
@@ -151,7 +170,9 @@ def value_method(loss: Any) -> Callable[..., Any] | None:
     return None
 
 
-def pair(subject: Subject, gradient: Any, lib: Library, arguments: Arguments, told: Told) -> Subject:
+def pair(
+    subject: Subject, gradient: Any, lib: Library, arguments: Arguments, told: Told
+) -> Subject:
     """A value with a gradient function of its own; where names say nothing, the gradient tells the output."""
     if not callable(gradient):
         raise OptionError(f"the gradient is a {type(gradient).__name__}; expected a function")
@@ -174,7 +195,9 @@ def pair(subject: Subject, gradient: Any, lib: Library, arguments: Arguments, to
         return call
 
     told_words = f"{subject.arguments}; gradient: {getattr(gradient, '__name__', 'given')}"
-    subject = replace(subject, kind="value and gradient", evaluate=made(own), has_gradient=True, automatic=False)
+    subject = replace(
+        subject, kind="value and gradient", evaluate=made(own), has_gradient=True, automatic=False
+    )
     return order_by_gradient(replace(subject, arguments=told_words), made, own)
 
 
@@ -182,7 +205,9 @@ def _parameter_names(function: Any) -> list[str]:
     return [p.name for p in parameters_of(function) or []]
 
 
-def order_by_gradient(subject: Subject, made: Callable[[Arguments], Evaluate], arguments: Arguments) -> Subject:
+def order_by_gradient(
+    subject: Subject, made: Callable[[Arguments], Evaluate], arguments: Arguments
+) -> Subject:
     """Where no name says which argument is the output, it is the one whose error the gradient points along."""
     if not arguments.how.startswith("by position"):
         return subject
@@ -192,7 +217,9 @@ def order_by_gradient(subject: Subject, made: Callable[[Arguments], Evaluate], a
     except CallFailed:
         return subject
     if found is None or found.shape != sample.output.shape or np.sum(found * sample.error) >= 0:
-        words = subject.arguments.replace("by position", "by the gradient, which points along o − t, and by position")
+        words = subject.arguments.replace(
+            "by position", "by the gradient, which points along o − t, and by position"
+        )
         return replace(subject, arguments=words.split("; nothing")[0].rstrip(")") + ")")
     turned = arguments.swapped("by the gradient, which points along o − t")
     parts = ", ".join(f"{s.role}: {s.name}" for s in turned.slots)
@@ -215,13 +242,28 @@ def mask_meaning(subject: Subject, arguments: Arguments) -> Subject:
     inner = subject.evaluate
 
     def turned(given: Sample, want_gradient: bool) -> Returned:
-        mask = np.ones(given.rows, bool) if given.mask is None and arguments.needs("mask") else given.mask
+        mask = (
+            np.ones(given.rows, bool)
+            if given.mask is None and arguments.needs("mask")
+            else given.mask
+        )
         return inner(given if mask is None else replace(given, mask=~mask), want_gradient)
 
     return replace(subject, evaluate=turned, mask_keeps=False)
 
 
-_DATASETS = ("dtrain", "train_data", "dmatrix", "dataset", "train_set", "data", "lgb_train", "ddata", "dm", "train")
+_DATASETS = (
+    "dtrain",
+    "train_data",
+    "dmatrix",
+    "dataset",
+    "train_set",
+    "data",
+    "lgb_train",
+    "ddata",
+    "dm",
+    "train",
+)
 
 
 def takes_dataset(loss: Any) -> bool:
@@ -235,7 +277,10 @@ class _Labels:
 
     def __init__(self, sample: Sample, none: bool) -> None:
         empty = None if none else np.zeros(0)
-        self.label, self.weight = sample.target.copy(), empty if sample.weight is None else sample.weight.copy()
+        self.label, self.weight = (
+            sample.target.copy(),
+            empty if sample.weight is None else sample.weight.copy(),
+        )
 
     def get_label(self) -> Any:
         return self.label
@@ -264,7 +309,9 @@ def objective(loss: Any, name: str) -> Subject:
         with guarded(warned):
             returned = loss(output, _Labels(sample, none))
             if not isinstance(returned, tuple) or len(returned) != 2:
-                raise CallFailed("it returned no pair; an objective returns the gradient and the Hessian")
+                raise CallFailed(
+                    "it returned no pair; an objective returns the gradient and the Hessian"
+                )
             first, second = (numbers(part) for part in returned)
         mutated = "" if np.array_equal(output, sample.output, equal_nan=True) else "output"
         return take_apart(first, second, sample, tuple(warned), mutated, objective=True)

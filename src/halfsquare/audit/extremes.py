@@ -36,14 +36,25 @@ def check_reproducible(subject: Subject) -> Finding:
     start = _measure(subject, sample)[0] if first.value is None else subject.sign * first.total
     if not all(near(v, start, 1e-6) or (v != v and start != start) for v in values):
         says = f"the same rows give {start:.6g}, then {', '.join(f'{v:.6g}' for v in values)}: it is random, or keeps a state"
-        return Finding("reproducible", "fail", says, "the same 6 rows, four times", "fix the seed, or reset what is kept")
+        return Finding(
+            "reproducible",
+            "fail",
+            says,
+            "the same 6 rows, four times",
+            "fix the seed, or reset what is kept",
+        )
     if first.mutated:
         return Finding("reproducible", "fail", f"it changes the {first.mutated} that it is given",
                        "6 rows; compare the arrays after the call", "work on a copy: o − t instead of o -= t")  # fmt: skip
     order = sample.take(slice(None, None, -1))
     turned = _measure(subject, order)[0]
     if not near(turned, start, 1e-4):
-        return Finding("reproducible", "fail", f"the order of the rows matters: {start:.6g}, reversed {turned:.6g}", "6 rows, reversed")
+        return Finding(
+            "reproducible",
+            "fail",
+            f"the order of the rows matters: {start:.6g}, reversed {turned:.6g}",
+            "6 rows, reversed",
+        )
     return Finding("reproducible", "pass", "the same rows give the same value, in any order")
 
 
@@ -77,7 +88,9 @@ def check_shapes(subject: Subject) -> Finding:
         if near(got, right, 1e-4):
             said.append((words, "same", ""))
         else:
-            said.append((words, "warned" if warned else "silent", f"{got:.6g} instead of {right:.6g}"))
+            said.append(
+                (words, "warned" if warned else "silent", f"{got:.6g} instead of {right:.6g}")
+            )
     wrong = [s for s in said if s[1] in ("silent", "warned")]
     if not wrong:
         told = "refused" if any(s[1] == "refused" for s in said) else "taken for the same"
@@ -116,7 +129,9 @@ def check_not_finite(subject: Subject, check: str) -> Finding:
     except CallFailed:
         return Finding(check, "pass", "it is refused")
     if not np.isfinite(got):
-        return Finding(check, "pass", f"it shows: the value is {'NaN' if got != got else 'infinite'}")
+        return Finding(
+            check, "pass", f"it shows: the value is {'NaN' if got != got else 'infinite'}"
+        )
     without = _measure(subject, sample.take(np.array([0, 2, 3, 4, 5])))[0]
     how = "the row is left out" if near(got, without, 1e-4) else f"the value is {got:.6g}"
     return Finding(check, "depends", f"{how} {'with a warning' if warned else 'without a word'}",
@@ -130,7 +145,9 @@ def check_empty(subject: Subject) -> Finding:
     try:
         got, warned = _measure(subject, sample)
     except CallFailed as problem:
-        return Finding("empty batch", "pass", f"it is refused: {str(problem).removeprefix('it raises ')}")
+        return Finding(
+            "empty batch", "pass", f"it is refused: {str(problem).removeprefix('it raises ')}"
+        )
     if got == 0:
         return Finding("empty batch", "pass", "it gives 0")
     if not np.isfinite(got):
@@ -158,10 +175,16 @@ def check_integers(subject: Subject) -> Finding:
             refused.append(dtype)
             continue
         if not near(got, right, 1e-4):
-            why = "differences wrap round at 256" if dtype == "uint8" else "whole numbers are rounded or overflow"
+            why = (
+                "differences wrap round at 256"
+                if dtype == "uint8"
+                else "whole numbers are rounded or overflow"
+            )
             return Finding("integers", "depends", f"{dtype}: {got:.6g} instead of {right:.6g}{'' if warned else ' without a word'}: {why}",
                            _smallest(subject, dtype), "t, o = t.astype(float), o.astype(float)", silent=not warned)  # fmt: skip
-    said = f"{' and '.join(refused)} refused" if refused else "int64 and uint8 give what floats give"
+    said = (
+        f"{' and '.join(refused)} refused" if refused else "int64 and uint8 give what floats give"
+    )
     return Finding("integers", "pass", said)
 
 
@@ -188,12 +211,29 @@ def check_single(subject: Subject, slope: Callable[[Subject], Finding]) -> Findi
         return Finding("float32", "depends", f"float32 arrays: {problem}", "6 rows of float32")
     off = abs(ratio(got, right) - 1) if right else abs(got)
     if not off < 1e-5:
-        return Finding("float32", "fail", f"float32 arrays give {got:.6g} instead of {right:.6g}", "6 rows of float32")
+        return Finding(
+            "float32",
+            "fail",
+            f"float32 arrays give {got:.6g} instead of {right:.6g}",
+            "6 rows of float32",
+        )
     if subject.has_gradient and subject.has_value:
         found = slope(replace(subject, dtype="float32"))
         if found.verdict == "fail" and slope(subject).verdict != "fail":  # else it is said already
-            return Finding("float32", "fail", f"in float32 {found.says}", found.example, found.mend, figures=found.figures)
-    return Finding("float32", "pass", f"value to {off:.1g}" + (", gradient by central differences" if subject.has_gradient else ""))
+            return Finding(
+                "float32",
+                "fail",
+                f"in float32 {found.says}",
+                found.example,
+                found.mend,
+                figures=found.figures,
+            )
+    return Finding(
+        "float32",
+        "pass",
+        f"value to {off:.1g}"
+        + (", gradient by central differences" if subject.has_gradient else ""),
+    )
 
 
 def check_half(subject: Subject) -> Finding:
@@ -226,10 +266,13 @@ def check_cancellation(subject: Subject, found: Convention) -> Finding:
     try:
         got = _measure(subject, lifted)[0]
     except CallFailed as problem:
-        return Finding("cancellation", "fail", f"targets of {level:.3g}: {problem}", f"t about {level:.3g}")
+        return Finding(
+            "cancellation", "fail", f"targets of {level:.3g}: {problem}", f"t about {level:.3g}"
+        )
     if near(got, right, 1e-3):
-        return Finding("cancellation", "pass", f"targets of about {level:.2g} with errors of ½ lose nothing")
+        return Finding(
+            "cancellation", "pass", f"targets of about {level:.2g} with errors of ½ lose nothing"
+        )
     return Finding("cancellation", "fail", f"digits cancel: at targets of about {level:.2g} the value is {got:.6g} instead of {right:.6g}",
                    f"6 rows, t and o lifted by {level:.10g}: {got:.6g} instead of {right:.6g}",
                    "subtract first, then square: (o−t)², not o² − 2ot + t²", figures={"level": level})  # fmt: skip
-

@@ -146,7 +146,9 @@ class Audit:
 
     def conclusion(self) -> str:
         """One sentence: how many checks passed, failed, depend."""
-        counts = {v: sum(f.verdict == v for f in self.findings) for v in ("pass", "fail", "depends")}
+        counts = {
+            v: sum(f.verdict == v for f in self.findings) for v in ("pass", "fail", "depends")
+        }
         failed = len(self.failures())
         more = f", {failed - counts['fail']} more of them silent" if failed > counts["fail"] else ""
         return (

@@ -25,9 +25,15 @@ def check_sign(subject: Subject, found: Convention) -> Finding:
     if subject.has_value and not _grows(subject):
         return Finding("sign", "fail", "the value does not grow with the error", _two(subject))
     if not subject.has_gradient:
-        return Finding("sign", "pass", "it grows with the error" if subject.sign > 0 else "the score falls with the error")
+        return Finding(
+            "sign",
+            "pass",
+            "it grows with the error" if subject.sign > 0 else "the score falls with the error",
+        )
     if subject.automatic:
-        return Finding("sign", "pass", "it grows with the error; the gradient is by automatic differentiation")
+        return Finding(
+            "sign", "pass", "it grows with the error; the gradient is by automatic differentiation"
+        )
     sample = rows(6, shape).astype(subject.dtype)
     try:
         gradient = subject.gradient(sample)
@@ -37,20 +43,36 @@ def check_sign(subject: Subject, found: Convention) -> Finding:
         return Finding("sign", "not checked", "the gradient has another shape than the output")
     agree = np.sign(gradient.reshape(sample.error.shape)) == np.sign(sample.error)
     if agree.all():
-        return Finding("sign", "pass", "the gradient is negative where the output is too low, positive where too high")
+        return Finding(
+            "sign",
+            "pass",
+            "the gradient is negative where the output is too low, positive where too high",
+        )
     low = one(3.0, 2.0, shape, 2).astype(subject.dtype)
     g = subject.gradient(low)
-    example = f"t = 3, o = 2 (too low): gradient {np.ravel(g)[0]:.6g}; expected below 0" if g is not None else ""
+    example = (
+        f"t = 3, o = 2 (too low): gradient {np.ravel(g)[0]:.6g}; expected below 0"
+        if g is not None
+        else ""
+    )
     if not agree.any():
         return Finding("sign", "fail", "it has the sign of t − o: descent drives every output away from its target",
                        example, "use o − t", figures={"wrong": int(agree.size)})  # fmt: skip
-    return Finding("sign", "fail", f"{int((~agree).sum())} of {agree.size} outputs have the wrong sign", example)
+    return Finding(
+        "sign",
+        "fail",
+        f"{int((~agree).sum())} of {agree.size} outputs have the wrong sign",
+        example,
+    )
 
 
 def _two(subject: Subject) -> str:
     shape = subject.shapes[0]
     try:
-        a, b = (subject.value(one(3.0, o, shape, 2).astype(subject.dtype)) * subject.sign for o in (2.0, 1.0))
+        a, b = (
+            subject.value(one(3.0, o, shape, 2).astype(subject.dtype)) * subject.sign
+            for o in (2.0, 1.0)
+        )
     except CallFailed:
         return ""
     return f"t = 3, o = 2: {a:.6g}; o = 1, further off: {b:.6g}"
@@ -59,7 +81,9 @@ def _two(subject: Subject) -> str:
 def _grows(subject: Subject) -> bool:
     shape = subject.shapes[0]
     try:
-        near_by, far = (subject.value(one(3.0, o, shape, 3).astype(subject.dtype)) for o in (2.5, 1.0))
+        near_by, far = (
+            subject.value(one(3.0, o, shape, 3).astype(subject.dtype)) for o in (2.5, 1.0)
+        )
     except CallFailed:
         return True
     return far > near_by
@@ -70,18 +94,27 @@ def gradient_samples(subject: Subject) -> list[Sample]:
     if (2,) in subject.shapes:
         return [rows(n, (k,), seed=n).astype(subject.dtype) for n, k in SIZES[1:]]
     shape = subject.shapes[0]
-    sizes = (4, 6) if len(shape) < 2 else (1, 2)
-    return [rows(n, shape, seed=n).astype(subject.dtype) for n in sizes]
+    if len(shape) < 2:
+        return [rows(n, shape, seed=n).astype(subject.dtype) for n in (4, 6)]
+    return [rows(1, s, seed=1).astype(subject.dtype) for s in (shape, (1, *shape[1:-1], 2))]
 
 
 def check_gradient(subject: Subject, found: Convention) -> Finding:
     """Whether the gradient is that of the value, by central differences; if not, by what factor it is off."""
     if not subject.has_value:
-        words = f"taken as the gradient of {found.formula()}" if found.law else "no value to compare with"
+        words = (
+            f"taken as the gradient of {found.formula()}"
+            if found.law
+            else "no value to compare with"
+        )
         return Finding("gradient", "pass" if found.law else "not checked", words)
     if not subject.has_gradient:
         belongs = gradient_formula(found)
-        says = f"none was given; the one that belongs to the value is {belongs}" if belongs else "none was given"
+        says = (
+            f"none was given; the one that belongs to the value is {belongs}"
+            if belongs
+            else "none was given"
+        )
         return Finding("gradient", "not checked", says)
     factors, sizes, worst, trust = [], [], 0.0, 0.0
     for sample in gradient_samples(subject):
@@ -101,7 +134,9 @@ def check_gradient(subject: Subject, found: Convention) -> Finding:
         trust = max(trust, float(numeric.error.max()) / scale)
         wrong = bool((bad > 1e-6 * scale).any()) or not np.isfinite(own).all()
         factor = float(np.sum(own * numeric.value) / np.sum(numeric.value**2)) if wrong else 1.0
-        straight = not wrong or bool(np.abs(own - factor * numeric.value).max() <= 1e-4 * abs(factor) * scale)
+        straight = not wrong or bool(
+            np.abs(own - factor * numeric.value).max() <= 1e-4 * abs(factor) * scale
+        )
         factors.append(factor if straight else float("nan"))
         sizes.append((sample.rows, sample.outputs))
     figures = {"greatest_difference": worst, "error_of_differences": trust}
@@ -112,7 +147,11 @@ def check_gradient(subject: Subject, found: Convention) -> Finding:
 
 
 def _wrong_gradient(
-    subject: Subject, found: Convention, sizes: list[tuple[int, int]], factors: list[float], figures: dict[str, float]
+    subject: Subject,
+    found: Convention,
+    sizes: list[tuple[int, int]],
+    factors: list[float],
+    figures: dict[str, float],
 ) -> Finding:
     sample = gradient_samples(subject)[0]
     own, numeric = subject.gradient(sample), slope(subject, sample, 2**-53)
@@ -135,7 +174,11 @@ def _times(factor: float, divisor: str) -> str:
     names = {"": "", "(1/n)": "n", "(1/k)": "n_outputs", "(1/(n·k))": "n·n_outputs", "n": "1/n", "k": "1/n_outputs",
              "(n·k)": "1/(n·n_outputs)", "(k/n)": "n/n_outputs", "(n/k)": "n_outputs/n"}  # fmt: skip
     number = factor_words(factor).strip().removesuffix("·").strip()
-    parts = [p for p in (number if number not in ("", "−") else "", names.get(divisor, f"1/{divisor}")) if p]
+    parts = [
+        p
+        for p in (number if number not in ("", "−") else "", names.get(divisor, f"1/{divisor}"))
+        if p
+    ]
     return ("−" if number == "−" else "") + (" · ".join(parts) or "1") + " ×"
 
 
@@ -157,7 +200,11 @@ def _roundings(found: Convention) -> float:
 
 
 def _call(sample: Sample) -> str:
-    return f"{sample.rows} rows × {sample.outputs} outputs" if sample.output.ndim > 1 else f"{sample.rows} rows"
+    return (
+        f"{sample.rows} rows × {sample.outputs} outputs"
+        if sample.output.ndim > 1
+        else f"{sample.rows} rows"
+    )
 
 
 def check_hessian(subject: Subject) -> Finding:
@@ -181,7 +228,13 @@ def check_hessian(subject: Subject) -> Finding:
     ratio = hessian / true
     example = f"6 rows, first output: Hessian {hessian.flat[0]:.6g}, change of the gradient {true.flat[0]:.6g}"
     if (hessian <= 0).any():
-        return Finding("hessian", "fail", "it is not positive: a booster cannot step", example, "use the derivative of the gradient")
+        return Finding(
+            "hessian",
+            "fail",
+            "it is not positive: a booster cannot step",
+            example,
+            "use the derivative of the gradient",
+        )
     if not np.allclose(ratio, 1.0, rtol=1e-4):
         steps = f"Newton steps are {1 / float(ratio.mean()):.4g} × as long as they should be"
         return Finding("hessian", "fail", f"it is {float(ratio.mean()):.4g} × the derivative of the gradient: {steps}",
@@ -205,11 +258,21 @@ def check_perfect(subject: Subject, found: Convention) -> Finding:
             gradient = None
     rooted = found.offset > 0 and found.power == 2 and near(value, found.offset**0.5, 1e-3)
     if not near(value + 1.0, 1.0, 1e-6) and not rooted:
-        return Finding("perfect output", "fail", f"o = t gives {value:.6g}, not 0", f"o = t, 4 rows: {value:.6g}")
+        return Finding(
+            "perfect output",
+            "fail",
+            f"o = t gives {value:.6g}, not 0",
+            f"o = t, 4 rows: {value:.6g}",
+        )
     if gradient is not None and not np.isfinite(gradient).all():
         return Finding("perfect output", "fail", "o = t gives a gradient that is not a number: one such batch ruins every weight",
                        "o = t, 4 rows: value 0, gradient NaN", "train on the MSE, or add a small number under the root")  # fmt: skip
     if gradient is not None and np.abs(gradient).max(initial=0.0) > 1e-3:
         return Finding("perfect output", "fail", f"o = t gives a gradient of up to {np.abs(gradient).max():.4g}, not 0",
                        "o = t, 4 rows")  # fmt: skip
-    return Finding("perfect output", "pass", f"o = t gives {'the root of ε' if rooted else 0}" + (", gradient 0" if gradient is not None else ""))
+    return Finding(
+        "perfect output",
+        "pass",
+        f"o = t gives {'the root of ε' if rooted else 0}"
+        + (", gradient 0" if gradient is not None else ""),
+    )

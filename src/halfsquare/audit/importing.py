@@ -29,8 +29,16 @@ def load_name(module: str, name: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError:
-            names = [n for n in dir(loaded) if not n.startswith("_") and callable(getattr(loaded, n, None))]
-            there = f"; it has {', '.join(names[:12])}{', …' if len(names) > 12 else ''}" if names else ""
+            names = [
+                n
+                for n in dir(loaded)
+                if not n.startswith("_") and callable(getattr(loaded, n, None))
+            ]
+            there = (
+                f"; it has {', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
+                if names
+                else ""
+            )
             raise OptionError(f"{module} has no {name!r}{there}") from None
         except Exception as problem:  # names that are imported when they are first asked for
             raise DataError(f"{module}:{name} raised {describe(problem)}") from None
@@ -58,8 +66,12 @@ def _import(module: str) -> ModuleType:
     except OptionError:
         raise
     except ModuleNotFoundError as problem:
-        if problem.name is not None and (module == problem.name or module.startswith(f"{problem.name}.")):
-            raise OptionError(f"there is no module {module!r} here or installed; a file is named as file.py:NAME") from None
+        if problem.name is not None and (
+            module == problem.name or module.startswith(f"{problem.name}.")
+        ):
+            raise OptionError(
+                f"there is no module {module!r} here or installed; a file is named as file.py:NAME"
+            ) from None
         raise DataError(f"importing {module} raised {describe(problem)}") from None
     except KeyboardInterrupt:
         raise

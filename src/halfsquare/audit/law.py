@@ -106,9 +106,10 @@ class Law:
     def name(self) -> str | None:
         """The convention's name, as in docs/audit.md; None where it has none."""
         name = _NAMES.get((self.base, self.divisor))
-        if name is None or near(self.factor, 1.0):
+        loose = max(2e-5, 4 * self.deviation)
+        if name is None or near(self.factor, 1.0, loose):
             return name
-        return f"half_{name}" if near(self.factor, 0.5) and self.squared else None
+        return f"half_{name}" if near(self.factor, 0.5, loose) and self.squared else None
 
     def formula(self) -> str:
         """The value as a formula: ½ Σ(o−t)² / n."""
@@ -116,7 +117,11 @@ class Law:
 
     def value(self, sample: Sample) -> float:
         """What the law gives on a sample."""
-        return self.factor * _base(self.base, sample) / DIVISORS[self.divisor](sample.rows, sample.outputs)
+        return (
+            self.factor
+            * _base(self.base, sample)
+            / DIVISORS[self.divisor](sample.rows, sample.outputs)
+        )
 
 
 def near(a: float, b: float, tolerance: float = 2e-5) -> bool:
@@ -142,7 +147,9 @@ def factor_words(factor: float) -> str:
     return f"{sign}{simple if simple and near(float(simple), size) else f'{size:.6g}'} · "
 
 
-def find_law(samples: Sequence[Sample], values: Sequence[float], worst: float = SINGLE) -> Law | None:
+def find_law(
+    samples: Sequence[Sample], values: Sequence[float], worst: float = SINGLE
+) -> Law | None:
     """The first law that every sample obeys to double precision, else to ``worst``; None if none does."""
     rows = np.array([s.rows for s in samples])
     outputs = np.array([s.outputs for s in samples])
@@ -155,7 +162,11 @@ def find_law(samples: Sequence[Sample], values: Sequence[float], worst: float = 
         if not np.isfinite(bases).all() or (bases == 0).any():
             continue
         for divisor, of in DIVISORS.items():
-            factors = given * np.array([of(int(n), int(k)) for n, k in zip(rows, outputs, strict=True)]) / bases
+            factors = (
+                given
+                * np.array([of(int(n), int(k)) for n, k in zip(rows, outputs, strict=True)])
+                / bases
+            )
             centre = float(np.median(factors))
             deviation = float(np.abs(factors - centre).max() / abs(centre)) if centre else np.inf
             if deviation < EXACT:
@@ -165,7 +176,9 @@ def find_law(samples: Sequence[Sample], values: Sequence[float], worst: float = 
     return best
 
 
-def find_lifted(samples: Sequence[Sample], values: Sequence[float]) -> tuple[Law, int, float] | None:
+def find_lifted(
+    samples: Sequence[Sample], values: Sequence[float]
+) -> tuple[Law, int, float] | None:
     """V = c · Σ(o−t)²/D + a, or V² so (a small number under a root): the law, the power of V, and a."""
     given = np.asarray(values, np.float64)
     if not (np.isfinite(given).all() and (given > 0).all() and len(given) >= 3):
@@ -178,9 +191,13 @@ def find_lifted(samples: Sequence[Sample], values: Sequence[float]) -> tuple[Law
             design = np.column_stack([x, np.ones_like(x)]) / y[:, None]
             (slope, constant), *_ = np.linalg.lstsq(design, np.ones_like(x), rcond=None)
             deviation = float(np.abs(design @ [slope, constant] - 1).max())
-            if deviation < 1e-6 and slope > 0:
+            if deviation < 1e-6 and slope * x.max() > 1e-3 * abs(constant):
                 base, root = ("squares", divisor) if power == 1 else ("root", _ROOT[divisor])
-                return Law(base, float(slope) ** (1 / power), root, deviation), power, float(constant)
+                return (
+                    Law(base, float(slope) ** (1 / power), root, deviation),
+                    power,
+                    float(constant),
+                )
     return None
 
 
@@ -190,7 +207,9 @@ def _base(base: str, sample: Sample) -> float:
     return BASES[base][1](sample.error.reshape(shape), target)
 
 
-def find_factor(sizes: Sequence[tuple[int, int]], factors: Sequence[float]) -> tuple[float, str] | None:
+def find_factor(
+    sizes: Sequence[tuple[int, int]], factors: Sequence[float]
+) -> tuple[float, str] | None:
     """A number that depends on n and k alone, as c / D: by what a gradient is off."""
     for tolerance in (EXACT, 1e-4):
         for divisor, of in DIVISORS.items():

@@ -72,7 +72,9 @@ class Torch(Library):
         leaf = self.tensor(output).requires_grad_(True)
         total = call(leaf).sum()
         if not total.requires_grad:
-            raise CallFailed("no gradient reaches the output: somewhere it is detached, or turned into a plain number")
+            raise CallFailed(
+                "no gradient reaches the output: somewhere it is detached, or turned into a plain number"
+            )
         (found,) = self._torch.autograd.grad(total, leaf, allow_unused=True)
         if found is None:
             raise CallFailed("no gradient reaches the output: the value does not depend on it")
@@ -176,7 +178,9 @@ def library(name: str) -> Library:
 def likely_libraries(function: Any) -> list[str]:
     """Libraries to try, the likeliest first: those the code names, NumPy, then those that are loaded anyway."""
     named = list(dict.fromkeys(_PACKAGES[m] for m in _packages(function) if m in _PACKAGES))
-    loaded = [lib for package, lib in _PACKAGES.items() if package in sys.modules and package in _MAKERS]
+    loaded = [
+        lib for package, lib in _PACKAGES.items() if package in sys.modules and package in _MAKERS
+    ]
     return list(dict.fromkeys([*named, "numpy", *loaded]))
 
 
@@ -187,23 +191,39 @@ def _packages(function: Any) -> Iterator[str]:
     kind = function if inspect.isclass(function) else type(function)
     for base in kind.__mro__:
         yield base.__module__.split(".")[0]
-    if not inspect.isfunction(function) and not inspect.ismethod(function) and not hasattr(function, "__wrapped__"):
-        function = getattr(kind, "forward", None) or getattr(kind, "call", None) or getattr(kind, "__call__", None)
+    if (
+        not inspect.isfunction(function)
+        and not inspect.ismethod(function)
+        and not hasattr(function, "__wrapped__")
+    ):
+        function = (
+            getattr(kind, "forward", None)
+            or getattr(kind, "call", None)
+            or getattr(kind, "__call__", None)
+        )
     function = inspect.unwrap(getattr(function, "__func__", function))
     yield (getattr(function, "__module__", None) or "").split(".")[0]
     code, names = getattr(function, "__code__", None), getattr(function, "__globals__", {})
     if code is None:
         return
-    cells = [c.cell_contents for c in (function.__closure__ or ()) if c.cell_contents is not function]
+    cells = [
+        c.cell_contents for c in (function.__closure__ or ()) if c.cell_contents is not function
+    ]
     for held in [*(names[n] for n in _names(code) if n in names), *cells]:
         if inspect.isclass(held):
             yield from (base.__module__.split(".")[0] for base in held.__mro__)
-        module = held.__name__ if isinstance(held, ModuleType) else getattr(held, "__module__", None)
+        module = (
+            held.__name__ if isinstance(held, ModuleType) else getattr(held, "__module__", None)
+        )
         yield (module or type(held).__module__ or "").split(".")[0]
     # A function of the same module that it calls: one step further is enough for the usual helper.
     for n in _names(code):
         inner = names.get(n)
-        if inspect.isfunction(inner) and inner.__module__ == function.__module__ and inner is not function:
+        if (
+            inspect.isfunction(inner)
+            and inner.__module__ == function.__module__
+            and inner is not function
+        ):
             for deeper in _names(inner.__code__):
                 if isinstance(inner.__globals__.get(deeper), ModuleType):
                     yield inner.__globals__[deeper].__name__.split(".")[0]

@@ -31,7 +31,9 @@ class Told:
     kind: str | None = None
 
 
-def recognize(loss: Any, gradient: Any = None, told: Told | None = None, name: str | None = None) -> Subject:
+def recognize(
+    loss: Any, gradient: Any = None, told: Told | None = None, name: str | None = None
+) -> Subject:
     """The loss as the checks see it.
 
     Raises
@@ -54,7 +56,11 @@ def recognize(loss: Any, gradient: Any = None, told: Told | None = None, name: s
         return doors.scorer(loss, name)
     if told.kind == "metric" or (told.kind is None and doors.is_metric(loss)):
         return doors.metric(loss, name, told)
-    if gradient is None and (method := doors.value_method(loss)) is not None and callable(loss.gradient):
+    if (
+        gradient is None
+        and (method := doors.value_method(loss)) is not None
+        and callable(loss.gradient)
+    ):
         loss, gradient = method, loss.gradient
     if told.kind == "objective" or (told.kind is None and doors.takes_dataset(loss)):
         if doors.takes_dataset(loss):
@@ -77,12 +83,16 @@ def instance(loss: Any, name: str) -> Any:
         with guarded([]):
             return loss()
     except CallFailed as problem:
-        raise OptionError(f"{name} is a class that cannot be made without arguments ({problem}); name an instance") from None
+        raise OptionError(
+            f"{name} is a class that cannot be made without arguments ({problem}); name an instance"
+        ) from None
 
 
 def _by_trial(loss: Any, gradient: Any, name: str, told: Told) -> Subject:
     if told.library is not None and told.library not in LIBRARIES:
-        raise OptionError(f"unknown library {told.library!r}: expected one of {', '.join(LIBRARIES)}")
+        raise OptionError(
+            f"unknown library {told.library!r}: expected one of {', '.join(LIBRARIES)}"
+        )
     wrapped = getattr(loss, "forward", loss) if hasattr(loss, "parameters") else loss
     wrapped = getattr(wrapped, "call", wrapped) if _unsigned(wrapped) else wrapped
     problems: list[str] = []
@@ -93,13 +103,19 @@ def _by_trial(loss: Any, gradient: Any, name: str, told: Told) -> Subject:
             problems.append(f"{lib_name} is not installed ({problem})")
             continue
         arguments = read_arguments(
-            wrapped, target=told.target, output=told.output, fixed=told.arguments, output_first=lib_name == "torch"
+            wrapped,
+            target=told.target,
+            output=told.output,
+            fixed=told.arguments,
+            output_first=lib_name == "torch",
         )
         made = _subject(loss, name, lib, arguments, told.kind == "objective")
         for dtype in ("float64", "float32"):
             shapes, problem_text = _working(made, dtype)
             if shapes:
-                return _finish(replace(made, dtype=dtype, shapes=shapes), loss, gradient, lib, arguments, told)
+                return _finish(
+                    replace(made, dtype=dtype, shapes=shapes), loss, gradient, lib, arguments, told
+                )
             problems.append(problem_text)
     raise CallFailed(problems[0])
 
@@ -134,11 +150,17 @@ def _subject(
     def call(sample: Sample, want_gradient: bool, keeps: bool = True) -> Returned:
         found = evaluate(raw, lib, arguments, sample, keeps=keeps, objective=objective)
         if want_gradient and found.gradient is None and lib.automatic:
-            found = replace(found, gradient=automatic_gradient(raw, lib, arguments, sample, keeps=keeps))
+            found = replace(
+                found, gradient=automatic_gradient(raw, lib, arguments, sample, keeps=keeps)
+            )
         return found
 
-    kind = "PyTorch module" if hasattr(loss, "parameters") and hasattr(loss, "forward") else "function"
-    kind = "Keras loss" if any(b.__module__.startswith("keras") for b in type(loss).__mro__) else kind
+    kind = (
+        "PyTorch module" if hasattr(loss, "parameters") and hasattr(loss, "forward") else "function"
+    )
+    kind = (
+        "Keras loss" if any(b.__module__.startswith("keras") for b in type(loss).__mro__) else kind
+    )
     return Subject(
         name=name,
         kind=kind,
@@ -174,7 +196,9 @@ def _finish(
             arguments,
         )
     elif first.gradient is not None:
-        subject = replace(subject, kind="function of value and gradient", has_gradient=True, automatic=False)
+        subject = replace(
+            subject, kind="function of value and gradient", has_gradient=True, automatic=False
+        )
         subject = doors.order_by_gradient(
             subject, lambda a: _subject(loss, subject.name, lib, a).evaluate, arguments
         )

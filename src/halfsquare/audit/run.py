@@ -103,7 +103,11 @@ def audit_loss(
         raise OptionError(f"unknown kind {kind!r}: expected one of {', '.join(KINDS)}")
     name = name or name_of(loss[0] if isinstance(loss, (tuple, list)) and loss else loss)
     try:
-        if kind == "step" or batch is not None or (kind is None and gradient is None and takes_batch(loss)):
+        if (
+            kind == "step"
+            or batch is not None
+            or (kind is None and gradient is None and takes_batch(loss))
+        ):
             return _audit_step(instance(loss, name), batch, name, strict)
         subject = recognize(loss, gradient, Told(target, output, library, arguments, kind), name)
     except CallFailed as problem:
@@ -112,8 +116,15 @@ def audit_loss(
 
 
 def _uncallable(name: str, problem: str, strict: bool) -> Audit:
-    found = Finding("call", "fail", problem, "4 rows: t, o of shape (4,), (4, 2) and (4, 1), float64 and float32")
-    return Audit(name, "loss", "unknown library", "it could not be called", None, "", (found,), strict)
+    found = Finding(
+        "call",
+        "fail",
+        problem,
+        "4 rows: t, o of shape (4,), (4, 2) and (4, 1), float64 and float32",
+    )
+    return Audit(
+        name, "loss", "unknown library", "it could not be called", None, "", (found,), strict
+    )
 
 
 def _audit_step(loss: Any, batch: Any, name: str, strict: bool) -> Audit:
@@ -155,7 +166,9 @@ def _audit(subject: Subject, claimed: str | None, strict: bool) -> Audit:
     ]
     if subject.has_value:
         checks = [c for c in checks if c[0] != "hessian"]
-    return _record(subject, found, (first, *(_guard(name, check) for name, check in checks)), strict)
+    return _record(
+        subject, found, (first, *(_guard(name, check) for name, check in checks)), strict
+    )
 
 
 def _guard(name: str, check: Callable[[], Finding]) -> Finding:
@@ -167,9 +180,18 @@ def _guard(name: str, check: Callable[[], Finding]) -> Finding:
         return Finding(name, "fail", str(problem))
 
 
-def _record(subject: Subject, found: Convention, findings: tuple[Finding, ...], strict: bool) -> Audit:
+def _record(
+    subject: Subject, found: Convention, findings: tuple[Finding, ...], strict: bool
+) -> Audit:
     return Audit(
-        subject.name, subject.kind, subject.library, subject.arguments, found.name, found.formula(), findings, strict
+        subject.name,
+        subject.kind,
+        subject.library,
+        subject.arguments,
+        found.name,
+        found.formula(),
+        findings,
+        strict,
     )
 
 

@@ -43,4 +43,8 @@ def uneven() -> tuple[Sample, np.ndarray, list[slice]]:
     sample = rows(13, seed=3)
     output = sample.output.copy()
     output[-1] = sample.target[-1] + 1.25
-    return Sample(sample.target, output), inputs, [slice(0, 4), slice(4, 8), slice(8, 12), slice(12, 13)]
+    return (
+        Sample(sample.target, output),
+        inputs,
+        [slice(0, 4), slice(4, 8), slice(8, 12), slice(12, 13)],
+    )

@@ -42,7 +42,11 @@ def _off(found: Floats, true: Floats) -> float:
 def _reproducible(step: Step) -> Finding:
     one, two, three = (step.gradient(step.whole) for _ in range(3))
     if two.shape != one.shape:
-        return Finding("reproducible", "fail", "the same batch gives gradients of another shape the second time")
+        return Finding(
+            "reproducible",
+            "fail",
+            "the same batch gives gradients of another shape the second time",
+        )
     if _off(two, one) < 1e-5:
         return Finding("reproducible", "pass", "the same batch gives the same gradients")
     if _off(two, 2 * one) < 1e-5 and _off(three, 3 * one) < 1e-5:
@@ -61,7 +65,11 @@ def _squared(step: Step) -> Finding:
     zero, one, two = step.gradient(step.whole), *(step.gradient(s) for s in shifted)
     bend = float(np.linalg.norm(two - 2 * one + zero) / (np.linalg.norm(one - zero) or 1.0))
     if bend < 1e-3:
-        return Finding("convention", "pass", "the gradient is a straight line in the target: a squared error; its factor needs the value")
+        return Finding(
+            "convention",
+            "pass",
+            "the gradient is a straight line in the target: a squared error; its factor needs the value",
+        )
     return Finding("convention", "fail", f"the gradient is no straight line in the target ({bend:.3g} of the change): no squared error, "
                    "or gradients are clipped", "targets lifted by 0, 8, 16")  # fmt: skip
 
@@ -76,15 +84,33 @@ def _single(step: Step) -> Finding:
     weighted = np.sum([n * p for n, p in zip(sizes, parts, strict=True)], axis=0) / step.rows
     figures: dict[str, Any] = {"batches": sizes}
     if _off(total, whole) < 1e-4:
-        return Finding("adds", "pass", "the gradients of batches add to that of all rows; averaging them divides by their number", figures=figures)
+        return Finding(
+            "adds",
+            "pass",
+            "the gradients of batches add to that of all rows; averaging them divides by their number",
+            figures=figures,
+        )
     if _off(weighted, whole) < 1e-4 and _off(twice, whole) < 1e-4:
         off = _off(mean, whole) * 100
         figures["gradient_off_percent"] = off
         says = f"a mean: averaging batches of {', '.join(map(str, sizes))} rows (accumulation, ranks) is {off:.3g} % of the true gradient off"
-        return Finding("adds", "depends", says, mend="weight each gradient by its rows: Σ n·g / Σ n", figures=figures)
+        return Finding(
+            "adds",
+            "depends",
+            says,
+            mend="weight each gradient by its rows: Σ n·g / Σ n",
+            figures=figures,
+        )
     says = (f"neither the sum ({_off(total, whole):.1%} off) nor the mean by rows ({_off(weighted, whole):.1%} off) of the gradients of "
             f"batches of {', '.join(map(str, sizes))} is that of all rows")  # fmt: skip
-    return Finding("adds", "fail", says, f"every row twice: {_off(twice, whole):.1%} off the same gradient", _MEND, figures=figures)
+    return Finding(
+        "adds",
+        "fail",
+        says,
+        f"every row twice: {_off(twice, whole):.1%} off the same gradient",
+        _MEND,
+        figures=figures,
+    )
 
 
 def _cuts(rows: int) -> tuple[list[slice], list[int]]:
@@ -106,18 +132,31 @@ def _several(step: Step) -> Finding:
     off = _off(found, whole) * 100
     even_rows = 2 * (step.rows // 2)
     even_whole = step.gradient(take(step.whole, slice(0, even_rows)))
-    even = step.gradient(*(take(step.whole, slice(i, i + even_rows // 2)) for i in (0, even_rows // 2)))
+    even = step.gradient(
+        *(take(step.whole, slice(i, i + even_rows // 2)) for i in (0, even_rows // 2))
+    )
     even_off = _off(even, even_whole) * 100
     figures = {"batches": sizes, "gradient_off_percent": off, "equal_off_percent": even_off}
     if off < 1e-2 and even_off < 1e-2:
-        return Finding("adds", "pass", f"micro-batches of {', '.join(map(str, sizes))} rows give the gradient of all rows at once", figures=figures)
+        return Finding(
+            "adds",
+            "pass",
+            f"micro-batches of {', '.join(map(str, sizes))} rows give the gradient of all rows at once",
+            figures=figures,
+        )
     example = f"{step.rows} rows at once against micro-batches of {', '.join(map(str, sizes))}"
     ratio = float(found @ whole / (whole @ whole))
     for number, word in ((len(sizes), "their number"), (1 / len(sizes), "1 / their number")):
         if _off(found, number * whole) < 1e-4:
             says = f"micro-batches give {factor_words(number).strip().removesuffix('·').strip()} × the true gradient: off by {word}"
-            return Finding("adds", "fail", says, example, _MEND, figures={**figures, "ratio": ratio})
-    kind = "equal micro-batches are right" if even_off < 1e-2 else f"even two equal micro-batches are {even_off:.3g} % off"
+            return Finding(
+                "adds", "fail", says, example, _MEND, figures={**figures, "ratio": ratio}
+            )
+    kind = (
+        "equal micro-batches are right"
+        if even_off < 1e-2
+        else f"even two equal micro-batches are {even_off:.3g} % off"
+    )
     says = f"micro-batches of {', '.join(map(str, sizes))} rows give a gradient {off:.3g} % of the true one off; {kind}"
     return Finding("adds", "fail", says, example, _MEND, figures=figures)
 
@@ -132,11 +171,21 @@ def _masked(step: Step) -> Finding:
     kept = [i for i in range(n) if i not in hidden]
     padded = each(step.whole, lambda i, a: _hide(a, hidden) if i == at else a)
     true = step.gradient(take(step.whole, kept))
-    halves = [take(padded, slice(0, n // 2)), take(padded, slice(n // 2, n))] if step.several else [padded]
+    halves = (
+        [take(padded, slice(0, n // 2)), take(padded, slice(n // 2, n))]
+        if step.several
+        else [padded]
+    )
     off = _off(step.gradient(*halves), true) * 100
-    how = f"two micro-batches, of {n // 2} and 1 unmasked rows," if step.several else f"{len(hidden)} masked rows in {n}"
+    how = (
+        f"two micro-batches, of {n // 2} and 1 unmasked rows,"
+        if step.several
+        else f"{len(hidden)} masked rows in {n}"
+    )
     if off < 1e-2:
-        return Finding("mask", "pass", "masked rows are no rows, however they fall on micro-batches")
+        return Finding(
+            "mask", "pass", "masked rows are no rows, however they fall on micro-batches"
+        )
     return Finding("mask", "fail", f"{how} give a gradient {off:.3g} % of the true one off", f"{n} rows, {len(hidden)} of them masked",
                    _MEND, figures={"gradient_off_percent": off})  # fmt: skip
 

@@ -41,12 +41,18 @@ class Sample:
 
     def take(self, rows: Any) -> Sample:
         """The rows of an index or slice."""
-        parts = {n: a[rows] for n in ("target", "output", "weight", "mask") if (a := getattr(self, n)) is not None}
+        parts = {
+            n: a[rows]
+            for n in ("target", "output", "weight", "mask")
+            if (a := getattr(self, n)) is not None
+        }
         return replace(self, **parts)
 
     def astype(self, dtype: str) -> Sample:
         weight = None if self.weight is None else self.weight.astype(dtype)
-        return replace(self, target=self.target.astype(dtype), output=self.output.astype(dtype), weight=weight)
+        return replace(
+            self, target=self.target.astype(dtype), output=self.output.astype(dtype), weight=weight
+        )
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,13 @@ def check_weights(subject: Subject) -> Finding:
     if wide.verdict == "fail":
         return found
     says = f"of (n, k) arrays: {wide.says}; of (n,) arrays: {found.says}"
-    return replace(wide, verdict="depends", says=says, example=found.example, mend="give it (n, 1) arrays, not (n,)")
+    return replace(
+        wide,
+        verdict="depends",
+        says=says,
+        example=found.example,
+        mend="give it (n, 1) arrays, not (n,)",
+    )
 
 
 def _check(subject: Subject, shape: tuple[int, ...]) -> Finding:
@@ -37,28 +43,62 @@ def _check(subject: Subject, shape: tuple[int, ...]) -> Finding:
         ones = _measure(subject, replace(sample, weight=np.ones_like(weight)))
         plain = _measure(subject, sample)
         repeated = _measure(subject, sample.take(np.repeat(np.arange(6), _WEIGHTS.astype(int))))
-        zero = _measure(subject, replace(sample, weight=np.array([1, 1, 1, 1, 0, 0], dtype=weight.dtype)))
+        zero = _measure(
+            subject, replace(sample, weight=np.array([1, 1, 1, 1, 0, 0], dtype=weight.dtype))
+        )
         absent = _measure(subject, sample.take(slice(0, 4)))
         double = _measure(subject, replace(sample, weight=2 * weight))
     except CallFailed as problem:
-        return Finding("weights", "fail", f"weights of shape (n,): {problem}", "6 rows, weights [1, 2, 3, 1, 0, 2]")
-    figures = {"weighted": total, "repeated": repeated, "zero_weight": zero, "absent": absent, "twice_the_weights": ratio(double, total)}
+        return Finding(
+            "weights",
+            "fail",
+            f"weights of shape (n,): {problem}",
+            "6 rows, weights [1, 2, 3, 1, 0, 2]",
+        )
+    figures = {
+        "weighted": total,
+        "repeated": repeated,
+        "zero_weight": zero,
+        "absent": absent,
+        "twice_the_weights": ratio(double, total),
+    }
     example = f"weights [1, 2, 3, 1, 0, 2]: {total:.6g}; the same rows, repeated: {repeated:.6g}"
     if near(total, ones, 1e-6) and near(zero, ones, 1e-6):
-        return Finding("weights", "fail", "they change nothing: they are ignored", example, figures=figures)
+        return Finding(
+            "weights", "fail", "they change nothing: they are ignored", example, figures=figures
+        )
     if not near(ones, plain, 1e-4):
         return Finding("weights", "depends", f"weights of 1 are not the same as no weights: {ratio(ones, plain):.4g} × the value", example,
                        figures=figures)  # fmt: skip
     if near(total, repeated, 1e-4) and near(zero, absent, 1e-4):
-        return Finding("weights", "pass", "weight 2 is two rows, weight 0 is no row", figures=figures)
+        return Finding(
+            "weights", "pass", "weight 2 is two rows, weight 0 is no row", figures=figures
+        )
     # Σ w e² over the number of rows, not over Σw: 9 rows are meant where 6 are counted, 4 where 6.
     if near(total, repeated * 9 / 6, 1e-4) and near(zero, absent * 4 / 6, 1e-4):
         says = (f"it divides by the number of rows, not by Σw: a row of weight 0 still counts below the line "
                 f"({(ratio(zero, absent) - 1) * 100:+.3g} % for 2 rows in 6), and twice the weights give {ratio(double, total):.3g} × the value")  # fmt: skip
-        return Finding("weights", "depends", says, example, "divide Σ w (o−t)² by Σw", silent=True, figures=figures)
+        return Finding(
+            "weights",
+            "depends",
+            says,
+            example,
+            "divide Σ w (o−t)² by Σw",
+            silent=True,
+            figures=figures,
+        )
     if (power := _power(sample, weight, total, ones)) is not None:
-        word = "squared: weight 2 counts as 4" if power == 2 else "under a root: weight 4 counts as 2"
-        return Finding("weights", "fail", f"they enter {word}", example, "multiply the square by w: w·(o−t)²", figures=figures)
+        word = (
+            "squared: weight 2 counts as 4" if power == 2 else "under a root: weight 4 counts as 2"
+        )
+        return Finding(
+            "weights",
+            "fail",
+            f"they enter {word}",
+            example,
+            "multiply the square by w: w·(o−t)²",
+            figures=figures,
+        )
     if not near(zero, absent, 1e-4):
         says = f"a row of weight 0 is not as if absent: {(ratio(zero, absent) - 1) * 100:+.3g} % for 2 rows in 6"
         return Finding("weights", "fail", says, f"weights [1, 1, 1, 1, 0, 0]: {zero:.6g}; those 4 rows alone: {absent:.6g}",
@@ -116,17 +156,36 @@ def check_mask(subject: Subject) -> Finding:
     kept = np.array([True, True, True, True, False, False])
     sample = replace(full, mask=kept)
     try:
-        masked, absent = subject.value(sample), subject.value(replace(full.take(slice(0, 4)), mask=kept[:4]))
+        masked, absent = (
+            subject.value(sample),
+            subject.value(replace(full.take(slice(0, 4)), mask=kept[:4])),
+        )
     except CallFailed as problem:
-        return Finding("mask", "fail", f"a mask of shape (n,): {problem}", "6 rows, the last two masked")
+        return Finding(
+            "mask", "fail", f"a mask of shape (n,): {problem}", "6 rows, the last two masked"
+        )
     example = f"6 rows, the last two masked: {masked:.6g}; the other four alone: {absent:.6g}"
     figures = {"masked": masked, "absent": absent, "off_percent": (ratio(masked, absent) - 1) * 100}
     if near(masked, absent * 4 / 6, 1e-4):
         says = f"it divides by all rows, the masked ones too: {(ratio(masked, absent) - 1) * 100:+.3g} % for 2 padded rows in 6"
-        return Finding("mask", "fail", says, example, "divide by mask.sum(), not by the number of rows", figures=figures)
+        return Finding(
+            "mask",
+            "fail",
+            says,
+            example,
+            "divide by mask.sum(), not by the number of rows",
+            figures=figures,
+        )
     if not near(masked, absent, 1e-4):
         says = f"a masked row is not as if absent: {(ratio(masked, absent) - 1) * 100:+.3g} %"
-        return Finding("mask", "fail", says, example, "multiply the square by the mask, divide by mask.sum()", figures=figures)
+        return Finding(
+            "mask",
+            "fail",
+            says,
+            example,
+            "multiply the square by the mask, divide by mask.sum()",
+            figures=figures,
+        )
     words = "True keeps a row" if subject.mask_keeps else "True hides a row"
     for name, put in (("1e6", 1e6), ("NaN", np.nan)):
         padded = subject.value(replace(sample, output=_put(full.output, put)))

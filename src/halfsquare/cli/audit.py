@@ -55,22 +55,44 @@ def audit(
         ),
     ],
     gradient: Annotated[
-        str | None, typer.Option(metavar="[MODULE:]FUNCTION", help="Its gradient with respect to the output, if it has one.")
+        str | None,
+        typer.Option(
+            metavar="[MODULE:]FUNCTION",
+            help="Its gradient with respect to the output, if it has one.",
+        ),
     ] = None,
-    convention: Annotated[Claim | None, typer.Option(help="What it has to be; anything else fails.")] = None,
+    convention: Annotated[
+        Claim | None, typer.Option(help="What it has to be; anything else fails.")
+    ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail on what goes wrong without a word, such as broadcasting (n,) against (n, 1).")
+        bool,
+        typer.Option(
+            "--strict",
+            help="Fail on what goes wrong without a word, such as broadcasting (n,) against (n, 1).",
+        ),
     ] = False,
     kind: Annotated[Kind | None, typer.Option(help="What it is, where that is not seen.")] = None,
-    library: Annotated[Library | None, typer.Option(help="Whose arrays it takes, where that is not seen.")] = None,
-    target: Annotated[str | None, typer.Option(metavar="NAME", help="Its argument for the target.")] = None,
-    output: Annotated[str | None, typer.Option(metavar="NAME", help="Its argument for the model's output.")] = None,
+    library: Annotated[
+        Library | None, typer.Option(help="Whose arrays it takes, where that is not seen.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its argument for the target.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its argument for the model's output.")
+    ] = None,
     argument: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A further argument, a number or a word; repeat for several.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="A further argument, a number or a word; repeat for several."
+        ),
     ] = None,
     batch: Annotated[
         str | None,
-        typer.Option(metavar="[MODULE:]NAME", help="For a training step: a batch that it takes, or a function that returns one."),
+        typer.Option(
+            metavar="[MODULE:]NAME",
+            help="For a training step: a batch that it takes, or a function that returns one.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -113,7 +135,9 @@ def _split(text: str, module: str | None = None) -> tuple[str, str]:
     if not colon and module is not None:
         before = module
     if not before or not name:
-        raise OptionError(f"{text!r} names no loss; expected MODULE:FUNCTION, such as losses.py:my_mse or torch.nn:MSELoss")
+        raise OptionError(
+            f"{text!r} names no loss; expected MODULE:FUNCTION, such as losses.py:my_mse or torch.nn:MSELoss"
+        )
     return before, name
 
 
@@ -156,10 +180,23 @@ def _readable(text: str) -> str:
     import shutil
     import textwrap
 
-    lines = ["".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in text.split("\n")]
+    lines = [
+        "".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in text.split("\n")
+    ]
     if not sys.stdout.isatty():
         return "\n".join(lines)
     width = shutil.get_terminal_size().columns
-    start = next((line.index(v) for line in lines for v in ("pass ", "FAIL ", "depends ") if f"  {v}" in line), 4)
+    start = next(
+        (
+            line.index(v)
+            for line in lines
+            for v in ("pass ", "FAIL ", "depends ")
+            if f"  {v}" in line
+        ),
+        4,
+    )
     indent = " " * min(start + 13, max(width - 30, 4))
-    return "\n".join(textwrap.fill(line, width, subsequent_indent=indent, drop_whitespace=False) for line in lines)
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=indent, drop_whitespace=False)
+        for line in lines
+    )

@@ -1,7 +1,7 @@
 """The command line: one file a command; here they are put together and their errors told.
 
-Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted, 143 asked to end. No traceback reaches the user
-unless HALFSQUARE_DEBUG is set.
+Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted, 143 asked to end. No traceback
+reaches the user unless HALFSQUARE_DEBUG is set.
 """
 
 from __future__ import annotations
@@ -12,13 +12,32 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from halfsquare.cli import audit, compare, demo, evaluate, explain, fit, info, predict, report, serve, sums
+from halfsquare.cli import (
+    audit,
+    compare,
+    demo,
+    evaluate,
+    explain,
+    fit,
+    info,
+    predict,
+    report,
+    serve,
+    sums,
+)
 from halfsquare.errors import HalfsquareError, OptionError
-from halfsquare.limits import TO_WORK, Terminated, is_lack_of_memory, orderly_end, require_address_space
+from halfsquare.process import (
+    TO_WORK,
+    Terminated,
+    is_lack_of_memory,
+    orderly_end,
+    require_address_space,
+)
 
 app = typer.Typer(
     name="halfsquare",
-    help="Fit regression models by descending the squared error, measure them honestly, and see why.",
+    help="Fit regression models by descending the squared error, measure them honestly, and "
+    "see why.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,9 +45,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    fit.fit, predict.predict, evaluate.evaluate, compare.compare, explain.explain, report.report, info.info, demo.demo,
-    serve.serve, sums.sums, audit.audit,
-):  # fmt: skip
+    fit.fit,
+    predict.predict,
+    evaluate.evaluate,
+    compare.compare,
+    explain.explain,
+    report.report,
+    info.info,
+    demo.demo,
+    serve.serve,
+    sums.sums,
+    audit.audit,
+):
     app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 
 
@@ -85,16 +113,23 @@ def _tell_failure(problem: Exception) -> None:
     """What no part of this package has told in its own words."""
     if is_lack_of_memory(problem):
         _tell(
-            "not enough memory or threads (ulimit -v, ulimit -u): use --threads 1, or fewer columns, "
+            "not enough memory or threads (ulimit -v, ulimit -u): use --threads 1, or fewer "
+            "columns, "
             "with --features naming those that matter"
         )
     elif isinstance(problem, OSError):
         _close_output()
-        _tell(f"{problem.filename or 'standard output'} could not be used: {problem.strerror or problem}")
+        _tell(
+            f"{problem.filename or 'standard output'} could not be used: "
+            f"{problem.strerror or problem}"
+        )
     elif os.environ.get("HALFSQUARE_DEBUG"):
         raise problem
     else:
-        _tell(f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows where; please report it")
+        _tell(
+            f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows "
+            "where; please report it"
+        )
 
 
 def _close_output() -> None:

@@ -8,14 +8,16 @@ from halfsquare.cli.show import console, grid
 from halfsquare.cli.show_example import NAMES
 from halfsquare.explain.pulls import Pull, Pulls
 from halfsquare.explain.row import RowExplanation
-from halfsquare.fitted import FittedModel
-from halfsquare.wording import number
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import number
 
 MOST = 15
 _WHAT = {
-    "linear": "A row's pull on a coefficient is error × the column's value (on the intercept: the error).",
+    "linear": "A row's pull on a coefficient is error × the column's value (on the "
+    "intercept: the error).",
     "formula": "A row's pull on a parameter is error × ∂output/∂parameter.",
-    "network": "A gain is a common factor, now 1, on all weights that leave an input or make up a layer, in every "
+    "network": "A gain is a common factor, now 1, on all weights that leave an input or make "
+    "up a layer, in every "
     "member; a row's pull on it is error × ∂output/∂gain.",
 }
 
@@ -24,17 +26,31 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
     """Each parameter with its pulls, hardest pulled first; then the rows that pull hardest."""
     screen = console()
     name = NAMES[found.loss]
-    screen.print(f"Who pulls at the {fitted.kind} model of {' and '.join(fitted.encoder.targets)}", style="bold")
+    screen.print(
+        f"Who pulls at the {fitted.kind} model of {' and '.join(fitted.encoder.targets)}",
+        style="bold",
+    )
     said = f"{found.rows:,} rows of {data}"
     if found.missing_target:
         said += f"; {found.missing_target:,} that lack a value left out"
     screen.print(f"{said}. {_WHAT[fitted.kind]}", markup=False)
     screen.print(
-        f"Its parts of the gradient of {name}: a negative pull asks for more, since descent moves against the gradient.\n"
+        f"Its parts of the gradient of {name}: a negative pull asks for more, since descent "
+        "moves against the gradient.\n"
     )
     ranked = sorted(found.parameters, key=lambda p: -p.strength)[:MOST]
     with_penalty = any(p.penalty for p in found.parameters)
-    header = ["", "value", "pull up", "by rows", "pull down", "by rows", *(["penalty"] * with_penalty), "gradient", ""]
+    header = [
+        "",
+        "value",
+        "pull up",
+        "by rows",
+        "pull down",
+        "by rows",
+        *(["penalty"] * with_penalty),
+        "gradient",
+        "",
+    ]
     rows = [
         [
             p.name,
@@ -57,7 +73,8 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
     far = _far_from_zero(fitted, found)
     if far:
         screen.print(
-            f"Far from zero, {far} repeat the intercept's pulls: --about mean measures each column from its mean.",
+            f"Far from zero, {far} repeat the intercept's pulls: --about mean measures each "
+            "column from its mean.",
             markup=False,
         )
     hardest = [_hardest(p) for p in ranked[:6] if p.hardest]
@@ -70,13 +87,17 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
 
 
 def _far_from_zero(fitted: FittedModel, found: Pulls) -> str:
-    """Names of columns of a linear model that lie far from zero, unless they are measured from their means."""
+    """Names of columns of a linear model that lie far from zero, unless they are measured from
+    their means.
+    """
     if fitted.kind != "linear" or found.about == "mean":
         return ""
     encoder = fitted.encoder
     far = np.flatnonzero(np.abs(encoder.means) > 2.0 * encoder.scales)
     names = [
-        encoder.names[j] for j in far if not encoder.names[j].startswith(tuple(f"{c}=" for c, _, _ in encoder.groups))
+        encoder.names[j]
+        for j in far
+        if not encoder.names[j].startswith(tuple(f"{c}=" for c, _, _ in encoder.groups))
     ]
     return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
@@ -84,18 +105,22 @@ def _far_from_zero(fitted: FittedModel, found: Pulls) -> str:
 def _verdict(found: Pulls, kind: str) -> str:
     if kind == "network":
         return (
-            "In a network they need not balance: every member stopped where rows it had not seen favoured it, under\n"
+            "In a network they need not balance: every member stopped where rows it had not "
+            "seen favoured it, under\n"
             "penalties of its own, which are no part of these pulls."
         )
     if found.balanced:
         and_penalty = " and the penalty" if any(p.penalty for p in found.parameters) else ""
         return (
-            f"Those pulling up, those pulling down{and_penalty} balance: these rows hold every parameter where it is."
+            f"Those pulling up, those pulling down{and_penalty} balance: these rows hold "
+            "every parameter where it is."
         )
     moved = [p for p in found.parameters if not p.balanced]
     if len(moved) == len(found.parameters):
         return "The pulls do not balance: on these rows descent would move every parameter."
-    return f"On these rows descent would move {len(moved):,} of {len(found.parameters):,} parameters."
+    return (
+        f"On these rows descent would move {len(moved):,} of {len(found.parameters):,} parameters."
+    )
 
 
 def _hardest(pull: Pull) -> list[str]:
@@ -109,15 +134,21 @@ def _show_influence(found: Pulls) -> None:
     screen = console()
     screen.print("\nRows that matter most by themselves", style="bold")
     rows = [
-        ["highest leverage", "   ".join(f"{r['row']}: {number(r['leverage'], 3)}" for r in influence.leverage)],
+        [
+            "highest leverage",
+            "   ".join(f"{r['row']}: {number(r['leverage'], 3)}" for r in influence.leverage),
+        ],
         [
             "greatest Cook's distance",
-            "   ".join(f"{r['row']}: {number(r['cooks_distance'], 3)}" for r in influence.cooks_distance),
+            "   ".join(
+                f"{r['row']}: {number(r['cooks_distance'], 3)}" for r in influence.cooks_distance
+            ),
         ],
     ]
     screen.print(grid(rows, left=2), markup=False)
     screen.print(
-        f"  mean leverage {number(influence.mean_leverage, 3)}; {influence.high_leverage:,} rows have more than twice that of an average row of the fit"
+        f"  mean leverage {number(influence.mean_leverage, 3)}; {influence.high_leverage:,} "
+        "rows have more than twice that of an average row of the fit"
     )
 
 
@@ -129,7 +160,9 @@ def show_row(fitted: FittedModel, one: RowExplanation) -> None:
         screen.print(f"  The parts ({one.method}) add up to the output but for {one.gap:.1g}.")
     moved = sorted(one.changes, key=lambda c: -abs(c.change))
     derivatives = [[c.of, f"{c.change:+.4g}"] for c in moved if c.kind == "derivative"][:MOST]
-    levels = [[f"{c.column} {c.of}", f"{c.change:+.4g}"] for c in moved if c.kind != "derivative"][:MOST]
+    levels = [[f"{c.column} {c.of}", f"{c.change:+.4g}"] for c in moved if c.kind != "derivative"][
+        :MOST
+    ]
     if derivatives:
         screen.print(
             f"\nHow {one.target_name} would change for one unit more of (derivative at this row)",
@@ -151,7 +184,10 @@ def show_row(fitted: FittedModel, one: RowExplanation) -> None:
     rows = [[a.name, number(a.value), f"{a.pull:+.4g}", f"{a.direction}"] for a in asked]
     screen.print(grid(rows, header=["", "value", "pull", "asks to"]), markup=False)
     if len(one.asks) > len(asked):
-        screen.print(f"  … and little or nothing of {len(one.asks) - len(asked)} more: --json shows every one")
+        screen.print(
+            f"  … and little or nothing of {len(one.asks) - len(asked)} more: --json shows "
+            "every one"
+        )
     if one.leverage is not None and one.cooks_distance is not None:
         screen.print(f"\nLeverage {one.leverage:.3g}, Cook's distance {one.cooks_distance:.3g}")
 

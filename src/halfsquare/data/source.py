@@ -15,15 +15,66 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
-from halfsquare.data.checksums import require_whole_pages
-from halfsquare.data.frames import arrow_table
+from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
 from halfsquare.data.messages import missing_column, require_distinct
 from halfsquare.data.sql import Kind, is_query, kind_of, quote_name, quote_text
 from halfsquare.data.text_file import suffix_of, text_relation
-from halfsquare.data.unchanged import NO_FILES, Unchanged
-from halfsquare.errors import DataError
-from halfsquare.writing import reason
+from halfsquare.errors import DataError, OptionError
+from halfsquare.files.atomic import reason
+
+
+def arrow_table(data: Any, name: str) -> Any:
+    """The columns of an array, a frame or a mapping.
+
+    Raises
+    ------
+    DataError
+        If a column mixes types or lengths, or two have one name; ``name`` is what messages call the
+        data.
+    OptionError
+        If it is none of these.
+    """
+    import pyarrow as pa
+
+    if isinstance(data, np.ndarray):
+        if data.dtype.names:
+            frame = pa.table({n: np.ascontiguousarray(data[n]) for n in data.dtype.names})
+        elif data.ndim == 2:
+            frame = pa.table(
+                {f"x{j + 1}": np.ascontiguousarray(data[:, j]) for j in range(data.shape[1])}
+            )
+        else:
+            raise DataError(f"the array has shape {data.shape}; expected rows and columns, (n, d)")
+    elif isinstance(data, dict):
+        frame = _arrow(lambda: pa.table({str(n): pa.array(np.asarray(v)) for n, v in data.items()}))
+    elif isinstance(data, (pa.Table, pa.RecordBatch)):
+        frame = data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
+    elif type(data).__module__.startswith("polars"):
+        frame = data.collect().to_arrow() if hasattr(data, "collect") else data.to_arrow()
+    elif type(data).__module__.startswith("pandas"):
+        require_distinct([str(c) for c in data.columns], name)
+        frame = _arrow(lambda: pa.Table.from_pandas(data.rename(columns=str), preserve_index=False))
+    elif hasattr(data, "__arrow_c_stream__"):
+        frame = pa.table(data)
+    else:
+        raise OptionError(
+            f"cannot read rows from {type(data).__name__}; expected a path, a query, an "
+            "array or a frame"
+        )
+    require_distinct([str(n) for n in frame.column_names], name)
+    return frame
+
+
+def _arrow(make: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return make()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as problem:
+        raise DataError(f"a column mixes types or lengths: {problem}") from None
+
 
 _JSON_FILES = (".json", ".jsonl", ".ndjson")
 _PARQUET_FILES = (".parquet", ".pq")
@@ -45,8 +96,12 @@ class SourceColumn:
             return f"epoch({quoted})::DOUBLE AS {quoted}"
         if self.kind == "text":
             return f"{quoted}::VARCHAR AS {quoted}"
-        if self.kind == "boolean":  # not a cast: DuckDB would push it into the reader of a text file
-            return f"(CASE WHEN {quoted} THEN 1.0 WHEN NOT {quoted} THEN 0.0 END)::DOUBLE AS {quoted}"
+        if (
+            self.kind == "boolean"
+        ):  # not a cast: DuckDB would push it into the reader of a text file
+            return (
+                f"(CASE WHEN {quoted} THEN 1.0 WHEN NOT {quoted} THEN 0.0 END)::DOUBLE AS {quoted}"
+            )
         return f"{quoted}::DOUBLE AS {quoted}"
 
 
@@ -72,7 +127,9 @@ class Source:
     _connection: Any = field(repr=False)
     files: Unchanged = NO_FILES
     row_count: int | None = None
-    _held: tuple[Any, ...] = field(default=(), repr=False)  # frames and temporary files that must outlive the scan
+    _held: tuple[Any, ...] = field(
+        default=(), repr=False
+    )  # frames and temporary files that must outlive the scan
 
     @property
     def relation(self) -> str:
@@ -98,8 +155,8 @@ class Source:
         Raises
         ------
         DataError
-            If a value or a line cannot be read (file, column and row are named), or a file is no longer
-            what it was when it was opened.
+            If a value or a line cannot be read (file, column and row are named), or a file is no
+            longer what it was when it was opened.
         """
         expressions = ", ".join(c.as_double() for c in columns)
         with self.files.reading(self.name):
@@ -112,7 +169,9 @@ class Source:
     def row(self, number: int) -> dict[str, str | None]:
         """Row ``number`` (from 1) as text, for showing; empty if there is none."""
         with self.files.reading(self.name):
-            query = f"SELECT COLUMNS(*)::VARCHAR FROM {self._relation} LIMIT 1 OFFSET {int(number) - 1}"
+            query = (
+                f"SELECT COLUMNS(*)::VARCHAR FROM {self._relation} LIMIT 1 OFFSET {int(number) - 1}"
+            )
             relation = self._connection.sql(query)
             return dict(zip(relation.columns, (relation.fetchall() or [()])[0], strict=False))
 
@@ -121,24 +180,29 @@ class Source:
         quoted = quote_name(name)
         with self.files.reading(self.name):
             found = self._connection.sql(
-                f"SELECT i, v FROM (SELECT row_number() OVER () AS i, {quoted}::VARCHAR AS v FROM {self._relation}) "
+                f"SELECT i, v FROM (SELECT row_number() OVER () AS i, {quoted}::VARCHAR AS v "
+                f"FROM {self._relation}) "
                 "WHERE v IS NOT NULL AND TRY_CAST(v AS DOUBLE) IS NULL ORDER BY i LIMIT 1"
             ).fetchall()
         return (int(found[0][0]), str(found[0][1])) if found else None
 
 
 def open_source(
-    data: Any, *, table: str | None = None, encoding: str | None = None, categories: Sequence[str] = ()
+    data: Any,
+    *,
+    table: str | None = None,
+    encoding: str | None = None,
+    categories: Sequence[str] = (),
 ) -> Source:
     """Open rows for scanning.
 
     Parameters
     ----------
     data : path, SQL query, "-", array or frame
-        A CSV, TSV, Parquet or JSON-lines file (plain or gzipped), a glob of these, a DuckDB or SQLite
-        file (with ``table``), a query beginning with SELECT, WITH or FROM, ``"-"`` for CSV on
-        standard input; or a NumPy array (columns x1, x2, …), a pandas, Polars or Arrow frame, or a
-        mapping of names to arrays.
+        A CSV, TSV, Parquet or JSON-lines file (plain or gzipped), a glob of these, a DuckDB or
+        SQLite file (with ``table``), a query beginning with SELECT, WITH or FROM, ``"-"`` for CSV
+        on standard input; or a NumPy array (columns x1, x2, …), a pandas, Polars or Arrow frame, or
+        a mapping of names to arrays.
     table : str, optional
         Which table of a database file; needed if it has several.
     encoding : str, optional
@@ -154,14 +218,21 @@ def open_source(
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")  # times mean the same wherever this runs
     connection.execute("SET enable_progress_bar=false")  # it would stand in the middle of JSON
-    # What a query of the user's has to put aside goes where temporary files go, not beside the data.
+    # What a query of the user's has to put aside goes where temporary files go, not beside the
+    # data.
     connection.execute(
-        f"SET temp_directory={quote_text(str(Path(tempfile.gettempdir()) / f'halfsquare-{os.getpid()}'))}"
+        "SET temp_directory="
+        + quote_text(str(Path(tempfile.gettempdir()) / f"halfsquare-{os.getpid()}"))
     )
     if isinstance(data, (str, os.PathLike)):
         text = os.fspath(data)
         if is_query(text):
-            return _bound(connection, "the query", f"({text.strip().rstrip(';')})", files=_named_in(connection, text))
+            return _bound(
+                connection,
+                "the query",
+                f"({text.strip().rstrip(';')})",
+                files=_named_in(connection, text),
+            )
         if text == "-":
             return _standard_input(connection, encoding, categories)
         return _file(connection, text, table, encoding, categories)
@@ -178,14 +249,17 @@ def _bound(
     files: Unchanged = NO_FILES,
     count: str | None = None,
 ) -> Source:
-    """Ask DuckDB for the columns of a relation; ``count`` is SQL for its rows, where that is quick."""
+    """Ask DuckDB for the columns of a relation; ``count`` is SQL for its rows, where that is
+    quick.
+    """
     with files.reading(name):
         rows = connection.sql(count).fetchall()[0][0] if count else None
         found = connection.sql(f"SELECT * FROM {relation}")
         if found is None:
             raise DataError(f"{name} returns no rows: expected a query that selects columns")
         columns = tuple(
-            SourceColumn(n, kind_of(str(t)), str(t)) for n, t in zip(found.columns, found.types, strict=True)
+            SourceColumn(n, kind_of(str(t)), str(t))
+            for n, t in zip(found.columns, found.types, strict=True)
         )
     require_distinct([c.name for c in columns], name)
     # Enough for two threads' buffers, and a little for each column of a wide table: the rows
@@ -203,7 +277,9 @@ def _named_in(connection: Any, query: str) -> Unchanged:
     return Unchanged.of([n for n in names if Path(n).is_file()])
 
 
-def _file(connection: Any, text: str, table: str | None, encoding: str | None, categories: Sequence[str]) -> Source:
+def _file(
+    connection: Any, text: str, table: str | None, encoding: str | None, categories: Sequence[str]
+) -> Source:
     files = Unchanged.at(text)
     first = files.files[0].path
     suffix = suffix_of(first)
@@ -213,12 +289,22 @@ def _file(connection: Any, text: str, table: str | None, encoding: str | None, c
         return _database(connection, text, table, files)
     if suffix in _PARQUET_FILES:
         count = f"SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata({quote_text(text)})"
-        return _bound(connection, text, f"read_parquet({quote_text(text)}, union_by_name=true)", (), files, count)
+        return _bound(
+            connection,
+            text,
+            f"read_parquet({quote_text(text)}, union_by_name=true)",
+            (),
+            files,
+            count,
+        )
     if suffix in _JSON_FILES:
-        return _bound(connection, text, f"read_json({quote_text(text)}, union_by_name=true)", (), files)
+        return _bound(
+            connection, text, f"read_json({quote_text(text)}, union_by_name=true)", (), files
+        )
     if suffix in (".xls", ".xlsx", ".ods", ".pdf", ".zip", ".hsq", ".pkl", ".npy", ".npz"):
         raise DataError(
-            f"{text} is a {suffix} file; expected CSV, TSV, Parquet or JSON lines: export it to one of these"
+            f"{text} is a {suffix} file; expected CSV, TSV, Parquet or JSON lines: export it "
+            "to one of these"
         )
     with files.reading(text):
         relation = text_relation(connection, text, first, encoding, categories, text)
@@ -226,7 +312,9 @@ def _file(connection: Any, text: str, table: str | None, encoding: str | None, c
 
 
 def _standard_input(connection: Any, encoding: str | None, categories: Sequence[str]) -> Source:
-    """A pipe can be read once and its types need a look first, so it is kept in a temporary file."""
+    """A pipe can be read once and its types need a look first, so it is kept in a temporary
+    file.
+    """
     if sys.stdin is None or sys.stdin.isatty():
         raise DataError("standard input is a terminal: pipe a CSV file into it")
     # Where the system shows open files as paths, it needs no name and cannot be left behind.
@@ -237,7 +325,9 @@ def _standard_input(connection: Any, encoding: str | None, categories: Sequence[
         shutil.copyfileobj(sys.stdin.buffer, spool)
         spool.flush()
     except OSError as problem:
-        raise DataError(f"standard input could not be kept in {tempfile.gettempdir()}: {reason(problem)}") from None
+        raise DataError(
+            f"standard input could not be kept in {tempfile.gettempdir()}: {reason(problem)}"
+        ) from None
     path = f"/proc/self/fd/{spool.fileno()}" if unnamed else spool.name
     if spool.tell() == 0:
         raise DataError("standard input is empty: expected CSV with a header line")
@@ -247,23 +337,31 @@ def _standard_input(connection: Any, encoding: str | None, categories: Sequence[
 
 
 def _database(connection: Any, path: str, table: str | None, files: Unchanged) -> Source:
-    kind = " (TYPE sqlite, READ_ONLY)" if Path(path).suffix.lower().startswith(".sqlite") else " (READ_ONLY)"
+    kind = (
+        " (TYPE sqlite, READ_ONLY)"
+        if Path(path).suffix.lower().startswith(".sqlite")
+        else " (READ_ONLY)"
+    )
     try:
         connection.execute(f"ATTACH {quote_text(path)} AS found{kind}")
         tables = [
             str(r[0])
             for r in connection.execute(
-                "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'found' ORDER BY 1"
+                "SELECT table_name FROM information_schema.tables WHERE table_catalog = "
+                "'found' ORDER BY 1"
             ).fetchall()
         ]
     except duckdb.Error as problem:
         reader = "sqlite" in kind and "extension" in str(problem)
         hint = (
-            ". SQLite needs a reader that DuckDB fetches from the network once; or export the table to CSV"
+            ". SQLite needs a reader that DuckDB fetches from the network once; or export "
+            "the table to CSV"
             if reader
             else ""
         )
-        raise DataError(f"{path} could not be opened as a database: {str(problem).splitlines()[0]}{hint}") from None
+        raise DataError(
+            f"{path} could not be opened as a database: {str(problem).splitlines()[0]}{hint}"
+        ) from None
     if table is None and len(tables) == 1:
         table = tables[0]
     if table not in tables:

@@ -16,7 +16,12 @@ _NULLS = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "Null", "
 
 
 def text_relation(
-    connection: Any, text: str, first: str, encoding: str | None, categories: Sequence[str], name: str
+    connection: Any,
+    text: str,
+    first: str,
+    encoding: str | None,
+    categories: Sequence[str],
+    name: str,
 ) -> str:
     """SQL that reads a text file, or a glob ``text`` of which ``first`` is the first file.
 
@@ -32,7 +37,8 @@ def text_relation(
     base += [f"encoding={quote_text(encoding)}"] if encoding else []
     dialect = _sniffed(connection, first, base, name)
     if dialect["Delimiter"] == ";":
-        # Where a semicolon divides fields, a comma often divides 2,5: read so if more columns are numbers then.
+        # Where a semicolon divides fields, a comma often divides 2,5: read so if more columns are
+        # numbers then.
         comma = [*base, "decimal_separator=','"]
         other = _sniffed(connection, first, comma, name)
         if _numbers(other) > _numbers(dialect):
@@ -48,11 +54,21 @@ def text_relation(
     types = {n: "DOUBLE" if kind_of(t) == "number" else t for n, t in sniffed.items()}
     listed = "{" + ", ".join(f"{quote_text(n)}: {quote_text(t)}" for n, t in types.items()) + "}"
     # A quote may first turn up after the lines that were looked at.
-    marks = {"delim": dialect["Delimiter"], "quote": _mark(dialect["Quote"]), "escape": _mark(dialect["Escape"])}
+    marks = {
+        "delim": dialect["Delimiter"],
+        "quote": _mark(dialect["Quote"]),
+        "escape": _mark(dialect["Escape"]),
+    }
     marks |= {"dateformat": dialect["DateFormat"], "timestampformat": dialect["TimestampFormat"]}
-    base = [b for b in base if not b.startswith("delim")] + [f"{k}={quote_text(str(v))}" for k, v in marks.items() if v]
+    base = [b for b in base if not b.startswith("delim")] + [
+        f"{k}={quote_text(str(v))}" for k, v in marks.items() if v
+    ]
     base.append("header=true")
-    schema = f"columns={listed}, auto_detect=false" if text == first else f"types={listed}, union_by_name=true"
+    schema = (
+        f"columns={listed}, auto_detect=false"
+        if text == first
+        else f"types={listed}, union_by_name=true"
+    )
     return f"read_csv({', '.join([quote_text(text), *base, schema])})"
 
 
@@ -78,7 +94,9 @@ def _mark(sniffed: str | None) -> str:
     return '"' if not sniffed or sniffed == "(empty)" else sniffed
 
 
-def _require_table(dialect: dict[str, Any], names: list[str], path: str, encoding: str | None, source: str) -> None:
+def _require_table(
+    dialect: dict[str, Any], names: list[str], path: str, encoding: str | None, source: str
+) -> None:
     """See that the file has a header of distinct names, and a number of fields that stays the same.
 
     DuckDB renames columns that share a name, makes names up where there is no header, and reads
@@ -96,7 +114,9 @@ def _require_table(dialect: dict[str, Any], names: list[str], path: str, encodin
     ):
         sample = list(islice(file, 200))
         delimiter = dialect["Delimiter"]
-        if len(names) == 1:  # no delimiter fits every line: take the one that the first line is full of
+        if (
+            len(names) == 1
+        ):  # no delimiter fits every line: take the one that the first line is full of
             delimiter = max(",\t;|", key=sample[0].count)
         lines = [fields for fields in csv.reader(sample, delimiter=delimiter) if fields]
     if lines:
@@ -104,11 +124,13 @@ def _require_table(dialect: dict[str, Any], names: list[str], path: str, encodin
         for row, fields in enumerate(lines[1:-1] if len(lines) == 200 else lines[1:], 1):
             if len(fields) != len(lines[0]):
                 raise DataError(
-                    f"{source}, row {row}: found {len(fields)} fields, expected {len(lines[0])} as in the header. "
+                    f"{source}, row {row}: found {len(fields)} fields, expected "
+                    f"{len(lines[0])} as in the header. "
                     "Correct the line; a field that holds the delimiter needs quotes"
                 )
     if not dialect["HasHeader"]:
         raise DataError(
-            f"{source} has no header line: its first line, {','.join(lines[0])[:60] if lines else ''!r}, reads as data. "
+            f"{source} has no header line: its first line, "
+            f"{','.join(lines[0])[:60] if lines else ''!r}, reads as data. "
             f"Add a first line with {len(names)} column names"
         )

@@ -1,4 +1,6 @@
-"""The Gram matrix of columns as exact integers: it merges in any order to the same bits, and takes rows away again."""
+"""The Gram matrix of columns as exact integers: it merges in any order to the same bits, and takes
+rows away again.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ Limbs = npt.NDArray[np.int32]
 class ExactGram:
     """Σ w a aᵀ over rows a of q columns, without rounding.
 
-    Each entry is Σ_i limbs[i] · 2^(21·(low + i)) with digits -2^20 ≤ limbs[i] < 2^20: every number that float64
-    products can sum to has exactly one such form, so equal sums are equal bits, however they were added up.
+    Each entry is Σ_i limbs[i] · 2^(21·(low + i)) with digits -2^20 ≤ limbs[i] < 2^20: every number
+    that float64 products can sum to has exactly one such form, so equal sums are equal bits,
+    however they were added up.
 
     Attributes
     ----------
@@ -65,8 +68,14 @@ class ExactGram:
         NotFiniteError
             If a value is NaN or infinite.
         """
-        if block.ndim != 2 or len(block) != self.columns or (weight is not None and len(weight) != block.shape[1]):
-            raise ShapeError(f"these rows have the shape {block.shape}; the sums hold {self.columns} columns")
+        if (
+            block.ndim != 2
+            or len(block) != self.columns
+            or (weight is not None and len(weight) != block.shape[1])
+        ):
+            raise ShapeError(
+                f"these rows have the shape {block.shape}; the sums hold {self.columns} columns"
+            )
         if not np.isfinite(block).all() or (weight is not None and not np.isfinite(weight).all()):
             raise NotFiniteError("a value is NaN or infinite; exact sums need finite numbers")
         total = self
@@ -89,31 +98,47 @@ class ExactGram:
         Raises
         ------
         DataError
-            If these rows cannot have been in the sums: more rows than there are, or a sum of squares below 0.
+            If these rows cannot have been in the sums: more rows than there are, or a sum of
+            squares below 0.
         """
         rest = self.without(other)
         at = rest.impossible()
         if at is not None:
-            found = "there are more of them" if rest.rows < 0 else f"column {at} would be left with squares below 0"
+            found = (
+                "there are more of them"
+                if rest.rows < 0
+                else f"column {at} would be left with squares below 0"
+            )
             raise DataError(f"these rows were not in the sums: {found}")
         return rest
 
     def without(self, other: ExactGram) -> ExactGram:
-        """The sums less those of ``other``, whether rows could have them or not; see :meth:`impossible`."""
+        """The sums less those of ``other``, whether rows could have them or not; see
+        :meth:`impossible`.
+        """
         return self._combined(other, -1)
 
     def impossible(self) -> int | None:
-        """The first column that sums of rows cannot look like: its squares or its variance negative; else None."""
+        """The first column that sums of rows cannot look like: its squares or its variance
+        negative; else None.
+        """
         numbers, _ = self.integers()
         weight = numbers[0, 0] if len(numbers) else 0
         for j in range(len(numbers)):
             square = numbers[j, j]
-            if self.rows < 0 or square < 0 or weight * square < numbers[0, j] ** 2 or (not self.rows and square):
+            if (
+                self.rows < 0
+                or square < 0
+                or weight * square < numbers[0, j] ** 2
+                or (not self.rows and square)
+            ):
                 return j
         return None
 
     def placed(self, columns: int, positions: Sequence[int]) -> ExactGram:
-        """The same sums among ``columns`` columns, these at ``positions``, the others 0 in every row."""
+        """The same sums among ``columns`` columns, these at ``positions``, the others 0 in every
+        row.
+        """
         limbs = np.zeros((len(self.limbs), columns, columns), dtype=np.int32)
         at = np.asarray(positions, dtype=np.intp)
         limbs[:, at[:, None], at] = self.limbs
@@ -148,7 +173,9 @@ class ExactGram:
 
     def _combined(self, other: ExactGram, sign: int) -> ExactGram:
         if self.columns != other.columns:
-            raise ShapeError(f"sums over {self.columns} and over {other.columns} columns do not add")
+            raise ShapeError(
+                f"sums over {self.columns} and over {other.columns} columns do not add"
+            )
         filled = [g for g in (self, other) if len(g.limbs)]
         low = min((g.low for g in filled), default=0)
         high = max((g.low + len(g.limbs) for g in filled), default=0)
@@ -171,8 +198,12 @@ def nearest(whole: int, exponent: int) -> float:
     return float(whole << exponent) if exponent >= 0 else whole / (1 << -exponent)
 
 
-def _products(left: list[Slice], right: list[Slice], columns: int) -> tuple[int, npt.NDArray[np.int64]]:
-    """Sums of left times right by level, not carried yet: one matrix product of all digits, dealt out."""
+def _products(
+    left: list[Slice], right: list[Slice], columns: int
+) -> tuple[int, npt.NDArray[np.int64]]:
+    """Sums of left times right by level, not carried yet: one matrix product of all digits, dealt
+    out.
+    """
     if not left or not right:
         return 0, np.zeros((0, columns, columns), dtype=np.int64)
     rows = np.concatenate([s.digits for s in left])
@@ -193,7 +224,9 @@ def _products(left: list[Slice], right: list[Slice], columns: int) -> tuple[int,
 
 
 def _carried(low: int, sums: npt.NDArray[np.integer]) -> tuple[int, Limbs]:
-    """Digits -2^20 ≤ digit < 2^20 of sums by level, by carrying upwards; empty ones at both ends are left out."""
+    """Digits -2^20 ≤ digit < 2^20 of sums by level, by carrying upwards; empty ones at both ends
+    are left out.
+    """
     digits: list[Limbs] = []
     carry: npt.NDArray[np.int64] = np.zeros(sums.shape[1:], dtype=np.int64)
     level = 0

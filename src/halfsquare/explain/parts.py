@@ -1,9 +1,9 @@
 """A row's output as the average row's output and what each column adds to it.
 
-Linear: each column's coefficient times its distance from the mean. Network: integrated gradients along the
-straight line from the average row, Sundararajan, Taly & Yan (2017), "Axiomatic attribution for deep networks",
-eq. 1: part_j = z_j ∫₀¹ ∂o/∂z_j(αz) dα, by Gauss-Legendre quadrature; the parts add up to the difference of the
-outputs, which is checked and stated.
+Linear: each column's coefficient times its distance from the mean. Network: integrated gradients
+along the straight line from the average row, Sundararajan, Taly & Yan (2017), "Axiomatic
+attribution for deep networks", eq. 1: part_j = z_j ∫₀¹ ∂o/∂z_j(αz) dα, by Gauss-Legendre
+quadrature; the parts add up to the difference of the outputs, which is checked and stated.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
+from halfsquare.results.fitted import FittedModel
 
 _NODES = (32, 64, 128, 256, 512, 1024)
 _EXACT = 1e-10
@@ -32,7 +32,9 @@ class Parts:
 
 
 def parts_of(fitted: FittedModel, design: Floats, output: int = 0) -> Parts | None:
-    """The parts of one row's output ``output``; ``design`` (d,). None for a formula: it knows of no average row."""
+    """The parts of one row's output ``output``; ``design`` (d,). None for a formula: it knows of no
+    average row.
+    """
     model = fitted.members[0].model
     if not isinstance(model, Linear | Network):
         return None
@@ -49,7 +51,9 @@ def parts_of(fitted: FittedModel, design: Floats, output: int = 0) -> Parts | No
 
 
 def output_slopes(fitted: FittedModel, design: Floats, output: int = 0) -> Floats:
-    """∂output/∂(standardized design column) at each row of ``design`` (m, d), in the unit of the target: (m, d)."""
+    """∂output/∂(standardized design column) at each row of ``design`` (m, d), in the unit of the
+    target: (m, d).
+    """
     member = fitted.members[0]
     scale = float(fitted.encoder.target_scales[output])
     if isinstance(member.model, Linear):
@@ -62,13 +66,17 @@ def output_slopes(fitted: FittedModel, design: Floats, output: int = 0) -> Float
     return total * (scale / len(fitted.members))
 
 
-def _integrated(fitted: FittedModel, design: Floats, output: int, difference: float) -> tuple[Floats, int]:
+def _integrated(
+    fitted: FittedModel, design: Floats, output: int, difference: float
+) -> tuple[Floats, int]:
     """The parts (d,) by as many points as it takes until they add up."""
     found, size = np.zeros_like(design), 0
     for size in _NODES:
         nodes, weights = np.polynomial.legendre.leggauss(size)
         along = 0.5 * (nodes + 1.0)
         found = design * (0.5 * weights @ output_slopes(fitted, along[:, None] * design, output))
-        if abs(found.sum() - difference) <= _EXACT * max(np.abs(found).sum(), abs(difference), 1e-300):
+        if abs(found.sum() - difference) <= _EXACT * max(
+            np.abs(found).sum(), abs(difference), 1e-300
+        ):
             break
     return found, size

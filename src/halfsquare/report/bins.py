@@ -1,8 +1,9 @@
-"""Sums in bins whose range need not be known before the rows are: they add, and neighbours merge exactly.
+"""Sums in bins whose range need not be known before the rows are: they add, and neighbours merge
+exactly.
 
-A bin is a whole number i and stands for [i, i+1) · width. The width is a power of two; when values fall outside,
-it doubles, bin i becomes ⌊i/2⌋, and the sums of two bins become those of one: nothing is read twice and
-nothing is lost but resolution.
+A bin is a whole number i and stands for [i, i+1) · width. The width is a power of two; when values
+fall outside, it doubles, bin i becomes ⌊i/2⌋, and the sums of two bins become those of one: nothing
+is read twice and nothing is lost but resolution.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Bins:
         self.table = np.zeros((0, sums))
 
     def add(self, values: Floats, columns: Floats) -> None:
-        """Rows of ``values`` (m,) and what is summed of them, (s, m); values that are not finite are passed over."""
+        """Rows of ``values`` (m,) and what is summed of them, (s, m); values that are not finite
+        are passed over.
+        """
         keep = np.isfinite(values)
         if not keep.all():
             values, columns = values[keep], columns[:, keep]
@@ -71,7 +74,8 @@ class Bins:
         self.start, self.table = before, table
 
     def groups(self, count: int) -> tuple[Floats, Floats]:
-        """At most ``count`` neighbouring groups, edges (g+1,) and sums (g, s): narrow where rows are many, yet none
+        """At most ``count`` neighbouring groups, edges (g+1,) and sums (g, s): narrow where rows
+        are many, yet none
         so wide that it hides what goes on in a sparse stretch.
         """
         used = np.flatnonzero(self.table[:, 0] > 0)
@@ -96,7 +100,9 @@ class Bins:
         return edges, np.add.reduceat(sums, kept, axis=0)
 
     def even(self, count: int, low: float, high: float) -> tuple[Floats, Floats]:
-        """About ``count`` bins of equal width from ``low`` to ``high``: edges (g+1,) and sums (g, s)."""
+        """About ``count`` bins of equal width from ``low`` to ``high``: edges (g+1,) and sums (g,
+        s).
+        """
         each = max(1, math.ceil((high - low) / self.width / count))
         first, last = math.floor(low / self.width / each), math.floor(high / self.width / each)
         sums = np.zeros((last - first + 1, self.table.shape[1]))
@@ -135,7 +141,9 @@ def first_width(low: float, high: float, count: int) -> float:
 
 @dataclass
 class Grid:
-    """Weights on a square grid of two numbers in the same unit; it coarsens as :class:`Bins` does."""
+    """Weights on a square grid of two numbers in the same unit; it coarsens as :class:`Bins`
+    does.
+    """
 
     most: int = 512
     width: float = 0.0
@@ -155,7 +163,10 @@ class Grid:
         while float(np.abs(both).max()) / self.width >= _LARGEST:
             self._double()
         while True:
-            first, last = np.floor(low / self.width).astype(np.int64), np.floor(high / self.width).astype(np.int64)
+            first, last = (
+                np.floor(low / self.width).astype(np.int64),
+                np.floor(high / self.width).astype(np.int64),
+            )
             if self.table is not None and self.starts is not None:
                 first = np.minimum(first, self.starts)
                 last = np.maximum(last, self.starts + self.table.shape - 1)
@@ -170,8 +181,12 @@ class Grid:
         np.add.at(table, (at[0], at[1]), weight)
         self.starts, self.table = first, table
 
-    def cells(self, count: int, x_range: tuple[float, float], y_range: tuple[float, float]) -> list[dict[str, float]]:
-        """The cells that hold rows, about ``count`` along the wider range: x, x2, y, y2 and weight."""
+    def cells(
+        self, count: int, x_range: tuple[float, float], y_range: tuple[float, float]
+    ) -> list[dict[str, float]]:
+        """The cells that hold rows, about ``count`` along the wider range: x, x2, y, y2 and
+        weight.
+        """
         if self.table is None or self.starts is None:
             return []
         wide = max(x_range[1] - x_range[0], y_range[1] - y_range[0])
@@ -185,7 +200,9 @@ class Grid:
         for (i, j), weight in zip(unique, weights, strict=True):
             x, y = float(i * size), float(j * size)
             if x_range[0] - size < x < x_range[1] and y_range[0] - size < y < y_range[1]:
-                found.append({"x": x, "x2": x + size, "y": y, "y2": y + size, "weight": float(weight)})
+                found.append(
+                    {"x": x, "x2": x + size, "y": y, "y2": y + size, "weight": float(weight)}
+                )
         return found
 
     def _double(self) -> None:

@@ -1,4 +1,6 @@
-"""What a person would call the values of a feature: read back from its standardized design columns."""
+"""What a person would call the values of a feature: read back from its standardized design
+columns.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Presence
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
+from halfsquare.results.fitted import FittedModel
 
 _YEAR = 365.2425
 
@@ -35,21 +37,29 @@ class View:
     levels: tuple[str, ...] = ()
 
     def values(self, design: Floats) -> Floats:
-        """The number, or the place of the level in ``levels``, of each row of a standardized design, (m,)."""
-        own = design[:, self.start : self.stop] * np.array(self.feature.scales) + np.array(self.feature.means)
+        """The number, or the place of the level in ``levels``, of each row of a standardized
+        design, (m,).
+        """
+        own = design[:, self.start : self.stop] * np.array(self.feature.scales) + np.array(
+            self.feature.means
+        )
         if isinstance(self.feature, Category):
             on = own > 0.5
             return np.asarray(np.where(on.any(axis=1), on.argmax(axis=1) + 1, 0), dtype=np.float64)
         if isinstance(self.feature, Presence):
             return np.asarray(own[:, 0] > 0.5, dtype=np.float64)
-        return np.asarray(1970.0 + own[:, 0] / _YEAR if isinstance(self.feature, Instant) else own[:, 0])
+        return np.asarray(
+            1970.0 + own[:, 0] / _YEAR if isinstance(self.feature, Instant) else own[:, 0]
+        )
 
     def shown(self, value: float) -> str:
         """One value as text."""
         if self.levels:
             return self.levels[int(value)]
         if isinstance(self.feature, Instant):
-            return str(date(1970, 1, 1) + timedelta(days=math.floor((value - 1970.0) * _YEAR + 1e-6)))
+            return str(
+                date(1970, 1, 1) + timedelta(days=math.floor((value - 1970.0) * _YEAR + 1e-6))
+            )
         return f"{value:.6g}"
 
 
@@ -61,13 +71,19 @@ def view_of(feature: Feature, start: int, stop: int) -> View | None:
     if isinstance(feature, Presence):
         return View(feature, start, stop, feature.column, ("there", "missing"))
     if isinstance(feature, Instant):
-        return View(feature, start, stop, f"{feature.column} (year)") if feature.parts[0] == "day" else None
+        return (
+            View(feature, start, stop, f"{feature.column} (year)")
+            if feature.parts[0] == "day"
+            else None
+        )
     return View(feature, start, stop, feature.column)
 
 
 def views(encoder: Encoder) -> list[View]:
     """Of every feature that can be shown."""
-    found = (view_of(f, a, b) for f, (_, a, b) in zip(encoder.features, encoder.groups, strict=True))
+    found = (
+        view_of(f, a, b) for f, (_, a, b) in zip(encoder.features, encoder.groups, strict=True)
+    )
     return [v for v in found if v is not None]
 
 
@@ -79,7 +95,8 @@ def important(fitted: FittedModel, count: int) -> list[View]:
 
 
 def relevance(fitted: FittedModel) -> dict[str, float]:
-    """By column: for a network the relevance of its training; for a linear model how much the SSE, in units of the
+    """By column: for a network the relevance of its training; for a linear model how much the SSE,
+    in units of the
     noise, would grow without the column (the Wald statistic b_gᵀ C_gg⁻¹ b_g of its coefficients).
     """
     if fitted.info.get("relevance"):
