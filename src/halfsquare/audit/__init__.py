@@ -1,1 +1,1 @@
-"""Audits of squared-error losses that somebody else wrote; see :func:`halfsquare.audit.run.audit_loss`."""
+"""Audits of squared-error losses that somebody else wrote; see :mod:`halfsquare.audit.run`."""

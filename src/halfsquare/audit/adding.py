@@ -1,4 +1,4 @@
-"""Does it add: what averaging the values of batches, accumulation steps or ranks gets wrong, in per cent."""
+"""Does it add: what an average over batches, accumulation steps or ranks gets wrong."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from halfsquare.audit.convention import Convention
 from halfsquare.audit.findings import Finding
 from halfsquare.audit.law import DIVISORS, near, ratio
 from halfsquare.audit.samples import uneven
-from halfsquare.audit.subject import CallFailed, Floats, Sample, Subject
+from halfsquare.audit.subject import CallFailed, Sample, Subject
+from halfsquare.loss import Floats
 
-_MEND = "total += loss(t, o) · len(t) for every batch, divide by all rows once: SSE adds, MSE divides at the end"
+_MEND = (
+    "total += loss(t, o) · len(t) for every batch, divide by all rows once: SSE "
+    "adds, MSE divides at the end"
+)
 
 
 def _shaped(subject: Subject) -> tuple[Sample, Floats, list[slice]]:
-    """The uneven batches in the shape of one row that the loss takes; every output is a copy of the one."""
+    """The uneven batches in a shape that the loss takes; several outputs are copies of one."""
     sample, inputs, batches = uneven()
     shape = subject.shapes[0]
     full = (13, *shape)
@@ -30,7 +34,7 @@ def _shaped(subject: Subject) -> tuple[Sample, Floats, list[slice]]:
 def _weights_gradient(
     subject: Subject, found: Convention, sample: Sample, inputs: Floats
 ) -> Floats | None:
-    """The gradient with respect to the three weights of a linear model: Xᵀ g, with g by the loss, else by its law."""
+    """The gradient of a linear model's three weights: Xᵀ g, with g by the loss, else its law."""
     try:
         gradient = subject.gradient(sample) if subject.has_gradient else None
     except CallFailed:  # the check of the gradient says so
@@ -56,11 +60,16 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
         found_here = _metric(subject, sample, batches)
         if found_here.verdict == "pass" or subject.shapes[0] or (2,) not in subject.shapes:
             return found_here
-        # Keras takes the mean over the last axis first: of (n,) arrays that is the mean over the batch.
+        # Keras takes the mean over the last axis first: of (n,) arrays, over the batch.
         wide = _metric(subject, _shaped(replace(subject, shapes=((2,),)))[0], batches)
         says = f"of (n, k) arrays: {wide.says}; of (n,) arrays: {found_here.says}"
-        return found_here if wide.verdict == "fail" else replace(
-            found_here, verdict="depends", says=says, mend="give it (n, 1) arrays, not (n,)")  # fmt: skip
+        return (
+            found_here
+            if wide.verdict == "fail"
+            else replace(
+                found_here, verdict="depends", says=says, mend="give it (n, 1) arrays, not (n,)"
+            )
+        )
     if not subject.has_value:
         return _objective(subject)
     try:
@@ -78,12 +87,20 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
             "batches of 4, 4, 4 and 1 row",
         )
     if not np.isfinite([whole, *parts, even]).all():
-        return Finding("adds", "fail", f"batches of 4, 4, 4 and 1 give {', '.join(f'{p:.4g}' for p in parts)}",
-                       "a batch of one row", "do not divide by n − 1, or by a spread, of a batch")  # fmt: skip
+        return Finding(
+            "adds",
+            "fail",
+            f"batches of 4, 4, 4 and 1 give {', '.join(f'{p:.4g}' for p in parts)}",
+            "a batch of one row",
+            "do not divide by n − 1, or by a spread, of a batch",
+        )
     law = found.law
     figures = {"whole": whole, "batches": parts}
     if near(sum(parts), whole, 1e-4):
-        says = "the values of batches add to that of all rows, uneven or not; whoever averages them (4 batches, or ranks) "
+        says = (
+            "the values of batches add to that of all rows, uneven or not; whoever "
+            "averages them (4 batches, or ranks) "
+        )
         return Finding(
             "adds", "pass", says + "gets a quarter of value and gradient", figures=figures
         )
@@ -97,18 +114,40 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
     rooted = sum(n * p * p for n, p in zip(sizes, parts, strict=True)) / 13
     evenly = (ratio(float(np.mean(parts[:3])), even) - 1) * 100
     if near(rooted, whole**2, 1e-4) or (law is not None and law.base.startswith("root")):
-        says = f"a root: averaging batch values is {evenly:+.3g} % off even for equal batches, {off:+.3g} % for 4, 4, 4 and 1"
-        return Finding("adds", "depends", says, figures=figures, silent=False,
-                       example=_numbers(parts, whole), mend="average the MSE with its rows, take the root once, at the end")  # fmt: skip
-    says = f"neither the sum ({sum(parts):.4g}) nor the mean by rows ({weighted:.4g}) of batch values is that of all rows ({whole:.4g})"
-    return Finding("adds", "fail", says, _numbers(parts, whole), "sum the squares; divide once, by the number of all rows",
-                   figures=figures)  # fmt: skip
+        says = (
+            f"a root: averaging batch values is {evenly:+.3g} % off even for equal batches, "
+            f"{off:+.3g} % for 4, 4, 4 and 1"
+        )
+        return Finding(
+            "adds",
+            "depends",
+            says,
+            figures=figures,
+            silent=False,
+            example=_numbers(parts, whole),
+            mend="average the MSE with its rows, take the root once, at the end",
+        )
+    says = (
+        f"neither the sum ({sum(parts):.4g}) nor the mean by rows ({weighted:.4g}) of "
+        f"batch values is that of all rows ({whole:.4g})"
+    )
+    return Finding(
+        "adds",
+        "fail",
+        says,
+        _numbers(parts, whole),
+        "sum the squares; divide once, by the number of all rows",
+        figures=figures,
+    )
 
 
 def _mean_of_means(
     gradients: list[Floats | None], off: float, figures: dict[str, object]
 ) -> Finding:
-    says = f"a mean: equal batches may be averaged; with batches of 4, 4, 4 and 1 the mean of their values is {off:+.3g} % off"
+    says = (
+        "a mean: equal batches may be averaged; with batches of 4, 4, 4 and 1 the mean "
+        f"of their values is {off:+.3g} % off"
+    )
     true = gradients[0]
     parts = [g for g in gradients[1:] if g is not None]
     if true is None or len(parts) < 4:
@@ -123,8 +162,14 @@ def _mean_of_means(
         says += (
             f", of their gradients (accumulation steps, ranks) {error:.3g} % of the true gradient"
         )
-    return Finding("adds", "depends", f"{says}; the last row counts 3.25 times", _numbers(figures["batches"], figures["whole"]),
-                   _MEND, figures=figures)  # fmt: skip
+    return Finding(
+        "adds",
+        "depends",
+        f"{says}; the last row counts 3.25 times",
+        _numbers(figures["batches"], figures["whole"]),
+        _MEND,
+        figures=figures,
+    )
 
 
 def _numbers(parts: object, whole: object) -> str:
@@ -153,10 +198,14 @@ def _metric(subject: Subject, sample: Sample, batches: list[slice]) -> Finding:
             figures=figures,
         )
     off = (ratio(over, whole) - 1) * 100
-    return Finding("adds", "fail", f"updated with batches of 4, 4, 4 and 1 it is {off:+.3g} % off the value of all rows",
-                   f"all 13 rows at once: {whole:.6g}; in batches: {over:.6g}",
-                   "keep Σ(o−t)² and the number of rows; divide, and take a root, once, in compute()",
-                   figures=figures | {"value_off_percent": off})  # fmt: skip
+    return Finding(
+        "adds",
+        "fail",
+        f"updated with batches of 4, 4, 4 and 1 it is {off:+.3g} % off the value of all rows",
+        f"all 13 rows at once: {whole:.6g}; in batches: {over:.6g}",
+        "keep Σ(o−t)² and the number of rows; divide, and take a root, once, in compute()",
+        figures=figures | {"value_off_percent": off},
+    )
 
 
 def _objective(subject: Subject) -> Finding:
@@ -174,7 +223,13 @@ def _objective(subject: Subject) -> Finding:
     if np.allclose(a, b, rtol=1e-4):
         return Finding("adds", "pass", "a row's gradient does not depend on the other rows")
     times = float(np.median(b / a))
-    return Finding("adds", "fail", f"a row's gradient among 13 rows is {times:.4g} × that among 4: the Hessian shrinks with the data, so "
-                   "min_child_weight and the penalties rule out splits that the built-in objective makes",
-                   f"the same row among 4: {a.flat[0]:.6g}, among 13: {b.flat[0]:.6g}", "do not divide by the number of rows",
-                   figures={"ratio": times})  # fmt: skip
+    return Finding(
+        "adds",
+        "fail",
+        f"a row's gradient among 13 rows is {times:.4g} × that among 4: the Hessian "
+        "shrinks with the data, so "
+        "min_child_weight and the penalties rule out splits that the built-in objective makes",
+        f"the same row among 4: {a.flat[0]:.6g}, among 13: {b.flat[0]:.6g}",
+        "do not divide by the number of rows",
+        figures={"ratio": times},
+    )

@@ -1,4 +1,4 @@
-"""Which argument is the target, which the output, which weights or a mask: by name, else by position."""
+"""Which argument is the target, the output, the weights or a mask: by name, else by position."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from halfsquare.errors import OptionError
 Role = Literal["target", "output", "weight", "mask", "count"]
 
 _NAMES: dict[Role, str] = {
-    "target": "t y y_true ytrue true truth target targets label labels y_target actual actuals observed observation "
-    "observations obs ground_truth gt reference ref expected y_test tgt gold desired measured tar real y_batch yb",
-    "output": "o y_pred ypred pred preds prediction predictions predicted predt output outputs out y_hat yhat hat input "
-    "inputs logits estimate estimates estimated forecast fitted y_output model_output score raw_prediction x_hat recon "
+    "target": "t y y_true ytrue true truth target targets label labels y_target actual "
+    "actuals observed observation "
+    "observations obs ground_truth gt reference ref expected y_test tgt gold "
+    "desired measured tar real y_batch yb",
+    "output": "o y_pred ypred pred preds prediction predictions predicted predt output "
+    "outputs out y_hat yhat hat input "
+    "inputs logits estimate estimates estimated forecast fitted y_output "
+    "model_output score raw_prediction x_hat recon "
     "reconstruction raw_score net_output approx computed simulated y_est",
-    "weight": "w weight weights sample_weight sample_weights row_weight row_weights wt wts sw example_weight",
-    "mask": "mask masks valid valid_mask padding_mask pad_mask attention_mask loss_mask is_valid keep",
+    "weight": "w weight weights sample_weight sample_weights row_weight row_weights wt wts "
+    "sw example_weight",
+    "mask": "mask masks valid valid_mask padding_mask pad_mask attention_mask loss_mask "
+    "is_valid keep",
     "count": "n count num_items num_items_in_batch batch_size n_samples num_samples n_rows m bs",
 }
 ROLES: dict[str, Role] = {name: role for role, names in _NAMES.items() for name in names.split()}
@@ -135,10 +141,12 @@ def read_arguments(
     unknown = [p.name for p in required if p.name not in roles]
     if unknown:
         raise OptionError(
-            f"it needs {', '.join(unknown)}, and that is neither target, output, weights nor a mask: give a value with "
-            f"--argument {unknown[0]}=VALUE (arguments={{{unknown[0]!r}: …}} in Python), or wrap it in a function of two"
+            f"it needs {', '.join(unknown)}, and that is neither target, output, weights "
+            "nor a mask: give a value with "
+            f"--argument {unknown[0]}=VALUE (arguments={{{unknown[0]!r}: …}} in Python), or "
+            "wrap it in a function of two"
         )
-    slots = []
+    slots: list[Slot] = []
     for p in (p for p in usable if p.name in roles):
         # By position only as long as no parameter before it is left out; by name from then on.
         leading = len(slots) < len(parameters) and parameters[len(slots)].name == p.name
@@ -169,7 +177,8 @@ def _complete(
         free = [p.name for p in usable if p.name in {*free, *optional}][:2]
     if len(free) < len(missing):
         raise OptionError(
-            f"it takes {', '.join(p.name for p in usable) or 'no arguments'}; a loss takes a target and an output"
+            f"it takes {', '.join(p.name for p in usable) or 'no arguments'}; a loss takes "
+            "a target and an output"
         )
     if len(missing) == 2:
         roles.update({free[0]: first, free[1]: second})  # type: ignore[dict-item]

@@ -12,7 +12,8 @@ import numpy as np
 from halfsquare.audit.arguments import parameters_of, role_of
 from halfsquare.audit.calling import guarded
 from halfsquare.audit.samples import uneven
-from halfsquare.audit.subject import CallFailed, Floats, floats, numbers
+from halfsquare.audit.subject import CallFailed, floats, numbers
+from halfsquare.loss import Floats
 
 _SEVERAL = (
     "batches",
@@ -67,7 +68,7 @@ class Step:
 
 
 def find_step(function: Callable[[Any], Any], batch: Any = None) -> Step:
-    """The form of batch that a step takes: one or several, NumPy arrays or tensors, with or without a mask.
+    """The form of batch that a step takes: one or several, arrays or tensors, with a mask or not.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def find_step(function: Callable[[Any], Any], batch: Any = None) -> Step:
         If it takes none of them; the message is that of the first.
     """
     named = [p.name.lower().strip("_") for p in parameters_of(function) or []]
-    order = (True, False) if named and named[0] in _SEVERAL else (False, True)
+    order: tuple[bool, ...] = (True, False) if named and named[0] in _SEVERAL else (False, True)
     if isinstance(batch, list) and batch and not hasattr(batch[0], "shape"):
         order, batch = (True,), batch[0]
     problems = []

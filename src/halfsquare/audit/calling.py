@@ -1,4 +1,4 @@
-"""One call of audited code: its warnings kept, its exceptions turned into a finding, its arguments compared after."""
+"""One call of audited code: warnings kept, exceptions made findings, arguments compared after."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from halfsquare.audit.subject import Array, CallFailed, Returned, Sample, floats
 
 @contextmanager
 def guarded(warned: list[str]) -> Iterator[None]:
-    """Whatever the audited code raises (even ``sys.exit``) becomes CallFailed; its warnings are collected."""
+    """What the audited code raises, ``sys.exit`` too, becomes CallFailed; warnings are kept."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -126,7 +126,8 @@ def take_apart(
 ) -> Returned:
     """(value, gradient), or the (gradient, Hessian) of an objective for boosting.
 
-    Both may be two arrays of one number a row; the Hessian of a squared error is constant, a gradient is not.
+    Both may be two arrays of one number a row; the Hessian of a squared error is constant, a
+    gradient is not.
     """
     dtype = str(first.dtype)
     constant = second.size < 2 or np.ptp(floats(second)) <= 1e-6 * np.abs(floats(second)).max(
@@ -141,7 +142,8 @@ def take_apart(
     if first.ndim and first.size == sample.output.size:
         return Returned(None, floats(first), floats(second), dtype, warned, mutated)
     raise CallFailed(
-        f"it returned two arrays of shapes {first.shape} and {second.shape} for {sample.rows} rows; expected a value and "
+        f"it returned two arrays of shapes {first.shape} and {second.shape} for "
+        f"{sample.rows} rows; expected a value and "
         f"a gradient, or a gradient and a Hessian, of shape {sample.output.shape}"
     )
 

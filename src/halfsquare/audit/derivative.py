@@ -1,8 +1,9 @@
 """Central differences that say how far they can be trusted.
 
-Ridders (1982), "Accurate computation of F'(x) and F'(x)F''(x)", Adv. Eng. Software 4, 75-76: differences
-at shrinking steps are extrapolated to step 0; the change of the extrapolation estimates its error. A squared error is a parabola,
-so the first difference is exact but for rounding, and a large step keeps rounding small.
+Ridders (1982), "Accurate computation of F'(x) and F'(x)F''(x)", Adv. Eng. Software 4, 75-76:
+differences at shrinking steps are extrapolated to step 0; the change of the extrapolation estimates
+its error. A squared error is a parabola, so the first difference is exact but for rounding, and a
+large step keeps rounding small.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from halfsquare.audit.subject import Array, Floats, Sample, Subject
+from halfsquare.audit.subject import Array, Sample, Subject
+from halfsquare.loss import Floats
 
 FIRST, SHRINK, LEVELS = 0.25, 2.0, 7
 

@@ -152,7 +152,8 @@ class Audit:
         failed = len(self.failures())
         more = f", {failed - counts['fail']} more of them silent" if failed > counts["fail"] else ""
         return (
-            f"{'Passed' if self.passed else 'FAILED'}: {counts['pass']} pass, {counts['fail']} fail, "
+            f"{'Passed' if self.passed else 'FAILED'}: {counts['pass']} pass, "
+            f"{counts['fail']} fail, "
             f"{counts['depends']} depend{'s' if counts['depends'] == 1 else ''}{more}."
         )
 

@@ -1,8 +1,9 @@
-"""Which function of the errors a value is, exactly: a known sum, times a factor, over rows or outputs or both.
+"""Which function of the errors a value is, exactly: a known sum, times a factor, over a divisor.
 
-A value V is compared, over samples of several numbers of rows n and outputs k and errors of several sizes,
-with c · B / D for every base B below (the squared error first) and every divisor D. A law holds when c comes out as the
-same number on every sample, to rounding; then the factor is exact, not fitted.
+A value V is compared, over samples of several numbers of rows n and outputs k and errors of several
+sizes, with c · B / D for every base B below (the squared error first) and every divisor D. A law
+holds when c comes out as the same number on every sample, to rounding; then the factor is exact,
+not fitted.
 """
 
 from __future__ import annotations
@@ -29,27 +30,46 @@ def _log(target: Floats, error: Floats, plus: float) -> float:
 BASES: dict[str, tuple[str, Base]] = {
     "squares": ("Σ(o−t)²", lambda e, t: float(np.sum(e * e))),
     "root": ("√Σ(o−t)²", lambda e, t: float(np.sqrt(np.sum(e * e)))),
-    "root of each output": ("Σ over outputs of √Σ over rows of (o−t)²", lambda e, t: float(np.sqrt((e * e).sum(0)).sum())),
-    "root of each row": ("Σ over rows of √Σ over outputs of (o−t)²", lambda e, t: float(np.sqrt((e * e).sum(1)).sum())),
+    "root of each output": (
+        "Σ over outputs of √Σ over rows of (o−t)²",
+        lambda e, t: float(np.sqrt((e * e).sum(0)).sum()),
+    ),
+    "root of each row": (
+        "Σ over rows of √Σ over outputs of (o−t)²",
+        lambda e, t: float(np.sqrt((e * e).sum(1)).sum()),
+    ),
     "absolute": ("Σ|o−t|", lambda e, t: float(np.abs(e).sum())),
     "square of the sum": ("(Σ(o−t))²", lambda e, t: float(e.sum() ** 2)),
-    "squares of row sums": ("Σ over rows of (Σ over outputs of (o−t))²", lambda e, t: float((e.sum(1) ** 2).sum())),
-    "squares of output sums": ("Σ over outputs of (Σ over rows of (o−t))²", lambda e, t: float((e.sum(0) ** 2).sum())),
+    "squares of row sums": (
+        "Σ over rows of (Σ over outputs of (o−t))²",
+        lambda e, t: float((e.sum(1) ** 2).sum()),
+    ),
+    "squares of output sums": (
+        "Σ over outputs of (Σ over rows of (o−t))²",
+        lambda e, t: float((e.sum(0) ** 2).sum()),
+    ),
     "deviations": ("Σ(o−t − mean of o−t)²", lambda e, t: float(np.sum((e - e.mean(0)) ** 2))),
-    "deviations from one mean": ("Σ(o−t − mean of o−t)²", lambda e, t: float(np.sum((e - e.mean()) ** 2))),
-    "every pair": ("Σ over every pair of rows i, j of (oᵢ−tⱼ)²",
-                   lambda e, t: float((((t + e)[:, None] - t[None]) ** 2).sum())),
+    "deviations from one mean": (
+        "Σ(o−t − mean of o−t)²",
+        lambda e, t: float(np.sum((e - e.mean()) ** 2)),
+    ),
+    "every pair": (
+        "Σ over every pair of rows i, j of (oᵢ−tⱼ)²",
+        lambda e, t: float((((t + e)[:, None] - t[None]) ** 2).sum()),
+    ),
     "fourth powers": ("Σ(o−t)⁴", lambda e, t: float(np.sum(e**4))),
     "first row": ("(o−t)² of the first row", lambda e, t: float(np.sum(e[0] ** 2))),
     "last row": ("(o−t)² of the last row", lambda e, t: float(np.sum(e[-1] ** 2))),
     "first output": ("Σ(o−t)² of the first output", lambda e, t: float(np.sum(e[:, 0] ** 2))),
     "relative squares": ("Σ((o−t)/t)²", lambda e, t: float(np.sum((e / t) ** 2))),
     "over squares of targets": ("Σ(o−t)²/Σt²", lambda e, t: float(np.sum(e * e) / np.sum(t * t))),
-    "over spread of targets": ("Σ(o−t)²/Σ(t − mean t)²",
-                               lambda e, t: float(np.sum(e * e) / np.sum((t - t.mean(0)) ** 2))),
+    "over spread of targets": (
+        "Σ(o−t)²/Σ(t − mean t)²",
+        lambda e, t: float(np.sum(e * e) / np.sum((t - t.mean(0)) ** 2)),
+    ),
     "logarithms": ("Σ(log o − log t)²", lambda e, t: _log(t, e, 0.0)),
     "logarithms of 1 +": ("Σ(log(1+o) − log(1+t))²", lambda e, t: _log(t, e, 1.0)),
-}  # fmt: skip
+}
 
 # The usual divisors first: with one output, n·k is read before n.
 DIVISORS: dict[str, Callable[[int, int], float]] = {
@@ -80,11 +100,17 @@ DIVISORS: dict[str, Callable[[int, int], float]] = {
 
 _ROOT = {"": "", "(n·k)": "√(n·k)", "n": "√n", "k": "√k"}
 _NAMES = {
-    ("squares", ""): "sse", ("squares", "(n·k)"): "mse", ("squares", "n"): "mse_over_rows",
-    ("squares", "k"): "sse_over_outputs", ("root", "√(n·k)"): "rmse", ("root", "√n"): "rmse_over_rows",
-    ("root", ""): "root_sse", ("root of each output", "(√n·k)"): "mean_of_output_rmse",
-    ("root of each row", "(n·√k)"): "mean_of_row_rmse", ("absolute", "(n·k)"): "mae",
-}  # fmt: skip
+    ("squares", ""): "sse",
+    ("squares", "(n·k)"): "mse",
+    ("squares", "n"): "mse_over_rows",
+    ("squares", "k"): "sse_over_outputs",
+    ("root", "√(n·k)"): "rmse",
+    ("root", "√n"): "rmse_over_rows",
+    ("root", ""): "root_sse",
+    ("root of each output", "(√n·k)"): "mean_of_output_rmse",
+    ("root of each row", "(n·√k)"): "mean_of_row_rmse",
+    ("absolute", "(n·k)"): "mae",
+}
 EXACT, SINGLE, HALF = 1e-9, 3e-5, 5e-3
 
 
@@ -99,7 +125,7 @@ class Law:
 
     @property
     def squared(self) -> bool:
-        """Whether it is a multiple of the squared error, by a factor that may depend on n and k alone."""
+        """Whether it is a multiple of the squared error that depends on n and k alone."""
         return self.base == "squares"
 
     @property
@@ -113,7 +139,8 @@ class Law:
 
     def formula(self) -> str:
         """The value as a formula: ½ Σ(o−t)² / n."""
-        return f"{factor_words(self.factor)}{BASES[self.base][0]}{f' / {self.divisor}' if self.divisor else ''}"
+        below = f" / {self.divisor}" if self.divisor else ""
+        return f"{factor_words(self.factor)}{BASES[self.base][0]}{below}"
 
     def value(self, sample: Sample) -> float:
         """What the law gives on a sample."""
@@ -150,7 +177,7 @@ def factor_words(factor: float) -> str:
 def find_law(
     samples: Sequence[Sample], values: Sequence[float], worst: float = SINGLE
 ) -> Law | None:
-    """The first law that every sample obeys to double precision, else to ``worst``; None if none does."""
+    """The first law that every sample obeys to double precision, else to ``worst``."""
     rows = np.array([s.rows for s in samples])
     outputs = np.array([s.outputs for s in samples])
     given = np.asarray(values, np.float64)
@@ -179,7 +206,7 @@ def find_law(
 def find_lifted(
     samples: Sequence[Sample], values: Sequence[float]
 ) -> tuple[Law, int, float] | None:
-    """V = c · Σ(o−t)²/D + a, or V² so (a small number under a root): the law, the power of V, and a."""
+    """V, or V² (a number under a root), as c · Σ(o−t)²/D + a: law, power of V, and a."""
     given = np.asarray(values, np.float64)
     if not (np.isfinite(given).all() and (given > 0).all() and len(given) >= 3):
         return None

@@ -1,4 +1,4 @@
-"""Whose arrays a loss takes, and how its library differentiates; a library is imported only when used."""
+"""Whose arrays a loss takes, and how its library differentiates; imported only when used."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ class Torch(Library):
         total = call(leaf).sum()
         if not total.requires_grad:
             raise CallFailed(
-                "no gradient reaches the output: somewhere it is detached, or turned into a plain number"
+                "no gradient reaches the output: somewhere it is detached, or turned into a "
+                "plain number"
             )
         (found,) = self._torch.autograd.grad(total, leaf, allow_unused=True)
         if found is None:
@@ -86,8 +87,8 @@ class Jax(Library):
     """JAX: ``jax.grad``; float64 is allowed while we call.
 
     JAX compiles every operation for every shape, which takes longer than all the rest. The first
-    calls are made as they are, so that what is random or keeps a state shows; from then on the loss is
-    compiled as a whole, if it can be.
+    calls are made as they are, so that what is random or keeps a state shows; from then on the loss
+    is compiled as a whole, if it can be.
     """
 
     name = "JAX"
@@ -152,7 +153,12 @@ class TensorFlow(Library):
 def _keras() -> Library:
     """Keras differentiates with its backend."""
     backend = import_module("keras").backend.backend()
-    return {"torch": Torch, "jax": Jax, "tensorflow": TensorFlow}.get(backend, NumPy)()
+    made: dict[str, Callable[[], Library]] = {
+        "torch": Torch,
+        "jax": Jax,
+        "tensorflow": TensorFlow,
+    }
+    return made.get(backend, NumPy)()
 
 
 _MAKERS: dict[str, Callable[[], Library]] = {
@@ -165,9 +171,17 @@ _MAKERS: dict[str, Callable[[], Library]] = {
 LIBRARIES = tuple(_MAKERS)
 # Packages whose losses take the tensors of another one.
 _PACKAGES = {
-    "torch": "torch", "torchmetrics": "torch", "lightning": "torch", "jax": "jax", "jaxlib": "jax", "optax": "jax",
-    "flax": "jax", "tensorflow": "tensorflow", "tf_keras": "tensorflow", "keras": "keras",
-}  # fmt: skip
+    "torch": "torch",
+    "torchmetrics": "torch",
+    "lightning": "torch",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "optax": "jax",
+    "flax": "jax",
+    "tensorflow": "tensorflow",
+    "tf_keras": "tensorflow",
+    "keras": "keras",
+}
 
 
 def library(name: str) -> Library:
@@ -176,7 +190,7 @@ def library(name: str) -> Library:
 
 
 def likely_libraries(function: Any) -> list[str]:
-    """Libraries to try, the likeliest first: those the code names, NumPy, then those that are loaded anyway."""
+    """Libraries to try: those the code names, NumPy, then those that are loaded anyway."""
     named = list(dict.fromkeys(_PACKAGES[m] for m in _packages(function) if m in _PACKAGES))
     loaded = [
         lib for package, lib in _PACKAGES.items() if package in sys.modules and package in _MAKERS
@@ -185,7 +199,7 @@ def likely_libraries(function: Any) -> list[str]:
 
 
 def _packages(function: Any) -> Iterator[str]:
-    """Top-level packages of a callable: of its class, its module, and of the names that its code uses."""
+    """Top-level packages of a callable's class, its module, and the names that its code uses."""
     while isinstance(function, functools.partial):
         function = function.func
     kind = function if inspect.isclass(function) else type(function)
@@ -199,7 +213,7 @@ def _packages(function: Any) -> Iterator[str]:
         function = (
             getattr(kind, "forward", None)
             or getattr(kind, "call", None)
-            or getattr(kind, "__call__", None)
+            or kind.__dict__.get("__call__")
         )
     function = inspect.unwrap(getattr(function, "__func__", function))
     yield (getattr(function, "__module__", None) or "").split(".")[0]

@@ -1,4 +1,4 @@
-"""What was handed over: a function, a module, a scorer, a pair, an objective, a metric; as a Subject."""
+"""What was handed over, a function, module, scorer, pair, objective or metric, as a Subject."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from halfsquare.audit import doors
+from halfsquare.audit import doors, objectives, pairs
 from halfsquare.audit.arguments import Arguments, parameters_of, read_arguments
 from halfsquare.audit.calling import automatic_gradient, evaluate, guarded, plain_call
 from halfsquare.audit.libraries import LIBRARIES, Library, library, likely_libraries
@@ -39,7 +39,7 @@ def recognize(
     Raises
     ------
     OptionError
-        If it is nothing that can be called with a target and an output, or an argument of it is unknown.
+        If it cannot be called with a target and an output, or an argument of it is unknown.
     CallFailed
         If it raises for every shape and type that is tried.
     """
@@ -62,9 +62,8 @@ def recognize(
         and callable(loss.gradient)
     ):
         loss, gradient = method, loss.gradient
-    if told.kind == "objective" or (told.kind is None and doors.takes_dataset(loss)):
-        if doors.takes_dataset(loss):
-            return doors.objective(loss, name)
+    if told.kind in (None, "objective") and objectives.takes_dataset(loss):
+        return objectives.objective(loss, name)
     return _by_trial(loss, gradient, name, told)
 
 
@@ -127,8 +126,9 @@ def _unsigned(function: Any) -> bool:
 
 
 def _working(subject: Subject, dtype: str) -> tuple[tuple[tuple[int, ...], ...], str]:
-    """The shapes of one row's output that the loss takes: one number, several, else those of last resort."""
-    works, problem = [], ""
+    """The shapes of a row's output that the loss takes: one number, several, else an image."""
+    works: list[tuple[int, ...]] = []
+    problem = ""
     for shape in _SHAPES:
         if shape not in ((), (2,)) and works:
             break
@@ -180,11 +180,11 @@ def _finish(
     """With the given gradient, with what the first call showed, with the meaning of the mask."""
     first = subject.evaluate(rows(4, subject.shapes[0]).astype(subject.dtype), False)
     if gradient is not None:
-        subject = doors.pair(subject, gradient, lib, arguments, told)
+        subject = pairs.pair(subject, gradient, lib, arguments, told)
     elif first.value is None:
         if subject.kind == "function":
             subject = replace(subject, kind="objective for boosting (gradient, Hessian)")
-        return doors.order_by_gradient(
+        return pairs.order_by_gradient(
             replace(
                 subject,
                 evaluate=_subject(loss, subject.name, lib, arguments, True).evaluate,
@@ -199,10 +199,10 @@ def _finish(
         subject = replace(
             subject, kind="function of value and gradient", has_gradient=True, automatic=False
         )
-        subject = doors.order_by_gradient(
+        subject = pairs.order_by_gradient(
             subject, lambda a: _subject(loss, subject.name, lib, a).evaluate, arguments
         )
-    return doors.mask_meaning(subject, arguments)
+    return pairs.mask_meaning(subject, arguments)
 
 
 def describe_arguments(arguments: Arguments) -> str:

@@ -7,19 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.audit import extremes
+from halfsquare.audit import extremes, number_types
 from halfsquare.audit.adding import check_adding
 from halfsquare.audit.batches import find_step, takes_batch
-from halfsquare.audit.convention import (
-    Convention,
-    check_claim,
-    check_convention,
-    find_convention,
-    gradient_convention,
-)
+from halfsquare.audit.claims import check_claim
+from halfsquare.audit.convention import Convention, find_convention, gradient_convention
 from halfsquare.audit.findings import Audit, Finding
-from halfsquare.audit.gradients import check_gradient, check_hessian, check_perfect, check_sign
+from halfsquare.audit.gradients import check_gradient
+from halfsquare.audit.judging import check_convention
 from halfsquare.audit.recognize import KINDS, Told, instance, name_of, recognize
+from halfsquare.audit.signs import check_hessian, check_perfect, check_sign
 from halfsquare.audit.steps import check_step
 from halfsquare.audit.subject import CallFailed, Subject
 from halfsquare.audit.weights import check_mask, check_weights
@@ -42,16 +39,16 @@ def audit_loss(
     name: str | None = None,
     strict: bool = False,
 ) -> Audit:
-    """Audit a squared-error loss: its convention, its gradient, whether it adds, what it does with odd input.
+    """Audit a squared-error loss: convention, gradient, sums, weights and odd input.
 
     The loss is called, some hundreds of times, with small arrays. Whatever it raises is a finding.
 
     Parameters
     ----------
     loss : callable, class, pair or object
-        A function of target and output in NumPy, PyTorch, JAX, TensorFlow or Keras; a module or loss
-        class, or an instance; a scikit-learn scorer; a metric with a state; a pair (value, gradient)
-        of functions, or one function that returns both; an object with ``value`` and ``gradient``;
+        A function of target and output in NumPy, PyTorch, JAX, TensorFlow or Keras; a module or
+        loss class, or an instance; a scikit-learn scorer; a metric with a state; a pair (value,
+        gradient) of functions, or one function that returns both; an object with ``value`` and ``gradient``;
         an objective of XGBoost or LightGBM; a training step of one argument.
     gradient : callable, optional
         The gradient with respect to the output, as a function of the same arguments.
@@ -71,8 +68,8 @@ def audit_loss(
     name : str, optional
         A name to print.
     strict : bool
-        Count what is wrong without a word (broadcasting, weights divided by the number of rows, …) as a
-        failure too.
+        Count what is wrong without a word (broadcasting, weights divided by the number of rows, …)
+        as a failure too.
 
     Returns
     -------
@@ -159,10 +156,10 @@ def _audit(subject: Subject, claimed: str | None, strict: bool) -> Audit:
         ("NaN", lambda: extremes.check_not_finite(subject, "NaN")),
         ("infinity", lambda: extremes.check_not_finite(subject, "infinity")),
         ("empty batch", lambda: extremes.check_empty(subject)),
-        ("integers", lambda: extremes.check_integers(subject)),
-        ("float32", lambda: extremes.check_single(subject, lambda s: check_gradient(s, found))),
-        ("float16", lambda: extremes.check_half(subject)),
-        ("cancellation", lambda: extremes.check_cancellation(subject, found)),
+        ("integers", lambda: number_types.check_integers(subject)),
+        ("float32", lambda: number_types.check_single(subject, lambda s: check_gradient(s, found))),
+        ("float16", lambda: number_types.check_half(subject)),
+        ("cancellation", lambda: number_types.check_cancellation(subject, found)),
     ]
     if subject.has_value:
         checks = [c for c in checks if c[0] != "hessian"]

@@ -1,4 +1,4 @@
-"""The rows that losses are tried on: fixed, few, and exact in float32, so that nothing but the loss rounds."""
+"""The rows that losses are tried on: fixed, few, and exact in float32."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TRIAL: dict[tuple[int, ...], int] = {(2,): 3}
 
 
 def rows(n: int, shape: tuple[int, ...] = (), *, seed: int = 0, scale: float = 1.0) -> Sample:
-    """``n`` rows of outputs of one shape: targets in [1.5, 3], errors of either sign in ±[0.1, 0.9] · scale.
+    """``n`` rows: targets in [1.5, 3], errors of either sign in ±[0.1, 0.9] · scale.
 
-    All are multiples of 2⁻¹⁰ · scale: target, output and error are exact in float32. Outputs are positive
-    at scale 1, so that a loss of logarithms has a value too.
+    All are multiples of 2⁻¹⁰ · scale: target, output and error are exact in float32, so that
+    nothing but the loss rounds. Outputs are positive at scale 1, so that a loss of logarithms has a value too.
     """
     rng = np.random.default_rng((seed, n, *shape))
     grid = 1024.0
@@ -33,10 +33,10 @@ def one(target: float, output: float, shape: tuple[int, ...] = (), n: int = 1) -
 
 
 def uneven() -> tuple[Sample, np.ndarray, list[slice]]:
-    """13 rows in batches of 4, 4, 4 and 1, with the inputs (13, 3) of a linear model; the last row is far off.
+    """13 rows in batches of 4, 4, 4 and 1, with inputs (13, 3) of a linear model.
 
-    A last batch of one hard row is what an average of batch means gets most wrong, and data sorted by
-    time ends in such a batch.
+    The last row is far off: a last batch of one hard row is what an average of batch means gets
+    most wrong, and data sorted by time ends in such a batch.
     """
     rng = np.random.default_rng(7)
     inputs = np.column_stack([np.ones(13), np.round(rng.uniform(-1, 1, (13, 2)) * 64) / 64])

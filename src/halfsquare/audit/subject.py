@@ -15,12 +15,12 @@ Array = npt.NDArray[Any]
 
 
 class CallFailed(Exception):
-    """The audited code raised, or returned what is no number; a finding, never shown as a traceback."""
+    """The audited code raised, or returned what is no number: a finding, not a traceback."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows to call a loss with: target and output (n, …), weight and mask (n,) where they are given."""
+    """Rows to call a loss with: target and output (n, …), weight and mask (n,) if given."""
 
     target: Array
     output: Array
@@ -81,9 +81,9 @@ Evaluate = Callable[[Sample, bool], Returned]
 class Subject:
     """A loss to be audited.
 
-    ``evaluate(sample, gradient)`` calls it; without ``gradient`` only the value is wanted. An objective
-    for boosting has no value, only gradient and Hessian. ``accumulate`` is a metric's own way over
-    several batches. A score (``sign`` -1) is the loss turned round: higher is better.
+    ``evaluate(sample, gradient)`` calls it; without ``gradient`` only the value is wanted. An
+    objective for boosting has no value, only gradient and Hessian. ``accumulate`` is a metric's own
+    way over several batches. A score (``sign`` -1) is the loss turned round: higher is better.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Subject:
         return self.sign * self.evaluate(sample, False).total
 
     def gradient(self, sample: Sample) -> Floats | None:
-        """The loss's own gradient with respect to the output, in the output's shape if it has it."""
+        """The loss's own gradient with respect to the output."""
         found = self.evaluate(sample, True).gradient
         return None if found is None else self.sign * found
 

@@ -1,4 +1,4 @@
-"""Row weights and masks: an integer weight stands for repeated rows, zero and False for absent ones."""
+"""Weights and masks: an integer weight stands for repeated rows, 0 and False for absent ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WEIGHTS = np.array([1.0, 2.0, 3.0, 1.0, 0.0, 2.0])
 
 
 def check_weights(subject: Subject) -> Finding:
-    """An integer weight against repetition, zero against absence, twice the weights against once."""
+    """An integer weight against repetition, zero against absence, twice the weights."""
     if not subject.weight:
         return Finding("weights", "not checked", "it takes no weights")
     found = _check(subject, subject.shapes[0])
@@ -68,16 +68,25 @@ def _check(subject: Subject, shape: tuple[int, ...]) -> Finding:
             "weights", "fail", "they change nothing: they are ignored", example, figures=figures
         )
     if not near(ones, plain, 1e-4):
-        return Finding("weights", "depends", f"weights of 1 are not the same as no weights: {ratio(ones, plain):.4g} × the value", example,
-                       figures=figures)  # fmt: skip
+        return Finding(
+            "weights",
+            "depends",
+            f"weights of 1 are not the same as no weights: {ratio(ones, plain):.4g} × the value",
+            example,
+            figures=figures,
+        )
     if near(total, repeated, 1e-4) and near(zero, absent, 1e-4):
         return Finding(
             "weights", "pass", "weight 2 is two rows, weight 0 is no row", figures=figures
         )
     # Σ w e² over the number of rows, not over Σw: 9 rows are meant where 6 are counted, 4 where 6.
     if near(total, repeated * 9 / 6, 1e-4) and near(zero, absent * 4 / 6, 1e-4):
-        says = (f"it divides by the number of rows, not by Σw: a row of weight 0 still counts below the line "
-                f"({(ratio(zero, absent) - 1) * 100:+.3g} % for 2 rows in 6), and twice the weights give {ratio(double, total):.3g} × the value")  # fmt: skip
+        says = (
+            "it divides by the number of rows, not by Σw: a row of weight 0 still counts "
+            "below the line "
+            f"({(ratio(zero, absent) - 1) * 100:+.3g} % for 2 rows in 6), and twice the "
+            f"weights give {ratio(double, total):.3g} × the value"
+        )
         return Finding(
             "weights",
             "depends",
@@ -100,15 +109,30 @@ def _check(subject: Subject, shape: tuple[int, ...]) -> Finding:
             figures=figures,
         )
     if not near(zero, absent, 1e-4):
-        says = f"a row of weight 0 is not as if absent: {(ratio(zero, absent) - 1) * 100:+.3g} % for 2 rows in 6"
-        return Finding("weights", "fail", says, f"weights [1, 1, 1, 1, 0, 0]: {zero:.6g}; those 4 rows alone: {absent:.6g}",
-                       "divide Σ w (o−t)² by Σw", figures=figures)  # fmt: skip
-    return Finding("weights", "fail", f"weight 2 is not two rows: {(ratio(total, repeated) - 1) * 100:+.3g} %", example,
-                   "divide Σ w (o−t)² by Σw", figures=figures)  # fmt: skip
+        says = (
+            f"a row of weight 0 is not as if absent: {(ratio(zero, absent) - 1) * 100:+.3g} "
+            "% for 2 rows in 6"
+        )
+        return Finding(
+            "weights",
+            "fail",
+            says,
+            f"weights [1, 1, 1, 1, 0, 0]: {zero:.6g}; those 4 rows alone: {absent:.6g}",
+            "divide Σ w (o−t)² by Σw",
+            figures=figures,
+        )
+    return Finding(
+        "weights",
+        "fail",
+        f"weight 2 is not two rows: {(ratio(total, repeated) - 1) * 100:+.3g} %",
+        example,
+        "divide Σ w (o−t)² by Σw",
+        figures=figures,
+    )
 
 
 def _power(sample: Sample, weight: Array, total: float, ones: float) -> float | None:
-    """The power of w in Σ wᵖ (o−t)² / D, for every D that is n where w is 1; None if p is none of 2 and ½."""
+    """The power p of w in Σ wᵖ (o−t)² / D, whatever D, if it is 2 or ½."""
     squares = (sample.error.reshape(6, -1) ** 2).sum(1)
     for power in (2.0, 0.5):
         top = ratio(float(weight**power @ squares), float(squares.sum()))
@@ -149,7 +173,7 @@ def _accepted(subject: Subject, sample: Sample) -> tuple[Subject, float]:
 
 
 def check_mask(subject: Subject) -> Finding:
-    """A masked row against an absent one, whatever stands in it; and a batch with nothing left in it."""
+    """A masked row against an absent one, whatever stands in it."""
     if not subject.mask:
         return Finding("mask", "not checked", "it takes no mask")
     full = rows(6, subject.shapes[0], seed=6).astype(subject.dtype)
@@ -167,7 +191,10 @@ def check_mask(subject: Subject) -> Finding:
     example = f"6 rows, the last two masked: {masked:.6g}; the other four alone: {absent:.6g}"
     figures = {"masked": masked, "absent": absent, "off_percent": (ratio(masked, absent) - 1) * 100}
     if near(masked, absent * 4 / 6, 1e-4):
-        says = f"it divides by all rows, the masked ones too: {(ratio(masked, absent) - 1) * 100:+.3g} % for 2 padded rows in 6"
+        says = (
+            "it divides by all rows, the masked ones too: "
+            f"{(ratio(masked, absent) - 1) * 100:+.3g} % for 2 padded rows in 6"
+        )
         return Finding(
             "mask",
             "fail",
@@ -190,9 +217,18 @@ def check_mask(subject: Subject) -> Finding:
     for name, put in (("1e6", 1e6), ("NaN", np.nan)):
         padded = subject.value(replace(sample, output=_put(full.output, put)))
         if not near(padded, masked, 1e-4):
-            says = f"{words}; what stands in a masked row must be a small finite number: {name} there gives {padded:.6g}"
-            return Finding("mask", "depends", says, f"o = {name} in a masked row", "use where(mask, o−t, 0) before squaring",
-                           figures=figures)  # fmt: skip
+            says = (
+                f"{words}; what stands in a masked row must be a small finite number: {name} "
+                f"there gives {padded:.6g}"
+            )
+            return Finding(
+                "mask",
+                "depends",
+                says,
+                f"o = {name} in a masked row",
+                "use where(mask, o−t, 0) before squaring",
+                figures=figures,
+            )
     return Finding("mask", "pass", f"{words}; a masked row is no row", figures=figures)
 
 

@@ -51,7 +51,8 @@ def audit(
         str,
         typer.Argument(
             metavar="MODULE:FUNCTION",
-            help="The loss: package.module:name, or file.py:name. The module is imported, which runs it: audit what you trust.",
+            help="The loss: package.module:name, or file.py:name. The module is imported, which "
+            "runs it: audit what you trust.",
         ),
     ],
     gradient: Annotated[
@@ -68,7 +69,8 @@ def audit(
         bool,
         typer.Option(
             "--strict",
-            help="Fail on what goes wrong without a word, such as broadcasting (n,) against (n, 1).",
+            help="Fail on what goes wrong without a word, such as broadcasting (n,) against (n, "
+            "1).",
         ),
     ] = False,
     kind: Annotated[Kind | None, typer.Option(help="What it is, where that is not seen.")] = None,
@@ -96,7 +98,7 @@ def audit(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Audit a squared-error loss that somebody wrote: its convention, gradient, sums, weights and odd input.
+    """Audit a squared-error loss that somebody wrote: convention, gradient, sums, odd input.
 
     Exit code 0: it passes; 1: it fails, or the module cannot be imported; 2: wrong usage.
 
@@ -136,7 +138,8 @@ def _split(text: str, module: str | None = None) -> tuple[str, str]:
         before = module
     if not before or not name:
         raise OptionError(
-            f"{text!r} names no loss; expected MODULE:FUNCTION, such as losses.py:my_mse or torch.nn:MSELoss"
+            f"{text!r} names no loss; expected MODULE:FUNCTION, such as losses.py:my_mse or "
+            "torch.nn:MSELoss"
         )
     return before, name
 
@@ -176,7 +179,7 @@ def _output_to_stderr() -> Iterator[None]:
 
 
 def _readable(text: str) -> str:
-    """What a loss put into a message must not move the cursor of a terminal; on one, long lines are wrapped below their column."""
+    """No message of a loss moves the cursor; on a terminal, long lines wrap in their column."""
     import shutil
     import textwrap
 
