@@ -9,21 +9,16 @@ import numpy as np
 
 from halfsquare.audit.arguments import parameters_of
 from halfsquare.audit.calling import guarded, take_apart
+from halfsquare.audit.doors import with_shapes
 from halfsquare.audit.libraries import NumPy
 from halfsquare.audit.subject import (
     CallFailed,
+    Evaluate,
     Returned,
     Sample,
     Subject,
     numbers,
 )
-
-if TYPE_CHECKING:
-    pass
-
-
-from halfsquare.audit.doors import with_shapes
-from halfsquare.audit.subject import Evaluate
 
 _DATASETS = (
     "dtrain",

@@ -48,8 +48,8 @@ def audit_loss(
     loss : callable, class, pair or object
         A function of target and output in NumPy, PyTorch, JAX, TensorFlow or Keras; a module or
         loss class, or an instance; a scikit-learn scorer; a metric with a state; a pair (value,
-        gradient) of functions, or one function that returns both; an object with ``value`` and ``gradient``;
-        an objective of XGBoost or LightGBM; a training step of one argument.
+        gradient) of functions, or one function that returns both; an object with ``value`` and
+        ``gradient``; an objective of XGBoost or LightGBM; a training step of one argument.
     gradient : callable, optional
         The gradient with respect to the output, as a function of the same arguments.
     convention : str, optional

@@ -17,7 +17,8 @@ def rows(n: int, shape: tuple[int, ...] = (), *, seed: int = 0, scale: float = 1
     """``n`` rows: targets in [1.5, 3], errors of either sign in ±[0.1, 0.9] · scale.
 
     All are multiples of 2⁻¹⁰ · scale: target, output and error are exact in float32, so that
-    nothing but the loss rounds. Outputs are positive at scale 1, so that a loss of logarithms has a value too.
+    nothing but the loss rounds. Outputs are positive at scale 1, so that logarithms
+    have a value too.
     """
     rng = np.random.default_rng((seed, n, *shape))
     grid = 1024.0
