@@ -95,8 +95,9 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
             "do not divide by n − 1, or by a spread, of a batch",
         )
     law = found.law
+    tolerance = max(1e-4, 4 * law.deviation) if law else 1e-4
     figures = {"whole": whole, "batches": parts}
-    if near(sum(parts), whole, 1e-4):
+    if near(sum(parts), whole, tolerance):
         says = (
             "the values of batches add to that of all rows, uneven or not; whoever "
             "averages them (4 batches, or ranks) "
@@ -109,11 +110,11 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
     mean = float(np.mean(parts))
     off = (ratio(mean, whole) - 1) * 100
     figures |= {"mean_of_batches": mean, "value_off_percent": off}
-    if near(weighted, whole, 1e-4):
+    if near(weighted, whole, tolerance):
         return _mean_of_means(gradients, off, figures)
     rooted = sum(n * p * p for n, p in zip(sizes, parts, strict=True)) / 13
     evenly = (ratio(float(np.mean(parts[:3])), even) - 1) * 100
-    if near(rooted, whole**2, 1e-4) or (law is not None and law.base.startswith("root")):
+    if near(rooted, whole**2, tolerance) or (law is not None and law.base.startswith("root")):
         says = (
             f"a root: averaging batch values is {evenly:+.3g} % off even for equal batches, "
             f"{off:+.3g} % for 4, 4, 4 and 1"

@@ -150,6 +150,7 @@ def _silent(update: Callable[..., Any]) -> Callable[..., float]:
 
 
 def with_shapes(subject: Subject) -> Subject:
+    """The subject with the shapes and the type that it takes."""
     problem = "it takes neither (n,) nor (n, 2)"
     for dtype in ("float64", "float32"):
         works = []

@@ -7,7 +7,7 @@ import numpy as np
 from halfsquare.audit.convention import Convention
 from halfsquare.audit.derivative import precision, slope
 from halfsquare.audit.findings import Finding
-from halfsquare.audit.law import EXACT, factor_words, find_factor
+from halfsquare.audit.law import EXACT, SINGLE, factor_words, find_factor
 from halfsquare.audit.samples import SIZES, rows
 from halfsquare.audit.subject import CallFailed, Sample, Subject
 
@@ -149,7 +149,9 @@ def gradient_formula(found: Convention) -> str:
 def _roundings(found: Convention) -> float:
     """A loss that always computes in single precision betrays it by departing from its law."""
     law = found.law
-    return 2.0**-24 if law is not None and law.deviation > EXACT else 0.0
+    if law is None or law.deviation <= EXACT:
+        return 0.0
+    return 2.0**-24 if law.deviation <= SINGLE else 2.0**-11
 
 
 def _call(sample: Sample) -> str:
