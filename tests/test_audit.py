@@ -13,6 +13,11 @@ from sklearn._loss import HalfSquaredError
 from sklearn.metrics import get_scorer, mean_squared_error, root_mean_squared_error
 
 from halfsquare import SquaredError, assert_loss, audit_loss
+from halfsquare.audit.convention import find_convention
+from halfsquare.audit.judging import check_convention
+from halfsquare.audit.law import DIVISORS
+from halfsquare.audit.recognize import recognize
+from halfsquare.audit.samples import uneven
 from halfsquare.errors import OptionError
 
 
@@ -169,8 +174,6 @@ def test_a_correct_pair_passes_and_says_so() -> None:
 
 def averaged_gradient_error() -> float:
     """By hand: the average of the batches' gradients against the gradient of all rows."""
-    from halfsquare.audit.samples import uneven
-
     sample, inputs, batches = uneven()
     error = sample.output - sample.target
     true = 2 * inputs.T @ error / 13
@@ -183,14 +186,9 @@ def averaged_gradient_error() -> float:
     st.sampled_from(["", "(n·k)", "n", "k", "n²", "(n·k)²", "(n−1)"]),
 )
 def test_factor_and_divisor_are_found_exactly(factor: float, divisor: str) -> None:
-    from halfsquare.audit.law import DIVISORS
-
     def loss(target, output):
         n, k = output.shape[0], output.size // output.shape[0] if len(output) else 1
         return factor * np.sum((output - target) ** 2) / DIVISORS[divisor](n, k)
-
-    from halfsquare.audit.convention import find_convention
-    from halfsquare.audit.recognize import recognize
 
     law = find_convention(recognize(loss)).law
     assert law is not None and law.squared
@@ -203,7 +201,8 @@ def test_the_limit_of_a_clipped_loss_is_found(limit: float) -> None:
     def clipped(target, output):
         return np.minimum((output - target) ** 2, limit**2).sum()
 
-    found = audit_loss(clipped)["convention"]
+    subject = recognize(clipped)
+    found = check_convention(subject, find_convention(subject))
     assert found.verdict == "fail"
     assert found.figures["limit"] == pytest.approx(limit, rel=1e-3)
 

@@ -29,7 +29,7 @@ def check_reproducible(subject: Subject) -> Finding:
     """The same call four times, another between; the arguments after it; the rows reversed."""
     sample = rows(6, subject.shapes[0], seed=2).astype(subject.dtype)
     first = subject.evaluate(sample, False)
-    measure(subject, rows(4, subject.shapes[0], seed=8).astype(subject.dtype))
+    measure(subject, rows(6, subject.shapes[0], seed=8).astype(subject.dtype))
     values = [measure(subject, sample)[0] for _ in range(3)]
     start = measure(subject, sample)[0] if first.value is None else subject.sign * first.total
     if not all(near(v, start, 1e-6) or (v != v and start != start) for v in values):

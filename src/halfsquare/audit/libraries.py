@@ -92,7 +92,7 @@ class Jax(Library):
     """
 
     name = "JAX"
-    _plain_calls = 14
+    _plain_calls = 9
 
     def __init__(self) -> None:
         self._jax = import_module("jax")

@@ -178,7 +178,9 @@ def _finish(
     subject: Subject, loss: Any, gradient: Any, lib: Library, arguments: Arguments, told: Told
 ) -> Subject:
     """With the given gradient, with what the first call showed, with the meaning of the mask."""
-    first = subject.evaluate(rows(4, subject.shapes[0]).astype(subject.dtype), False)
+    first = subject.evaluate(
+        rows(TRIAL.get(subject.shapes[0], 4), subject.shapes[0]).astype(subject.dtype), False
+    )
     if gradient is not None:
         subject = pairs.pair(subject, gradient, lib, arguments, told)
     elif first.value is None:

@@ -157,7 +157,10 @@ def _audit(subject: Subject, claimed: str | None, strict: bool) -> Audit:
         ("infinity", lambda: extremes.check_not_finite(subject, "infinity")),
         ("empty batch", lambda: extremes.check_empty(subject)),
         ("integers", lambda: number_types.check_integers(subject)),
-        ("float32", lambda: number_types.check_single(subject, lambda s: check_gradient(s, found))),
+        (
+            "float32",
+            lambda: number_types.check_single(subject, lambda s: check_gradient(s, found, 1)),
+        ),
         ("float16", lambda: number_types.check_half(subject)),
         ("cancellation", lambda: number_types.check_cancellation(subject, found)),
     ]

@@ -10,7 +10,7 @@ from halfsquare.audit.subject import Sample
 # Few shapes in all: a library that compiles does so for each.
 ROWS = (4, 6, 12, 13)
 SIZES = ((4, 1), (3, 2), (4, 3), (5, 2))
-TRIAL: dict[tuple[int, ...], int] = {(2,): 3}
+TRIAL: dict[tuple[int, ...], int] = {(): 6, (2,): 3}
 
 
 def rows(n: int, shape: tuple[int, ...] = (), *, seed: int = 0, scale: float = 1.0) -> Sample:

@@ -200,6 +200,6 @@ def _readable(text: str) -> str:
     )
     indent = " " * min(start + 13, max(width - 30, 4))
     return "\n".join(
-        textwrap.fill(line, width, subsequent_indent=indent, drop_whitespace=False)
+        textwrap.fill(line, width, subsequent_indent=indent)
         for line in lines
     )
