@@ -170,6 +170,10 @@ def _complete(
         twice = [n for n, r in roles.items() if r == role]
         for name in twice[1:]:  # y and y_true: the first is meant, the other is read by position
             del roles[name]
+    needed = [p.name for p in usable if p.default is inspect.Parameter.empty]
+    if sum(name not in roles for name in needed) >= 2:
+        for name in [n for n, r in roles.items() if r in ("target", "output") and n not in needed]:
+            del roles[name]  # out=None of a ufunc is not the model's output
     missing = [r for r in ("target", "output") if r not in roles.values()]
     free = [p.name for p in usable if p.name not in roles and p.default is inspect.Parameter.empty]
     optional = {n for n, r in roles.items() if r in ("weight", "mask", "count")}

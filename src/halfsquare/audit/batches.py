@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,12 +55,18 @@ class Step:
     whole: Any
     several: bool
     library: str
+    size: int = 0
 
     def gradient(self, *batches: Any) -> Floats:
         """All gradients of one call as one vector."""
         with guarded([]):
-            returned = self.function(list(batches) if self.several else batches[0])
-            return _flat(returned)
+            found = _flat(self.function(list(batches) if self.several else batches[0]))
+        if self.size not in (0, found.size):
+            raise CallFailed(
+                f"it returned {found.size} numbers for one batch and {self.size} for another; "
+                "gradients of parameters do not depend on the number of rows"
+            )
+        return found
 
     @property
     def rows(self) -> int:
@@ -84,8 +90,8 @@ def find_step(function: Callable[[Any], Any], batch: Any = None) -> Step:
         for name, whole in [("as given", batch)] if batch is not None else _ours():
             step = Step(function, whole, several, name)
             try:
-                if step.gradient(whole).size:
-                    return step
+                if size := step.gradient(whole).size:
+                    return replace(step, size=size)
                 problems.append("it returned no gradients")
             except CallFailed as problem:
                 problems.append(str(problem))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -92,7 +92,7 @@ def evaluate(
     warned: list[str] = []
     with guarded(warned), library.precise():
         values = tensors(library, sample, arguments, keeps=keeps)
-        returned = library.run(raw, values)
+        returned = _bare(library.run(raw, values))
         parts = (
             returned if isinstance(returned, (tuple, list)) and len(returned) in (2, 3) else None
         )
@@ -148,6 +148,16 @@ def take_apart(
     )
 
 
+def _bare(returned: Any) -> Any:
+    """The loss alone of ``{"loss": …}`` and of (loss, what else there is to tell)."""
+    if isinstance(returned, Mapping):
+        keys = [k for k in returned if "loss" in str(k).lower()] or list(returned)
+        return returned[keys[0]] if len(keys) == 1 else returned
+    if isinstance(returned, tuple) and len(returned) > 1 and _maybe(returned[0]) is not None:
+        return returned[0] if all(_maybe(part) is None for part in returned[1:]) else returned
+    return returned
+
+
 def _maybe(part: Any) -> Array | None:
     try:
         return numbers(part)
@@ -173,7 +183,7 @@ def automatic_gradient(
         values = tensors(library, sample, arguments, keeps=keeps)
 
         def of_output(output: Any) -> Any:
-            returned = raw({**values, "output": output})
+            returned = _bare(raw({**values, "output": output}))
             return returned[0] if isinstance(returned, tuple) else returned
 
         found = library.gradient(of_output, sample.output)

@@ -56,6 +56,8 @@ def check_gradient(subject: Subject, found: Convention, most: int = 3) -> Findin
                 _call(sample),
                 "return one derivative for each output, in the output's shape",
             )
+        if not np.isfinite(own).all():
+            return Finding("gradient", "fail", "it is not a finite number", _call(sample))
         scale = float(np.abs(numeric.value).max()) or 1.0
         bad = np.abs(own - numeric.value) - 10 * numeric.error
         worst = max(worst, float(np.abs(own - numeric.value).max()) / scale)

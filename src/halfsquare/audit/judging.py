@@ -187,6 +187,7 @@ def _something_else(subject: Subject) -> Finding:
             ratio(_equal(subject, 2.0, 2.0 + 2 * c), _equal(subject, 2.0, 2.0 + c))
             for c in (small, large)
         ]
+        sides = ratio(_equal(subject, 2.0, 2.5), _equal(subject, 2.0, 1.5))
         moved = ratio(_equal(subject, 12.0, 12.5), _equal(subject, 2.0, 2.5))
     except CallFailed as problem:
         return Finding("convention", "fail", f"no squared error: {problem}")
@@ -203,11 +204,13 @@ def _something_else(subject: Subject) -> Finding:
             f"a Huber loss); {shown}"
         )
         figures["limit"] = limit
-    elif not near(moved, 1.0, 1e-3):
+    elif np.isfinite(moved) and not near(moved, 1.0, 1e-3):
         says += (
             "; it depends on the level: the same error at targets of 12 instead of 2 gives "
             f"{moved:.4g} times the value"
         )
+    elif np.isfinite(sides) and not near(sides, 1.0, 1e-3):
+        says += f"; an output too high by ½ costs {sides:.4g} times one too low by ½"
     elif all(near(r, 4.0, 1e-3) for r in ratios):
         says += (
             "; it is a square in each error, but rows or outputs do not count alike, or a "

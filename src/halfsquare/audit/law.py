@@ -171,7 +171,8 @@ def factor_words(factor: float) -> str:
     if near(size, 0.5):
         return f"{sign}½ "
     simple = Fraction(size).limit_denominator(32)
-    return f"{sign}{simple if simple and near(float(simple), size) else f'{size:.6g}'} · "
+    known = 0 < simple.numerator < 1000 and near(float(simple), size)
+    return f"{sign}{simple if known else f'{size:.6g}'} · "
 
 
 def find_law(

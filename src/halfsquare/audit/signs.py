@@ -45,6 +45,8 @@ def check_sign(subject: Subject, found: Convention) -> Finding:
         return Finding("sign", "fail", f"its gradient: {problem}")
     if gradient is None or gradient.size != sample.output.size:
         return Finding("sign", "not checked", "the gradient has another shape than the output")
+    if not np.isfinite(gradient).all():
+        return Finding("sign", "fail", "the gradient of 6 rows is not a number")
     agree = np.sign(gradient.reshape(sample.error.shape)) == np.sign(sample.error)
     if agree.all():
         return Finding(
@@ -71,7 +73,7 @@ def check_sign(subject: Subject, found: Convention) -> Finding:
     return Finding(
         "sign",
         "fail",
-        f"{int((~agree).sum())} of {agree.size} outputs have the wrong sign",
+        f"{int((~agree).sum())} of {agree.size} outputs have the wrong sign, or none",
         example,
     )
 

@@ -199,7 +199,4 @@ def _readable(text: str) -> str:
         4,
     )
     indent = " " * min(start + 13, max(width - 30, 4))
-    return "\n".join(
-        textwrap.fill(line, width, subsequent_indent=indent)
-        for line in lines
-    )
+    return "\n".join(textwrap.fill(line, width, subsequent_indent=indent) for line in lines)
