@@ -1,4 +1,4 @@
-"""Correct losses of the usual libraries, audited: none may fail, each within two seconds.
+"""Correct losses of the usual libraries, audited: none may fail.
 
     python benchmarks/audit.py
 

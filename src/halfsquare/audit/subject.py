@@ -135,4 +135,5 @@ def numbers(value: Any) -> Array:
 
 
 def floats(array: Array) -> Floats:
+    """The array in float64, whatever it was."""
     return np.asarray(array).astype(np.float64)
