@@ -321,3 +321,15 @@ def test_torch_losses() -> None:
             return above * (output - target), None
 
     assert "½ ×" in audit_loss(lambda output, target: Halved.apply(output, target))["gradient"].says
+
+
+def test_a_loss_with_more_beside_it() -> None:
+    assert audit_loss(lambda t, o: {"loss": mse(t, o), "n": 3}).convention == "mse"
+    assert audit_loss(lambda t, o: (mse(t, o), {"n": 3})).convention == "mse"
+
+
+def test_a_one_sided_loss_is_told() -> None:
+    def dear(target, output):
+        return np.mean(np.where(output > target, 2.0, 1.0) * (output - target) ** 2)
+
+    assert "too high by ½ costs 2 times" in audit_loss(dear)["convention"].says
