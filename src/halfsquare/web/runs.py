@@ -172,7 +172,7 @@ class Run:
         try:
             path = str(data.make())
             fitted = fit(
-                path, asked.target, progress=self._read, watch=self._watch, **asked.options
+                path, asked.target, progress=self._read, callback=self._watch, **asked.options
             )
             self._last = snapshot_of(fitted, path)
             self.seconds = time.monotonic() - (self._began or 0.0)
@@ -200,7 +200,7 @@ class Run:
         self.watcher.total = max(self.watcher.total, rows)
         self.controls.check()
 
-    def _watch(self, state: State) -> None:
+    def _watch(self, state: State[Any]) -> None:
         self.watcher.see(state, closely=self.controls.held)
         self.controls.wait()
 
