@@ -96,7 +96,7 @@ def read(page: Page, selector: str) -> str:
 
 def downloaded(path: Path) -> Path:
     """The file, once it has arrived."""
-    for _ in range(200):
+    for _ in range(1200):
         if path.is_file() and path.stat().st_size:
             return path
         time.sleep(0.05)
