@@ -210,7 +210,8 @@ def held_out_linear(rows: EncodedRows, l2: Any, run: Run) -> Floats:
     sums = run.execution.reduce(of, _merged, rows.chunk_count, zero)
     for f in range(_FOLDS):
         kept = KeptRows.of(rows, fold != f)
-        b = solve(kept, run.execution, System.of(sums[f], k), l2=l2).coefficients
+        system = System.of(sums[f], k, rows.offsets)
+        b = solve(kept, run.execution, system, l2=l2).coefficients
         judged = run.execution.map(partial(_judged, rows, fold == f, starts, b), rows.chunk_count)
         losses[fold == f] = np.concatenate(list(judged))
     return losses
