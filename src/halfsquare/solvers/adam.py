@@ -36,6 +36,8 @@ _PLATEAU = 2_500_000  # rows times passes: from 8,300 rows on nothing is added t
 @packable("adam.memory")
 @dataclass(frozen=True)
 class AdamMemory:
+    """What a pass needs of those before it."""
+
     iterate: Floats  # (p,) float32: where the next pass begins
     first: Floats  # (p,) running mean of the gradient
     second: Floats  # (p,) running mean of its square

@@ -63,6 +63,8 @@ class Belief:
 @packable("evidence.memory")
 @dataclass(frozen=True)
 class EvidenceMemory:
+    """The descent under the penalties of now, and the best there was."""
+
     inner: State[DampedMemory]  # of Levenberg-Marquardt, under the penalties of ``belief``
     belief: Belief
     # Of Levenberg-Marquardt, where the log evidence was highest, under the penalties it had there.

@@ -31,6 +31,8 @@ Picked = list[tuple[int, npt.NDArray[np.intp]]]  # chunk and rows in it
 @packable("growing_batches.memory")
 @dataclass(frozen=True)
 class BatchMemory:
+    """How large the next batch is, and which rows it draws."""
+
     batch: int
     drawn: int  # rows drawn since the beginning: where in which shuffled pass the next batch begins
     since_growth: int = 0

@@ -24,6 +24,8 @@ from halfsquare.solvers.objective import Objective
 @packable("levenberg_marquardt.memory")
 @dataclass(frozen=True)
 class DampedMemory:
+    """The sums at the parameters, and the damping of the next step."""
+
     curvature: Floats  # (p, p) JᵀWJ + P
     gradient: Floats  # (p,) of the penalized ½SSE
     scaling: Floats  # (p,) D

@@ -36,6 +36,8 @@ _OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
 @packable("variable_projection.memory")
 @dataclass(frozen=True)
 class ProjectedMemory:
+    """What the next step needs: the triangle of the sums, and the damping."""
+
     triangle: Floats  # (p+1, p+1) of the columns in this order, then the error
     order: tuple[int, ...]  # linear parameters, then the others
     scaling: Floats  # (s,) running maximum of the norms of the nonlinear columns

@@ -214,7 +214,7 @@ class Job:
             )
             self._last, self.seconds = look_at(fitted, path), time.monotonic() - self._began
             # A model tells of its data under the name that people know.
-            self.fitted = replace(fitted, info={**fitted.info, "data": data.label})
+            self.fitted = replace(fitted, record=fitted.record.named(data.label))
         except KeyboardInterrupt:
             pass
         except HalfsquareError as problem:
