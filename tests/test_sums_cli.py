@@ -143,7 +143,7 @@ def test_wrong_usage(sites: Path, command: Command, arguments: list[str], messag
             ["fit", "--from-sums", "*.sums", "--out", "nowhere/model.hsq"],
             "there is no folder nowhere",
         ),
-        (["predict", "north.sums", "north.csv"], "not a halfsquare model"),
+        (["predict", "north.sums", "north.csv"], "not a model file"),
         (["sums", "north.csv", "-t", "prize", "-o", "x.sums"], "Did you mean 'price'?"),
         (
             ["sums", "north.csv", "-t", "price", "-o", "nowhere/x.sums"],

@@ -5,6 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 
+def visible(text: str) -> str:
+    r"""The text with every character that is not to be seen written by its number: what stands in a
+    file's columns and levels must not steer a terminal.
+
+    Examples
+    --------
+    >>> print(visible("a" + chr(27) + "[2J"))
+    a\x1b[2J
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
 def number(value: float | None, digits: int = 5) -> str:
     """A number to some significant digits; whole ones with thousands separated."""
     if value is None or value != value:

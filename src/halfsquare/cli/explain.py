@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from halfsquare.cli.fit import Loss
-from halfsquare.cli.options import Encoding, Json, Table, Weights, dump, reading
+from halfsquare.cli.options import Encoding, Json, Table, Weights, dump, reading, say
 
 
 class About(StrEnum):
@@ -205,7 +205,7 @@ def _explain_numbers(
 
         show_example(one)
         if plot is not None:
-            print(f"\nFigure written to {plot}")
+            say(f"\nFigure written to {plot}")
         return
     if plot is not None:
         raise typer.BadParameter("--plot draws one example; give one --target and one --output")

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from halfsquare.text import visible
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Weights = Annotated[
     str | None,
@@ -81,7 +83,18 @@ def dump(value: dict[str, Any] | list[Any]) -> None:
     """Print JSON for machines; what is not a finite number is null."""
     import json
 
-    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    if (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+        text = json.dumps(json.loads(text), indent=2)
+    elif not text.replace("\n", "").isprintable():  # what a terminal might obey is in texts alone
+        shown = (c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+        text = "".join(shown)
+    print(text)
+
+
+def say(text: str) -> None:
+    """Print a line of the program's own; names of files and columns in it are only shown."""
+    print(visible(text))
 
 
 def _finite(value: Any) -> Any:
@@ -167,9 +180,12 @@ def telling() -> Iterator[None]:
     import logging
 
     handler = logging.StreamHandler()
-    handler.setFormatter(
-        logging.Formatter("\r\x1b[K%(message)s" if sys.stderr.isatty() else "%(message)s")
-    )
+
+    class Shown(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return ("\r\x1b[K" if sys.stderr.isatty() else "") + visible(super().format(record))
+
+    handler.setFormatter(Shown())
     log = logging.getLogger("halfsquare")
     level = log.level
     log.addHandler(handler)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, dump, reading
+from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, dump, reading, say
 
 
 def predict(
@@ -60,4 +60,4 @@ def predict(
     if json:
         dump({"model_file": model, "rows": count, "interval": interval, "out": out})
     elif out != "-":
-        print(f"{count:,} predictions written to {out}")
+        say(f"{count:,} predictions written to {out}")

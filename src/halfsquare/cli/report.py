@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from halfsquare.cli.explain import own_weights
-from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weights, dump, reading
+from halfsquare.cli.options import (
+    Data,
+    Encoding,
+    Json,
+    ModelFile,
+    Table,
+    Weights,
+    dump,
+    reading,
+    say,
+)
 
 
 def report(
@@ -48,6 +58,6 @@ def report(
             }
         )
         return
-    print(
+    say(
         f"Report written to {path} ({path.stat().st_size / 1024:,.0f} kB): it opens in any browser."
     )

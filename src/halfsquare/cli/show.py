@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from halfsquare.results.fitted import FittedModel, Parameter
-from halfsquare.text import descent_sentence, number, rows_sentence, with_error
+from halfsquare.text import descent_sentence, number, rows_sentence, visible, with_error
 
 MOST_PARAMETERS = 20
 
@@ -15,8 +15,15 @@ def console() -> Any:
     """A console that neither colours nor wraps what goes into a pipe."""
     from rich.console import Console
 
-    plain = Console(highlight=False, soft_wrap=True)
-    return plain if plain.is_terminal else Console(highlight=False, soft_wrap=True, width=120)
+    class Shown(Console):
+        """Escape sequences that come with the data are shown; those of styles are sent."""
+
+        def print(self, *objects: Any, **options: Any) -> None:
+            shown = [visible(o) if isinstance(o, str) else o for o in objects]
+            super().print(*shown, **options)
+
+    plain = Shown(highlight=False, soft_wrap=True)
+    return plain if plain.is_terminal else Shown(highlight=False, soft_wrap=True, width=120)
 
 
 def grid(

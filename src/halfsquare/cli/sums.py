@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, reading
+from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, reading, say
 
 if TYPE_CHECKING:
     from halfsquare.exact.table_sums import TableSums
@@ -78,7 +78,7 @@ def sums(
     found.save(out)
     show(found, out, json=json)
     if not json:
-        print(f"\nSums written to {out}. Next: halfsquare fit --from-sums {out}")
+        say(f"\nSums written to {out}. Next: halfsquare fit --from-sums {out}")
 
 
 def show(found: TableSums, path: str, *, json: bool) -> None:

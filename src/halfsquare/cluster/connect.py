@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -13,6 +12,7 @@ from typing import Any
 from halfsquare.cluster.cluster import Cluster
 from halfsquare.cluster.roster import Roster
 from halfsquare.errors import ClusterError, OptionError
+from halfsquare.files.private import private_folder
 
 _REACH_SECONDS = 5
 _WORKERS_SECONDS = 10
@@ -79,9 +79,7 @@ def connect(address: str) -> Iterator[Cluster]:
 
 
 def _started(distributed: Any, workers: int, stack: ExitStack) -> Any:
-    folder = stack.enter_context(
-        tempfile.TemporaryDirectory(prefix="halfsquare-", ignore_cleanup_errors=True)
-    )
+    folder = stack.enter_context(private_folder())
     try:
         processes = distributed.LocalCluster(
             n_workers=workers,
@@ -90,7 +88,7 @@ def _started(distributed: Any, workers: int, stack: ExitStack) -> Any:
             dashboard_address="127.0.0.1:0",
             memory_limit=0,
             silence_logs=logging.CRITICAL,
-            local_directory=folder,
+            local_directory=str(folder),
         )
     except (OSError, RuntimeError) as problem:
         raise ClusterError(
