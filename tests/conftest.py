@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,7 +60,7 @@ def run(tmp_path: Path) -> Run:
         env: dict[str, str] | None = None,
         **more: object,
     ) -> object:
-        done = subprocess.run(
+        return subprocess.run(
             [*COMMAND, *map(str, arguments)],
             input=stdin,
             text=True,
@@ -71,17 +70,8 @@ def run(tmp_path: Path) -> Run:
             timeout=120,
             **more,
         )
-        done.stderr = said(done.stderr)
-        return done
 
     return of  # type: ignore[return-value]
-
-
-def said(text: str) -> str:
-    """Standard error without the line on reading, which is told where that took more than a second:
-    on a busy machine any command may.
-    """
-    return re.sub(r"(?m)^read [\d,]+ rows in [\d.,]+ s, .*; done in [\d.,]+ s\n", "", text)
 
 
 @dataclass(frozen=True)
@@ -115,6 +105,6 @@ def command(
             main()
         sys.stdout.flush()
         out, err = (text.decode() for text in capfdbinary.readouterr())
-        return Ran(int(ended.value.code or 0), out, said(err))
+        return Ran(int(ended.value.code or 0), out, err)
 
     return of

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import COMMAND, Ran, said
+from conftest import COMMAND, Ran
 
 from halfsquare import load
 from halfsquare.data.messages import translated
@@ -47,7 +47,7 @@ def through_shell(folder: Path, redirection: str, *arguments: str, **env: str) -
         env={**os.environ, **env},
         timeout=120,
     )
-    return Ran(done.returncode, done.stdout.decode(), said(done.stderr.decode()))
+    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 # --- streams

@@ -9,11 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from halfsquare.data.rows import ArrayRows
+from halfsquare.errors import FitError, ShapeError
+from halfsquare.estimators.rows import design_of, training_rows
 from halfsquare.fitting.network import predictive, train_network
-from halfsquare.loss import Floats, error, require_weights
+from halfsquare.loss import Floats, error
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
 from halfsquare.results.trained import Trained
@@ -21,6 +23,7 @@ from halfsquare.solvers.adam import Stochastic
 from halfsquare.solvers.base import State
 from halfsquare.solvers.loop import Limits, descend
 from halfsquare.solvers.objective import Objective
+from halfsquare.sums import Moments
 
 
 class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -65,6 +68,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
     """
 
     _state: State  # where partial_fit stands
+    _network: Network
 
     def __init__(
         self,
@@ -94,20 +98,12 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         ValueError
             If a value is NaN or infinite, or there are fewer than 2 rows.
         """
-        X, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
-        )
+        given = training_rows(self, X, y, sample_weight)
+        X, t, weight = given.x, given.t, given.weight
+        if len(X) < 2:
+            raise FitError(f"n_samples={len(X)} of positive weight; a network needs at least 2")
         self.__dict__.pop("_state", None)  # of partial_fit
-        weight = (
-            None
-            if sample_weight is None
-            else _check_sample_weight(sample_weight, X, dtype=np.float64)
-        )
-        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
-        self._flat = np.ndim(y) == 1
-        if weight is not None:
-            require_weights(weight)
-            X, t, weight = X[weight > 0], t[weight > 0], weight[weight > 0]
+        self._flat = given.flat
         self._x = _standard(X, weight)
         self._t = _standard(t, weight)
         self.members_ = self._train(
@@ -132,18 +128,15 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
             If a value is NaN or infinite, or the number of columns differs from the first call's.
         """
         first = not hasattr(self, "_state")
-        X, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, reset=first
-        )
-        weight = (
-            None
-            if sample_weight is None
-            else _check_sample_weight(sample_weight, X, dtype=np.float64)
-        )
-        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        given = training_rows(self, X, y, sample_weight, first=first)
+        X, t, weight = given.x, given.t, given.weight
+        if not first and t.shape[1] != self._network.outputs_count:
+            raise ShapeError(
+                f"y has {t.shape[1]} outputs; the rows before had {self._network.outputs_count}"
+            )
         if first:
             self._flat, self._x, self._t = (
-                np.ndim(y) == 1,
+                given.flat,
                 _standard(X, weight),
                 _standard(t, weight),
             )
@@ -186,7 +179,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         The standard deviation holds noise, uncertainty of the parameters and spread of the members.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = design_of(self, X)
         design = (X - self._x[0]) / self._x[1]
         if not return_std:
             outputs = np.mean(
@@ -263,14 +256,13 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         """
         from halfsquare.fitting.fit import fit
 
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
-        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
-        self._flat = np.ndim(y) == 1
+        given = training_rows(self, X, y, sample_weight)
+        X, t, self._flat = given.x, given.t, given.flat
         table = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {
             f"y{j}": t[:, j] for j in range(t.shape[1])
         }
-        if sample_weight is not None:
-            table["weight"] = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if given.weight is not None:
+            table["weight"] = given.weight
         self.fitted_ = fit(
             table,
             [f"y{j}" for j in range(t.shape[1])],
@@ -288,7 +280,7 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         new target.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = design_of(self, X)
         found = self.fitted_.predict(
             {f"x{j}": X[:, j] for j in range(X.shape[1])}, return_std=return_std
         )
@@ -301,8 +293,5 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
 
 def _standard(values: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
     """Means and standard deviations (1 where a column does not vary) of the columns."""
-    w = np.ones(len(values)) if weight is None else weight
-    total = max(float(w.sum()), np.finfo(float).tiny)
-    mean = w @ values / total
-    deviation = np.sqrt(w @ np.square(values - mean) / total)
-    return mean, np.where(deviation > 4 * np.finfo(float).eps * np.abs(mean), deviation, 1.0)
+    moments = Moments.of(values, weight)
+    return moments.mean, moments.scale

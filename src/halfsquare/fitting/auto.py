@@ -208,7 +208,9 @@ def held_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
     sums = recipe.execution.reduce(of, _merged, rows.chunk_count, zero)
     for f in range(_FOLDS):
         kept = KeptRows.of(rows, fold != f)
-        b = solve(kept, recipe.execution, System.of(sums[f], k), l2=recipe.options.l2).coefficients
+        b = solve(
+            kept, recipe.execution, System.of(sums[f], k, rows.offsets), l2=recipe.options.l2
+        ).coefficients
         judged = recipe.execution.map(
             partial(_judged, rows, fold == f, starts, b), rows.chunk_count
         )

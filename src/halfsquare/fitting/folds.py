@@ -54,6 +54,10 @@ class KeptRows(Rows):
         return self.rows.weighted
 
     @property
+    def offsets(self) -> Floats | None:
+        return self.rows.offsets
+
+    @property
     def chunk_count(self) -> int:
         return self.rows.chunk_count
 

@@ -97,7 +97,7 @@ def train_linear(
         raise NotFiniteError(
             "the squares of the columns overflow float64, or a value is not finite"
         )
-    system = System.of(sums, len(targets))
+    system = System.of(sums, len(targets), rows.offsets)
     solution = solve(rows, execution, system, l2=options.l2)
     parameters = solution.coefficients.reshape(-1)
     history: list[Record] = []
