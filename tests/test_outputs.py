@@ -83,11 +83,9 @@ def test_all_streams_closed(folder: Path) -> None:
 
 def test_standard_output_that_is_not_utf8(folder: Path) -> None:
     ran = through_shell(folder, "", *FIT, PYTHONIOENCODING="ascii")
-    assert ran.code == 0 and "  \\xe9  number from" in ran.out and ran.err == ""
+    assert ran.code == 0 and "\\xb1" in ran.out and ran.err == ""
     ran = through_shell(folder, "", "info", "m.hsq", "--json", PYTHONIOENCODING="ascii")
-    assert "é" in json.loads(ran.out)["features" if "features" in ran.out else "options"] or (
-        "\\u00e9" in ran.out
-    )
+    assert "é" in {column["name"] for column in json.loads(ran.out)["columns"]}
 
 
 def test_standard_input_that_is_closed(folder: Path) -> None:
@@ -116,8 +114,8 @@ def test_escape_sequences_are_shown_and_never_sent(
         ("info", "m.hsq"),
         ("info", "m.hsq", "--json"),
         ("evaluate", "m.hsq", "t.parquet"),
-        ("explain", "m.hsq", "t.parquet"),
-        ("explain", "m.hsq", "t.parquet", "--row", "3"),
+        ("pulls", "m.hsq", "t.parquet"),
+        ("pulls", "m.hsq", "t.parquet", "--row", "3"),
         ("sums", "t.parquet", "--target", "y", "--out", "s.sums"),
         ("fit", "t.parquet", "--target", evil + "x"),
     ):
@@ -277,7 +275,7 @@ def test_what_was_written_before_an_interruption_is_said(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("halfsquare.files.atomic._written", {})
-    monkeypatch.setattr("halfsquare.cli.fit._show", interrupted)
+    monkeypatch.setattr("halfsquare.cli.fit.show", interrupted)
     ran = command(*FIT)
     assert (ran.code, ran.err) == (
         130,
