@@ -5,6 +5,7 @@ it is said to be.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -22,11 +23,12 @@ from halfsquare.errors import OptionError
 from halfsquare.loss import CONVENTIONS, Convention
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import Local
-from halfsquare.solvers.base import State
-from halfsquare.solvers.growing_batches import Minibatch
+from halfsquare.solvers.base import Reason, State, Termination
+from halfsquare.solvers.growing_batches import GrowingBatches
 from halfsquare.solvers.least_squares import linear_sums
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective, Quadratic
+from halfsquare.solvers.run import Run, Seed
 from halfsquare.solvers.steepest_descent import SteepestDescent
 
 fit = partial(fit_any, model="linear")
@@ -172,7 +174,7 @@ def test_the_loss_of_steepest_descent_never_rises(
         SteepestDescent(),
         objective(30, d, seed, penalty=penalty, weighted=weighted),
         np.random.default_rng(seed).normal(size=1 + d) * 5,
-        limits=Limits(300),
+        iterations=300,
     )
     assert all(b.loss <= a.loss for a, b in pairwise(history))
     assert state.loss == history[-1].loss
@@ -229,7 +231,7 @@ def test_the_noise_is_the_variance_of_batch_gradients(batch: int) -> None:
     expected = means.var(axis=0).sum()
     reported = []
     for seed in range(200):
-        method = Minibatch(first_batch=batch, seed=seed)
+        method = GrowingBatches(first_batch=batch, seed=Seed(seed))
         reported.append(method.step(goal, method.begin(goal, b)).notes)
     noise = np.array([r["noise"] for r in reported])
     assert noise.mean() == pytest.approx(expected, rel=0.06)
@@ -244,7 +246,7 @@ def test_the_noise_is_the_variance_of_batch_gradients(batch: int) -> None:
 
 def test_a_pass_of_batches_draws_every_row_once() -> None:
     goal = objective(40_000, 2)
-    method = Minibatch(first_batch=1000, noise_share=1e9)
+    method = GrowingBatches(first_batch=1000, noise_share=1e9)
     state = method.begin(goal, np.zeros(3))
     seen = []
     for _ in range(20):
@@ -269,12 +271,13 @@ def test_the_seed_decides_the_batches() -> None:
 # -------------------
 
 
-@pytest.mark.parametrize("method", [SteepestDescent(), Minibatch(first_batch=16)])
+@pytest.mark.parametrize("method", [SteepestDescent(), GrowingBatches(first_batch=16)])
 def test_a_descent_stopped_and_resumed_is_the_same_descent(method: Any) -> None:
     goal = objective()
     whole, history = descend(method, goal, np.zeros(4))
-    half, _ = descend(method, goal, np.zeros(4), limits=Limits(7))
-    assert half.stopped == "stopped: the limit of 7 iterations"
+    half, _ = descend(method, goal, np.zeros(4), iterations=7)
+    assert half.stopped == Termination(Reason.ITERATION_LIMIT, 7)
+    assert str(half.stopped) == "stopped: the limit of 7 iterations"
     assert not half.converged
     resumed, rest = descend(method, goal, replace(half, stopped=None))
     np.testing.assert_array_equal(resumed.parameters, whole.parameters)
@@ -283,19 +286,17 @@ def test_a_descent_stopped_and_resumed_is_the_same_descent(method: Any) -> None:
 
 def test_limits_and_interruption_keep_the_best_so_far() -> None:
     goal = objective()
-    late, _ = descend(
-        SteepestDescent(), goal, np.zeros(4), limits=Limits(deadline=time.monotonic() - 1)
-    )
-    assert (late.stopped, late.iteration) == ("stopped: the time limit", 0)
-    seen: list[State] = []
+    late, _ = descend(SteepestDescent(), goal, np.zeros(4), Run(deadline=time.monotonic() - 1))
+    assert (late.stopped, late.iteration) == (Termination(Reason.TIME_LIMIT), 0)
+    seen: list[State[Any]] = []
 
-    def interrupt(state: State) -> None:
+    def interrupt(state: State[Any]) -> None:
         seen.append(state)
         if len(seen) == 3:
             raise KeyboardInterrupt
 
-    stopped, _ = descend(SteepestDescent(), goal, np.zeros(4), watch=interrupt)
-    assert stopped.stopped == "stopped: interrupted"
+    stopped, _ = descend(SteepestDescent(), goal, np.zeros(4), Run(callback=interrupt))
+    assert stopped.stopped == Termination(Reason.INTERRUPTED)
     np.testing.assert_array_equal(stopped.parameters, seen[-1].parameters)
 
 
@@ -314,16 +315,14 @@ def collinear(seed: int, d: int = 6, most: float = 6.0) -> dict[str, np.ndarray]
     }
 
 
-class StopAfter:
-    """Ends a descent after so many steps, as a person would: a clock would measure the machine."""
+def after(steps: int) -> Callable[[State[Any]], None]:
+    """Ends a descent after so many steps."""
 
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def __call__(self, state: State) -> None:
-        self.left -= 1
-        if self.left < 0:
+    def end(state: State[Any]) -> None:
+        if state.iteration >= steps:
             raise KeyboardInterrupt
+
+    return end
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -335,7 +334,7 @@ def test_converged_means_there_to_a_hundredth_of_a_standard_error(method: str) -
     for seed in range(12):
         table = collinear(seed)
         found, direct = (
-            fit(table, "y", method=method, test_fraction=0, watch=StopAfter(2000)),
+            fit(table, "y", method=method, test_fraction=0, callback=after(3000)),
             fit(table, "y", test_fraction=0),
         )
         assert found.info["converged"] == (not found.info["warnings"])

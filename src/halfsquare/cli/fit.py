@@ -207,7 +207,7 @@ def fit(
             checkpoint=checkpoint,
             resume=resume,
             checkpoint_every=checkpoint_every,
-            watch=work.step,
+            callback=work.step,
         )
     if out:
         fitted.save(out)
