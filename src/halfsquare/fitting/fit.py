@@ -25,7 +25,7 @@ from halfsquare.fitting.options import FitOptions, Request, options_as_json
 from halfsquare.fitting.resume import Resuming, checkpointer_of
 from halfsquare.loss import Convention
 from halfsquare.parallel.base import Execution
-from halfsquare.parallel.threads import Local
+from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.evaluate import error_sums, error_sums_of_rows
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import DataSummary, FitRecord, Measurement, interrupted
@@ -100,6 +100,7 @@ def scan_at(
 _FIT_MOST, _REFIT_LEAST = 0.55, 0.25
 
 
+@one_blas_thread()
 def fit(
     data: Any,
     target: str | Sequence[str] | None = None,

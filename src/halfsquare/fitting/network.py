@@ -34,6 +34,7 @@ from halfsquare.fitting.network_sizes import MANY_ROWS, VERY_MANY_ROWS, networks
 from halfsquare.fitting.side_by_side import of_member, side_by_side
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
+from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Training
 from halfsquare.results.trained import NetworkFacts, Trained
@@ -44,6 +45,7 @@ __all__ = ["predictive", "train_network"]
 Method = Literal["auto", "levenberg-marquardt", "minibatch"]
 
 
+@one_blas_thread()
 def train_network(
     rows: Rows,
     run: Run | None = None,
