@@ -5,6 +5,7 @@ it is said to be.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
