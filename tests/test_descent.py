@@ -314,7 +314,6 @@ def collinear(seed: int, d: int = 6, most: float = 6.0) -> dict[str, np.ndarray]
     }
 
 
-<<<<<<< HEAD
 class StopAfter:
     """Ends a descent after so many steps, as a person would: a clock would measure the machine."""
 
@@ -326,17 +325,6 @@ class StopAfter:
         if self.left < 0:
             raise KeyboardInterrupt
 
-=======
-def after(steps: int) -> Callable[[State[Any]], None]:
-    """Ends a descent after so many steps."""
-
-    def end(state: State[Any]) -> None:
-        if state.iteration >= steps:
-            raise KeyboardInterrupt
-
-    return end
-
->>>>>>> main
 
 @pytest.mark.parametrize("method", METHODS)
 def test_converged_means_there_to_a_hundredth_of_a_standard_error(method: str) -> None:
@@ -347,11 +335,7 @@ def test_converged_means_there_to_a_hundredth_of_a_standard_error(method: str) -
     for seed in range(12):
         table = collinear(seed)
         found, direct = (
-<<<<<<< HEAD
             fit(table, "y", method=method, test_fraction=0, callback=StopAfter(2000)),
-=======
-            fit(table, "y", method=method, test_fraction=0, callback=after(3000)),
->>>>>>> main
             fit(table, "y", test_fraction=0),
         )
         assert found.info["converged"] == (not found.info["warnings"])
