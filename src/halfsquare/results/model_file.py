@@ -10,9 +10,11 @@ import numpy as np
 from halfsquare.data.encoder import Encoder
 from halfsquare.errors import ModelFileError
 from halfsquare.files.container import Container
+from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.results.fitted import FittedModel, Member
+from halfsquare.results.info_schema import INFO, require
 
 MODEL_FILE = Container("model", 2, ModelFileError)
 
@@ -57,9 +59,11 @@ def load(path: str | Path) -> FittedModel:
     """
     header, arrays = MODEL_FILE.read(path)
     with MODEL_FILE.checking(path):
-        encoder = Encoder.from_dict(header["encoder"])
+        require(INFO, header["info"], "info")
+        encoder = Encoder.from_dict(from_json(dict[str, Any], header["encoder"], "encoder"))
         members = tuple(
-            _member(_model(m["model"]), arrays, i) for i, m in enumerate(header["members"])
+            _member(_model(m["model"]), arrays, i)
+            for i, m in enumerate(from_json(list[dict[str, Any]], header["members"], "members"))
         )
         fitted = FittedModel(encoder, members, header["info"])
         _check(fitted)
@@ -108,7 +112,7 @@ def _check(fitted: FittedModel) -> None:
     """What the parts say of each other must agree."""
     encoder = fitted.encoder
     d, k = len(encoder.names), len(encoder.targets)
-    if not fitted.members or not isinstance(fitted.info, dict):
+    if not fitted.members:
         raise ValueError("no model in it")
     if len(encoder.target_means) != k or len(encoder.target_scales) != k:
         raise ValueError("targets and their scales differ in number")
