@@ -94,7 +94,8 @@ def used_checkpoint(path: Path) -> None:
     from halfsquare.fitting.resume import differences
 
     found = Checkpoint.read(path)
-    differences(found.identity, {"version": {}, "options": {}, "data": {"rows": 1, "columns": []}})
+    data = {"rows": 1, "columns": [], "digest": ""}
+    differences(found.identity, {"version": {}, "options": {}, "data": data})
     for entry in found.entries.values():
         try:
             entry.pack().value()

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from halfsquare.cli import (
+    audit,
     compare,
     demo,
     evaluate,
@@ -60,6 +61,7 @@ for command in (
     serve.serve,
     sums.sums,
     fit_sums.fit_sums,
+    audit.audit,
 ):
     app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 
