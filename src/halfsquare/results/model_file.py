@@ -62,8 +62,9 @@ def load(path: str | Path) -> FittedModel:
     """
     header, arrays = MODEL_FILE.read(path)
     with MODEL_FILE.checking(path):
-        encoder = Encoder.from_dict(header["encoder"])
-        members = tuple(_member(saved, arrays, i) for i, saved in enumerate(header["members"]))
+        encoder = Encoder.from_dict(from_json(dict[str, Any], header["encoder"], "encoder"))
+        described = from_json(list[dict[str, Any]], header["members"], "members")
+        members = tuple(_member(saved, arrays, i) for i, saved in enumerate(described))
         fitted = FittedModel(encoder, members, from_json(FitRecord, header["record"], "record"))
         _check(fitted)
         return fitted
