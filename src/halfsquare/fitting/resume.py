@@ -129,29 +129,14 @@ class Resuming:
         if found is None:
             _LOG.info("checkpoint in %s, every %g s", self.path, self.seconds)
         else:
-            entries = found.entries.values()
-            over, steps = (
-                sum(entry.over for entry in entries),
-                sum(entry.steps for entry in entries),
-            )
-            _LOG.info(
-                "resumed from %s: %d steps done, %d of %d descents over",
-                self.path,
-                steps,
-                over,
-                len(entries),
-            )
+            _LOG.info("resumed: %s", store.held)
         whole = False
         try:
             yield Checkpointer(store)
             whole = True
         finally:
             if not store.close(whole):
-                _LOG.info(
-                    "%s holds where the fit stands: --resume %s goes on from there",
-                    self.path,
-                    self.path,
-                )
+                _LOG.info("%s; --resume %s goes on from there", store.held, self.path)
             elif not store.entries:
                 _LOG.info(
                     "this fit is solved directly, with no descent: nothing was kept in %s",

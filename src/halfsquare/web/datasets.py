@@ -9,9 +9,6 @@ and are removed when the server ends.
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ from halfsquare.data import datasets as examples
 from halfsquare.data import datasets as flights
 from halfsquare.data.source import Source, open_source
 from halfsquare.errors import DataError, HalfsquareError, OptionError, OutputError
+from halfsquare.files.private import PrivateFolder
 
 LIMIT = 200 * 2**20
 ALL_LIMIT = 5 * LIMIT  # of all uploads together
@@ -101,14 +99,13 @@ class Store:
         self._given = None if data is None else data.resolve()
         self._uploads: dict[str, DataSet] = {}
         self._count = 0
-        self._cleaner: weakref.finalize[..., Store] | None = None
+        self._private: PrivateFolder | None = None
 
     @cached_property
     def folder(self) -> Path:
         """The private folder, made when it is first needed: for its owner alone (0700)."""
-        path = tempfile.mkdtemp(prefix="halfsquare-")
-        self._cleaner = weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
-        return Path(path)
+        self._private = PrivateFolder()
+        return self._private.path
 
     def all(self) -> list[DataSet]:
         """Every data set, the likeliest first."""
@@ -223,8 +220,8 @@ class Store:
 
     def close(self) -> None:
         """Remove the folder and all that is in it."""
-        if self._cleaner is not None:
-            self._cleaner()
+        if self._private is not None:
+            self._private.remove()
 
     def _maker(self, name: str) -> Callable[[], Path]:
         return lambda: examples.write(name, self.folder)

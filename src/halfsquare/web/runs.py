@@ -177,7 +177,7 @@ class Run:
             self._last = snapshot_of(fitted, path)
             self.seconds = time.monotonic() - (self._began or 0.0)
             # A model tells of its data under the name that people know.
-            self.fitted = replace(fitted, info={**fitted.info, "data": data.label})
+            self.fitted = replace(fitted, record=fitted.record.named(data.label))
         except KeyboardInterrupt:
             pass
         except HalfsquareError as problem:
