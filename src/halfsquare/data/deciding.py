@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
+from halfsquare.data.dialect import is_number
+from halfsquare.data.findings import Asked, TextColumn
 from halfsquare.data.messages import Misread, missing_column
-from halfsquare.data.opening import numeric_words, opened, plain_reading, words_of
-from halfsquare.data.profile import Asked, TextColumn, profile, suspects
+from halfsquare.data.opening import opened
+from halfsquare.data.profile import profile, suspects
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
@@ -93,7 +95,7 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
         raise OptionError(
             f"column {sorted(twice)[0]!r} is to be read as a number and as text; it can be one"
         )
-    words = words_of(source, spec)
+    words = _words_of(source, spec)
     forced = {*spec.category, *spec.text, *source.categories}
     looked_at = [
         TextColumn(c.name, c.text)
@@ -117,9 +119,9 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
             column = replace(column, words=_level_words(column, spec.missing))
             reading = ColumnReading("text", column.type)
         else:
-            reading = plain_reading(column)
+            reading = _plain_reading(column)
             if column.kind == "number":
-                column = replace(column, words=numeric_words(spec.missing))
+                column = replace(column, words=_numeric_words(spec.missing))
                 if source.table is not None and source.table.comma:
                     reading = replace(reading, decimal=",")
         columns.append(column)
@@ -163,7 +165,7 @@ def open_as(data: Any, reading: Reading, levels: dict[str, tuple[str, ...]]) -> 
     spec = DataSpec.of(data)
     reading = _overruled(reading, spec)
     source = opened(spec, reading)
-    words = tuple(dict.fromkeys((*words_of(source, spec), *reading.given.get("missing", ()))))
+    words = tuple(dict.fromkeys((*_words_of(source, spec), *reading.given.get("missing", ()))))
     held = {n for n, own in levels.items() if set(own) & set(NO_VALUE)}
     if source.table is not None and held & set(source.table.names):
         # The reader knows words for "no value" of a whole file alone: then nothing is left to it.
@@ -179,7 +181,7 @@ def open_as(data: Any, reading: Reading, levels: dict[str, tuple[str, ...]]) -> 
         elif column.is_text and known.kind != "text":
             column = replace(column, kind=known.kind, reading=known, words=words)
         elif column.kind == "number":
-            numeric = numeric_words((*spec.missing, *reading.given.get("missing", ())))
+            numeric = _numeric_words((*spec.missing, *reading.given.get("missing", ())))
             column = replace(column, words=numeric)
         columns.append(column)
     return replace(source, columns=tuple(columns), reading=reading)
@@ -212,3 +214,21 @@ def _dates(said: str, own: tuple[str, ...]) -> tuple[str, ...]:
             f"--dates {said}: for rows that a model reads, name the format, such as dd/mm/yyyy"
         )
     return own
+
+
+def _numeric_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Those words for "no value" that are numbers."""
+    return tuple(w for w in words if is_number(w))
+
+
+def _words_of(source: Source, spec: DataSpec) -> tuple[str, ...]:
+    """The words for "no value" in the texts of a source: those of text files, and those named."""
+    own = NO_VALUE if source.table is not None else ()
+    return tuple(dict.fromkeys((*own, *spec.missing)))
+
+
+def _plain_reading(column: SourceColumn) -> ColumnReading:
+    """That of a column which is what it is stored as."""
+    kind = "DATE" if column.type == "DATE" else column.type
+    unit = "days" if column.type.startswith("INTERVAL") else ""
+    return ColumnReading(column.kind, kind, unit=unit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def _head(path: str, name: str) -> tuple[bytes, bool]:
         with unpacked(path) as file:
             head = file.read(_HEAD_BYTES)
             return head, not file.read(1)
-    except (OSError, EOFError) as problem:
+    except (OSError, EOFError, zlib.error) as problem:
         raise DataError(f"{name} could not be read: {problem}") from None
 
 

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 import duckdb
 
 from halfsquare.errors import DataError
+from halfsquare.process import asked_to_end
+
+_PARQUET = (".parquet", ".pq")
 
 
 class Misread(DataError):
@@ -76,7 +79,7 @@ def _told_again(problem: Exception, name: str) -> DataError:
     """DuckDB's message in terms of file, column and row, without its advice on its own options."""
     text = str(problem)
     if "interrupted" in text.lower() and not isinstance(problem, OSError):
-        raise KeyboardInterrupt  # Ctrl-C in the middle of a query ends it before Python hears of it
+        raise asked_to_end()  # a signal in the middle of a query ends it before Python hears of it
     line = re.search(r"Line: (\d+)", text)
     where = (
         ""
@@ -100,6 +103,9 @@ def _told_again(problem: Exception, name: str) -> DataError:
             f"text (--category {column})",
             column,
         )
+    first = re.sub(r"^\w[\w ]* Error: ", "", text.split("\n\n")[0].replace("\n", " ")).strip()
+    if name.lower().endswith(_PARQUET) and not isinstance(problem, duckdb.OutOfMemoryException):
+        return DataError(f"{name} is damaged, or no Parquet file: {first[:300]}")
     if any(words in text for words in _BAD_LINES):
         counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
         detail = f": found {counts[2]} fields, expected {counts[1]}" if counts else ""
@@ -114,5 +120,4 @@ def _told_again(problem: Exception, name: str) -> DataError:
         )
     if isinstance(problem, duckdb.OutOfMemoryException):
         return DataError(f"{name} needs more memory than is there: {text.splitlines()[0]}")
-    first = re.sub(r"^\w[\w ]* Error: ", "", text.split("\n\n")[0].replace("\n", " ")).strip()
     return DataError(f"{name} could not be read{where}: {first[:300]}")

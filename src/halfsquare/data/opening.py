@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 
 import duckdb
 
-from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
-from halfsquare.data.dialect import Wanted, is_number
-from halfsquare.data.frames import arrow_table, categories_of, durations_of
+from halfsquare.data.columns import Reading
+from halfsquare.data.dialect import Wanted
+from halfsquare.data.frames import arrow_table, categories_of
 from halfsquare.data.integrity import NO_FILES, Unchanged, exists
 from halfsquare.data.messages import require_distinct
+from halfsquare.data.parquet import as_arrow_had_it
 from halfsquare.data.paths import (
     DATABASE,
     JSON,
@@ -35,6 +35,7 @@ from halfsquare.data.spreadsheet import sheet_table
 from halfsquare.data.sql import kind_of, quote_name, quote_text
 from halfsquare.data.text_file import TextTable, escaped, text_table
 from halfsquare.errors import DataError
+from halfsquare.files.private import PrivateFolder
 
 
 def opened(data: Any, reading: Reading | None = None) -> Source:
@@ -45,12 +46,7 @@ def opened(data: Any, reading: Reading | None = None) -> Source:
     """
     spec = DataSpec.of(data)
     connection = duckdb_connection()
-    # What a query of the user's has to put aside goes where temporary files go, not beside the
-    # data.
-    connection.execute(
-        "SET temp_directory="
-        + quote_text(str(Path(tempfile.gettempdir()) / f"halfsquare-{os.getpid()}"))
-    )
+    connection.execute("SET temp_directory=''")  # a scan puts nothing aside
     if isinstance(spec.data, (str, os.PathLike)):
         text = os.fspath(spec.data)
         if is_sql(text):
@@ -120,7 +116,7 @@ def _query(connection: Any, spec: DataSpec, text: str, reading: Reading | None) 
     except duckdb.Error:
         named = []  # what is wrong with the query is told when it is bound
     paths = [n for n in named if exists(n) and Path(n).is_file()]
-    held: list[Any] = []
+    held: list[Any] = [spill_privately(connection)]
     for path in paths:
         located = locate(path)
         if located.suffix not in PARQUET + DATABASE + SHEETS:
@@ -164,7 +160,7 @@ def _file(connection: Any, spec: DataSpec, located: Located, reading: Reading | 
             files,
             f"SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata({pattern})",
         )
-        return _as_arrow_had_it(source, held[0].path if held else located.paths[0])
+        return as_arrow_had_it(source, held[0].path if held else located.paths[0])
     if suffix in JSON:
         # The whole file decides, keys that turn up late and fractions after whole numbers too.
         options = (
@@ -242,34 +238,13 @@ def _of_table(connection: Any, table: TextTable, files: Unchanged, spec: DataSpe
     )
 
 
-def _as_arrow_had_it(source: Source, path: str) -> Source:
-    """What the Arrow types say that were written to a Parquet file: categories and durations."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
-        return source  # what is wrong with it is told when it is read
-    durations = durations_of(schema)
-    names = dict(zip([c.name for c in source.columns], schema.names, strict=False))
-    flat = len(schema.names) == len(source.columns)
-    columns = []
-    for column in source.columns:
-        own = names.get(column.name, column.name) if flat else column.name
-        value = column.stored if own != column.name else column.value
-        if own in durations and column.type == "BIGINT":
-            value = f"to_microseconds(({column.stored} / {durations[own] / 86400e6!r})::BIGINT)"
-            column = replace(column, kind="number", type="INTERVAL")
-        columns.append(replace(column, name=own, value=value))
-    return replace(source, columns=tuple(columns), categories=categories_of(schema))
-
-
 def _standard_input(connection: Any, spec: DataSpec, reading: Reading | None) -> Source:
     """A pipe can be read once and its types need a look first, so it is kept in a temporary
     file.
     """
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.closed:
+        raise DataError("standard input is closed: pipe a CSV file into it")
+    if sys.stdin.isatty():
         raise DataError("standard input is a terminal: pipe a CSV file into it")
     name = "standard input"
     spool = Spool(name, lambda to: shutil.copyfileobj(sys.stdin.buffer, to))
@@ -311,22 +286,14 @@ def _database(connection: Any, path: str, table: str | None, files: Unchanged) -
     if table not in tables:
         asked = f"has no table {table!r}" if table else "has several tables; name one with --table"
         raise DataError(f"{path} {asked}. Its tables: {', '.join(tables) or 'none'}")
-    return _bound(connection, f"table {table} of {path}", f"found.{quote_name(table)}", (), files)
+    held = (spill_privately(connection),)  # what is named as a table may be a view
+    return _bound(connection, f"table {table} of {path}", f"found.{quote_name(table)}", held, files)
 
 
-def numeric_words(words: Sequence[str]) -> tuple[str, ...]:
-    """Those words for "no value" that are numbers."""
-    return tuple(w for w in words if is_number(w))
-
-
-def words_of(source: Source, spec: DataSpec) -> tuple[str, ...]:
-    """The words for "no value" in the texts of a source: those of text files, and those named."""
-    own = NO_VALUE if source.table is not None else ()
-    return tuple(dict.fromkeys((*own, *spec.missing)))
-
-
-def plain_reading(column: SourceColumn) -> ColumnReading:
-    """That of a column which is what it is stored as."""
-    kind = "DATE" if column.type == "DATE" else column.type
-    unit = "days" if column.type.startswith("INTERVAL") else ""
-    return ColumnReading(column.kind, kind, unit=unit)
+def spill_privately(connection: Any) -> PrivateFolder:
+    """Let a connection put aside what does not fit into its memory, as sorting and joining may
+    need: in a folder that goes with the one that is returned.
+    """
+    folder = PrivateFolder()
+    connection.execute(f"SET temp_directory={quote_text(str(folder.path / 'duckdb'))}")
+    return folder

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from halfsquare.data.columns import NO_NUMBER, ColumnReading
@@ -23,6 +22,7 @@ from halfsquare.data.date_format import (
     is_clock,
     is_date,
 )
+from halfsquare.data.findings import Asked, Finding, Odd, TextColumn
 from halfsquare.data.number_format import Shape, decide_numbers, is_numeric
 from halfsquare.data.sql import Kind, is_one_of
 from halfsquare.errors import DataError, NotFiniteError
@@ -31,61 +31,6 @@ SHARE = 0.9  # of the values of a column that have to be numbers (or dates) for 
 _SUSPECT = 0.5  # of the first values
 _SAMPLE_ROWS, _MOST_SHAPES, _MOST_WORDS = 2048, 5000, 1000
 Run = Callable[[str], list[tuple[Any, ...]]]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the user said of columns and their values; ``words`` are all those for "no value"."""
-
-    number: tuple[str, ...] = ()
-    dates: str | None = None
-    decimal: str | None = None
-    thousands: str | None = None
-    missing: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Odd:
-    """A text in a column of numbers or dates: how often it stands there, and first in which row."""
-
-    text: str
-    count: int
-    row: int
-
-    @property
-    def means_none(self) -> bool:
-        """Whether it is a word for "no value"."""
-        return self.text.strip().lower() in NO_NUMBER
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was found of a column whose values are written as text.
-
-    Attributes
-    ----------
-    reading : ColumnReading
-    odd : tuple of Odd
-        What is no number (or date) in it, the most frequent first: missing values.
-    doubt : str
-        What else the values could mean, and the option that settles it.
-    span : (first, last) or None
-        Of dates, in seconds since 1970.
-    """
-
-    reading: ColumnReading
-    odd: tuple[Odd, ...] = ()
-    doubt: str = ""
-    span: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class TextColumn:
-    """A column to look at: its name, SQL for its values, whether it was asked to be a number."""
-
-    name: str
-    sql: str
 
 
 def suspects(run: Run, relation: str, columns: Sequence[TextColumn], asked_for: Asked) -> set[str]:

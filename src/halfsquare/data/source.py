@@ -10,9 +10,9 @@ import duckdb
 import numpy as np
 
 from halfsquare.data.columns import NO_READING, ColumnReading, Reading
+from halfsquare.data.findings import Finding
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
 from halfsquare.data.messages import BadLine, Misread, missing_column
-from halfsquare.data.profile import Finding
 from halfsquare.data.sql import Kind, is_one_of, quote_name
 from halfsquare.data.text_file import TextTable
 

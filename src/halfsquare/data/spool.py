@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import weakref
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ class Spool:
             write(self.file)
             self.file.flush()
             weakref.finalize(self, self.file.close)
-        except (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as problem:
+        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, lzma.LZMAError) as problem:
             why = reason(problem) if isinstance(problem, OSError) else str(problem)
             raise DataError(
                 f"{name} could not be kept in {tempfile.gettempdir()}: {why or 'it is cut short'}"
