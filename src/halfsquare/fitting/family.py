@@ -11,6 +11,7 @@ from halfsquare.data.encoder import EncodedRows, Part, encoded_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
+from halfsquare.fitting.calibrate import calibrated
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.loss import Convention, sse_factor
 from halfsquare.results.fitted import FittedModel, Member
@@ -73,7 +74,9 @@ class Family(ABC):
             "history": history_of(first, rows, self.options.loss),
             **more,
         }
-        return FittedModel(rows.encoder, tuple(Member.of(m) for m in trained), info)
+        fitted = FittedModel(rows.encoder, tuple(Member.of(m) for m in trained), info)
+        # Errors of the whole ensemble on rows left out stand with each of its members.
+        return calibrated(fitted, rows, first.left_out)
 
 
 def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[dict[str, float]]:

@@ -13,6 +13,7 @@ from halfsquare.files.container import Container
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.results.fitted import FittedModel, Member
+from halfsquare.results.intervals import require_calibration
 
 MODEL_FILE = Container("model", 2, ModelFileError)
 
@@ -110,6 +111,7 @@ def _check(fitted: FittedModel) -> None:
     d, k = len(encoder.names), len(encoder.targets)
     if not fitted.members or not isinstance(fitted.info, dict):
         raise ValueError("no model in it")
+    require_calibration(fitted.info, d, k)
     if len(encoder.target_means) != k or len(encoder.target_scales) != k:
         raise ValueError("targets and their scales differ in number")
     for feature in encoder.features:

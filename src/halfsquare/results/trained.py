@@ -35,6 +35,9 @@ class Trained:
     held_out : (n,) or None
         Of each row, in the order of the chunks, its own MSE from models that had not seen it; NaN
         where there was none. Not kept in a file.
+    left_out : (2, n, k) or None
+        Of each row, in the order of the chunks, the errors of two members that had not seen it; NaN
+        where there were none. Not kept in a file.
     """
 
     model: Model
@@ -47,3 +50,4 @@ class Trained:
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     held_out: Floats | None = None
+    left_out: Floats | None = None
