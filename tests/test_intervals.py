@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Ran
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -14,6 +15,7 @@ from halfsquare import FittedModel, fit, load
 from halfsquare.errors import ModelFileError, OptionError
 from halfsquare.results.model_file import save
 
+Command = Callable[..., Ran]
 Rows = dict[str, NDArray[Any]]
 
 
@@ -173,8 +175,8 @@ def test_several_levels_and_quantiles_on_the_command_line(
     rows.write_text("x0,x1,x2,g\n0.5,0.5,0.5,a\n0.1,0.2,0.3,b\n")
     levels = ["--interval", "0.5", "--interval", "0.95", "--quantile", "0.9"]
     run = command("predict", str(tmp_path / "m.hsq"), str(rows), *levels, "--json")
-    assert run.returncode == 0, run.stderr
-    found = json.loads(run.stdout)["predictions"]
+    assert run.code == 0, run.err
+    found = run.json["predictions"]
     for row in found:
         assert list(row) == [
             *("prediction", "low_0.5", "high_0.5", "low_0.95", "high_0.95", "quantile_0.9")
