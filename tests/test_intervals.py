@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 
 from halfsquare import FittedModel, fit, load
 from halfsquare.errors import ModelFileError, OptionError
+from halfsquare.files.records import to_json
 from halfsquare.results.model_file import save
 
 Command = Callable[..., Ran]
@@ -45,6 +47,12 @@ def fifths(fitted: FittedModel, table: Rows, by: NDArray[np.float64]) -> NDArray
     return np.array([inside[part].mean() for part in np.array_split(order, 5)])
 
 
+def with_calibration(fitted: FittedModel, found: Any) -> FittedModel:
+    """The same model with another calibration."""
+    training = replace(fitted.record.training, calibration=found)
+    return replace(fitted, record=replace(fitted.record, training=training))
+
+
 @pytest.mark.parametrize("kind", ["rises", "jumps", "skewed"])
 def test_every_fifth_of_the_rows_is_covered_whatever_the_noise(kind: str) -> None:
     found, constant = [], []
@@ -53,8 +61,7 @@ def test_every_fifth_of_the_rows_is_covered_whatever_the_noise(kind: str) -> Non
         fitted = fit(drawn(kind, 3000, random)[0], "y", model="linear", test_fraction=0)
         new, by = drawn(kind, 4000, random)
         found.append(fifths(fitted, new, by))
-        info = {k: v for k, v in fitted.info.items() if k != "calibration"}
-        constant.append(fifths(FittedModel(fitted.encoder, fitted.members, info), new, by))
+        constant.append(fifths(with_calibration(fitted, ()), new, by))
     assert np.abs(np.mean(found, axis=0) - 0.95).max() < 0.02
     assert abs(np.mean(found) - 0.95) < 0.01
     # One noise for all rows does not: the check can fail.
@@ -124,7 +131,7 @@ def test_the_test_part_takes_no_part_in_the_calibration() -> None:
     garbage = fit({**table, "y": spoilt}, "y", model="linear", refit=False)
     assert clean.test is not None and garbage.test is not None
     assert garbage.test["mse"] > 1e6 * clean.test["mse"]
-    assert garbage.info["calibration"] == clean.info["calibration"] is not None
+    assert garbage.calibrations == clean.calibrations != (None,)
     for a, b in zip(clean.interval(table), garbage.interval(table), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -136,15 +143,15 @@ def test_a_model_file_keeps_it_and_a_damaged_one_is_refused(tmp_path: Any) -> No
     again = load(tmp_path / "m.hsq")
     for a, b in zip(fitted.interval(table), again.interval(table), strict=True):
         np.testing.assert_array_equal(a, b)
-    one = fitted.info["calibration"][0]
+    assert again.calibrations == fitted.calibrations
+    one = to_json(fitted.calibrations[0])
     for wrong in (
         {**one, "factor": -1.0},
         {**one, "ramps": [{"column": 99, "knots": [0, 1], "rises": [1.0]}]},
         {**one, "ramps": [{"column": 0, "knots": [1, 0], "rises": [1.0]}]},
         {k: v for k, v in one.items() if k != "rows"},
     ):
-        info = {**fitted.info, "calibration": [wrong]}
-        save(FittedModel(fitted.encoder, fitted.members, info), tmp_path / "bad.hsq")
+        save(with_calibration(fitted, (wrong,)), tmp_path / "bad.hsq")
         with pytest.raises(ModelFileError):
             load(tmp_path / "bad.hsq")
 
@@ -165,9 +172,7 @@ def test_a_logarithm_on_the_left_has_transformed_ends() -> None:
     np.testing.assert_allclose(np.mean(covered, axis=0), 0.025, atol=0.008)
 
 
-def test_several_levels_and_quantiles_on_the_command_line(
-    tmp_path: Any, command: Command
-) -> None:
+def test_several_levels_and_quantiles_on_the_command_line(tmp_path: Any, command: Command) -> None:
     table = drawn("skewed", 400, np.random.default_rng(2))[0]
     fitted = fit(table, "y", model="linear", test_fraction=0)
     save(fitted, tmp_path / "m.hsq")

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.rows import Rows
-from halfsquare.files.records import to_json
 from halfsquare.loss import Floats, error
 from halfsquare.models.formula.model import Formula
 from halfsquare.parallel.threads import one_blas_thread
@@ -53,7 +52,7 @@ class LeftOut:
 
 
 def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> FittedModel:
-    """The model with ``info["calibration"]``, where its errors on rows left out ask for one.
+    """The model with a calibration of its intervals, where its errors on rows left out ask for one.
 
     Parameters
     ----------
@@ -79,7 +78,8 @@ def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> Fitt
         each = [_one(found, j, float(noise[j]), exact=exact) for j in range(len(noise))]
     if all(one is None for one in each):
         return fitted
-    return replace(fitted, info={**fitted.info, "calibration": to_json(each)})
+    training = replace(fitted.record.training, calibration=tuple(each))
+    return replace(fitted, record=replace(fitted.record, training=training))
 
 
 def _gathered(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> LeftOut:
@@ -153,7 +153,9 @@ def _one(found: LeftOut, j: int, noise: float, *, exact: bool) -> Calibration | 
         return None
     at, values = _quantiles(scores / factor, w) if skewed else (np.empty(0), np.empty(0))
     intercept, ramps = scale or (0.0, ())
-    return Calibration(len(scores), factor, intercept, tuple(ramps), at, values)
+    return Calibration(
+        len(scores), factor, intercept, tuple(ramps), tuple(at.tolist()), tuple(values.tolist())
+    )
 
 
 def _normal(scores: Floats) -> float:
@@ -284,7 +286,9 @@ def _fitted(rows: _Scored, prior: float) -> Scale:
     found, start = [], 1
     for column in columns:
         stop = start + len(knots[column]) - 1
-        found.append(Ramps(column, knots[column], gamma[start:stop].copy()))
+        found.append(
+            Ramps(column, tuple(knots[column].tolist()), tuple(gamma[start:stop].tolist()))
+        )
         start = stop
     return float(gamma[0]), found
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +13,18 @@ import numpy as np
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.loss import Floats
-from halfsquare.models.base import Model
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.intervals import (
     Calibration,
-    calibrations_of,
     ends_of,
     require_level,
     require_probability,
 )
-from halfsquare.results.trained import Trained
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model of a fitted one, in standardized units.
-
-    Attributes
-    ----------
-    parameters : (p,)
-    covariance : (p, p), or (q, q) of the last q parameters where the others are not known, or None
-    noise : (k,)
-        Variance of the targets about the outputs; NaN where it is not known.
-    """
-
-    model: Model
-    parameters: Floats
-    covariance: Floats | None
-    noise: Floats
-
-    @classmethod
-    def of(cls, trained: Trained) -> Member:
-        return cls(trained.model, trained.parameters, trained.covariance, trained.noise)
+from halfsquare.results.methods import Methods
+from halfsquare.results.record import FitRecord, as_info
+from halfsquare.results.trained import AnyFacts, Trained
 
 
 @dataclass(frozen=True)
@@ -69,30 +48,42 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class FittedModel:
+class FittedModel(Methods):
     """What ``fit`` returns and ``load`` reads.
 
     Attributes
     ----------
     encoder : Encoder
         How columns become a design matrix.
-    members : tuple of Member
-        One model, or a small ensemble whose mean is the output.
-    info : dict
-        What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
-        ``train`` and ``test`` (the error's summary under its names in
-        :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
-        ``version``.
+    members : tuple of Trained
+        One model, or a small ensemble whose mean is the output; in standardized units.
+    record : FitRecord
+        How it was made, from what, and how wrong it is.
     """
 
     encoder: Encoder
-    members: tuple[Member, ...]
-    info: dict[str, Any] = field(default_factory=dict)
+    members: tuple[Trained[Any], ...]
+    record: FitRecord
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
+        ``train`` and ``test`` (the error's summary under its names in
+        :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
+        ``version``.
+        """
+        return as_info(self.record, self.members)
 
     @property
     def kind(self) -> str:
         """``"linear"``, ``"network"`` or ``"formula"``."""
-        return str(self.info.get("kind", "linear"))
+        return self.record.training.kind
+
+    @property
+    def facts(self) -> AnyFacts:
+        """What the trainer found besides the parameters; of the first member."""
+        facts: AnyFacts = self.members[0].facts
+        return facts
 
     @property
     def train(self) -> dict[str, Any]:
@@ -181,7 +172,7 @@ class FittedModel:
         require_level(level)
         from scipy.special import stdtrit
 
-        freedom = self.info.get("facts", {}).get("degrees_of_freedom") or np.inf
+        freedom = self.facts.degrees_of_freedom or np.inf
         return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
 
     def quantiles_of(self, design: Floats, probabilities: Sequence[float]) -> tuple[Floats, Floats]:
@@ -220,7 +211,7 @@ class FittedModel:
     @property
     def calibrations(self) -> tuple[Calibration | None, ...]:
         """What errors on rows left out say of the interval of each target."""
-        return calibrations_of(self.info) or (None,) * len(self.encoder.targets)
+        return self.record.training.calibration or (None,) * len(self.encoder.targets)
 
     @property
     def noise(self) -> Floats:
@@ -301,14 +292,14 @@ class FittedModel:
         """
         member = self.members[0]
         values, variances = self._in_user_units(member)
-        facts = self.info.get("facts", {})
-        freedom = facts.get("degrees_of_freedom", np.inf)
+        known = self.facts.degrees_of_freedom
+        freedom = np.inf if known is None else known
         errors = (
             np.full(len(values), np.nan)
             if variances is None
             else np.sqrt(np.maximum(variances, 0.0))
         )
-        open_names = facts.get("undetermined", ())
+        open_names = getattr(self.facts, "undetermined", ())
         errors[[name in open_names for name in member.model.parameter_names]] = np.inf
         return student(list(member.model.parameter_names), values, errors, freedom)
 
@@ -317,7 +308,7 @@ class FittedModel:
         """√(SSE / degrees of freedom) of each output, in the unit of the target."""
         return [float(s) for s in np.sqrt(self.members[0].noise) * self.encoder.target_scales]
 
-    def _in_user_units(self, member: Member) -> tuple[Floats, Floats | None]:
+    def _in_user_units(self, member: Trained[Any]) -> tuple[Floats, Floats | None]:
         """Parameters (p,) and their variances (p,), None if not known."""
         covariance = member.covariance
         if not isinstance(member.model, Linear):
@@ -392,7 +383,7 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
     ]
 
 
-def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
+def _member_variance(member: Trained[Any], design: Floats) -> tuple[Floats, Floats]:
     """Outputs and their predictive variance (m, k): noise + J cov Jᵀ."""
     if member.covariance is None:
         o = member.model.outputs(member.parameters, design)

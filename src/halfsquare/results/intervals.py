@@ -19,14 +19,10 @@ jackknife+").
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from json import dumps, loads
-from typing import Any
 
 import numpy as np
 
 from halfsquare.errors import OptionError
-from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 
 OUTPUT = -1  # in place of a design column: the output itself
@@ -47,8 +43,8 @@ class Ramps:
     """
 
     column: int
-    knots: Floats
-    rises: Floats
+    knots: tuple[float, ...]
+    rises: tuple[float, ...]
 
     def __call__(self, design: Floats, output: Floats) -> Floats:
         """This part of η (m,) at rows of a design (m, d) with the outputs (m,)."""
@@ -80,8 +76,8 @@ class Calibration:
     factor: float
     intercept: float
     ramps: tuple[Ramps, ...]
-    probabilities: Floats
-    scores: Floats
+    probabilities: tuple[float, ...]
+    scores: tuple[float, ...]
 
     def __post_init__(self) -> None:
         if len(self.probabilities) != len(self.scores) or not 0.0 < self.factor < np.inf:
@@ -113,40 +109,20 @@ class Calibration:
             return None
         first, last = self.probabilities[0], self.probabilities[-1]
         if probability < first:
-            return float(self.scores[0] * ndtri(probability) / ndtri(first))
+            return float(self.scores[0] * (ndtri(probability) / ndtri(first)))
         if probability > last:
-            return float(self.scores[-1] * ndtri(probability) / ndtri(last))
+            return float(self.scores[-1] * (ndtri(probability) / ndtri(last)))
         return float(np.interp(probability, self.probabilities, self.scores))
 
 
-def calibrations_of(info: dict[str, Any]) -> tuple[Calibration | None, ...] | None:
-    """The calibration of each target that a model's ``info`` holds; None where there is none.
-
-    Raises
-    ------
-    ValueError
-        If a value is missing or of another type.
-    """
-    saved = info.get("calibration")
-    return None if saved is None else _read(dumps(saved))
-
-
-@lru_cache(maxsize=8)
-def _read(saved: str) -> tuple[Calibration | None, ...]:
-    return from_json(tuple[Calibration | None, ...], loads(saved), "calibration")
-
-
-def require_calibration(info: dict[str, Any], columns: int, targets: int) -> None:
-    """Refuse a calibration that is not of a model with so many design columns and targets.
+def require_calibration(found: tuple[Calibration | None, ...], columns: int, targets: int) -> None:
+    """Refuse calibrations that are not of a model with so many design columns and targets.
 
     Raises
     ------
     ValueError
     """
-    found = calibrations_of(info)
-    if found is None:
-        return
-    if len(found) != targets:
+    if found and len(found) != targets:
         raise ValueError(f"{len(found)} calibrations for {targets} targets")
     for one in found:
         for ramp in () if one is None else one.ramps:
