@@ -26,11 +26,19 @@ def predict(
         ),
     ] = "-",
     interval: Annotated[
-        float | None,
+        list[float] | None,
         typer.Option(
             metavar="LEVEL",
             help="Add the bounds between which a new target lies with this probability, such "
-            "as 0.95.",
+            "as 0.95. May be repeated.",
+        ),
+    ] = None,
+    quantile: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="PROBABILITY",
+            help="Add the value below which a new target lies with this probability. May be "
+            "repeated.",
         ),
     ] = None,
     keep: Annotated[
@@ -49,11 +57,16 @@ def predict(
     from halfsquare.data.reading import Novelty
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.fitted import require_level
+    from halfsquare.results.intervals import require_level, require_probability
     from halfsquare.results.model_file import load
     from halfsquare.results.predict import predicted_batches, write_batches
 
-    require_level(interval)
+    levels = interval or []
+    for level in levels:
+        require_level(level)
+    for probability in quantile or ():
+        require_probability(probability)
+    asked: Any = None if not levels else levels[0] if len(levels) == 1 else levels
     require_other_files([("--out", out)], [model, data])
     require_writable(out)
     fitted = load(model)
@@ -61,7 +74,12 @@ def predict(
         novelty = Novelty()
         spec = DataSpec.of(data, progress=progress, **options)
         batches = predicted_batches(
-            fitted, spec, interval=interval, keep=listed(keep), novelty=novelty
+            fitted,
+            spec,
+            interval=asked,
+            quantile=quantile or (),
+            keep=listed(keep),
+            novelty=novelty,
         )
         if json and out == "-":
             rows: list[Any] = [row for batch in batches for row in batch.to_pylist()]
@@ -69,7 +87,7 @@ def predict(
                 {
                     "model_file": model,
                     "rows": len(rows),
-                    "interval": interval,
+                    "interval": asked,
                     "unlike_training": novelty.as_dict(),
                     "predictions": rows,
                 }
@@ -77,7 +95,7 @@ def predict(
             return
         count = write_batches(batches, out)
     if json:
-        told = {"model_file": model, "rows": count, "interval": interval, "out": out}
+        told = {"model_file": model, "rows": count, "interval": asked, "out": out}
         dump({**told, "unlike_training": novelty.as_dict()})
     elif out != "-":
         print(f"{count:,} predictions written to {out}")
