@@ -184,8 +184,8 @@ def fit(
         [("--out", out), ("--report", report), ("--checkpoint", checkpoint or resume)],
         [data, *([test] if test else [])],
     )
-    require_model_name(out, force=force)
     require_writable(out)
+    require_model_name(out, force=force)
     files = _require_report(report, data) if report else None
     with (
         working(time_limit, quiet=quiet or json) as work,

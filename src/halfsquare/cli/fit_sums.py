@@ -49,8 +49,8 @@ def fit_sums(
     from halfsquare.files.atomic import require_writable
 
     require_other_files([("--out", out)], [*sums, *(subtract or ())])
-    require_model_name(out, force=force)
     require_writable(out)
+    require_model_name(out, force=force)
     fitted = fit_files(
         list(sums),
         subtract=list(subtract or ()),

@@ -18,6 +18,7 @@ from halfsquare.errors import DataError, OptionError
 
 _HEAD_BYTES = 1 << 20
 _CELLS = 40_000
+_DIVIDED_BYTES = 100_000  # that are divided by each delimiter in turn
 _DELIMITERS = ",\t;|"
 _NAMED = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 
@@ -169,8 +170,9 @@ def _delimiter(lines: Sequence[str], suffix: str, wanted: Wanted) -> str:
     if suffix == ".tsv":
         return "\t"
     best, most = ",", (0.0, 0)
+    some = max(20, min(1000, len(lines) * _DIVIDED_BYTES // max(1, sum(map(len, lines)))))
     for mark in _DELIMITERS:
-        found = _records(lines[:1000], mark, wanted.comment or "", wanted.skip or 0)
+        found = _records(lines[:some], mark, wanted.comment or "", wanted.skip or 0)
         lengths = Counter(len(fields) for _, fields in found)
         usual, count = lengths.most_common(1)[0] if lengths else (1, 0)
         if usual > 1:

@@ -20,7 +20,8 @@ _DECISIVE = 0.5  # of a column's spread, that one row makes alone
 def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
     """JSON values: ``suspicious`` (sentences), ``columns``, ``file``."""
     roles = scanned.roles
-    numbers = scanned.train.merge(scanned.test).numbers
+    both = scanned.train.merge(scanned.test)
+    numbers = both.numbers
     columns, suspicious = [], [*(f"{text}." for text in source.remarks)]
     for j, column in enumerate(roles.scanned):
         finding = source.findings.get(column.name)
@@ -30,7 +31,7 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
             "read_as": reading.told if reading else column.kind,
         }
         if column.kind == "text":
-            levels = scanned.train.merge(scanned.test).levels.get(j)
+            levels = both.levels.get(j)
             one["missing"] = float(levels[1]) if levels is not None else 0.0
         else:
             one["missing"] = float(numbers.missing[j])

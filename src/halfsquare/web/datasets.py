@@ -31,7 +31,8 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.
 
 # What a message proposes to those who have a command line.
 _OPTIONS = re.compile(
-    r", or say what it is: --encoding [\w-]+| \(--exclude [^)]*\)|"
+    r", or say what it is: --encoding [\w-]+|, or say what it is: --header .*$|"
+    r" \(--exclude [^)]*\)|, or take it for no value: --missing .*$|"
     r", or read it as text \(--category [^)]*\)"
 )
 
