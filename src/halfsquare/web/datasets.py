@@ -19,7 +19,8 @@ from starlette.concurrency import run_in_threadpool
 
 from halfsquare.data import datasets as examples
 from halfsquare.data import datasets as flights
-from halfsquare.data.source import Source, open_source
+from halfsquare.data.deciding import open_source
+from halfsquare.data.source import Source
 from halfsquare.errors import DataError, HalfsquareError, OptionError, OutputError
 from halfsquare.files.private import PrivateFolder
 
