@@ -56,9 +56,9 @@ def plain(value: float | None, digits: int = 4) -> str:
 
 def with_error(value: float, error: float | None) -> str:
     """value ± standard error, the value to the digits that the error leaves."""
-    from math import floor, log10
+    from math import floor, isfinite, log10
 
-    if not error or error != error:
+    if not error or not isfinite(error) or not isfinite(value):
         return number(value)
     places = max(0, 1 - floor(log10(abs(error))))
     if places > 8 or abs(value) >= 1e9:
