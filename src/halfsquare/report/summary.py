@@ -39,7 +39,7 @@ def _mean_error(summary: dict[str, Any]) -> str:
     """Where the fit makes it zero, what rounding leaves is no news."""
     return (
         "0"
-        if abs(summary["mean_error"]) < 1e-11 * summary["rmse"]
+        if abs(summary["mean_error"] or 0.0) < 1e-11 * (summary["rmse"] or 0.0)
         else plain(summary["mean_error"], 3)
     )
 
