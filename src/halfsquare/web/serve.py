@@ -7,6 +7,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -159,9 +160,10 @@ def _compile_figures() -> None:
     from halfsquare.figures.save import vega_bundle
 
     with suppress(HalfsquareError):  # whoever asks for the figure is told
-        vega_bundle()
         for compiled in Compiled.every:
             compiled()
+            time.sleep(0.02)  # a visitor who waits for the engine goes first
+        vega_bundle()
 
 
 @contextmanager
