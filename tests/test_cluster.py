@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Thread, Timer
 from typing import Any
@@ -77,7 +78,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small chunks and small networks; what the driver decides, workers are told."""
     monkeypatch.setattr(cut, "CHUNK_ROWS", 256)
-    monkeypatch.setattr(network_trainer, "_ITERATIONS", {"levenberg-marquardt": 4, "minibatch": 3})
+    monkeypatch.setattr(
+        network_trainer, "EvidenceTrainer", partial(network_trainer.EvidenceTrainer, iterations=4)
+    )
     monkeypatch.setattr(
         NetworkFamily, "train", lambda self, rows, run: self.train_sized(rows, run, (3,), 4)[0]
     )
@@ -468,7 +471,7 @@ def address() -> Iterator[str]:
     import distributed
 
     with distributed.LocalCluster(
-        n_workers=2, processes=False, protocol="tcp", dashboard_address=None
+        n_workers=2, processes=False, protocol="tcp", dashboard_address="127.0.0.1:0"
     ) as started:
         yield started.scheduler_address
 

@@ -117,6 +117,9 @@ class Trained(Generic[F]):
     held_out : (n,) or None
         Of each row, in the order of the chunks, its own MSE from models that had not seen it; NaN
         where there was none. Not kept in a file.
+    left_out : (2, n, k) or None
+        Of each row, in the order of the chunks, the errors of two members that had not seen it; NaN
+        where there were none. Not kept in a file.
     """
 
     model: Model
@@ -129,3 +132,4 @@ class Trained(Generic[F]):
     warnings: tuple[str, ...] = ()
     history: tuple[Record, ...] = field(default=(), repr=False)
     held_out: Floats | None = field(default=None, repr=False)
+    left_out: Floats | None = field(default=None, repr=False)
