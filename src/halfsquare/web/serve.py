@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import tempfile
 import threading
 import time
 import webbrowser
@@ -14,6 +13,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from halfsquare.errors import HalfsquareError, OptionError
+from halfsquare.files.private import private_folder
 
 _MISSING = "the page needs the extra 'page': pip install 'halfsquare[page]' ({} is not installed)"
 
@@ -145,8 +145,8 @@ def _leading_to(url: str) -> Iterator[Path]:
     """A page that leads to the address, in a folder that nobody else may open: what is on the
     browser's command line, every user of the machine can read.
     """
-    with tempfile.TemporaryDirectory(prefix="halfsquare-") as folder:  # 0700
-        page = Path(folder) / "open.html"
+    with private_folder() as folder:
+        page = folder / "open.html"
         page.write_text(
             '<!doctype html><html lang="en"><meta charset="utf-8"><title>halfsquare</title>'
             f'<meta http-equiv="refresh" content="0; url={url}"></html>',
