@@ -18,6 +18,23 @@ Weights = Annotated[
         help="Column of row weights >= 0: a row of weight w stands w times.",
     ),
 ]
+ClusterBy = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster-by",
+        metavar="COL",
+        help="Rows of the same value here may depend on each other: the standard error allows "
+        "for it.",
+    ),
+]
+InTime = Annotated[
+    bool,
+    typer.Option(
+        "--in-time",
+        help="The rows stand in the order of time: the standard error allows for what neighbours "
+        "share (Newey-West).",
+    ),
+]
 _DATA = (
     "CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a "
     "SQL query, or - for CSV on standard input."
