@@ -83,7 +83,7 @@ class DataSummary:
     sources : tuple of SourceSummary
         Where the model is one of sums.
     reading : dict
-        How it was read, see :func:`halfsquare.data.notes.how_it_was_read`.
+        JSON values of :func:`halfsquare.data.notes.how_it_was_read`; empty for sums.
     """
 
     name: str
@@ -189,6 +189,7 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
             "rows_missing_target": data.rows_missing_target,
             "rows_missing_feature": data.rows_missing_feature,
             "rows_zero_weight": data.rows_zero_weight,
+            "reading": data.reading,
             "options": record.options,
         }
         if data.sources:
