@@ -189,7 +189,6 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
             "rows_missing_target": data.rows_missing_target,
             "rows_missing_feature": data.rows_missing_feature,
             "rows_zero_weight": data.rows_zero_weight,
-            "reading": data.reading,
             "options": record.options,
         }
         if data.sources:
