@@ -83,7 +83,7 @@ class DataSummary:
     sources : tuple of SourceSummary
         Where the model is one of sums.
     reading : dict
-        How it was read, see :func:`halfsquare.data.notes.how_it_was_read`.
+        JSON values of :func:`halfsquare.data.notes.how_it_was_read`; empty for sums.
     """
 
     name: str
