@@ -73,7 +73,7 @@ def with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Tra
         np.mean((mse - noise - judgement.between) / np.maximum(judgement.parameters, 1e-300))
     )
     share = min(max(room, 0.0), 1.0)
-    held_out = judgement.held_out(len(ensemble))
+    left_out = judgement.by_row
     facts = {
         "held_out_mse": float(judgement.single.mean()),
         "held_out_ensemble_mse": float(mse.mean()),
@@ -84,7 +84,7 @@ def with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Tra
             m,
             noise=noise,
             covariance=None if m.covariance is None else share * m.covariance,
-            held_out=held_out,
+            left_out=left_out,
             facts={**m.facts, **facts},
         )
         for m in ensemble

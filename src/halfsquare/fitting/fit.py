@@ -109,6 +109,8 @@ def fit(
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     fix: Mapping[str, float] | None = None,
     profile: bool = False,
+    monotone: Mapping[str, int] | None = None,
+    prefer: str = "accurate",
     weights: str | None = None,
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
@@ -136,10 +138,10 @@ def fit(
         See :func:`halfsquare.data.source.open_source`. Columns of an array are named x1, x2, ….
     target : str or sequence of str
         The column, or columns, to predict; a formula names it itself.
-    model : {"auto", "linear", "network", "formula"}
-        The family of models. ``"auto"`` takes the simplest that is not significantly worse, see
-        :mod:`halfsquare.fitting.auto`; ``"formula"`` is implied by a formula, and ``"linear"`` by a
-        method or a penalty of the linear model.
+    model : {"auto", "linear", "network", "trees", "formula"}
+        The family of models. ``"auto"`` blends a linear model, networks and trees, see
+        :mod:`halfsquare.fitting.auto`; ``"formula"`` is implied by a formula, ``"trees"`` by
+        monotone inputs, and ``"linear"`` by a method or a penalty of the linear model.
     method : str, optional
         How to descend. Linear: ``"least-squares"`` (the default), ``"gradient"`` or
         ``"minibatch"``; network and formula: ``"levenberg-marquardt"``.
@@ -156,6 +158,11 @@ def fit(
         held.
     profile : bool
         Of a formula: add profile-likelihood intervals to ``info["facts"]["profile"]``.
+    monotone : mapping of column name to 1 or -1, optional
+        Of trees: numbers with which the output must not fall (1), or not rise (-1).
+    prefer : {"accurate", "simple"}
+        Of ``"auto"``: the blend of least error, or the simplest single model that is not
+        significantly worse.
     weights : str, optional
         Column of row weights >= 0: a row of weight w stands w times.
     features, exclude, category : sequences of str
@@ -220,7 +227,7 @@ def fit(
     [1.0, 2.0]
     """
     options = FitOptions(
-        model=_implied(model, formula, method, l2),
+        model=_implied(model, formula, method, l2, monotone),
         method=method,
         loss=loss,
         l2=l2,
@@ -229,6 +236,8 @@ def fit(
         bounds=bounds,
         fix=fix,
         profile=profile,
+        monotone=monotone,
+        prefer=prefer,
         test_fraction=0.0 if test is not None else test_fraction,
         refit=refit,
         seed=seed,
@@ -307,12 +316,16 @@ class _Interruption:
         return self.happened or INTERRUPTED in reasons
 
 
-def _implied(model: str, formula: str | None, method: str | None, l2: Any) -> str:
+def _implied(
+    model: str, formula: str | None, method: str | None, l2: Any, monotone: Any = None
+) -> str:
     """The family that other options leave no doubt about."""
     if model != "auto":
         return model
     if formula is not None:
         return "formula"
+    if monotone:
+        return "trees"
     return "linear" if method in ("least-squares", "gradient", "minibatch") or l2 != 0 else "auto"
 
 
@@ -333,6 +346,10 @@ def _recipe(options: FitOptions, watch: Watch | None) -> Recipe:
         from halfsquare.fitting.network import NetworkRecipe
 
         return NetworkRecipe(options, execution, watch, began)
+    if options.model == "trees":
+        from halfsquare.fitting.trees import TreesRecipe
+
+        return TreesRecipe(options, execution, watch, began)
     if options.model == "auto":
         from halfsquare.fitting.auto import AutoRecipe
 

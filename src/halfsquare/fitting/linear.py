@@ -217,8 +217,12 @@ class LinearRecipe(Recipe):
         self._linear()
 
     def train(self, rows: EncodedRows) -> FittedModel:
+        return self.fitted(rows, [self.trained(rows)], "linear", self._linear().method)
+
+    def trained(self, rows: EncodedRows) -> Trained:
+        """The linear model of these rows."""
         encoder, options = rows.encoder, self._linear()
-        trained = train_linear(
+        return train_linear(
             rows,
             encoder.names,
             encoder.targets,
@@ -228,7 +232,6 @@ class LinearRecipe(Recipe):
             watch=self.watch,
             journal=self.journal,
         )
-        return self.fitted(rows, [trained], "linear", options.method)
 
     def _linear(self) -> LinearOptions:
         method: Any = self.options.method or "least-squares"

@@ -68,6 +68,7 @@ def train_network(
     activation: str | None = None,
     method: Method = "auto",
     members: int | None = None,
+    passes: int | None = None,
     deadline: float | None = None,
     watch: Watch | None = None,
     journal: Journal = NO_JOURNAL,
@@ -99,6 +100,8 @@ def train_network(
         Networks in the ensemble, trained side by side on the cores; each leaves out a share of 2 /
         members of the rows (of many a tenth or less) until its stopping point is chosen. By default
         10, 6 where rows are many, and 4 where they are so many that members hardly differ.
+    passes : int, optional
+        Passes of mini-batches over the rows, at most.
     deadline : float, optional
         A reading of ``time.monotonic()``; members not begun by then are left out.
     watch : callable, optional
@@ -154,7 +157,10 @@ def train_network(
     }
     lanes, threads = execution.lanes(members)
     folds = Folds.deal(n, members, seed, least=10 if many else 0)
-    plan = _Plan(networks, ways, rows, folds, seed, members, lanes, deadline, threads, journal)
+    iterations = _ITERATIONS | ({} if passes is None else {"minibatch": passes})
+    plan = _Plan(
+        networks, ways, rows, folds, seed, members, lanes, iterations, deadline, threads, journal
+    )
 
     ended = Event()  # by the one who watches: what has not begun by then is left out
 
@@ -246,6 +252,7 @@ class _Plan:
     seed: int
     members: int
     lanes: int
+    iterations: dict[str, int]
     deadline: float | None
     execution: Execution
     journal: Journal
@@ -263,7 +270,7 @@ class _Plan:
         start = network.initial_parameters(np.random.default_rng([self.seed, 1, member]))
         n = self.rows.row_count
         left_out = np.zeros(n, dtype=bool) if self.folds is None else self.folds.left_out(member)
-        limits = Limits(_ITERATIONS[name], deadline)
+        limits = Limits(self.iterations[name], deadline)
         journal = self.journal.at(f"member {member}, {name}")
         return self.ways[name].train(
             member, network, start, self.rows, left_out, limits, watch, journal, self.execution
@@ -369,21 +376,29 @@ class NetworkRecipe(Recipe):
         hidden: tuple[int, ...] | None = None,
         count: int | None = None,
         method: str | None = None,
+        passes: int | None = None,
     ) -> tuple[FittedModel, list[Trained]]:
         """The fitted model of an ensemble of that size (the default one if left out), and its
         members.
         """
         members = self._members(
-            rows, hidden, count, method or self.options.method or self._any_method()
+            rows, hidden, count, method or self.options.method or self._any_method(), passes
         )
         methods = " and ".join(dict.fromkeys(m.facts["method"] for m in members))
-        return self.fitted(rows, members, "network", methods, **_described(members, rows)), members
+        return self.fitted(
+            rows, members, "network", methods, **networks_described(members, rows)
+        ), members
 
     def _any_method(self) -> str:
         return "auto" if self.execution.serves_batches else "levenberg-marquardt"
 
     def _members(
-        self, rows: EncodedRows, hidden: tuple[int, ...] | None, count: int | None, method: Any
+        self,
+        rows: EncodedRows,
+        hidden: tuple[int, ...] | None,
+        count: int | None,
+        method: Any,
+        passes: int | None,
     ) -> list[Trained]:
         encoder = rows.encoder
         groups = [
@@ -397,6 +412,7 @@ class NetworkRecipe(Recipe):
             hidden=hidden,
             members=count,
             method=method,
+            passes=passes,
             deadline=self.deadline,
             watch=self.watch,
             journal=self.journal,
@@ -404,7 +420,8 @@ class NetworkRecipe(Recipe):
         )
 
 
-def _described(members: list[Trained], rows: EncodedRows) -> dict[str, Any]:
+def networks_described(members: Sequence[Trained], rows: EncodedRows) -> dict[str, Any]:
+    """What is to be known of each member, and the relevance of each column."""
     relevance = np.mean([m.facts["relevance"] for m in members], axis=0)
     columns = [column for column, _, _ in rows.encoder.groups]
     return {

@@ -20,7 +20,8 @@ from halfsquare.results.trained import Trained
 from halfsquare.solvers.journal import NO_JOURNAL, Journal
 from halfsquare.solvers.loop import Record, Watch
 
-MODELS = ("auto", "linear", "network", "formula")
+MODELS = ("auto", "linear", "network", "trees", "formula")
+PREFERENCES = ("accurate", "simple")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class FitOptions:
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None
     fix: Mapping[str, float] | None = None
     profile: bool = False
+    monotone: Mapping[str, int] | None = None
+    prefer: str = "accurate"
     test_fraction: float = 0.2
     refit: bool = True
     seed: int = 0
@@ -49,6 +52,17 @@ class FitOptions:
             raise OptionError(
                 f"unknown loss {self.loss!r}; expected one of {', '.join(CONVENTIONS)}"
             )
+        if self.prefer not in PREFERENCES:
+            raise OptionError(
+                f"unknown preference {self.prefer!r}; expected one of {', '.join(PREFERENCES)}"
+            )
+        if self.monotone and self.model != "trees":
+            raise OptionError(
+                f"monotone is for the model trees; the model {self.model} cannot promise it"
+            )
+        for name, sign in (self.monotone or {}).items():
+            if sign not in (1, -1):
+                raise OptionError(f"monotone of {name!r} is {sign!r}; expected 1 (+) or -1 (-)")
         if not 0.0 <= self.test_fraction < 1.0:
             raise OptionError(
                 f"the test fraction is {self.test_fraction:g}; expected a number from 0 to "
@@ -181,11 +195,15 @@ def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[di
 
     def line(record: Record) -> dict[str, float]:
         norm = record.gradient_norm * factor * unit
+        notes = {
+            name: value * unit if name.endswith(("_mse", "_mse_se")) else value
+            for name, value in record.notes.items()
+        }
         return {
             "iteration": record.iteration,
             "loss": record.loss * factor * unit,
             "gradient_norm": norm,
-            **record.notes,
+            **notes,
         }
 
     return [line(r) for r in trained.history if r.loss < float("inf")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,16 +32,21 @@ class Member:
     covariance : (p, p), or (q, q) of the last q parameters where the others are not known, or None
     noise : (k,)
         Variance of the targets about the outputs; NaN where it is not known.
+    share : float
+        Its weight in the mean of the members, over that of all.
     """
 
     model: Model
     parameters: Floats
     covariance: Floats | None
     noise: Floats
+    share: float = 1.0
 
     @classmethod
     def of(cls, trained: Trained) -> Member:
-        return cls(trained.model, trained.parameters, trained.covariance, trained.noise)
+        return cls(
+            trained.model, trained.parameters, trained.covariance, trained.noise, trained.share
+        )
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class FittedModel:
     encoder : Encoder
         How columns become a design matrix.
     members : tuple of Member
-        One model, or a small ensemble whose mean is the output.
+        One model, or a small ensemble whose mean, weighted by their shares, is the output.
     info : dict
         What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
         ``train`` and ``test`` (the error's summary under its names in
@@ -87,8 +92,14 @@ class FittedModel:
 
     @property
     def kind(self) -> str:
-        """``"linear"``, ``"network"`` or ``"formula"``."""
+        """``"linear"``, ``"network"``, ``"trees"``, ``"formula"``, or ``"blend"`` of several."""
         return str(self.info.get("kind", "linear"))
+
+    @property
+    def shares(self) -> Floats:
+        """The weight of each member in their mean; they sum to 1."""
+        shares = np.array([member.share for member in self.members])
+        return shares / shares.sum()
 
     @property
     def train(self) -> dict[str, Any]:
@@ -172,10 +183,7 @@ class FittedModel:
         if with_std:
             mean, variance = self._predictive(design)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
-        mean = self.members[0].model.outputs(self.members[0].parameters, design)
-        for member in self.members[1:]:
-            mean = mean + member.model.outputs(member.parameters, design)
-        mean = mean / len(self.members)
+        mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
 
     def _restored(
@@ -199,8 +207,20 @@ class FittedModel:
             o, variance = _member_variance(member, design)
             outputs.append(o)
             variances.append(variance)
-        stacked = np.stack(outputs)
-        return stacked.mean(axis=0), np.mean(variances, axis=0) + stacked.var(axis=0)
+        mean = self._mean(outputs)
+        spread = self._mean((o - mean) ** 2 for o in outputs)
+        return mean, self._mean(variances) + spread
+
+    def _mean(self, values: Iterable[Floats]) -> Floats:
+        """The mean over the members by their shares; summed in their order, one in memory at a time."""
+        shares = [member.share for member in self.members]
+        equal = len(set(shares)) == 1
+        total: Floats | None = None
+        for value, share in zip(values, shares, strict=True):
+            part = value if equal else share * value
+            total = part if total is None else total + part
+        assert total is not None
+        return total / (len(shares) if equal else sum(shares))
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -331,7 +351,7 @@ def require_level(level: float | None) -> None:
         )
 
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _KEY = "halfsquare"
 
 
@@ -353,9 +373,13 @@ def save(fitted: FittedModel, path: str | Path) -> None:
         tensors[f"{i}.noise"] = np.ascontiguousarray(member.noise)
         if member.covariance is not None:
             tensors[f"{i}.covariance"] = np.ascontiguousarray(member.covariance)
-        members.append({"model": member.model.as_dict()})
+        arrays = member.model.arrays()
+        tensors |= {f"{i}.model.{name}": np.ascontiguousarray(a) for name, a in arrays.items()}
+        members.append({"model": member.model.as_dict(), "share": member.share})
+    simple = len({m.share for m in fitted.members}) == 1
     described = {
-        "format_version": FORMAT_VERSION,
+        # What an earlier version could not read right, it refuses.
+        "format_version": 1 if simple and fitted.kind != "trees" else FORMAT_VERSION,
         "encoder": fitted.encoder.as_dict(),
         "members": members,
         "info": fitted.info,
@@ -406,7 +430,7 @@ def load(path: str | Path) -> FittedModel:
             )
         encoder = Encoder.from_dict(described["encoder"])
         members = tuple(
-            _member(Member, model_from_dict(m["model"]), tensors, i)
+            _member(Member, model_from_dict(m["model"], _arrays(tensors, i)), tensors, i, m)
             for i, m in enumerate(described["members"])
         )
         fitted = FittedModel(encoder, members, described["info"])
@@ -416,8 +440,14 @@ def load(path: str | Path) -> FittedModel:
         raise ModelFileError(f"{path} is damaged: {type(problem).__name__} at {problem}") from None
 
 
-def model_from_dict(saved: dict[str, Any]) -> Model:
-    """The model that its ``as_dict`` described.
+def _arrays(tensors: dict[str, Any], i: int) -> dict[str, Any]:
+    """The arrays of a member's model, by name."""
+    start = f"{i}.model."
+    return {name[len(start) :]: a for name, a in tensors.items() if name.startswith(start)}
+
+
+def model_from_dict(saved: dict[str, Any], arrays: dict[str, Any] | None = None) -> Model:
+    """The model that its ``as_dict`` and ``arrays`` described.
 
     Raises
     ------
@@ -437,10 +467,16 @@ def model_from_dict(saved: dict[str, Any]) -> Model:
         from halfsquare.models.formula.model import Formula
 
         return Formula.from_dict(saved)
+    if kind == "trees":
+        from halfsquare.models.trees import Trees
+
+        return Trees.from_dict(saved, arrays or {})
     raise ModelFileError(f"the file holds a model of the unknown kind {kind!r}")
 
 
-def _member(make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: int) -> Any:
+def _member(
+    make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: int, saved: dict[str, Any]
+) -> Any:
     parameters, noise = tensors[f"{i}.parameters"], tensors[f"{i}.noise"]
     covariance = tensors.get(f"{i}.covariance")
     p, k = len(model.parameter_names), model.outputs_count
@@ -457,7 +493,10 @@ def _member(make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: 
             )
     if not np.isfinite(parameters).all():
         raise ValueError("parameters that are not finite")
-    return make(model, parameters, covariance, noise)
+    share = float(saved.get("share", 1.0))
+    if not 0.0 < share < np.inf:
+        raise ValueError(f"a member with the share {share}")
+    return make(model, parameters, covariance, noise, share)
 
 
 def _check(fitted: FittedModel) -> None:

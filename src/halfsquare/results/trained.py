@@ -32,9 +32,11 @@ class Trained:
     warnings : list of str
     facts : dict
         Whatever else is worth keeping (log evidence, penalties, relevance, rounds, …): JSON values.
-    held_out : (n,) or None
-        Of each row, in the order of the chunks, its own MSE from models that had not seen it; NaN
-        where there was none. Not kept in a file.
+    left_out : (2, n, k) or None
+        Of each row, in the order of the chunks, the errors of two members that had not seen it; NaN
+        where there were none. Not kept in a file.
+    share : float
+        Of a blend: the weight of this member, over that of all. Equal members have equal shares.
     """
 
     model: Model
@@ -47,4 +49,5 @@ class Trained:
     converged: bool = True
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
-    held_out: Floats | None = None
+    left_out: Floats | None = None
+    share: float = 1.0
