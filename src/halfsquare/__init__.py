@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from halfsquare.estimators.formula import FormulaRegressor
     from halfsquare.estimators.linear import LinearRegressor
     from halfsquare.estimators.network import AutoRegressor, NetworkRegressor
+    from halfsquare.estimators.trees import TreesRegressor
     from halfsquare.exact.fit_sums import fit_sums
     from halfsquare.exact.sum_rows import sum_rows
     from halfsquare.exact.table_sums import load_sums
@@ -35,6 +36,7 @@ _HOMES = {
     "LinearRegressor": "estimators.linear",
     "NetworkRegressor": "estimators.network",
     "FormulaRegressor": "estimators.formula",
+    "TreesRegressor": "estimators.trees",
     "AutoRegressor": "estimators.network",
 }
 
@@ -46,6 +48,7 @@ __all__ = [
     "LinearRegressor",
     "NetworkRegressor",
     "SquaredError",
+    "TreesRegressor",
     "fit",
     "fit_sums",
     "load",

@@ -20,6 +20,7 @@ from halfsquare.cli.options import (
     numbers,
     ranges,
     reading,
+    signs,
     telling,
 )
 
@@ -34,7 +35,15 @@ class ModelName(StrEnum):
     auto = "auto"
     linear = "linear"
     network = "network"
+    trees = "trees"
     formula = "formula"
+
+
+class Preference(StrEnum):
+    """What the automatic choice looks for."""
+
+    accurate = "accurate"
+    simple = "simple"
 
 
 class Method(StrEnum):
@@ -103,6 +112,20 @@ def fit(
         bool,
         typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters."),
     ] = False,
+    monotone: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="area=+,age=-",
+            help="Of trees: numbers with which the output must not fall (+), or not rise (-).",
+        ),
+    ] = None,
+    prefer: Annotated[
+        Preference,
+        typer.Option(
+            help="Of the automatic choice: the blend of least error, or the simplest single "
+            "model that is not significantly worse."
+        ),
+    ] = Preference.accurate,
     l2: Annotated[
         str, typer.Option(metavar="0|auto|VALUE", help="Penalty per row on standardized columns.")
     ] = "0",
@@ -231,6 +254,8 @@ def fit(
             bounds=ranges("--bounds", bounds),
             fix=numbers("--fix", fix),
             profile=profile,
+            monotone=signs("--monotone", monotone),
+            prefer=prefer.value,
             weights=weights,
             features=listed(features) if features else None,
             exclude=listed(exclude),

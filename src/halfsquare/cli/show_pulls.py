@@ -19,6 +19,10 @@ _WHAT = {
     "network": "A gain is a common factor, now 1, on all weights that leave an input or make "
     "up a layer, in every "
     "member; a row's pull on it is error × ∂output/∂gain.",
+    "trees": "A gain is a common factor, now 1, on all that a column adds to the output; a row's "
+    "pull on it is error × what the column adds.",
+    "blend": "A gain is a common factor, now 1, on all that a column adds to the output; a row's "
+    "pull on it is error × what the column adds.",
 }
 
 
@@ -103,6 +107,11 @@ def _far_from_zero(fitted: FittedModel, found: Pulls) -> str:
 
 
 def _verdict(found: Pulls, kind: str) -> str:
+    if kind in ("trees", "blend"):
+        return (
+            "Here they need not balance: the members stopped where rows they had not seen "
+            "favoured it."
+        )
     if kind == "network":
         return (
             "In a network they need not balance: every member stopped where rows it had not "
@@ -171,7 +180,13 @@ def show_row(fitted: FittedModel, one: RowExplanation) -> None:
         )
         screen.print(grid(derivatives), markup=False)
     if levels:
-        screen.print("\nWhat its categories do to it", style="bold")
+        steps = any(c.kind == "over a step" for c in moved)
+        screen.print(
+            "\nHow it changes over a step of a number, or against the reference level"
+            if steps
+            else "\nWhat its categories do to it",
+            style="bold",
+        )
         screen.print(grid(levels), markup=False)
     if not one.asks:
         return

@@ -1,4 +1,5 @@
-"""The automatic choice: a linear model, trees and networks, blended by their errors on rows left out.
+"""The automatic choice: a linear model, trees and networks, blended by their errors on rows left
+out.
 
 Every part comes with its errors on rows that it had not seen, and the parts are combined by least
 squares (:mod:`halfsquare.fitting.blend`). What is not worth its standard error is left out, and
@@ -44,8 +45,8 @@ LINEAR, NETWORK = "linear", "network"
 _FEWEST_ROWS = 50
 # An MSE of this share of the targets' variance is rounding.
 _EXACT = 1e-12
-# Of networks: members, and from how many rows on mini-batches alone, in so many visits to rows that the
-# fit takes about a minute on two cores.
+# Of networks: members, and from how many rows on mini-batches alone, in so many visits to rows that
+# the fit takes about a minute on two cores.
 _MEMBERS, _MEMBERS_MANY = 6, 4
 _MANY_ROWS, _MOST_VISITS = 20_000, 3e7
 _FEWEST_PASSES = 5

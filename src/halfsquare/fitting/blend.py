@@ -1,14 +1,15 @@
 """The blend: parts of different kinds, combined by least squares on rows that none of them saw.
 
 Every part comes with two errors e₁, e₂ for each row judged, of members that had not seen it
-(:mod:`halfsquare.fitting.folds`). With ē their mean, V = ½ (e₁ - e₂)² and M members, the squared error of the
-combination with weights w is, in the mean over the randomness of the members,
+(:mod:`halfsquare.fitting.folds`). With ē their mean, V = ½ (e₁ - e₂)² and M members, the squared
+error of the combination with weights w is, in the mean over the randomness of the members,
 
     (Σ w ē)² - Σ w² V (½ - 1/M)
 
 and its mean over the rows is wᵀ C w. The weights are ≥ 0, sum to 1 and make it least
-(:mod:`halfsquare.solvers.combination`). A part whose weight is less than about two of its standard errors is
-dropped, and the simplest part alone stands unless the combination is better than it by as much.
+(:mod:`halfsquare.solvers.combination`). A part whose weight is less than about two of its standard
+errors is dropped, and the simplest part alone stands unless the combination is better than it by as
+much.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ _Z = 1.96
 
 @dataclass(frozen=True)
 class Part:
-    """Members of one kind, and their errors (2, n, k) on rows they had not seen; NaN where there are none."""
+    """Members of one kind, and their errors (2, n, k) on rows they had not seen; NaN where there
+    are none.
+    """
 
     name: str
     members: list[Trained]
@@ -41,13 +44,13 @@ class Part:
     @property
     def mean_error(self) -> Floats:
         """ē (n, k)."""
-        return 0.5 * (self.errors[0] + self.errors[1])
+        return np.asarray(0.5 * (self.errors[0] + self.errors[1]))
 
     @property
     def correction(self) -> Floats:
         """V (½ - 1/M) (n, k): what the mean square of ē has more than that of all members."""
         spread = 0.5 * (self.errors[0] - self.errors[1]) ** 2
-        return spread * (0.5 - 1.0 / max(len(self.members), 2))
+        return np.asarray(spread * (0.5 - 1.0 / max(len(self.members), 2)))
 
     @property
     def judged(self) -> Any:
@@ -116,9 +119,9 @@ class Judged:
     def certainty(self, weights: Floats) -> Floats:
         """Each weight (q,) over its standard error, 0 where it is not in use.
 
-        With a part r as reference the others' weights are coefficients of a regression of e_r on e_r - e_p, whose
-        covariance by White (1980), "A heteroskedasticity-consistent covariance matrix estimator", is
-        (DᵀD)⁻¹ Dᵀ diag(u²) D (DᵀD)⁻¹.
+        With a part r as reference the others' weights are coefficients of a regression of e_r on
+        e_r - e_p, whose covariance by White (1980), "A heteroskedasticity-consistent covariance
+        matrix estimator", is (DᵀD)⁻¹ Dᵀ diag(u²) D (DᵀD)⁻¹.
         """
         used = np.flatnonzero(weights > 0)
         found = np.zeros(len(weights))
@@ -183,7 +186,8 @@ def blended(
     """The blend of parts whose row weights are ``weight`` (n,).
 
     ``simplest``: where the first part is not in use, it stands alone unless the others are
-    significantly better. ``weights`` that are given are kept. Where no row was left out by all parts, shares are equal.
+    significantly better. ``weights`` that are given are kept. Where no row was left out by all
+    parts, shares are equal.
     """
     parts = list(parts)
     judged = Judged.of(parts, weight)
@@ -225,7 +229,8 @@ def members_of(blend: Blend, design: Floats) -> list[Trained]:
     on rows left out, so the noise is what that has beyond the other two on rows like those of
     ``design`` (m, d).
     """
-    used = sorted(blend.used, key=lambda pair: -pair[1])
+    # The linear part last: what is told of the first member is told of the kind of the whole.
+    used = sorted(blend.used, key=lambda pair: (pair[0].name == "linear", -pair[1]))
     members = [replace(one, share=w / len(p.members)) for p, w in used for one in p.members]
     alone = len(used) == 1 and not any(np.isnan(m.noise).any() for m in members)
     if alone or not np.isfinite(blend.mse):

@@ -106,10 +106,8 @@ def simplest(recipe: Recipe, rows: EncodedRows) -> FittedModel:
 def simplest_again(recipe: Recipe, fitted: FittedModel, rows: EncodedRows) -> FittedModel:
     """The chosen family trained on more rows; nothing is chosen again."""
     chosen = fitted.info["chosen"]
-    if chosen == "linear":
-        found = _linear(recipe).train(rows)
-    else:
-        found = _network(recipe, rows, chosen)[0]
+    is_linear = chosen == "linear"
+    found = _linear(recipe).train(rows) if is_linear else _network(recipe, rows, chosen)[0]
     info = {**found.info, "tried": fitted.info["tried"], "chosen": chosen}
     return FittedModel(found.encoder, found.members, info)
 
@@ -191,7 +189,8 @@ def _mean(losses: Floats, weight: Floats | None) -> tuple[float, float]:
 
 
 def left_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
-    """The errors o - t (n, k) of each row, standardized, by a linear model of the rows of the other folds.
+    """The errors o - t (n, k) of each row, standardized, by a linear model of the rows of the other
+    folds.
 
     The sums of a fold are those of all rows but its own: one pass gives the sums of every fold. NaN
     where rows are too few.

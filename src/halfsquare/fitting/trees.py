@@ -1,9 +1,10 @@
-"""Training boosted trees: an ensemble of descents, each stopped by its own part of the rows left out.
+"""Training boosted trees: an ensemble of descents, each stopped by its own part of the rows left
+out.
 
-As with networks the rows are dealt into folds in two rounds, so that two members have not seen each row
-(:mod:`halfsquare.fitting.folds`). There are two such ensembles on the same folds: trees whose every cut is the best
-one, and trees whose cuts are drawn at random, which are smoother. Their errors on rows left out say how to
-weigh the two (:mod:`halfsquare.fitting.blend`).
+As with networks the rows are dealt into folds in two rounds, so that two members have not seen each
+row (:mod:`halfsquare.fitting.folds`). There are two such ensembles on the same folds: trees whose
+every cut is the best one, and trees whose cuts are drawn at random, which are smoother. Their
+errors on rows left out say how to weigh the two (:mod:`halfsquare.fitting.blend`).
 """
 
 from __future__ import annotations
@@ -49,11 +50,13 @@ _MOST_CUTS = 253  # with a code below, one above and one for missing: what a byt
 _SAMPLED = 200_000  # rows that cuts are chosen from
 _MANY_ROWS = 5000  # from here on fewer members suffice, as for networks
 # Rows from which trees have more leaves: (rows, leaves of best cuts, leaves of random cuts, rate).
-_SIZES = ((0, 8, 16, 0.05), (3000, 16, 31, 0.1), (20_000, 31, 62, 0.1), (100_000, 62, 62, 0.15))
+_SIZES = ((0, 8, 16, 0.1), (3000, 16, 31, 0.1), (20_000, 31, 62, 0.1), (100_000, 62, 62, 0.15))
 
 
 def inputs_of(encoder: Encoder) -> tuple[Input, ...]:
-    """What trees ask of an encoded row: numbers with their missing indicators, categories as a whole."""
+    """What trees ask of an encoded row: numbers with their missing indicators, categories as a
+    whole.
+    """
     found: list[Input] = []
     for feature, (_, start, stop) in zip(encoder.features, encoder.groups, strict=True):
         names = feature.names
@@ -70,7 +73,9 @@ def inputs_of(encoder: Encoder) -> tuple[Input, ...]:
 
 
 def cuts_of(values: Floats, weight: Floats | None, most: int = _MOST_CUTS) -> Floats:
-    """Where numbers (n,) may be cut: between all neighbours, or of very many at quantiles of the weight; sorted."""
+    """Where numbers (n,) may be cut: between all neighbours, or of very many at quantiles of the
+    weight; sorted.
+    """
     known = ~np.isnan(values)
     w = np.ones(len(values)) if weight is None else weight
     distinct, place = np.unique(values[known], return_inverse=True)
@@ -104,9 +109,9 @@ class Coded:
 
         def sample(index: int) -> tuple[Floats, Floats]:
             chunk = rows.chunk(index)
-            some = slice(None)
+            some = np.ones(len(chunk.target), dtype=bool)
             if share < 1.0:
-                some = np.random.default_rng([seed, 11, index]).random(len(chunk.target)) < share
+                some = np.random.default_rng([seed, 11, index]).random(len(some)) < share
             values = np.array([each.values(chunk.design[some]) for each in inputs])
             w = np.ones(len(chunk.target)) if chunk.weight is None else chunk.weight
             return values.reshape(len(inputs), -1), w[some]
@@ -238,7 +243,8 @@ def _signs(inputs: Sequence[Input], monotone: Mapping[str, int]) -> tuple[int, .
     for name in monotone:
         if name not in numbers:
             raise OptionError(
-                f"monotone names {name!r}, which is no number among the inputs; there are {', '.join(numbers)}"
+                f"monotone names {name!r}, which is no number among the inputs; there are "
+                f"{', '.join(numbers)}"
             )
     return tuple(monotone.get(each.name, 0) for each in inputs)
 
@@ -274,7 +280,7 @@ class _Teller:
 
 @dataclass(frozen=True)
 class _Member:
-    """A member's descents, one for each target, and the errors (m, k) on the rows (m,) it left out."""
+    """A member's descents, one for each target, and its errors (m, k) on the rows it left out."""
 
     number: int
     boosted: list[Boosted]
@@ -345,7 +351,7 @@ class _Plan:
 
 @final
 class TreesRecipe(Recipe):
-    """Boosted trees of a table: numbers by their order, categories and missing values as they are."""
+    """Boosted trees: numbers by their order, categories and missing values as they are."""
 
     def check(self) -> None:
         if self.options.method is not None:

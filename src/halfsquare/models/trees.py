@@ -2,15 +2,17 @@
 
     o = b + Σ_trees v[leaf(tree, z)]
 
-Inputs are read from the standardized design, where every encoder decision can be undone: a number with its
-missing indicator, a category from its one-hot columns. Each is turned into a small whole number, its *code*: the
-place among the cuts, a level, or "missing". A node sends a set of codes to the left. So numbers, levels and
-missing values need one rule, and a prediction is table look-ups: of each tree the leaves that are still possible
-are the bits of one word; each input's code strikes out those beyond the nodes that test it; the lowest bit left
-is the leaf (QuickScorer: Lucchese et al. 2015, "QuickScorer: a fast algorithm to rank documents with additive
-ensembles of regression trees", section 3).
+Inputs are read from the standardized design, where every encoder decision can be undone: a number
+with its missing indicator, a category from its one-hot columns. Each is turned into a small whole
+number, its *code*: the place among the cuts, a level, or "missing". A node sends a set of codes to
+the left. So numbers, levels and missing values need one rule, and a prediction is table look-ups:
+of each tree the leaves that are still possible are the bits of one word; each input's code strikes
+out those beyond the nodes that test it; the lowest bit left is the leaf (QuickScorer: Lucchese et
+al. 2015, "QuickScorer: a fast algorithm to rank documents with additive ensembles of regression
+trees", section 3).
 
-The outputs are linear in the parameters, the base and the leaf values; ∂o/∂v is 1 for the leaf of the row.
+The outputs are linear in the parameters, the base and the leaf values; ∂o/∂v is 1 for the leaf of
+the row.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ Integers = npt.NDArray[np.integer[Any]]
 MOST_CODES = 256
 MOST_LEAVES = 62  # one bit of a signed word each
 _ROWS = 8192  # of a block: codes and words stay in the cache
+_FEW_ROWS = 256  # up to here tables cost more than they save
 _TREES = 64  # of a block, whose tables are built together
 # 2 has a different remainder by 67 for every power below 66: the place of a single bit.
 _BIT = np.zeros(67, dtype=np.intp)
@@ -60,7 +63,7 @@ class Input:
     indicator: int = -1
 
     def values(self, design: Floats) -> Floats:
-        """Numbers (n,), NaN where missing, or the level codes of a category, NaN for an unseen one."""
+        """Numbers (n,) or the level codes of a category; NaN where missing or unseen."""
         own = design[:, self.first : self.stop]
         if self.kind == "number":
             gone = design[:, self.indicator] > 0 if self.indicator >= 0 else False
@@ -71,7 +74,7 @@ class Input:
         return np.where((own == 0).all(axis=1), np.nan, code)
 
     def codes(self, design: Floats, cuts: Floats) -> Codes:
-        """The code (n,) of each row; the last one, ``count(cuts) - 1``, is that of a missing value."""
+        """The code (n,) of each row; ``count(cuts) - 1`` is that of a missing value."""
         values = self.values(design)
         code = values if self.kind == "category" else np.searchsorted(cuts, values, side="left")
         missing = np.isnan(values)
@@ -112,8 +115,8 @@ class _Names(Sequence[str]):
 class Trees(Model):
     """An additive ensemble of binary trees of at most 62 leaves.
 
-    The parameters are the base of each output (k,), then the leaf values tree by tree, each tree's leaves from
-    left to right.
+    The parameters are the base of each output (k,), then the leaf values tree by tree, each tree's
+    leaves from left to right.
 
     Attributes
     ----------
@@ -151,8 +154,10 @@ class Trees(Model):
     output: Integers
     cover: Floats
 
-    ARRAYS = ("cuts", "cut_stops", "tested", "goes_left", "left", "right", "node_stops", "leaf_stops",
-              "output", "cover")  # fmt: skip
+    ARRAYS = (
+        "cuts", "cut_stops", "tested", "goes_left", "left", "right", "node_stops", "leaf_stops",
+        "output", "cover",
+    )  # fmt: skip
 
     @property
     def parameter_names(self) -> Sequence[str]:
@@ -191,10 +196,13 @@ class Trees(Model):
     def _check(self) -> None:
         """Refuse arrays that would lead a row out of its tree, or in circles."""
         nodes, leaves, count = len(self.tested), len(self.cover), len(self.leaf_stops)
-        shapes = (self.goes_left.shape == (nodes, MOST_CODES // 8) and self.goes_left.dtype == np.uint8
-                  and len(self.left) == len(self.right) == nodes
-                  and len(self.node_stops) == len(self.output) == count
-                  and len(self.cut_stops) == len(self.inputs))  # fmt: skip
+        shapes = (
+            self.goes_left.shape == (nodes, MOST_CODES // 8)
+            and self.goes_left.dtype == np.uint8
+            and len(self.left) == len(self.right) == nodes
+            and len(self.node_stops) == len(self.output) == count
+            and len(self.cut_stops) == len(self.inputs)
+        )
         if not shapes:
             raise ValueError("arrays of trees whose lengths differ")
         for stops, end in (
@@ -218,8 +226,7 @@ class Trees(Model):
             raise ValueError("trees that test an input, or add to an output, that is not there")
         if not (np.isfinite(self.cuts).all() and np.isfinite(self.cover).all()):
             raise ValueError("cuts or weights of trees that are no numbers")
-        for tree in range(count):
-            _spans(*self._tree(tree))
+        assert len(self._all_spans) == nodes
 
     def cuts_of(self, number: int) -> Floats:
         """The cuts of an input."""
@@ -234,28 +241,46 @@ class Trees(Model):
         return found
 
     def leaves(self, codes: Codes) -> Iterator[tuple[int, Integers]]:
-        """For each tree in turn its number and the leaf (n,) of each row, counted over all trees."""
-        wide = codes.astype(np.intp)
+        """For each tree its number and the leaf (n,) of each row, counted over all trees."""
         rows = codes.shape[1]
+        if rows <= _FEW_ROWS:
+            yield from enumerate(self._leaves_of_few(codes))
+            return
+        wide = codes.astype(np.intp)
         for first in range(0, self.tree_count, _TREES):
-            for tree, start, words in self._tables(
-                range(first, min(first + _TREES, self.tree_count))
-            ):
+            stop = min(first + _TREES, self.tree_count)
+            for tree, start, words in self._tables(range(first, stop)):
                 if not words:
                     yield tree, np.full(rows, start)
                     continue
                 possible = None
                 for number, table in words:
                     own = table.take(wide[number])
-                    possible = (
-                        own if possible is None else np.bitwise_and(possible, own, out=possible)
-                    )
+                    if possible is None:
+                        possible = own
+                    else:
+                        np.bitwise_and(possible, own, out=possible)
                 assert possible is not None
-                lowest = np.bitwise_and(possible, -possible, out=possible)
-                yield tree, start + _BIT.take(np.remainder(lowest, 67, out=lowest))
+                yield tree, start + _lowest_bit(possible)
+
+    def _leaves_of_few(self, codes: Codes) -> Integers:
+        """The leaf (trees, n) of each row: all nodes at once, without tables."""
+        first = np.concatenate([[0], self.leaf_stops[:-1]]).astype(np.intp)
+        found = np.repeat(first[:, None], codes.shape[1], axis=1)
+        grown = np.flatnonzero(np.diff(self.node_stops, prepend=0))
+        if len(grown):
+            own = codes[self.tested]
+            byte = np.take_along_axis(self.goes_left, (own >> 3).astype(np.intp), axis=1)
+            left = (byte >> (own & 7)) & 1
+            words = np.where(left.astype(bool), np.int64(-1), self._struck[:, None])
+            starts = np.concatenate([[0], self.node_stops[:-1]])[grown]
+            found[grown] += _lowest_bit(np.bitwise_and.reduceat(words, starts, axis=0))
+        return found
 
     def _tables(self, trees: range) -> Iterator[tuple[int, int, list[tuple[int, Integers]]]]:
-        """Of each tree: its number, its first leaf and for each input it tests, the leaves possible by code."""
+        """Of each tree: its number, its first leaf and for each input it tests, the leaves possible
+        by code.
+        """
         lo = int(self.node_stops[trees.start - 1]) if trees.start else 0
         hi = int(self.node_stops[trees.stop - 1]) if len(trees) else lo
         some = slice(lo, hi)
@@ -277,13 +302,17 @@ class Trees(Model):
 
     @cached_property
     def _all_spans(self) -> Integers:
-        """(nodes, 3): the first leaf of a node's subtree, the first of its right child, and the end."""
+        """(nodes, 3): the first leaf of a node's subtree, the first of its right child, and the
+        end.
+        """
         found = [_spans(*self._tree(tree)) for tree in range(self.tree_count)]
         return np.concatenate([np.zeros((0, 3), dtype=np.int64), *found])
 
     @cached_property
     def _struck(self) -> Integers:
-        """The leaves (nodes,) that are still possible where a node's test fails: all but those to its left."""
+        """The leaves (nodes,) that are still possible where a node's test fails: all but those to
+        its left.
+        """
         first, middle = self._all_spans[:, 0], self._all_spans[:, 1]
         return ~((np.int64(1) << middle) - (np.int64(1) << first))
 
@@ -324,11 +353,12 @@ class Trees(Model):
         return np.stack([self.outputs(v, design) for v in directions.T], axis=2)
 
     def contributions(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
-        """Every output as a constant and what each input adds to it on the row's way through the trees.
+        """Every output as a constant and what each input adds to it on the row's way through the
+        trees.
 
-        A node's value is the mean of its leaves, by the weight of the rows they were grown from; a step from a node
-        to its child is credited to the input tested there (Saabas 2014, "Interpreting random forests"). So
-        ``outputs = constant + Σ contributions``, up to rounding.
+        A node's value is the mean of its leaves, by the weight of the rows they were grown from; a
+        step from a node to its child is credited to the input tested there (Saabas 2014,
+        "Interpreting random forests"). So ``outputs = constant + Σ contributions``, up to rounding.
 
         Returns
         -------
@@ -336,50 +366,59 @@ class Trees(Model):
             The base and the means of all trees.
         contributions : (n, k, inputs)
         """
-        n, k, d = len(design), len(self.targets), len(self.inputs)
-        constant, found = parameters[:k].copy(), np.zeros((n, k, d))
-        credits = self._credits(parameters)
-        for tree, leaf in self.leaves(self.codes(design)):
-            root, by_leaf = credits[tree]
-            start = int(self.leaf_stops[tree - 1]) if tree else 0
-            constant[self.output[tree]] += root
-            for number, values in by_leaf.items():
-                found[:, self.output[tree], number] += values.take(leaf - start)
+        n, k = len(design), len(self.targets)
+        values = parameters[k:]
+        credits, means = self._credits(values)
+        constant = parameters[:k] + np.bincount(self.output, weights=means, minlength=k)
+        found = np.zeros((n, k, len(self.inputs)))
+        for start in range(0, n, _ROWS):
+            part = found[start : start + _ROWS]
+            for tree, leaf in self.leaves(self.codes(design[start : start + _ROWS])):
+                part[:, self.output[tree]] += credits.take(leaf, axis=0)
         return constant, found
 
-    def _credits(self, parameters: Floats) -> list[tuple[float, dict[int, Floats]]]:
-        """Of each tree the mean of its leaves and, for each input it tests, the credit in every leaf."""
-        values, found = parameters[len(self.targets) :], []
-        for tree in range(self.tree_count):
-            lo = int(self.leaf_stops[tree - 1]) if tree else 0
-            own, cover = (
-                values[lo : int(self.leaf_stops[tree])],
-                self.cover[lo : int(self.leaf_stops[tree])],
-            )
-            start = int(self.node_stops[tree - 1]) if tree else 0
-            credits: dict[int, Floats] = {}
-            for node in range(start, int(self.node_stops[tree])):
-                first, middle, stop = self._all_spans[node].tolist()
-                credit = credits.setdefault(int(self.tested[node]), np.zeros(len(own)))
-                whole = _mean(own[first:stop], cover[first:stop])
-                for a, b in ((first, middle), (middle, stop)):
-                    credit[a:b] += _mean(own[a:b], cover[a:b]) - whole
-            found.append((_mean(own, cover), credits))
+    def _credits(self, values: Floats) -> tuple[Floats, Floats]:
+        """What each input adds on the way to each leaf (leaves, inputs); the mean of each tree."""
+        starts = np.concatenate([[0], self.leaf_stops[:-1]]).astype(np.intp)
+        sizes = np.diff(self.node_stops, prepend=0)
+        offset = np.repeat(starts, sizes)
+        first, middle, stop = (self._all_spans + offset[:, None]).T
+        steps = np.zeros((len(values) + 1, len(self.inputs)))
+        whole = self._means(values, first, stop)
+        below = self._means(values, first, middle) - whole
+        above = self._means(values, middle, stop) - whole
+        # Each step holds from the first leaf below it to the last.
+        np.add.at(steps, (first, self.tested), below)
+        np.add.at(steps, (middle, self.tested), above - below)
+        np.add.at(steps, (stop, self.tested), -above)
+        return np.cumsum(steps, axis=0)[:-1], self._means(values, starts, self.leaf_stops)
+
+    def _means(self, values: Floats, start: Integers, stop: Integers) -> Floats:
+        """The mean of the leaves from ``start`` to ``stop``, by their cover."""
+        if not len(start):
+            return np.empty(0)
+        bounds = np.column_stack([start, stop]).reshape(-1)
+        weighted = np.append(self.cover * values, 0.0)
+        total = np.add.reduceat(np.append(self.cover, 0.0), bounds)[::2]
+        found: Floats = np.add.reduceat(weighted, bounds)[::2] / np.where(total > 0, total, 1.0)
         return found
 
 
-def _mean(values: Floats, cover: Floats) -> float:
-    total = float(cover.sum())
-    return float(cover @ values) / total if total > 0 else float(values.mean())
+def _lowest_bit(words: Integers) -> Integers:
+    """The place of the lowest bit of each word, which is overwritten."""
+    lowest = np.bitwise_and(words, -words, out=words)
+    return _BIT.take(np.remainder(lowest, 67, out=lowest))
 
 
 def _spans(left: list[int], right: list[int]) -> Integers:
-    """(nodes, 3) of a tree: the first leaf of each subtree, the first of its right child, and the end.
+    """(nodes, 3) of a tree: the first leaf of each subtree, the first of its right child, and the
+    end.
 
     Raises
     ------
     ValueError
-        If this is no tree whose leaves are numbered from left to right, each node before its children.
+        If this is no tree whose leaves are numbered from left to right, each node before its
+        children.
     """
     found = np.zeros((len(left), 3), dtype=np.int64)
 

@@ -99,7 +99,7 @@ class FittedModel:
     def shares(self) -> Floats:
         """The weight of each member in their mean; they sum to 1."""
         shares = np.array([member.share for member in self.members])
-        return shares / shares.sum()
+        return np.asarray(shares / shares.sum())
 
     @property
     def train(self) -> dict[str, Any]:
@@ -212,7 +212,9 @@ class FittedModel:
         return mean, self._mean(variances) + spread
 
     def _mean(self, values: Iterable[Floats]) -> Floats:
-        """The mean over the members by their shares; summed in their order, one in memory at a time."""
+        """The mean over the members by their shares; summed in their order, one in memory at a
+        time.
+        """
         shares = [member.share for member in self.members]
         equal = len(set(shares)) == 1
         total: Floats | None = None
@@ -230,6 +232,8 @@ class FittedModel:
         For a linear model: the intercept and the change of the output for one unit of each column,
         or for a level instead of the reference level.
         """
+        if self.kind in ("trees", "blend"):
+            return []
         member = self.members[0]
         values, variances = self._in_user_units(member)
         facts = self.info.get("facts", {})

@@ -1,12 +1,13 @@
 """Boosting: steepest descent of the squared error in the space of functions.
 
-The gradient of ½ Σ w (o - t)² with respect to the outputs is w (o - t). A step that may move every output on its own
-goes against it, by t - o; what can be said of new rows is a function of the inputs, so each step is the tree that is
-nearest to t - o, in part (Friedman 2001, "Greedy function approximation: a gradient boosting machine", algorithm 2).
+The gradient of ½ Σ w (o - t)² with respect to the outputs is w (o - t). A step that may move every
+output on its own goes against it, by t - o; what can be said of new rows is a function of the
+inputs, so each step is the tree that is nearest to t - o, in part (Friedman 2001, "Greedy function
+approximation: a gradient boosting machine", algorithm 2).
 
-LightGBM grows the trees; errors, history, and when to stop are ours. The descent is watched on rows left out: it
-ends where their MSE has risen by more than the standard error of that rise, both taken from the same rows, or
-where it has not fallen for long; the round of least MSE is kept.
+LightGBM grows the trees; errors, history, and when to stop are ours. The descent is watched on rows
+left out: it ends where their MSE has risen by more than the standard error of that rise, both taken
+from the same rows, or where it has not fallen for long; the round of least MSE is kept.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ Told = Callable[[Record], None]
 
 # A rise of the MSE on rows left out by so many of its standard errors is no accident …
 _SIGNIFICANT = 2.0
-# … and a stretch of rounds without a new least ends the descent whatever the noise: this, or a share of the rounds.
+# … and a stretch of rounds without a new least ends the descent whatever the noise: this, or a
+# share of the rounds.
 _PATIENCE, _PATIENCE_SHARE = 50, 0.1
 _FEWEST_AFTER = 10  # rounds after the least before a rise is judged
 _EVERY = 5  # rounds from one look at the rows left out to the next
@@ -50,8 +52,8 @@ class Growth:
     columns, rows : float
         The share of inputs, and of rows, that a tree is grown from.
     random_cuts : bool
-        Try one cut of each input, drawn at random, instead of the best of all (Geurts, Ernst & Wehenkel 2006,
-        "Extremely randomized trees"): smoother functions, less alike.
+        Try one cut of each input, drawn at random, instead of the best of all (Geurts, Ernst &
+        Wehenkel 2006, "Extremely randomized trees"): smoother functions, less alike.
     rounds : int
         Trees, at most.
     """
@@ -97,14 +99,16 @@ class Boosted:
     base : float
         The weighted mean of the targets, where it began.
     typical : tuple of int
-        The code of each input that a missing value stands for where none was missing: the weighted median.
+        The code of each input that a missing value stands for where none was missing: the weighted
+        median.
     trees : list of dict
         As the library describes them; see :mod:`halfsquare.solvers.grown_trees`.
     left_out : (m,)
         The outputs for the rows left out, at the round that was kept.
     history : list of Record
-        By rounds: ½SSE of the training rows, and in its notes the MSE of the training rows (``train_mse``) and of
-        the rows left out, with its standard error (``left_out_mse``, ``left_out_mse_se``).
+        By rounds: ½SSE of the training rows, and in its notes the MSE of the training rows
+        (``train_mse``) and of the rows left out, with its standard error (``left_out_mse``,
+        ``left_out_mse_se``).
     reason : str
     converged : bool
         Whether more rounds would have made the rows left out worse, as far as they can tell.
@@ -132,7 +136,8 @@ def boost(
     deadline: float | None = None,
     tell: Told | None = None,
 ) -> Boosted:
-    """Descend on ``rows`` until the rows left out say stop; of none left out, for ``rounds`` rounds.
+    """Descend on ``rows`` until the rows left out say stop; of none left out, for ``rounds``
+    rounds.
 
     Parameters
     ----------
@@ -141,8 +146,8 @@ def boost(
     inputs, counts : sequences
         The inputs, and how many codes each has.
     seed : int
-        Fixes which rows and inputs each tree is grown from; one thread grows all trees, so the bits are the same
-        whatever is done beside it.
+        Fixes which rows and inputs each tree is grown from; one thread grows all trees, so the bits
+        are the same whatever is done beside it.
     monotone : sequence of int, optional
         For each input 1 where the output must not fall with it, -1 where it must not rise, else 0.
     rounds : int, optional
@@ -150,7 +155,8 @@ def boost(
     deadline : float, optional
         A reading of ``time.monotonic()`` after which no round is begun.
     tell : callable, optional
-        Called with the record of each round; a KeyboardInterrupt it raises ends the descent with the best so far.
+        Called with the record of each round; a KeyboardInterrupt it raises ends the descent with
+        the best so far.
     """
     import lightgbm
 
@@ -281,7 +287,7 @@ def _parameters(growth: Growth, seed: int, monotone: Sequence[int]) -> dict[str,
         "num_leaves": growth.leaves,
         "learning_rate": growth.rate,
         # By weight, not by number: a row of weight 2 is two rows.
-        "min_data_in_leaf": 1,
+        "min_data_in_leaf": 0,
         "min_sum_hessian_in_leaf": growth.least_weight,
         "lambda_l2": growth.l2,
         "feature_fraction": growth.columns,
@@ -292,7 +298,7 @@ def _parameters(growth: Growth, seed: int, monotone: Sequence[int]) -> dict[str,
         "max_bin": 255,
         "min_data_in_bin": 1,
         "feature_pre_filter": False,
-        "min_data_per_group": 5,
+        "min_data_per_group": 1,
         "cat_smooth": 5.0,
         "cat_l2": 5.0,
         "boost_from_average": False,
@@ -306,7 +312,9 @@ def _parameters(growth: Growth, seed: int, monotone: Sequence[int]) -> dict[str,
 
 
 def _typical(rows: CodedRows, inputs: Sequence[Input], counts: Sequence[int]) -> tuple[int, ...]:
-    """The weighted median code of each number without a missing value; else its own code for a missing one."""
+    """The weighted median code of each number without a missing value; else its own code for a
+    missing one.
+    """
     found = []
     for own, each, count in zip(rows.codes, inputs, counts, strict=True):
         weight = np.bincount(own, weights=rows.weights, minlength=count)
@@ -322,7 +330,9 @@ def _matrix(
     counts: Sequence[int],
     typical: Sequence[int],
 ) -> Any:
-    """Codes (n, inputs) as the library wants them: a missing number is NaN; a missing category is a level."""
+    """Codes (n, inputs) as the library wants them: a missing number is NaN; a missing category is a
+    level.
+    """
     found = np.ascontiguousarray(codes.T, dtype=np.float32)
     for j, (each, count) in enumerate(zip(inputs, counts, strict=True)):
         if each.kind == "number":

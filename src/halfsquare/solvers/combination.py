@@ -1,12 +1,12 @@
 """Combining outputs by least squares, with weights ≥ 0 that sum to 1, from sums alone.
 
-The errors of a combination are the combination of the errors, since the weights sum to 1. So its mean square is
-wᵀ C w with C the mean products of the errors, and the best weights solve
+The errors of a combination are the combination of the errors, since the weights sum to 1. So its
+mean square is wᵀ C w with C the mean products of the errors, and the best weights solve
 
     min wᵀ C w   subject to  w ≥ 0,  Σ w = 1
 
-Breiman (1996), "Stacked regressions"; the active set moves as in Lawson & Hanson (1974), "Solving least squares
-problems", chapter 23.
+Breiman (1996), "Stacked regressions"; the active set moves as in Lawson & Hanson (1974), "Solving
+least squares problems", chapter 23.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def combination_weights(products: Floats) -> Floats:
     [1.0, 0.0]
     """
     q = len(products)
-    weights = np.zeros(q)
+    weights: Floats = np.zeros(q)
     weights[int(np.argmin(np.diag(products)))] = 1.0
     scale = float(np.abs(products).max())
     for _ in range(10 * q):

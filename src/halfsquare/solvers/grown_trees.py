@@ -1,4 +1,6 @@
-"""From the trees that the library describes to the arrays of :class:`halfsquare.models.trees.Trees`."""
+"""From the trees that the library describes to the arrays of
+:class:`halfsquare.models.trees.Trees`.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,7 @@ class _Writer:
     def _node(
         self, node: dict[str, Any], typical: Sequence[int], first_node: int, first_leaf: int
     ) -> int:
-        """Add a node or leaf with all below it; its number within the tree, as a parent names it."""
+        """Add a node or leaf with all below it; the number by which its parent names it."""
         if "split_feature" not in node:
             self.values.append(float(node["leaf_value"]))
             self.cover.append(float(node.get("leaf_weight", node.get("leaf_count", 1.0))))

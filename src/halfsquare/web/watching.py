@@ -123,7 +123,13 @@ class Watcher:
     def see(self, state: State, *, closely: bool) -> None:
         """Note a state; look at weights and errors if asked to, or if it is time to."""
         member, objective = int(state.notes.get("member", 0)), state.objective
-        assert objective is not None
+        if objective is None:  # trees: a curve, and no parameters to look at
+            with self._lock:
+                self._way(member, state.iteration).add(
+                    state.iteration, state.notes["left_out_mse"], state.gradient_norm
+                )
+                self.version += 1
+            return
         with self._lock:
             way = self._way(member, state.iteration)
             scale = 1.0 / (objective.weight * objective.model.outputs_count)

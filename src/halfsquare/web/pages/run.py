@@ -75,7 +75,7 @@ def _answer(job: Job) -> dict[str, Any]:
         "notes": notes[:2],
         "headline": "" if fitted is None else _headline(fitted),
         "parameters": []
-        if fitted is None or fitted.kind == "network"
+        if fitted is None or fitted.kind not in ("linear", "formula")
         else fitted.parameters[:_MOST_PARAMETERS],
     }
 

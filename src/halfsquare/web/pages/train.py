@@ -37,7 +37,7 @@ class Way:
 
 
 WAYS = {
-    "auto": Way("Automatic", "the simplest model that is not significantly worse", "auto"),
+    "auto": Way("Automatic", "a linear model, trees and networks, blended", "auto"),
     "linear": Way("Linear, at once", "least squares, solved directly", "linear", "least-squares"),
     "gradient": Way(
         "Linear, by gradient", "steepest descent, the step from the curvature", "linear", "gradient"
@@ -46,6 +46,7 @@ WAYS = {
         "Linear, by mini-batches", "they grow when noise dominates", "linear", "minibatch"
     ),
     "network": Way("Network", "an ensemble of small networks, each in its own way down", "network"),
+    "trees": Way("Trees", "boosted: each tree is fitted to what the others leave", "trees"),
     "formula": Way("Formula", "your own, its parameters fitted", "formula"),
 }
 
