@@ -128,6 +128,7 @@ PUBLIC = [
     "LinearRegressor",
     "NetworkRegressor",
     "SquaredError",
+    "TreesRegressor",
     "fit",
     "fit_sums",
     "load",

@@ -30,7 +30,7 @@ class TreesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
     monotone : mapping of column name or number to 1 or -1, or sequence of d of 1, -1, 0, optional
         Columns with which the output must not fall (1), or not rise (-1).
     members : int, optional
-        Of each of the two ensembles; by default 10, or 6 where rows are many.
+        Of the two ensembles together; by default 10, or 6 where rows are many.
     rounds : int, optional
         Trees of a member, at most.
     time_limit : float, optional

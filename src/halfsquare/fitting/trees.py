@@ -1,10 +1,10 @@
 """Training boosted trees: an ensemble of descents, each stopped by its own part of the rows left
 out.
 
-As with networks the rows are dealt into folds in two rounds, so that two members have not seen each
-row (:mod:`halfsquare.fitting.folds`). There are two such ensembles on the same folds: trees whose
-every cut is the best one, and trees whose cuts are drawn at random, which are smoother. Their
-errors on rows left out say how to weigh the two (:mod:`halfsquare.fitting.blend`).
+The rows are dealt into folds in two rounds (:mod:`halfsquare.fitting.folds`), and each member
+leaves one fold out. Members of the first round grow trees whose every cut is the best one; those of
+the second draw their cuts at random, which makes smoother functions. So each row has an error of
+either kind, and these say how to weigh the two ensembles (:mod:`halfsquare.fitting.blend`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event, Lock
 from typing import Any, final
 
@@ -148,13 +148,18 @@ class Coded:
         return CodedRows(self.codes, np.ascontiguousarray(self.target[:, target]), self.weight)
 
     @property
+    def total(self) -> float:
+        """Σw."""
+        return float(len(self.target) if self.weight is None else self.weight.sum())
+
+    @property
     def counts(self) -> list[int]:
         """How many codes each input has."""
         return [each.count(c) for each, c in zip(self.inputs, self.cuts, strict=True)]
 
 
-def growths(rows: int) -> dict[str, Growth]:
-    """How the trees of the two ensembles are grown from that many rows."""
+def growths(rows: float) -> dict[str, Growth]:
+    """How the trees of the two ensembles are grown from that many rows, or from their weight."""
     _, leaves, leaves_random, rate = next(s for s in reversed(_SIZES) if rows >= s[0])
     # Of few rows a leaf may hold fewer.
     least = min(5.0, max(1.0, rows / 50))
@@ -193,7 +198,7 @@ def train_trees(
     seed : int
         Fixes folds and trees; the result does not depend on the number of threads.
     members : int, optional
-        Of each ensemble; by default 10, 6 where rows are many.
+        Of both ensembles together, half each; by default 10, 6 where rows are many.
     rounds : int, optional
         Trees of a member, at most.
     monotone : mapping of input name to 1 or -1, optional
@@ -226,8 +231,14 @@ def train_trees(
     folds = Folds.deal(n, members, seed, least=10 if many else 0)
     coded = Coded.of(rows, inputs, execution, seed)
     plan = _Plan(coded, tuple(targets), folds, seed, signs, rounds, deadline, _Teller(watch))
-    wanted = {name: g for name, g in growths(n).items() if name in ensembles}
-    tasks = [(name, growth, m) for name, growth in wanted.items() for m in range(members)]
+    wanted = {name: g for name, g in growths(coded.total).items() if name in ensembles}
+    count = 1 if folds is None else folds.count
+    tasks = [
+        (name, growth, (count if name == RANDOM else 0) + m)
+        for name, growth in wanted.items()
+        for m in range(count)
+    ]
+    plan = replace(plan, first=tasks[0][2])
     # Trees of random cuts take longer: they come first, so that no thread is left alone with one.
     with ThreadPoolExecutor(execution.lanes(len(tasks))[0]) as pool:
         waiting = [pool.submit(plan.train, *task) for task in tasks[::-1]]
@@ -300,11 +311,12 @@ class _Plan:
     rounds: int | None
     deadline: float | None
     teller: _Teller
+    first: int = 0
 
     def train(self, name: str, growth: Growth, member: int) -> _Member | None:
         """One member; None if there is no time to begin."""
         late = self.deadline is not None and time.monotonic() >= self.deadline
-        if (member or growth.random_cuts) and (late or self.teller.ended.is_set()):
+        if member != self.first and (late or self.teller.ended.is_set()):
             return None
         n = len(self.coded.target)
         out = np.zeros(n, dtype=bool) if self.folds is None else self.folds.left_out(member)
@@ -312,26 +324,27 @@ class _Plan:
         boosted = []
         # Nothing left out tells when to stop: a number of rounds that few rows bear.
         rounds = self.rounds or (None if out.any() else 50)
+        growth = growth if out.any() else replace(growth, rows=1.0)
         for j in range(len(self.targets)):
             rows = self.coded.rows(j)
             boosted.append(
                 boost(
                     rows.where(~out), rows.where(out), self.coded.inputs, self.coded.counts, growth,
                     seed=int(random.integers(1 << 30)), monotone=self.signs, rounds=rounds,
-                    deadline=self.deadline, tell=self.teller.of(member + 100 * growth.random_cuts),
+                    deadline=self.deadline, tell=self.teller.of(member),
                 )
             )  # fmt: skip
         at = np.flatnonzero(out)
-        outputs = np.array([b.left_out for b in boosted]).T.reshape(len(at), -1)
+        outputs = np.array([b.left_out for b in boosted]).T
         return _Member(member, boosted, at, error(self.coded.target[at], outputs))
 
     def part(self, name: str, members: Sequence[_Member]) -> Part:
-        """The ensemble, with the errors of two members on each row."""
+        """The ensemble, with the error of one member on each row."""
         n, k = self.coded.target.shape
         errors = np.full((2, n, k), np.nan)
         if self.folds is not None:
             for member in members:
-                errors[member.number // self.folds.count][member.left_out] = member.errors
+                errors[:, member.left_out] = member.errors
         trained = []
         for member in members:
             model, parameters = grown(

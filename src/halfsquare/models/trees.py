@@ -265,7 +265,7 @@ class Trees(Model):
 
     def _leaves_of_few(self, codes: Codes) -> Integers:
         """The leaf (trees, n) of each row: all nodes at once, without tables."""
-        first = np.concatenate([[0], self.leaf_stops[:-1]]).astype(np.intp)
+        first = self.leaf_stops - np.diff(self.leaf_stops, prepend=0)
         found = np.repeat(first[:, None], codes.shape[1], axis=1)
         grown = np.flatnonzero(np.diff(self.node_stops, prepend=0))
         if len(grown):
@@ -273,7 +273,7 @@ class Trees(Model):
             byte = np.take_along_axis(self.goes_left, (own >> 3).astype(np.intp), axis=1)
             left = (byte >> (own & 7)) & 1
             words = np.where(left.astype(bool), np.int64(-1), self._struck[:, None])
-            starts = np.concatenate([[0], self.node_stops[:-1]])[grown]
+            starts = (self.node_stops - np.diff(self.node_stops, prepend=0))[grown]
             found[grown] += _lowest_bit(np.bitwise_and.reduceat(words, starts, axis=0))
         return found
 
@@ -379,7 +379,7 @@ class Trees(Model):
 
     def _credits(self, values: Floats) -> tuple[Floats, Floats]:
         """What each input adds on the way to each leaf (leaves, inputs); the mean of each tree."""
-        starts = np.concatenate([[0], self.leaf_stops[:-1]]).astype(np.intp)
+        starts = self.leaf_stops - np.diff(self.leaf_stops, prepend=0)
         sizes = np.diff(self.node_stops, prepend=0)
         offset = np.repeat(starts, sizes)
         first, middle, stop = (self._all_spans + offset[:, None]).T
