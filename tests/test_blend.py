@@ -46,8 +46,10 @@ def test_equal_parts_and_exact_ones() -> None:
 
 def part(name: str, errors: Floats, members: int = 1) -> Part:
     from halfsquare.results.trained import Trained
+    from halfsquare.solvers.base import Reason, Termination
 
-    one: Any = Trained(None, np.empty(0), None, np.ones(1), 0.0)  # type: ignore[arg-type]
+    ended = Termination(Reason.SOLVED, "by hand")
+    one: Any = Trained(None, np.empty(0), None, np.ones(1), 0.0, ended)  # type: ignore[arg-type]
     return Part(name, [one] * members, errors)
 
 

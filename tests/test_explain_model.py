@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from halfsquare import fit, load
 from halfsquare.data.features import Category
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.explain.leverage import InfluenceSums, Top
 from halfsquare.explain.pulls import explain_pulls
@@ -74,12 +75,12 @@ def test_the_pulls_of_a_linear_model_are_error_times_column() -> None:
 def test_at_the_optimum_the_pulls_balance_and_elsewhere_they_do_not() -> None:
     data = table()
     fitted = fit(data, "y", model="linear", weights="w", test_fraction=0)
-    assert explain_pulls(fitted, data, weights="w").balanced
+    assert explain_pulls(fitted, DataSpec(data, weights="w")).balanced
     assert not explain_pulls(
         fitted, data
     ).balanced  # without the weights of the fit it is not their optimum
     moved = {**data, "y": data["y"] + 1.0}
-    found = explain_pulls(fitted, moved, weights="w")
+    found = explain_pulls(fitted, DataSpec(moved, weights="w"))
     intercept = found.parameters[0]
     assert intercept.gradient == pytest.approx(
         -float(np.sum(data["w"]))
@@ -91,7 +92,7 @@ def test_at_the_optimum_the_pulls_balance_and_elsewhere_they_do_not() -> None:
 def test_the_penalty_pulls_back_as_hard_as_the_rows_pull(about: str) -> None:
     data = table()
     fitted = fit(data, "y", model="linear", weights="w", l2=0.3, test_fraction=0)
-    found = explain_pulls(fitted, data, weights="w", about=about)
+    found = explain_pulls(fitted, DataSpec(data, weights="w"), about=about)
     assert found.balanced
     slopes = found.parameters[1:]
     assert found.parameters[0].penalty == 0.0
@@ -286,34 +287,37 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "m.hsq", path
 
 
-def test_the_command_takes_a_model_or_two_numbers_and_no_mixture(
+def test_pulls_takes_a_model_and_explain_two_numbers(
     command: Callable[..., Any], files: Any
 ) -> None:
     model, data = files
-    found = command("explain", model, data, "--json").json
+    found = command("pulls", model, data, "--json").json
     assert found["balanced"] and found["weights"] == "w" and found["rows"] == N
     assert {p["name"] for p in found["parameters"]} >= {"intercept", "x", "z"}
-    one = command("explain", model, data, "--row", 2, "--json").json
+    one = command("pulls", model, data, "--row", 2, "--json").json
     assert one["row"] == 2 and one["direction"] in ("raise", "lower") and one["asks"]
-    assert "balance" in command("explain", model, data).out
-    assert "asks of the weights" in command("explain", model, data, "--row", 2).out
+    assert "balance" in command("pulls", model, data).out
+    assert "asks of the weights" in command("pulls", model, data, "--row", 2).out
     numbers = command("explain", "--target", 3, "--output", 2.2, "--plot", "e.svg", "--json").json
     assert numbers["gradient"] == pytest.approx(-0.8) and Path("e.svg").read_text().startswith(
         "<svg"
     )
-    assert command("explain", model, data, "--plot", "p.svg").code == 0
+    assert command("pulls", model, data, "--plot", "p.svg").code == 0
+    assert "Row 2" in command("pulls", model, data, "--row", 2, "--plot", "r.svg").out
+    assert "Row 2" in Path("r.svg").read_text()
     for wrong in (
-        [model],
-        [model, data, "--target", 3],
-        ["--target", 3],
-        ["--target", 3, "--output", 2, "--row", 1],
-        [model, data, "--row", 1, "--top", 2],
-        [model, data, "--row", 0],
-        ["--target", 3, "--output", 2, "--target", 1, "--output", 1, "--plot", "x.svg"],
-        ["--target", 3, "--output", 2, "--plot", "x.gif"],
+        ["pulls", model],
+        ["explain", model, data],
+        ["pulls", model, data, "--target", 3],
+        ["explain", "--target", 3],
+        ["explain", "--target", 3, "--output", 2, "--row", 1],
+        ["pulls", model, data, "--row", 1, "--top", 2],
+        ["pulls", model, data, "--row", 0],
+        ["explain", "--target", 3, "--output", 2, "--target", 1, "--output", 1, "--plot", "x.svg"],
+        ["explain", "--target", 3, "--output", 2, "--plot", "x.gif"],
     ):
-        ran = command("explain", *wrong)
+        ran = command(*wrong)
         assert ran.code == 2 and "Traceback" not in ran.err, wrong
-    missing = command("explain", model, data, "--row", 9999)
+    missing = command("pulls", model, data, "--row", 9999)
     assert missing.code == 1 and "no row 9999" in missing.err
     assert json.loads(json.dumps(load(model).info))

@@ -185,7 +185,7 @@ def test_the_descent_ends_where_rows_left_out_say_so() -> None:
     found, model, parameters = descended(design, t, inputs, out)
     curve = {r.iteration: r.notes["left_out_mse"] for r in found.history}
     assert len(found.trees) == min(curve, key=lambda r: curve[r])
-    assert len(found.trees) < found.history[-1].iteration and found.converged
+    assert len(found.trees) < found.history[-1].iteration and found.termination.converged
     losses = (model.outputs(parameters, design[out])[:, 0] - t[out]) ** 2
     best = next(r for r in found.history if r.iteration == len(found.trees))
     assert best.notes["left_out_mse"] == pytest.approx(losses.mean(), rel=1e-12)

@@ -11,16 +11,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from halfsquare.audit.run import assert_loss, audit_loss
     from halfsquare.estimators.formula import FormulaRegressor
     from halfsquare.estimators.linear import LinearRegressor
     from halfsquare.estimators.network import AutoRegressor, NetworkRegressor
     from halfsquare.estimators.trees import TreesRegressor
     from halfsquare.exact.fit_sums import fit_sums
     from halfsquare.exact.sum_rows import sum_rows
-    from halfsquare.exact.table_sums import load_sums
+    from halfsquare.exact.sums_file import load_sums
     from halfsquare.fitting.fit import fit
     from halfsquare.loss import SquaredError
-    from halfsquare.results.fitted import FittedModel, load
+    from halfsquare.results.fitted import FittedModel
+    from halfsquare.results.model_file import load
     from halfsquare.sums import ErrorSums
 
 # Where each public name lives. Nothing is imported before it is used, so that importing is quick.
@@ -28,16 +30,18 @@ _HOMES = {
     "SquaredError": "loss",
     "ErrorSums": "sums",
     "fit": "fitting.fit",
-    "load": "results.fitted",
+    "load": "results.model_file",
     "sum_rows": "exact.sum_rows",
     "fit_sums": "exact.fit_sums",
-    "load_sums": "exact.table_sums",
+    "load_sums": "exact.sums_file",
     "FittedModel": "results.fitted",
     "LinearRegressor": "estimators.linear",
     "NetworkRegressor": "estimators.network",
     "FormulaRegressor": "estimators.formula",
     "TreesRegressor": "estimators.trees",
     "AutoRegressor": "estimators.network",
+    "audit_loss": "audit.run",
+    "assert_loss": "audit.run",
 }
 
 __all__ = [
@@ -49,6 +53,8 @@ __all__ = [
     "NetworkRegressor",
     "SquaredError",
     "TreesRegressor",
+    "assert_loss",
+    "audit_loss",
     "fit",
     "fit_sums",
     "load",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from halfsquare.cli.options import Json, Weights, dump
+from halfsquare.cli.reading import reads
 
 
 class Measure(StrEnum):
@@ -17,6 +18,7 @@ class Measure(StrEnum):
     sse = "sse"
 
 
+@reads()
 def compare(
     model_a: Annotated[str, typer.Argument(metavar="MODEL_A", help="A model file.")],
     model_b: Annotated[str, typer.Argument(metavar="MODEL_B", help="Another, of the same target.")],
@@ -33,6 +35,7 @@ def compare(
     by: Annotated[
         Measure, typer.Option(help="SSE is refused where the numbers of rows differ.")
     ] = Measure.mse,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Compare two models by the difference of their squared errors, with its standard error and a
@@ -40,34 +43,36 @@ def compare(
 
     [dim]halfsquare compare old.hsq new.hsq test.csv[/dim]
     """
+    from halfsquare.data.spec import DataSpec
     from halfsquare.results import evaluate
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     a, b = load(model_a), load(model_b)
     if data_b is None:
-        found = evaluate.compare(a, b, data, weights=weights)
+        found = evaluate.compare(a, b, DataSpec.of(data, weights=weights, **options))
     else:
         evaluate.require_same_target(a, b)
         summaries = [
-            evaluate.evaluate(m, d, weights=weights).summary for m, d in ((a, data), (b, data_b))
+            evaluate.evaluate(m, DataSpec.of(d, weights=weights, **options)).summary
+            for m, d in ((a, data), (b, data_b))
         ]
         found = evaluate.compare_unpaired(summaries[0], summaries[1], by=by.value)
     if json:
         dump({"model_a": model_a, "model_b": model_b, **found.as_dict()})
         return
-    from halfsquare.cli.show import console, grid, p_value
+    from halfsquare.cli.screen import say, table
+    from halfsquare.report.summary import p_value
     from halfsquare.text import number, with_error
 
-    screen, unit = console(), " and ".join(a.encoder.targets)
+    unit = " and ".join(a.encoder.targets)
     kind = "paired, on the same rows" if found.paired else "unpaired, on different rows"
     lines = [
         [f"A  {model_a}", f"{found.rows_a:,} rows", f"MSE {number(found.mse_a, 6)}"],
         [f"B  {model_b}", f"{found.rows_b:,} rows", f"MSE {number(found.mse_b, 6)}"],
     ]
-    screen.print(grid(lines), markup=False)
-    screen.print(
+    say(table(lines))
+    say(
         f"MSE of A − MSE of B, ({unit})²: "
-        f"{with_error(found.difference, found.standard_error)} ({kind})",
-        markup=False,
+        f"{with_error(found.difference, found.standard_error)} ({kind})"
     )
-    screen.print(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}", markup=False)
+    say(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}")

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weights, dump, reading
+from typing import Any
+
+from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump
+from halfsquare.cli.progress import reading
+from halfsquare.cli.reading import reads
 
 
+@reads()
 def evaluate(
     model: ModelFile,
     data: Data,
     weights: Weights = None,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Measure MODEL on the rows of DATA that have a target.
 
     [dim]halfsquare evaluate houses.hsq sold.csv[/dim]
     """
+    from halfsquare.data.spec import DataSpec
     from halfsquare.results.evaluate import evaluate as measure
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     fitted = load(model)
     with reading() as progress:
-        found = measure(
-            fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
-        )
+        found = measure(fitted, DataSpec.of(data, weights=weights, progress=progress, **options))
     if json:
         dump(
             {
@@ -35,10 +38,11 @@ def evaluate(
             }
         )
         return
-    from halfsquare.cli.show import console, error_table
+    from halfsquare.cli.screen import say, width
+    from halfsquare.report.summary import error_table
 
-    screen, unit = console(), " and ".join(fitted.encoder.targets)
-    screen.print(f"Errors of {model} ({fitted.kind} model of {unit}) on {data}", markup=False)
+    unit = " and ".join(fitted.encoder.targets)
+    say(f"Errors of {model} ({fitted.kind} model of {unit}) on {data}")
     if found.missing_target:
-        screen.print(f"{found.missing_target:,} rows without a target left out", markup=False)
-    screen.print(error_table({"": found.as_dict()}, unit), markup=False)
+        say(f"{found.missing_target:,} rows without a target left out")
+    say(error_table({"": found.as_dict()}, unit, width()))

@@ -17,8 +17,8 @@ def info(
     """Show what MODEL was fitted to, the decisions on its columns, its errors and its parameters;
     or what SUMS hold.
     """
-    from halfsquare.exact.table_sums import is_sums, load_sums
-    from halfsquare.results.fitted import load
+    from halfsquare.exact.sums_file import is_sums, load_sums
+    from halfsquare.results.model_file import load
 
     if is_sums(model):
         from halfsquare.cli.sums import show
@@ -32,8 +32,8 @@ def info(
 
         dump(as_dict(fitted, model))
         return
-    from halfsquare.cli.show import console, summary
+    from halfsquare.cli.screen import say, width
+    from halfsquare.report.summary import summary
 
-    screen = console()
-    screen.print(summary(fitted, every_parameter=every), markup=False)
-    screen.print(f"\nWritten by halfsquare {fitted.info.get('version')}", markup=False)
+    say(summary(fitted, every_parameter=every, width=width()))
+    say(f"\nWritten by halfsquare {fitted.info.get('version')}")

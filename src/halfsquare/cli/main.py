@@ -12,7 +12,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report, serve, sums
+from halfsquare.cli import (
+    audit,
+    compare,
+    demo,
+    evaluate,
+    explain,
+    fit,
+    fit_sums,
+    info,
+    predict,
+    pulls,
+    report,
+    serve,
+    sums,
+)
 from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.process import (
     TO_WORK,
@@ -38,11 +52,14 @@ for command in (
     evaluate.evaluate,
     compare.compare,
     explain.explain,
+    pulls.pulls,
     report.report,
     info.info,
     demo.demo,
     serve.serve,
     sums.sums,
+    fit_sums.fit_sums,
+    audit.audit,
 ):
     app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 

@@ -6,9 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, dump, reading
+from halfsquare.cli.options import Data, Json, ModelFile, dump
+from halfsquare.cli.progress import reading
+from halfsquare.cli.reading import reads
 
 
+@reads()
 def predict(
     model: ModelFile,
     data: Data,
@@ -29,8 +32,7 @@ def predict(
             "as 0.95.",
         ),
     ] = None,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Predict every row of DATA, in its order: columns prediction, and low and high with
@@ -38,17 +40,18 @@ def predict(
 
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """
+    from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.fitted import load, require_level
+    from halfsquare.results.fitted import require_level
+    from halfsquare.results.model_file import load
     from halfsquare.results.predict import predicted_batches, write_batches
 
     require_level(interval)
     require_writable(out)
     fitted = load(model)
     with reading() as progress:
-        batches = predicted_batches(
-            fitted, data, interval=interval, table=table, encoding=encoding, progress=progress
-        )
+        spec = DataSpec.of(data, progress=progress, **options)
+        batches = predicted_batches(fitted, spec, interval=interval)
         if json and out == "-":
             rows: list[Any] = [row for batch in batches for row in batch.to_pylist()]
             dump(

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, reading
+from halfsquare.cli.options import Data, Exclude, Features, Json, Weights, dump, listed
+from halfsquare.cli.progress import reading
+from halfsquare.cli.reading import reads
 
 if TYPE_CHECKING:
     from halfsquare.exact.table_sums import TableSums
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 _FEW_ROWS = 5
 
 
+@reads(first=True)
 def sums(
     data: Data,
     target: Annotated[
@@ -27,17 +30,8 @@ def sums(
         str, typer.Option("--out", "-o", metavar="FILE.sums", help="Write the sums here.")
     ],
     weights: Weights = None,
-    features: Annotated[
-        list[str] | None,
-        typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
-    ] = None,
-    category: Annotated[
-        list[str] | None,
-        typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text."),
-    ] = None,
+    features: Features = None,
+    exclude: Exclude = None,
     test_fraction: Annotated[
         float,
         typer.Option(
@@ -46,15 +40,14 @@ def sums(
     ] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of test rows.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Write the exact sums of DATA that a linear model needs: they merge, and fit, without the
     rows.
 
     [dim]halfsquare sums north.csv --target price --out north.sums[/dim]
-    [dim]halfsquare fit --from-sums '*.sums' --out houses.hsq[/dim]
+    [dim]halfsquare fit-sums '*.sums' --out houses.hsq[/dim]
     """
     from halfsquare.exact.sum_rows import sum_rows
     from halfsquare.files.atomic import require_writable
@@ -67,18 +60,16 @@ def sums(
             weights=weights,
             features=listed(features) if features else None,
             exclude=listed(exclude),
-            category=listed(category),
-            table=table,
-            encoding=encoding,
             test_fraction=test_fraction,
             seed=seed,
             threads=threads,
             progress=progress,
+            **options,
         )
     found.save(out)
     show(found, out, json=json)
     if not json:
-        print(f"\nSums written to {out}. Next: halfsquare fit --from-sums {out}")
+        print(f"\nSums written to {out}. Next: halfsquare fit-sums {out}")
 
 
 def show(found: TableSums, path: str, *, json: bool) -> None:
@@ -86,7 +77,7 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
     if json:
         dump(as_dict(found, path))
         return
-    from halfsquare.cli.show import console, grid
+    from halfsquare.cli.screen import say, table
     from halfsquare.text import rows_sentence
 
     known = as_dict(found, path)
@@ -101,25 +92,23 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
         rows_sentence({**known, **apart}),
         "",
         "Columns",
-        grid([[c["name"], _told(c)] for c in known["columns"]], left=2)
+        table([[c["name"], _told(c)] for c in known["columns"]], left=2)
         if found.columns
         else "  none",
         *(f"  {name}  left out: {reason}" for name, reason in found.left_out.items()),
         "",
         f"{known['sums']:,} sums of products, without rounding",
     ]
-    screen = console()
-    screen.print("\n".join(lines), markup=False)
+    say("\n".join(lines))
     few = [c for c in known["columns"] if c["fewest"] is not None and c["fewest"] < _FEW_ROWS]
     if few:
         names = ", ".join(repr(c["name"]) for c in few[:5])
-        screen.print(
+        say(
             f"\nNote: some levels of {names} have fewer than {_FEW_ROWS} rows, and the sums "
-            "tell the values of these rows",
-            markup=False,
+            "tell the values of these rows"
         )
     for doubt in found.doubts:
-        screen.print(f"\nWarning: {doubt}", markup=False)
+        say(f"\nWarning: {doubt}")
 
 
 def as_dict(found: TableSums, path: str | None = None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from halfsquare.fitting.trees import train_trees
 from halfsquare.loss import Floats, require_weights
 from halfsquare.models.trees import Input, Trees
 from halfsquare.parallel.threads import Local
+from halfsquare.solvers.run import Run, Seed
 
 
 class TreesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -117,12 +118,14 @@ class TreesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: 
             rows,
             [Input(str(name), "number", j, j + 1) for j, name in enumerate(names)],
             [f"y{j}" for j in range(t.shape[1])],
-            seed=0 if self.random_state is None else int(self.random_state),
+            Run(
+                execution=Local(self.n_jobs),
+                deadline=None if self.time_limit is None else time.monotonic() + self.time_limit,
+                seed=Seed(0 if self.random_state is None else int(self.random_state)),
+            ),
             members=self.members,
             rounds=self.rounds,
             monotone=self._signs([str(name) for name in names]),
-            deadline=None if self.time_limit is None else time.monotonic() + self.time_limit,
-            execution=Local(self.n_jobs),
         )
         blend = blended(parts, w)
         self.members_ = members_of(blend, some_design(rows))

@@ -12,7 +12,6 @@ worse (:mod:`halfsquare.fitting.simplest`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, final
@@ -30,16 +29,17 @@ from halfsquare.fitting.blend import (
     table,
     weights_of,
 )
-from halfsquare.fitting.linear import LinearRecipe
-from halfsquare.fitting.network import NetworkRecipe, networks_described
-from halfsquare.fitting.options import Recipe
+from halfsquare.fitting.family import Family
+from halfsquare.fitting.linear import LinearFamily
+from halfsquare.fitting.network import NetworkFamily, networks_described
 from halfsquare.fitting.simplest import Tried, left_out_linear, simplest, simplest_again
-from halfsquare.fitting.trees import BEST, RANDOM, TreesRecipe, trees_described, unit_of
+from halfsquare.fitting.trees import BEST, RANDOM, TreesFamily, trees_described, unit_of
 from halfsquare.loss import Floats
 from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.trained import Trained
-from halfsquare.solvers.loop import INTERRUPTED
+from halfsquare.solvers.base import Reason, Termination
+from halfsquare.solvers.run import Run
 
 LINEAR, NETWORK = "linear", "network"
 _FEWEST_ROWS = 50
@@ -55,7 +55,7 @@ _MOST_CODES = 2e9
 
 
 @final
-class AutoRecipe(Recipe):
+class AutoFamily(Family):
     """A linear model, trees and networks, blended."""
 
     def check(self) -> None:
@@ -66,23 +66,24 @@ class AutoRecipe(Recipe):
             )
         self._linear().check()
 
-    def train(self, rows: EncodedRows) -> FittedModel:
+    def train(self, rows: EncodedRows, run: Run) -> FittedModel:
         if self.options.prefer == "simple":
-            return simplest(self, rows)
-        weight = weights_of(rows, self.execution)
-        linear = self._linear().trained(rows)
+            return simplest(self, rows, run)
+        weight = weights_of(rows, run.execution)
+        linear = self._linear().trained(rows, run)
         notes: dict[str, str] = {}
         why = self._why_linear_alone(rows)
-        parts = [_linear_part(linear, rows, self, judged=not why)]
+        parts = [_linear_part(linear, rows, self.options.l2, run, judged=not why)]
         if not why and _mean_square(parts[0]) < _EXACT:
             why = "the linear model is exact"
         for name, make in self._more().items():
-            problem = why or self._too_late() or self._too_much(name, rows)
+            late = "the time limit has passed" if run.late else ""
+            problem = why or late or self._too_much(name, rows, run)
             if problem:
                 notes[name] = f"not tried: {problem}"
                 continue
             try:
-                for part in make(rows):
+                for part in make(rows, run):
                     if part.judged.any():
                         parts.append(part)
                     else:
@@ -92,27 +93,28 @@ class AutoRecipe(Recipe):
         blend = blended(parts, weight, simplest=True)
         return self._fitted(rows, blend, _tried(blend, notes, weight, rows))
 
-    def again(self, fitted: FittedModel, rows: EncodedRows) -> FittedModel:
+    def again(self, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
         """The parts in use trained on more rows, with the weights they had."""
         if self.options.prefer == "simple":
-            return simplest_again(self, fitted, rows)
+            return simplest_again(self, fitted, rows, run)
         weights = {t["model"]: t["weight"] for t in fitted.info["tried"] if t.get("weight")}
         parts = []
         if LINEAR in weights:
             judged = len(weights) > 1
-            parts.append(_linear_part(self._linear().trained(rows), rows, self, judged=judged))
+            linear = self._linear().trained(rows, run)
+            parts.append(_linear_part(linear, rows, self.options.l2, run, judged=judged))
         ensembles = [name for name in (BEST, RANDOM) if name in weights]
         if ensembles:
-            parts += self._trees().parts(rows, ensembles)
+            parts += self._trees().parts(rows, run, ensembles)
         if NETWORK in weights:
-            parts += self._network_part(rows)
+            parts += self._network_part(rows, run)
         kept = np.array([weights[part.name] for part in parts])
-        weight = weights_of(rows, self.execution)
+        weight = weights_of(rows, run.execution)
         blend = blended(parts, weight, weights=kept / kept.sum())
         return self._fitted(rows, blend, fitted.info["tried"])
 
-    def _more(self) -> dict[str, Callable[[EncodedRows], list[Part]]]:
-        return {BEST: lambda rows: self._trees().parts(rows), NETWORK: self._network_part}
+    def _more(self) -> dict[str, Callable[[EncodedRows, Run], list[Part]]]:
+        return {BEST: self._trees().parts, NETWORK: self._network_part}
 
     def _fitted(self, rows: EncodedRows, blend: Blend, tried: list[dict[str, Any]]) -> FittedModel:
         """One part as its own family would return it; several as a blend."""
@@ -155,34 +157,31 @@ class AutoRecipe(Recipe):
             "left_out": {"mse": blend.mse * unit, "mse_se": blend.mse_se * unit},
             "effective_parameters": None,
         }
-        reasons = list(dict.fromkeys(m.reason for m in members))
-        reason = INTERRUPTED if INTERRUPTED in reasons else "combined by least squares"
+        interrupted = str(Termination(Reason.INTERRUPTED))
+        ended = any(str(m.termination) == interrupted for m in members)
+        reason = interrupted if ended else str(Termination(Reason.COMBINED))
         fitted = self.fitted(rows, members, "blend", "blend", **more)
         return FittedModel(
             fitted.encoder, fitted.members, {**fitted.info, "reason": reason, "facts": {}}
         )
 
-    def _network_part(self, rows: EncodedRows) -> list[Part]:
-        options = replace(self.options, l2=0)
-        journal = self.journal.at(NETWORK)
-        recipe = NetworkRecipe(
-            options, self.execution, self.watch, self.began, self.deadline, journal
-        )
+    def _network_part(self, rows: EncodedRows, run: Run) -> list[Part]:
+        family, run = NetworkFamily(replace(self.options, l2=0)), run.at(NETWORK)
         if rows.row_count < _MANY_ROWS:
-            members = recipe.train_sized(rows, None, _MEMBERS)[1]
+            members = family.train_sized(rows, run, None, _MEMBERS)[1]
         else:
             passes = int(_MOST_VISITS / (rows.row_count * _MEMBERS_MANY))
-            members = recipe.train_sized(rows, None, _MEMBERS_MANY, "minibatch", passes)[1]
+            members = family.train_sized(rows, run, None, _MEMBERS_MANY, "minibatch", passes)[1]
         errors = members[0].left_out
         if errors is None:
             errors = np.full((2, rows.row_count, len(rows.encoder.targets)), np.nan)
         return [Part(NETWORK, members, errors)]
 
-    def _linear(self) -> LinearRecipe:
-        return LinearRecipe(self.options, self.execution, self.watch, self.began, self.deadline)
+    def _linear(self) -> LinearFamily:
+        return LinearFamily(self.options)
 
-    def _trees(self) -> TreesRecipe:
-        return TreesRecipe(self.options, self.execution, self.watch, self.began, self.deadline)
+    def _trees(self) -> TreesFamily:
+        return TreesFamily(self.options)
 
     def _why_linear_alone(self, rows: EncodedRows) -> str:
         if not rows.encoder.names:
@@ -194,29 +193,25 @@ class AutoRecipe(Recipe):
             )
         return ""
 
-    def _too_late(self) -> str:
-        late = self.deadline is not None and time.monotonic() >= self.deadline
-        return "the time limit has passed" if late else ""
-
-    def _too_much(self, name: str, rows: EncodedRows) -> str:
+    def _too_much(self, name: str, rows: EncodedRows, run: Run) -> str:
         """What would take more than the budget; how to go on."""
         n = rows.row_count
         if name == BEST:
-            if not self.execution.serves_batches:
+            if not run.execution.serves_batches:
                 return "trees are not grown on a cluster"
             if n * max(len(rows.encoder.features), 1) > _MOST_CODES:
                 return f"{n:,} rows need too much memory; --model trees tries it all the same"
             return ""
-        if n >= _MANY_ROWS and not self.execution.serves_batches:
+        if n >= _MANY_ROWS and not run.execution.serves_batches:
             return "mini-batches are not for a cluster; --model network tries it all the same"
         if n * _MEMBERS_MANY * _FEWEST_PASSES > _MOST_VISITS:
             return f"{n:,} rows take minutes or more; --model network tries it all the same"
         return ""
 
 
-def _linear_part(linear: Trained, rows: EncodedRows, recipe: Recipe, *, judged: bool) -> Part:
+def _linear_part(linear: Trained, rows: EncodedRows, l2: Any, run: Run, *, judged: bool) -> Part:
     n, k = rows.row_count, len(rows.encoder.targets)
-    own = left_out_linear(rows, recipe) if judged else np.full((n, k), np.nan)
+    own = left_out_linear(rows, l2, run) if judged else np.full((n, k), np.nan)
     return Part(LINEAR, [linear], np.stack([own, own]))
 
 

@@ -9,10 +9,10 @@ small network is no better than the linear model, larger ones are not tried.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,14 @@ from halfsquare.data.encoder import EncodedRows
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError
 from halfsquare.fitting.blend import weights_of
+from halfsquare.fitting.family import Family
 from halfsquare.fitting.folds import KeptRows, Mask
-from halfsquare.fitting.linear import LinearRecipe
-from halfsquare.fitting.network import NetworkRecipe
-from halfsquare.fitting.options import Recipe
+from halfsquare.fitting.linear import LinearFamily
+from halfsquare.fitting.network import NetworkFamily
 from halfsquare.loss import Floats, error
 from halfsquare.results.fitted import FittedModel
 from halfsquare.solvers.least_squares import System, block_of, solve
+from halfsquare.solvers.run import Run, Stream
 from halfsquare.sums import Moments, NormalSums
 
 # Better by chance alone once in forty times.
@@ -73,25 +74,25 @@ class Tried:
     weight: float | None = None
 
 
-def simplest(recipe: Recipe, rows: EncodedRows) -> FittedModel:
+def simplest(family: Family, rows: EncodedRows, run: Run) -> FittedModel:
     """Linear, then networks, as long as they are significantly better."""
-    best = _linear(recipe).train(rows)
+    best = LinearFamily(family.options).train(rows, run)
     why = _why_no_network(rows)
-    weight = weights_of(rows, recipe.execution)
+    weight = weights_of(rows, run.execution)
     losses: Floats | None = None
     if not why:
-        losses = np.square(left_out_linear(rows, recipe)).mean(axis=1)
+        losses = np.square(left_out_linear(rows, family.options.l2, run)).mean(axis=1)
         if float(np.nanmean(losses)) < 1e-12:
             why = "the linear model is exact"
     tried, chosen = [_tried("linear", losses, None, rows, weight)], "linear"
     for name, size in SIZES.items():
-        late = recipe.deadline is not None and time.monotonic() >= recipe.deadline
-        why = why or _too_slow(rows, size) or ("the time limit has passed" if late else "")
+        late = "the time limit has passed" if run.late else ""
+        why = why or _too_slow(rows, size) or late
         if why:
             tried.append(Tried(name, note=f"not tried: {why}"))
             break
         try:
-            network, found = _network(recipe, rows, name)
+            network, found = _network(family, rows, name, run)
         except FitError as problem:
             tried.append(Tried(name, note=f"failed: {problem}"))
             break
@@ -103,34 +104,30 @@ def simplest(recipe: Recipe, rows: EncodedRows) -> FittedModel:
     return FittedModel(best.encoder, best.members, info)
 
 
-def simplest_again(recipe: Recipe, fitted: FittedModel, rows: EncodedRows) -> FittedModel:
+def simplest_again(family: Family, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
     """The chosen family trained on more rows; nothing is chosen again."""
     chosen = fitted.info["chosen"]
-    is_linear = chosen == "linear"
-    found = _linear(recipe).train(rows) if is_linear else _network(recipe, rows, chosen)[0]
+    if chosen == "linear":
+        found = LinearFamily(family.options).train(rows, run)
+    else:
+        found = _network(family, rows, chosen, run)[0]
     info = {**found.info, "tried": fitted.info["tried"], "chosen": chosen}
     return FittedModel(found.encoder, found.members, info)
 
 
-def _network(recipe: Recipe, rows: EncodedRows, name: str) -> tuple[FittedModel, Floats | None]:
-    size, journal = SIZES[name], recipe.journal.at(name)
-    options = replace(recipe.options, l2=0)
-    network = NetworkRecipe(
-        options, recipe.execution, recipe.watch, recipe.began, recipe.deadline, journal
+def _network(
+    family: Family, rows: EncodedRows, name: str, run: Run
+) -> tuple[FittedModel, Floats | None]:
+    size, network = SIZES[name], NetworkFamily(replace(family.options, l2=0))
+    fitted, trained = network.train_sized(
+        rows, run.at(name), size.hidden, size.members, size.method
     )
-    fitted, trained = network.train_sized(rows, size.hidden, size.members, size.method)
     errors = trained[0].left_out
     if errors is None:
         return fitted, None
     first, second = errors
     losses = first * second + 0.5 * (first - second) ** 2 / len(trained)
     return fitted, losses.mean(axis=1)
-
-
-def _linear(recipe: Recipe) -> LinearRecipe:
-    return LinearRecipe(
-        recipe.options, recipe.execution, recipe.watch, recipe.began, recipe.deadline
-    )
 
 
 def _why_no_network(rows: EncodedRows) -> str:
@@ -188,9 +185,8 @@ def _mean(losses: Floats, weight: Floats | None) -> tuple[float, float]:
     return float(moments.mean[0]), float(np.sqrt(moments.m2[0] / (n - 1) / n)) if n > 1 else np.nan
 
 
-def left_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
-    """The errors o - t (n, k) of each row, standardized, by a linear model of the rows of the other
-    folds.
+def left_out_linear(rows: EncodedRows, l2: Any, run: Run) -> Floats:
+    """The errors o - t (n, k) of each row by a linear model of the rows of the other folds.
 
     The sums of a fold are those of all rows but its own: one pass gives the sums of every fold. NaN
     where rows are too few.
@@ -198,7 +194,7 @@ def left_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
     n, k = rows.row_count, len(rows.encoder.targets)
     if n < 2 * _FOLDS:
         return np.full((n, k), np.nan)
-    fold = np.random.default_rng([recipe.options.seed, 7]).permutation(n) % _FOLDS
+    fold = run.seed.generator(Stream.LINEAR_FOLDS).permutation(n) % _FOLDS
     starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
     size = 1 + len(rows.encoder.names) + k
     errors = np.empty((n, k))
@@ -216,13 +212,12 @@ def left_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
         return found
 
     zero = [NormalSums.zero(size, 0) for _ in range(_FOLDS)]
-    sums = recipe.execution.reduce(of, _merged, rows.chunk_count, zero)
+    sums = run.execution.reduce(of, _merged, rows.chunk_count, zero)
     for f in range(_FOLDS):
         kept = KeptRows.of(rows, fold != f)
-        b = solve(kept, recipe.execution, System.of(sums[f], k), l2=recipe.options.l2).coefficients
-        judged = recipe.execution.map(
-            partial(_judged, rows, fold == f, starts, b), rows.chunk_count
-        )
+        system = System.of(sums[f], k, rows.offsets)
+        b = solve(kept, run.execution, system, l2=l2).coefficients
+        judged = run.execution.map(partial(_judged, rows, fold == f, starts, b), rows.chunk_count)
         errors[fold == f] = np.concatenate(list(judged))
     return errors
 

@@ -9,11 +9,9 @@ either kind, and these say how to weigh the two ensembles (:mod:`halfsquare.fitt
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from threading import Event, Lock
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from threading import Event
 from typing import Any, final
 
 import numpy as np
@@ -31,18 +29,19 @@ from halfsquare.fitting.blend import (
     table,
     weights_of,
 )
+from halfsquare.fitting.family import Family
 from halfsquare.fitting.folds import Folds
-from halfsquare.fitting.options import Recipe
+from halfsquare.fitting.side_by_side import of_member, side_by_side
 from halfsquare.loss import Floats, error
 from halfsquare.models.trees import Input, Trees
 from halfsquare.parallel.base import Execution
-from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.base import State
 from halfsquare.solvers.boosting import Boosted, CodedRows, Growth, boost
 from halfsquare.solvers.grown_trees import grown
-from halfsquare.solvers.loop import Record, Watch
+from halfsquare.solvers.loop import Record
+from halfsquare.solvers.run import Run, Seed, Stream
 
 BEST, RANDOM = "trees", "trees of random cuts"
 
@@ -102,7 +101,7 @@ class Coded:
     weight: Floats | None
 
     @classmethod
-    def of(cls, rows: Rows, inputs: Sequence[Input], execution: Execution, seed: int) -> Coded:
+    def of(cls, rows: Rows, inputs: Sequence[Input], execution: Execution, seed: Seed) -> Coded:
         """The cuts from a sample of the rows, then the codes of all: a byte a value."""
         n = rows.row_count
         share = min(1.0, _SAMPLED / max(n, 1))
@@ -111,7 +110,7 @@ class Coded:
             chunk = rows.chunk(index)
             some = np.ones(len(chunk.target), dtype=bool)
             if share < 1.0:
-                some = np.random.default_rng([seed, 11, index]).random(len(some)) < share
+                some = seed.generator(Stream.CUTS, index).random(len(some)) < share
             values = np.array([each.values(chunk.design[some]) for each in inputs])
             w = np.ones(len(chunk.target)) if chunk.weight is None else chunk.weight
             return values.reshape(len(inputs), -1), w[some]
@@ -173,15 +172,12 @@ def train_trees(
     rows: Rows,
     inputs: Sequence[Input],
     targets: Sequence[str],
+    run: Run | None = None,
     *,
     ensembles: Sequence[str] = (BEST, RANDOM),
-    seed: int = 0,
     members: int | None = None,
     rounds: int | None = None,
     monotone: Mapping[str, int] | None = None,
-    deadline: float | None = None,
-    watch: Watch | None = None,
-    execution: Execution | None = None,
 ) -> list[Part]:
     """Train both ensembles; their errors on rows left out come with them.
 
@@ -193,21 +189,18 @@ def train_trees(
         Of the design.
     targets : sequence of str
         Names of the k targets.
+    run : Run, optional
+        Its seed fixes folds and trees; the result does not depend on the number of threads. No
+        round is begun after its deadline; ``notes["member"]`` tells its callback whose state it
+        sees, from several threads.
     ensembles : sequence of str
         Which of the two.
-    seed : int
-        Fixes folds and trees; the result does not depend on the number of threads.
     members : int, optional
         Of both ensembles together, half each; by default 10, 6 where rows are many.
     rounds : int, optional
         Trees of a member, at most.
     monotone : mapping of input name to 1 or -1, optional
         Inputs with which the output must not fall, or not rise.
-    deadline : float, optional
-        A reading of ``time.monotonic()`` after which no round is begun.
-    watch : callable, optional
-        Called with states whose ``notes["member"]`` tells whose; from several threads.
-    execution : Local, optional
 
     Returns
     -------
@@ -221,30 +214,30 @@ def train_trees(
     OptionError
         If a monotone input is not there, or a category.
     """
-    execution = execution or Local()
+    run = run or Run()
     n = rows.row_count
     if n < 2:
         raise FitError(f"trees need at least 2 rows, found {n}")
     signs = _signs(inputs, monotone or {})
     many = n >= _MANY_ROWS
     members = members or (6 if many else 10)
-    folds = Folds.deal(n, members, seed, least=10 if many else 0)
-    coded = Coded.of(rows, inputs, execution, seed)
-    plan = _Plan(coded, tuple(targets), folds, seed, signs, rounds, deadline, _Teller(watch))
+    folds = Folds.deal(n, members, run.seed.generator(Stream.FOLDS), least=10 if many else 0)
+    coded = Coded.of(rows, inputs, run.execution, run.seed)
     wanted = {name: g for name, g in growths(coded.total).items() if name in ensembles}
     count = 1 if folds is None else folds.count
     tasks = [
-        (name, growth, (count if name == RANDOM else 0) + m)
+        (growth, (count if name == RANDOM else 0) + m)
         for name, growth in wanted.items()
         for m in range(count)
     ]
-    plan = replace(plan, first=tasks[0][2])
+    plan = _Plan(coded, tuple(targets), folds, signs, rounds, run, tasks[0][1])
     # Trees of random cuts take longer: they come first, so that no thread is left alone with one.
-    with ThreadPoolExecutor(execution.lanes(len(tasks))[0]) as pool:
-        waiting = [pool.submit(plan.train, *task) for task in tasks[::-1]]
-        done = [task.result() for task in waiting][::-1]
+    order = range(len(tasks))[::-1]
+    lanes = run.execution.lanes(len(tasks))[0]
+    done = side_by_side(lambda i, stop: plan.train(*tasks[i], stop), order, lanes)[::-1]
     made = {
-        name: [d for d, t in zip(done, tasks, strict=True) if d and t[0] == name] for name in wanted
+        name: [d for d, t in zip(done, tasks, strict=True) if d is not None and t[0] is growth]
+        for name, growth in wanted.items()
     }
     return [plan.part(name, trained) for name, trained in made.items() if trained]
 
@@ -260,35 +253,6 @@ def _signs(inputs: Sequence[Input], monotone: Mapping[str, int]) -> tuple[int, .
     return tuple(monotone.get(each.name, 0) for each in inputs)
 
 
-class _Teller:
-    """Tells the one who watches of every member; remembers that he ended it."""
-
-    def __init__(self, watch: Watch | None) -> None:
-        self._watch, self._lock = watch, Lock()
-        self.ended = Event()
-
-    def of(self, member: int) -> Callable[[Record], None]:
-        """What a member's descent calls with each record."""
-
-        def tell(record: Record) -> None:
-            if self.ended.is_set():
-                raise KeyboardInterrupt
-            if self._watch is None or "left_out_mse" not in record.notes:
-                return
-            notes = {**record.notes, "member": float(member)}
-            state = State(
-                np.empty(0), record.loss, record.gradient_norm, record.iteration, notes=notes
-            )
-            try:
-                with self._lock:
-                    self._watch(state)
-            except KeyboardInterrupt:
-                self.ended.set()
-                raise
-
-        return tell
-
-
 @dataclass(frozen=True)
 class _Member:
     """A member's descents, one for each target, and its errors (m, k) on the rows it left out."""
@@ -301,26 +265,34 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What every member is trained from."""
+    """What every member is trained from; ``first`` is the member that always begins."""
 
     coded: Coded
     targets: tuple[str, ...]
     folds: Folds | None
-    seed: int
     signs: tuple[int, ...]
     rounds: int | None
-    deadline: float | None
-    teller: _Teller
-    first: int = 0
+    run: Run
+    first: int
+    ended: Event = field(default_factory=Event)
 
-    def train(self, name: str, growth: Growth, member: int) -> _Member | None:
+    def train(self, growth: Growth, member: int, stop: Event) -> _Member | None:
         """One member; None if there is no time to begin."""
-        late = self.deadline is not None and time.monotonic() >= self.deadline
-        if member != self.first and (late or self.teller.ended.is_set()):
+        if member != self.first and (self.run.late or self.ended.is_set()):
             return None
+        callback = of_member(self.run.callback, member, stop, self.ended)
+
+        def tell(record: Record) -> None:
+            callback(
+                State(
+                    np.empty(0), record.loss, record.gradient_norm, record.iteration,
+                    notes=record.notes, memory=None,
+                )
+            )  # fmt: skip
+
         n = len(self.coded.target)
         out = np.zeros(n, dtype=bool) if self.folds is None else self.folds.left_out(member)
-        random = np.random.default_rng([self.seed, 5, member, int(growth.random_cuts)])
+        random = self.run.seed.child(Stream.MEMBER, member).generator(Stream.TREES)
         boosted = []
         # Nothing left out tells when to stop: a number of rounds that few rows bear.
         rounds = self.rounds or (None if out.any() else 50)
@@ -331,7 +303,7 @@ class _Plan:
                 boost(
                     rows.where(~out), rows.where(out), self.coded.inputs, self.coded.counts, growth,
                     seed=int(random.integers(1 << 30)), monotone=self.signs, rounds=rounds,
-                    deadline=self.deadline, tell=self.teller.of(member),
+                    deadline=self.run.deadline, tell=tell,
                 )
             )  # fmt: skip
         at = np.flatnonzero(out)
@@ -350,12 +322,13 @@ class _Plan:
             model, parameters = grown(
                 member.boosted, self.coded.inputs, self.coded.cuts, self.targets
             )
-            first = member.boosted[0]
             trees = [len(b.trees) for b in member.boosted]
             trained.append(
                 Trained(
                     model, parameters, None, np.full(k, np.nan), float(len(parameters)),
-                    first.history, first.reason, all(b.converged for b in member.boosted),
+                    next((b.termination for b in member.boosted if not b.termination.converged),
+                         member.boosted[0].termination),
+                    member.boosted[0].history,
                     facts={"part": name, "member": member.number, "trees": trees},
                 )
             )  # fmt: skip
@@ -363,7 +336,7 @@ class _Plan:
 
 
 @final
-class TreesRecipe(Recipe):
+class TreesFamily(Family):
     """Boosted trees: numbers by their order, categories and missing values as they are."""
 
     def check(self) -> None:
@@ -371,31 +344,38 @@ class TreesRecipe(Recipe):
             raise OptionError(f"the method {self.options.method} is not for trees: leave it out")
         if self.options.l2 != 0:
             raise OptionError("trees are stopped by rows left out; l2 is for the linear model")
-        if not self.execution.serves_batches:
-            raise OptionError("trees are not grown on a cluster: fit them on one machine")
 
-    def train(self, rows: EncodedRows) -> FittedModel:
-        return self.blended(rows, blended(self.parts(rows), weights_of(rows, self.execution)))
+    def train(self, rows: EncodedRows, run: Run) -> FittedModel:
+        blend = blended(self.parts(rows, run), weights_of(rows, run.execution))
+        return self.blended(rows, blend)
 
-    def again(self, fitted: FittedModel, rows: EncodedRows) -> FittedModel:
+    def again(self, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
         """The ensembles in use on more rows, with the weights they had."""
         weights = {e["model"]: e["weight"] for e in fitted.info["ensembles"]}
-        parts = self.parts(rows, [name for name, weight in weights.items() if weight > 0])
+        used = [name for name, weight in weights.items() if weight > 0]
+        parts = self.parts(rows, run, used)
         kept = [weights[part.name] for part in parts]
-        return self.blended(rows, blended(parts, weights_of(rows, self.execution), weights=kept))
+        return self.blended(rows, blended(parts, weights_of(rows, run.execution), weights=kept))
 
-    def parts(self, rows: EncodedRows, names: Sequence[str] = (BEST, RANDOM)) -> list[Part]:
-        """The ensembles, with their errors on rows left out."""
+    def parts(
+        self, rows: EncodedRows, run: Run, names: Sequence[str] = (BEST, RANDOM)
+    ) -> list[Part]:
+        """The ensembles, with their errors on rows left out.
+
+        Raises
+        ------
+        OptionError
+            On a cluster.
+        """
+        if not run.execution.serves_batches:
+            raise OptionError("trees are not grown on a cluster: fit them on one machine")
         return train_trees(
             rows,
             inputs_of(rows.encoder),
             rows.encoder.targets,
+            run,
             ensembles=names,
-            seed=self.options.seed,
             monotone=self.options.monotone,
-            deadline=self.deadline,
-            watch=self.watch,
-            execution=self.execution,
         )
 
     def blended(self, rows: EncodedRows, blend: Blend) -> FittedModel:
@@ -418,7 +398,7 @@ def trees_described(members: Sequence[Trained], rows: EncodedRows) -> dict[str, 
             {
                 "ensemble": m.facts["part"],
                 "trees": m.facts["trees"],
-                "reason": m.reason,
+                "reason": str(m.termination),
                 "effective_parameters": m.effective_parameters,
                 "parameters": len(m.parameters),
             }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.reading import open_for, read_encoded
-from halfsquare.data.scan import Progress
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write
 from halfsquare.results.fitted import FittedModel
@@ -21,9 +21,6 @@ def predicted_batches(
     data: Any,
     *,
     interval: float | None = None,
-    table: str | None = None,
-    encoding: str | None = None,
-    progress: Progress | None = None,
 ) -> Iterator[Any]:
     """Arrow record batches of columns ``prediction`` (``low``, ``high``), in the order of the rows.
 
@@ -34,7 +31,8 @@ def predicted_batches(
     targets = fitted.encoder.targets
     quantile = None if interval is None else fitted.quantile(interval)
     suffixes = [""] if len(targets) == 1 else [f"_{t}" for t in targets]
-    source = open_for(fitted.encoder, data, table=table, encoding=encoding)
+    spec = DataSpec.of(data)
+    source = open_for(fitted.encoder, spec)
     for batch in read_encoded(source, fitted.encoder):
         outputs, std = fitted.outputs_of(batch.design, with_std=quantile is not None)
         columns = {}
@@ -43,8 +41,7 @@ def predicted_batches(
             if quantile is not None:
                 columns[f"low{suffix}"] = outputs[:, j] - quantile * std[:, j]
                 columns[f"high{suffix}"] = outputs[:, j] + quantile * std[:, j]
-        if progress is not None:
-            progress(batch.first_row + len(outputs))
+        spec.told(batch.first_row + len(outputs))
         yield pa.RecordBatch.from_pydict(columns)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from halfsquare.loss import Floats, error
 from halfsquare.models.trees import Input
-from halfsquare.solvers.loop import INTERRUPTED, Record
+from halfsquare.solvers.base import Reason, Termination
+from halfsquare.solvers.loop import Record
 
 Told = Callable[[Record], None]
 
@@ -109,18 +110,15 @@ class Boosted:
         By rounds: ½SSE of the training rows, and in its notes the MSE of the training rows
         (``train_mse``) and of the rows left out, with its standard error (``left_out_mse``,
         ``left_out_mse_se``).
-    reason : str
-    converged : bool
-        Whether more rounds would have made the rows left out worse, as far as they can tell.
+    termination : Termination
     """
 
     base: float
     typical: tuple[int, ...]
     trees: list[dict[str, Any]]
     left_out: Floats
-    history: list[Record] = field(default_factory=list)
-    reason: str = ""
-    converged: bool = True
+    history: list[Record]
+    termination: Termination
 
 
 def boost(
@@ -183,42 +181,42 @@ def boost(
             matrix, left_out.target, init_score=start, reference=data, params=parameters
         )
         booster.add_valid(judged, "left out")
-    history, reason, converged = [], "", False
+    history: list[Record] = []
     most = growth.rounds if rounds is None else rounds
+    ended = Termination(Reason.ROUND_LIMIT, most)
     for number in range(1, most + 1):
         if deadline is not None and time.monotonic() >= deadline and number > 1:
-            reason = "stopped: the time limit"
+            ended = Termination(Reason.TIME_LIMIT)
             break
         exhausted = booster.update()
         if number % _EVERY and number != most and not exhausted:
             continue
         record, why = _look(number, rows, _outputs(booster.eval_train), left_out, stop, booster)
         history.append(record)
-        reason, converged = why, bool(why)
-        if exhausted and not reason:
-            reason, converged = "no tree lowers the loss any further", True
+        why = why or (Termination(Reason.NO_TREE) if exhausted else None)
         if tell is not None:
             try:
                 tell(record)
             except KeyboardInterrupt:
-                reason, converged = INTERRUPTED, False
-        if reason:
+                why = Termination(Reason.INTERRUPTED)
+        if why is not None:
+            ended = why
             break
-    reason = reason or f"stopped: the limit of {most} rounds"
     kept = stop.best if len(left_out) else booster.current_iteration()
     described = booster.dump_model(num_iteration=kept) if kept else {"tree_info": []}
     trees = [tree["tree_structure"] for tree in described["tree_info"]]
-    return Boosted(base, typical, trees[:kept], stop.outputs, history, reason, converged)
+    return Boosted(base, typical, trees[:kept], stop.outputs, history, ended)
 
 
 def _look(
     number: int, rows: CodedRows, outputs: Floats, left_out: CodedRows, stop: _Stop, booster: Any
-) -> tuple[Record, str]:
-    """The errors after a round, and why to stop; empty to go on."""
+) -> tuple[Record, Termination | None]:
+    """The errors after a round, and why to stop; None to go on."""
     e = error(rows.target, outputs)
     pull = rows.weights * e
     sse = float(pull @ e)
-    notes, why = {"train_mse": sse / float(rows.weights.sum())}, ""
+    notes = {"train_mse": sse / float(rows.weights.sum())}
+    why = None
     if len(left_out):
         why = stop.judge(number, _outputs(booster.eval_valid))
         notes |= {"left_out_mse": stop.mse, "left_out_mse_se": stop.mse_se}
@@ -248,22 +246,22 @@ class _Stop:
         self.mse, self.mse_se = self._mean(self._least) if len(rows) else (np.nan, np.nan)
         self._least_mse = self.mse
 
-    def judge(self, number: int, outputs: Floats) -> str:
-        """Why to stop after round ``number``; empty to go on."""
+    def judge(self, number: int, outputs: Floats) -> Termination | None:
+        """Why to stop after round ``number``; None to go on."""
         squares = error(self._target, outputs) ** 2
         self.mse, self.mse_se = self._mean(squares)
         if self.mse < self._least_mse:
             self.best, self.outputs = number, outputs
             self._least, self._least_mse = squares, self.mse
-            return ""
+            return None
         since = number - self.best
         if since >= max(_PATIENCE, _PATIENCE_SHARE * self.best):
-            return f"the MSE on rows left out has not fallen for {since} rounds"
+            return Termination(Reason.LEFT_OUT_CALM, since)
         if since >= _FEWEST_AFTER:
             rise, doubt = self._mean(squares - self._least)
             if rise > _SIGNIFICANT * doubt:
-                return "the MSE on rows left out rises by more than its standard error"
-        return ""
+                return Termination(Reason.LEFT_OUT_RISES)
+        return None
 
     def _mean(self, values: Floats) -> tuple[float, float]:
         """Weighted mean and its standard error; a weight is a number of rows."""

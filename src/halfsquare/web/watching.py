@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.figures.charts_run import SHOWN_WEIGHTS
 from halfsquare.loss import Floats, error
 from halfsquare.models.formula.model import Formula
 from halfsquare.results.fitted import FittedModel
 from halfsquare.solvers.base import State
 from halfsquare.solvers.objective import Objective
 
-SHOWN_WEIGHTS = 12
 SHOWN_ROWS = 240
 _MOST_POINTS = 300  # of one way down; beyond, every second is dropped
 _MOST_WAYS = 80
@@ -120,7 +120,7 @@ class Watcher:
         self._sample: tuple[Objective, Floats, Floats] | None = None
         self.version = 0
 
-    def see(self, state: State, *, closely: bool) -> None:
+    def see(self, state: State[Any], *, closely: bool) -> None:
         """Note a state; look at weights and errors if asked to, or if it is time to."""
         member, objective = int(state.notes.get("member", 0)), state.objective
         if objective is None:  # trees: a curve, and no parameters to look at
@@ -166,7 +166,7 @@ class Watcher:
 
     def _follow(
         self,
-        state: State,
+        state: State[Any],
         objective: Objective,
         way: Way,
         loss: float,
@@ -189,7 +189,8 @@ class Watcher:
         self._look = Look(
             way.number, way.member, state.iteration, loss, norm, not formula,
             strongest(objective.model.parameter_names, state.parameters, step), targets, outputs,
-            {k: v for k, v in state.notes.items() if k != "member"}, state.stopped,
+            {k: v for k, v in state.notes.items() if k != "member"},
+            None if state.stopped is None else str(state.stopped),
         )  # fmt: skip
 
     def _errors(self, parameters: Floats, objective: Objective) -> tuple[Floats, Floats]:

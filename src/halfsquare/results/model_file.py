@@ -1,0 +1,144 @@
+"""The model file: a fitted model in a :class:`~halfsquare.files.container.Container`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.encoder import Encoder
+from halfsquare.errors import ModelFileError
+from halfsquare.files.container import Container
+from halfsquare.loss import Floats
+from halfsquare.models.base import Model
+from halfsquare.results.fitted import FittedModel, Member
+
+MODEL_FILE = Container("model", 2, ModelFileError)
+
+
+def save(fitted: FittedModel, path: str | Path) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the folder is not there, may not be written to, or the disk is full; an existing file
+        stays as it was.
+    """
+    arrays: dict[str, Any] = {}
+    for i, member in enumerate(fitted.members):
+        arrays[f"{i}.parameters"] = np.ascontiguousarray(member.parameters)
+        arrays[f"{i}.noise"] = np.ascontiguousarray(member.noise)
+        if member.covariance is not None:
+            arrays[f"{i}.covariance"] = np.ascontiguousarray(member.covariance)
+        own = member.model.arrays()
+        arrays |= {f"{i}.model.{name}": np.ascontiguousarray(a) for name, a in own.items()}
+    header = {
+        "encoder": fitted.encoder.as_dict(),
+        "members": [{"model": m.model.as_dict(), "share": m.share} for m in fitted.members],
+        "info": fitted.info,
+    }
+    MODEL_FILE.write(path, header, arrays)
+
+
+def load(path: str | Path) -> FittedModel:
+    """Read a model file.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, it is damaged, is no model of ours, or is of another version.
+
+    Examples
+    --------
+    >>> load("no-such-file.hsq")
+    Traceback (most recent call last):
+    ...
+    halfsquare.errors.ModelFileError: there is no model file no-such-file.hsq
+    """
+    header, arrays = MODEL_FILE.read(path)
+    with MODEL_FILE.checking(path):
+        encoder = Encoder.from_dict(header["encoder"])
+        members = tuple(
+            _member(_model(m["model"], _own(arrays, i)), arrays, i, float(m["share"]))
+            for i, m in enumerate(header["members"])
+        )
+        fitted = FittedModel(encoder, members, header["info"])
+        _check(fitted)
+        return fitted
+
+
+def _own(arrays: dict[str, Floats], i: int) -> dict[str, Any]:
+    """The arrays of a member's model, by name."""
+    start = f"{i}.model."
+    return {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
+
+
+def _model(saved: dict[str, Any], arrays: dict[str, Any]) -> Model:
+    """The model that its ``as_dict`` and ``arrays`` described."""
+    kind = saved["kind"]
+    if kind == "linear":
+        from halfsquare.models.linear import Linear
+
+        return Linear.from_dict(saved)
+    if kind == "network":
+        from halfsquare.models.network import Network
+
+        return Network.from_dict(saved)
+    if kind == "formula":
+        from halfsquare.models.formula.model import Formula
+
+        return Formula.from_dict(saved)
+    if kind == "trees":
+        from halfsquare.models.trees import Trees
+
+        return Trees.from_dict(saved, arrays)
+    raise ValueError(f"a model of the unknown kind {kind!r}")
+
+
+def _member(model: Model, arrays: dict[str, Floats], i: int, share: float) -> Member:
+    parameters, noise = arrays[f"{i}.parameters"], arrays[f"{i}.noise"]
+    covariance = arrays.get(f"{i}.covariance")
+    p, k = model.parameter_count, model.outputs_count
+    q = model.linear_parameters if covariance is not None and len(covariance) != p else p
+    for name, array, shape in (
+        ("parameters", parameters, (p,)),
+        ("noise", noise, (k,)),
+        ("covariance", covariance, (q, q)),
+    ):
+        if array is not None and (array.shape != shape or array.dtype != np.float64):
+            raise ValueError(
+                f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and "
+                "float64"
+            )
+    if not np.isfinite(parameters).all():
+        raise ValueError("parameters that are not finite")
+    if not 0.0 < share < np.inf:
+        raise ValueError(f"a member with the share {share}")
+    return Member(model, parameters, covariance, noise, share)
+
+
+def _check(fitted: FittedModel) -> None:
+    """What the parts say of each other must agree."""
+    encoder = fitted.encoder
+    d, k = len(encoder.names), len(encoder.targets)
+    if not fitted.members or not isinstance(fitted.info, dict):
+        raise ValueError("no model in it")
+    if len(encoder.target_means) != k or len(encoder.target_scales) != k:
+        raise ValueError("targets and their scales differ in number")
+    for feature in encoder.features:
+        if not len(feature.names) == len(feature.means) == len(feature.scales):
+            raise ValueError("columns and their scales differ in number")
+    numbers = np.concatenate(
+        [encoder.means, encoder.scales, encoder.target_means, encoder.target_scales]
+    )
+    if not np.isfinite(numbers).all() or not encoder.scales.all():
+        raise ValueError("means or scales of columns that are no numbers")
+    with np.errstate(all="ignore"):
+        encoder.encode(np.full((len(encoder.features), 1), np.nan), np.empty((d, 1)))
+    for member in fitted.members:
+        if member.model.outputs_count != k:
+            raise ValueError(f"a model of {member.model.outputs_count} outputs for {k} targets")
+        with np.errstate(all="ignore"):
+            member.model.outputs(member.parameters, np.zeros((1, d)))
