@@ -111,7 +111,7 @@ def bumpy(n: int, seed: int = 0) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def blend() -> Any:
-    return fit(bumpy(400), "y")
+    return fit(bumpy(240), "y", refit=False)
 
 
 def test_the_blend_is_better_than_a_line_and_says_what_it_is_made_of(blend: Any) -> None:

@@ -12,7 +12,7 @@ worse (:mod:`halfsquare.fitting.simplest`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, final
 
@@ -48,10 +48,10 @@ _EXACT = 1e-12
 # Of networks: members, and from how many rows on mini-batches alone, in so many visits to rows that
 # the fit takes about a minute on two cores.
 _MEMBERS, _MEMBERS_MANY = 6, 4
-_MANY_ROWS, _MOST_VISITS = 20_000, 3e7
+_MANY_ROWS, _MOST_VISITS = 20_000, 1.5e7
 _FEWEST_PASSES = 5
-# Of trees: bytes of the codes of all rows, and rows times inputs that a minute allows for.
-_MOST_CODES = 2e9
+# Of trees: rows times columns times rounds of all members, for about a minute.
+_MOST_CELLS, _FEWEST_ROUNDS, _MOST_ROUNDS, _TREE_MEMBERS = 6e9, 50, 1000, 6
 
 
 @final
@@ -105,7 +105,7 @@ class AutoFamily(Family):
             parts.append(_linear_part(linear, rows, self.options.l2, run, judged=judged))
         ensembles = [name for name in (BEST, RANDOM) if name in weights]
         if ensembles:
-            parts += self._trees().parts(rows, run, ensembles)
+            parts += self._tree_parts(rows, run, ensembles)
         if NETWORK in weights:
             parts += self._network_part(rows, run)
         kept = np.array([weights[part.name] for part in parts])
@@ -114,7 +114,7 @@ class AutoFamily(Family):
         return self._fitted(rows, blend, fitted.info["tried"])
 
     def _more(self) -> dict[str, Callable[[EncodedRows, Run], list[Part]]]:
-        return {BEST: self._trees().parts, NETWORK: self._network_part}
+        return {BEST: self._tree_parts, NETWORK: self._network_part}
 
     def _fitted(self, rows: EncodedRows, blend: Blend, tried: list[dict[str, Any]]) -> FittedModel:
         """One part as its own family would return it; several as a blend."""
@@ -180,8 +180,11 @@ class AutoFamily(Family):
     def _linear(self) -> LinearFamily:
         return LinearFamily(self.options)
 
-    def _trees(self) -> TreesFamily:
-        return TreesFamily(self.options)
+    def _tree_parts(
+        self, rows: EncodedRows, run: Run, names: Sequence[str] = (BEST, RANDOM)
+    ) -> list[Part]:
+        rounds = min(int(_MOST_CELLS / _cells(rows)), _MOST_ROUNDS)
+        return TreesFamily(self.options).parts(rows, run, names, rounds)
 
     def _why_linear_alone(self, rows: EncodedRows) -> str:
         if not rows.encoder.names:
@@ -199,8 +202,8 @@ class AutoFamily(Family):
         if name == BEST:
             if not run.execution.serves_batches:
                 return "trees are not grown on a cluster"
-            if n * max(len(rows.encoder.features), 1) > _MOST_CODES:
-                return f"{n:,} rows need too much memory; --model trees tries it all the same"
+            if _cells(rows) * _FEWEST_ROUNDS > _MOST_CELLS:
+                return f"{n:,} rows take minutes or more; --model trees tries it all the same"
             return ""
         if n >= _MANY_ROWS and not run.execution.serves_batches:
             return "mini-batches are not for a cluster; --model network tries it all the same"
@@ -213,6 +216,11 @@ def _linear_part(linear: Trained, rows: EncodedRows, l2: Any, run: Run, *, judge
     n, k = rows.row_count, len(rows.encoder.targets)
     own = left_out_linear(rows, l2, run) if judged else np.full((n, k), np.nan)
     return Part(LINEAR, [linear], np.stack([own, own]))
+
+
+def _cells(rows: EncodedRows) -> float:
+    """What a round of all members of trees goes through."""
+    return float(rows.row_count) * max(len(rows.encoder.features), 1) * _TREE_MEMBERS
 
 
 def _mean_square(part: Part) -> float:

@@ -358,9 +358,13 @@ class TreesFamily(Family):
         return self.blended(rows, blended(parts, weights_of(rows, run.execution), weights=kept))
 
     def parts(
-        self, rows: EncodedRows, run: Run, names: Sequence[str] = (BEST, RANDOM)
+        self,
+        rows: EncodedRows,
+        run: Run,
+        names: Sequence[str] = (BEST, RANDOM),
+        rounds: int | None = None,
     ) -> list[Part]:
-        """The ensembles, with their errors on rows left out.
+        """The ensembles, with their errors on rows left out; ``rounds`` is a limit.
 
         Raises
         ------
@@ -375,6 +379,7 @@ class TreesFamily(Family):
             rows.encoder.targets,
             run,
             ensembles=names,
+            rounds=rounds,
             monotone=self.options.monotone,
         )
 
