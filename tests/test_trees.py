@@ -352,7 +352,7 @@ def test_weights_are_repetition_but_for_a_few_cuts() -> None:
     weighted = one.fit(design, t, weight * 1.0).predict(design)
     repeated = other.fit(design[twice], t[twice]).predict(design)
     ignoring = TreesRegressor(members=2).fit(design, t).predict(design)
-    assert np.std(weighted - repeated) < 0.05 * t.std()
+    assert np.std(weighted - repeated) < 0.1 * t.std()
     assert np.std(weighted - repeated) < 0.5 * np.std(weighted - ignoring)
 
 

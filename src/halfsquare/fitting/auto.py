@@ -51,7 +51,7 @@ _MEMBERS, _MEMBERS_MANY = 6, 4
 _MANY_ROWS, _MOST_VISITS = 20_000, 1.5e7
 _FEWEST_PASSES = 5
 # Of trees: rows times columns times rounds of all members, for about a minute.
-_MOST_CELLS, _FEWEST_ROUNDS, _MOST_ROUNDS, _TREE_MEMBERS = 6e9, 50, 1000, 6
+_MOST_CELLS, _FEWEST_ROUNDS, _MOST_ROUNDS, _TREE_MEMBERS = 6e9, 50, 1000, 4
 
 
 @final

@@ -47,7 +47,8 @@ BEST, RANDOM = "trees", "trees of random cuts"
 
 _MOST_CUTS = 253  # with a code below, one above and one for missing: what a byte can tell
 _SAMPLED = 200_000  # rows that cuts are chosen from
-_MANY_ROWS = 5000  # from here on fewer members suffice, as for networks
+# From so many rows on fewer members suffice, and fewer still.
+_MANY_ROWS, _VERY_MANY_ROWS = 5000, 20_000
 # Rows from which trees have more leaves: (rows, leaves of best cuts, leaves of random cuts, rate).
 _SIZES = ((0, 8, 16, 0.1), (3000, 16, 31, 0.1), (20_000, 31, 62, 0.1), (100_000, 62, 62, 0.15))
 
@@ -196,7 +197,8 @@ def train_trees(
     ensembles : sequence of str
         Which of the two.
     members : int, optional
-        Of both ensembles together, half each; by default 10, 6 where rows are many.
+        Of both ensembles together, half each; by default 10, 6 where rows are many, 4 where
+        they are very many.
     rounds : int, optional
         Trees of a member, at most.
     monotone : mapping of input name to 1 or -1, optional
@@ -220,7 +222,7 @@ def train_trees(
         raise FitError(f"trees need at least 2 rows, found {n}")
     signs = _signs(inputs, monotone or {})
     many = n >= _MANY_ROWS
-    members = members or (6 if many else 10)
+    members = members or (10 if not many else 6 if n < _VERY_MANY_ROWS else 4)
     folds = Folds.deal(n, members, run.seed.generator(Stream.FOLDS), least=10 if many else 0)
     coded = Coded.of(rows, inputs, run.execution, run.seed)
     wanted = {name: g for name, g in growths(coded.total).items() if name in ensembles}
