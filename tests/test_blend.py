@@ -49,7 +49,7 @@ def part(name: str, errors: Floats, members: int = 1) -> Part:
     from halfsquare.solvers.base import Reason, Termination
 
     ended = Termination(Reason.SOLVED, "by hand")
-    one: Any = Trained(None, np.empty(0), None, np.ones(1), 0.0, ended)  # type: ignore[arg-type]
+    one: Any = Trained(None, np.empty(0), None, np.ones(1), 0.0, ended, None)  # type: ignore[arg-type]
     return Part(name, [one] * members, errors)
 
 

@@ -13,6 +13,7 @@ leaves.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
 from halfsquare.models.trees import Trees
-from halfsquare.results.fitted import FittedModel, Member
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.trained import Trained
 
 _NODES = (32, 64, 128, 256, 512, 1024)
 _EXACT = 1e-10
@@ -94,7 +96,9 @@ def tree_contributions(
     return mean, found
 
 
-def _sorted(fitted: FittedModel) -> tuple[list[tuple[Member, float]], list[tuple[Member, float]]]:
+def _sorted(
+    fitted: FittedModel,
+) -> tuple[list[tuple[Trained[Any], float]], list[tuple[Trained[Any], float]]]:
     """The members that are smooth, and those of trees, with their shares."""
     pairs = list(zip(fitted.members, fitted.shares.tolist(), strict=True))
     grown = [pair for pair in pairs if isinstance(pair[0].model, Trees)]
@@ -102,7 +106,7 @@ def _sorted(fitted: FittedModel) -> tuple[list[tuple[Member, float]], list[tuple
 
 
 def _outputs(
-    fitted: FittedModel, members: list[tuple[Member, float]], design: Floats, output: int
+    fitted: FittedModel, members: list[tuple[Trained[Any], float]], design: Floats, output: int
 ) -> Floats:
     """The part of the output (m,) that these members have in it."""
     total = np.zeros(len(design))

@@ -31,14 +31,20 @@ from halfsquare.fitting.blend import (
 )
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.linear import LinearFamily
-from halfsquare.fitting.network import NetworkFamily, networks_described
-from halfsquare.fitting.simplest import Tried, left_out_linear, simplest, simplest_again
-from halfsquare.fitting.trees import BEST, RANDOM, TreesFamily, trees_described, unit_of
-from halfsquare.loss import Floats
+from halfsquare.fitting.network import NetworkFamily, network_training
+from halfsquare.fitting.simplest import left_out_linear, simplest, simplest_again
+from halfsquare.fitting.trees import (
+    BEST,
+    RANDOM,
+    TreesFamily,
+    trees_relevance,
+    trees_training,
+    unit_of,
+)
 from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.record import BlendPart, Candidate, Training
 from halfsquare.results.trained import Trained
-from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.run import Run
 
 LINEAR, NETWORK = "linear", "network"
@@ -91,13 +97,14 @@ class AutoFamily(Family):
             except FitError as failed:
                 notes[name] = f"failed: {failed}"
         blend = blended(parts, weight, simplest=True)
-        return self._fitted(rows, blend, _tried(blend, notes, weight, rows))
+        return self._fitted(rows, blend, _candidates(blend, notes, rows))
 
     def again(self, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
         """The parts in use trained on more rows, with the weights they had."""
         if self.options.prefer == "simple":
             return simplest_again(self, fitted, rows, run)
-        weights = {t["model"]: t["weight"] for t in fitted.info["tried"] if t.get("weight")}
+        before = fitted.record.training
+        weights = {c.model: c.weight for c in before.candidates if c.weight}
         parts = []
         if LINEAR in weights:
             judged = len(weights) > 1
@@ -111,59 +118,29 @@ class AutoFamily(Family):
         kept = np.array([weights[part.name] for part in parts])
         weight = weights_of(rows, run.execution)
         blend = blended(parts, weight, weights=kept / kept.sum())
-        return self._fitted(rows, blend, fitted.info["tried"])
+        return self._fitted(rows, blend, before.candidates)
 
     def _more(self) -> dict[str, Callable[[EncodedRows, Run], list[Part]]]:
         return {BEST: self._tree_parts, NETWORK: self._network_part}
 
-    def _fitted(self, rows: EncodedRows, blend: Blend, tried: list[dict[str, Any]]) -> FittedModel:
+    def _fitted(
+        self, rows: EncodedRows, blend: Blend, candidates: Sequence[Candidate]
+    ) -> FittedModel:
         """One part as its own family would return it; several as a blend."""
         used = blend.used
-        chosen = " + ".join(part.name for part, _ in used)
-        more: dict[str, Any] = {"tried": tried, "chosen": chosen}
-        members = members_of(blend, some_design(rows))
         names = {part.name for part, _ in used}
+        members = members_of(blend, some_design(rows))
         if names == {LINEAR}:
-            return self.fitted(rows, members, "linear", "least-squares", **more)
-        if names == {NETWORK}:
-            methods = " and ".join(dict.fromkeys(m.facts["method"] for m in members))
-            more |= networks_described(members, rows)
-            return self.fitted(rows, members, "network", methods, **more)
-        if names <= {BEST, RANDOM}:
-            more |= {"ensembles": table(blend, unit_of(rows)), **trees_described(members, rows)}
-            return self.fitted(rows, members, "trees", "boosting", **more)
-        return self._blend(rows, blend, members, more)
-
-    def _blend(
-        self, rows: EncodedRows, blend: Blend, members: list[Trained], more: dict[str, Any]
-    ) -> FittedModel:
-        relevance: dict[str, float] = {}
-        for part, weight in blend.used:
-            for column, share in _relevance(part, rows).items():
-                relevance[column] = relevance.get(column, 0.0) + weight * share
-        parts = [
-            {
-                "model": part.name,
-                "weight": weight,
-                "members": len(part.members),
-                "parameters": sum(len(m.parameters) for m in part.members),
-            }
-            for part, weight in sorted(blend.used, key=lambda pair: -pair[1])
-        ]
-        unit = unit_of(rows)
-        more |= {
-            "parts": parts,
-            "relevance": relevance,
-            "left_out": {"mse": blend.mse * unit, "mse_se": blend.mse_se * unit},
-            "effective_parameters": None,
-        }
-        interrupted = str(Termination(Reason.INTERRUPTED))
-        ended = any(str(m.termination) == interrupted for m in members)
-        reason = interrupted if ended else str(Termination(Reason.COMBINED))
-        fitted = self.fitted(rows, members, "blend", "blend", **more)
-        return FittedModel(
-            fitted.encoder, fitted.members, {**fitted.info, "reason": reason, "facts": {}}
-        )
+            training = Training("linear", "least-squares")
+        elif names == {NETWORK}:
+            training = network_training(members, rows)
+        elif names <= {BEST, RANDOM}:
+            training = trees_training(blend, members, rows)
+        else:
+            training = _blend_training(blend, rows)
+        chosen = " + ".join(part.name for part, _ in used)
+        training = replace(training, candidates=tuple(candidates), chosen=chosen)
+        return self.fitted(rows, members, training)
 
     def _network_part(self, rows: EncodedRows, run: Run) -> list[Part]:
         family, run = NetworkFamily(replace(self.options, l2=0)), run.at(NETWORK)
@@ -212,7 +189,9 @@ class AutoFamily(Family):
         return ""
 
 
-def _linear_part(linear: Trained, rows: EncodedRows, l2: Any, run: Run, *, judged: bool) -> Part:
+def _linear_part(
+    linear: Trained[Any], rows: EncodedRows, l2: Any, run: Run, *, judged: bool
+) -> Part:
     n, k = rows.row_count, len(rows.encoder.targets)
     own = left_out_linear(rows, l2, run) if judged else np.full((n, k), np.nan)
     return Part(LINEAR, [linear], np.stack([own, own]))
@@ -227,34 +206,48 @@ def _mean_square(part: Part) -> float:
     return float(np.nanmean(np.square(part.errors)))
 
 
+def _blend_training(blend: Blend, rows: EncodedRows) -> Training:
+    relevance: dict[str, float] = {}
+    for part, weight in blend.used:
+        for column, share in _relevance(part, rows).items():
+            relevance[column] = relevance.get(column, 0.0) + weight * share
+    unit = unit_of(rows)
+    known = bool(np.isfinite(blend.mse))
+    return Training(
+        "blend",
+        "blend",
+        relevance=relevance,
+        parts=tuple(
+            BlendPart(
+                part.name, weight, len(part.members), sum(m.parameters.size for m in part.members)
+            )
+            for part, weight in sorted(blend.used, key=lambda pair: -pair[1])
+        ),
+        left_out_mse=blend.mse * unit if known else None,
+        left_out_mse_se=blend.mse_se * unit if known else None,
+    )
+
+
 def _relevance(part: Part, rows: EncodedRows) -> dict[str, float]:
     """The share of each column in what moves the outputs of a part."""
     if isinstance(part.members[0].model, Trees):
-        found: dict[str, float] = trees_described(part.members, rows)["relevance"]
-        return found
+        return trees_relevance(part.members, rows.encoder, some_design(rows))
     if part.name == NETWORK:
-        found = networks_described(part.members, rows)["relevance"]
-        return found
+        return network_training(part.members, rows).relevance or {}
     b = part.members[0].parameters.reshape(1 + len(rows.encoder.names), -1)[1:]
     squares = {c: float(np.square(b[i:j]).sum()) for c, i, j in rows.encoder.groups}
     total = sum(squares.values())
     return {column: value / total if total else 0.0 for column, value in squares.items()}
 
 
-def _tried(
-    blend: Blend, notes: dict[str, str], weight: Floats | None, rows: EncodedRows
-) -> list[dict[str, Any]]:
+def _candidates(blend: Blend, notes: dict[str, str], rows: EncodedRows) -> tuple[Candidate, ...]:
     """The table of what was tried; differences are to the linear model, negative: better."""
     unit, found = unit_of(rows), []
-    judged = blend.judged
     for i, line in enumerate(table(blend, unit)):
-        difference: tuple[float | None, float | None] = (None, None)
-        if i and judged is not None:
+        if i and blend.judged is not None:
             one = np.eye(len(blend.parts))
-            gained = judged.mean(judged.losses(one[i]) - judged.losses(one[0]))
-            difference = (gained[0] * unit, gained[1] * unit)
-        found.append(
-            Tried(line["model"], line["mse"], line["mse_se"], *difference, "", line["weight"])
-        )
-    found += [Tried(name, note=note) for name, note in notes.items()]
-    return [vars(t) for t in found]
+            gained = blend.judged.losses(one[i]) - blend.judged.losses(one[0])
+            difference, doubt = blend.judged.mean(gained)
+            line = replace(line, difference=difference * unit, difference_se=doubt * unit)
+        found.append(line)
+    return (*found, *(Candidate(name, note=note) for name, note in notes.items()))

@@ -24,6 +24,7 @@ from halfsquare.data.rows import Rows
 from halfsquare.fitting.folds import outputs_and_variance
 from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution
+from halfsquare.results.record import Candidate
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.combination import combination_weights
 
@@ -38,7 +39,7 @@ class Part:
     """
 
     name: str
-    members: list[Trained]
+    members: list[Trained[Any]]
     errors: Floats
 
     @property
@@ -222,7 +223,7 @@ def _sure_weights(judged: Judged) -> Floats:
         kept = used[used != least]
 
 
-def members_of(blend: Blend, design: Floats) -> list[Trained]:
+def members_of(blend: Blend, design: Floats) -> list[Trained[Any]]:
     """The members of the parts in use, those of the heaviest part first, with shares and noise.
 
     The predictive variance is noise + parameters + spread of the members. Its mean is to be the MSE
@@ -231,8 +232,15 @@ def members_of(blend: Blend, design: Floats) -> list[Trained]:
     """
     # The linear part last: what is told of the first member is told of the kind of the whole.
     used = sorted(blend.used, key=lambda pair: (pair[0].name == "linear", -pair[1]))
-    members = [replace(one, share=w / len(p.members)) for p, w in used for one in p.members]
+    left_out: Floats = np.sum([w * p.errors for p, w in used], axis=0)
+    members = [
+        replace(one, share=w / len(p.members), left_out=left_out)
+        for p, w in used
+        for one in p.members
+    ]
     alone = len(used) == 1 and not any(np.isnan(m.noise).any() for m in members)
+    if len(members) == 1 and alone:
+        return [replace(members[0], left_out=None)]
     if alone or not np.isfinite(blend.mse):
         return members
     shares = np.array([m.share for m in members])
@@ -245,17 +253,17 @@ def members_of(blend: Blend, design: Floats) -> list[Trained]:
     return [replace(m, noise=noise) for m in members]
 
 
-def table(blend: Blend, unit: float) -> list[dict[str, Any]]:
-    """What was tried, as JSON values; MSE in the squared unit of the target."""
-    return [
-        {
-            "model": part.name,
-            "mse": mse * unit if np.isfinite(mse) else None,
-            "mse_se": se * unit if np.isfinite(se) else None,
-            "weight": float(weight),
-        }
+def table(blend: Blend, unit: float) -> tuple[Candidate, ...]:
+    """What was tried; MSE in the squared unit of the target."""
+    return tuple(
+        Candidate(
+            part.name,
+            mse * unit if np.isfinite(mse) else None,
+            se * unit if np.isfinite(se) else None,
+            weight=float(weight),
+        )
         for part, weight, (mse, se) in zip(blend.parts, blend.weights, blend.each, strict=True)
-    ]
+    )
 
 
 def weights_of(rows: Rows, execution: Execution) -> Floats | None:

@@ -195,6 +195,15 @@ class Judgement:
     pairs: Floats
     row_count: int
 
+    def held_out(self, members: int) -> Floats:
+        """What the squared error of each row (n,) is for the mean of that many members, none of
+        which saw it.
+        """
+        first, second = self.pairs
+        losses: Floats = np.full(self.row_count, np.nan)
+        losses[self.which] = (first * second + 0.5 * (first - second) ** 2 / members).mean(axis=1)
+        return losses
+
     @property
     def by_row(self) -> Floats:
         """e₁ and e₂ (2, n, k) of every row; NaN where it was not judged."""

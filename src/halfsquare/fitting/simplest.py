@@ -9,6 +9,7 @@ small network is no better than the linear model, larger ones are not tried.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -27,6 +28,7 @@ from halfsquare.fitting.linear import LinearFamily
 from halfsquare.fitting.network import NetworkFamily
 from halfsquare.loss import Floats, error
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.record import Candidate
 from halfsquare.solvers.least_squares import System, block_of, solve
 from halfsquare.solvers.run import Run, Stream
 from halfsquare.sums import Moments, NormalSums
@@ -56,24 +58,6 @@ SIZES = {
 }
 
 
-@dataclass(frozen=True)
-class Tried:
-    """One candidate: its MSE on rows it had not seen, in the squared unit of the target (of one
-    target).
-
-    ``difference`` is to the model it is compared with; negative: better. ``weight`` is that in the
-    blend, where there is one.
-    """
-
-    model: str
-    mse: float | None = None
-    mse_se: float | None = None
-    difference: float | None = None
-    difference_se: float | None = None
-    note: str = ""
-    weight: float | None = None
-
-
 def simplest(family: Family, rows: EncodedRows, run: Run) -> FittedModel:
     """Linear, then networks, as long as they are significantly better."""
     best = LinearFamily(family.options).train(rows, run)
@@ -89,30 +73,35 @@ def simplest(family: Family, rows: EncodedRows, run: Run) -> FittedModel:
         late = "the time limit has passed" if run.late else ""
         why = why or _too_slow(rows, size) or late
         if why:
-            tried.append(Tried(name, note=f"not tried: {why}"))
+            tried.append(Candidate(name, note=f"not tried: {why}"))
             break
         try:
             network, found = _network(family, rows, name, run)
         except FitError as problem:
-            tried.append(Tried(name, note=f"failed: {problem}"))
+            tried.append(Candidate(name, note=f"failed: {problem}"))
             break
         tried.append(_tried(name, found, losses, rows, weight))
         if not _better(tried[-1]):
             break
         best, losses, chosen = network, found, name
-    info = {**best.info, "tried": [vars(t) for t in tried], "chosen": chosen}
-    return FittedModel(best.encoder, best.members, info)
+    return _chosen(best, tried, chosen)
 
 
 def simplest_again(family: Family, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
     """The chosen family trained on more rows; nothing is chosen again."""
-    chosen = fitted.info["chosen"]
+    before = fitted.record.training
+    chosen = str(before.chosen)
     if chosen == "linear":
         found = LinearFamily(family.options).train(rows, run)
     else:
         found = _network(family, rows, chosen, run)[0]
-    info = {**found.info, "tried": fitted.info["tried"], "chosen": chosen}
-    return FittedModel(found.encoder, found.members, info)
+    return _chosen(found, before.candidates, chosen)
+
+
+def _chosen(fitted: FittedModel, candidates: Sequence[Candidate], chosen: str) -> FittedModel:
+    """The model, with what was tried beside it."""
+    training = replace(fitted.record.training, candidates=tuple(candidates), chosen=chosen)
+    return replace(fitted, record=replace(fitted.record, training=training))
 
 
 def _network(
@@ -146,15 +135,17 @@ def _tried(
     before: Floats | None,
     rows: EncodedRows,
     weight: Floats | None,
-) -> Tried:
+) -> Candidate:
     unit = float(rows.encoder.target_scales[0]) ** 2 if len(rows.encoder.targets) == 1 else 1.0
     if losses is None:
-        return Tried(model, note="" if before is None else "no rows were left out to judge it by")
+        return Candidate(
+            model, note="" if before is None else "no rows were left out to judge it by"
+        )
     mse, mse_se = (v * unit for v in _mean(losses, weight))
     if before is None:
-        return Tried(model, mse, mse_se)
+        return Candidate(model, mse, mse_se)
     difference, difference_se = (v * unit for v in _mean(losses - before, weight))
-    return Tried(model, mse, mse_se, difference, difference_se)
+    return Candidate(model, mse, mse_se, difference, difference_se)
 
 
 def _too_slow(rows: EncodedRows, size: Size) -> str:
@@ -170,7 +161,7 @@ def _too_slow(rows: EncodedRows, size: Size) -> str:
     )
 
 
-def _better(tried: Tried) -> bool:
+def _better(tried: Candidate) -> bool:
     """Whether it is better than what stood before by more than the data can mistake."""
     if tried.note or tried.difference is None or tried.difference_se is None:
         return False

@@ -36,7 +36,8 @@ from halfsquare.loss import Floats, error
 from halfsquare.models.trees import Input, Trees
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.trained import Trained
+from halfsquare.results.record import Training
+from halfsquare.results.trained import Trained, TreesFacts
 from halfsquare.solvers.base import State
 from halfsquare.solvers.boosting import Boosted, CodedRows, Growth, boost
 from halfsquare.solvers.grown_trees import grown
@@ -330,8 +331,8 @@ class _Plan:
                     model, parameters, None, np.full(k, np.nan), float(len(parameters)),
                     next((b.termination for b in member.boosted if not b.termination.converged),
                          member.boosted[0].termination),
-                    member.boosted[0].history,
-                    facts={"part": name, "member": member.number, "trees": trees},
+                    TreesFacts(ensemble=name, fold=member.number, trees=tuple(trees)),
+                    history=tuple(member.boosted[0].history),
                 )
             )  # fmt: skip
         return Part(name, trained, errors)
@@ -353,10 +354,9 @@ class TreesFamily(Family):
 
     def again(self, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
         """The ensembles in use on more rows, with the weights they had."""
-        weights = {e["model"]: e["weight"] for e in fitted.info["ensembles"]}
-        used = [name for name, weight in weights.items() if weight > 0]
-        parts = self.parts(rows, run, used)
-        kept = [weights[part.name] for part in parts]
+        weights = {e.model: e.weight for e in fitted.record.training.ensembles if e.weight}
+        parts = self.parts(rows, run, list(weights))
+        kept = [float(weights[part.name] or 0.0) for part in parts]
         return self.blended(rows, blended(parts, weights_of(rows, run.execution), weights=kept))
 
     def parts(
@@ -388,8 +388,7 @@ class TreesFamily(Family):
     def blended(self, rows: EncodedRows, blend: Blend) -> FittedModel:
         """The fitted model of the ensembles in use."""
         members = members_of(blend, some_design(rows))
-        more = {"ensembles": table(blend, unit_of(rows)), **trees_described(members, rows)}
-        return self.fitted(rows, members, "trees", "boosting", **more)
+        return self.fitted(rows, members, trees_training(blend, members, rows))
 
 
 def unit_of(rows: EncodedRows) -> float:
@@ -398,25 +397,18 @@ def unit_of(rows: EncodedRows) -> float:
     return float(scales[0]) ** 2 if len(scales) == 1 else 1.0
 
 
-def trees_described(members: Sequence[Trained], rows: EncodedRows) -> dict[str, Any]:
-    """What is to be known of each member, and how much each column moves the output."""
-    return {
-        "members": [
-            {
-                "ensemble": m.facts["part"],
-                "trees": m.facts["trees"],
-                "reason": str(m.termination),
-                "effective_parameters": m.effective_parameters,
-                "parameters": len(m.parameters),
-            }
-            for m in members
-        ],
-        "relevance": trees_relevance(members, rows.encoder, some_design(rows)),
-    }
+def trees_training(blend: Blend, members: Sequence[Trained[Any]], rows: EncodedRows) -> Training:
+    """How both ensembles did, and how much each column moves the output."""
+    return Training(
+        "trees",
+        "boosting",
+        relevance=trees_relevance(members, rows.encoder, some_design(rows)),
+        ensembles=table(blend, unit_of(rows)),
+    )
 
 
 def trees_relevance(
-    members: Sequence[Trained], encoder: Encoder, design: Floats
+    members: Sequence[Trained[Any]], encoder: Encoder, design: Floats
 ) -> dict[str, float]:
     """The share of each column in the mean square of all contributions to the outputs."""
     shares = np.array([m.share for m in members])

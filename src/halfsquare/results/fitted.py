@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +12,19 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
-from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
-from halfsquare.models.base import Model
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.results.trained import Trained
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model of a fitted one, in standardized units.
-
-    Attributes
-    ----------
-    parameters : (p,)
-    covariance : (p, p), or (q, q) of the last q parameters where the others are not known, or None
-    noise : (k,)
-        Variance of the targets about the outputs; NaN where it is not known.
-    share : float
-        Its weight in the mean of the members, over that of all.
-    """
-
-    model: Model
-    parameters: Floats
-    covariance: Floats | None
-    noise: Floats
-    share: float = 1.0
-
-    @classmethod
-    def of(cls, trained: Trained) -> Member:
-        return cls(
-            trained.model, trained.parameters, trained.covariance, trained.noise, trained.share
-        )
+from halfsquare.results.intervals import (
+    Calibration,
+    ends_of,
+    require_level,
+    require_probability,
+)
+from halfsquare.results.methods import Methods
+from halfsquare.results.record import FitRecord, as_info
+from halfsquare.results.trained import AnyFacts, Trained
 
 
 @dataclass(frozen=True)
@@ -68,36 +48,49 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class FittedModel:
+class FittedModel(Methods):
     """What ``fit`` returns and ``load`` reads.
 
     Attributes
     ----------
     encoder : Encoder
         How columns become a design matrix.
-    members : tuple of Member
-        One model, or a small ensemble whose mean, weighted by their shares, is the output.
-    info : dict
-        What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
-        ``train`` and ``test`` (the error's summary under its names in
-        :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
-        ``version``.
+    members : tuple of Trained
+        One model, or a small ensemble whose mean, weighted by their shares, is the output; in
+        standardized units.
+    record : FitRecord
+        How it was made, from what, and how wrong it is.
     """
 
     encoder: Encoder
-    members: tuple[Member, ...]
-    info: dict[str, Any] = field(default_factory=dict)
+    members: tuple[Trained[Any], ...]
+    record: FitRecord
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
+        ``train`` and ``test`` (the error's summary under its names in
+        :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
+        ``version``.
+        """
+        return as_info(self.record, self.members)
 
     @property
     def kind(self) -> str:
         """``"linear"``, ``"network"``, ``"trees"``, ``"formula"``, or ``"blend"`` of several."""
-        return str(self.info.get("kind", "linear"))
+        return self.record.training.kind
 
     @property
     def shares(self) -> Floats:
         """The weight of each member in their mean; they sum to 1."""
         shares = np.array([member.share for member in self.members])
         return np.asarray(shares / shares.sum())
+
+    @property
+    def facts(self) -> AnyFacts:
+        """What the trainer found besides the parameters; of the first member."""
+        facts: AnyFacts = self.members[0].facts
+        return facts
 
     @property
     def train(self) -> dict[str, Any]:
@@ -146,23 +139,107 @@ class FittedModel:
         OptionError
             If the level is not between 0 and 1.
         """
-        quantile = self.quantile(level)
-        outputs, std = self.predict(data, return_std=True)
-        return outputs, outputs - quantile * std, outputs + quantile * std
+        outputs, (low, high) = self.predict_quantiles(data, ends_of(level))
+        return outputs, low, high
+
+    def predict_quantiles(
+        self, data: Any, probabilities: Sequence[float]
+    ) -> tuple[Floats, list[Floats]]:
+        """Outputs, and for each probability the value below which a new target lies with it.
+
+        Returns
+        -------
+        output : (n,) or (n, k)
+        quantiles : list of the same shape, one for each probability
+
+        Raises
+        ------
+        OptionError
+            If a probability is not between 0 and 1.
+        """
+        k, count = len(self.encoder.targets), len(probabilities)
+        parts = [self.quantiles_of(b.design, probabilities) for b in self._batches(data)]
+        outputs = np.vstack([o for o, _ in parts] or [np.empty((0, k))])
+        found = np.concatenate([q for _, q in parts] or [np.empty((count, 0, k))], axis=1)
+        if k == 1:
+            return outputs[:, 0], list(found[:, :, 0])
+        return outputs, list(found)
+
+    def predict_std(self, data: Any) -> Floats:
+        """The standard deviation (n,) or (n, k) of a new target about the output: that row's
+        noise, parameters and spread, in the unit of the target.
+        """
+        std: Floats = self.predict(data, return_std=True)[1]
+        return std
 
     def quantile(self, level: float) -> float:
         """How many standard deviations the interval of that level reaches to each side (Student's
         t).
         """
-        if not 0.0 < level < 1.0:
-            raise OptionError(
-                f"the level of an interval is {level:g}; expected a number between 0 and 1, "
-                "such as 0.95"
-            )
+        require_level(level)
         from scipy.special import stdtrit
 
-        freedom = self.info.get("facts", {}).get("degrees_of_freedom") or np.inf
+        freedom = self.facts.degrees_of_freedom or np.inf
         return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
+
+    def quantiles_of(self, design: Floats, probabilities: Sequence[float]) -> tuple[Floats, Floats]:
+        """Outputs (m, k) of encoded rows and the quantiles (p, m, k) of a new target, in its unit.
+
+        By the calibration on rows left out where there is one, else Student's t about the output.
+        Of a formula with a function on its left side, as log(y), the ends are transformed back.
+        """
+        model = self.members[0].model
+        transformed = isinstance(model, Formula) and model.target_function != "identity"
+        reaches = np.array([self._reaches(p) for p in probabilities]).reshape(
+            len(probabilities), 1, len(self.encoder.targets)
+        )
+        if not transformed:
+            outputs, std = self.outputs_of(design, with_std=True)
+            return outputs, outputs + reaches * std
+        assert isinstance(model, Formula)
+        with one_blas_thread():
+            mean, variance = self._predictive(design)
+        ends = np.sort(
+            [model.restore_target(end) for end in mean + reaches * np.sqrt(variance)], axis=0
+        )
+        if len(ends):  # a falling function turns the ends round
+            ranks = np.argsort(np.argsort(probabilities, kind="stable"), kind="stable")
+            ends = ends[ranks]
+        return model.restore_target(mean), ends
+
+    def _reaches(self, probability: float) -> Floats:
+        """How many standard deviations (k,) above the output that quantile lies."""
+        require_probability(probability)
+        level = abs(2.0 * probability - 1.0)
+        student = self.quantile(level) * np.sign(probability - 0.5) if level else 0.0
+        found = [None if c is None else c.quantile(probability) for c in self.calibrations]
+        return np.array([student if r is None else r for r in found])
+
+    @property
+    def calibrations(self) -> tuple[Calibration | None, ...]:
+        """What errors on rows left out say of the interval of each target."""
+        return self.record.training.calibration or (None,) * len(self.encoder.targets)
+
+    @property
+    def noise(self) -> Floats:
+        """Variance (k,) of the targets about the outputs, standardized, one for all rows."""
+        return np.asarray(np.mean([member.noise for member in self.members], axis=0))
+
+    def predictive(self, design: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance (m, k) of the target, standardized, before any calibration."""
+        return self._predictive(design)
+
+    def _calibrated(self, design: Floats, mean: Floats, variance: Floats) -> Floats:
+        """The variance (m, k) with the noise that errors on rows left out give each row."""
+        calibrations, noise = self.calibrations, self.noise
+        if all(c is None for c in calibrations):
+            return variance
+        found = variance.copy()
+        for j, c in enumerate(calibrations):
+            if c is not None:
+                others = np.maximum(variance[:, j] - noise[j], 0.0)
+                found[:, j] = c.variance(design, mean[:, j], float(noise[j]), others)
+        return found
 
     def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked
@@ -180,6 +257,7 @@ class FittedModel:
         scales = self.encoder.target_scales
         if with_std:
             mean, variance = self._predictive(design)
+            variance = self._calibrated(design, mean, variance)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
         mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
@@ -210,9 +288,7 @@ class FittedModel:
         return mean, self._mean(variances) + spread
 
     def _mean(self, values: Iterable[Floats]) -> Floats:
-        """The mean over the members by their shares; summed in their order, one in memory at a
-        time.
-        """
+        """The mean over the members by their shares, summed in their order."""
         shares = [member.share for member in self.members]
         equal = len(set(shares)) == 1
         total: Floats | None = None
@@ -234,14 +310,14 @@ class FittedModel:
             return []
         member = self.members[0]
         values, variances = self._in_user_units(member)
-        facts = self.info.get("facts", {})
-        freedom = facts.get("degrees_of_freedom", np.inf)
+        known = self.facts.degrees_of_freedom
+        freedom = np.inf if known is None else known
         errors = (
             np.full(len(values), np.nan)
             if variances is None
             else np.sqrt(np.maximum(variances, 0.0))
         )
-        open_names = facts.get("undetermined", ())
+        open_names = getattr(self.facts, "undetermined", ())
         errors[[name in open_names for name in member.model.parameter_names]] = np.inf
         return student(list(member.model.parameter_names), values, errors, freedom)
 
@@ -250,7 +326,7 @@ class FittedModel:
         """√(SSE / degrees of freedom) of each output, in the unit of the target."""
         return [float(s) for s in np.sqrt(self.members[0].noise) * self.encoder.target_scales]
 
-    def _in_user_units(self, member: Member) -> tuple[Floats, Floats | None]:
+    def _in_user_units(self, member: Trained[Any]) -> tuple[Floats, Floats | None]:
         """Parameters (p,) and their variances (p,), None if not known."""
         covariance = member.covariance
         if not isinstance(member.model, Linear):
@@ -325,7 +401,7 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
     ]
 
 
-def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
+def _member_variance(member: Trained[Any], design: Floats) -> tuple[Floats, Floats]:
     """Outputs and their predictive variance (m, k): noise + J cov Jᵀ."""
     if member.covariance is None:
         o = member.model.outputs(member.parameters, design)
@@ -344,12 +420,3 @@ def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
     )
     moved = jacobian @ member.covariance
     return o, member.noise + np.einsum("nkp,nkp->nk", moved, jacobian)
-
-
-def require_level(level: float | None) -> None:
-    """Refuse a level that is no probability."""
-    if level is not None and not 0.0 < level < 1.0:
-        raise OptionError(
-            f"the level of an interval is {level:g}; expected a number between 0 and 1, such "
-            "as 0.95"
-        )

@@ -1,18 +1,118 @@
-"""What every trainer returns."""
+"""What every trainer returns, and a fitted model is made of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.solvers.base import Termination
+from halfsquare.solvers.least_squares import Path
 from halfsquare.solvers.loop import Record
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a trainer found besides the parameters.
+
+    Attributes
+    ----------
+    degrees_of_freedom : float or None
+        Σw less the effective parameters, where the noise was estimated with them.
+    """
+
+    degrees_of_freedom: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearFacts(Facts):
+    """Of a linear model; see :class:`halfsquare.solvers.least_squares.Solution`."""
+
+    l2: float
+    rank: int
+    path: Path
+    reciprocal_condition: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFacts(Facts):
+    """Of one network of an ensemble.
+
+    Attributes
+    ----------
+    relevance : tuple of float
+        The share of each input group in the mean square slope of the outputs.
+    log_evidence : float or None
+    held_out_mse, held_out_ensemble_mse : float or None
+        On the rows left out, standardized: of one member, and of the ensemble.
+    held_out_rows : int or None
+    """
+
+    member: int
+    method: str
+    hidden: tuple[int, ...]
+    relevance: tuple[float, ...]
+    log_evidence: float | None = None
+    held_out_mse: float | None = None
+    held_out_ensemble_mse: float | None = None
+    held_out_rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreesFacts(Facts):
+    """Of one member of boosted trees.
+
+    Attributes
+    ----------
+    ensemble : str
+        Which of the two it belongs to.
+    fold : int
+        What it left out.
+    trees : tuple of int
+        How many it has for each target.
+    """
+
+    ensemble: str
+    fold: int
+    trees: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormulaFacts(Facts):
+    """Of a formula.
+
+    Attributes
+    ----------
+    undetermined : tuple of str
+        Parameters that some direction moves along which the loss does not change.
+    fixed : dict of str to float
+        Parameters that were held.
+    linear : tuple of str
+        Parameters that were solved for exactly.
+    correlation : (p, p)
+    profile : dict of str to (low, high), or None
+        Profile-likelihood intervals.
+    """
+
+    formula: str
+    sse: float
+    sigma: float
+    iterations: int
+    undetermined: tuple[str, ...]
+    fixed: dict[str, float]
+    linear: tuple[str, ...]
+    correlation: tuple[tuple[float, ...], ...]
+    extended_precision: bool
+    profile: dict[str, tuple[float, float]] | None = None
+
+
+AnyFacts = LinearFacts | NetworkFacts | TreesFacts | FormulaFacts
+F = TypeVar("F", bound=AnyFacts, covariant=True)
+
+
 @dataclass(frozen=True)
-class Trained:
+class Trained(Generic[F]):
     """One trained model, in the units of the design it was given.
 
     Attributes
@@ -23,15 +123,19 @@ class Trained:
         Of the parameters, or of the last q, noise included (σ² times the inverse curvature); None
         if not known.
     noise : (k,)
-        Variance of the targets about the outputs, in the squared unit of the design's target.
+        Variance of the targets about the outputs, in the squared unit of the design's target; NaN
+        where it is not known.
     effective_parameters : float
         Degrees of freedom that the data determine; p without a penalty.
     termination : Termination
         Why the descent ended.
-    history : list of Record
-    warnings : list of str
-    facts : dict
-        Whatever else is worth keeping (log evidence, penalties, relevance, rounds, …): JSON values.
+    facts : LinearFacts, NetworkFacts, TreesFacts or FormulaFacts
+    warnings : tuple of str
+    history : tuple of Record
+        Not kept in a file; the fitted model keeps that of its first member.
+    held_out : (n,) or None
+        Of each row, in the order of the chunks, its own MSE from models that had not seen it; NaN
+        where there was none. Not kept in a file.
     left_out : (2, n, k) or None
         Of each row, in the order of the chunks, the errors of two members that had not seen it; NaN
         where there were none. Not kept in a file.
@@ -45,8 +149,9 @@ class Trained:
     noise: Floats
     effective_parameters: float
     termination: Termination
-    history: list[Record] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    left_out: Floats | None = None
+    facts: F
+    warnings: tuple[str, ...] = ()
+    history: tuple[Record, ...] = field(default=(), repr=False)
+    held_out: Floats | None = field(default=None, repr=False)
+    left_out: Floats | None = field(default=None, repr=False)
     share: float = 1.0

@@ -1,0 +1,251 @@
+"""What is to be known of a fitted model besides its members; JSON and sentences are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from halfsquare.files.records import to_json
+from halfsquare.results.intervals import Calibration
+from halfsquare.results.trained import NetworkFacts, Trained, TreesFacts
+from halfsquare.solvers.base import Reason
+from halfsquare.solvers.loop import Record
+from halfsquare.sums import ErrorSummary
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that was tried: its MSE on rows it had not seen, in the squared unit of the target
+    (of one target).
+
+    ``difference`` is to the model it is compared with; negative: better. ``weight`` is that in the
+    blend, where there is one.
+    """
+
+    model: str
+    mse: float | None = None
+    mse_se: float | None = None
+    difference: float | None = None
+    difference_se: float | None = None
+    note: str = ""
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class BlendPart:
+    """A part of a blend: its weight, its members, and the parameters of all of them."""
+
+    model: str
+    weight: float
+    members: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model was trained.
+
+    Attributes
+    ----------
+    kind : str
+        ``"linear"``, ``"network"``, ``"trees"``, ``"formula"`` or ``"blend"``.
+    method : str
+    warnings : tuple of str
+    history : tuple of Record
+        Of the first member's descent, in the convention asked for; for one target in its squared
+        unit.
+    relevance : dict of column to float, or None
+        Of a network, of trees and of a blend, averaged over the members.
+    candidates : tuple of Candidate
+        What was tried before the model was chosen, which is ``chosen``.
+    ensembles : tuple of Candidate
+        Of trees: both ensembles with their weights.
+    parts : tuple of BlendPart
+        Of a blend.
+    left_out_mse, left_out_mse_se : float or None
+        Of a blend: on the rows that its weights were chosen on, which no part had seen.
+    calibration : tuple of Calibration or None
+        Of each target's interval, from errors on rows left out; empty where there is none.
+    """
+
+    kind: str
+    method: str
+    warnings: tuple[str, ...] = ()
+    history: tuple[Record, ...] = ()
+    relevance: dict[str, float] | None = None
+    candidates: tuple[Candidate, ...] = ()
+    chosen: str | None = None
+    ensembles: tuple[Candidate, ...] = ()
+    parts: tuple[BlendPart, ...] = ()
+    left_out_mse: float | None = None
+    left_out_mse_se: float | None = None
+    calibration: tuple[Calibration | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceSummary:
+    """Sums that a model was fitted to."""
+
+    name: str
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What a model was fitted to, and the rows that were left out.
+
+    Attributes
+    ----------
+    name : str
+        Of the source.
+    rows_read : int
+        All of it, those left out included.
+    sources : tuple of SourceSummary
+        Where the model is one of sums.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    weights: str | None
+    rows_read: int
+    rows_missing_target: int
+    rows_missing_feature: int
+    rows_zero_weight: int
+    sources: tuple[SourceSummary, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Errors of the honest fit.
+
+    Attributes
+    ----------
+    train : ErrorSummary
+        On the rows it was made of.
+    test : ErrorSummary or None
+        On the rows that were set apart or given; None if there were none.
+    test_source : str
+    test_missing_target : int or None
+        How many of the rows given lack a target.
+    """
+
+    train: ErrorSummary
+    test: ErrorSummary | None = None
+    test_source: str | None = None
+    test_missing_target: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values, under ``train`` and ``test``."""
+        if self.test is None:
+            return {"train": self.train.as_dict(), "test": None}
+        test = self.test.as_dict()
+        if self.test_missing_target is not None:
+            test["missing_target"] = self.test_missing_target
+        return {"train": self.train.as_dict(), "test": test, "test_source": self.test_source}
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """How a model was made, from what, and how wrong it is.
+
+    Attributes
+    ----------
+    data, measured : None until they are known
+    options : dict
+        Of the fit, as JSON values.
+    refit : bool
+        Whether the model was trained again on all rows after it was measured.
+    """
+
+    training: Training
+    data: DataSummary | None = None
+    measured: Measurement | None = None
+    options: dict[str, Any] | None = None
+    version: str | None = None
+    refit: bool = False
+
+    def named(self, name: str) -> FitRecord:
+        """The same, its data under another name."""
+        return replace(self, data=None if self.data is None else replace(self.data, name=name))
+
+
+def interrupted(members: Sequence[Trained[Any]]) -> bool:
+    """Whether somebody ended the descent of one of them."""
+    return any(member.termination.reason is Reason.INTERRUPTED for member in members)
+
+
+def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any]:
+    """All of it as JSON values under one set of keys, as ``fit --json`` prints them."""
+    first, training, data = members[0], record.training, record.data
+    info: dict[str, Any] = {
+        "kind": training.kind,
+        "method": training.method,
+        "reason": str(first.termination),
+        "ended": first.termination.reason.value,
+        "converged": all(member.termination.converged for member in members),
+        "effective_parameters": first.effective_parameters,
+        "facts": to_json(first.facts),
+        "warnings": list(training.warnings),
+        "history": [_line(step) for step in training.history],
+    }
+    if training.kind == "network":
+        info["members"] = [_network(member) for member in members]
+        info["relevance"] = training.relevance
+    if training.kind == "trees":
+        info["members"] = [_trees(member) for member in members]
+        info["relevance"] = training.relevance
+        info["ensembles"] = to_json(training.ensembles)
+    if training.kind == "blend":
+        info |= {"effective_parameters": None, "facts": {}, "relevance": training.relevance}
+        info["parts"] = to_json(training.parts)
+        info["left_out"] = {"mse": training.left_out_mse, "mse_se": training.left_out_mse_se}
+    if training.calibration:
+        info["calibration"] = to_json(training.calibration)
+    if training.candidates:
+        info["tried"] = to_json(training.candidates)
+        info["chosen"] = training.chosen
+    if data is not None:
+        info |= {
+            "data": data.name,
+            "target": list(data.targets),
+            "weights": data.weights,
+            "rows_read": data.rows_read,
+            "rows_missing_target": data.rows_missing_target,
+            "rows_missing_feature": data.rows_missing_feature,
+            "rows_zero_weight": data.rows_zero_weight,
+            "options": record.options,
+        }
+        if data.sources:
+            info["sources"] = to_json(data.sources)
+    if record.measured is not None:
+        info |= {"version": record.version, **record.measured.as_dict(), "refit": record.refit}
+    return info
+
+
+def _line(step: Record) -> dict[str, float]:
+    line = {"iteration": step.iteration, "loss": step.loss, "gradient_norm": step.gradient_norm}
+    return {**line, **step.notes}
+
+
+def _network(member: Trained[NetworkFacts]) -> dict[str, Any]:
+    return {
+        "hidden": list(member.facts.hidden),
+        "reason": str(member.termination),
+        "ended": member.termination.reason.value,
+        "effective_parameters": member.effective_parameters,
+        "parameters": len(member.parameters),
+        "log_evidence": member.facts.log_evidence,
+    }
+
+
+def _trees(member: Trained[TreesFacts]) -> dict[str, Any]:
+    return {
+        "ensemble": member.facts.ensemble,
+        "trees": list(member.facts.trees),
+        "reason": str(member.termination),
+        "ended": member.termination.reason.value,
+        "effective_parameters": member.effective_parameters,
+        "parameters": len(member.parameters),
+    }
