@@ -136,9 +136,9 @@ class Watcher:
         member, objective = int(state.notes.get("member", 0)), state.objective
         if objective is None:  # trees: a curve, and no parameters to look at
             with self._lock:
-                self._way(member, state.iteration).add(
-                    state.iteration, state.notes["left_out_mse"], state.gradient_norm
-                )
+                mse = state.notes.get("left_out_mse", state.notes["train_mse"])
+                curve = self._curve(member, state.iteration, "measure")
+                curve.add(state.iteration, mse, state.gradient_norm)
                 self.version += 1
             return
         with self._lock:
