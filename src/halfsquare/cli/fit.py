@@ -25,6 +25,7 @@ from halfsquare.cli.options import (
     penalty,
     ranges,
     require_model_name,
+    signs,
 )
 from halfsquare.cli.progress import working
 from halfsquare.cli.reading import reads
@@ -40,7 +41,15 @@ class ModelName(StrEnum):
     auto = "auto"
     linear = "linear"
     network = "network"
+    trees = "trees"
     formula = "formula"
+
+
+class Preference(StrEnum):
+    """What the automatic choice looks for."""
+
+    accurate = "accurate"
+    simple = "simple"
 
 
 class Method(StrEnum):
@@ -101,6 +110,20 @@ def fit(
         bool,
         typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters."),
     ] = False,
+    monotone: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="area=+,age=-",
+            help="Of trees: numbers with which the output must not fall (+), or not rise (-).",
+        ),
+    ] = None,
+    prefer: Annotated[
+        Preference,
+        typer.Option(
+            help="Of the automatic choice: the blend of least error, or the simplest single "
+            "model that is not significantly worse."
+        ),
+    ] = Preference.accurate,
     l2: Penalty = "0",
     weights: Weights = None,
     features: Features = None,
@@ -204,6 +227,8 @@ def fit(
             bounds=ranges("--bounds", bounds),
             fix=numbers("--fix", fix),
             profile=profile,
+            monotone=signs("--monotone", monotone),
+            prefer=prefer.value,
             features=listed(features) if features else None,
             exclude=listed(exclude),
             test=test,

@@ -21,6 +21,7 @@ from typing import Any, final
 import numpy as np
 
 from halfsquare.errors import OptionError
+from halfsquare.explain.parts import output_slopes, tree_contributions
 from halfsquare.loss import Floats, error
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
@@ -189,6 +190,44 @@ class NetworkLevers(Levers):
         return total
 
 
+@final
+@dataclass(frozen=True)
+class GainLevers(Levers):
+    """Gains of the columns of trees or a blend, and the output's bias.
+
+    A gain is a common factor, now 1, on all that a column adds to the output: on the coefficients
+    of a linear member, on the weights that leave the input of a network, on the column's steps
+    through trees.
+    """
+
+    @classmethod
+    def of(cls, fitted: FittedModel) -> GainLevers:
+        encoder, k = fitted.encoder, len(fitted.encoder.targets)
+        suffix = [""] if k == 1 else [f" of {t}" for t in encoder.targets]
+        names = [f"gain of {column}" for column, _, _ in encoder.groups]
+        names += [f"output bias{s}" for s in suffix]
+        at_average = fitted.outputs_of(np.zeros((1, len(encoder.names))))[0][0]
+        values = np.concatenate([np.ones(len(encoder.groups)), at_average])
+        return cls(fitted, tuple(names), values, np.ones(len(names)))
+
+    @property
+    def targets(self) -> tuple[int | None, ...]:
+        k = len(self.fitted.encoder.targets)
+        gains: list[int | None] = [0 if k == 1 else None] * (len(self.names) - k)
+        return (*gains, *range(k))
+
+    def pulls(self, design: Floats, errors: Floats) -> Floats:
+        groups = self.fitted.encoder.groups
+        total = np.zeros((len(design), len(self.names)))
+        total[:, len(groups) :] = errors
+        for j in range(errors.shape[1]):
+            added = design * output_slopes(self.fitted, design, j)
+            moved = tree_contributions(self.fitted, design, j)[1]
+            for g, (_, a, b) in enumerate(groups):
+                total[:, g] += (added[:, a:b].sum(axis=1) + moved[:, g]) * errors[:, j]
+        return total
+
+
 def levers(fitted: FittedModel, about: str = "zero") -> Levers:
     """The levers of a fitted model; ``about`` is where a linear model's columns are measured from.
 
@@ -200,11 +239,15 @@ def levers(fitted: FittedModel, about: str = "zero") -> Levers:
     if about not in ("zero", "mean"):
         raise OptionError(f"about is {about!r}; expected 'zero' or 'mean'")
     model = fitted.members[0].model
-    if isinstance(model, Linear):
+    if isinstance(model, Linear) and len(fitted.members) == 1:
         return LinearLevers.of(fitted, about)
     if about == "mean":
         raise OptionError("only the columns of a linear model can be measured from their means")
-    return FormulaLevers.of(fitted) if isinstance(model, Formula) else NetworkLevers.of(fitted)
+    if isinstance(model, Formula):
+        return FormulaLevers.of(fitted)
+    if all(isinstance(member.model, Network) for member in fitted.members):
+        return NetworkLevers.of(fitted)
+    return GainLevers.of(fitted)
 
 
 def _directions(fitted: FittedModel, member: Trained[Any], count: int) -> Floats:

@@ -94,6 +94,10 @@ def history_in(
             step,
             loss=step.loss * factor * unit,
             gradient_norm=step.gradient_norm * factor * unit,
+            notes={
+                name: value * unit if name.endswith(("_mse", "_mse_se")) else value
+                for name, value in step.notes.items()
+            },
         )
         for step in history
         if step.loss < float("inf")

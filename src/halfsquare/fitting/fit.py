@@ -117,6 +117,8 @@ def fit(
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     fix: Mapping[str, float] | None = None,
     profile: bool = False,
+    monotone: Mapping[str, int] | None = None,
+    prefer: str = "accurate",
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     test: Any = None,
@@ -140,10 +142,10 @@ def fit(
         See :func:`halfsquare.data.deciding.open_source`. Columns of an array are named x1, x2, ….
     target : str or sequence of str
         The column, or columns, to predict; a formula names it itself.
-    model : {"auto", "linear", "network", "formula"}
-        The family of models. ``"auto"`` takes the simplest that is not significantly worse, see
-        :mod:`halfsquare.fitting.auto`; ``"formula"`` is implied by a formula, and ``"linear"`` by a
-        method or a penalty of the linear model.
+    model : {"auto", "linear", "network", "trees", "formula"}
+        The family of models. ``"auto"`` blends a linear model, networks and trees, see
+        :mod:`halfsquare.fitting.auto`; ``"formula"`` is implied by a formula, ``"trees"`` by
+        monotone inputs, and ``"linear"`` by a method or a penalty of the linear model.
     method : str, optional
         How to descend. Linear: ``"least-squares"`` (the default), ``"gradient"`` or
         ``"minibatch"``; network and formula: ``"levenberg-marquardt"``.
@@ -160,6 +162,11 @@ def fit(
         held.
     profile : bool
         Of a formula: add profile-likelihood intervals to ``info["facts"]["profile"]``.
+    monotone : mapping of column name to 1 or -1, optional
+        Of trees: numbers with which the output must not fall (1), or not rise (-1).
+    prefer : {"accurate", "simple"}
+        Of ``"auto"``: the blend of least error, or the simplest single model that is not
+        significantly worse.
     features, exclude : sequences of str
         Columns to use (default: all others), to leave out.
     test : like ``data``, optional
@@ -221,7 +228,7 @@ def fit(
     [1.0, 2.0]
     """
     options = FitOptions(
-        model=_implied(model, formula, method, l2),
+        model=_implied(model, formula, method, l2, monotone),
         method=method,
         loss=loss,
         l2=l2,
@@ -230,6 +237,8 @@ def fit(
         bounds=bounds,
         fix=fix,
         profile=profile,
+        monotone=monotone,
+        prefer=prefer,
         test_fraction=0.0 if test is not None else test_fraction,
         refit=refit,
         seed=seed,
@@ -342,12 +351,16 @@ class _Interruption:
         return self.happened or interrupted(fitted.members)
 
 
-def _implied(model: str, formula: str | None, method: str | None, l2: Any) -> str:
+def _implied(
+    model: str, formula: str | None, method: str | None, l2: Any, monotone: Any = None
+) -> str:
     """The family that other options leave no doubt about."""
     if model != "auto":
         return model
     if formula is not None:
         return "formula"
+    if monotone:
+        return "trees"
     return "linear" if method in ("least-squares", "gradient", "minibatch") or l2 != 0 else "auto"
 
 
@@ -367,6 +380,10 @@ def _family(options: FitOptions) -> Family:
         from halfsquare.fitting.network import NetworkFamily
 
         return NetworkFamily(options)
+    if options.model == "trees":
+        from halfsquare.fitting.trees import TreesFamily
+
+        return TreesFamily(options)
     if options.model == "auto":
         from halfsquare.fitting.auto import AutoFamily
 

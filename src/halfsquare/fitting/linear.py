@@ -265,9 +265,12 @@ class LinearFamily(Family):
         self._linear()
 
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
-        encoder, options = rows.encoder, self._linear()
-        trained = train_linear(rows, encoder.names, encoder.targets, options, run)
-        return self.fitted(rows, [trained], Training("linear", options.method))
+        trained = self.trained(rows, run)
+        return self.fitted(rows, [trained], Training("linear", self._linear().method))
+
+    def trained(self, rows: EncodedRows, run: Run) -> Trained[LinearFacts]:
+        """The linear model of these rows."""
+        return train_linear(rows, rows.encoder.names, rows.encoder.targets, self._linear(), run)
 
     def _linear(self) -> LinearOptions:
         method: Any = self.options.method or "least-squares"

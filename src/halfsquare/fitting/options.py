@@ -10,7 +10,8 @@ from typing import Any
 from halfsquare.errors import OptionError
 from halfsquare.loss import CONVENTIONS, Convention
 
-MODELS = ("auto", "linear", "network", "formula")
+MODELS = ("auto", "linear", "network", "trees", "formula")
+PREFERENCES = ("accurate", "simple")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class FitOptions:
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None
     fix: Mapping[str, float] | None = None
     profile: bool = False
+    monotone: Mapping[str, int] | None = None
+    prefer: str = "accurate"
     test_fraction: float = 0.2
     refit: bool = True
     seed: int = 0
@@ -39,6 +42,17 @@ class FitOptions:
             raise OptionError(
                 f"unknown loss {self.loss!r}; expected one of {', '.join(CONVENTIONS)}"
             )
+        if self.prefer not in PREFERENCES:
+            raise OptionError(
+                f"unknown preference {self.prefer!r}; expected one of {', '.join(PREFERENCES)}"
+            )
+        if self.monotone and self.model != "trees":
+            raise OptionError(
+                f"monotone is for the model trees; the model {self.model} cannot promise it"
+            )
+        for name, sign in (self.monotone or {}).items():
+            if sign not in (1, -1):
+                raise OptionError(f"monotone of {name!r} is {sign!r}; expected 1 (+) or -1 (-)")
         if not 0.0 <= self.test_fraction < 1.0:
             raise OptionError(
                 f"the test fraction is {self.test_fraction:g}; expected a number from 0 to "

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.loss import Floats
 
@@ -73,6 +74,10 @@ class Model(ABC):
         """JSON values that a class method ``from_dict`` turns into this model again; ``kind`` names
         the class.
         """
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What ``from_dict`` needs besides :meth:`as_dict`: large arrays, stored as they are."""
+        return {}
 
     def pull(
         self, parameters: Floats, design: Floats, error: Floats, weight: Floats

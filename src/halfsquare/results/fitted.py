@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +57,8 @@ class FittedModel(Methods):
     encoder : Encoder
         How columns become a design matrix.
     members : tuple of Trained
-        One model, or a small ensemble whose mean is the output; in standardized units.
+        One model, or a small ensemble whose mean, weighted by their shares, is the output; in
+        standardized units.
     record : FitRecord
         How it was made, from what, and how wrong it is.
     """
@@ -77,8 +78,14 @@ class FittedModel(Methods):
 
     @property
     def kind(self) -> str:
-        """``"linear"``, ``"network"`` or ``"formula"``."""
+        """``"linear"``, ``"network"``, ``"trees"``, ``"formula"``, or ``"blend"`` of several."""
         return self.record.training.kind
+
+    @property
+    def shares(self) -> Floats:
+        """The weight of each member in their mean; they sum to 1."""
+        shares = np.array([member.share for member in self.members])
+        return np.asarray(shares / shares.sum())
 
     @property
     def facts(self) -> AnyFacts:
@@ -253,10 +260,7 @@ class FittedModel(Methods):
             mean, variance = self._predictive(design)
             variance = self._calibrated(design, mean, variance)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
-        mean = self.members[0].model.outputs(self.members[0].parameters, design)
-        for member in self.members[1:]:
-            mean = mean + member.model.outputs(member.parameters, design)
-        mean = mean / len(self.members)
+        mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
 
     def _restored(
@@ -280,8 +284,20 @@ class FittedModel(Methods):
             o, variance = _member_variance(member, design)
             outputs.append(o)
             variances.append(variance)
-        stacked = np.stack(outputs)
-        return stacked.mean(axis=0), np.mean(variances, axis=0) + stacked.var(axis=0)
+        mean = self._mean(outputs)
+        spread = self._mean((o - mean) ** 2 for o in outputs)
+        return mean, self._mean(variances) + spread
+
+    def _mean(self, values: Iterable[Floats]) -> Floats:
+        """The mean over the members by their shares, summed in their order."""
+        shares = [member.share for member in self.members]
+        equal = len(set(shares)) == 1
+        total: Floats | None = None
+        for value, share in zip(values, shares, strict=True):
+            part = value if equal else share * value
+            total = part if total is None else total + part
+        assert total is not None
+        return total / (len(shares) if equal else sum(shares))
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -291,6 +307,8 @@ class FittedModel(Methods):
         For a linear model: the intercept and the change of the output for one unit of each column,
         or for a level instead of the reference level.
         """
+        if self.kind in ("trees", "blend"):
+            return []
         member = self.members[0]
         values, variances = self._in_user_units(member)
         known = self.facts.degrees_of_freedom

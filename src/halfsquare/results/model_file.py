@@ -39,6 +39,8 @@ def save(fitted: FittedModel, path: str | Path) -> None:
         arrays[f"{i}.noise"] = np.ascontiguousarray(member.noise)
         if member.covariance is not None:
             arrays[f"{i}.covariance"] = np.ascontiguousarray(member.covariance)
+        own = member.model.arrays()
+        arrays |= {f"{i}.model.{name}": np.ascontiguousarray(a) for name, a in own.items()}
     header = {
         "encoder": fitted.encoder.as_dict(),
         "members": [_described(member) for member in fitted.members],
@@ -73,8 +75,14 @@ def load(path: str | Path) -> FittedModel:
         return fitted
 
 
-def _model(saved: dict[str, Any]) -> Model:
-    """The model that its ``as_dict`` described."""
+def _own(arrays: dict[str, Floats], i: int) -> dict[str, Any]:
+    """The arrays of a member's model, by name."""
+    start = f"{i}.model."
+    return {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
+
+
+def _model(saved: dict[str, Any], arrays: dict[str, Any]) -> Model:
+    """The model that its ``as_dict`` and ``arrays`` described."""
     kind = saved["kind"]
     if kind == "linear":
         from halfsquare.models.linear import Linear
@@ -88,6 +96,10 @@ def _model(saved: dict[str, Any]) -> Model:
         from halfsquare.models.formula.model import Formula
 
         return Formula.from_dict(saved)
+    if kind == "trees":
+        from halfsquare.models.trees import Trees
+
+        return Trees.from_dict(saved, arrays)
     raise ValueError(f"a model of the unknown kind {kind!r}")
 
 
@@ -99,15 +111,19 @@ class _Found:
     termination: Termination
     facts: AnyFacts
     warnings: tuple[str, ...]
+    share: float
 
 
 def _described(member: Trained[Any]) -> dict[str, Any]:
-    found = _Found(member.effective_parameters, member.termination, member.facts, member.warnings)
+    found = _Found(
+        member.effective_parameters, member.termination, member.facts, member.warnings, member.share
+    )
     return {"model": member.model.as_dict(), "found": to_json(found)}
 
 
 def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained[Any]:
-    model, found = _model(saved["model"]), from_json(_Found, saved["found"], f"members[{i}]")
+    found = from_json(_Found, saved["found"], f"members[{i}]")
+    model = _model(saved["model"], _own(arrays, i))
     parameters, noise = arrays[f"{i}.parameters"], arrays[f"{i}.noise"]
     covariance = arrays.get(f"{i}.covariance")
     p, k = model.parameter_count, model.outputs_count
@@ -124,6 +140,8 @@ def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained
             )
     if not np.isfinite(parameters).all():
         raise ValueError("parameters that are not finite")
+    if not 0.0 < found.share < np.inf:
+        raise ValueError(f"a member with the share {found.share}")
     return Trained(
         model,
         parameters,
@@ -133,6 +151,7 @@ def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained
         found.termination,
         found.facts,
         found.warnings,
+        share=found.share,
     )
 
 

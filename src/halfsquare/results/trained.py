@@ -60,6 +60,25 @@ class NetworkFacts(Facts):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TreesFacts(Facts):
+    """Of one member of boosted trees.
+
+    Attributes
+    ----------
+    ensemble : str
+        Which of the two it belongs to.
+    fold : int
+        What it left out.
+    trees : tuple of int
+        How many it has for each target.
+    """
+
+    ensemble: str
+    fold: int
+    trees: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class FormulaFacts(Facts):
     """Of a formula.
 
@@ -88,7 +107,7 @@ class FormulaFacts(Facts):
     profile: dict[str, tuple[float, float]] | None = None
 
 
-AnyFacts = LinearFacts | NetworkFacts | FormulaFacts
+AnyFacts = LinearFacts | NetworkFacts | TreesFacts | FormulaFacts
 F = TypeVar("F", bound=AnyFacts, covariant=True)
 
 
@@ -110,7 +129,7 @@ class Trained(Generic[F]):
         Degrees of freedom that the data determine; p without a penalty.
     termination : Termination
         Why the descent ended.
-    facts : LinearFacts, NetworkFacts or FormulaFacts
+    facts : LinearFacts, NetworkFacts, TreesFacts or FormulaFacts
     warnings : tuple of str
     history : tuple of Record
         Not kept in a file; the fitted model keeps that of its first member.
@@ -120,6 +139,8 @@ class Trained(Generic[F]):
     left_out : (2, n, k) or None
         Of each row, in the order of the chunks, the errors of two members that had not seen it; NaN
         where there were none. Not kept in a file.
+    share : float
+        Of a blend: the weight of this member, over that of all. Equal members have equal shares.
     """
 
     model: Model
@@ -133,3 +154,4 @@ class Trained(Generic[F]):
     history: tuple[Record, ...] = field(default=(), repr=False)
     held_out: Floats | None = field(default=None, repr=False)
     left_out: Floats | None = field(default=None, repr=False)
+    share: float = 1.0
