@@ -26,14 +26,20 @@ class Split:
 
 def names(folder: Path) -> list[str]:
     """``splits/…`` and ``uci/…``, as they lie in the folder."""
-    return [f"{kind}/{path.name}" for kind in ("splits", "uci") for path in sorted((folder / kind).iterdir())]
+    return [
+        f"{kind}/{path.name}"
+        for kind in ("splits", "uci")
+        for path in sorted((folder / kind).iterdir())
+    ]
 
 
 def splits(folder: Path, name: str, count: int) -> Iterator[Split]:
     """The first ``count`` splits of a set."""
     design, target, tests = _read(folder / name)
     for number, test in enumerate(tests[:count]):
-        yield Split(name.split("/")[1], number, design[~test], target[~test], design[test], target[test])
+        yield Split(
+            name.split("/")[1], number, design[~test], target[~test], design[test], target[test]
+        )
 
 
 def _read(folder: Path) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
@@ -44,7 +50,10 @@ def _read(folder: Path) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     table = np.loadtxt(folder / "data.txt")
     features = np.loadtxt(folder / "index_features.txt", dtype=int)
     target = int(np.loadtxt(folder / "index_target.txt"))
-    tests = [np.isin(np.arange(len(table)), rows) for rows in json.loads((folder / "test_indices.json").read_text())]
+    tests = [
+        np.isin(np.arange(len(table)), rows)
+        for rows in json.loads((folder / "test_indices.json").read_text())
+    ]
     return table[:, features], table[:, target], tests
 
 

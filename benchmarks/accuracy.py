@@ -23,7 +23,9 @@ from pathlib import Path
 import numpy as np
 from _datasets import Split, names, splits
 
-Predict = Callable[[Split], tuple[np.ndarray, np.ndarray | None]]  # mean, and standard deviation if there is one
+Predict = Callable[
+    [Split], tuple[np.ndarray, np.ndarray | None]
+]  # mean, and standard deviation if there is one
 
 _LARGE = 5000  # rows from which a split takes minutes: the quick mode runs one
 
@@ -38,7 +40,7 @@ class Result:
 
 def halfsquare(split: Split) -> tuple[np.ndarray, np.ndarray | None]:
     from halfsquare.data.rows import ArrayRows
-    from halfsquare.trainers.network import predictive, train_network
+    from halfsquare.fitting.network import predictive, train_network
 
     (x, x_test), (mean, scale) = _standardized(split), (split.target.mean(), split.target.std())
     rows = ArrayRows(x, ((split.target - mean) / scale)[:, None])
@@ -67,8 +69,12 @@ def learners() -> dict[str, Predict]:
         "halfsquare": halfsquare,
         "LinearRegression": sklearn_peer(LinearRegression, scaled=True),
         "MLPRegressor": sklearn_peer(lambda: MLPRegressor(random_state=0), scaled=True),
-        "MLPRegressor lbfgs": sklearn_peer(lambda: MLPRegressor(solver="lbfgs", random_state=0), scaled=True),
-        "HistGradientBoosting": sklearn_peer(lambda: HistGradientBoostingRegressor(random_state=0), scaled=False),
+        "MLPRegressor lbfgs": sklearn_peer(
+            lambda: MLPRegressor(solver="lbfgs", random_state=0), scaled=True
+        ),
+        "HistGradientBoosting": sklearn_peer(
+            lambda: HistGradientBoostingRegressor(random_state=0), scaled=False
+        ),
     }
     try:
         import torch_levenberg_marquardt  # noqa: F401
@@ -80,14 +86,17 @@ def learners() -> dict[str, Predict]:
         from catboost import CatBoostRegressor
 
         found["CatBoost"] = sklearn_peer(
-            lambda: CatBoostRegressor(verbose=0, random_seed=0, allow_writing_files=False), scaled=False
+            lambda: CatBoostRegressor(verbose=0, random_seed=0, allow_writing_files=False),
+            scaled=False,
         )
     except ImportError:
         pass
     try:
         from pytabkit import RealMLP_TD_Regressor
 
-        found["RealMLP-TD"] = sklearn_peer(lambda: RealMLP_TD_Regressor(device="cpu", random_state=0), scaled=False)
+        found["RealMLP-TD"] = sklearn_peer(
+            lambda: RealMLP_TD_Regressor(device="cpu", random_state=0), scaled=False
+        )
     except ImportError:
         pass
     return found
@@ -105,7 +114,9 @@ def torch_levenberg_marquardt_peer(split: Split) -> tuple[np.ndarray, None]:
     (x, x_test), mean, scale = _standardized(split), split.target.mean(), split.target.std()
     inputs, targets = torch.from_numpy(x), torch.from_numpy((split.target - mean) / scale)[:, None]
     hidden = torch.nn.Linear(x.shape[1], 20, dtype=torch.float64)
-    network = torch.nn.Sequential(hidden, torch.nn.Tanh(), torch.nn.Linear(20, 1, dtype=torch.float64))
+    network = torch.nn.Sequential(
+        hidden, torch.nn.Tanh(), torch.nn.Linear(20, 1, dtype=torch.float64)
+    )
     trainer = LevenbergMarquardtModule(network, max_batch_size=8192)
     for _ in range(100):
         _, _, stopped, _ = trainer.training_step(inputs, targets)
@@ -133,7 +144,9 @@ class Record:
         """The result of (set, split, learner): made if it is not known."""
         if key not in self.known:
             self.known[key] = make()
-            print(*key, f"{self.known[key].rmse:.4g} in {self.known[key].seconds:.1f} s", flush=True)
+            print(
+                *key, f"{self.known[key].rmse:.4g} in {self.known[key].seconds:.1f} s", flush=True
+            )
             if self.path is not None:
                 with self.path.open("a") as file:
                     file.write(json.dumps([key, astuple(self.known[key])]) + "\n")
@@ -143,7 +156,9 @@ class Record:
         """All that is known, in the order of the splits."""
         return {
             name: {
-                peer: [r for key, r in sorted(self.known.items()) if key[0] == name and key[2] == peer]
+                peer: [
+                    r for key, r in sorted(self.known.items()) if key[0] == name and key[2] == peer
+                ]
                 for peer in peers
             }
             for name in names
@@ -161,17 +176,23 @@ def judge(predict: Predict, split: Split) -> Result:
         return Result(float(np.sqrt(np.mean(error**2))), seconds, np.nan, np.nan)
     z = error / deviation
     likelihood = float(np.mean(-0.5 * z**2 - np.log(deviation) - 0.5 * np.log(2 * np.pi)))
-    return Result(float(np.sqrt(np.mean(error**2))), seconds, likelihood, float(np.mean(np.abs(z) < 1.959964)))
+    return Result(
+        float(np.sqrt(np.mean(error**2))), seconds, likelihood, float(np.mean(np.abs(z) < 1.959964))
+    )
 
 
 def table(
-    results: dict[str, dict[str, list[Result]]], peers: list[str], quiet: dict[str, dict[str, list[Result]]]
+    results: dict[str, dict[str, list[Result]]],
+    peers: list[str],
+    quiet: dict[str, dict[str, list[Result]]],
 ) -> str:
     """RMSE ± standard error by set and learner, then how halfsquare knows what it does not know; seconds of ``quiet``."""
     lines = ["| set | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
     ratios: dict[str, list[float]] = {peer: [] for peer in peers}
     for name, by_peer in results.items():
-        means = {peer: float(np.mean([r.rmse for r in by_peer[peer]])) for peer in peers if by_peer[peer]}
+        means = {
+            peer: float(np.mean([r.rmse for r in by_peer[peer]])) for peer in peers if by_peer[peer]
+        }
         cells = []
         for peer in peers:
             if peer not in means:
@@ -189,13 +210,23 @@ def table(
     lines += ["| set | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
     for name, by_peer in quiet.items():
         spent = [[r.seconds for r in by_peer[peer]] for peer in peers]
-        lines.append(f"| {name} | " + " | ".join(f"{np.median(s):.2f}" if s else "–" for s in spent) + " |")
-    lines += ["", "Intervals of halfsquare:", "", "| set | log-likelihood | coverage of 95 % |", "|---|---|---|"]
+        lines.append(
+            f"| {name} | " + " | ".join(f"{np.median(s):.2f}" if s else "–" for s in spent) + " |"
+        )
+    lines += [
+        "",
+        "Intervals of halfsquare:",
+        "",
+        "| set | log-likelihood | coverage of 95 % |",
+        "|---|---|---|",
+    ]
     coverages = []
     for name, by_peer in results.items():
         ours = by_peer["halfsquare"]
         coverages.append(float(np.mean([r.coverage for r in ours])))
-        lines.append(f"| {name} | {np.mean([r.log_likelihood for r in ours]):.3f} | {100 * coverages[-1]:.1f} % |")
+        lines.append(
+            f"| {name} | {np.mean([r.log_likelihood for r in ours]):.3f} | {100 * coverages[-1]:.1f} % |"
+        )
     lines.append(f"| **mean** | | {100 * np.mean(coverages):.1f} % |")
     return "\n".join(lines)
 
@@ -203,14 +234,31 @@ def table(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true", help="3 splits of small sets and 1 of large ones")
-    parser.add_argument("--skip", type=int, default=0, help="leave out this many splits: 3 leaves those that were seen")
+    parser.add_argument(
+        "--quick", action="store_true", help="3 splits of small sets and 1 of large ones"
+    )
+    parser.add_argument(
+        "--skip",
+        type=int,
+        default=0,
+        help="leave out this many splits: 3 leaves those that were seen",
+    )
     parser.add_argument("--sets", nargs="*", help="only these, such as splits/yacht")
     parser.add_argument("--peers", nargs="*", help="only these")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "accuracy.md")
-    parser.add_argument("--record", type=Path, help="results are kept here, a line each, and not made again")
-    parser.add_argument("--quiet", type=Path, help="a record of a run that had the machine to itself: seconds are its")
-    parser.add_argument("--known", action="store_true", help="make no results: put together those of the record")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parents[1] / "docs" / "accuracy.md"
+    )
+    parser.add_argument(
+        "--record", type=Path, help="results are kept here, a line each, and not made again"
+    )
+    parser.add_argument(
+        "--quiet",
+        type=Path,
+        help="a record of a run that had the machine to itself: seconds are its",
+    )
+    parser.add_argument(
+        "--known", action="store_true", help="make no results: put together those of the record"
+    )
     options = parser.parse_args()
     available, record = learners(), Record(options.record)
     quiet = Record(options.quiet) if options.quiet else record
@@ -218,7 +266,9 @@ def main() -> None:
     results: dict[str, dict[str, list[Result]]] = {}
     if options.known:
         sets = [name.split("/")[1] for name in options.sets or names(options.data)]
-        options.out.write_text(_HEADING + table(record.by_set(sets, peers), peers, quiet.by_set(sets, peers)) + "\n")
+        options.out.write_text(
+            _HEADING + table(record.by_set(sets, peers), peers, quiet.by_set(sets, peers)) + "\n"
+        )
         return
     for name in options.sets or names(options.data):
         count = 20 if name.startswith("splits") else 10
@@ -229,9 +279,13 @@ def main() -> None:
         for split in islice(splits(options.data, name, count + options.skip), options.skip, None):
             for peer in peers:
                 key = (short, split.number, peer)
-                results[short][peer].append(record.result(key, partial(judge, available[peer], split)))
+                results[short][peer].append(
+                    record.result(key, partial(judge, available[peer], split))
+                )
         if "halfsquare" in peers:
-            options.out.write_text(_HEADING + table(results, peers, quiet.by_set(results, peers)) + "\n")
+            options.out.write_text(
+                _HEADING + table(results, peers, quiet.by_set(results, peers)) + "\n"
+            )
     if "halfsquare" in peers:
         print(table(results, peers, quiet.by_set(results, peers)))
 

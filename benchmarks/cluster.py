@@ -22,27 +22,28 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.columns import choose_roles
-from halfsquare.data.cut import Cut
-from halfsquare.data.encoded import EncodedRows, encoded_rows
-from halfsquare.data.parts import PartedSource
+from halfsquare.cluster.connect import connect
+from halfsquare.cluster.parts import PartedSource
+from halfsquare.cluster.shared import _counted
+from halfsquare.cluster.shares import Shares
+from halfsquare.data.encoder import EncodedRows, encoded_rows
+from halfsquare.data.roles import choose_roles
 from halfsquare.data.rows import CHUNK_ROWS
-from halfsquare.data.scan import scan
-from halfsquare.data.shared import _counted
+from halfsquare.data.scan import Cut, scan
 from halfsquare.data.source import open_source
-from halfsquare.descent.normal_equations import linear_sums
-from halfsquare.execution.connect import connect
-from halfsquare.execution.local import Local
-from halfsquare.execution.shares import Shares
-from halfsquare.execution.tree import Tree
 from halfsquare.models.network import Network
-from halfsquare.objective import Objective
+from halfsquare.parallel.threads import Local
+from halfsquare.parallel.tree import Tree
+from halfsquare.solvers.least_squares import linear_sums
+from halfsquare.solvers.objective import Objective
 from halfsquare.sums import NormalSums
 
 COLUMNS = 20
 
 
-def seconds(work: Callable[[], Any], repeats: int = 3, clock: Callable[[], float] = time.process_time) -> float:
+def seconds(
+    work: Callable[[], Any], repeats: int = 3, clock: Callable[[], float] = time.process_time
+) -> float:
     """The median time of a piece of work: of a core, of all threads together, whoever else uses the machine."""
     found = []
     for _ in range(repeats):
@@ -74,7 +75,9 @@ def reading(folder: Path, rows: int) -> dict[str, float]:
         parted, cut = PartedSource.of(source), Cut.of(source.name, roles, 0.2, 0)
         count = partial(_counted, parted, cut, 0, len(parted.parts), Local(1))
         found[f"{suffix}: count"] = there / seconds(count)
-        found[f"{suffix}: read and keep"] = there / seconds(lambda s=source, r=roles: scan(s, r, test_fraction=0.2))
+        found[f"{suffix}: read and keep"] = there / seconds(
+            lambda s=source, r=roles: scan(s, r, test_fraction=0.2)
+        )
     return found
 
 
@@ -93,7 +96,10 @@ def sums(rows: EncodedRows) -> tuple[dict[str, float], dict[str, NormalSums]]:
         f"network, {network.parameter_count} parameters: JᵀJ": lambda: objective.normal_sums(start),
         "network: loss alone": lambda: objective.half_sse(start),
     }
-    rates = {name: rows.row_count / seconds(work, 1 if "JᵀJ" in name else 3) for name, work in works.items()}
+    rates = {
+        name: rows.row_count / seconds(work, 1 if "JᵀJ" in name else 3)
+        for name, work in works.items()
+    }
     return rates, {name: work() for name, work in works.items() if "alone" not in name}
 
 
@@ -145,7 +151,9 @@ def main() -> None:
         plan(name, passes / rates[name], one, latency, options)
 
 
-def plan(name: str, work: float, one: NormalSums, latency: float, options: argparse.Namespace) -> None:
+def plan(
+    name: str, work: float, one: NormalSums, latency: float, options: argparse.Namespace
+) -> None:
     """One round, part by part, and what most of it is."""
     size = len(pickle.dumps(one, protocol=pickle.HIGHEST_PROTOCOL))
     merging = seconds(lambda: one.merge(one), 5)
@@ -153,8 +161,11 @@ def plan(name: str, work: float, one: NormalSums, latency: float, options: argpa
     parts = {
         "the workers' sums": work,
         "the network of the driver": nodes * size * 8 / (options.gigabits * 1e9),
-        "unpacking and merging on the driver": nodes * (merging + seconds(lambda: pickle.loads(pickle.dumps(one)), 5)),
-        "orders and answers": latency * options.workers / 2,  # the driver's part of each is done one after the other
+        "unpacking and merging on the driver": nodes
+        * (merging + seconds(lambda: pickle.loads(pickle.dumps(one)), 5)),
+        "orders and answers": latency
+        * options.workers
+        / 2,  # the driver's part of each is done one after the other
     }
     print(f"  {name}: a round, {nodes} sums of {size / 1e3:,.0f} kB")
     for part, took in parts.items():

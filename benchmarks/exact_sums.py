@@ -15,9 +15,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from halfsquare import LinearRegressor
-from halfsquare.descent.exact_system import ExactSystem
 from halfsquare.exact.gram import ExactGram
-from halfsquare.trainers.exact import train_exactly
+from halfsquare.exact.least_squares import train_exactly
+from halfsquare.exact.normal_equations import ExactSystem
 
 ROWS, COLUMNS, ROUNDS = 500_000, 20, 5
 
@@ -60,7 +60,9 @@ def summing() -> None:
 
 def solving() -> None:
     rng = np.random.default_rng(1)
-    print(f"\n### The solution from exact sums, beside one `LinearRegressor.fit` to {ROWS // 5:,} rows\n")
+    print(
+        f"\n### The solution from exact sums, beside one `LinearRegressor.fit` to {ROWS // 5:,} rows\n"
+    )
     print("| columns | kind | time ÷ fit | seconds |\n|---:|---|---:|---:|")
     for columns in (20, 100, 200):
         for kind in ("well conditioned", "one column determined by others"):
@@ -73,10 +75,14 @@ def solving() -> None:
             taken = medians(
                 {
                     "fit": lambda x=x, t=t: LinearRegressor(n_jobs=1).fit(x, t),
-                    "exact": lambda g=gram, n=names: train_exactly(ExactSystem.of_gram(g, 1), n, ["y"]),
+                    "exact": lambda g=gram, n=names: train_exactly(
+                        ExactSystem.of_gram(g, 1), n, ["y"]
+                    ),
                 }
             )
-            print(f"| {columns} | {kind} | {taken['exact'] / taken['fit']:.2f} | {taken['exact']:.3f} |")
+            print(
+                f"| {columns} | {kind} | {taken['exact'] / taken['fit']:.2f} | {taken['exact']:.3f} |"
+            )
 
 
 if __name__ == "__main__":

@@ -46,7 +46,9 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 Tally = dict[str, Counter[str]]
 
 
-def killed(commands: Commands, folder: Path, cases: int, random: np.random.Generator) -> Iterator[tuple[str, str]]:
+def killed(
+    commands: Commands, folder: Path, cases: int, random: np.random.Generator
+) -> Iterator[tuple[str, str]]:
     for name, (arguments, out) in {**WRITERS, "report": (REPORT, "r.html")}.items():
         began = time.monotonic()
         assert commands(*arguments, folder=folder).code == 0
@@ -55,14 +57,18 @@ def killed(commands: Commands, folder: Path, cases: int, random: np.random.Gener
             yield f"`{name}` killed", interrupted(commands, folder, arguments, out, kill)
 
 
-def full(commands: Commands, folder: Path, cases: int, random: np.random.Generator) -> Iterator[tuple[str, str]]:
+def full(
+    commands: Commands, folder: Path, cases: int, random: np.random.Generator
+) -> Iterator[tuple[str, str]]:
     for name, (arguments, out) in WRITERS.items():
         top = 4_000 if name == "fit --out" else 100_000
         for size in random.integers(0, top, cases):
             yield f"no room for `{name}`", out_of_space(commands, folder, arguments, out, int(size))
 
 
-def read(commands: Commands, folder: Path, cases: int, random: np.random.Generator) -> Iterator[tuple[str, str]]:
+def read(
+    commands: Commands, folder: Path, cases: int, random: np.random.Generator
+) -> Iterator[tuple[str, str]]:
     write_table(folder / "whole.parquet")
     for _ in range(2 * cases):
         yield "Parquet damaged, its pages with checksums", damaged_parquet(commands, folder, random)
@@ -72,11 +78,18 @@ def read(commands: Commands, folder: Path, cases: int, random: np.random.Generat
         yield "`ulimit -v` from 50 to 3,000 MB", little_memory(folder, int(megabytes), (*PREDICT,))
 
 
-def tabled(commands: Commands, folder: Path, cases: int, random: np.random.Generator) -> Iterator[tuple[str, str]]:
+def tabled(
+    commands: Commands, folder: Path, cases: int, random: np.random.Generator
+) -> Iterator[tuple[str, str]]:
     found: list[str] = []
 
     @seed(int(random.integers(1 << 30)))
-    @settings(max_examples=5 * cases, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=5 * cases,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(tables())
     def each(table: tuple[list[str], list[list[str]], str]) -> None:
         with tempfile.TemporaryDirectory() as made:
@@ -95,13 +108,22 @@ def loaded(folder: Path, models: int) -> Counter[str]:
     from halfsquare import fit
 
     random = np.random.default_rng(0)
-    data = {"a": random.normal(size=200), "b": random.choice(["x", "y"], 200), "y": random.normal(size=200)}
-    for name, options in {"linear": {"model": "linear"}, "network": {"model": "network", "time_limit": 2.0}}.items():
+    data = {
+        "a": random.normal(size=200),
+        "b": random.choice(["x", "y"], 200),
+        "y": random.normal(size=200),
+    }
+    for name, options in {
+        "linear": {"model": "linear"},
+        "network": {"model": "network", "time_limit": 2.0},
+    }.items():
         fit(data, "y", **options).save(folder / f"{name}.hsq")
     contents = [(folder / f"{name}.hsq").read_bytes() for name in ("linear", "network")]
     total = Counter[str]()
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        parts = [pool.submit(load_mutated, contents, folder, i, models // 2, MEMORY) for i in range(2)]
+        parts = [
+            pool.submit(load_mutated, contents, folder, i, models // 2, MEMORY) for i in range(2)
+        ]
         for part in parts:
             total += part.result()
     return total
@@ -112,7 +134,9 @@ def visited(seconds: float = 60.0) -> tuple[Counter[str], int]:
     import psutil
 
     code = "from halfsquare.web.serve import serve; serve()"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as server:
         assert server.stdout is not None
         url = server.stdout.readline().split()[-1]
         found = visit(url, 50, seconds)
@@ -124,17 +148,24 @@ def visited(seconds: float = 60.0) -> tuple[Counter[str], int]:
 
 
 def table(tally: Tally) -> list[str]:
-    lines = ["| fault | cases | right answers | clear errors | failures |", "|---|---:|---:|---:|---:|"]
+    lines = [
+        "| fault | cases | right answers | clear errors | failures |",
+        "|---|---:|---:|---:|---:|",
+    ]
     for fault, found in tally.items():
         failures = sum(count for what, count in found.items() if what not in ("right", "error"))
-        lines.append(f"| {fault} | {found.total():,} | {found['right']:,} | {found['error']:,} | {failures:,} |")
+        lines.append(
+            f"| {fault} | {found.total():,} | {found['right']:,} | {found['error']:,} | {failures:,} |"
+        )
     return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=40)
-    parser.add_argument("--models", type=int, default=100_000, help="model files with changed bytes")
+    parser.add_argument(
+        "--models", type=int, default=100_000, help="model files with changed bytes"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "faults.md")
     given_ = parser.parse_args()
@@ -144,7 +175,9 @@ def main() -> None:
         folder = Path(made)
         prepared(commands, folder)
         for part in parts:
-            for fault, found in part(commands, folder, given_.cases, np.random.default_rng(given_.seed)):
+            for fault, found in part(
+                commands, folder, given_.cases, np.random.default_rng(given_.seed)
+            ):
                 tally.setdefault(fault, Counter())[found] += 1
                 if found not in ("right", "error"):
                     print(f"{fault}: {found}", file=sys.stderr)

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.rows import ArrayRows
-from halfsquare.models.formula import Formula
-from halfsquare.trainers.formula import train_formula
+from halfsquare.fitting.formula.train import train_formula
+from halfsquare.models.formula.model import Formula
 
 PROBLEMS = {
     "exponential decay": ("y ~ b1*exp(-b2*x) + b3", [5.0, 1.3, 0.7], [3.0, 0.6, 0.0]),
@@ -72,7 +72,9 @@ def compare(name: str, rows: int) -> None:
     start, function = PROBLEMS[name][2], FUNCTIONS[name]
     flat_x, flat_y = x[:, 0].copy(), y[:, 0].copy()
     table = ArrayRows(x, y)
-    train_formula(ArrayRows(x[:1000], y[:1000]), formula, start=start)  # derivatives are compiled once
+    train_formula(
+        ArrayRows(x[:1000], y[:1000]), formula, start=start
+    )  # derivatives are compiled once
     ours = timed(lambda: train_formula(table, formula, start=start), 5)
     found = timed(lambda: train_formula(table, formula), 1)
     scipys = timed(lambda: curve_fit(function, flat_x, flat_y, start))
@@ -82,7 +84,9 @@ def compare(name: str, rows: int) -> None:
     trained = ours[1]
     errors = np.sqrt(np.diag(trained.covariance))
     gap_scipy = np.max(np.abs(scipys[1][0] - trained.parameters) / errors)
-    gap_lmfit = np.max(np.abs([lmfits[1].best_values[n] for n in formula.names] - trained.parameters) / errors)
+    gap_lmfit = np.max(
+        np.abs([lmfits[1].best_values[n] for n in formula.names] - trained.parameters) / errors
+    )
     gap_found = np.max(np.abs(found[1].parameters - trained.parameters) / errors)
     print(f"{name}, {rows:,} rows: {trained.reason}")
     print(
@@ -91,7 +95,9 @@ def compare(name: str, rows: int) -> None:
     print(
         f"  scipy curve_fit / halfsquare {scipys[0] / ours[0]:6.1f} x   answers {gap_scipy:.1e} standard errors apart"
     )
-    print(f"  no start / start             {found[0] / ours[0]:6.1f} x   answers {gap_found:.1e} standard errors apart")
+    print(
+        f"  no start / start             {found[0] / ours[0]:6.1f} x   answers {gap_found:.1e} standard errors apart"
+    )
     print(
         f"  memory while fitting: {growth(name, rows):.0f} MB; for four times the rows {growth(name, 4 * rows):.0f} MB"
     )
@@ -100,7 +106,10 @@ def compare(name: str, rows: int) -> None:
 def growth(name: str, rows: int) -> float:
     """Megabytes by which a process of its own grows while it fits."""
     done = subprocess.run(
-        [sys.executable, __file__, "--memory", name, "--rows", str(rows)], capture_output=True, text=True, check=True
+        [sys.executable, __file__, "--memory", name, "--rows", str(rows)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(json.loads(done.stdout))
 
@@ -121,7 +130,9 @@ def peak() -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--memory", choices=PROBLEMS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -67,7 +67,9 @@ def polars_sklearn(path: str) -> Work:
 
     def work() -> float:
         frame = pl.read_csv(path) if path.endswith(".csv") else pl.read_parquet(path)
-        return float(LinearRegression().fit(frame[COLUMNS].to_numpy(), frame["y"].to_numpy()).coef_[0])
+        return float(
+            LinearRegression().fit(frame[COLUMNS].to_numpy(), frame["y"].to_numpy()).coef_[0]
+        )
 
     return work
 
@@ -115,7 +117,9 @@ MEMORY = list(CANDIDATES)[5:]
 
 def write(folder: Path, rows: int) -> Path:
     """Write the files in a process of its own: a peak of memory is handed down to the candidates otherwise."""
-    subprocess.run([sys.executable, __file__, "--write", str(folder), "--rows", str(rows)], check=True)
+    subprocess.run(
+        [sys.executable, __file__, "--write", str(folder), "--rows", str(rows)], check=True
+    )
     return folder / f"{rows}.csv"
 
 
@@ -127,7 +131,9 @@ def write_here(folder: Path, rows: int) -> None:
     columns = ", ".join(f"round(random() * 10 - 5, 5) AS {c}" for c in COLUMNS)
     total = " + ".join(f"{i + 1} * {c}" for i, c in enumerate(COLUMNS))
     path = folder / f"{rows}.csv"
-    query = f"SELECT *, round({total} + random(), 5) AS y FROM (SELECT {columns} FROM range({rows}))"
+    query = (
+        f"SELECT *, round({total} + random(), 5) AS y FROM (SELECT {columns} FROM range({rows}))"
+    )
     connection.execute(f"COPY ({query}) TO '{path}'")
     connection.execute(f"COPY (FROM '{path}') TO '{path.with_suffix('.parquet')}'")
 
@@ -154,19 +160,32 @@ def main() -> None:
             found = measure(__file__, FILES, ["--path", str(path)], rounds=rounds, repeats=4)
             megabytes = path.stat().st_size / 1e6
             print(
-                table(f"{options.rows:,} × 20, {path.suffix[1:].upper()} of {megabytes:.0f} MB", found, "DuckDB scan")
+                table(
+                    f"{options.rows:,} × 20, {path.suffix[1:].upper()} of {megabytes:.0f} MB",
+                    found,
+                    "DuckDB scan",
+                )
             )
         print("### Growth\n\n| rows | seconds | µs a row | peak MB |\n|---:|---:|---:|---:|")
         for factor in (1, 3, 10):
             rows = options.rows // 4 * factor
             path = write(Path(folder), rows)
-            one = measure(__file__, ["halfsquare fit"], ["--path", str(path)], rounds=rounds)["halfsquare fit"]
+            one = measure(__file__, ["halfsquare fit"], ["--path", str(path)], rounds=rounds)[
+                "halfsquare fit"
+            ]
             print(
-                f"| {rows:,} | {one.seconds:.2f} | {one.seconds / rows * 1e6:.2f} | {one.megabytes:.0f} |", flush=True
+                f"| {rows:,} | {one.seconds:.2f} | {one.seconds / rows * 1e6:.2f} | {one.megabytes:.0f} |",
+                flush=True,
             )
             path.unlink()
     print()
-    print(table("1,000,000 × 100 in memory", measure(__file__, MEMORY, [], rounds=rounds, repeats=3), "X.T @ X"))
+    print(
+        table(
+            "1,000,000 × 100 in memory",
+            measure(__file__, MEMORY, [], rounds=rounds, repeats=3),
+            "X.T @ X",
+        )
+    )
 
 
 if __name__ == "__main__":

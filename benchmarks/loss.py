@@ -50,7 +50,9 @@ def main() -> None:
             answers[name] = one()
             seconds[name].append(time.perf_counter() - began)
     base = statistics.median(seconds["one read of o and t, one write"])
-    print(f"### Loss, {ROWS:,} float64\n\n| what | time ÷ one read, one write | ms | value |\n|---|---:|---:|---:|")
+    print(
+        f"### Loss, {ROWS:,} float64\n\n| what | time ÷ one read, one write | ms | value |\n|---|---:|---:|---:|"
+    )
     for name, taken in seconds.items():
         middle = statistics.median(taken)
         value = f"{answers[name]:.10g}" if "halfsquare" in name or "torch" in name else ""

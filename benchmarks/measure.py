@@ -38,7 +38,12 @@ def run_one(prepare: Callable[[], Work], repeats: int) -> None:
 
 
 def measure(
-    script: str, names: Sequence[str], arguments: Sequence[str], *, rounds: int = 3, repeats: int = 1
+    script: str,
+    names: Sequence[str],
+    arguments: Sequence[str],
+    *,
+    rounds: int = 3,
+    repeats: int = 1,
 ) -> dict[str, Measured]:
     """Run ``script --one NAME …`` for each candidate, in turn, ``rounds`` times."""
     found: dict[str, list[dict]] = {name: [] for name in names}

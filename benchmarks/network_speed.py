@@ -18,16 +18,18 @@ from _datasets import splits
 from scipy.linalg.blas import dsyrk
 
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.base import State
-from halfsquare.descent.evidence import Evidence
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.descent.stochastic import Stochastic
-from halfsquare.execution.local import Local, one_blas_thread
 from halfsquare.models.network import Network
-from halfsquare.objective import Objective
+from halfsquare.parallel.threads import Local, one_blas_thread
+from halfsquare.solvers.adam import Stochastic
+from halfsquare.solvers.base import State
+from halfsquare.solvers.evidence import Evidence
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.objective import Objective
 
 
-def iteration_ratio(design: np.ndarray, target: np.ndarray, hidden: tuple[int, ...], repeats: int = 5) -> float:
+def iteration_ratio(
+    design: np.ndarray, target: np.ndarray, hidden: tuple[int, ...], repeats: int = 5
+) -> float:
     """Median time of an iteration over the median time of dsyrk on a matrix of the Jacobian's shape."""
     network = Network(design.shape[1], hidden)
     objective = Objective(network, ArrayRows(design, target), Local(1))
@@ -45,7 +47,9 @@ def iteration_ratio(design: np.ndarray, target: np.ndarray, hidden: tuple[int, .
             bare.append(middle - begun)
             ours.append(time.perf_counter() - middle)
     if len(ours) < repeats:
-        raise SystemExit(f"only {len(ours)} steps were accepted ({state.stopped}); expected {repeats}")
+        raise SystemExit(
+            f"only {len(ours)} steps were accepted ({state.stopped}); expected {repeats}"
+        )
     return float(np.median(ours) / np.median(bare))
 
 
@@ -66,8 +70,12 @@ def seconds_to(error: float, design: np.ndarray, target: np.ndarray, way: str) -
         method: Evidence | Stochastic = Evidence(objective.model.groups())
     else:
         objective = Objective(Network(design.shape[1], (128,) * 3, 1, "silu"), rows, Local(1))
-        method = Stochastic(Objective(objective.model, ArrayRows(design[:1000], target[:1000]), Local(1)))
-    descend(method, objective, objective.model.initial_parameters(0), limits=Limits(200), watch=watch)
+        method = Stochastic(
+            Objective(objective.model, ArrayRows(design[:1000], target[:1000]), Local(1))
+        )
+    descend(
+        method, objective, objective.model.initial_parameters(0), limits=Limits(200), watch=watch
+    )
     return float(reached[0])
 
 
@@ -86,7 +94,10 @@ def main() -> None:
             warnings.simplefilter("ignore")
             for hidden in ((16, 16), (24, 24)):
                 ratio = iteration_ratio(design, target, hidden)
-                print(f"{name} {hidden}: an iteration takes {ratio:.2f} x bare dsyrk (aim 1.5)", flush=True)
+                print(
+                    f"{name} {hidden}: an iteration takes {ratio:.2f} x bare dsyrk (aim 1.5)",
+                    flush=True,
+                )
             begun = time.perf_counter()
             peer = MLPRegressor(solver="lbfgs", random_state=0).fit(design, target[:, 0])
             seconds = time.perf_counter() - begun

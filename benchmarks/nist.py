@@ -28,9 +28,9 @@ import numpy as np
 
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import HalfsquareError
-from halfsquare.models.formula import Formula
-from halfsquare.models.formula_symmetry import symmetry
-from halfsquare.trainers.formula import train_formula
+from halfsquare.fitting.formula.train import train_formula
+from halfsquare.models.formula.model import Formula
+from halfsquare.models.formula.symmetry import symmetry
 
 _CERTIFIED = 11.0
 
@@ -58,22 +58,41 @@ def read_problem(path: Path) -> Problem:
     """A problem as its file states it: the model's text becomes a formula by the package's own parser."""
     lines = path.read_text(encoding="latin-1").splitlines()
     model = next(i for i, line in enumerate(lines) if line.startswith("Model:"))
-    starting = next(i for i in range(model, len(lines)) if re.match(r"\s*Starting values", lines[i], re.IGNORECASE))
+    starting = next(
+        i
+        for i in range(model, len(lines))
+        if re.match(r"\s*Starting values", lines[i], re.IGNORECASE)
+    )
     data = max(i for i, line in enumerate(lines) if line.startswith("Data:"))
     columns = lines[data].split()[1:]
     number = r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?"
     row = re.compile(rf"\s*(\w+)\s*=\s*({number})\s+({number})\s+({number})\s+({number})\s*$")
     stated = [match.groups() for line in lines[starting:data] if (match := row.match(line))]
     values = np.array([[float(v) for v in groups[1:]] for groups in stated])
-    table = np.array([[float(v) for v in line.split()] for line in lines[data + 1 :] if line.strip()])
-    sse = next(float(line.split(":")[1]) for line in lines if line.startswith("Residual Sum of Squares"))
-    formula = Formula.read(_formula_text(lines[model + 1 : starting]), columns, [groups[0] for groups in stated])
+    table = np.array(
+        [[float(v) for v in line.split()] for line in lines[data + 1 :] if line.strip()]
+    )
+    sse = next(
+        float(line.split(":")[1]) for line in lines if line.startswith("Residual Sum of Squares")
+    )
+    formula = Formula.read(
+        _formula_text(lines[model + 1 : starting]), columns, [groups[0] for groups in stated]
+    )
     # Positions are by the order of the file's table.
     order = [[groups[0] for groups in stated].index(name) for name in formula.names]
     values = values[order]
     design = np.ascontiguousarray(table[:, [columns.index(name) for name in formula.columns]])
     target = table[:, [columns.index(formula.target)]]
-    return Problem(path.stem, formula, design, target, [values[:, 0], values[:, 1]], values[:, 2], values[:, 3], sse)
+    return Problem(
+        path.stem,
+        formula,
+        design,
+        target,
+        [values[:, 0], values[:, 1]],
+        values[:, 2],
+        values[:, 3],
+        sse,
+    )
 
 
 def _formula_text(lines: list[str]) -> str:
@@ -105,7 +124,10 @@ def measure(problem: Problem, fit: Callable[[], tuple[Any, Any, float, int]]) ->
         return None
     seconds = time.perf_counter() - begin
     best = max(
-        (digits(same, problem.parameters), digits(np.asarray(errors)[order], problem.standard_errors))
+        (
+            digits(same, problem.parameters),
+            digits(np.asarray(errors)[order], problem.standard_errors),
+        )
         for same, order in labellings(problem.formula, np.asarray(parameters))
     )
     return Answer((*best, digits(sse, problem.sse)), iterations, seconds)
@@ -151,7 +173,12 @@ def curve_fit(problem: Problem, start: np.ndarray) -> tuple[Any, Any, float, int
     values, covariance, info, _, _ = scipy_curve_fit(
         lambda _, *p: function(np.array(p)), np.zeros(len(target)), target, start, full_output=True
     )
-    return values, np.sqrt(np.diag(covariance)), float(np.sum((function(values) - target) ** 2)), info["nfev"]
+    return (
+        values,
+        np.sqrt(np.diag(covariance)),
+        float(np.sum((function(values) - target) ** 2)),
+        info["nfev"],
+    )
 
 
 def lmfit(problem: Problem, start: np.ndarray) -> tuple[Any, Any, float, int]:
@@ -163,13 +190,22 @@ def lmfit(problem: Problem, start: np.ndarray) -> tuple[Any, Any, float, int]:
     for name, value in zip(problem.formula.names, start, strict=True):
         given.add(name, value=value)
     names = problem.formula.names
-    result = minimize(lambda p: function(np.array([p[name].value for name in names])) - target, given)
+    result = minimize(
+        lambda p: function(np.array([p[name].value for name in names])) - target, given
+    )
     errors = [result.params[name].stderr or np.nan for name in names]
-    return np.array([result.params[name].value for name in names]), np.array(errors), result.chisqr, result.nfev
+    return (
+        np.array([result.params[name].value for name in names]),
+        np.array(errors),
+        result.chisqr,
+        result.nfev,
+    )
 
 
 def _function(problem: Problem) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda parameters: problem.formula.outputs(np.asarray(parameters, dtype=float), problem.design)[:, 0]
+    return lambda parameters: problem.formula.outputs(
+        np.asarray(parameters, dtype=float), problem.design
+    )[:, 0]
 
 
 def _shown(answer: Answer | None) -> str:
@@ -180,20 +216,30 @@ def _shown(answer: Answer | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="a folder that holds nist/*.dat")
-    parser.add_argument("--json", action="store_true", help="one JSON object for each line instead of the table")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object for each line instead of the table"
+    )
     arguments = parser.parse_args()
     paths = sorted((arguments.data / "nist").glob("*.dat")) or sorted(arguments.data.glob("*.dat"))
     if not paths:
         raise SystemExit(f"no .dat file in {arguments.data}/nist")
     if not arguments.json:
-        print("digits of worst parameter, worst standard error, sum of squares; iterations or calls; time")
+        print(
+            "digits of worst parameter, worst standard error, sum of squares; iterations or calls; time"
+        )
         print(f"{'problem':10} {'start':7} {'halfsquare':27} {'scipy curve_fit':27} {'lmfit':27}")
     worst: dict[str, list[float]] = {"halfsquare": [], "curve_fit": [], "lmfit": []}
     for path in paths:
         problem = read_problem(path)
-        for label, start in [("start 1", problem.starts[0]), ("start 2", problem.starts[1]), ("none", None)]:
+        for label, start in [
+            ("start 1", problem.starts[0]),
+            ("start 2", problem.starts[1]),
+            ("none", None),
+        ]:
             answers: dict[str, Answer | None] = {
                 "halfsquare": measure(problem, lambda p=problem, s=start: halfsquare(p, s))  # type: ignore[misc]
             }
@@ -207,13 +253,17 @@ def main() -> None:
                 print(json.dumps({"problem": problem.name, "start": label, **shown}), flush=True)
             else:
                 print(
-                    f"{problem.name:10} {label:7} " + " ".join(f"{_shown(a):27}" for a in answers.values()), flush=True
+                    f"{problem.name:10} {label:7} "
+                    + " ".join(f"{_shown(a):27}" for a in answers.values()),
+                    flush=True,
                 )
     if not arguments.json:
         print()
         for name, values in worst.items():
             six, nine = (sum(value >= least for value in values) for least in (6, 9))
-            print(f"{name:10} of {len(values)} fits: {six} with >= 6 digits in all three, {nine} with >= 9")
+            print(
+                f"{name:10} of {len(values)} fits: {six} with >= 6 digits in all three, {nine} with >= 9"
+            )
 
 
 if __name__ == "__main__":

@@ -48,7 +48,9 @@ def one(name: str, path: str) -> None:
     else:
         from halfsquare import fit
 
-        fit({"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 1.0, 2.0, 4.0]}, "y", model="linear")  # everything is imported
+        fit(
+            {"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 1.0, 2.0, 4.0]}, "y", model="linear"
+        )  # everything is imported
         began = time.perf_counter()
         test = fit(path, "y", model=name).test
         answer = float(test["rmse"]) if test else float("nan")
@@ -59,7 +61,9 @@ def one(name: str, path: str) -> None:
 
 
 def run(*arguments: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed: {done.stderr.strip()}")
     return dict(json.loads(done.stdout.splitlines()[-1])) if done.stdout else {}
@@ -67,20 +71,28 @@ def run(*arguments: str) -> dict[str, float]:
 
 def growth(model: str, sizes: list[int], rounds: int) -> None:
     """Medians of ``rounds`` fits and scans in turn."""
-    print(f"### {model}\n\n| rows | time ÷ DuckDB scan | seconds | µs a row | peak MB | test RMSE |")
+    print(
+        f"### {model}\n\n| rows | time ÷ DuckDB scan | seconds | µs a row | peak MB | test RMSE |"
+    )
     print("|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         for rows in sizes:
             path = Path(folder) / "rows.parquet"
             run("--write", str(path), "--rows", str(rows))
-            pairs = [(run("--one", "DuckDB scan", str(path)), run("--one", model, str(path))) for _ in range(rounds)]
+            pairs = [
+                (run("--one", "DuckDB scan", str(path)), run("--one", model, str(path)))
+                for _ in range(rounds)
+            ]
             path.unlink()
             ratio = statistics.median(fit["seconds"] / scan["seconds"] for scan, fit in pairs)
             seconds = statistics.median(fit["seconds"] for _, fit in pairs)
             peak = max(fit["megabytes"] for _, fit in pairs)
             rmse = pairs[-1][1]["answer"]
             a_row = seconds / rows * 1e6
-            print(f"| {rows:,} | {ratio:.1f} | {seconds:.2f} | {a_row:.2f} | {peak:.0f} | {rmse:.4f} |", flush=True)
+            print(
+                f"| {rows:,} | {ratio:.1f} | {seconds:.2f} | {a_row:.2f} | {peak:.0f} | {rmse:.4f} |",
+                flush=True,
+            )
     print()
 
 
@@ -89,13 +101,17 @@ def sums(name: str) -> Callable[[int], object]:
     import numpy as np
 
     from halfsquare.data.rows import ShiftedRows
-    from halfsquare.descent.normal_equations import linear_sums
-    from halfsquare.execution.local import Local
     from halfsquare.models.network import Network
-    from halfsquare.objective import Objective
+    from halfsquare.parallel.threads import Local
+    from halfsquare.solvers.least_squares import linear_sums
+    from halfsquare.solvers.objective import Objective
 
     random = np.random.default_rng(0)
-    n, d = {"Gram, 20 columns": (4_000_000, 20), "Gram, 100 columns": (500_000, 100), "Jacobian": (131_072, 20)}[name]
+    n, d = {
+        "Gram, 20 columns": (4_000_000, 20),
+        "Gram, 100 columns": (500_000, 100),
+        "Jacobian": (131_072, 20),
+    }[name]
     rows = ShiftedRows.of(random.normal(size=(n, d)), random.normal(size=(n, 1)), None)
     if name != "Jacobian":
         return lambda threads: linear_sums(rows, Local(threads))
@@ -120,7 +136,9 @@ class Process:
 
     def __init__(self, name: str) -> None:
         command = [sys.executable, __file__, "--sums", name]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def ask(self, threads: int) -> None:
         assert self.process.stdin
@@ -139,7 +157,9 @@ class Process:
 
 def threads(rounds: int) -> None:
     """How much faster two threads are than one, and two processes."""
-    print("### Two threads\n\n| sums | 2 threads ÷ 1 thread | 2 processes ÷ 1 | of what the machine gives |")
+    print(
+        "### Two threads\n\n| sums | 2 threads ÷ 1 thread | 2 processes ÷ 1 | of what the machine gives |"
+    )
     print("|---|---:|---:|---:|")
     for name in ("Gram, 20 columns", "Gram, 100 columns", "Jacobian"):
         first, second = Process(name), Process(name)

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("quick", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "quick", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("quick")
 
 # What single tests are skipped without, on a reader's machine; never where CI=true.
@@ -37,7 +39,9 @@ def pytest_configure() -> None:
     """Under CI a missing part fails the run before a test is skipped for it."""
     missing = [part for part in PARTS if find_spec(part) is None]
     if os.environ.get("CI") == "true" and missing:
-        raise pytest.UsageError(f"under CI nothing is skipped, and these are missing: {', '.join(missing)}")
+        raise pytest.UsageError(
+            f"under CI nothing is skipped, and these are missing: {', '.join(missing)}"
+        )
 
 
 COMMAND = [sys.executable, "-c", "from halfsquare.cli.main import main; main()"]
@@ -49,7 +53,10 @@ def run(tmp_path: Path) -> Run:
     """Run ``halfsquare ARGUMENTS`` in the test's own folder; returns exit code, stdout and stderr."""
 
     def of(
-        *arguments: str | Path, stdin: str | None = None, env: dict[str, str] | None = None, **more: object
+        *arguments: str | Path,
+        stdin: str | None = None,
+        env: dict[str, str] | None = None,
+        **more: object,
     ) -> object:
         return subprocess.run(
             [*COMMAND, *map(str, arguments)],

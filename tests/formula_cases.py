@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from halfsquare.data.rows import ArrayRows
-from halfsquare.execution.local import Local
+from halfsquare.fitting.formula.train import train_formula
 from halfsquare.loss import Floats
-from halfsquare.models.formula import Formula
-from halfsquare.trainers.base import Trained
-from halfsquare.trainers.formula import train_formula
+from halfsquare.models.formula.model import Formula
+from halfsquare.parallel.threads import Local
+from halfsquare.results.trained import Trained
 
 DECAY = "y ~ b1*exp(-b2*x) + b3"
 
@@ -28,7 +28,9 @@ def formula(text: str, *columns: str) -> Formula:
     return Formula.read(text, [*(columns or ("x",)), "y"])
 
 
-def fit(text: str, x: Floats, y: Floats, weight: Floats | None = None, **options: object) -> Trained:
+def fit(
+    text: str, x: Floats, y: Floats, weight: Floats | None = None, **options: object
+) -> Trained:
     options.setdefault("execution", Local(1))
     return train_formula(ArrayRows(x, y, weight), formula(text), **options)  # type: ignore[arg-type]
 

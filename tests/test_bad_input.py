@@ -73,7 +73,9 @@ FITS: dict[str, tuple[bytes | None, str]] = {
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_a_file_that_cannot_be_fitted(name: str, refused: Callable[..., str], tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_fitted(
+    name: str, refused: Callable[..., str], tmp_path: Path
+) -> None:
     content, message = FITS[name]
     if content is not None:
         (tmp_path / "a.csv").write_bytes(content)
@@ -81,12 +83,17 @@ def test_a_file_that_cannot_be_fitted(name: str, refused: Callable[..., str], tm
     assert not (tmp_path / "m.hsq").exists()
 
 
-def test_a_column_that_changes_its_type_half_way(refused: Callable[..., str], command: Command, tmp_path: Path) -> None:
+def test_a_column_that_changes_its_type_half_way(
+    refused: Callable[..., str], command: Command, tmp_path: Path
+) -> None:
     lines = [f"{i},{2 * i}" for i in range(60_000)]
     lines[50_000] = "unknown,4"
     (tmp_path / "a.csv").write_text("x,y\n" + "\n".join(lines) + "\n")
     message = refused("fit", "a.csv", "--target", "y")
-    assert "row 50001 (line 50002), column 'x': found 'unknown', expected a number as in the rows before" in message
+    assert (
+        "row 50001 (line 50002), column 'x': found 'unknown', expected a number as in the rows before"
+        in message
+    )
     assert "--exclude x" in message
     assert "--category x" in message
     lines[50_000] = "4,many"
@@ -102,8 +109,12 @@ def test_latin_1_bytes_are_told_and_read_on_request(
     text = "town,y\n" + "".join(f"{('Köln', 'Ulm')[i % 2]},{i % 2}\n" for i in range(40))
     (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
     message = refused("fit", "a.csv", "--target", "y")
-    assert message.endswith("is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1")
-    ran = command("fit", "--model", "linear", "a.csv", "--target", "y", "--encoding", "latin-1", "--json")
+    assert message.endswith(
+        "is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1"
+    )
+    ran = command(
+        "fit", "--model", "linear", "a.csv", "--target", "y", "--encoding", "latin-1", "--json"
+    )
     assert ran.code == 0
     assert {"town=Köln", "town=Ulm"} & {p["name"] for p in ran.json["parameters"]}
 
@@ -123,9 +134,14 @@ def test_lawful_oddities_are_fitted(command: Command, tmp_path: Path) -> None:
         assert ran.json["rows"] >= 1
         text_out = command("fit", "--model", "linear", name, "--target", "y")
         assert text_out.code == 0, (name, text_out.err)
-    found = command("fit", "--model", "linear", "digits.csv", "--target", "y", "--test-fraction", "0", "--json").json
+    found = command(
+        "fit", "--model", "linear", "digits.csv", "--target", "y", "--test-fraction", "0", "--json"
+    ).json
     assert found["r2"] == pytest.approx(1.0)
-    assert command("fit", "--model", "linear", "constant.csv", "--target", "y", "--json").json["r2"] is None
+    assert (
+        command("fit", "--model", "linear", "constant.csv", "--target", "y", "--json").json["r2"]
+        is None
+    )
 
 
 def test_three_thousand_columns(command: Command, tmp_path: Path) -> None:
@@ -135,7 +151,17 @@ def test_three_thousand_columns(command: Command, tmp_path: Path) -> None:
     lines += [",".join([*map(str, r), str(round(r[0] * 2 + 1, 4))]) for r in x]
     (tmp_path / "wide.csv").write_text("\n".join(lines) + "\n")
     ran = command(
-        "fit", "--model", "linear", "wide.csv", "--target", "y", "--test-fraction", "0", "--json", "--l2", "auto"
+        "fit",
+        "--model",
+        "linear",
+        "wide.csv",
+        "--target",
+        "y",
+        "--test-fraction",
+        "0",
+        "--json",
+        "--l2",
+        "auto",
     )
     assert ran.code == 0, ran.err
     assert len(ran.json["parameters"]) == 3001
@@ -156,13 +182,19 @@ def test_weights(weights: str, message: str, refused: Callable[..., str], tmp_pa
     assert message in refused("fit", "a.csv", "--target", "y", "--weights", "w")
 
 
-def test_outputs_that_cannot_be_written(refused: Callable[..., str], command: Command, tmp_path: Path) -> None:
+def test_outputs_that_cannot_be_written(
+    refused: Callable[..., str], command: Command, tmp_path: Path
+) -> None:
     (tmp_path / "a.csv").write_text(GOOD)
-    assert "there is no folder nowhere" in refused("fit", "a.csv", "--target", "y", "--out", "nowhere/m.hsq")
+    assert "there is no folder nowhere" in refused(
+        "fit", "a.csv", "--target", "y", "--out", "nowhere/m.hsq"
+    )
     (tmp_path / "folder").mkdir()
     assert "folder is a folder" in refused("fit", "a.csv", "--target", "y", "--out", "folder")
     assert command("fit", "--model", "linear", "a.csv", "--target", "y", "--out", "m.hsq").code == 0
-    assert "there is no folder nowhere" in refused("predict", "m.hsq", "a.csv", "--out", "nowhere/p.csv")
+    assert "there is no folder nowhere" in refused(
+        "predict", "m.hsq", "a.csv", "--out", "nowhere/p.csv"
+    )
     assert "p.xlsx ends in .xlsx; expected .csv or .parquet" in refused(
         "predict", "m.hsq", "a.csv", "--out", "p.xlsx", code=2
     )
@@ -178,7 +210,9 @@ def test_files_of_another_kind(refused: Callable[..., str], tmp_path: Path) -> N
         assert name in refused("fit", name, "--target", "y")
     (tmp_path / "a.jsonl").write_text('{"x": 1, "y": 2}\n{"x": 1, "y"\n')
     assert "a.jsonl" in refused("fit", "a.jsonl", "--target", "y")
-    assert "is a folder: name a file, or the files in it as" in refused("fit", tmp_path, "--target", "y")
+    assert "is a folder: name a file, or the files in it as" in refused(
+        "fit", tmp_path, "--target", "y"
+    )
     assert "the query could not be read" in refused("fit", "SELECT * FROM nowhere", "--target", "y")
     (tmp_path / "cut.csv.gz").write_bytes(__import__("gzip").compress(GOOD.encode() * 500)[:-30])
     assert "cut.csv.gz" in refused("fit", "cut.csv.gz", "--target", "y")
@@ -211,7 +245,9 @@ WRONG_USE = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "words"), WRONG_USE, ids=[" ".join(a[3:] or a) for a, _ in WRONG_USE])
+@pytest.mark.parametrize(
+    ("arguments", "words"), WRONG_USE, ids=[" ".join(a[3:] or a) for a, _ in WRONG_USE]
+)
 def test_wrong_use(arguments: list[str], words: str, command: Command, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(GOOD)
     ran = command(*arguments)
@@ -237,7 +273,10 @@ def test_a_full_disk_leaves_the_old_model(command: Command, run: Callable, tmp_p
     old, files = (tmp_path / "m.hsq").read_bytes(), set(tmp_path.iterdir())
     assert len(old) > 2000
     for arguments, name in (
-        (["fit", "--model", "linear", "a.csv", "--target", "y", "--seed", "3", "--out", "m.hsq"], "m.hsq"),
+        (
+            ["fit", "--model", "linear", "a.csv", "--target", "y", "--seed", "3", "--out", "m.hsq"],
+            "m.hsq",
+        ),
         (["predict", "m.hsq", "a.csv", "--interval", "0.9", "--out", "p.csv"], "p.csv"),
     ):
         ran = run(*arguments, preexec_fn=small_files_only)
@@ -255,17 +294,27 @@ def test_full_standard_output(command: Command, tmp_path: Path) -> None:
     for arguments in (["predict", "m.hsq", "a.csv"], ["info", "m.hsq", "--json"]):
         with Path("/dev/full").open("wb") as full:
             ran = subprocess.run(
-                [*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=60
+                [*COMMAND, *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=tmp_path,
+                timeout=60,
             )
         assert ran.returncode == 1, ran
-        assert ran.stderr == "halfsquare: standard output could not be used: No space left on device\n"
+        assert (
+            ran.stderr == "halfsquare: standard output could not be used: No space left on device\n"
+        )
         assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize("method", ["least-squares", "gradient"])
 def test_ctrl_c_leaves_nothing_half_written(method: str, command: Command, tmp_path: Path) -> None:
     (tmp_path / "small.csv").write_text(GOOD)
-    assert command("fit", "--model", "linear", "small.csv", "--target", "y", "--out", "m.hsq").code == 0
+    assert (
+        command("fit", "--model", "linear", "small.csv", "--target", "y", "--out", "m.hsq").code
+        == 0
+    )
     rng = np.random.default_rng(0)
     x = np.round(rng.normal(size=(20_000, 40)), 4)
     part = "\n".join(",".join(map(str, r)) for r in x) + "\n"

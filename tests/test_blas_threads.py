@@ -6,7 +6,7 @@ from threading import Thread
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from halfsquare.execution.local import one_blas_thread
+from halfsquare.parallel.threads import one_blas_thread
 
 
 def blas() -> set[int]:

@@ -13,10 +13,10 @@ pytest.importorskip("altair", reason="the figures need the extra 'page'")
 
 from halfsquare.errors import OptionError, OutputError
 from halfsquare.explain.one_example import explain_example
-from halfsquare.report.charts import one_example_chart, view_range
-from halfsquare.report.live import vega_spec, without_inputs
-from halfsquare.report.save import data_island, save_chart, save_example
-from halfsquare.report.theme import DARK, LIGHT, Theme, contrast
+from halfsquare.figures.charts import one_example_chart, view_range
+from halfsquare.figures.live import vega_spec, without_inputs
+from halfsquare.figures.save import data_island, save_chart, save_example
+from halfsquare.figures.theme import DARK, LIGHT, Theme, contrast
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -33,13 +33,27 @@ def texts(svg: str) -> list[str]:
 @pytest.mark.parametrize(
     ("target", "output", "convention", "expected"),
     [
-        (3.0, 2.2, "half_sse", ["The output 2.2 is too low by 0.8.", "loss 0.32", "step +0.8", "gradient −0.8"]),
-        (3.0, 3.6, "sse", ["The output 3.6 is too high by 0.6.", "loss 0.36", "step −0.6", "gradient +1.2"]),
+        (
+            3.0,
+            2.2,
+            "half_sse",
+            ["The output 2.2 is too low by 0.8.", "loss 0.32", "step +0.8", "gradient −0.8"],
+        ),
+        (
+            3.0,
+            3.6,
+            "sse",
+            ["The output 3.6 is too high by 0.6.", "loss 0.36", "step −0.6", "gradient +1.2"],
+        ),
         (
             -2.0,
             -2.0,
             "mse",
-            ["The output −2 equals the target.", "loss 0", "Gradient zero: descent leaves it alone."],
+            [
+                "The output −2 equals the target.",
+                "loss 0",
+                "Gradient zero: descent leaves it alone.",
+            ],
         ),
     ],
 )
@@ -58,7 +72,8 @@ def test_the_drawn_words_are_the_computed_ones(
 def test_light_and_dark_differ_in_colour_alone(tmp_path: Path) -> None:
     explained = explain_example(3.0, 2.2)
     light, dark = (
-        save_chart(one_example_chart(explained, t), tmp_path / f"{t.name}.svg").read_text() for t in (LIGHT, DARK)
+        save_chart(one_example_chart(explained, t), tmp_path / f"{t.name}.svg").read_text()
+        for t in (LIGHT, DARK)
     )
     assert LIGHT.low in light
     assert DARK.low not in light
@@ -67,13 +82,17 @@ def test_light_and_dark_differ_in_colour_alone(tmp_path: Path) -> None:
 
 
 def test_png(tmp_path: Path) -> None:
-    content = save_chart(one_example_chart(explain_example(3.0, 2.2)), tmp_path / "one.PNG").read_bytes()
+    content = save_chart(
+        one_example_chart(explain_example(3.0, 2.2)), tmp_path / "one.PNG"
+    ).read_bytes()
     assert content.startswith(PNG)
     assert len(content) > 10_000
 
 
 def test_html_stands_alone_and_forbids_every_request(tmp_path: Path) -> None:
-    page = save_chart(one_example_chart(explain_example(3.0, 2.2)), tmp_path / "one.html", title="<b>&").read_text()
+    page = save_chart(
+        one_example_chart(explain_example(3.0, 2.2)), tmp_path / "one.html", title="<b>&"
+    ).read_text()
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
     assert "default-src 'none'" in policy[1]
@@ -85,10 +104,14 @@ def test_html_stands_alone_and_forbids_every_request(tmp_path: Path) -> None:
 
 
 def test_the_saved_example_brings_its_derivation(tmp_path: Path) -> None:
-    page = save_example(explain_example(3.0, 2.2, convention="sse"), tmp_path / "one.html").read_text()
+    page = save_example(
+        explain_example(3.0, 2.2, convention="sse"), tmp_path / "one.html"
+    ).read_text()
     assert page.count("<math") == 4
     assert "differentiate each term" in page
-    assert save_example(explain_example(3.0, 2.2), tmp_path / "one.png").read_bytes().startswith(PNG)
+    assert (
+        save_example(explain_example(3.0, 2.2), tmp_path / "one.png").read_bytes().startswith(PNG)
+    )
 
 
 def test_handles_move_their_signals(spec: dict[str, Any]) -> None:
@@ -120,7 +143,9 @@ def test_every_text_colour_stands_out(theme: Theme) -> None:
         for paper in (theme.paper, theme.panel, theme.low_wash, theme.high_wash):
             assert contrast(text, paper) >= 4.5
     assert contrast("#000000", "#ffffff") == pytest.approx(21.0)
-    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)  # the well-known grey that just fails
+    assert contrast("#777777", "#ffffff") == pytest.approx(
+        4.48, abs=0.01
+    )  # the well-known grey that just fails
 
 
 def test_what_cannot_be_written_says_why(tmp_path: Path) -> None:

@@ -22,14 +22,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfsquare import fit, load
-from halfsquare.checkpoint import FORMAT_VERSION, Checkpoint
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.base import Descent, State
-from halfsquare.descent.gradient import SteepestDescent
-from halfsquare.descent.journal import Book, Journal
-from halfsquare.descent.loop import Limits, descend
 from halfsquare.errors import CheckpointError, HalfsquareError, OptionError, OutputError
-from halfsquare.trainers.network import train_network
+from halfsquare.files.checkpoint import FORMAT_VERSION, Checkpoint
+from halfsquare.fitting.network import train_network
+from halfsquare.solvers.base import Descent, State
+from halfsquare.solvers.journal import Book, Journal
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.steepest_descent import SteepestDescent
 
 Table = dict[str, Any]
 
@@ -37,7 +37,11 @@ Table = dict[str, Any]
 def waves(n: int) -> Table:
     rng = np.random.default_rng(n)
     x = rng.uniform(-2, 2, size=(n, 2))
-    return {"a": x[:, 0], "b": x[:, 1], "y": np.sin(2 * x[:, 0]) + x[:, 0] * x[:, 1] + rng.normal(0, 0.1, n)}
+    return {
+        "a": x[:, 0],
+        "b": x[:, 1],
+        "y": np.sin(2 * x[:, 0]) + x[:, 0] * x[:, 1] + rng.normal(0, 0.1, n),
+    }
 
 
 def collinear() -> Table:
@@ -60,7 +64,10 @@ def many(data: Table, times: int) -> Table:
 FAR = {"b1": 30.0, "b2": 6.0, "b3": -20.0}  # some tens of steps away
 FITS: dict[str, tuple[Table, dict[str, Any]]] = {
     "gradient": (collinear(), {"target": "y", "method": "gradient"}),
-    "linear by mini-batches": (collinear(), {"target": "y", "model": "linear", "method": "minibatch"}),
+    "linear by mini-batches": (
+        collinear(),
+        {"target": "y", "model": "linear", "method": "minibatch"},
+    ),
     "formula": (decay(), {"formula": "y ~ b1*exp(-b2*x)^2 + b3", "start": FAR}),
     "formula of many rows": (many(decay(), 400), {"formula": "y ~ b1*exp(-b2*x) + b3"}),
     "auto": (waves(120), {"target": "y"}),
@@ -117,11 +124,17 @@ def test_members_of_both_kinds_go_on_to_the_same_bits(tmp_path: Path) -> None:
     rows, small = ArrayRows(x, np.sin(x[:, :1]) * x[:, 1:]), {"hidden": (3,), "members": 4}
     for method in ("minibatch", "levenberg-marquardt"):
         whole = train_network(rows, method=method, **small)
-        book, random, done = Book(tmp_path / method, Checkpoint({}, {}), 0.0), np.random.default_rng(1), None
+        book, random, done = (
+            Book(tmp_path / method, Checkpoint({}, {}), 0.0),
+            np.random.default_rng(1),
+            None,
+        )
         while done is None:
             try:
                 watch = Watcher(int(random.integers(50, 500)))
-                done = train_network(rows, method=method, **small, watch=watch, journal=Journal(book))
+                done = train_network(
+                    rows, method=method, **small, watch=watch, journal=Journal(book)
+                )
             except Killed:
                 book.close(False)
                 book = Book(tmp_path / method, Checkpoint.read(tmp_path / method), 0.0)
@@ -175,7 +188,9 @@ def job(data: Table, options: dict[str, Any], out: Path) -> None:
 def started(work: Callable[..., None], *arguments: Any) -> BaseProcess:
     """A process of its own, whose imports another has done: it is at its work at once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "halfsquare.fitting", "halfsquare.recipes.network", "duckdb", "pyarrow"])
+    context.set_forkserver_preload(
+        [__name__, "halfsquare.fitting.fit", "halfsquare.fitting.network", "duckdb", "pyarrow"]
+    )
     process = context.Process(target=work, args=arguments)
     process.start()
     return process
@@ -183,7 +198,11 @@ def started(work: Callable[..., None], *arguments: Any) -> BaseProcess:
 
 def steps_in(checkpoint: Path) -> int:
     """How far a fit had come when it last wrote its checkpoint; 0 if it never did."""
-    return sum(e.steps for e in Checkpoint.read(checkpoint).entries.values()) if checkpoint.exists() else 0
+    return (
+        sum(e.steps for e in Checkpoint.read(checkpoint).entries.values())
+        if checkpoint.exists()
+        else 0
+    )
 
 
 def written(checkpoint: Path) -> int:
@@ -213,7 +232,9 @@ def test_a_model_is_the_same_however_often_its_fit_was_killed(name: str, tmp_pat
         before = written(checkpoint)
         process = started(job, data, options, tmp_path / "out")
         if killed % 4 == 3:  # surely in the middle of its work
-            while process.is_alive() and not (written(checkpoint) > before and steps_in(checkpoint)):
+            while process.is_alive() and not (
+                written(checkpoint) > before and steps_in(checkpoint)
+            ):
                 time.sleep(0.001)
         else:
             process.join(random.uniform(0, seconds / 4))
@@ -226,7 +247,11 @@ def test_a_model_is_the_same_however_often_its_fit_was_killed(name: str, tmp_pat
     last = started(job, data, options, tmp_path / "out")
     last.join()
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "out", "whole"]  # what kills left is gone
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "c",
+        "out",
+        "whole",
+    ]  # what kills left is gone
 
 
 # --- refused ---------------------------------------------------------------------------------------------------------
@@ -273,13 +298,17 @@ def test_a_checkpoint_of_another_fit_is_refused(name: str, way: str, tmp_path: P
 
 def test_the_same_fit_is_not_refused(tmp_path: Path) -> None:
     path, data, options = stopped(tmp_path)
-    assert fit(dict(data), **options, threads=1, time_limit=1e6, resume=path, checkpoint=path).info["converged"]
+    assert fit(dict(data), **options, threads=1, time_limit=1e6, resume=path, checkpoint=path).info[
+        "converged"
+    ]
 
 
 def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, data, options = stopped(tmp_path)
-    monkeypatch.setattr("halfsquare.resuming.version", lambda name: "9.9")
-    with pytest.raises(CheckpointError, match=r'numpy: the checkpoint has "[0-9.]+", this fit "9.9"'):
+    monkeypatch.setattr("halfsquare.fitting.resume.version", lambda name: "9.9")
+    with pytest.raises(
+        CheckpointError, match=r'numpy: the checkpoint has "[0-9.]+", this fit "9.9"'
+    ):
         fit(data, **options, resume=path)
 
 
@@ -301,7 +330,11 @@ def test_what_is_no_checkpoint_is_left_alone(tmp_path: Path) -> None:
     model = tmp_path / "m.hsq"
     fit(data, **options).save(model)
     (tmp_path / "text").write_text("my notes")
-    for path, words in ((model, "not a checkpoint"), (tmp_path / "text", "no checkpoint"), (tmp_path, "folder")):
+    for path, words in (
+        (model, "not a checkpoint"),
+        (tmp_path / "text", "no checkpoint"),
+        (tmp_path, "folder"),
+    ):
         before = path.read_bytes() if path.is_file() else None
         with pytest.raises(HalfsquareError, match=words):
             fit(data, **options, checkpoint=path)
@@ -319,7 +352,7 @@ def test_what_is_no_checkpoint_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, data, options = stopped(tmp_path)
-    monkeypatch.setattr("halfsquare.checkpoint.FORMAT_VERSION", FORMAT_VERSION - 1)
+    monkeypatch.setattr("halfsquare.files.checkpoint.FORMAT_VERSION", FORMAT_VERSION - 1)
     with pytest.raises(CheckpointError, match=f"format {FORMAT_VERSION}; this version reads up to"):
         fit(data, **options, resume=path)
 
@@ -355,15 +388,26 @@ def test_a_state_of_another_start_is_not_taken(tmp_path: Path) -> None:
     book = Book(tmp_path / "c", Checkpoint({}, {}), 0.0)
     journal, none = Journal(book).at("a"), Any
     one, _ = descend(Half(), none, np.ones(2), limits=Limits(3), journal=journal)
-    assert descend(Half(), none, np.ones(2), limits=Limits(9), journal=journal)[0].iteration == one.iteration == 3
-    assert descend(Half(), none, np.full(2, 8.0), limits=Limits(3), journal=journal)[0].parameters.tolist() == [1, 1]
-    assert descend(Half(), none, np.ones(2), limits=Limits(3), journal=journal.at("b"))[0].parameters[0] == 0.125
+    assert (
+        descend(Half(), none, np.ones(2), limits=Limits(9), journal=journal)[0].iteration
+        == one.iteration
+        == 3
+    )
+    assert descend(Half(), none, np.full(2, 8.0), limits=Limits(3), journal=journal)[
+        0
+    ].parameters.tolist() == [1, 1]
+    assert (
+        descend(Half(), none, np.ones(2), limits=Limits(3), journal=journal.at("b"))[0].parameters[
+            0
+        ]
+        == 0.125
+    )
     assert list(book.entries) == ["a", "a/b"]
 
 
 def test_an_entry_that_is_no_state_is_refused(tmp_path: Path) -> None:
-    from halfsquare.checkpoint import Entry
-    from halfsquare.packing import Packed
+    from halfsquare.files.checkpoint import Entry
+    from halfsquare.files.packing import Packed
 
     start = np.ones(2)
     page = Journal(None).at("a").page(start)
@@ -384,7 +428,9 @@ def test_an_entry_that_is_no_state_is_refused(tmp_path: Path) -> None:
 
 def on_a_full_disk(data: Table, options: dict[str, Any], out: Path, heard: Path) -> None:
     logging.basicConfig(filename=heard, level=logging.WARNING, format="%(message)s")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # the first ones have room
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY)
+    )  # the first ones have room
     fitted = fit(data, **options)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     fitted.save(out)
@@ -396,7 +442,9 @@ def test_a_full_disk_is_a_warning(tmp_path: Path) -> None:
     process = started(on_a_full_disk, data, more, tmp_path / "out", tmp_path / "heard")
     process.join()
     assert process.exitcode == 0
-    assert (tmp_path / "heard").read_text().count("could not be written, and the fit goes on without") == 1
+    assert (tmp_path / "heard").read_text().count(
+        "could not be written, and the fit goes on without"
+    ) == 1
     assert Checkpoint.read(tmp_path / "c").entries["measured"].steps < 20  # the old one stands
     fit(data, **options).save(tmp_path / "whole")
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
@@ -407,7 +455,11 @@ def test_a_full_disk_is_a_warning(tmp_path: Path) -> None:
 def table(tmp_path: Path) -> Path:
     data = collinear()
     np.savetxt(
-        tmp_path / "t.csv", np.column_stack(list(data.values())), delimiter=",", header=",".join(data), comments=""
+        tmp_path / "t.csv",
+        np.column_stack(list(data.values())),
+        delimiter=",",
+        header=",".join(data),
+        comments="",
     )
     return tmp_path / "t.csv"
 
@@ -432,7 +484,18 @@ def test_the_command_line(command: Callable[..., Ran], table: Path) -> None:
 
 
 def test_ctrl_c_keeps_the_best_so_far_and_the_way_on(tmp_path: Path, table: Path) -> None:
-    options = ["fit", "t.csv", "-t", "y", "--method", "gradient", "--checkpoint", "c", "--checkpoint-every", "0"]
+    options = [
+        "fit",
+        "t.csv",
+        "-t",
+        "y",
+        "--method",
+        "gradient",
+        "--checkpoint",
+        "c",
+        "--checkpoint-every",
+        "0",
+    ]
     # The descent waits after ten steps for the signal, so that it comes in the middle.
     wait = (
         "import pathlib, time, halfsquare.cli.options as o\n"

@@ -17,16 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfsquare import FittedModel, fit
-from halfsquare.data import cut
+from halfsquare.cluster import cluster as cluster_module
+from halfsquare.cluster import connect as connecting
+from halfsquare.cluster import roster
+from halfsquare.cluster.cluster import Cluster
+from halfsquare.cluster.connect import connect
+from halfsquare.cluster.shares import Shares
+from halfsquare.data import scan as cut
 from halfsquare.errors import ClusterError, DataError, NotFiniteError, OptionError
-from halfsquare.execution import cluster as cluster_module
-from halfsquare.execution import connect as connecting
-from halfsquare.execution import roster
-from halfsquare.execution.cluster import Cluster
-from halfsquare.execution.connect import connect
-from halfsquare.execution.shares import Shares
-from halfsquare.recipes.network import NetworkRecipe
-from halfsquare.trainers import network as network_trainer
+from halfsquare.fitting import network as network_trainer
+from halfsquare.fitting.network import NetworkRecipe
 
 pa = pytest.importorskip("pyarrow")
 psutil = pytest.importorskip("psutil")
@@ -48,7 +48,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     for number, rows in enumerate((1500, 10, 2100, 0, 1300)):
         x, z = rng.normal(size=rows), rng.uniform(1, 3, size=rows)
-        level = rng.choice(["late", "b", "ü"][: 2 + number % 2] if number > 1 else ["b", "ü"], size=rows)
+        level = rng.choice(
+            ["late", "b", "ü"][: 2 + number % 2] if number > 1 else ["b", "ü"], size=rows
+        )
         y = 3 + np.sin(2 * x) + z**2 + (level == "b") + 0.1 * rng.normal(size=rows)
         table = pa.table(
             {
@@ -71,7 +73,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small chunks and small networks; what the driver decides, workers are told."""
     monkeypatch.setattr(cut, "CHUNK_ROWS", 256)
     monkeypatch.setattr(network_trainer, "_ITERATIONS", {"levenberg-marquardt": 4, "minibatch": 3})
-    monkeypatch.setattr(NetworkRecipe, "train", lambda self, rows: self.train_sized(rows, (3,), 4)[0])
+    monkeypatch.setattr(
+        NetworkRecipe, "train", lambda self, rows: self.train_sized(rows, (3,), 4)[0]
+    )
 
 
 def processes() -> list[int]:
@@ -97,14 +101,19 @@ FITS: dict[str, tuple[str, dict[str, Any]]] = {
     "linear, one CSV, QR": ("part2.csv", {**LINEAR, "l2": "auto", "test_fraction": 0}),
     "steepest descent": ("part*.csv", {**LINEAR, "method": "gradient", "features": ["x", "z"]}),
     "formula": ("part*.parquet", {"formula": "y ~ a + b*z**p"}),
-    "formula, weighted": ("part*.csv", {"formula": "log(y) ~ a + b*z**p + c*x", "weights": "w", "start": {"p": 1.0}}),
+    "formula, weighted": (
+        "part*.csv",
+        {"formula": "log(y) ~ a + b*z**p + c*x", "weights": "w", "start": {"p": 1.0}},
+    ),
     "network": ("part*.parquet", NETWORK),
     "network, weighted": ("part*.csv", {**NETWORK, "weights": "w", "refit": False}),
 }
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_the_model_file_has_the_same_bytes(name: str, folder: Path, tmp_path: Path, cluster: Cluster) -> None:
+def test_the_model_file_has_the_same_bytes(
+    name: str, folder: Path, tmp_path: Path, cluster: Cluster
+) -> None:
     pattern, options = FITS[name]
     here, there = (fit(folder / pattern, **options, cluster=where) for where in (None, cluster))
     assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
@@ -128,7 +137,9 @@ def test_a_worker_killed_in_the_middle_changes_nothing(
     assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
 
 
-def test_a_worker_that_stands_still_for_a_while_changes_nothing(folder: Path, tmp_path: Path, cluster: Cluster) -> None:
+def test_a_worker_that_stands_still_for_a_while_changes_nothing(
+    folder: Path, tmp_path: Path, cluster: Cluster
+) -> None:
     stopped: list[int] = []
 
     def watch(state: Any) -> None:
@@ -143,7 +154,9 @@ def test_a_worker_that_stands_still_for_a_while_changes_nothing(folder: Path, tm
     assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
 
 
-def test_a_checkpoint_goes_from_a_machine_to_a_cluster(folder: Path, tmp_path: Path, cluster: Cluster) -> None:
+def test_a_checkpoint_goes_from_a_machine_to_a_cluster(
+    folder: Path, tmp_path: Path, cluster: Cluster
+) -> None:
     class Killed(Exception):
         pass
 
@@ -155,7 +168,13 @@ def test_a_checkpoint_goes_from_a_machine_to_a_cluster(folder: Path, tmp_path: P
     kept = {"checkpoint": tmp_path / "kept", "checkpoint_every": 0.0}
     with pytest.raises(Killed):
         fit(folder / "part*.csv", **NETWORK, **kept, watch=watch, threads=1)
-    there = fit(folder / "part*.csv", **NETWORK, **kept, cluster=cluster, watch=lambda s: steps.append(s.iteration))
+    there = fit(
+        folder / "part*.csv",
+        **NETWORK,
+        **kept,
+        cluster=cluster,
+        watch=lambda s: steps.append(s.iteration),
+    )
     here = fit(folder / "part*.csv", **NETWORK)
     assert steps[0] > 1, "it began anew"
     assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
@@ -163,13 +182,19 @@ def test_a_checkpoint_goes_from_a_machine_to_a_cluster(folder: Path, tmp_path: P
 
 def test_a_scheduler_that_is_gone() -> None:
     """Its workers leave with it; the driver says so instead of waiting for ever."""
-    with pytest.raises(ClusterError, match="the scheduler does not answer any more"), connect("local:1") as lost:
+    with (
+        pytest.raises(ClusterError, match="the scheduler does not answer any more"),
+        connect("local:1") as lost,
+    ):
         lost.client.cluster.close()
         lost.reduce(float, max, 4, 0.0)
 
 
 def test_a_scheduler_that_leaves_in_the_middle() -> None:
-    with pytest.raises(ClusterError, match="the scheduler does not answer any more"), connect("local:1") as lost:
+    with (
+        pytest.raises(ClusterError, match="the scheduler does not answer any more"),
+        connect("local:1") as lost,
+    ):
         Timer(1.0, lost.client.cluster.close).start()
         lost.reduce(lambda i: time.sleep(0.05), lambda a, b: a, 400, None)
 
@@ -186,16 +211,20 @@ def test_a_worker_killed_by_its_own_work(tmp_path: Path, cluster: Cluster) -> No
     def add(a: float, b: float) -> float:
         return a + b
 
-    from halfsquare.execution.local import Local
+    from halfsquare.parallel.threads import Local
 
     total = cluster.reduce(work, add, 100, 0.0)
     assert once.exists() and cluster.traffic.orders_repeated > before
     assert total == Local(1).reduce(work, add, 100, 0.0)
 
 
-def test_workers_that_die_again_and_again_are_an_error(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_die_again_and_again_are_an_error(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cluster_module, "_ATTEMPTS", 2)
-    with pytest.raises(ClusterError, match=r"workers in a row were lost at the same work.*enough memory"):
+    with pytest.raises(
+        ClusterError, match=r"workers in a row were lost at the same work.*enough memory"
+    ):
         cluster.reduce(lambda i: os.kill(os.getpid(), signal.SIGKILL), max, 4, None)
 
 
@@ -224,7 +253,9 @@ def test_an_interrupted_fit_keeps_the_best_so_far(folder: Path, cluster: Cluster
 
 
 @pytest.mark.parametrize("value", ["inf", "-inf"])
-def test_a_bad_value_is_told_as_on_one_machine(value: str, tmp_path: Path, cluster: Cluster) -> None:
+def test_a_bad_value_is_told_as_on_one_machine(
+    value: str, tmp_path: Path, cluster: Cluster
+) -> None:
     for number in range(3):
         rows = [f"{i},{2 * i}" for i in range(700)]
         if number == 1:
@@ -241,9 +272,14 @@ def test_a_bad_value_is_told_as_on_one_machine(value: str, tmp_path: Path, clust
 
 @pytest.mark.parametrize(
     ("text", "match"),
-    [("x,y,w\n1,2,0\n2,3,0\n", "has both a target and a positive weight"), ("x,y,w\n1,2,1\n2,3,-1\n", "row 2, weight")],
+    [
+        ("x,y,w\n1,2,0\n2,3,0\n", "has both a target and a positive weight"),
+        ("x,y,w\n1,2,1\n2,3,-1\n", "row 2, weight"),
+    ],
 )
-def test_bad_rows_are_told_as_on_one_machine(text: str, match: str, tmp_path: Path, cluster: Cluster) -> None:
+def test_bad_rows_are_told_as_on_one_machine(
+    text: str, match: str, tmp_path: Path, cluster: Cluster
+) -> None:
     (tmp_path / "bad.csv").write_text(text)
     for where in (None, cluster):
         with pytest.raises(DataError, match=match):
@@ -255,7 +291,9 @@ def test_a_file_that_workers_cannot_see(folder: Path, cluster: Cluster) -> None:
     with (folder / "part2.csv").open() as file:
         os.dup2(file.fileno(), 900)
         try:
-            with pytest.raises(ClusterError, match=r"worker tcp://.* cannot read /proc/self/fd/900: No such file"):
+            with pytest.raises(
+                ClusterError, match=r"worker tcp://.* cannot read /proc/self/fd/900: No such file"
+            ):
                 fit("/proc/self/fd/900", **LINEAR, cluster=cluster)
         finally:
             os.close(900)
@@ -271,7 +309,9 @@ def test_a_file_that_is_another_there(cluster: Cluster, folder: Path) -> None:
 def test_other_versions_on_the_workers(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     here = {**roster.versions(), "numpy": "0.1"}
     monkeypatch.setattr(roster, "versions", lambda: here)
-    with pytest.raises(ClusterError, match=r"worker tcp://.* has other versions: numpy .*, here 0\.1"):
+    with pytest.raises(
+        ClusterError, match=r"worker tcp://.* has other versions: numpy .*, here 0\.1"
+    ):
         cluster.require({})
     monkeypatch.undo()
     cluster.require({})
@@ -306,7 +346,12 @@ def test_no_scheduler() -> None:
     ],
 )
 def test_what_a_cluster_does_not_do(
-    data: Any, options: dict[str, Any], match: str, folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    data: Any,
+    options: dict[str, Any],
+    match: str,
+    folder: Path,
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folder)
     with pytest.raises((OptionError, DataError), match=match):
@@ -334,7 +379,9 @@ def test_every_chunk_has_one_worker(count: int, changes: list[dict[str, int]]) -
     for workers in changes:
         spans = shares.spans(count, workers)
         assert spans.keys() <= workers.keys()
-        assert sorted(i for mine in spans.values() for a, b in mine for i in range(a, b)) == list(range(count))
+        assert sorted(i for mine in spans.values() for a, b in mine for i in range(a, b)) == list(
+            range(count)
+        )
 
 
 def test_shares_stay_where_they_are() -> None:
@@ -360,15 +407,30 @@ def test_the_command_line(
 ) -> None:
     monkeypatch.setattr(connecting, "_REACH_SECONDS", 1)
     address = cluster.client.scheduler.address
-    arguments = ("fit", folder / "part*.parquet", "--target", "y", "--model", "linear", "--cluster", address)
+    arguments = (
+        "fit",
+        folder / "part*.parquet",
+        "--target",
+        "y",
+        "--model",
+        "linear",
+        "--cluster",
+        address,
+    )
     ran = command(*arguments, "--json")
     assert ran.code == 0, ran.err
     told = ran.json["cluster"]
-    assert told["workers"] >= 2 and told["rounds"] >= 4 and told["bytes_sent"] and told["bytes_received"]
+    assert (
+        told["workers"] >= 2
+        and told["rounds"] >= 4
+        and told["bytes_sent"]
+        and told["bytes_received"]
+    )
     assert ran.err == ""
     assert "\nCluster: " in command(*arguments).out
     refused = command(*arguments[:-1], "tcp://127.0.0.1:9")
     assert (refused.code, refused.out) == (1, "")
     assert (
-        refused.err.startswith("halfsquare: no scheduler answers at tcp://127.0.0.1:9") and refused.err.count("\n") == 1
+        refused.err.startswith("halfsquare: no scheduler answers at tcp://127.0.0.1:9")
+        and refused.err.count("\n") == 1
     )

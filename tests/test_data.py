@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from halfsquare import FittedModel, evaluate, load
+from halfsquare import FittedModel, load
 from halfsquare import fit as fit_any
 from halfsquare.data import table as raw_table
 from halfsquare.errors import DataError, NotFiniteError, OptionError
+from halfsquare.results import evaluate
 
 fit = partial(fit_any, model="linear")
 
@@ -43,18 +44,27 @@ def frame(n: int = N, seed: int = 0) -> pd.DataFrame:
     garden = rng.random(n) < 0.4
     level = pd.Series(town).map({"Ulm": 0.0, "Bonn": 50.0, "Kiel": -20.0})
     price = np.round(30 + 2 * size + 5 * rooms + level + 10 * garden + rng.normal(size=n) * 5, 2)
-    return pd.DataFrame({"size": size, "rooms": rooms, "town": town, "sold": sold, "garden": garden, "price": price})
+    return pd.DataFrame(
+        {"size": size, "rooms": rooms, "town": town, "sold": sold, "garden": garden, "price": price}
+    )
 
 
 def bits(fitted: FittedModel) -> tuple[Any, ...]:
-    return ([vars(p) for p in fitted.parameters], fitted.train, fitted.test, fitted.encoder.as_dict())
+    return (
+        [vars(p) for p in fitted.parameters],
+        fitted.train,
+        fitted.test,
+        fitted.encoder.as_dict(),
+    )
 
 
 # --- doors -----------------------------------------------------------------------------------------------------------
 
 
 def as_json_lines(data: pd.DataFrame, path: Path) -> None:
-    data.to_json(path, orient="records", lines=True, date_format="iso", date_unit="s", double_precision=10)
+    data.to_json(
+        path, orient="records", lines=True, date_format="iso", date_unit="s", double_precision=10
+    )
 
 
 def as_database(data: pd.DataFrame, path: Path) -> None:
@@ -80,7 +90,9 @@ def reference() -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_gives_the_same_model_to_the_last_bit(tmp_path: Path, name: str, reference: tuple) -> None:
+def test_every_file_gives_the_same_model_to_the_last_bit(
+    tmp_path: Path, name: str, reference: tuple
+) -> None:
     FILES[name](frame(), tmp_path / name)
     assert bits(fit(tmp_path / name, "price")) == reference
     assert bits(fit(str(tmp_path / name), "price")) == reference
@@ -91,7 +103,12 @@ def test_a_query_and_a_named_table(tmp_path: Path, reference: tuple) -> None:
     query = f"SELECT * FROM '{tmp_path / 'a.parquet'}'"
     assert bits(fit(query, "price")) == reference
     assert (
-        bits(fit(query.lower().replace("select *", "  with t as (select *") + ") select * from t;", "price"))
+        bits(
+            fit(
+                query.lower().replace("select *", "  with t as (select *") + ") select * from t;",
+                "price",
+            )
+        )
         == reference
     )
     as_database(frame(), tmp_path / "b.duckdb")
@@ -133,10 +150,15 @@ def test_arrays(tmp_path: Path) -> None:
     np.testing.assert_array_equal(fitted.predict(np.asfortranarray(x)), fitted.predict(x))
     structured = np.rec.fromarrays([x[:, 0], x[:, 1], x[:, 2]], names="x1,x2,x3")
     assert bits(fit(structured, "x3", test_fraction=0))[0] == bits(fitted)[0]
-    assert bits(fit(x.astype(np.float32).astype(float), "x3"))[0] == bits(fit(x.astype(np.float32), "x3"))[0]
+    assert (
+        bits(fit(x.astype(np.float32).astype(float), "x3"))[0]
+        == bits(fit(x.astype(np.float32), "x3"))[0]
+    )
     with pytest.raises(DataError, match=r"shape \(50,\); expected rows and columns"):
         fit(x[:, 0], "x1")
-    with pytest.raises(DataError, match="the array has 4 columns; expected the 2 of the model: a, b"):
+    with pytest.raises(
+        DataError, match="the array has 4 columns; expected the 2 of the model: a, b"
+    ):
         fit({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2]}, "c").predict(np.zeros((2, 4)))
     with pytest.raises(OptionError, match="cannot read rows from int"):
         fit(3, "x1")
@@ -152,7 +174,9 @@ def decisions(fitted: FittedModel) -> dict[str, str]:
 def test_every_column_has_a_decision() -> None:
     fitted = fit(frame(), "price", test_fraction=0)
     assert decisions(fitted)["size"] == "number from 20.1 to 199.5"
-    assert decisions(fitted)["town"] == "category, one-hot, 3 levels: reference Ulm; Ulm, Bonn, Kiel"
+    assert (
+        decisions(fitted)["town"] == "category, one-hot, 3 levels: reference Ulm; Ulm, Bonn, Kiel"
+    )
     assert decisions(fitted)["sold"].startswith("date or time, as day, time of day sin 1")
     values = {p.name: p.value for p in fitted.parameters}
     assert values["size"] == pytest.approx(2, abs=0.03)
@@ -192,15 +216,23 @@ def test_missing_numbers_are_the_mean_with_an_indicator() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "#N/A", "?"])
+@pytest.mark.parametrize(
+    "text", ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "#N/A", "?"]
+)
 def test_what_stands_for_no_value(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.csv").write_text(
-        "x,c,y\n" + "".join(f"{i},{'ab'[i % 2]},{i * 2}\n" for i in range(30)) + f"{text},{text},7\n3,a,{text}\n"
+        "x,c,y\n"
+        + "".join(f"{i},{'ab'[i % 2]},{i * 2}\n" for i in range(30))
+        + f"{text},{text},7\n3,a,{text}\n"
     )
     fitted = fit(tmp_path / "a.csv", "y", test_fraction=0)
     assert "x is missing" in fitted.encoder.names
     assert "c=(missing)" in fitted.encoder.names
-    assert (fitted.info["rows_read"], fitted.info["rows_missing_target"], fitted.train["rows"]) == (32, 1, 31)
+    assert (fitted.info["rows_read"], fitted.info["rows_missing_target"], fitted.train["rows"]) == (
+        32,
+        1,
+        31,
+    )
 
 
 def test_rare_missing_and_unseen_levels() -> None:
@@ -213,11 +245,15 @@ def test_rare_missing_and_unseen_levels() -> None:
     np.testing.assert_allclose(found, [0, 1, 10, 10, 10, 5], atol=1e-9)
     # Where no level is rare, an unseen one is the average row, as is a missing value where none was missing.
     plain = fit(pd.DataFrame({"town": town[:90], "y": y[:90]}), "y", test_fraction=0)
-    np.testing.assert_allclose(plain.predict(pd.DataFrame({"town": ["Unheard of", None]})), y[:90].mean())
+    np.testing.assert_allclose(
+        plain.predict(pd.DataFrame({"town": ["Unheard of", None]})), y[:90].mean()
+    )
 
 
 def test_categories_by_request_and_digits_with_leading_zeros(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("zip,y\n" + "".join(f"{(1067, 4109, 10115)[i % 3]},{i % 3}\n" for i in range(60)))
+    (tmp_path / "a.csv").write_text(
+        "zip,y\n" + "".join(f"{(1067, 4109, 10115)[i % 3]},{i % 3}\n" for i in range(60))
+    )
     assert fit(tmp_path / "a.csv", "y").encoder.names == ("zip",)
     fitted = fit(tmp_path / "a.csv", "y", category=["zip"], test_fraction=0)
     assert fitted.encoder.names == ("zip=1067", "zip=4109") or len(fitted.encoder.names) == 2
@@ -273,7 +309,10 @@ def test_columns_left_out_say_why() -> None:
 
 def test_features_and_roles() -> None:
     data = frame()
-    assert {f.column for f in fit(data, "price", features=["rooms", "size"]).encoder.features} == {"rooms", "size"}
+    assert {f.column for f in fit(data, "price", features=["rooms", "size"]).encoder.features} == {
+        "rooms",
+        "size",
+    }
     for options, words in (
         ({"features": ["sise"]}, "no column 'sise'. Did you mean 'size'"),
         ({"exclude": ["nothing"]}, "no column 'nothing'"),
@@ -297,7 +336,9 @@ def test_rows_without_a_target_and_of_weight_zero_are_counted() -> None:
     assert fitted.train["rows"] == len(kept)
     assert fitted.info["rows_zero_weight"] == N - 10 - len(kept)
     plain = fit(kept, "price", weights="w", test_fraction=0)
-    assert [p.value for p in fitted.parameters] == pytest.approx([p.value for p in plain.parameters], rel=1e-9)
+    assert [p.value for p in fitted.parameters] == pytest.approx(
+        [p.value for p in plain.parameters], rel=1e-9
+    )
     measured = evaluate.evaluate(fitted, data)
     assert (measured.missing_target, measured.summary.rows) == (10, N - 10)
 
@@ -321,7 +362,10 @@ def test_a_missing_or_mistyped_column_is_named() -> None:
             data.assign(size=["big"] * N),
             "column 'size' of the data is text: found 'big' in row 1, expected numbers as in training",
         ),
-        (data.assign(sold=1.5), "column 'sold' of the data has the type DOUBLE; the model needs a date or time"),
+        (
+            data.assign(sold=1.5),
+            "column 'sold' of the data has the type DOUBLE; the model needs a date or time",
+        ),
         (
             data.assign(size=data.sold),
             "column 'size' of the data has the type TIMESTAMP.*; expected numbers as in training",
@@ -355,7 +399,9 @@ def test_decisions_survive_the_model_file(tmp_path: Path) -> None:
     new = frame(50, seed=1)
     for a, b in zip(again.interval(new), fitted.interval(new), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert json.loads(json.dumps(fitted.encoder.as_dict())) == json.loads(json.dumps(again.encoder.as_dict()))
+    assert json.loads(json.dumps(fitted.encoder.as_dict())) == json.loads(
+        json.dumps(again.encoder.as_dict())
+    )
 
 
 # --- the pass --------------------------------------------------------------------------------------------------------
@@ -371,7 +417,9 @@ def test_rows_kept_in_a_file_give_the_same_bits_and_leave_nothing(
     monkeypatch.setattr(raw_table, "MEMORY_BYTES", 1 << 20)
     opened: list[Any] = []
     spill = raw_table.RawTable._spill
-    monkeypatch.setattr(raw_table.RawTable, "_spill", lambda self: (opened.append(self), spill(self))[1])
+    monkeypatch.setattr(
+        raw_table.RawTable, "_spill", lambda self: (opened.append(self), spill(self))[1]
+    )
     assert bits(fit(data, "price")) == in_memory
     assert len(opened) == 1
     assert list(tmp_path.iterdir()) == []
@@ -385,7 +433,9 @@ def test_a_full_temporary_folder_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(raw_table, "MEMORY_BYTES", 0)
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(OutputError, match=r"do not fit in the temporary folder .*No space left on device.*TMPDIR"):
+    with pytest.raises(
+        OutputError, match=r"do not fit in the temporary folder .*No space left on device.*TMPDIR"
+    ):
         fit(frame(), "price")
 
 
@@ -414,7 +464,10 @@ def test_a_csv_of_awkward_but_lawful_text(tmp_path: Path) -> None:
         file.write(text.getvalue())
     fitted = fit(tmp_path / "a.csv", "y", test_fraction=0)
     assert fitted.train["rows"] == 90
-    assert {f.column for f in fitted.encoder.features} | set(fitted.encoder.left_out) == {"x", 'a "quoted", name'}
+    assert {f.column for f in fitted.encoder.features} | set(fitted.encoder.left_out) == {
+        "x",
+        'a "quoted", name',
+    }
     assert bits(fit(tmp_path / "b.csv.gz", "y", test_fraction=0)) == bits(fitted)
 
 
@@ -431,6 +484,12 @@ def test_fractional_weights_leave_no_rest_beside_the_levels() -> None:
     """What is left of Σw when every level's weight is taken off is rounding, not a rare level."""
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        data = {"town": rng.choice(["a", "b", "c", "d"], 60), "w": rng.random(60) + 0.9, "price": rng.normal(size=60)}
+        data = {
+            "town": rng.choice(["a", "b", "c", "d"], 60),
+            "w": rng.random(60) + 0.9,
+            "price": rng.normal(size=60),
+        }
         fitted = fit(data, "price", model="linear", weights="w", test_fraction=0)
-        assert [p.name for p in fitted.parameters][1:] == [f"town={v}" for v in fitted.encoder.features[0].levels[1:]]  # type: ignore[attr-defined]
+        assert [p.name for p in fitted.parameters][1:] == [
+            f"town={v}" for v in fitted.encoder.features[0].levels[1:]
+        ]  # type: ignore[attr-defined]

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from halfsquare import LinearRegressor
 from halfsquare import fit as fit_any
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.base import State
-from halfsquare.descent.gradient import SteepestDescent
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.descent.minibatch import Minibatch
-from halfsquare.descent.normal_equations import linear_sums
 from halfsquare.errors import OptionError
-from halfsquare.execution.local import Local
 from halfsquare.loss import CONVENTIONS, Convention
 from halfsquare.models.linear import Linear
-from halfsquare.objective import Objective, Quadratic
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.base import State
+from halfsquare.solvers.growing_batches import Minibatch
+from halfsquare.solvers.least_squares import linear_sums
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.objective import Objective, Quadratic
+from halfsquare.solvers.steepest_descent import SteepestDescent
 
 fit = partial(fit_any, model="linear")
 
@@ -36,7 +36,12 @@ SAME = 1e-7
 
 def columns(rows: int = 3000, d: int = 5, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(rows, d)) @ (np.eye(d) + 0.4 * rng.normal(size=(d, d))) * 10.0 ** np.arange(d) + 7
+    x = (
+        rng.normal(size=(rows, d))
+        @ (np.eye(d) + 0.4 * rng.normal(size=(d, d)))
+        * 10.0 ** np.arange(d)
+        + 7
+    )
     t = 4 + (x / 10.0 ** np.arange(d)) @ rng.normal(size=d) + rng.normal(size=rows)
     return {**{f"x{j}": x[:, j] for j in range(d)}, "y": t}
 
@@ -48,7 +53,9 @@ def standardized(fitted: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("loss", CONVENTIONS)
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_reaches_least_squares_under_every_convention(method: str, loss: Convention) -> None:
+def test_every_method_reaches_least_squares_under_every_convention(
+    method: str, loss: Convention
+) -> None:
     table = columns()
     found = fit(table, "y", method=method, loss=loss, test_fraction=0)
     direct = fit(table, "y", test_fraction=0)
@@ -75,7 +82,10 @@ def test_duplicated_rows_and_weights_change_no_minimum(method: str, l2: float) -
 def test_the_conventions_state_the_same_descent(method: str) -> None:
     """One sequence of parameters: the histories differ by the factor of the convention alone."""
     table, n = columns(), 3000
-    histories = {c: fit(table, "y", method=method, loss=c, test_fraction=0).info["history"] for c in CONVENTIONS}
+    histories = {
+        c: fit(table, "y", method=method, loss=c, test_fraction=0).info["history"]
+        for c in CONVENTIONS
+    }
     for convention, factor in {"sse": 2.0, "mse": 2.0 / n, "half_mse": 1.0 / n}.items():
         assert len(histories[convention]) == len(histories["half_sse"])
         for a, b in zip(histories[convention], histories["half_sse"], strict=True):
@@ -88,7 +98,9 @@ def test_the_history_states_the_loss_in_the_targets_unit() -> None:
     table = columns()
     fitted = fit(table, "y", method="gradient", loss="mse", test_fraction=0)
     history = fitted.info["history"]
-    assert history[0]["loss"] == pytest.approx(table["y"].var(), rel=1e-9)  # the mean is where it starts
+    assert history[0]["loss"] == pytest.approx(
+        table["y"].var(), rel=1e-9
+    )  # the mean is where it starts
     assert history[-1]["loss"] == pytest.approx(fitted.train["mse"], rel=1e-9)
 
 
@@ -99,21 +111,27 @@ def test_several_targets_and_regressors() -> None:
     direct = LinearRegressor().fit(x, t, sample_weight=w)
     for method in METHODS:
         found = LinearRegressor(method=method).fit(x, t, sample_weight=w)
-        np.testing.assert_allclose(found.coef_ * x.std(axis=0), direct.coef_ * x.std(axis=0), atol=SAME)
+        np.testing.assert_allclose(
+            found.coef_ * x.std(axis=0), direct.coef_ * x.std(axis=0), atol=SAME
+        )
         np.testing.assert_allclose(found.predict(x), direct.predict(x), atol=5 * SAME)
         assert found.n_iter_ > 0
     assert direct.n_iter_ == 0
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"unknown method 'adam'.*least-squares, gradient or minibatch"):
+    with pytest.raises(
+        OptionError, match=r"unknown method 'adam'.*least-squares, gradient or minibatch"
+    ):
         fit(columns(10), "y", method="adam")
 
 
 # --- objectives ------------------------------------------------------------------------------------------------------
 
 
-def objective(rows: int = 400, d: int = 3, seed: int = 1, *, penalty: float = 0.0, weighted: bool = False) -> Quadratic:
+def objective(
+    rows: int = 400, d: int = 3, seed: int = 1, *, penalty: float = 0.0, weighted: bool = False
+) -> Quadratic:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, d)) @ rng.normal(size=(d, d))
     t = (x @ rng.normal(size=d) + 1 + rng.normal(size=rows))[:, None]
@@ -135,13 +153,17 @@ def test_sums_once_or_at_every_point_are_the_same_objective(penalty: float, weig
     np.testing.assert_allclose(quick.curvature_times(b, b), plain.curvature_times(b, b), rtol=1e-10)
     for j in range(4):
         step = np.eye(4)[j]
-        difference = (plain.loss_and_gradient(b + step)[0] - plain.loss_and_gradient(b - step)[0]) / 2
+        difference = (
+            plain.loss_and_gradient(b + step)[0] - plain.loss_and_gradient(b - step)[0]
+        ) / 2
         assert gradient[j] == pytest.approx(difference, rel=1e-9, abs=1e-8)
     assert plain.half_sse(b) + plain.penalty_value(b) == pytest.approx(expected, rel=1e-12)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 4), st.sampled_from([0.0, 2.0]), st.booleans())
-def test_the_loss_of_steepest_descent_never_rises(seed: int, d: int, penalty: float, weighted: bool) -> None:
+def test_the_loss_of_steepest_descent_never_rises(
+    seed: int, d: int, penalty: float, weighted: bool
+) -> None:
     state, history = descend(
         SteepestDescent(),
         objective(30, d, seed, penalty=penalty, weighted=weighted),
@@ -158,7 +180,9 @@ def test_steepest_descent_takes_the_exact_step() -> None:
     state = method.begin(goal, np.zeros(4))
     after = method.step(goal, state)
     direction = after.parameters - state.parameters
-    losses = [goal.loss_and_gradient(state.parameters + s * direction)[0] for s in (0.999, 1.0, 1.001)]
+    losses = [
+        goal.loss_and_gradient(state.parameters + s * direction)[0] for s in (0.999, 1.0, 1.001)
+    ]
     assert min(losses) == losses[1] == after.loss
 
 
@@ -180,7 +204,10 @@ def test_batches_grow_to_all_rows_and_say_how_noisy_they_are() -> None:
     partial = [h for h in history if h["batch"] < 20_000]
     assert len({h["batch"] for h in partial}) >= 3
     assert all(h["noise"] > 0 and h["signal"] >= 0 for h in partial)
-    assert partial[0]["signal"] / partial[0]["noise"] > 5 * partial[-1]["signal"] / partial[-1]["noise"]
+    assert (
+        partial[0]["signal"] / partial[0]["noise"]
+        > 5 * partial[-1]["signal"] / partial[-1]["noise"]
+    )
     assert history[-1]["noise"] == 0.0
 
 
@@ -205,7 +232,9 @@ def test_the_noise_is_the_variance_of_batch_gradients(batch: int) -> None:
     full = pulls.mean(axis=0)
     signal = np.array([r["signal"] for r in reported])
     # |batch gradient|² less its noise estimates |full gradient|² without bias.
-    assert signal.mean() == pytest.approx(full @ full, abs=4 * signal.std() / np.sqrt(200) + 0.05 * expected)
+    assert signal.mean() == pytest.approx(
+        full @ full, abs=4 * signal.std() / np.sqrt(200) + 0.05 * expected
+    )
 
 
 def test_a_pass_of_batches_draws_every_row_once() -> None:
@@ -224,7 +253,8 @@ def test_a_pass_of_batches_draws_every_row_once() -> None:
 def test_the_seed_decides_the_batches() -> None:
     table = columns(5000)
     first, again, other = (
-        fit(table, "y", method="minibatch", seed=s, test_fraction=0).info["history"] for s in (1, 1, 2)
+        fit(table, "y", method="minibatch", seed=s, test_fraction=0).info["history"]
+        for s in (1, 1, 2)
     )
     assert first == again
     assert first != other
@@ -247,7 +277,9 @@ def test_a_descent_stopped_and_resumed_is_the_same_descent(method: Any) -> None:
 
 def test_limits_and_interruption_keep_the_best_so_far() -> None:
     goal = objective()
-    late, _ = descend(SteepestDescent(), goal, np.zeros(4), limits=Limits(deadline=time.monotonic() - 1))
+    late, _ = descend(
+        SteepestDescent(), goal, np.zeros(4), limits=Limits(deadline=time.monotonic() - 1)
+    )
     assert (late.stopped, late.iteration) == ("stopped: the time limit", 0)
     seen: list[State] = []
 
@@ -265,8 +297,15 @@ def collinear(seed: int, d: int = 6, most: float = 6.0) -> dict[str, np.ndarray]
     """Columns whose singular values reach over up to six powers of ten."""
     rng = np.random.default_rng(seed)
     basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
-    x = rng.normal(size=(500, d)) @ (basis * np.logspace(0, -rng.uniform(most - 6, most), d)) @ basis.T
-    return {**{f"x{j}": x[:, j] for j in range(d)}, "y": x @ rng.normal(size=d) + rng.normal(size=500)}
+    x = (
+        rng.normal(size=(500, d))
+        @ (basis * np.logspace(0, -rng.uniform(most - 6, most), d))
+        @ basis.T
+    )
+    return {
+        **{f"x{j}": x[:, j] for j in range(d)},
+        "y": x @ rng.normal(size=d) + rng.normal(size=500),
+    }
 
 
 @pytest.mark.parametrize("method", METHODS)

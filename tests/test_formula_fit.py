@@ -15,13 +15,13 @@ from scipy.optimize import curve_fit, least_squares
 from scipy.stats import t as student
 
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.base import State
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.descent.triangular import FormulaObjective
-from halfsquare.descent.variable_projection import VariableProjection
-from halfsquare.execution.local import Local
-from halfsquare.trainers.formula import train_formula
-from halfsquare.trainers.inference import output_variance, parameter_table
+from halfsquare.fitting.formula.inference import output_variance, parameter_table
+from halfsquare.fitting.formula.train import train_formula
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.base import State
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.qr_objective import FormulaObjective
+from halfsquare.solvers.variable_projection import VariableProjection
 
 # Against others
 
@@ -37,7 +37,9 @@ def test_a_linear_formula_is_ordinary_least_squares() -> None:
     np.testing.assert_allclose(trained.noise, other.mse_resid, rtol=1e-12)
     table = parameter_table(["a", "b", "c"], trained.parameters, trained.covariance, other.df_resid)
     np.testing.assert_allclose([row["p"] for row in table], other.pvalues, rtol=1e-8)
-    np.testing.assert_allclose([(row["low"], row["high"]) for row in table], other.conf_int(), rtol=1e-10)
+    np.testing.assert_allclose(
+        [(row["low"], row["high"]) for row in table], other.conf_int(), rtol=1e-10
+    )
     at = random.normal(size=(5, 2))
     model = trained.model
     mean, variance = output_variance(model, trained.parameters, trained.covariance, at)
@@ -46,11 +48,15 @@ def test_a_linear_formula_is_ordinary_least_squares() -> None:
     np.testing.assert_allclose(np.sqrt(variance[:, 0]), theirs["mean_se"], rtol=1e-11)
 
 
-@pytest.mark.parametrize("start", [None, [3.0, 0.5, 0.0], {"b2": 0.5}], ids=["no start", "start", "part of a start"])
+@pytest.mark.parametrize(
+    "start", [None, [3.0, 0.5, 0.0], {"b2": 0.5}], ids=["no start", "start", "part of a start"]
+)
 def test_as_curve_fit(start: object) -> None:
     x, y = noisy(300)
     trained = fit(DECAY, x, y, start=start)
-    values, covariance = curve_fit(decay, x[:, 0], y[:, 0], [5.0, 1.0, 1.0], ftol=1e-14, xtol=1e-14, gtol=1e-14)
+    values, covariance = curve_fit(
+        decay, x[:, 0], y[:, 0], [5.0, 1.0, 1.0], ftol=1e-14, xtol=1e-14, gtol=1e-14
+    )
     np.testing.assert_allclose(trained.parameters, values, rtol=1e-7)
     np.testing.assert_allclose(errors_of(trained), np.sqrt(np.diag(covariance)), rtol=1e-4)
     assert trained.converged
@@ -60,8 +66,12 @@ def test_as_curve_fit(start: object) -> None:
 def test_many_rows_as_curve_fit_on_any_number_of_threads() -> None:
     x, y = noisy(100_000)
     one, two = (fit(DECAY, x, y, execution=Local(threads)) for threads in (1, 2))
-    values, covariance = curve_fit(decay, x[:, 0], y[:, 0], [5.0, 1.0, 1.0], ftol=1e-14, xtol=1e-14, gtol=1e-14)
-    np.testing.assert_allclose(one.parameters, values, atol=1e-4 * np.sqrt(np.diag(covariance)).min())
+    values, covariance = curve_fit(
+        decay, x[:, 0], y[:, 0], [5.0, 1.0, 1.0], ftol=1e-14, xtol=1e-14, gtol=1e-14
+    )
+    np.testing.assert_allclose(
+        one.parameters, values, atol=1e-4 * np.sqrt(np.diag(covariance)).min()
+    )
     np.testing.assert_allclose(errors_of(one), np.sqrt(np.diag(covariance)), rtol=1e-4)
     assert one.parameters.tobytes() == two.parameters.tobytes()
     assert one.covariance is not None and two.covariance is not None
@@ -92,7 +102,9 @@ def test_a_fixed_parameter() -> None:
     x, y = noisy(100)
     trained = fit(DECAY, x, y, fixed={"b2": 1.3})
     other = sm.OLS(y[:, 0], np.column_stack([np.exp(-1.3 * x[:, 0]), np.ones(100)])).fit()
-    np.testing.assert_allclose(trained.parameters, [other.params[0], 1.3, other.params[1]], rtol=1e-11)
+    np.testing.assert_allclose(
+        trained.parameters, [other.params[0], 1.3, other.params[1]], rtol=1e-11
+    )
     np.testing.assert_allclose(errors_of(trained), [other.bse[0], 0.0, other.bse[1]], rtol=1e-10)
     assert trained.model.parameter_names == ("b1", "b2", "b3")
 
@@ -115,7 +127,9 @@ def test_a_row_of_no_weight_may_be_anything() -> None:
     x2, y2 = np.vstack([x, [[np.nan]]]), np.vstack([y, [[np.nan]]])
     weight = np.append(np.ones(30), 0.0)
     np.testing.assert_allclose(
-        fit(DECAY, x2, y2, weight, start=[4, 1, 1]).parameters, fit(DECAY, x, y, start=[4, 1, 1]).parameters, rtol=1e-12
+        fit(DECAY, x2, y2, weight, start=[4, 1, 1]).parameters,
+        fit(DECAY, x, y, start=[4, 1, 1]).parameters,
+        rtol=1e-12,
     )
 
 
@@ -132,7 +146,9 @@ def test_units_do_not_matter_to_the_search() -> None:
     x, y = noisy(40)
     plain = fit(DECAY, x, y).parameters
     for ux, uy in ((1e-6, 1e3), (1e7, 1e-9)):
-        np.testing.assert_allclose(fit(DECAY, x * ux, y * uy).parameters, plain * [uy, 1 / ux, uy], rtol=1e-8)
+        np.testing.assert_allclose(
+            fit(DECAY, x * ux, y * uy).parameters, plain * [uy, 1 / ux, uy], rtol=1e-8
+        )
 
 
 def test_the_loss_never_rises_and_a_search_repeats_itself() -> None:
@@ -142,7 +158,10 @@ def test_the_loss_never_rises_and_a_search_repeats_itself() -> None:
     losses = [record.loss for record in first.history]
     assert all(b <= a * (1 + 1e-9) for a, b in pairwise(losses))
     assert len(seen) == len(first.history) - 1
-    assert fit(DECAY, x, y, seed=3).parameters.tobytes() == fit(DECAY, x, y, seed=3).parameters.tobytes()
+    assert (
+        fit(DECAY, x, y, seed=3).parameters.tobytes()
+        == fit(DECAY, x, y, seed=3).parameters.tobytes()
+    )
 
 
 def test_projection_changes_the_way_and_not_the_end() -> None:
@@ -165,7 +184,11 @@ def test_triangles_merge_and_cholesky_gives_way_to_qr() -> None:
     weight = np.random.default_rng(2).uniform(0.0, 2.0, 20_000)
     model, at = formula(DECAY), np.array([4.0, 1.1, 0.5])
     exact, quick = (
-        np.abs(FormulaObjective(model, ArrayRows(x, y, weight), Local(2), exact=exact).triangle(at, (0, 1, 2)))
+        np.abs(
+            FormulaObjective(model, ArrayRows(x, y, weight), Local(2), exact=exact).triangle(
+                at, (0, 1, 2)
+            )
+        )
         for exact in (True, False)
     )
     outputs, jacobian = model.outputs_and_jacobian(at, x)
@@ -189,7 +212,11 @@ def test_what_is_not_determined_is_named() -> None:
     assert trained.facts["undetermined"] == ["a", "b"]
     assert any("parameters a, b are not determined" in warning for warning in trained.warnings)
     table = parameter_table(
-        ["a", "b", "c"], trained.parameters, trained.covariance, 48, undetermined=trained.facts["undetermined"]
+        ["a", "b", "c"],
+        trained.parameters,
+        trained.covariance,
+        48,
+        undetermined=trained.facts["undetermined"],
     )
     assert [math.isinf(float(row["standard_error"])) for row in table] == [True, True, False]
     product = fit("y ~ a*b*exp(-k*x) + c", x, y, start=[2.0, 2.0, 1.0, 1.0])
@@ -207,7 +234,9 @@ def test_profile_of_a_linear_model_is_the_t_interval() -> None:
     x, y = noisy(30)
     trained = fit("y ~ a + b*x", x, y, profile=True)
     width = student.ppf(0.975, 28) * errors_of(trained)
-    for (low, high), value, half in zip(trained.facts["profile"].values(), trained.parameters, width, strict=True):
+    for (low, high), value, half in zip(
+        trained.facts["profile"].values(), trained.parameters, width, strict=True
+    ):
         np.testing.assert_allclose([low, high], [value - half, value + half], rtol=1e-5)
 
 
@@ -243,7 +272,11 @@ def test_exact_data() -> None:
 def test_two_peaks_without_a_start() -> None:
     random = np.random.default_rng(5)
     x = np.linspace(0.0, 100.0, 200)[:, None]
-    y = 3 * np.exp(-((x - 30) ** 2) / 8**2) + 2 * np.exp(-((x - 62) ** 2) / 12**2) + 0.05 * random.normal(size=(200, 1))
+    y = (
+        3 * np.exp(-((x - 30) ** 2) / 8**2)
+        + 2 * np.exp(-((x - 62) ** 2) / 12**2)
+        + 0.05 * random.normal(size=(200, 1))
+    )
     trained = fit("y ~ b1*exp(-(x-b2)**2/b3**2) + b4*exp(-(x-b5)**2/b6**2)", x, y)
     np.testing.assert_allclose(trained.parameters, [3, 30, 8, 2, 62, 12], rtol=0.03)
 
@@ -262,6 +295,8 @@ def test_limits_stop_the_descent() -> None:
     model = formula(DECAY)
     objective = FormulaObjective(model, ArrayRows(x, y), Local(1))
     none = np.full(3, np.inf)
-    state, _ = descend(VariableProjection((), -none, none), objective, np.array([9.0, 9.0, 9.0]), limits=Limits(2))
+    state, _ = descend(
+        VariableProjection((), -none, none), objective, np.array([9.0, 9.0, 9.0]), limits=Limits(2)
+    )
     assert state.stopped == "stopped: the limit of 2 iterations"
     assert not state.converged

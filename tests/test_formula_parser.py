@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf
 
-import halfsquare.models.formula_parser as parser_module
+import halfsquare.models.formula.parser as parser_module
 from halfsquare.errors import FormulaError, ShapeError
-from halfsquare.models.formula import Formula
-from halfsquare.models.formula_parser import parse_formula
-from halfsquare.models.formula_symmetry import canonical, symmetry
-from halfsquare.models.formula_units import unit_exponents
+from halfsquare.models.formula.model import Formula
+from halfsquare.models.formula.parser import parse_formula
+from halfsquare.models.formula.symmetry import canonical, symmetry
+from halfsquare.models.formula.units import unit_exponents
 
 COLUMNS = ["x", "z", "y", "flow rate"]
 
@@ -84,7 +84,9 @@ def test_refused_with_its_message_and_at_once(name: str) -> None:
 
 
 def test_a_name_that_is_neither_column_nor_listed_parameter() -> None:
-    with pytest.raises(FormulaError, match=r"'slpoe' is neither a column nor one of the parameters listed.*'slope'"):
+    with pytest.raises(
+        FormulaError, match=r"'slpoe' is neither a column nor one of the parameters listed.*'slope'"
+    ):
         parse_formula("y ~ slpoe*x", COLUMNS, parameters=["slope"])
     assert parse_formula("y ~ slope*x", COLUMNS, parameters=["slope"]).parameters == ("slope",)
 
@@ -126,13 +128,17 @@ def test_left_side() -> None:
 X = np.random.default_rng(0).uniform(0.5, 2.0, (50, 2))
 WRITTEN = {
     "y ~ b1*(1-exp(-b2*x))": lambda b, x, z: b[0] * (1 - np.exp(-b[1] * x)),
-    "y ~ (b1+b2*x+b3*x^2)/(1+b4*x)": lambda b, x, z: (b[0] + b[1] * x + b[2] * x**2) / (1 + b[3] * x),
+    "y ~ (b1+b2*x+b3*x^2)/(1+b4*x)": lambda b, x, z: (
+        (b[0] + b[1] * x + b[2] * x**2) / (1 + b[3] * x)
+    ),
     "y ~ b1*x**b2 + z**(-1/b3)": lambda b, x, z: b[0] * x ** b[1] + z ** (-1 / b[2]),
     "y ~ b1*exp(-(x-b2)**2/b3**2)*sin(2*pi*z/b4)": lambda b, x, z: (
         b[0] * np.exp(-((x - b[1]) ** 2) / b[2] ** 2) * np.sin(2 * np.pi * z / b[3])
     ),
     "y ~ b1 - arctan(b2/(x+b3))/pi": lambda b, x, z: b[0] - np.arctan(b[1] / (x + b[2])) / np.pi,
-    "y ~ abs(b1*x-z) + sqrt(b2*x)/b3**0.5": lambda b, x, z: np.abs(b[0] * x - z) + np.sqrt(b[1] * x) / np.sqrt(b[2]),
+    "y ~ abs(b1*x-z) + sqrt(b2*x)/b3**0.5": lambda b, x, z: (
+        np.abs(b[0] * x - z) + np.sqrt(b[1] * x) / np.sqrt(b[2])
+    ),
     "y ~ erf(b1*x) + log10(b2*z) + ln(x*b1) + log2(b2) + log1p(b1*z)": lambda b, x, z: (
         erf(b[0] * x) + np.log10(b[1] * z) + np.log(x * b[0]) + np.log2(b[1]) + np.log1p(b[0] * z)
     ),
@@ -150,7 +156,14 @@ WRITTEN = {
         )
     ),
     "y ~ b1*expm1(-b2*x) + erfc(b2*z) - -b1 + +b2 + 1e-3 + .5*b1/x**3 + x**1.5*b2**-2": lambda b, x, z: (
-        b[0] * np.expm1(-b[1] * x) + 1 - erf(b[1] * z) + b[0] + b[1] + 1e-3 + 0.5 * b[0] / x**3 + x**1.5 / b[1] ** 2
+        b[0] * np.expm1(-b[1] * x)
+        + 1
+        - erf(b[1] * z)
+        + b[0]
+        + b[1]
+        + 1e-3
+        + 0.5 * b[0] / x**3
+        + x**1.5 / b[1] ** 2
     ),
     "y ~ 2*b1 + b1*b2": lambda b, x, z: 2 * b[0] + b[0] * b[1] + 0 * x,
 }
@@ -163,14 +176,20 @@ def test_values_and_derivatives(text: str, data: st.DataObject) -> None:
     b = np.array([data.draw(st.floats(0.4, 1.6)) for _ in formula.names])
     design = X[:, [["x", "z"].index(c) for c in formula.columns]]
     outputs, jacobian = formula.outputs_and_jacobian(b, design)
-    np.testing.assert_allclose(outputs[:, 0], WRITTEN[text](b, X[:, 0], X[:, 1]), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(outputs, formula.outputs(b, design), rtol=1e-13)  # terms may add in another order
+    np.testing.assert_allclose(
+        outputs[:, 0], WRITTEN[text](b, X[:, 0], X[:, 1]), rtol=1e-12, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        outputs, formula.outputs(b, design), rtol=1e-13
+    )  # terms may add in another order
     if "abs" in text and np.abs(b[0] * X[:, 0] - X[:, 1]).min() < 1e-4:
         return  # a kink lies between the two points of a difference
     for j in range(len(b)):
         h = 1e-6 * np.eye(len(b))[j]
         central = (formula.outputs(b + h, design) - formula.outputs(b - h, design)) / 2e-6
-        np.testing.assert_allclose(jacobian[:, :, j], central, rtol=2e-7, atol=2e-7 * max(1.0, np.abs(jacobian).max()))
+        np.testing.assert_allclose(
+            jacobian[:, :, j], central, rtol=2e-7, atol=2e-7 * max(1.0, np.abs(jacobian).max())
+        )
 
 
 def test_a_power_of_zero_has_a_derivative() -> None:
@@ -194,10 +213,15 @@ def test_blocks_of_rows_do_not_show() -> None:
 
 def test_saved_and_read_again() -> None:
     formula = Formula.read("log(y) ~ b1*x**b2 + `flow rate`*b3", COLUMNS).with_fixed({"b2": 2.0})
-    for again in (Formula.from_dict(json.loads(json.dumps(formula.as_dict()))), pickle.loads(pickle.dumps(formula))):
+    for again in (
+        Formula.from_dict(json.loads(json.dumps(formula.as_dict()))),
+        pickle.loads(pickle.dumps(formula)),
+    ):
         assert again == formula
         design = np.array([[1.0, 2.0], [3.0, 0.5]])
-        np.testing.assert_array_equal(again.outputs(np.ones(2), design), formula.outputs(np.ones(2), design))
+        np.testing.assert_array_equal(
+            again.outputs(np.ones(2), design), formula.outputs(np.ones(2), design)
+        )
     damaged = formula.as_dict() | {"text": "log(y) ~ __import__('os').system('true')"}
     with pytest.raises(FormulaError, match="not allowed"):
         Formula.from_dict(damaged)
@@ -219,7 +243,9 @@ def test_linear_parameters_are_found() -> None:
 def test_units() -> None:
     formula = Formula.read("y ~ (b1 + b2*x)/(1 + b3*x) + b4*exp(-z/b5)", ["x", "z", "y"])
     np.testing.assert_allclose(
-        unit_exponents(formula), [[0, 0, 1], [-1, 0, 1], [-1, 0, 0], [0, 0, 1], [0, 1, 0]], atol=1e-9
+        unit_exponents(formula),
+        [[0, 0, 1], [-1, 0, 1], [-1, 0, 0], [0, 0, 1], [0, 1, 0]],
+        atol=1e-9,
     )
 
 
@@ -240,6 +266,12 @@ def test_nothing_evaluates_text() -> None:
     for path in Path(parser_module.__file__).parent.glob("formula*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
-                name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-                name = "" if name == "compile" and isinstance(node.func, ast.Attribute) else name  # re.compile
+                name = (
+                    node.func.id
+                    if isinstance(node.func, ast.Name)
+                    else getattr(node.func, "attr", "")
+                )
+                name = (
+                    "" if name == "compile" and isinstance(node.func, ast.Attribute) else name
+                )  # re.compile
                 assert name not in forbidden, f"{path.name}:{node.lineno}"

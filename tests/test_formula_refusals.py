@@ -10,8 +10,8 @@ from formula_cases import DECAY, errors_of, fit, noisy
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from halfsquare.errors import FitError, FormulaError, HalfsquareError, NotFiniteError, OptionError
+from halfsquare.estimators.formula import FormulaRegressor
 from halfsquare.loss import Floats
-from halfsquare.sklearn_formula import FormulaRegressor
 
 # Bad input
 
@@ -22,26 +22,46 @@ BAD: dict[str, Case] = {
         OptionError,
         "'q', which is no parameter",
     ),
-    "bound for no parameter": (lambda x, y: fit(DECAY, x, y, bounds={"q": (0, 1)}), OptionError, "a bound for 'q'"),
+    "bound for no parameter": (
+        lambda x, y: fit(DECAY, x, y, bounds={"q": (0, 1)}),
+        OptionError,
+        "a bound for 'q'",
+    ),
     "fixed value for no parameter": (
         lambda x, y: fit(DECAY, x, y, fixed={"q": 1}),
         OptionError,
         "a fixed value for 'q'",
     ),
-    "too few starting values": (lambda x, y: fit(DECAY, x, y, start=[1.0]), OptionError, "1 starting values for 3"),
-    "start not finite": (lambda x, y: fit(DECAY, x, y, start=[1, np.nan, 1]), OptionError, "start of 'b2' is nan"),
+    "too few starting values": (
+        lambda x, y: fit(DECAY, x, y, start=[1.0]),
+        OptionError,
+        "1 starting values for 3",
+    ),
+    "start not finite": (
+        lambda x, y: fit(DECAY, x, y, start=[1, np.nan, 1]),
+        OptionError,
+        "start of 'b2' is nan",
+    ),
     "start outside bounds": (
         lambda x, y: fit(DECAY, x, y, start=[1, -1, 1], bounds={"b2": (0, None)}),
         OptionError,
         "the start -1 of 'b2' lies outside its bounds 0 to inf",
     ),
-    "bounds the wrong way": (lambda x, y: fit(DECAY, x, y, bounds={"b2": (2, 1)}), OptionError, "low < high"),
+    "bounds the wrong way": (
+        lambda x, y: fit(DECAY, x, y, bounds={"b2": (2, 1)}),
+        OptionError,
+        "low < high",
+    ),
     "everything fixed": (
         lambda x, y: fit("y ~ a*x", x, y, fixed={"a": 1}),
         OptionError,
         "every parameter is fixed",
     ),
-    "fewer rows than parameters": (lambda x, y: fit(DECAY, x[:2], y[:2]), FitError, "2 rows for 3 parameters"),
+    "fewer rows than parameters": (
+        lambda x, y: fit(DECAY, x[:2], y[:2]),
+        FitError,
+        "2 rows for 3 parameters",
+    ),
     "log of a negative column": (
         lambda x, y: fit("y ~ a*log(x-9)", x, y),
         FormulaError,
@@ -97,7 +117,9 @@ def test_regressor() -> None:
     model = FormulaRegressor("y ~ b1*exp(-b2*x) + b3").fit(x, y[:, 0])
     trained = fit(DECAY, x, y)
     np.testing.assert_allclose(list(model.parameters_.values()), trained.parameters, rtol=1e-12)
-    np.testing.assert_allclose(list(model.standard_errors_.values()), errors_of(trained), rtol=1e-12)
+    np.testing.assert_allclose(
+        list(model.standard_errors_.values()), errors_of(trained), rtol=1e-12
+    )
     outputs, std = model.predict(x, return_std=True)
     assert 0.9 < np.mean(np.abs(outputs - y[:, 0]) < 1.96 * std) <= 1.0
     with pytest.raises(OptionError, match="names 'x7', but X has the columns x1"):

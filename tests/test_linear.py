@@ -16,10 +16,9 @@ from sklearn.linear_model import Ridge
 from halfsquare import FittedModel, LinearRegressor
 from halfsquare import fit as fit_any
 from halfsquare.data.rows import ArrayRows
-from halfsquare.descent.least_squares import evidence_l2
-from halfsquare.descent.normal_equations import System, linear_sums
 from halfsquare.errors import DataError, FitError, NotFiniteError, OptionError
-from halfsquare.execution.local import Local
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.least_squares import System, evidence_l2, linear_sums
 
 fit = partial(fit_any, model="linear")
 
@@ -30,9 +29,13 @@ def table(x: np.ndarray, t: np.ndarray, w: np.ndarray | None = None) -> dict[str
     return columns if w is None else {**columns, "w": w}
 
 
-def fit_all(x: np.ndarray, t: np.ndarray, w: np.ndarray | None = None, **options: Any) -> FittedModel:
+def fit_all(
+    x: np.ndarray, t: np.ndarray, w: np.ndarray | None = None, **options: Any
+) -> FittedModel:
     target = "y" if t.ndim == 1 else [f"y{j}" for j in range(t.shape[1])]
-    return fit(table(x, t, w), target, weights=None if w is None else "w", test_fraction=0, **options)
+    return fit(
+        table(x, t, w), target, weights=None if w is None else "w", test_fraction=0, **options
+    )
 
 
 def of(fitted: FittedModel, name: str) -> np.ndarray:
@@ -42,7 +45,11 @@ def of(fitted: FittedModel, name: str) -> np.ndarray:
 def digits(found: np.ndarray, certified: np.ndarray) -> float:
     """The log relative error, NIST's measure: how many digits agree, of the worst."""
     off = np.abs(np.asarray(found) - certified) / np.abs(certified)
-    return float(-np.log10(np.maximum(off, 1e-16)).max()) if off.max() == 0 else float(-np.log10(off.max()))
+    return (
+        float(-np.log10(np.maximum(off, 1e-16)).max())
+        if off.max() == 0
+        else float(-np.log10(off.max()))
+    )
 
 
 def exact_least_squares(x: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -50,14 +57,17 @@ def exact_least_squares(x: np.ndarray, t: np.ndarray) -> np.ndarray:
     rows = [[Fraction(1), *map(Fraction, r)] for r in x.tolist()]
     p, target = len(rows[0]), [Fraction(v) for v in t.tolist()]
     system = [
-        [sum(r[i] * r[j] for r in rows) for j in range(p)] + [sum(r[i] * v for r, v in zip(rows, target, strict=True))]
+        [sum(r[i] * r[j] for r in rows) for j in range(p)]
+        + [sum(r[i] * v for r, v in zip(rows, target, strict=True))]
         for i in range(p)
     ]
     for i in range(p):
         for other in range(p):
             if other != i:
                 factor = system[other][i] / system[i][i]
-                system[other] = [a - factor * b for a, b in zip(system[other], system[i], strict=True)]
+                system[other] = [
+                    a - factor * b for a, b in zip(system[other], system[i], strict=True)
+                ]
     return np.array([float(system[i][p] / system[i][i]) for i in range(p)])
 
 
@@ -91,7 +101,9 @@ def test_against_statsmodels_ols(data: tuple) -> None:
 def test_prediction_intervals_against_statsmodels(data: tuple) -> None:
     x, t, _ = data
     new = x[:7] * 1.3 + 1
-    reference = sm.OLS(t, sm.add_constant(x)).fit().get_prediction(sm.add_constant(new, has_constant="add"))
+    reference = (
+        sm.OLS(t, sm.add_constant(x)).fit().get_prediction(sm.add_constant(new, has_constant="add"))
+    )
     for level in (0.5, 0.95, 0.99):
         expected = reference.summary_frame(alpha=1 - level)
         output, low, high = fit_all(x, t).interval({f"x{j}": new[:, j] for j in range(5)}, level)
@@ -104,7 +116,9 @@ def test_weights_against_statsmodels_wls(data: tuple) -> None:
     x, t, _ = data
     w = np.random.default_rng(4).uniform(0.1, 3, len(t))
     np.testing.assert_allclose(
-        of(fit_all(x, t, w), "value"), sm.WLS(t, sm.add_constant(x), weights=w).fit().params, rtol=1e-8
+        of(fit_all(x, t, w), "value"),
+        sm.WLS(t, sm.add_constant(x), weights=w).fit().params,
+        rtol=1e-8,
     )
 
 
@@ -116,7 +130,9 @@ def test_an_integer_weight_is_a_repeated_row(data: tuple) -> None:
     for name in ("value", "standard_error", "low", "high"):
         np.testing.assert_allclose(of(weighted, name), of(repeated, name), rtol=1e-8)
     for name in ("sse", "mse", "mse_se", "r2", "too_high", "too_low", "mean_error"):
-        assert weighted.train[name] == pytest.approx(repeated.train[name], rel=1e-9, abs=1e-12), name
+        assert weighted.train[name] == pytest.approx(repeated.train[name], rel=1e-9, abs=1e-12), (
+            name
+        )
     assert (weighted.train["rows"], weighted.train["weight"]) == (300, repeated.train["rows"])
 
 
@@ -125,7 +141,9 @@ def test_duplicated_data_keep_the_coefficients_and_shrink_the_error_bars(data: t
     for l2 in (0.0, 0.3):
         once, many = fit_all(x, t, l2=l2), fit_all(np.tile(x, (4, 1)), np.tile(t, 4), l2=l2)
         np.testing.assert_allclose(of(many, "value"), of(once, "value"), rtol=1e-9)
-        np.testing.assert_allclose(of(many, "standard_error"), of(once, "standard_error") / 2, rtol=0.02)
+        np.testing.assert_allclose(
+            of(many, "standard_error"), of(once, "standard_error") / 2, rtol=0.02
+        )
 
 
 # --- certified values ------------------------------------------------------------------------------------------------
@@ -152,7 +170,9 @@ def test_longley_to_ten_digits() -> None:
     assert digits(np.array(fitted.residual_standard_deviation), np.array([304.854073561965])) >= 10
     assert digits(np.array([fitted.train["r2"]]), np.array([0.995479004577296])) >= 10
     x, t = longley.drop(columns="TOTEMP").to_numpy(), longley["TOTEMP"].to_numpy()
-    assert digits(exact_least_squares(x, t), LONGLEY[:, 0]) >= 13  # the fractions reproduce the certificate
+    assert (
+        digits(exact_least_squares(x, t), LONGLEY[:, 0]) >= 13
+    )  # the fractions reproduce the certificate
     regressor = LinearRegressor().fit(x, t)
     assert digits(np.array([regressor.intercept_, *regressor.coef_]), LONGLEY[:, 0]) >= 10
 
@@ -161,7 +181,12 @@ def test_longley_to_ten_digits() -> None:
 def test_wampler_to_nine_digits(ratio: float) -> None:
     x = np.arange(21.0)[:, None] ** np.arange(1, 6)
     certified = ratio ** np.arange(6)
-    t = np.array([float(sum(Fraction(str(c)) * int(v) ** j for j, c in enumerate(certified))) for v in range(21)])
+    t = np.array(
+        [
+            float(sum(Fraction(str(c)) * int(v) ** j for j, c in enumerate(certified)))
+            for v in range(21)
+        ]
+    )
     fitted = fit_all(x, t)
     assert digits(of(fitted, "value"), certified) >= 9
     regressor = LinearRegressor().fit(x, t)
@@ -201,10 +226,14 @@ def test_ridge_against_scikit_learn(data: tuple, l2: float) -> None:
         total = float(len(t)) if weight is None else weight.sum()
         mean = np.average(x, axis=0, weights=weight)
         scale = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weight))
-        reference = Ridge(alpha=l2 * total, solver="svd").fit((x - mean) / scale, t, sample_weight=weight)
+        reference = Ridge(alpha=l2 * total, solver="svd").fit(
+            (x - mean) / scale, t, sample_weight=weight
+        )
         found = LinearRegressor(l2=l2).fit(x, t, sample_weight=weight)
         np.testing.assert_allclose(found.coef_, reference.coef_ / scale, rtol=1e-8)
-        np.testing.assert_allclose(of(fit_all(x, t, weight, l2=l2), "value")[1:], reference.coef_ / scale, rtol=1e-8)
+        np.testing.assert_allclose(
+            of(fit_all(x, t, weight, l2=l2), "value")[1:], reference.coef_ / scale, rtol=1e-8
+        )
 
 
 def test_a_penalty_counts_fewer_parameters(data: tuple) -> None:
@@ -223,7 +252,10 @@ def log_evidence(z: np.ndarray, t: np.ndarray, l2: float) -> float:
     basis = np.linalg.svd(np.ones((n, 1)))[0][:, 1:]  # the n-1 contrasts
     covariance = basis.T @ (np.eye(n) + z @ z.T / (l2 * n)) @ basis
     u = basis.T @ t
-    return float(-0.5 * np.linalg.slogdet(covariance)[1] - 0.5 * (n - 1) * np.log(u @ np.linalg.solve(covariance, u)))
+    return float(
+        -0.5 * np.linalg.slogdet(covariance)[1]
+        - 0.5 * (n - 1) * np.log(u @ np.linalg.solve(covariance, u))
+    )
 
 
 @pytest.mark.parametrize("noise", [0.5, 4.0, 15.0])
@@ -233,13 +265,18 @@ def test_automatic_l2_has_the_greatest_evidence(noise: float) -> None:
     z = (x - x.mean(axis=0)) / x.std(axis=0)
     t = z @ rng.normal(size=12) + noise * rng.normal(size=60)
     best = minimize_scalar(
-        lambda a: -log_evidence(z, t, np.exp(a)), bounds=(-15, 8), method="bounded", options={"xatol": 1e-7}
+        lambda a: -log_evidence(z, t, np.exp(a)),
+        bounds=(-15, 8),
+        method="bounded",
+        options={"xatol": 1e-7},
     ).x
     assert np.log(fit_all(x, t, l2="auto").info["facts"]["l2"]) == pytest.approx(best, abs=1e-3)
     assert np.log(LinearRegressor(l2="auto").fit(x, t).l2_) == pytest.approx(best, abs=1e-3)
 
 
-def test_automatic_l2_does_not_change_when_outputs_are_scaled_or_there_is_nothing_to_learn() -> None:
+def test_automatic_l2_does_not_change_when_outputs_are_scaled_or_there_is_nothing_to_learn() -> (
+    None
+):
     rng = np.random.default_rng(12)
     x, noise = rng.normal(size=(200, 30)), rng.normal(size=200)
     useless = fit_all(x, noise, l2="auto")
@@ -282,7 +319,9 @@ def test_collinear_columns_take_the_minimum_norm_and_are_named() -> None:
     assert fitted.info["facts"]["degrees_of_freedom"] == 197
     reduced = fit_all(x[:, :2], t)
     assert fitted.train["sse"] == pytest.approx(reduced.train["sse"], rel=1e-10)
-    assert fitted.residual_standard_deviation == pytest.approx(reduced.residual_standard_deviation, rel=1e-9)
+    assert fitted.residual_standard_deviation == pytest.approx(
+        reduced.residual_standard_deviation, rel=1e-9
+    )
     regressor = LinearRegressor().fit(x, t)
     np.testing.assert_allclose(regressor.coef_, minimum_norm(x, t), rtol=1e-8)
     assert regressor.rank_ == 2
@@ -315,7 +354,9 @@ def test_fewer_rows_than_columns() -> None:
     np.testing.assert_allclose(of(fitted, "value")[1:], minimum_norm(x, t), rtol=1e-8)
     np.testing.assert_allclose(fitted.predict(table(x, t)), t, atol=1e-10)
     assert any("rank deficient" in w for w in fitted.info["warnings"])
-    assert np.isnan(of(fitted, "standard_error")).all()  # no degree of freedom is left to tell the noise
+    assert np.isnan(
+        of(fitted, "standard_error")
+    ).all()  # no degree of freedom is left to tell the noise
     assert np.isnan(of(fitted, "p")).all()
 
 
@@ -334,7 +375,9 @@ def test_one_row_and_equal_targets() -> None:
 def test_no_feature_at_all_is_the_mean() -> None:
     fitted = fit({"y": np.array([1.0, 2.0, 6.0])}, "y", test_fraction=0)
     assert [p.value for p in fitted.parameters] == [3.0]
-    assert fitted.parameters[0].standard_error == pytest.approx(np.std([1, 2, 6], ddof=1) / np.sqrt(3))
+    assert fitted.parameters[0].standard_error == pytest.approx(
+        np.std([1, 2, 6], ddof=1) / np.sqrt(3)
+    )
 
 
 def test_several_targets_are_those_of_each_alone(data: tuple) -> None:
@@ -342,7 +385,10 @@ def test_several_targets_are_those_of_each_alone(data: tuple) -> None:
     both = np.column_stack([t, 100 - 3 * x[:, 0] + np.sin(t)])
     for weight in (None, w):
         together = fit_all(x, both, weight)
-        values, errors = of(together, "value").reshape(-1, 2), of(together, "standard_error").reshape(-1, 2)
+        values, errors = (
+            of(together, "value").reshape(-1, 2),
+            of(together, "standard_error").reshape(-1, 2),
+        )
         for j in range(2):
             alone = fit_all(x, both[:, j], weight)
             np.testing.assert_allclose(values[:, j], of(alone, "value"), rtol=1e-9)
@@ -391,7 +437,9 @@ def test_the_test_rows_are_the_seeds_choice_and_not_used_for_training(data: tupl
     assert first.test != other.test
     assert (first.test["rows"], first.train["rows"]) == (60, 240)
     assert first.info["refit"]
-    np.testing.assert_allclose(of(first, "value"), of(fit_all(x, t), "value"), rtol=1e-10)  # refitted on all rows
+    np.testing.assert_allclose(
+        of(first, "value"), of(fit_all(x, t), "value"), rtol=1e-10
+    )  # refitted on all rows
     kept = fit(table(x, t), "y", refit=False)
     assert kept.test == first.test
     assert not kept.info["refit"]
@@ -404,7 +452,9 @@ def test_intervals_cover_what_they_promise() -> None:
     for _ in range(60):
         x = rng.normal(size=(40, 3))
         t, new = x @ [1, 2, 3] + rng.normal(size=40), rng.normal(size=(50, 3))
-        _, low, high = fit_all(x[:20], t[:20]).interval({f"x{j}": new[:, j] for j in range(3)}, 0.95)
+        _, low, high = fit_all(x[:20], t[:20]).interval(
+            {f"x{j}": new[:, j] for j in range(3)}, 0.95
+        )
         target = new @ [1, 2, 3] + rng.normal(size=50)
         inside.append(np.mean((low <= target) & (target <= high)))
     # Rows that share a fit are not independent: the error is estimated from the 60 fits.

@@ -21,7 +21,9 @@ numbers = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 4))
 
 
 @st.composite
-def examples(draw: st.DrawFn, *, weighted: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def examples(
+    draw: st.DrawFn, *, weighted: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Targets, outputs (n,) or (n, k), and weights (n,) or None, at least one of them positive."""
     n = draw(st.integers(1, 12))
     shape = (n,) if draw(st.booleans()) else (n, draw(st.integers(1, 3)))
@@ -37,7 +39,11 @@ def exact_sse(t: np.ndarray, o: np.ndarray, w: np.ndarray | None) -> Fraction:
     weights = [1.0] * len(t) if w is None else w.tolist()
     rows = zip(t.reshape(len(t), -1).tolist(), o.reshape(len(o), -1).tolist(), weights, strict=True)
     return sum(
-        (Fraction(c) * (Fraction(b) - Fraction(a)) ** 2 for x, y, c in rows for a, b in zip(x, y, strict=True)),
+        (
+            Fraction(c) * (Fraction(b) - Fraction(a)) ** 2
+            for x, y, c in rows
+            for a, b in zip(x, y, strict=True)
+        ),
         Fraction(0),
     )
 
@@ -47,11 +53,18 @@ def test_values_against_exact_fractions(case: tuple) -> None:
     t, o, w = case
     sse, k = exact_sse(t, o, w), 1 if t.ndim == 1 else t.shape[1]
     total = Fraction(len(t)) if w is None else sum(map(Fraction, w.tolist()), Fraction(0))
-    expected = {"sse": sse, "half_sse": sse / 2, "mse": sse / k / total, "half_mse": sse / 2 / k / total}
+    expected = {
+        "sse": sse,
+        "half_sse": sse / 2,
+        "mse": sse / k / total,
+        "half_mse": sse / 2 / k / total,
+    }
     for convention, value in expected.items():
         # The differences are rounded once, to half a unit in the last place of the larger number.
         slack = 1e-15 * float(np.sum(np.abs(t)) + np.sum(np.abs(o))) ** 2
-        assert SquaredError(convention).value(t, o, w) == pytest.approx(float(value), rel=1e-12, abs=slack)  # type: ignore[arg-type]
+        assert SquaredError(convention).value(t, o, w) == pytest.approx(
+            float(value), rel=1e-12, abs=slack
+        )  # type: ignore[arg-type]
 
 
 @given(examples())
@@ -127,7 +140,11 @@ def test_a_row_of_weight_zero_is_no_row(case: tuple, data: st.DataObject) -> Non
     w = np.ones(len(t)) if w is None else w
     at = data.draw(st.integers(0, len(t)))
     row = data.draw(arrays(np.float64, t.shape[1:], elements=numbers))
-    with_row = (np.insert(t, at, row, axis=0), np.insert(o, at, row + 7, axis=0), np.insert(w, at, 0.0))
+    with_row = (
+        np.insert(t, at, row, axis=0),
+        np.insert(o, at, row + 7, axis=0),
+        np.insert(w, at, 0.0),
+    )
     for convention in CONVENTIONS:
         value, gradient = SquaredError(convention).value_and_gradient(*with_row)
         expected, without = SquaredError(convention).value_and_gradient(t, o, w)
@@ -181,7 +198,9 @@ def test_against_torch(shape: tuple[int, ...], dtype: type) -> None:
         ("half_mse", "mean", 0.5),
     ):
         output.grad = None
-        expected = factor * torch.nn.MSELoss(reduction=reduction)(output, torch.tensor(t, dtype=torch.float64))
+        expected = factor * torch.nn.MSELoss(reduction=reduction)(
+            output, torch.tensor(t, dtype=torch.float64)
+        )
         expected.backward()
         value, gradient = SquaredError(convention).value_and_gradient(t, o)  # type: ignore[arg-type]
         assert gradient.dtype == dtype
@@ -194,7 +213,9 @@ def test_against_torch(shape: tuple[int, ...], dtype: type) -> None:
 def test_against_scikit_learn_weighted_and_over_several_outputs() -> None:
     rng = np.random.default_rng(2)
     t, o, w = rng.normal(size=(500, 4)), rng.normal(size=(500, 4)), rng.uniform(0, 3, 500)
-    assert SquaredError("mse").value(t, o, w) == pytest.approx(mean_squared_error(t, o, sample_weight=w), rel=1e-13)
+    assert SquaredError("mse").value(t, o, w) == pytest.approx(
+        mean_squared_error(t, o, sample_weight=w), rel=1e-13
+    )
 
 
 @pytest.mark.parametrize("layout", ["fortran", "strided", "reversed", "transposed"])
@@ -260,15 +281,39 @@ def test_single_numbers_lists_and_integers() -> None:
         (np.zeros(3), np.zeros(4), None, ShapeError, "must be equal"),
         (np.zeros((3, 2)), np.zeros((2, 3)), None, ShapeError, "must be equal"),
         (np.zeros(3), 0.0, None, ShapeError, "must be equal"),
-        (np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), None, ShapeError, r"expected \(n,\) or \(n, k\)"),
-        (np.zeros((3, 2)), np.zeros((3, 2)), np.ones((3, 2)), ShapeError, "one weight for each row"),
-        (np.zeros((3, 1)), np.zeros((3, 1)), np.ones((3, 1)), ShapeError, "one weight for each row"),
+        (
+            np.zeros((2, 2, 2)),
+            np.zeros((2, 2, 2)),
+            None,
+            ShapeError,
+            r"expected \(n,\) or \(n, k\)",
+        ),
+        (
+            np.zeros((3, 2)),
+            np.zeros((3, 2)),
+            np.ones((3, 2)),
+            ShapeError,
+            "one weight for each row",
+        ),
+        (
+            np.zeros((3, 1)),
+            np.zeros((3, 1)),
+            np.ones((3, 1)),
+            ShapeError,
+            "one weight for each row",
+        ),
         (np.zeros(3), np.zeros(3), 1.0, ShapeError, "one weight for each row"),
         ([1.0, np.nan, 2.0], [1.0, 1.0, 1.0], None, NotFiniteError, "target is nan in row 1"),
         ([1.0, 1.0, 2.0], [1.0, 1.0, -np.inf], None, NotFiniteError, "output is -inf in row 2"),
         ([[1.0, 1.0]], [[1.0, np.inf]], None, NotFiniteError, "output is inf in row 0, output 1"),
         ([1.0, 1.0], [1.0, 1.0], [1.0, np.nan], NotFiniteError, "weight is nan in row 1"),
-        ([1.0, 1.0], [1.0, 1.0], [1.0, -0.5], DataError, "weight is -0.5 in row 1; expected a number >= 0"),
+        (
+            [1.0, 1.0],
+            [1.0, 1.0],
+            [1.0, -0.5],
+            DataError,
+            "weight is -0.5 in row 1; expected a number >= 0",
+        ),
         ([np.nan, 1.0], [1.0, 1.0], [0.0, 1.0], NotFiniteError, "target is nan in row 0"),
         (["a"], ["b"], None, DataError, "target is not an array of numbers"),
         ([1j], [1.0], None, DataError, "complex"),
@@ -276,7 +321,9 @@ def test_single_numbers_lists_and_integers() -> None:
         ([1e200], [-1e200], None, NotFiniteError, "overflows float64"),
     ],
 )
-def test_refused(target: object, output: object, weight: object, kind: type[HalfsquareError], words: str) -> None:
+def test_refused(
+    target: object, output: object, weight: object, kind: type[HalfsquareError], words: str
+) -> None:
     for convention in CONVENTIONS:
         for method in (SquaredError(convention).value, SquaredError(convention).value_and_gradient):
             with pytest.raises(kind, match=words):
@@ -299,5 +346,7 @@ def test_a_mean_over_nothing_is_refused_but_a_sum_is_zero(convention: Convention
 
 
 def test_an_unknown_convention_is_refused() -> None:
-    with pytest.raises(OptionError, match="unknown loss 'rmse': expected one of half_sse, sse, mse, half_mse"):
+    with pytest.raises(
+        OptionError, match="unknown loss 'rmse': expected one of half_sse, sse, mse, half_mse"
+    ):
         SquaredError("rmse")  # type: ignore[arg-type]

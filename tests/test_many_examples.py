@@ -30,7 +30,9 @@ def test_batches_scatter_as_the_rows_say_and_half_as_far_with_four_times_the_row
     for found in (few, many):
         assert found.scatter == pytest.approx(found.expected, rel=0.05)
         assert found.inside == pytest.approx(0.95, abs=0.02)
-        assert found.batches.mean(axis=0) == pytest.approx(found.full, abs=5 * found.expected / np.sqrt(3000))
+        assert found.batches.mean(axis=0) == pytest.approx(
+            found.full, abs=5 * found.expected / np.sqrt(3000)
+        )
     assert few.expected / many.expected == pytest.approx(2.0, rel=0.01)
     with pytest.raises(OptionError, match="fewer than the 4096 rows"):
         batch_scatter(sample, 4096)

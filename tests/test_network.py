@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import FitError, OptionError, ShapeError
-from halfsquare.execution.local import Local
-from halfsquare.models.activations import ACTIVATIONS
+from halfsquare.fitting.folds import Folds, HeldOutErrors, Judgement, KeptRows
+from halfsquare.fitting.network import predictive, train_network
 from halfsquare.models.base import Model
-from halfsquare.models.network import Network
-from halfsquare.objective import Objective
-from halfsquare.trainers.folds import Folds, HeldOutErrors, Judgement, KeptRows
-from halfsquare.trainers.network import predictive, train_network
+from halfsquare.models.network import ACTIVATIONS, Network
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.objective import Objective
 
 networks = st.builds(
     Network,
@@ -36,7 +35,9 @@ def _design(network: Network, seed: int, n: int = 5) -> np.ndarray:
 def _differences(function, point: np.ndarray, step: float = 1e-5) -> np.ndarray:
     """Central differences of a function of a vector; the derivative's axis comes last."""
     moves = np.eye(len(point)) * step
-    return np.stack([(function(point + m) - function(point - m)) / (2 * step) for m in moves], axis=-1)
+    return np.stack(
+        [(function(point + m) - function(point - m)) / (2 * step) for m in moves], axis=-1
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -65,7 +66,11 @@ def test_outputs_and_jacobian_are_torchs(activation):
     torch = pytest.importorskip("torch")
     network = Network(3, (4, 5), 2, activation)
     parameters, design = network.initial_parameters(3), _design(network, 4)
-    phi = {"tanh": torch.tanh, "silu": torch.nn.functional.silu, "softplus": torch.nn.functional.softplus}[activation]
+    phi = {
+        "tanh": torch.tanh,
+        "silu": torch.nn.functional.silu,
+        "softplus": torch.nn.functional.softplus,
+    }[activation]
 
     def forward(flat):
         a, layers = torch.from_numpy(design), network.layers
@@ -84,13 +89,25 @@ def test_outputs_and_jacobian_are_torchs(activation):
 def test_sums_are_those_of_the_plain_jacobian():
     network = Network(3, (4,), 2)
     random = np.random.default_rng(0)
-    parameters, design, target = network.initial_parameters(1), _design(network, 2, 50), random.normal(size=(50, 2))
+    parameters, design, target = (
+        network.initial_parameters(1),
+        _design(network, 2, 50),
+        random.normal(size=(50, 2)),
+    )
     weight = random.integers(0, 3, size=50).astype(float)
     outputs, jacobian = network.outputs_and_jacobian(parameters, design)
-    jtj, jte, ete = Objective(network, ArrayRows(design, target, weight), Local(1)).normal_sums(parameters).finish()
+    jtj, jte, ete = (
+        Objective(network, ArrayRows(design, target, weight), Local(1))
+        .normal_sums(parameters)
+        .finish()
+    )
     error = outputs - target
-    np.testing.assert_allclose(jtj, np.einsum("n,nkp,nkq->pq", weight, jacobian, jacobian), rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(jte[:, 0], np.einsum("n,nkp,nk->p", weight, jacobian, error), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(
+        jtj, np.einsum("n,nkp,nkq->pq", weight, jacobian, jacobian), rtol=1e-10, atol=1e-10
+    )
+    np.testing.assert_allclose(
+        jte[:, 0], np.einsum("n,nkp,nk->p", weight, jacobian, error), rtol=1e-10, atol=1e-10
+    )
     np.testing.assert_allclose(ete[0, 0], weight @ (error**2).sum(axis=1), rtol=1e-12)
 
 
@@ -113,7 +130,9 @@ def test_groups_and_names_cover_every_parameter():
         network.groups([0, 1])
 
 
-@pytest.mark.parametrize("wrong", [{"hidden": (0,)}, {"activation": "step"}, {"input_names": ("a",)}, {"targets": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"hidden": (0,)}, {"activation": "step"}, {"input_names": ("a",)}, {"targets": 0}]
+)
 def test_impossible_networks_are_refused(wrong):
     with pytest.raises(OptionError, match="expected"):
         Network(**{"inputs": 2, **wrong})
@@ -137,7 +156,9 @@ def test_training_finds_noise_relevance_and_honest_intervals(waves):
     mean, variance = predictive(trained, unseen)
     assert np.sqrt(np.mean((mean - truth) ** 2)) < 0.1
     assert 0.16 < np.sqrt(trained[0].noise[0]) < 0.24  # the noise put in is 0.2
-    covered = np.abs(mean - truth - 0.2 * random.normal(size=truth.shape)) < 1.96 * np.sqrt(variance)
+    covered = np.abs(mean - truth - 0.2 * random.normal(size=truth.shape)) < 1.96 * np.sqrt(
+        variance
+    )
     assert 0.92 < covered.mean() < 0.98
     relevance = trained[0].facts["relevance"]
     assert relevance[0] > relevance[1] > 20 * relevance[2]  # the third input does nothing
@@ -145,7 +166,9 @@ def test_training_finds_noise_relevance_and_honest_intervals(waves):
 
 def test_result_does_not_depend_on_threads(waves):
     rows = ArrayRows(waves[0][:120], waves[1][:120])
-    one, two = (train_network(rows, seed=3, members=2, hidden=(4,), execution=Local(t)) for t in (1, 2))
+    one, two = (
+        train_network(rows, seed=3, members=2, hidden=(4,), execution=Local(t)) for t in (1, 2)
+    )
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a.parameters, b.parameters)
 
@@ -156,7 +179,9 @@ def test_weights_repeat_rows(waves):
     times = weight.astype(int)
     # one member leaves nothing out, so that both see the same rows
     weighted = train_network(ArrayRows(design, target, weight), members=1, hidden=(3,))[0]
-    repeated = train_network(ArrayRows(design.repeat(times, 0), target.repeat(times, 0)), members=1, hidden=(3,))[0]
+    repeated = train_network(
+        ArrayRows(design.repeat(times, 0), target.repeat(times, 0)), members=1, hidden=(3,)
+    )[0]
     np.testing.assert_allclose(weighted.parameters, repeated.parameters, rtol=1e-5, atol=1e-7)
 
 
@@ -186,7 +211,9 @@ def test_deadline_returns_what_there_is(waves, monkeypatch):
 
     def trained(deadline):
         steps.clear()
-        return train_network(ArrayRows(*waves), members=4, hidden=(5,), deadline=deadline, watch=steps.append)
+        return train_network(
+            ArrayRows(*waves), members=4, hidden=(5,), deadline=deadline, watch=steps.append
+        )
 
     everything, unhurried = trained(None), len(steps)
     begun = next(readings)
@@ -247,7 +274,9 @@ def test_judgement_tells_an_ensemble_from_its_members():
     shared = 0.3 * random.normal(size=(n, 1))
     rows = np.arange(n)
     none, ones = np.zeros((n, 1)), np.ones(n)
-    errors = [HeldOutErrors(rows, shared + 0.4 * random.normal(size=(n, 1)), none, ones) for _ in range(2)]
+    errors = [
+        HeldOutErrors(rows, shared + 0.4 * random.normal(size=(n, 1)), none, ones) for _ in range(2)
+    ]
     judgement = Judgement.of(errors, n)
     assert judgement.single[0] == pytest.approx(0.25, rel=0.03)
     assert judgement.ensemble[0] == pytest.approx(0.09, rel=0.05)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from halfsquare.data.rows import ArrayRows
-from halfsquare.execution.local import Local
-from halfsquare.models.formula import Formula
-from halfsquare.trainers.formula import train_formula
+from halfsquare.fitting.formula.train import train_formula
+from halfsquare.models.formula.model import Formula
+from halfsquare.parallel.threads import Local
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,11 @@ class Problem:
 
 def lanczos(form: str) -> list[float]:
     def value(x: Decimal) -> Decimal:
-        return Decimal("0.0951") * (-x).exp() + Decimal("0.8607") * (-3 * x).exp() + Decimal("1.5576") * (-5 * x).exp()
+        return (
+            Decimal("0.0951") * (-x).exp()
+            + Decimal("0.8607") * (-3 * x).exp()
+            + Decimal("1.5576") * (-5 * x).exp()
+        )
 
     return [float(f"{value(i * Decimal('0.05')):{form}}") for i in range(24)]
 
@@ -43,8 +47,38 @@ STEPS = [float(i * Decimal("0.05")) for i in range(24)]
 PROBLEMS = {
     "Misra1a": Problem(
         "y ~ b1*(1-exp(-b2*x))",
-        [77.6, 114.9, 141.1, 190.8, 239.9, 289.0, 332.8, 378.4, 434.8, 477.3, 536.8, 593.1, 689.1, 760.0],
-        [10.07, 14.73, 17.94, 23.93, 29.61, 35.18, 40.02, 44.82, 50.76, 55.05, 61.01, 66.40, 75.47, 81.78],
+        [
+            77.6,
+            114.9,
+            141.1,
+            190.8,
+            239.9,
+            289.0,
+            332.8,
+            378.4,
+            434.8,
+            477.3,
+            536.8,
+            593.1,
+            689.1,
+            760.0,
+        ],
+        [
+            10.07,
+            14.73,
+            17.94,
+            23.93,
+            29.61,
+            35.18,
+            40.02,
+            44.82,
+            50.76,
+            55.05,
+            61.01,
+            66.40,
+            75.47,
+            81.78,
+        ],
         ([500, 0.0001], [250, 0.0005]),
         [2.3894212918e02, 5.5015643181e-04],
         [2.7070075241e00, 7.2668688436e-06],
@@ -91,8 +125,22 @@ PROBLEMS = {
         STEPS,
         lanczos(".4f"),
         STARTS,
-        [8.6816414977e-02, 9.5498101505e-01, 8.4400777463e-01, 2.9515951832e00, 1.5825685901e00, 4.9863565084e00],
-        [1.7197908859e-02, 9.7041624475e-02, 4.1488663282e-02, 1.0766312506e-01, 5.8371576281e-02, 3.4436403035e-02],
+        [
+            8.6816414977e-02,
+            9.5498101505e-01,
+            8.4400777463e-01,
+            2.9515951832e00,
+            1.5825685901e00,
+            4.9863565084e00,
+        ],
+        [
+            1.7197908859e-02,
+            9.7041624475e-02,
+            4.1488663282e-02,
+            1.0766312506e-01,
+            5.8371576281e-02,
+            3.4436403035e-02,
+        ],
         1.6117193594e-08,
     ),
     # Errors of 1e-13: in float64 their squares are known to three digits.
@@ -101,8 +149,22 @@ PROBLEMS = {
         STEPS,
         lanczos(".12e"),
         STARTS,
-        [9.5100000027e-02, 1.0000000001e00, 8.6070000013e-01, 3.0000000002e00, 1.5575999998e00, 5.0000000001e00],
-        [5.3347304234e-11, 2.7473038179e-10, 1.3576062225e-10, 3.3308253069e-10, 1.8815731448e-10, 1.1057500538e-10],
+        [
+            9.5100000027e-02,
+            1.0000000001e00,
+            8.6070000013e-01,
+            3.0000000002e00,
+            1.5575999998e00,
+            5.0000000001e00,
+        ],
+        [
+            5.3347304234e-11,
+            2.7473038179e-10,
+            1.3576062225e-10,
+            3.3308253069e-10,
+            1.8815731448e-10,
+            1.1057500538e-10,
+        ],
         1.4307867721e-25,
     ),
 }
@@ -118,9 +180,14 @@ def digits(found: object, certified: object) -> float:
 def test_certified_values(name: str, start: int | None) -> None:
     problem = PROBLEMS[name]
     formula = Formula.read(problem.text, ["x", "y"])
-    rows = ArrayRows(np.array(problem.x, dtype=float)[:, None], np.array(problem.y, dtype=float)[:, None])
+    rows = ArrayRows(
+        np.array(problem.x, dtype=float)[:, None], np.array(problem.y, dtype=float)[:, None]
+    )
     trained = train_formula(
-        rows, formula, start=None if start is None else problem.starts[start], execution=Local(threads=1)
+        rows,
+        formula,
+        start=None if start is None else problem.starts[start],
+        execution=Local(threads=1),
     )
     assert trained.converged
     assert trained.covariance is not None

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from halfsquare.descent.base import State
-from halfsquare.packing import Packed, packable
+from halfsquare.files.packing import Packed, packable
+from halfsquare.solvers.base import State
 
 
-@packable
+@packable("test.pair")
 @dataclass(frozen=True)
 class Pair:
     left: Any
@@ -37,14 +37,20 @@ ARRAYS = st.tuples(
     st.sampled_from(KINDS).flatmap(lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))),
     st.sampled_from("CFS"),
 ).map(lambda drawn: laid_out(*drawn))  # fmt: skip
-NUMBERS = st.one_of(st.floats(width=32).map(np.float32), st.floats().map(np.float64), st.integers(0, 9).map(np.intp))
+NUMBERS = st.one_of(
+    st.floats(width=32).map(np.float32), st.floats().map(np.float64), st.integers(0, 9).map(np.intp)
+)
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), ARRAYS, NUMBERS)
 TREES = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.lists(inner, max_size=3).map(tuple),
-        st.dictionaries(st.one_of(st.text(), st.integers(), st.tuples(st.integers(), st.text())), inner, max_size=3),
+        st.dictionaries(
+            st.one_of(st.text(), st.integers(), st.tuples(st.integers(), st.text())),
+            inner,
+            max_size=3,
+        ),
         st.builds(Pair, inner, inner),
         st.builds(State, ARRAYS, st.floats(), st.floats(), memory=inner),
     ),
@@ -62,12 +68,18 @@ def same(a: Any, b: Any) -> bool:
         layout = b.flags.f_contiguous if by_columns else b.flags.c_contiguous
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() and layout
     if isinstance(a, float):
-        return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1, a) == math.copysign(1, b))
+        return (math.isnan(a) and math.isnan(b)) or (
+            a == b and math.copysign(1, a) == math.copysign(1, b)
+        )
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict):
         return same(list(a.items()), list(b.items()))
-    return same(list(vars(a).items()), list(vars(b).items())) if hasattr(a, "__dict__") else bool(a == b)
+    return (
+        same(list(vars(a).items()), list(vars(b).items()))
+        if hasattr(a, "__dict__")
+        else bool(a == b)
+    )
 
 
 @given(TREES)
@@ -99,7 +111,9 @@ def test_what_is_shared_is_stored_once() -> None:
     assert again.left is again.right[0]
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, np.array([object()]), np.array(["a"]), 1j, np.longdouble(1), b"x"])
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, np.array([object()]), np.array(["a"]), 1j, np.longdouble(1), b"x"]
+)
 def test_what_cannot_be_packed_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="cannot be packed"):
         Packed.of([value])
@@ -108,7 +122,7 @@ def test_what_cannot_be_packed_is_refused(value: Any) -> None:
 @pytest.mark.parametrize(
     "tree",
     [{"os.system": "true"}, {}, {"tuple": 3}, {"array": 0}, {"array": -1}, {"array": "0"}, {"dict": [[1]]}, {"dict": [[[1], 2]]},
-     {"base.State": {"parameters": 1}}, {"test_packing.Pair": {"left": 1, "other": 2}}, {"tuple": [], "dict": []}, {"number": None}],
+     {"state": {"parameters": 1}}, {"test.pair": {"left": 1, "other": 2}}, {"tuple": [], "dict": []}, {"number": None}],
 )  # fmt: skip
 def test_what_is_no_tree_is_refused(tree: Any) -> None:
     with pytest.raises(ValueError):
@@ -121,3 +135,16 @@ def test_a_tree_too_deep_is_refused() -> None:
         tree = [tree]
     with pytest.raises(ValueError, match="Recursion"):
         Packed(tree).value()
+
+
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(ValueError, match="'state' names State already"):
+        packable("state")(Pair)
+    assert Packed.of(Pair(1, 2)).tree == {
+        "test.pair": {"left": 1, "right": 2}
+    }  # as before the refusal
+
+
+def test_names_do_not_follow_the_module() -> None:
+    """A class that is moved to another module or renamed keeps the name it has in files."""
+    assert set(Packed.of(State(np.zeros(1), 0.0, 0.0)).tree) == {"state"}

@@ -21,7 +21,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     run("halfsquare demo --out demo-output", folder)
     minutes = np.arange(0, 60, 3.0)
-    temperature = 20 + 60 * np.exp(-0.05 * minutes) + np.random.default_rng(0).normal(0, 0.2, len(minutes))
+    temperature = (
+        20 + 60 * np.exp(-0.05 * minutes) + np.random.default_rng(0).normal(0, 0.2, len(minutes))
+    )
     rows = "\n".join(f"{m},{t:.3f}" for m, t in zip(minutes, temperature, strict=True))
     (folder / "cooling.csv").write_text(f"minutes,temperature\n{rows}\n")
     return folder
@@ -58,7 +60,10 @@ def same(line: str, other: str) -> bool:
     if NUMBER.sub("#", line.rstrip()) != NUMBER.sub("#", other.rstrip()):
         return False
     pairs = zip(NUMBER.findall(line), NUMBER.findall(other), strict=True)
-    return all(a == b or np.isclose(float(a.replace(",", "")), float(b.replace(",", "")), rtol=1e-9) for a, b in pairs)
+    return all(
+        a == b or np.isclose(float(a.replace(",", "")), float(b.replace(",", "")), rtol=1e-9)
+        for a, b in pairs
+    )
 
 
 def test_the_quick_start_prints_what_the_readme_shows(folder: Path) -> None:
@@ -66,7 +71,9 @@ def test_the_quick_start_prints_what_the_readme_shows(folder: Path) -> None:
     for command, shown in sessions():
         printed = run(command, folder).splitlines()
         for line in shown:
-            assert line.strip() == "…" or any(same(line, p) for p in printed), f"{command} does not print {line!r}"
+            assert line.strip() == "…" or any(same(line, p) for p in printed), (
+                f"{command} does not print {line!r}"
+            )
 
 
 def test_a_changed_number_would_be_noticed(folder: Path) -> None:

@@ -60,7 +60,9 @@ def test_no_refit_begins_when_the_time_is_over(limit: float, refit: bool) -> Non
     fitted = fit(table(50, "plane"), "y", model="network", time_limit=limit)
     assert fitted.info["refit"] is refit
     assert fitted.test is not None
-    assert (len(fitted.members) == 1) is not refit  # the first member always begins, the others have no time
+    assert (
+        len(fitted.members) == 1
+    ) is not refit  # the first member always begins, the others have no time
 
 
 def test_a_formula_keeps_to_a_time_limit() -> None:
@@ -74,7 +76,9 @@ def test_auto_judges_only_where_there_are_rows_to_judge_by() -> None:
     assert "too few" in fitted.info["tried"][-1]["note"]
 
 
-def test_a_network_comes_back_from_its_file_to_the_last_bit(network: FittedModel, tmp_path: Path) -> None:
+def test_a_network_comes_back_from_its_file_to_the_last_bit(
+    network: FittedModel, tmp_path: Path
+) -> None:
     network.save(tmp_path / "n.hsq")
     again = load(tmp_path / "n.hsq")
     new = {k: v for k, v in table(50, "waves", seed=3).items() if k != "y"}
@@ -110,7 +114,9 @@ def test_a_formula_on_a_file_with_gaps(tmp_path: Path) -> None:
     assert abs(values["k"].value - 0.7) < 4 * values["k"].standard_error < 0.1
     assert (fitted.info["rows_missing_feature"], fitted.info["rows_missing_target"]) == (1, 1)
     fitted.save(tmp_path / "f.hsq")
-    np.testing.assert_array_equal(load(tmp_path / "f.hsq").predict({"x": x}), fitted.predict({"x": x}))
+    np.testing.assert_array_equal(
+        load(tmp_path / "f.hsq").predict({"x": x}), fitted.predict({"x": x})
+    )
     assert np.isnan(fitted.predict({"x": [np.nan]})[0])  # no value, no prediction
 
 

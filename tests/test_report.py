@@ -17,13 +17,13 @@ from hypothesis.extra import numpy as hnp
 
 from halfsquare import fit
 from halfsquare.errors import DataError
-from halfsquare.fitted import FittedModel
+from halfsquare.figures.static_figure import draw, plain
+from halfsquare.figures.theme import LIGHT
 from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.collect import HIGH, LOW, WEIGHT, collect
 from halfsquare.report.html import report_page
 from halfsquare.report.learning import LinearLearning
-from halfsquare.report.static_figure import draw, plain
-from halfsquare.report.theme import LIGHT
+from halfsquare.results.fitted import FittedModel
 
 NASTY = "<script>alert('x')</script>&\"{{7*7}}"
 numbers = hnp.arrays(float, st.integers(1, 60), elements=st.floats(-1e6, 1e6))
@@ -96,21 +96,29 @@ def test_one_pass_gathers_what_numpy_finds(linear: tuple[FittedModel, dict[str, 
     assert found.summary.sse == pytest.approx(float(error @ error))
     for bins in (found.by_output, found.by_error):
         sums = bins.table.sum(axis=0)
-        assert sums[[WEIGHT, LOW, HIGH]] == pytest.approx([3000, (error < 0).sum(), (error > 0).sum()])
+        assert sums[[WEIGHT, LOW, HIGH]] == pytest.approx(
+            [3000, (error < 0).sum(), (error > 0).sum()]
+        )
     _, low, high = fitted.interval(data)
     inside = (data["y"] >= low) & (data["y"] <= high)
     assert found.covered == pytest.approx(inside.sum()) and found.measured == 3000
     order = np.argsort(-np.abs(error))[:10]
     assert [w.row for w in found.worst] == list(order + 1)
     assert [w.error for w in found.worst] == pytest.approx(list(error[order]))
-    assert [float(w.values["x"]) for w in found.worst] == pytest.approx(list(data["x"][order]), rel=1e-5)
+    assert [float(w.values["x"]) for w in found.worst] == pytest.approx(
+        list(data["x"][order]), rel=1e-5
+    )
     assert [w.values["group"] for w in found.worst] == list(data["group"][order])
     by_group = next((v, s) for v, s in found.by_feature if v.feature.column == "group")
     counts = dict(zip(by_group[0].levels, by_group[1][:, WEIGHT], strict=True))  # type: ignore[index]
-    assert counts == {level: float((data["group"] == level).sum()) for level in np.unique(data["group"])}
+    assert counts == {
+        level: float((data["group"] == level).sum()) for level in np.unique(data["group"])
+    }
 
 
-def test_the_learning_curve_is_of_refits_on_nested_rows(linear: tuple[FittedModel, dict[str, Any]]) -> None:
+def test_the_learning_curve_is_of_refits_on_nested_rows(
+    linear: tuple[FittedModel, dict[str, Any]],
+) -> None:
     fitted, data = linear
     points = collect(fitted, data).learning
     assert [p.rows for p in points] == sorted(p.rows for p in points) and len(points) >= 5
@@ -161,7 +169,9 @@ def test_the_page_stands_alone_and_runs_nothing(page: str) -> None:
             assert not name.startswith("on")
             if name in ("href", "src", "xlink:href", "action"):
                 assert (value or "").startswith("#")
-    policy = next(a["content"] for t, a in found.tags if a.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        a["content"] for t, a in found.tags if a.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy is not None and policy.startswith("default-src 'none'; style-src 'sha256-")
     urls = re.findall(r"https?://[^\s\"'<]+", page)
     assert set(urls) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
@@ -182,7 +192,10 @@ def test_every_figure_has_a_text_alternative_and_ids_are_unique(page: str) -> No
     for figure in figures:
         assert figure["role"] == "img" and figure["aria-labelledby"] in ids
     for _, attributes in found.tags:  # links lead somewhere, and inner references too
-        for value in (attributes.get("href"), *re.findall(r"url\((#[^)]+)\)", str(attributes.get("clip-path")))):
+        for value in (
+            attributes.get("href"),
+            *re.findall(r"url\((#[^)]+)\)", str(attributes.get("clip-path"))),
+        ):
             assert value is None or value[1:] in ids
     levels = [int(t[1]) for t, _ in found.tags if re.fullmatch(r"h[1-6]", t)]
     assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in pairwise(levels))
@@ -190,7 +203,9 @@ def test_every_figure_has_a_text_alternative_and_ids_are_unique(page: str) -> No
         assert page.lower().count(colour.lower()) <= 1
 
 
-def test_the_page_says_what_was_found(page: str, linear: tuple[FittedModel, dict[str, Any]]) -> None:
+def test_the_page_says_what_was_found(
+    page: str, linear: tuple[FittedModel, dict[str, Any]]
+) -> None:
     fitted, _ = linear
     for said in (
         "too low",
@@ -214,7 +229,10 @@ def test_a_report_of_anything(kind: str) -> None:
         assert "a*exp(-b*x)" in said and "Test MSE from" in said
     elif kind == "network":
         said = report_page(fit(data, "y", model="network", time_limit=2.0), data)
-        assert "Relevance of the inputs" in said and "Left out: each point would be another training" in said
+        assert (
+            "Relevance of the inputs" in said
+            and "Left out: each point would be another training" in said
+        )
     elif kind == "few rows":
         few = {k: v[:3] for k, v in data.items()}
         assert "too few rows" in report_page(fit(few, "y", model="linear", test_fraction=0), few)
@@ -224,7 +242,9 @@ def test_a_report_of_anything(kind: str) -> None:
         assert "the first target" in said
     else:
         data["y"] = np.ones(40)
-        assert "Linear model of y" in report_page(fit(data, "y", model="linear", test_fraction=0), data)
+        assert "Linear model of y" in report_page(
+            fit(data, "y", model="linear", test_fraction=0), data
+        )
 
 
 def test_rows_without_a_target_are_refused(linear: tuple[FittedModel, dict[str, Any]]) -> None:
@@ -246,10 +266,26 @@ def test_a_drawing_keeps_its_references_to_itself() -> None:
 
 def test_the_command_line_writes_reports(command: Callable[..., Any]) -> None:
     data = table(200)
-    lines = ["x,z,y", *(f"{x:.17g},{z:.17g},{y:.17g}" for x, z, y in zip(data["x"], data["z"], data["y"], strict=True))]
+    lines = [
+        "x,z,y",
+        *(
+            f"{x:.17g},{z:.17g},{y:.17g}"
+            for x, z, y in zip(data["x"], data["z"], data["y"], strict=True)
+        ),
+    ]
     Path("t.csv").write_text("\n".join(lines) + "\n")
     made = command(
-        "fit", "t.csv", "--target", "y", "--model", "linear", "--out", "m.hsq", "--report", "fit.html", "--json"
+        "fit",
+        "t.csv",
+        "--target",
+        "y",
+        "--model",
+        "linear",
+        "--out",
+        "m.hsq",
+        "--report",
+        "fit.html",
+        "--json",
     )
     assert made.code == 0 and made.json["report"] == "fit.html"
     found = command("report", "m.hsq", "t.csv", "--out", "again.html", "--json")

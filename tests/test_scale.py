@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from halfsquare.execution.local import Local
-from halfsquare.execution.tree import Tree
+from halfsquare.parallel.threads import Local
+from halfsquare.parallel.tree import Tree
 
 
 def test_checking_pages_keeps_none_of_them(tmp_path: Path) -> None:
@@ -24,8 +24,8 @@ def test_checking_pages_keeps_none_of_them(tmp_path: Path) -> None:
     pq.write_table(pa.table(columns), path, row_group_size=1 << 15, write_page_checksum=True)
     code = (
         "import sys, pyarrow as pa\n"
-        "from halfsquare.data.checksums import require_whole_pages\n"
-        "from halfsquare.data.unchanged import Unchanged\n"
+        "from halfsquare.data.integrity import require_whole_pages\n"
+        "from halfsquare.data.integrity import Unchanged\n"
         "require_whole_pages(Unchanged.of([sys.argv[1]]), sys.argv[2:])\n"
         "print(pa.default_memory_pool().max_memory())"
     )

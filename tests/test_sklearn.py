@@ -52,10 +52,16 @@ def test_the_same_answer_as_scikit_learn(data: tuple) -> None:
 
 def test_pipelines_searches_and_cross_validation(data: tuple) -> None:
     x, t = data
-    pipeline = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), LinearRegressor(n_jobs=1))
+    pipeline = make_pipeline(
+        StandardScaler(), PolynomialFeatures(2, include_bias=False), LinearRegressor(n_jobs=1)
+    )
     assert cross_val_score(pipeline, x, t, cv=4).min() > 0.8
-    reference = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), LinearRegression())
-    np.testing.assert_allclose(cross_val_score(pipeline, x, t, cv=4), cross_val_score(reference, x, t, cv=4), rtol=1e-8)
+    reference = make_pipeline(
+        StandardScaler(), PolynomialFeatures(2, include_bias=False), LinearRegression()
+    )
+    np.testing.assert_allclose(
+        cross_val_score(pipeline, x, t, cv=4), cross_val_score(reference, x, t, cv=4), rtol=1e-8
+    )
     search = GridSearchCV(LinearRegressor(n_jobs=1), {"l2": [0.0, 100.0, "auto"]}, cv=3).fit(x, t)
     assert search.best_params_["l2"] != 100.0
 
@@ -64,7 +70,9 @@ def test_clones_and_pickles(data: tuple) -> None:
     model = LinearRegressor(method="gradient", l2=0.2, random_state=3, n_jobs=2)
     assert clone(model).get_params() == model.get_params()
     model.fit(*data)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(data[0]), model.predict(data[0]))
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(model)).predict(data[0]), model.predict(data[0])
+    )
     with pytest.raises(AttributeError):
         _ = clone(model).coef_
 
@@ -97,15 +105,23 @@ def test_single_precision_is_summed_in_double(data: tuple) -> None:
     np.testing.assert_allclose(single.coef_, double.coef_, rtol=1e-10)
     rng = np.random.default_rng(2)
     far = (1000 + rng.normal(size=(5000, 2))).astype(np.float32)
-    np.testing.assert_allclose(LinearRegressor().fit(far, far.astype(float) @ [1.0, 2.0]).coef_, [1, 2], rtol=1e-9)
+    np.testing.assert_allclose(
+        LinearRegressor().fit(far, far.astype(float) @ [1.0, 2.0]).coef_, [1, 2], rtol=1e-9
+    )
 
 
 def test_threads_and_a_second_fit_change_no_bit() -> None:
     rng = np.random.default_rng(3)
     x, t = rng.normal(size=(60_000, 5)), rng.normal(size=60_000)
     model = LinearRegressor(n_jobs=1).fit(x, t)
-    np.testing.assert_allclose(LinearRegressor().fit(np.asfortranarray(x), t).coef_, model.coef_, rtol=1e-12)
-    for other in (LinearRegressor(n_jobs=2).fit(x, t), LinearRegressor(n_jobs=3).fit(x, t), clone(model).fit(x, t)):
+    np.testing.assert_allclose(
+        LinearRegressor().fit(np.asfortranarray(x), t).coef_, model.coef_, rtol=1e-12
+    )
+    for other in (
+        LinearRegressor(n_jobs=2).fit(x, t),
+        LinearRegressor(n_jobs=3).fit(x, t),
+        clone(model).fit(x, t),
+    ):
         np.testing.assert_array_equal(other.coef_, model.coef_)
         np.testing.assert_array_equal(other.coef_std_error_, model.coef_std_error_)
 

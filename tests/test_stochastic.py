@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from halfsquare import fit, load
 from halfsquare.data.rows import ArrayRows, Chunk
-from halfsquare.descent.evidence import belief_of, covariance_of
-from halfsquare.descent.loop import Limits, descend
-from halfsquare.descent.stochastic import Stochastic, row_losses
 from halfsquare.errors import ModelFileError, OptionError
-from halfsquare.execution.local import Local
+from halfsquare.fitting import output_layer
+from halfsquare.fitting.folds import outputs_and_variance
+from halfsquare.fitting.network import predictive, train_network
+from halfsquare.fitting.output_layer import solve_output_layer
 from halfsquare.models.base import Model
 from halfsquare.models.network import Network
-from halfsquare.objective import Objective
-from halfsquare.trainers import output_layer
-from halfsquare.trainers.folds import outputs_and_variance
-from halfsquare.trainers.network import predictive, train_network
-from halfsquare.trainers.output_layer import solve_output_layer
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.adam import Stochastic, row_losses
+from halfsquare.solvers.evidence import belief_of, covariance_of
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.objective import Objective
 
 
 @settings(max_examples=30, deadline=None)
@@ -49,7 +49,9 @@ def waves():
 def _descent(design, target, held_out: int = 500, **options):
     network = Network(design.shape[1], (32, 32), 1, "silu")
     objective = Objective(network, ArrayRows(design[held_out:], target[held_out:]), Local(1))
-    method = Stochastic(Objective(network, ArrayRows(design[:held_out], target[:held_out]), Local(1)), **options)
+    method = Stochastic(
+        Objective(network, ArrayRows(design[:held_out], target[:held_out]), Local(1)), **options
+    )
     return descend(method, objective, network.initial_parameters(1), limits=Limits(1000))
 
 
@@ -63,7 +65,9 @@ def test_reaches_the_noise_and_stops(waves):
 def test_batch_grows_when_noise_dominates():
     """Pure noise: the rows' gradients cancel, so the batch has to grow."""
     random = np.random.default_rng(2)
-    _, history = _descent(random.normal(size=(3000, 2)), random.normal(size=(3000, 1)), patience=100)
+    _, history = _descent(
+        random.normal(size=(3000, 2)), random.normal(size=(3000, 1)), patience=100
+    )
     assert max(record.notes["batch"] for record in history[1:]) > history[1].notes["batch"]
 
 
@@ -86,7 +90,9 @@ def test_passes_over_many_rows_take_turns():
     pools = _pools(rows, 7, pass_rows=2 * 16384)
     counts = np.bincount((np.concatenate(pools) // 16384).astype(int))
     np.testing.assert_array_equal(counts, [2 * 16384] * 6 + [200])
-    assert not np.array_equal(np.concatenate(pools[:3]), np.concatenate(_pools(rows, 3, pass_rows=2 * 16384, seed=1)))
+    assert not np.array_equal(
+        np.concatenate(pools[:3]), np.concatenate(_pools(rows, 3, pass_rows=2 * 16384, seed=1))
+    )
 
 
 def test_a_pass_over_few_rows_takes_all():
@@ -105,7 +111,12 @@ def test_rows_in_order_are_learnt_as_well_as_shuffled_ones():
     for order in (np.arange(40000), random.permutation(40000)):
         rows = ArrayRows(x[order], np.sin(3 * x[order]))
         method = Stochastic(held, first_length=0.02)
-        state, _ = descend(method, Objective(network, rows, Local(1)), network.initial_parameters(1), limits=Limits(8))
+        state, _ = descend(
+            method,
+            Objective(network, rows, Local(1)),
+            network.initial_parameters(1),
+            limits=Limits(8),
+        )
         assert state.notes["held_out_loss"] < 2e-3
 
 
@@ -138,7 +149,10 @@ def test_row_losses_are_weighted_halves_of_squares():
 def test_ensemble_by_minibatches_is_calibrated_and_repeatable(waves):
     design, target = waves
     options = {"method": "minibatch", "members": 4, "hidden": (8,), "seed": 2}
-    one, two = (train_network(ArrayRows(design[:1500], target[:1500]), execution=Local(t), **options) for t in (1, 2))
+    one, two = (
+        train_network(ArrayRows(design[:1500], target[:1500]), execution=Local(t), **options)
+        for t in (1, 2)
+    )
     np.testing.assert_array_equal(one[3].parameters, two[3].parameters)
     assert all(m.facts["method"] == "minibatch" for m in one)
     mean, variance = predictive(one, design[1500:])
@@ -154,7 +168,9 @@ def layer():
     target = design @ random.normal(size=(2, 2)) + 0.2 * random.normal(size=(300, 2))
     network = Network(2, (6, 5), 2, "silu")
     parameters = network.initial_parameters(3)
-    state = solve_output_layer(network, parameters, ArrayRows(design, target, weight), 1.0, Local(1))
+    state = solve_output_layer(
+        network, parameters, ArrayRows(design, target, weight), 1.0, Local(1)
+    )
     return network, parameters, (design, target, weight), state
 
 
@@ -172,7 +188,9 @@ def test_output_layer_is_bayesian_linear_regression_on_the_hidden_units(layer):
     np.testing.assert_allclose(state.parameters.reshape(6, 2), expected, rtol=0.02, atol=1e-3)
     squares = np.sum(weight[:, None] * (signals @ expected - target) ** 2)
     effective = 2 * (6 - precision @ np.diag(np.linalg.inv(curvature)))
-    assert belief_of(state).noise == pytest.approx(squares / (2 * weight.sum() - effective), rel=1e-2)
+    assert belief_of(state).noise == pytest.approx(
+        squares / (2 * weight.sum() - effective), rel=1e-2
+    )
 
 
 def test_a_covariance_of_the_output_layer_gives_the_variance_of_the_full_one(layer):
@@ -208,8 +226,12 @@ def with_covariance(fitted, count):
 
 
 def test_a_covariance_of_the_output_layer_is_kept_in_the_file(fitted, tmp_path):
-    q = fitted.members[0].model.linear_parameters  # members alternate between two shapes: those of the first are taken
-    some = replace(fitted, members=tuple(m for m in fitted.members if m.model.linear_parameters == q))
+    q = fitted.members[
+        0
+    ].model.linear_parameters  # members alternate between two shapes: those of the first are taken
+    some = replace(
+        fitted, members=tuple(m for m in fitted.members if m.model.linear_parameters == q)
+    )
     partial = with_covariance(some, q)
     partial.save(tmp_path / "m.hsq")
     again, grid = load(tmp_path / "m.hsq"), {"x": [0.0, 6.0]}
@@ -217,7 +239,9 @@ def test_a_covariance_of_the_output_layer_is_kept_in_the_file(fitted, tmp_path):
     np.testing.assert_array_equal(std, partial.predict(grid, return_std=True)[1])
     errors = np.array([p.standard_error for p in again.parameters])
     assert np.isnan(errors[:-q]).all()
-    np.testing.assert_allclose(errors[-q:], [p.standard_error for p in some.parameters][-q:], rtol=1e-12)
+    np.testing.assert_allclose(
+        errors[-q:], [p.standard_error for p in some.parameters][-q:], rtol=1e-12
+    )
 
 
 def test_a_covariance_of_other_parameters_is_refused(fitted, tmp_path):
@@ -245,7 +269,9 @@ def test_the_output_layer_keeps_no_more_of_many_rows_than_it_uses(monkeypatch):
     monkeypatch.setattr(output_layer, "_MOST_NUMBERS", 16384 * 8)
     network = Network(40, (8,))
     tracemalloc.start()
-    solve_output_layer(network, network.initial_parameters(1), Made(*np.zeros((2, 1, 1))), 1.0, Local(1))
+    solve_output_layer(
+        network, network.initial_parameters(1), Made(*np.zeros((2, 1, 1))), 1.0, Local(1)
+    )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 40e6

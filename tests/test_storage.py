@@ -18,7 +18,8 @@ from safetensors.numpy import save_file
 
 from halfsquare import FittedModel, fit, load
 from halfsquare.errors import HalfsquareError, ModelFileError, OutputError
-from halfsquare.storage import FORMAT_VERSION, atomic_write, require_writable
+from halfsquare.files.atomic import atomic_write, require_writable
+from halfsquare.results.fitted import FORMAT_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,13 @@ def data() -> dict[str, Any]:
     x, town = rng.normal(size=200) * 1e3, rng.choice(["Köln", "Ulm", 'naïve "quote"'], 200)
     x[::9] = np.nan
     when = np.datetime64("2020-01-01") + rng.integers(0, 900, 200).astype("timedelta64[D]")
-    return {"x": x, "town": town, "when": when, "y": rng.normal(size=200), "z": rng.normal(size=200)}
+    return {
+        "x": x,
+        "town": town,
+        "when": when,
+        "y": rng.normal(size=200),
+        "z": rng.normal(size=200),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +49,9 @@ def file(fitted: FittedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_loaded_model_is_the_same_to_the_last_bit(fitted: FittedModel, file: Path, data: dict[str, Any]) -> None:
+def test_a_loaded_model_is_the_same_to_the_last_bit(
+    fitted: FittedModel, file: Path, data: dict[str, Any]
+) -> None:
     again = load(file)
     for level in (0.5, 0.95):
         for a, b in zip(again.interval(data, level), fitted.interval(data, level), strict=True):
@@ -66,7 +75,9 @@ def test_the_file_is_plain_safetensors(file: Path) -> None:
 # --- refused ---------------------------------------------------------------------------------------------------------
 
 
-def changed(file: Path, tmp_path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> Path:
+def changed(
+    file: Path, tmp_path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], None]
+) -> Path:
     """A file that differs in its description or its numbers."""
     with safe_open(file, framework="numpy") as opened:
         described = json.loads(opened.metadata()["halfsquare"])
@@ -120,7 +131,15 @@ def test_foreign_files_are_refused(file: Path, tmp_path: Path) -> None:
     save_file({"weights": np.zeros(3)}, foreign)
     with pytest.raises(ModelFileError, match="is a safetensors file, but not a halfsquare model"):
         load(foreign)
-    for content in (b"", b"x,y\n1,2\n", b"\x80\x04K\x01.", b"PK\x03\x04", b"{}", b"\xff" * 100, b"\0" * 100):
+    for content in (
+        b"",
+        b"x,y\n1,2\n",
+        b"\x80\x04K\x01.",
+        b"PK\x03\x04",
+        b"{}",
+        b"\xff" * 100,
+        b"\0" * 100,
+    ):
         foreign.write_bytes(content)
         with pytest.raises(ModelFileError, match="is no halfsquare model, or it is damaged"):
             load(foreign)
@@ -145,7 +164,9 @@ def test_damage_is_refused_or_harmless(
         whole[at] ^= drawn.draw(st.integers(1, 255))
     elif kind == "text":  # within the description, where most of what can go wrong is
         at = drawn.draw(st.integers(8, 3000))
-        whole[at : at + 1] = drawn.draw(st.sampled_from([b"0", b"9", b"-", b"]", b"}", b'"', b",", b"e", b" "]))
+        whole[at : at + 1] = drawn.draw(
+            st.sampled_from([b"0", b"9", b"-", b"]", b"}", b'"', b",", b"e", b" "])
+        )
     else:
         whole[at:at] = drawn.draw(st.binary(min_size=1, max_size=20))
     path = tmp_path_factory.getbasetemp() / "damaged.hsq"
@@ -203,7 +224,10 @@ def test_a_failing_disk_is_an_output_error(
 
 
 def test_paths_that_cannot_be_written_are_known_before(fitted: FittedModel, tmp_path: Path) -> None:
-    for path, words in ((tmp_path / "no" / "m.hsq", "there is no folder"), (tmp_path, "is a folder")):
+    for path, words in (
+        (tmp_path / "no" / "m.hsq", "there is no folder"),
+        (tmp_path, "is a folder"),
+    ):
         for act in (partial(fitted.save, path), partial(require_writable, path)):
             with pytest.raises(OutputError, match=words):
                 act()

@@ -37,7 +37,9 @@ def parts(data: st.DataObject, n: int) -> list[np.ndarray]:
     return [np.asarray(p, dtype=int) for p in np.split(order, cuts)]
 
 
-def close(found: ErrorSummary, expected: ErrorSummary, *, but: tuple[str, ...] = (), scale: float = 1.0) -> None:
+def close(
+    found: ErrorSummary, expected: ErrorSummary, *, but: tuple[str, ...] = (), scale: float = 1.0
+) -> None:
     """Equal up to rounding; what is a difference of large numbers, relative to these."""
     a, b = found.as_dict(), expected.as_dict()
     for name in a.keys() - set(but):
@@ -54,7 +56,9 @@ def test_any_batches_in_any_order_give_the_same_sums(case: tuple, data: st.DataO
     zero = ErrorSums.zero(t.shape[1])
     whole = zero.add(t, o, w)
     added = reduce(lambda sums, i: sums.add(t[i], o[i], w[i]), parts(data, len(t)), zero)
-    merged = reduce(ErrorSums.merge, [zero.add(t[i], o[i], w[i]) for i in parts(data, len(t))], zero)
+    merged = reduce(
+        ErrorSums.merge, [zero.add(t[i], o[i], w[i]) for i in parts(data, len(t))], zero
+    )
     scale = float(np.max((np.abs(t) + np.abs(o)) ** 2)) * len(t) + 1
     # R² is undefined where the target does not vary, which rounding decides.
     but = ("r2",) if whole.target.m2.sum() < 1e-9 * scale else ()
@@ -76,7 +80,9 @@ def test_against_plain_definitions(case: tuple) -> None:
     assert s.rmse == pytest.approx(math.sqrt(s.mse))
     assert s.too_high == pytest.approx(float(w @ (e > 0).sum(axis=1)))
     assert s.too_low == pytest.approx(float(w @ (e < 0).sum(axis=1)))
-    assert s.mean_error == pytest.approx(math.fsum((w[:, None] * e).ravel()) / k / total, rel=1e-9, abs=1e-9)
+    assert s.mean_error == pytest.approx(
+        math.fsum((w[:, None] * e).ravel()) / k / total, rel=1e-9, abs=1e-9
+    )
     q = (e * e).mean(axis=1)
     variance = math.fsum(w * (q - s.mse) ** 2) / (total - 1)
     assert s.mse_se == pytest.approx(math.sqrt(variance / total), rel=1e-7, abs=1e-9 * (1 + s.mse))
@@ -113,7 +119,10 @@ def test_an_integer_weight_is_a_repeated_row(case: tuple, data: st.DataObject) -
 def test_duplication_changes_only_n_the_sums_and_the_error_bars(case: tuple, times: int) -> None:
     t, o, _ = case
     zero = ErrorSums.zero(t.shape[1])
-    once, many = zero.add(t, o).finish(), zero.add(*(np.concatenate([a] * times) for a in (t, o))).finish()
+    once, many = (
+        zero.add(t, o).finish(),
+        zero.add(*(np.concatenate([a] * times) for a in (t, o))).finish(),
+    )
     for name in ("mse", "rmse", "mean_error"):
         assert getattr(many, name) == pytest.approx(getattr(once, name), rel=1e-9, abs=1e-9)
     for name in ("rows", "weight", "sse", "half_sse", "too_high", "too_low"):
@@ -170,7 +179,11 @@ def test_moments_do_not_cancel(batches: int) -> None:
     """Mean 1e9, standard deviation 1e-3: Σx² - (Σx)²/n, the textbook's formula, keeps no digit of this variance."""
     values = 1e9 + 1e-3 * np.random.default_rng(5).standard_normal(1000)
     mean, m2 = exact_moments(values)
-    found = reduce(Moments.merge, [Moments.of(p[:, None]) for p in np.array_split(values, batches)], Moments.zero(1))
+    found = reduce(
+        Moments.merge,
+        [Moments.of(p[:, None]) for p in np.array_split(values, batches)],
+        Moments.zero(1),
+    )
     assert found.mean[0] == pytest.approx(float(mean), rel=1e-15)
     # Chan, Golub & LeVeque: the error grows with κu, κ = 1e12 the mean over the standard deviation and u = 1.1e-16;
     # with that of the textbook's formula, κ²u, no digit is left.
@@ -184,7 +197,11 @@ def test_moments_do_not_cancel(batches: int) -> None:
 @given(arrays(np.float64, st.integers(1, 30), elements=numbers), st.data())
 def test_moments_of_any_split_against_fractions(values: np.ndarray, data: st.DataObject) -> None:
     mean, m2 = exact_moments(values)
-    found = reduce(Moments.merge, [Moments.of(values[i][:, None]) for i in parts(data, len(values))], Moments.zero(1))
+    found = reduce(
+        Moments.merge,
+        [Moments.of(values[i][:, None]) for i in parts(data, len(values))],
+        Moments.zero(1),
+    )
     assert found.weight == len(values)
     assert found.mean[0] == pytest.approx(float(mean), rel=1e-12, abs=1e-10)
     assert found.m2[0] == pytest.approx(float(m2), rel=1e-10, abs=1e-8)
@@ -196,7 +213,9 @@ def test_normal_sums_of_any_split_are_the_gram_matrix(case: tuple, data: st.Data
 
     def of(i: np.ndarray) -> NormalSums:
         block = (np.hstack([a[i], b[i]]) * np.sqrt(w[i])[:, None]).T
-        return NormalSums.zero(a.shape[1], b.shape[1]).add_block(block, int(np.count_nonzero(w[i])), float(w[i].sum()))
+        return NormalSums.zero(a.shape[1], b.shape[1]).add_block(
+            block, int(np.count_nonzero(w[i])), float(w[i].sum())
+        )
 
     merged = reduce(NormalSums.merge, [of(i) for i in parts(data, len(a))])
     aa, ab, bb = merged.finish()

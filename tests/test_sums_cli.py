@@ -22,9 +22,13 @@ def sites(tmp_path: Path, command: Command) -> Path:
         for _ in range(rows):
             area, rooms, town = rng.normal(100, 20), rng.integers(1, 6), rng.choice(list(towns))
             shown = "" if name == "west" or rng.random() < 0.1 else f"{area:.1f}"
-            lines.append(f"{shown},{rooms},{town},{rng.random():.2f},{2 * area + rooms + rng.normal():.2f}")
+            lines.append(
+                f"{shown},{rooms},{town},{rng.random():.2f},{2 * area + rooms + rng.normal():.2f}"
+            )
         (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
-        done = command("sums", f"{name}.csv", "--target", "price", "--out", f"{name}.sums", "--exclude", "note")
+        done = command(
+            "sums", f"{name}.csv", "--target", "price", "--out", f"{name}.sums", "--exclude", "note"
+        )
         assert done.code == 0, done.err
     return tmp_path
 
@@ -37,7 +41,9 @@ def parameters(ran: Ran) -> dict[str, tuple[float, float]]:
 def test_sites_fit_together_as_one_table(sites: Path, command: Command) -> None:
     ours = command("fit", "--from-sums", "*.sums", "--out", "model.hsq", "--json")
     files = "SELECT * EXCLUDE note FROM read_csv('*.csv')"
-    theirs = command("fit", files, "--target", "price", "--model", "linear", "--test-fraction", 0, "--json")
+    theirs = command(
+        "fit", files, "--target", "price", "--model", "linear", "--test-fraction", 0, "--json"
+    )
     found, expected = parameters(ours), parameters(theirs)
     assert found.keys() == expected.keys()
     for name, pair in expected.items():
@@ -65,7 +71,9 @@ def test_the_summary_and_what_is_not_known(sites: Path, command: Command) -> Non
 def test_a_site_leaves_again(sites: Path, command: Command) -> None:
     for together in ("[ns]*.sums", "*.sums"):
         extra = ["--subtract", "west.sums"] if together == "*.sums" else []
-        assert command("fit", "--from-sums", together, *extra, "--out", f"{len(extra)}.hsq").code == 0
+        assert (
+            command("fit", "--from-sums", together, *extra, "--out", f"{len(extra)}.hsq").code == 0
+        )
     rest, never = (command("info", f"{i}.hsq", "--json").json for i in (2, 0))
     for told in (rest, never):
         del told["model_file"]
@@ -75,10 +83,16 @@ def test_a_site_leaves_again(sites: Path, command: Command) -> None:
 def test_info_tells_what_sums_hold(sites: Path, command: Command) -> None:
     shown = command("info", "south.sums")
     assert shown.code == 0 and "Exact sums of price and 3 columns, over south.csv" in shown.out
-    assert "category of 3 levels: a, b, c" in shown.out and "70 rows read; 14 set apart" in shown.out
+    assert (
+        "category of 3 levels: a, b, c" in shown.out and "70 rows read; 14 set apart" in shown.out
+    )
     told = command("info", "west.sums", "--json").json
     assert (told["rows"], told["rows_test"], told["target"]) == (25, 5, ["price"])
-    assert {c["name"]: c["kind"] for c in told["columns"]} == {"area": "empty", "rooms": "number", "town": "text"}
+    assert {c["name"]: c["kind"] for c in told["columns"]} == {
+        "area": "empty",
+        "rooms": "number",
+        "town": "text",
+    }
 
 
 def test_sums_of_few_rows_say_so(tmp_path: Path, command: Command) -> None:
@@ -94,7 +108,10 @@ def test_sums_of_few_rows_say_so(tmp_path: Path, command: Command) -> None:
         (["north.csv", "--target", "price", "--from-sums", "*.sums"], "without DATA"),
         (["--from-sums", "north.sums", "south.sums"], "needs quotes"),
         (["--from-sums", "*.sums", "--weights", "rooms"], "--weights cannot be had from sums"),
-        (["--from-sums", "*.sums", "--test-fraction", "0.5", "--seed", "1"], "--test-fraction, --seed cannot"),
+        (
+            ["--from-sums", "*.sums", "--test-fraction", "0.5", "--seed", "1"],
+            "--test-fraction, --seed cannot",
+        ),
         (["--from-sums", "*.sums", "--model", "network"], "no other"),
         (["--from-sums", "*.sums", "--report", "r.html"], "--report cannot be had"),
         (["--subtract", "*.sums"], "nothing to take rows away from"),
@@ -111,13 +128,25 @@ def test_wrong_usage(sites: Path, command: Command, arguments: list[str], messag
     [
         (["fit", "--from-sums", "east*.sums"], "no file matches east*.sums"),
         (["fit", "--from-sums", "north.csv"], "north.csv is no file of sums"),
-        (["fit", "--from-sums", "north.sums", "--subtract", "south.sums"], "these rows were not in the sums"),
-        (["fit", "--from-sums", "*.sums", "--exclude", "garden"], "the sums have no column 'garden'"),
+        (
+            ["fit", "--from-sums", "north.sums", "--subtract", "south.sums"],
+            "these rows were not in the sums",
+        ),
+        (
+            ["fit", "--from-sums", "*.sums", "--exclude", "garden"],
+            "the sums have no column 'garden'",
+        ),
         (["fit", "north.sums", "--target", "price"], "halfsquare fit --from-sums north.sums"),
-        (["fit", "--from-sums", "*.sums", "--out", "nowhere/model.hsq"], "there is no folder nowhere"),
+        (
+            ["fit", "--from-sums", "*.sums", "--out", "nowhere/model.hsq"],
+            "there is no folder nowhere",
+        ),
         (["predict", "north.sums", "north.csv"], "not a halfsquare model"),
         (["sums", "north.csv", "-t", "prize", "-o", "x.sums"], "Did you mean 'price'?"),
-        (["sums", "north.csv", "-t", "price", "-o", "nowhere/x.sums"], "there is no folder nowhere"),
+        (
+            ["sums", "north.csv", "-t", "price", "-o", "nowhere/x.sums"],
+            "there is no folder nowhere",
+        ),
     ],
 )
 def test_clear_errors(sites: Path, command: Command, arguments: list[str], message: str) -> None:
@@ -130,7 +159,12 @@ def test_sites_that_differ_are_named(sites: Path, command: Command) -> None:
     (sites / "east.csv").write_text("area,rooms,town,price\nlarge,1,a,2\n90,1,b,2\n")
     assert command("sums", "east.csv", "-t", "price", "-o", "east.sums").code == 0
     ran = command("fit", "--from-sums", "*.sums")
-    assert ran.code == 1 and "column 'area' is" in ran.err and "east.csv" in ran.err and "--category area" in ran.err
+    assert (
+        ran.code == 1
+        and "column 'area' is" in ran.err
+        and "east.csv" in ran.err
+        and "--category area" in ran.err
+    )
 
 
 def test_the_same_site_twice_is_told(sites: Path, command: Command) -> None:

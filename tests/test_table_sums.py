@@ -21,9 +21,8 @@ from safetensors.numpy import save as to_bytes
 
 from halfsquare import FittedModel, fit, fit_sums, load, load_sums, sum_rows
 from halfsquare.errors import DataError, FitError, ModelFileError, OptionError
-from halfsquare.summed import terms
-from halfsquare.summed.file import is_sums
-from halfsquare.summed.table_sums import TableSums
+from halfsquare.exact import terms
+from halfsquare.exact.table_sums import TableSums, is_sums
 
 
 def houses(n: int = 600, seed: int = 0) -> pd.DataFrame:
@@ -44,7 +43,9 @@ def houses(n: int = 600, seed: int = 0) -> pd.DataFrame:
     frame.loc[rng.random(n) < 0.1, "area"] = np.nan
     frame.loc[rng.random(n) < 0.05, "town"] = None
     frame.loc[rng.random(n) < 0.05, "sold"] = pd.NaT
-    frame["price"] = frame.area.fillna(90) * 2 + frame.rooms + (frame.town == "bath") * 7 + rng.normal(size=n)
+    frame["price"] = (
+        frame.area.fillna(90) * 2 + frame.rooms + (frame.town == "bath") * 7 + rng.normal(size=n)
+    )
     frame.loc[3, "price"] = np.nan
     return frame
 
@@ -60,7 +61,11 @@ def same_bits(a: FittedModel, b: FittedModel) -> bool:
         arrays = (member.parameters, member.covariance, member.noise)
         return b"|".join(np.array(0 if v is None else v, dtype=float).tobytes() for v in arrays)
 
-    return a.encoder.as_dict() == b.encoder.as_dict() and numbers(a) == numbers(b) and a.train == b.train
+    return (
+        a.encoder.as_dict() == b.encoder.as_dict()
+        and numbers(a) == numbers(b)
+        and a.train == b.train
+    )
 
 
 def of(frame: pd.DataFrame, **more: Any) -> TableSums:
@@ -88,10 +93,17 @@ def test_the_same_answer_as_a_fit_of_the_rows(weights: str | None, fraction: flo
     np.testing.assert_allclose(ours.interval(frame)[1], direct.interval(frame)[1], rtol=1e-12)
     for part in ("train", "test") if fraction else ("train",):
         for key in ("rows", "weight", "sse", "half_sse", "mse", "rmse", "r2"):
-            assert ours.info[part][key] == pytest.approx(direct.info[part][key], rel=1e-11), (part, key)
-        assert ours.info[part]["mean_error"] == pytest.approx(direct.info[part]["mean_error"], abs=1e-11)
+            assert ours.info[part][key] == pytest.approx(direct.info[part][key], rel=1e-11), (
+                part,
+                key,
+            )
+        assert ours.info[part]["mean_error"] == pytest.approx(
+            direct.info[part]["mean_error"], abs=1e-11
+        )
         assert ours.info[part]["mse_se"] is None
-    assert ours.info["facts"]["degrees_of_freedom"] == pytest.approx(direct.info["facts"]["degrees_of_freedom"])
+    assert ours.info["facts"]["degrees_of_freedom"] == pytest.approx(
+        direct.info["facts"]["degrees_of_freedom"]
+    )
     assert ours.encoder.left_out == direct.encoder.left_out | {"name": "excluded"}
 
 
@@ -128,11 +140,17 @@ def test_any_parts_in_any_order_give_the_same_bits(seed: int, weighted: bool) ->
 
 def test_rows_set_apart_add_up_to_the_same_refit() -> None:
     frame = houses()
-    parts = [of(site, test_fraction=0.3, seed=i) for i, site in enumerate((frame[:100], frame[100:350], frame[350:]))]
+    parts = [
+        of(site, test_fraction=0.3, seed=i)
+        for i, site in enumerate((frame[:100], frame[100:350], frame[350:]))
+    ]
     fitted, whole = fit_sums(parts), fit_sums(of(frame))
     assert fitted.info["refit"] and fitted.test is not None and fitted.test["rows"] == 30 + 75 + 75
     assert np.array_equal(fitted.members[0].parameters, whole.members[0].parameters)
-    assert fit_sums(parts, refit=False).members[0].parameters.tolist() != whole.members[0].parameters.tolist()
+    assert (
+        fit_sums(parts, refit=False).members[0].parameters.tolist()
+        != whole.members[0].parameters.tolist()
+    )
 
 
 def test_rows_taken_away_by_their_own_sums() -> None:
@@ -157,19 +175,29 @@ def test_rows_taken_away_from_sums_with_rows_set_apart() -> None:
 
 def test_what_is_left_may_hardly_tell_the_columns_apart() -> None:
     x = np.arange(40.0)
-    frame = pd.DataFrame({"x": x, "z": np.where(x < 30, x + 1e-8 * np.sin(x), 0.0), "price": np.cos(x)})
+    frame = pd.DataFrame(
+        {"x": x, "z": np.where(x < 30, x + 1e-8 * np.sin(x), 0.0), "price": np.cos(x)}
+    )
     everything, last = (sum_rows(f, "price", test_fraction=0) for f in (frame, frame[30:]))
     assert fit_sums(everything).info["warnings"] == []
     warnings = fit_sums(everything, subtract=last).info["warnings"]
-    assert len(warnings) == 1 and "hardly tell the columns apart" in warnings[0] and "no digit" in warnings[0]
+    assert (
+        len(warnings) == 1
+        and "hardly tell the columns apart" in warnings[0]
+        and "no digit" in warnings[0]
+    )
     left = fit_sums(sum_rows(frame[:30], "price", test_fraction=0))
-    assert np.array_equal(fit_sums(everything, subtract=last).members[0].parameters, left.members[0].parameters)
+    assert np.array_equal(
+        fit_sums(everything, subtract=last).members[0].parameters, left.members[0].parameters
+    )
 
 
 def test_rows_that_were_not_there_are_refused() -> None:
     frame = houses()
     some, other = of(frame[:300]), of(houses(50, seed=1).assign(area=1e6))
-    with pytest.raises(DataError, match="'area value' would have a sum of squares that no rows have"):
+    with pytest.raises(
+        DataError, match="'area value' would have a sum of squares that no rows have"
+    ):
         fit_sums(some, subtract=other)
     with pytest.raises(DataError, match="has 599 rows"):
         fit_sums(some, subtract=of(frame))
@@ -193,7 +221,9 @@ def test_the_same_sums_twice_are_told() -> None:
         ({"extra": 1.0}, "has no column 'extra'"),
     ],
 )
-def test_sites_that_do_not_belong_together_are_refused(change: dict[str, Any], message: str) -> None:
+def test_sites_that_do_not_belong_together_are_refused(
+    change: dict[str, Any], message: str
+) -> None:
     frame = houses(60)
     with pytest.raises(DataError, match=message):
         of(frame).merge(of(frame.assign(**change)))
@@ -223,14 +253,21 @@ def test_several_targets_and_no_columns() -> None:
     frame = houses(200).drop(columns=["name", "w"])
     two = sum_rows(frame, ["price", "rooms"], test_fraction=0)
     direct = fit(frame, ["price", "rooms"], model="linear", test_fraction=0)
-    np.testing.assert_allclose(parameters(fit_sums(two))[1], parameters(direct)[1], rtol=1e-9, atol=1e-10)
-    alone = fit_sums(sum_rows({"y": [1.0, 2.0, 6.0], "fixed": [1.0, 1.0, 1.0]}, "y", test_fraction=0))
+    np.testing.assert_allclose(
+        parameters(fit_sums(two))[1], parameters(direct)[1], rtol=1e-9, atol=1e-10
+    )
+    alone = fit_sums(
+        sum_rows({"y": [1.0, 2.0, 6.0], "fixed": [1.0, 1.0, 1.0]}, "y", test_fraction=0)
+    )
     assert [p.value for p in alone.parameters] == [3.0] and alone.train["r2"] == 0.0
 
 
 def test_a_text_of_many_levels_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = houses(600)
-    assert "more than 500 different texts" in fit_sums(of(frame, exclude=["w"])).encoder.left_out["name"]
+    assert (
+        "more than 500 different texts"
+        in fit_sums(of(frame, exclude=["w"])).encoder.left_out["name"]
+    )
     monkeypatch.setattr(terms, "MAX_LEVELS", 5)
     few, many = of(frame[frame.town.isin(["york", "bath"])]), of(frame)  # six levels in all
     for both in (few.merge(many), many.merge(few)):
@@ -247,7 +284,9 @@ def test_longley_from_two_sites() -> None:
     certified = [-3482258.63459582, 15.0618722713733, -0.358191792925910e-01, -2.02022980381683, -1.03322686717359, -0.511041056535807e-01, 1829.15146461355]  # fmt: skip
     errors = [890420.383607373, 84.9149257747669, 0.334910077722432e-01, 0.488399681651699, 0.214274163161675, 0.226073200069370, 455.478499142212]  # fmt: skip
     fitted = fit_sums(sites)
-    np.testing.assert_allclose(parameters(fitted)[1], np.column_stack([certified, errors]), rtol=1e-12)
+    np.testing.assert_allclose(
+        parameters(fitted)[1], np.column_stack([certified, errors]), rtol=1e-12
+    )
     assert fitted.residual_standard_deviation[0] == pytest.approx(304.854073561965, rel=1e-13)
     assert fitted.train["r2"] == pytest.approx(0.995479004577296, rel=1e-14)
 
@@ -256,7 +295,10 @@ def test_a_time_of_day_and_a_flag() -> None:
     rng = np.random.default_rng(5)
     at = rng.integers(0, 86400, 200)
     frame = pd.DataFrame(
-        {"hour": [datetime.time(s // 3600, s // 60 % 60, s % 60) for s in at], "flag": rng.random(200) < 0.5}
+        {
+            "hour": [datetime.time(s // 3600, s // 60 % 60, s % 60) for s in at],
+            "flag": rng.random(200) < 0.5,
+        }
     )
     frame["price"] = np.sin(2 * np.pi * at / 86400) + frame.flag + rng.normal(size=200) / 10
     frame.loc[3, "hour"] = None
@@ -272,7 +314,9 @@ def test_a_file_holds_all_of_it(tmp_path: Path) -> None:
     sums.save(path)
     again = load_sums(path)
     assert again == replace(sums, left_out=dict(sums.left_out)) and is_sums(path)
-    assert same_bits(fit_sums(path), fit_sums(sums)) and same_bits(fit_sums(str(tmp_path / "*.sums")), fit_sums(sums))
+    assert same_bits(fit_sums(path), fit_sums(sums)) and same_bits(
+        fit_sums(str(tmp_path / "*.sums")), fit_sums(sums)
+    )
     fit_sums(path).save(tmp_path / "model.hsq")
     assert same_bits(load(tmp_path / "model.hsq"), fit_sums(sums))
     assert not is_sums(tmp_path / "model.hsq") and not is_sums(tmp_path / "nothing")
@@ -287,7 +331,9 @@ def test_changed_files_are_refused(tmp_path: Path) -> None:
         if rng.random() < 0.3:
             path.write_bytes(whole[:at])
         else:
-            path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << int(rng.integers(8)))]) + whole[at + 1 :])
+            path.write_bytes(
+                whole[:at] + bytes([whole[at] ^ (1 << int(rng.integers(8)))]) + whole[at + 1 :]
+            )
         with pytest.raises(ModelFileError):
             load_sums(path)
 
@@ -308,7 +354,7 @@ def test_files_that_lie_are_refused(tmp_path: Path, key: str, value: Any, messag
     """Even with the right digest over wrong contents."""
     from safetensors import safe_open
 
-    from halfsquare.summed.file import _KEY, _SEAL, _sealed
+    from halfsquare.exact.table_sums import _KEY, _SEAL, _sealed
 
     path = tmp_path / "part.sums"
     of(houses(60)).save(path)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfsquare.execution.local import Local
-from halfsquare.execution.tree import Node, Tree
+from halfsquare.parallel.threads import Local
+from halfsquare.parallel.tree import Node, Tree
 
 hostile = st.lists(st.floats(-1e16, 1e16), max_size=200)
 
@@ -31,7 +31,9 @@ def test_any_ranges_give_the_bits_of_one_sequence(parts: list[float], data: st.D
         worker: Tree[float] = Tree(operator.add, start)
         for part in parts[start:stop]:
             worker.push(part)
-        assert len(worker.nodes) <= 2 * max(1, stop - start).bit_length()  # bytes do not grow with the rows
+        assert (
+            len(worker.nodes) <= 2 * max(1, stop - start).bit_length()
+        )  # bytes do not grow with the rows
         for node in worker.nodes:
             whole.push_node(node)
     assert whole.total(0.0) == (recursive(parts) if parts else 0.0)

@@ -24,7 +24,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 
 from halfsquare.errors import OptionError
 from halfsquare.explain.many_examples import built_in_sample
-from halfsquare.web.guard import POLICY
+from halfsquare.web.access import POLICY
 from halfsquare.web.serve import PageServer
 
 
@@ -49,7 +49,9 @@ class Client:
         self.set_cookie = reply.headers["set-cookie"]
         self.cookie = self.set_cookie.split(";")[0]
 
-    def get(self, path: str, *, method: str = "GET", cookie: str | None = "", **headers: str) -> Reply:
+    def get(
+        self, path: str, *, method: str = "GET", cookie: str | None = "", **headers: str
+    ) -> Reply:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if cookie is not None:
             sent["Cookie"] = cookie or self.cookie
@@ -104,7 +106,15 @@ def test_the_token_leads_nowhere_else(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/one-example", "/many-examples/part", "/static/vega.js", "/?token=wrong", "/?token=%C3%A9"]
+    "path",
+    [
+        "/",
+        "/one-example",
+        "/many-examples/part",
+        "/static/vega.js",
+        "/?token=wrong",
+        "/?token=%C3%A9",
+    ],
 )
 def test_without_the_token_nothing_is_shown(client: Client, path: str) -> None:
     reply = client.get(path, cookie=None)
@@ -136,7 +146,8 @@ def test_requests_of_other_pages_are_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/one-example", "/nothing", "/static/vega.js", "/?token=wrong", "/one-example?target=x"]
+    "path",
+    ["/one-example", "/nothing", "/static/vega.js", "/?token=wrong", "/one-example?target=x"],
 )
 def test_every_answer_carries_the_headers(client: Client, path: str) -> None:
     headers = client.get(path).headers
@@ -164,14 +175,23 @@ def test_pages_name_no_other_host_and_hold_no_inline_script(client: Client) -> N
 
 
 def test_only_named_files_are_served(client: Client) -> None:
-    for name in ("../app.py", "..%2fapp.py", "%2e%2e/app.py", "page.css/../../app.py", "nothing.js", "app.py"):
+    for name in (
+        "../app.py",
+        "..%2fapp.py",
+        "%2e%2e/app.py",
+        "page.css/../../app.py",
+        "nothing.js",
+        "app.py",
+    ):
         assert client.get(f"/static/{name}").status == 404
     assert client.get("/static/page.css").headers["content-type"].startswith("text/css")
     assert "vegaEmbed" in client.get("/static/vega.js").text
 
 
 def test_the_numbers_are_those_of_the_package(client: Client) -> None:
-    reply = client.get("/one-example/part?target=3&output=3.6&convention=sse", Accept="application/json")
+    reply = client.get(
+        "/one-example/part?target=3&output=3.6&convention=sse", Accept="application/json"
+    )
     html = json.loads(reply.text)["html"]
     assert _field(html, "value") == "0.36"
     assert _field(html, "gradient") == "1.2"
@@ -215,11 +235,13 @@ def test_unknown_addresses_and_methods_are_pages_too(client: Client) -> None:
     assert client.get("/one-example", method="DELETE").status == 405
 
 
-def test_a_fault_of_the_program_is_a_page_without_its_insides(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_program_is_a_page_without_its_insides(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a secret inside")
 
-    monkeypatch.setattr("halfsquare.web.rooms.one_example.explain_example", broken)
+    monkeypatch.setattr("halfsquare.web.pages.one_example.explain_example", broken)
     reply = client.get("/one-example")
     assert reply.status == 500
     assert "fault of the program" in reply.text
@@ -227,7 +249,9 @@ def test_a_fault_of_the_program_is_a_page_without_its_insides(client: Client, mo
     assert reply.headers["content-security-policy"] == POLICY
 
 
-@pytest.mark.parametrize("query", ["rows=99", "rows=-1", "batch=x", "copies=3", "copies=100000", "rows=%C2%B2"])
+@pytest.mark.parametrize(
+    "query", ["rows=99", "rows=-1", "batch=x", "copies=3", "copies=100000", "rows=%C2%B2"]
+)
 def test_only_the_offered_choices_are_computed(client: Client, query: str) -> None:
     assert client.get(f"/many-examples?{query}").status == 400
 
@@ -256,7 +280,9 @@ def test_ctrl_c_ends_the_server_quietly() -> None:
     ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
-        assert re.match(r"halfsquare is at http://127\.0\.0\.1:\d+/\?token=[\w-]{40,}$", first.strip())
+        assert re.match(
+            r"halfsquare is at http://127\.0\.0\.1:\d+/\?token=[\w-]{40,}$", first.strip()
+        )
         _wait_for(first.split()[-1])
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)

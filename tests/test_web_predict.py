@@ -34,10 +34,17 @@ def test_predict_says_what_the_model_says(fresh: Visitor, rows: Path) -> None:
     fitted = fresh.job.fitted
     form = {"f0": "0.25", "f1": "1", "f2": "2024-03-05T07:30", "truth": "0.5"}
     level = fitted.encoder.features[1].levels[1]
-    row = {"x": [0.25], "kind": [level], "when": np.array(["2024-03-05T07:30"], dtype="datetime64[us]")}
+    row = {
+        "x": [0.25],
+        "kind": [level],
+        "when": np.array(["2024-03-05T07:30"], dtype="datetime64[us]"),
+    }
     output, low, high = (float(v[0]) for v in fitted.interval(row))
     fields = fields_of(fitted.encoder, form)
-    assert fitted.outputs_of(design_of(fitted.encoder, fields)[None, :])[0][0, 0] == fitted.predict(row)[0]
+    assert (
+        fitted.outputs_of(design_of(fitted.encoder, fields)[None, :])[0][0, 0]
+        == fitted.predict(row)[0]
+    )
     reply, said = fresh.ask("/predict/part?" + urlencode(form), Accept="application/json")
     assert reply.status == 200
     news = json.loads(said)
@@ -56,7 +63,12 @@ def test_what_is_missing_is_missing_and_what_is_wrong_is_said(fresh: Visitor) ->
     fresh.wait("done")
     fitted = fresh.job.fitted
     asked = json.loads(fresh.ask("/predict/part?f0=80&f1=3&f2=&f3=missing")[1])
-    row = {"area": [80.0], "rooms": [3.0], "age": [np.nan], "district": np.array([None], dtype=object)}
+    row = {
+        "area": [80.0],
+        "rooms": [3.0],
+        "age": [np.nan],
+        "district": np.array([None], dtype=object),
+    }
     assert asked["signals"]["output"] == float(fitted.predict(row)[0])
     for query in ("f0=x", "f0=inf", "f3=nowhere", "f3=99", "f3=-1", "truth=nan", "model=other"):
         reply, said = fresh.ask(f"/predict/part?{query}", Accept="application/json")
@@ -64,8 +76,12 @@ def test_what_is_missing_is_missing_and_what_is_wrong_is_said(fresh: Visitor) ->
         assert json.loads(said)["error"]
 
 
-def test_a_given_model_is_there_without_training(rows: Path, command: Command, tmp_path: Path) -> None:
-    assert command("fit", rows, "-t", "y", "--model", "linear", "--out", tmp_path / "m.hsq").code == 0
+def test_a_given_model_is_there_without_training(
+    rows: Path, command: Command, tmp_path: Path
+) -> None:
+    assert (
+        command("fit", rows, "-t", "y", "--model", "linear", "--out", tmp_path / "m.hsq").code == 0
+    )
     with serving(model=tmp_path / "m.hsq") as own:
         text = own.page("/predict")
         assert "m.hsq" in text
@@ -79,7 +95,9 @@ def test_without_a_model_predict_says_what_to_do() -> None:
         assert "There is no model yet" in own.page("/predict")
 
 
-def test_serve_says_what_is_missing(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_says_what_is_missing(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "no such file" in command("serve", "missing.hsq").err
     (tmp_path / "bad.hsq").write_bytes(b"no model")
     bad = command("serve", tmp_path / "bad.hsq")

@@ -24,9 +24,9 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 from visiting import Visitor, fresh, rows, visitor  # noqa: F401 - fixtures
 
 from halfsquare import load
-from halfsquare.evaluate import evaluate
-from halfsquare.execution.local import Local
-from halfsquare.web.gate import Gate
+from halfsquare.parallel.threads import Local
+from halfsquare.results.evaluate import evaluate
+from halfsquare.web.jobs import Gate
 from halfsquare.web.watching import Way
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ WAYS: dict[str, tuple[dict[str, str], list[str]]] = {
     "gradient": ({}, ["-t", "y", "--model", "linear", "--method", "gradient"]),
     "minibatch": ({}, ["-t", "y", "--model", "linear", "--method", "minibatch"]),
     # the command line has one thread for it, the page all there are
-    "network": ({"column": "x"}, ["-t", "y", "--model", "network", "--features", "x", "--threads", "1"]),
+    "network": (
+        {"column": "x"},
+        ["-t", "y", "--model", "network", "--features", "x", "--threads", "1"],
+    ),
     "formula": (
         {"formula": "y ~ a*tanh(b*x)", "start": "a=1, b=0.5"},
         ["--formula", "y ~ a*tanh(b*x)", "--start", "a=1,b=0.5"],
@@ -63,7 +66,9 @@ def test_the_downloaded_model_predicts_as_the_command_lines_does_to_the_last_bit
     (tmp_path / "page.hsq").write_bytes(model)
     assert command("fit", rows, *options, "--out", tmp_path / "line.hsq").code == 0
     page, line = load(tmp_path / "page.hsq"), load(tmp_path / "line.hsq")
-    for ours, theirs in zip(page.predict(rows, return_std=True), line.predict(rows, return_std=True), strict=True):
+    for ours, theirs in zip(
+        page.predict(rows, return_std=True), line.predict(rows, return_std=True), strict=True
+    ):
         assert ours.tobytes() == theirs.tobytes()
     assert page.info["data"] == "rows.csv"
     assert page.info["test"] == line.info["test"]
@@ -80,12 +85,20 @@ def test_paused_stepped_and_resumed_it_is_the_same_model(fresh: Visitor) -> None
                 break
             time.sleep(0.02)
         assert fresh.job.look.iteration == step
-    assert fresh.act("fast") == {"pause": True, "resume": False, "step": True, "fast": False, "stop": True}
+    assert fresh.act("fast") == {
+        "pause": True,
+        "resume": False,
+        "step": True,
+        "fast": False,
+        "stop": True,
+    }
     fresh.wait("done")
     stepped = fresh.job.fitted
     fresh.start(way="gradient", column=["area", "rooms"])
     fresh.wait("done")
-    assert fresh.job.fitted.members[0].parameters.tobytes() == stepped.members[0].parameters.tobytes()
+    assert (
+        fresh.job.fitted.members[0].parameters.tobytes() == stepped.members[0].parameters.tobytes()
+    )
     losses = [loss for _, loss, _ in fresh.job.watcher.ways()[0].points]
     assert len(losses) > 4
     assert losses == sorted(losses, reverse=True)
@@ -122,7 +135,9 @@ def test_there_is_one_run_at_a_time(fresh: Visitor) -> None:
     fresh.start(way="gradient", column=["area"], pace="step")
     fresh.wait("paused")
     first = fresh.job
-    body = urlencode({"data": "houses", "target": "price", "way": "linear", "pace": "full", "column": "area"})
+    body = urlencode(
+        {"data": "houses", "target": "price", "way": "linear", "pace": "full", "column": "area"}
+    )
     reply, said = fresh.ask("/train/start", body, Content_Type="application/x-www-form-urlencoded")
     assert reply.status == 409
     assert "One training run at a time" in said.decode()
@@ -151,7 +166,9 @@ def test_events_tell_the_descent_and_that_it_is_over(fresh: Visitor) -> None:
     fresh.wait("descending", "done")
     reply, content = fresh.ask("/train/run/events")
     assert reply.getheader("content-type").startswith("text/event-stream")
-    events = [json.loads(line[6:]) for line in content.decode().splitlines() if line.startswith("data: ")]
+    events = [
+        json.loads(line[6:]) for line in content.decode().splitlines() if line.startswith("data: ")
+    ]
     assert [e["over"] for e in events] == [False] * (len(events) - 1) + [True]
     data = events[-2]["data"]
     assert {"way", "here", "i", "loss", "norm"} == set(data["ways"][0])
@@ -193,7 +210,9 @@ def test_a_long_way_down_is_thinned_and_keeps_both_ends(steps: int, first: int) 
     assert iterations[-1] == first + steps - 1
     assert iterations[0] <= first + way.every
     gaps = np.diff(iterations[:-1])
-    assert gaps.size == 0 or gaps.min() == gaps.max() or way.every == 1 or gaps.max() <= 2 * way.every
+    assert (
+        gaps.size == 0 or gaps.min() == gaps.max() or way.every == 1 or gaps.max() <= 2 * way.every
+    )
 
 
 def test_the_gate_lets_each_of_several_through_once_for_every_step_asked_for() -> None:

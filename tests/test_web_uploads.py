@@ -19,7 +19,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 
 from visiting import Visitor, fresh, rows, serving, visitor  # noqa: F401 - fixtures
 
-from halfsquare.web import store
+from halfsquare.web import datasets as store
 
 
 def test_the_report_is_of_this_model_and_names_no_path(fresh: Visitor) -> None:
@@ -82,7 +82,16 @@ def test_a_name_is_only_a_label(name: str, visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["/etc/passwd", "../rows.csv", "SELECT 1", "from read_csv('/etc/passwd')", "*", "given", "upload-999"]
+    "key",
+    [
+        "/etc/passwd",
+        "../rows.csv",
+        "SELECT 1",
+        "from read_csv('/etc/passwd')",
+        "*",
+        "given",
+        "upload-999",
+    ],
 )
 def test_no_path_glob_or_query_comes_from_a_request(key: str, fresh: Visitor) -> None:
     reply, said = fresh.ask("/train?" + urlencode({"data": key}))
@@ -112,7 +121,8 @@ def test_a_formula_from_the_page_is_read_by_the_allow_list(fresh: Visitor) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["/train/upload", "/train/start", "/train/run/stop", "/train/run/events", "/predict/part"]
+    "path",
+    ["/train/upload", "/train/start", "/train/run/stop", "/train/run/events", "/predict/part"],
 )
 def test_strangers_are_kept_out_of_every_address(path: str, visitor: Visitor) -> None:
     method = "GET" if path.endswith(("events", "part")) else "POST"
@@ -125,7 +135,9 @@ def test_strangers_are_kept_out_of_every_address(path: str, visitor: Visitor) ->
 def test_the_end_of_the_server_ends_the_run_and_removes_the_folder(rows: Path) -> None:
     with serving(data=rows) as own:
         assert "rows.csv" in own.page("/train")
-        own.start(data="given", target="y", way="network", column=["x", "kind", "when"], pace="step")
+        own.start(
+            data="given", target="y", way="network", column=["x", "kind", "when"], pace="step"
+        )
         own.wait("paused")
         own.upload(b"x,y\n1,2\n")
         folder, job = own.workshop.store.folder, own.job
@@ -138,7 +150,10 @@ def test_the_end_of_the_server_ends_the_run_and_removes_the_folder(rows: Path) -
 def test_asked_to_end_the_server_leaves_no_file_behind(tmp_path: Path) -> None:
     code = "from halfsquare.web.serve import serve; serve()"
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as process:
         assert process.stdout is not None
         guest = Visitor(process.stdout.readline().split()[-1])

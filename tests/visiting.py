@@ -33,9 +33,14 @@ class Visitor:
                 time.sleep(0.05)
             else:
                 break
-        self.headers = {"Cookie": reply.getheader("set-cookie", "").split(";")[0], "Origin": f"http://{self.host}"}
+        self.headers = {
+            "Cookie": reply.getheader("set-cookie", "").split(";")[0],
+            "Origin": f"http://{self.host}",
+        }
 
-    def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[Any, bytes]:
+    def ask(
+        self, path: str, body: Any = None, method: str | None = None, **headers: str
+    ) -> tuple[Any, bytes]:
         connection = http.client.HTTPConnection(self.host, timeout=60)
         sent = {**self.headers, **{k.replace("_", "-"): v for k, v in headers.items()}}
         connection.request(method or ("GET" if body is None else "POST"), path, body, sent)
@@ -49,12 +54,16 @@ class Visitor:
         assert reply.status == 200, content
         return content.decode()
 
-    def upload(self, content: Any, name: str = "rows.csv", **more: str) -> tuple[int, dict[str, str]]:
+    def upload(
+        self, content: Any, name: str = "rows.csv", **more: str
+    ) -> tuple[int, dict[str, str]]:
         reply, said = self.ask("/train/upload", content, X_File_Name=name, **more)
         return reply.status, json.loads(said)
 
     def start(self, **fields: Any) -> int:
-        body = urlencode({"pace": "full", "data": "houses", "target": "price", **fields}, doseq=True)
+        body = urlencode(
+            {"pace": "full", "data": "houses", "target": "price", **fields}, doseq=True
+        )
         reply, _ = self.ask("/train/start", body, Content_Type="application/x-www-form-urlencoded")
         return int(reply.status)
 
@@ -119,7 +128,10 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     x, kind = random.normal(size=80).round(3), random.choice(["a", "b", "c"], 80)
     when = [f"2024-0{1 + i % 9}-1{i % 10} 0{i % 10}:30:00" for i in range(80)]
     y = (2 * np.tanh(x) + (kind == "b") + random.normal(0, 0.1, 80)).round(4)
-    lines = ["x,kind,when,y", *(",".join(map(str, row)) for row in zip(x, kind, when, y, strict=True))]
+    lines = [
+        "x,kind,when,y",
+        *(",".join(map(str, row)) for row in zip(x, kind, when, y, strict=True)),
+    ]
     path = tmp_path_factory.mktemp("rows") / "rows.csv"
     path.write_text("\n".join(lines) + "\n")
     return path

@@ -11,32 +11,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from halfsquare.fitted import FittedModel
-    from halfsquare.fitting import fit
-    from halfsquare.fitting_sums import fit_sums
+    from halfsquare.estimators.formula import FormulaRegressor
+    from halfsquare.estimators.linear import LinearRegressor
+    from halfsquare.estimators.network import AutoRegressor, NetworkRegressor
+    from halfsquare.exact.fit_sums import fit_sums
+    from halfsquare.exact.sum_rows import sum_rows
+    from halfsquare.exact.table_sums import load_sums
+    from halfsquare.fitting.fit import fit
     from halfsquare.loss import SquaredError
-    from halfsquare.sklearn import LinearRegressor
-    from halfsquare.sklearn_formula import FormulaRegressor
-    from halfsquare.sklearn_network import AutoRegressor, NetworkRegressor
-    from halfsquare.storage import load
-    from halfsquare.summed.file import load_sums
-    from halfsquare.summing import sum_rows
+    from halfsquare.results.fitted import FittedModel, load
     from halfsquare.sums import ErrorSums
 
 # Where each public name lives. Nothing is imported before it is used, so that importing is quick.
 _HOMES = {
     "SquaredError": "loss",
     "ErrorSums": "sums",
-    "fit": "fitting",
-    "load": "storage",
-    "sum_rows": "summing",
-    "fit_sums": "fitting_sums",
-    "load_sums": "summed.file",
-    "FittedModel": "fitted",
-    "LinearRegressor": "sklearn",
-    "NetworkRegressor": "sklearn_network",
-    "FormulaRegressor": "sklearn_formula",
-    "AutoRegressor": "sklearn_network",
+    "fit": "fitting.fit",
+    "load": "results.fitted",
+    "sum_rows": "exact.sum_rows",
+    "fit_sums": "exact.fit_sums",
+    "load_sums": "exact.table_sums",
+    "FittedModel": "results.fitted",
+    "LinearRegressor": "estimators.linear",
+    "NetworkRegressor": "estimators.network",
+    "FormulaRegressor": "estimators.formula",
+    "AutoRegressor": "estimators.network",
 }
 
 __all__ = [

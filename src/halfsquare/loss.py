@@ -93,7 +93,9 @@ class SquaredError:
     def __post_init__(self) -> None:
         sse_factor(self.convention, 1, 1.0)
 
-    def value(self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
+    def value(
+        self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None
+    ) -> float:
         """The loss: one number, in the squared unit of the target, never negative.
 
         Parameters
@@ -113,10 +115,14 @@ class SquaredError:
         """
         value, _ = self._evaluate(target, output, weight, want_gradient=False)
         if not np.isfinite(value):
-            raise NotFiniteError("the squared error overflows float64; state target and output in a larger unit")
+            raise NotFiniteError(
+                "the squared error overflows float64; state target and output in a larger unit"
+            )
         return value
 
-    def gradient(self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> Floats:
+    def gradient(
+        self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None
+    ) -> Floats:
         """The derivative of the loss with respect to each output; same shape as ``output``.
 
         It has the sign of the error ``o - t``. Arguments and errors are those of :meth:`value`.
@@ -132,19 +138,28 @@ class SquaredError:
         """Loss and gradient in one pass over the data; see :meth:`value` and :meth:`gradient`."""
         value, gradient = self._evaluate(target, output, weight, want_gradient=True)
         if not np.isfinite(value):
-            raise NotFiniteError("the squared error overflows float64; state target and output in a larger unit")
+            raise NotFiniteError(
+                "the squared error overflows float64; state target and output in a larger unit"
+            )
         assert gradient is not None
         return value, gradient
 
     def _evaluate(
-        self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None, *, want_gradient: bool
+        self,
+        target: npt.ArrayLike,
+        output: npt.ArrayLike,
+        weight: npt.ArrayLike | None,
+        *,
+        want_gradient: bool,
     ) -> tuple[float, Floats | None]:
         t, o, w = as_matching(target, output, weight)
         outputs = o.shape[1] if o.ndim == 2 else 1
         rows = o.shape[0] if o.ndim else 1
         weight_sum = float(rows) if w is None else float(w.sum())
         if self.convention.endswith("mse") and not weight_sum * outputs > 0:
-            raise DataError("the mean of the squared error needs at least one row of positive weight, found none")
+            raise DataError(
+                "the mean of the squared error needs at least one row of positive weight, found none"
+            )
         factor = sse_factor(self.convention, outputs, weight_sum)
         gradient = np.empty_like(o) if want_gradient else None
         sse = _sse_by_blocks(t, o, w, gradient, 2.0 * factor)
@@ -154,7 +169,9 @@ class SquaredError:
         return factor * sse, gradient
 
 
-def _sse_by_blocks(t: Floats, o: Floats, w: Floats | None, gradient: Floats | None, scale: float) -> float:
+def _sse_by_blocks(
+    t: Floats, o: Floats, w: Floats | None, gradient: Floats | None, scale: float
+) -> float:
     """Σ w (o-t)², and ``scale · w (o-t)`` written to ``gradient``, one cached block at a time."""
     if w is None and o.ndim != 1 and all(a.flags.c_contiguous for a in (t, o)):
         t, o = t.reshape(-1), o.reshape(-1)
@@ -196,8 +213,14 @@ def as_matching(
     """
     t, o = as_floats("target", target), as_floats("output", output)
     if t.shape != o.shape:
-        hint = " (n,) and (n, 1) are different shapes: use target.reshape(output.shape)" if t.size == o.size else ""
-        raise ShapeError(f"target has shape {t.shape} and output {o.shape}; they must be equal.{hint}")
+        hint = (
+            " (n,) and (n, 1) are different shapes: use target.reshape(output.shape)"
+            if t.size == o.size
+            else ""
+        )
+        raise ShapeError(
+            f"target has shape {t.shape} and output {o.shape}; they must be equal.{hint}"
+        )
     if o.ndim > 2:
         raise ShapeError(f"target and output have shape {o.shape}; expected (n,) or (n, k)")
     if t.dtype != o.dtype:
@@ -206,7 +229,9 @@ def as_matching(
         return t, o, None
     w = as_floats("weight", weight).astype(np.float64, copy=False)
     if w.shape != o.shape[:1]:
-        raise ShapeError(f"weight has shape {w.shape}; expected {o.shape[:1]}, one weight for each row")
+        raise ShapeError(
+            f"weight has shape {w.shape}; expected {o.shape[:1]}, one weight for each row"
+        )
     require_weights(w)
     return t, o, w
 

@@ -52,7 +52,9 @@ class Moments:
             return other if not self.weight else self
         delta = other.mean - self.mean
         share = other.weight / total
-        return Moments(total, self.mean + delta * share, self.m2 + other.m2 + delta**2 * (self.weight * share))
+        return Moments(
+            total, self.mean + delta * share, self.m2 + other.m2 + delta**2 * (self.weight * share)
+        )
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ class ErrorSums:
     weight: float
     error: Floats  # (k,) Σ w (o-t)
     squares: Floats  # (k,) Σ w (o-t)²
-    row_loss: Moments  # of q = Σ_j (o-t)_j² / k, a row's own MSE: its spread gives the standard error
+    row_loss: (
+        Moments  # of q = Σ_j (o-t)_j² / k, a row's own MSE: its spread gives the standard error
+    )
     target: Moments  # of t, for SST
     too_high: float
     too_low: float
@@ -128,7 +132,9 @@ class ErrorSums:
         none = np.zeros(outputs)
         return cls(0, outputs, 0.0, none, none, Moments.zero(1), Moments.zero(outputs), 0.0, 0.0)
 
-    def add(self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> ErrorSums:
+    def add(
+        self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None
+    ) -> ErrorSums:
         """These sums with the rows of ``target``, ``output`` ((n,) or (n, k)) and ``weight`` (n,) added.
 
         Raises
@@ -138,7 +144,10 @@ class ErrorSums:
         """
         t, o, w = as_matching(target, output, weight)
         shape: tuple[int, ...] = o.shape if o.ndim == 2 else (o.size, 1)
-        t, o = np.asarray(t, dtype=np.float64).reshape(shape), np.asarray(o, dtype=np.float64).reshape(shape)
+        t, o = (
+            np.asarray(t, dtype=np.float64).reshape(shape),
+            np.asarray(o, dtype=np.float64).reshape(shape),
+        )
         if o.size and o.shape[1] != self.outputs:
             raise ShapeError(f"these rows have {o.shape[1]} outputs; the sums hold {self.outputs}")
         if not o.size:
@@ -151,7 +160,9 @@ class ErrorSums:
         if not np.isfinite(total):
             require_finite("target", t)
             require_finite("output", o)
-            raise NotFiniteError("the squared error overflows float64; state target and output in a larger unit")
+            raise NotFiniteError(
+                "the squared error overflows float64; state target and output in a larger unit"
+            )
         ones = np.ones(len(e)) if w is None else np.asarray(w, dtype=np.float64)
         kept = len(e) if w is None else int(np.count_nonzero(ones))
         part = ErrorSums(
@@ -170,7 +181,9 @@ class ErrorSums:
     def merge(self, other: ErrorSums) -> ErrorSums:
         """The sums over the rows of both."""
         if self.outputs != other.outputs:
-            raise ShapeError(f"sums over {self.outputs} and over {other.outputs} outputs do not add")
+            raise ShapeError(
+                f"sums over {self.outputs} and over {other.outputs} outputs do not add"
+            )
         return ErrorSums(
             self.rows + other.rows,
             self.outputs,
@@ -254,11 +267,17 @@ class NormalSums:
     def merge(self, other: NormalSums) -> NormalSums:
         """The sums over the rows of both."""
         if self.gram.shape != other.gram.shape or self.left != other.left:
-            raise ShapeError(f"sums over {self.gram.shape} and {other.gram.shape} columns do not add")
-        return NormalSums(self.rows + other.rows, self.weight + other.weight, self.gram + other.gram, self.left)
+            raise ShapeError(
+                f"sums over {self.gram.shape} and {other.gram.shape} columns do not add"
+            )
+        return NormalSums(
+            self.rows + other.rows, self.weight + other.weight, self.gram + other.gram, self.left
+        )
 
     def __reduce__(self) -> Any:
-        upper = self.gram[upper_triangle(len(self.gram))]  # what counts is half of what would travel
+        upper = self.gram[
+            upper_triangle(len(self.gram))
+        ]  # what counts is half of what would travel
         return _of_upper, (self.rows, self.weight, upper, len(self.gram), self.left)
 
     def finish(self) -> tuple[Floats, Floats, Floats]:

@@ -51,14 +51,20 @@ def server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def start_browser(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Start a browser of a certain size and appearance, as a context manager that gives its driver."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     driver = shutil.which("chromedriver")
     if browser is None or driver is None:
         pytest.fail(f"no browser to test the page with: {HOW}", pytrace=False)
     try:
         from selenium import webdriver
     except ModuleNotFoundError:
-        pytest.fail("the browser tests need selenium: pip install 'halfsquare[test]'", pytrace=False)
+        pytest.fail(
+            "the browser tests need selenium: pip install 'halfsquare[test]'", pytrace=False
+        )
 
     @contextmanager
     def start(width: int = 1440, height: int = 1000, dark: bool = False) -> Iterator[Any]:

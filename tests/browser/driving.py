@@ -86,7 +86,9 @@ def read(page: Page, selector: str) -> str:
     """The text there now: what the page replaces at any moment cannot be held and asked later."""
     return str(
         page.wait(
-            "return document.querySelector(arguments[0])?.innerText".replace("arguments[0]", json.dumps(selector))
+            "return document.querySelector(arguments[0])?.innerText".replace(
+                "arguments[0]", json.dumps(selector)
+            )
         )
     )
 

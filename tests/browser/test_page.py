@@ -10,8 +10,8 @@ import pytest
 from driving import Page, appear, resize
 
 from halfsquare.explain.one_example import explain_example
-from halfsquare.report.save import save_example
-from halfsquare.report.theme import DARK, LIGHT
+from halfsquare.figures.save import save_example
+from halfsquare.figures.theme import DARK, LIGHT
 
 ROOMS = ["/one-example", "/many-examples"]
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
@@ -76,24 +76,32 @@ def test_drag_the_output_across_the_target_and_read_the_changed_gradient(page: P
     output = signal(page, "output")
     assert output == pytest.approx(3.4, abs=0.03)
     assert page.find("input[name='output']").get_property("valueAsNumber") == output
-    page.wait(f"return document.querySelector('#sentence').textContent.includes('{output:.6g} is too high')")
+    page.wait(
+        f"return document.querySelector('#sentence').textContent.includes('{output:.6g} is too high')"
+    )
     assert float(page.text("#gradient")) == pytest.approx(output - 3, abs=1e-6)
     assert page.text("#step") == f"−{output - 3:.6g}"
     assert "too high" in page.text("#figure svg")
 
 
-def test_drag_with_a_finger_on_a_phone(page: Page, server: str, start_browser: Callable[..., Any]) -> None:
+def test_drag_with_a_finger_on_a_phone(
+    page: Page, server: str, start_browser: Callable[..., Any]
+) -> None:
     with start_browser(390, 844) as driver:
         driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
         driver.get(server)
         phone = Page(driver, server)
         phone.open("/one-example?target=3&output=2.2")
-        box = phone.run("return document.querySelector('[class*=output_handle] path').getBoundingClientRect().toJSON()")
+        box = phone.run(
+            "return document.querySelector('[class*=output_handle] path').getBoundingClientRect().toJSON()"
+        )
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
         def touch(kind: str, *points: float) -> None:
             places = [{"x": at, "y": y} for at in points]
-            driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+            driver.execute_cdp_cmd(
+                "Input.dispatchTouchEvent", {"type": kind, "touchPoints": places}
+            )
 
         touch("touchStart", x + 9)  # beside the point: the handle is as large as a finger
         for by in (10, 40, 80, 120):
@@ -129,7 +137,11 @@ def test_type_numbers_that_lie_outside_the_figure(page: Page) -> None:
 
 def test_the_four_conventions_change_the_scale_and_not_the_step(page: Page) -> None:
     page.open("/one-example?target=3&output=2.2")
-    for name, value, gradient in [("sse", "0.64", "−1.6"), ("mse", "0.64", "−1.6"), ("half_mse", "0.32", "−0.8")]:
+    for name, value, gradient in [
+        ("sse", "0.64", "−1.6"),
+        ("mse", "0.64", "−1.6"),
+        ("half_mse", "0.32", "−0.8"),
+    ]:
         page.find(f"input[value='{name}']").click()
         page.wait(f"return document.querySelector('#value').textContent === '{value}'")
         assert page.text("#gradient") == gradient
@@ -155,7 +167,9 @@ def test_everything_by_keyboard(page: Page) -> None:
     names: list[str] = []
     while "convention" not in names and len(names) < 20:
         ActionChains(page.driver).send_keys(Keys.TAB).perform()
-        names.append(page.run("const e = document.activeElement; return e.name || e.textContent.trim()"))
+        names.append(
+            page.run("const e = document.activeElement; return e.name || e.textContent.trim()")
+        )
     assert names[0] == "Skip to the content"
     assert names[-3:] == ["target", "output", "convention"]
     ActionChains(page.driver).send_keys(Keys.ARROW_RIGHT).perform()
@@ -181,7 +195,9 @@ def test_a_larger_batch_scatters_less(page: Page) -> None:
     page.open("/many-examples")
     before = float(page.text("#scatter-size"))
     page.find("#batch").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
-    page.wait(f"return Math.abs(document.querySelector('#scatter-size').textContent - {before}) > 0.01")
+    page.wait(
+        f"return Math.abs(document.querySelector('#scatter-size').textContent - {before}) > 0.01"
+    )
     assert float(page.text("#scatter-size")) == pytest.approx(before / 2, rel=0.2)
 
 
@@ -203,7 +219,9 @@ def test_nothing_sticks_out_and_nothing_jumps(page: Page, room: str, width: int)
         "window.shifts = 0; new PerformanceObserver((list) => list.getEntries().forEach((e) => { shifts += e.value; }))"
         ".observe({ type: 'layout-shift', buffered: true });"
     )
-    page.wait("return window.halfsquare && halfsquare.views.size === document.querySelectorAll('[data-spec]').length")
+    page.wait(
+        "return window.halfsquare && halfsquare.views.size === document.querySelectorAll('[data-spec]').length"
+    )
     page.run("return new Promise((done) => setTimeout(done, 300))")
     assert page.run("return document.documentElement.scrollWidth") == width
     assert page.run("return shifts") < 0.01
@@ -221,7 +239,9 @@ def test_dark_and_light_follow_the_system_without_a_reload(page: Page) -> None:
     for dark, theme in ((True, DARK), (False, LIGHT)):
         appear(page.driver, dark)
         page.wait(f"return halfsquare.views.get('figure').signal('low') === '{theme.low}'")
-        paper = page.run("return getComputedStyle(document.documentElement).getPropertyValue('--paper').trim()")
+        paper = page.run(
+            "return getComputedStyle(document.documentElement).getPropertyValue('--paper').trim()"
+        )
         assert paper == theme.paper
 
 
@@ -239,7 +259,10 @@ def test_axe_finds_no_barrier(page: Page, room: str, dark: bool) -> None:
 
 def test_a_wrong_token_is_refused_in_words(server: str, start_browser: Callable[..., Any]) -> None:
     with start_browser(390, 844) as driver:
-        for address in (server.split("?")[0] + "?token=wrong", server.split("?")[0] + "one-example"):
+        for address in (
+            server.split("?")[0] + "?token=wrong",
+            server.split("?")[0] + "one-example",
+        ):
             driver.get(address)
             body = driver.find_element("css selector", "body").text
             assert "does not know you yet" in body
@@ -248,7 +271,9 @@ def test_a_wrong_token_is_refused_in_words(server: str, start_browser: Callable[
 
 def test_the_content_policy_is_enforced(page: Page) -> None:
     page.open("/one-example")
-    page.run("const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s);")
+    page.run(
+        "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s);"
+    )
     assert page.run("return window.ran") is None
     # A moment later: while the driver itself evaluates, the browser lets it.
     page.run(

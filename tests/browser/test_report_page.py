@@ -12,8 +12,8 @@ from driving import Page, appear
 from test_page import barriers
 
 from halfsquare import fit
+from halfsquare.figures.theme import DARK, LIGHT
 from halfsquare.report.html import write_report
-from halfsquare.report.theme import DARK, LIGHT
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data: dict[str, Any] = {
         "floor_area": random.normal(100.0, 30.0, n),
         "age": random.exponential(20.0, n),
-        "district": np.array(["north", "south", "a district with a long name"])[random.integers(0, 3, n)],
+        "district": np.array(["north", "south", "a district with a long name"])[
+            random.integers(0, 3, n)
+        ],
     }
     data["price"] = (
-        3.0 * data["floor_area"] - data["age"] + 20.0 * (data["district"] == "south") + random.normal(0, 9, n)
+        3.0 * data["floor_area"]
+        - data["age"]
+        + 20.0 * (data["district"] == "south")
+        + random.normal(0, 9, n)
     )
     fitted = fit(data, "price", model="linear", method="minibatch")
     return write_report(fitted, data, tmp_path_factory.mktemp("report") / "report.html")
@@ -51,7 +56,9 @@ def test_nothing_is_blocked_and_nothing_is_in_the_way(
         assert page.requested() == []
 
 
-def test_the_keyboard_reaches_the_content_and_the_numbers(report: Path, start_browser: Callable[..., Any]) -> None:
+def test_the_keyboard_reaches_the_content_and_the_numbers(
+    report: Path, start_browser: Callable[..., Any]
+) -> None:
     from selenium.webdriver import Keys
 
     with start_browser() as driver:

@@ -182,7 +182,9 @@ def test_a_bad_file_is_refused_in_words(desk: Page, workplace: Path) -> None:
     ):
         (workplace / name).write_text(content)
         hand_over(desk, workplace / name)
-        desk.wait(f"return document.querySelector('#upload-said').textContent.includes({json.dumps(words)})")
+        desk.wait(
+            f"return document.querySelector('#upload-said').textContent.includes({json.dumps(words)})"
+        )
         assert desk.complaints()  # the browser itself reports the 400
     desk.run("document.querySelector('.upload').dataset.limit = 3")
     (workplace / "large.csv").write_text("x,y\n1,2\n")

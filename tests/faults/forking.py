@@ -51,7 +51,11 @@ class Commands:
     def __enter__(self) -> Commands:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._server = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         return self
 
@@ -85,14 +89,6 @@ class Commands:
 
 def _serve() -> None:
     import duckdb  # noqa: F401
-
-    import halfsquare.cli.main
-    import halfsquare.cli.show
-    import halfsquare.evaluate
-    import halfsquare.fitting
-    import halfsquare.predicting
-    import halfsquare.recipes.auto
-    import halfsquare.storage  # noqa: F401
 
     for line in sys.stdin:
         request = json.loads(line)

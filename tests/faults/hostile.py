@@ -23,13 +23,17 @@ _VALUES: dict[str, st.SearchStrategy[str]] = {
     "mostly missing": st.sampled_from(["", "", "", "1", "2.5"]),
     "infinite": st.sampled_from(["1", "2", "inf"]),
     "beyond": st.sampled_from(["1", "2", "3", "1e999"]),
-    "text": st.sampled_from(["red", "green", "", "Köln", "it's", 'quo"te', "a\nb", "x,y", "NULL", "nan"]),
+    "text": st.sampled_from(
+        ["red", "green", "", "Köln", "it's", 'quo"te', "a\nb", "x,y", "NULL", "nan"]
+    ),
     "unlike": st.text(max_size=5).filter(lambda t: "\0" not in t and "\r" not in t),
     "boolean": st.sampled_from(["true", "false", ""]),
     "date": st.sampled_from(["2024-01-01", "1999-12-31 23:59:59", "0001-01-01", "9999-12-31", ""]),
     "no date": st.sampled_from(["2024-01-01", "2024-02-30", "12345-01-01"]),
     "mixed": st.sampled_from(["1", "two", "3.0", "2024-01-01", "true", ""]),
-    "large integers": st.sampled_from([str(2**53), str(2**53 + 1), str(2**63), "-" + str(2**70), "1"]),
+    "large integers": st.sampled_from(
+        [str(2**53), str(2**53 + 1), str(2**63), "-" + str(2**70), "1"]
+    ),
 }
 MODELS = ["linear"] * 4 + ["network", "auto"]
 
@@ -40,13 +44,25 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]], str]:
     shape = draw(st.sampled_from(["small"] * 8 + ["one row", "wide", "long"]))
     rows = {"small": draw(st.integers(2, 60)), "one row": 1, "wide": 5, "long": 400}[shape]
     columns = 1000 if shape == "wide" else draw(st.integers(1, 6))
-    names = draw(st.lists(st.sampled_from(_NAMES), min_size=min(columns, 6), max_size=min(columns, 6), unique=True))
+    names = draw(
+        st.lists(
+            st.sampled_from(_NAMES), min_size=min(columns, 6), max_size=min(columns, 6), unique=True
+        )
+    )
     names += [f"c{j}" for j in range(columns - len(names))]
     kinds = draw(st.lists(st.sampled_from(sorted(_VALUES)), min_size=1, max_size=6))
-    table = [draw(st.lists(_VALUES[kinds[j % len(kinds)]], min_size=1, max_size=8)) for j in range(columns)]
-    filled = [[column[(i * (j + 3) + i * i) % len(column)] for j, column in enumerate(table)] for i in range(rows)]
+    table = [
+        draw(st.lists(_VALUES[kinds[j % len(kinds)]], min_size=1, max_size=8))
+        for j in range(columns)
+    ]
+    filled = [
+        [column[(i * (j + 3) + i * i) % len(column)] for j, column in enumerate(table)]
+        for i in range(rows)
+    ]
     target_kind = draw(
-        st.sampled_from(["plain", "plain", "plain", "any float", "huge", "constant", "missing", "mixed"])
+        st.sampled_from(
+            ["plain", "plain", "plain", "any float", "huge", "constant", "missing", "mixed"]
+        )
     )
     targets = draw(st.lists(_VALUES[target_kind], min_size=1, max_size=12))
     if draw(st.booleans()):  # a column twice, under another name
@@ -62,12 +78,28 @@ def outcome(table: tuple[list[str], list[list[str]], str], commands: Commands, f
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
     (folder / "m.hsq").write_bytes(old)
-    options = ["--model", model, "--time-limit", "2"] if model != "linear" else ["--model", "linear"]
-    fitted = commands("fit", "t.csv", "--target", "the target", "--out", "m.hsq", "--json", *options, folder=folder)
+    options = (
+        ["--model", model, "--time-limit", "2"] if model != "linear" else ["--model", "linear"]
+    )
+    fitted = commands(
+        "fit",
+        "t.csv",
+        "--target",
+        "the target",
+        "--out",
+        "m.hsq",
+        "--json",
+        *options,
+        folder=folder,
+    )
     if fitted.complaint or {p.name for p in folder.iterdir()} != {"t.csv", "m.hsq"}:
         return f"fit: {fitted.complaint or sorted(p.name for p in folder.iterdir())}"
     if fitted.code:
-        return "error" if (folder / "m.hsq").read_bytes() == old else "an error, and the old model is gone"
+        return (
+            "error"
+            if (folder / "m.hsq").read_bytes() == old
+            else "an error, and the old model is gone"
+        )
     for command, *more in (["predict", "--interval", "0.9", "--json"], ["evaluate", "--json"]):
         ran = commands(command, "m.hsq", "t.csv", *more, folder=folder)
         if ran.complaint or ran.code:
@@ -99,7 +131,17 @@ def planned_outcome(seed: int, commands: Commands, folder: Path) -> str:
     header, rows, x, y = planned(seed)
     with (folder / "t.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
-    fitted = commands("fit", "t.csv", "--target", "the target", "--model", "linear", "--out", "m.hsq", folder=folder)
+    fitted = commands(
+        "fit",
+        "t.csv",
+        "--target",
+        "the target",
+        "--model",
+        "linear",
+        "--out",
+        "m.hsq",
+        folder=folder,
+    )
     if fitted.complaint or fitted.code:
         return f"fit: {fitted.complaint or fitted.err}"
     ran = commands("predict", "m.hsq", "t.csv", "--json", folder=folder)

@@ -50,7 +50,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def interrupted(commands: Commands, folder: Path, arguments: tuple[str, ...], out: str, kill: tuple[int, float]) -> str:
+def interrupted(
+    commands: Commands, folder: Path, arguments: tuple[str, ...], out: str, kill: tuple[int, float]
+) -> str:
     """A command that is killed: what it writes is the old file or the whole new one, and nothing else is there."""
     before = files(folder)
     (folder / out).unlink()
@@ -72,7 +74,9 @@ def interrupted(commands: Commands, folder: Path, arguments: tuple[str, ...], ou
     return "right" if found == whole else "error"
 
 
-def out_of_space(commands: Commands, folder: Path, arguments: tuple[str, ...], out: str, size: int) -> str:
+def out_of_space(
+    commands: Commands, folder: Path, arguments: tuple[str, ...], out: str, size: int
+) -> str:
     """A command that may write files of so many bytes at most."""
     before = files(folder)
     ended = commands(*arguments, folder=folder, file_size=size, temporary=folder / "tmp")
@@ -81,7 +85,11 @@ def out_of_space(commands: Commands, folder: Path, arguments: tuple[str, ...], o
         return f"{arguments[0]} with {size} bytes: {ended.complaint or ended}"
     if ended.code == 0:
         return "right" if after[out] else "nothing was written"
-    return "error" if after == before and "could not be" in ended.err else f"{arguments[0]} with {size} bytes: {ended}"
+    return (
+        "error"
+        if after == before and "could not be" in ended.err
+        else f"{arguments[0]} with {size} bytes: {ended}"
+    )
 
 
 def little_memory(folder: Path, megabytes: int, arguments: tuple[str, ...] = FIT) -> str:
@@ -94,17 +102,26 @@ def little_memory(folder: Path, megabytes: int, arguments: tuple[str, ...] = FIT
 
     try:
         done = subprocess.run(
-            [*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, preexec_fn=limit
+            [*COMMAND, *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            preexec_fn=limit,
         )
         ended = Ended(done.returncode, done.stdout, done.stderr)
     except subprocess.TimeoutExpired:
         ended = Ended(None, "", "")
-    if ended.complaint or (ended.code and (files(folder) != before or not ended.err.count("halfsquare: "))):
+    if ended.complaint or (
+        ended.code and (files(folder) != before or not ended.err.count("halfsquare: "))
+    ):
         return f"{megabytes} MB: {ended.complaint or ended}"
     return "error" if ended.code else "right"
 
 
-def damaged_parquet(commands: Commands, folder: Path, random: np.random.Generator, *, checksums: bool = True) -> str:
+def damaged_parquet(
+    commands: Commands, folder: Path, random: np.random.Generator, *, checksums: bool = True
+) -> str:
     """A Parquet file with a few bytes changed, cut off or without its end; ``"other"``: other numbers were believed."""
     path, old = folder / "d.parquet", b"an old model"
     whole = (folder / "whole.parquet").read_bytes()
@@ -137,7 +154,16 @@ def _expected(commands: Commands, folder: Path) -> bytes:
     from halfsquare import load
 
     if not (folder / "whole.hsq").exists():
-        arguments = ("fit", "whole.parquet", "--target", "y", "--model", "linear", "--out", "whole.hsq")
+        arguments = (
+            "fit",
+            "whole.parquet",
+            "--target",
+            "y",
+            "--model",
+            "linear",
+            "--out",
+            "whole.hsq",
+        )
         assert commands(*arguments, folder=folder).code == 0
     return load(folder / "whole.hsq").members[0].parameters.tobytes()
 
@@ -180,7 +206,12 @@ def hostile_text(commands: Commands, folder: Path, content: bytes) -> str:
     arguments = ("fit", "h.csv", "--target", "y", "--model", "linear", "--out", "h.hsq")
     ended = commands(*arguments, folder=folder, temporary=folder / "tmp")
     intact = (folder / "h.hsq").read_bytes() == b"old"
-    if ended.complaint or len(ended.err) > 2000 or (ended.code and not intact) or any((folder / "tmp").iterdir()):
+    if (
+        ended.complaint
+        or len(ended.err) > 2000
+        or (ended.code and not intact)
+        or any((folder / "tmp").iterdir())
+    ):
         return f"{ended.complaint or ended.err[:300]}"
     return "error" if ended.code else "right"
 
@@ -188,7 +219,10 @@ def hostile_text(commands: Commands, folder: Path, content: bytes) -> str:
 def kills(random: np.random.Generator, seconds: float, count: int) -> Iterator[tuple[int, float]]:
     """Signals at moments spread over so many seconds."""
     for i in range(count):
-        yield (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[i % 3], float(random.uniform(0, seconds))
+        yield (
+            (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[i % 3],
+            float(random.uniform(0, seconds)),
+        )
 
 
 def mounted(folder: Path, size: int) -> bool:
@@ -197,5 +231,7 @@ def mounted(folder: Path, size: int) -> bool:
     mount = shutil.which("mount")
     if mount is None or os.geteuid() != 0:
         return False
-    done = subprocess.run([mount, "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True)
+    done = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True
+    )
     return done.returncode == 0

@@ -34,10 +34,12 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
     return bytes(made)
 
 
-def load_mutated(contents: list[bytes], folder: Path, seed: int, count: int, memory: int | None = None) -> Counter[str]:
+def load_mutated(
+    contents: list[bytes], folder: Path, seed: int, count: int, memory: int | None = None
+) -> Counter[str]:
     """Load so many mutated files, perhaps with address space for so many bytes: refused, loaded, or what went wrong."""
     from halfsquare.errors import ModelFileError
-    from halfsquare.storage import load
+    from halfsquare.results.fitted import load
 
     if memory is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -82,7 +84,9 @@ def visit(url: str, clients: int, seconds: float) -> Counter[str]:
                 asked.request("GET", "/one-example?target=3&output=2.2", headers={"Cookie": cookie})
                 reply = asked.getresponse()
                 body = reply.read()
-                count("right" if reply.status == 200 and b"0.32" in body else f"status {reply.status}")
+                count(
+                    "right" if reply.status == 200 and b"0.32" in body else f"status {reply.status}"
+                )
                 asked.close()
             except OSError as problem:
                 count(f"a proper visitor got {type(problem).__name__}")
@@ -109,7 +113,9 @@ def visit(url: str, clients: int, seconds: float) -> Counter[str]:
     def vanishing() -> None:
         while time.monotonic() < until:
             with socket.create_connection((host, port)) as line:
-                line.send(f"GET /one-example HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n".encode())
+                line.send(
+                    f"GET /one-example HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n".encode()
+                )
             count("vanished")
             time.sleep(2.0)
 

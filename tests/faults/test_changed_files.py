@@ -15,9 +15,9 @@ import pytest
 from halfsquare import fit
 from halfsquare.data.source import Source, open_source
 from halfsquare.errors import DataError
-from halfsquare.evaluate import evaluate
 from halfsquare.explain.pulls import explain_pulls
-from halfsquare.predicting import predicted_batches, write_batches
+from halfsquare.results.evaluate import evaluate
+from halfsquare.results.predict import predicted_batches, write_batches
 
 ROWS = 60_000
 
@@ -43,7 +43,9 @@ def grow(path: Path) -> None:
 def rewrite(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:-8] + b"00000000")  # as long as before
-    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10_000_000))  # whatever the clock of the file system
+    os.utime(
+        path, ns=(0, path.stat().st_mtime_ns + 10_000_000)
+    )  # whatever the clock of the file system
 
 
 def replace(path: Path) -> None:
@@ -53,8 +55,14 @@ def replace(path: Path) -> None:
 
 
 CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "shrunk": (shrink, r"was changed while it was read: it had [\d,]+ bytes at the beginning, and has [\d,]+ now"),
-    "grown": (grow, r"was changed while it was read: it had [\d,]+ bytes at the beginning, and has [\d,]+ now"),
+    "shrunk": (
+        shrink,
+        r"was changed while it was read: it had [\d,]+ bytes at the beginning, and has [\d,]+ now",
+    ),
+    "grown": (
+        grow,
+        r"was changed while it was read: it had [\d,]+ bytes at the beginning, and has [\d,]+ now",
+    ),
     "rewritten": (rewrite, r"but they were written anew"),
     "replaced": (replace, r"another file has taken its place|it had [\d,]+ bytes"),
     "gone": (Path.unlink, "it is no longer there"),
@@ -143,7 +151,9 @@ def test_a_file_in_a_query(tmp_path: Path) -> None:
         list(source.scan(source.columns))
 
 
-def test_between_the_fit_and_its_report(tmp_path: Path, command: Callable[..., Any], monkeypatch: Any) -> None:
+def test_between_the_fit_and_its_report(
+    tmp_path: Path, command: Callable[..., Any], monkeypatch: Any
+) -> None:
     pytest.importorskip("vl_convert", reason="the report needs the extra 'page'")
     from halfsquare import FittedModel
 
@@ -151,7 +161,18 @@ def test_between_the_fit_and_its_report(tmp_path: Path, command: Callable[..., A
     write(path, rows=100)
     save = FittedModel.save
     monkeypatch.setattr(FittedModel, "save", lambda self, out: (save(self, out), grow(path)))
-    ran = command("fit", "data.csv", "--target", "c", "--model", "linear", "--out", "m.hsq", "--report", "r.html")
+    ran = command(
+        "fit",
+        "data.csv",
+        "--target",
+        "c",
+        "--model",
+        "linear",
+        "--out",
+        "m.hsq",
+        "--report",
+        "r.html",
+    )
     assert (ran.code, ran.out) == (1, "")
     assert "data.csv was changed while it was read" in ran.err
     assert not (tmp_path / "r.html").exists()

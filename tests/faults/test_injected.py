@@ -35,7 +35,7 @@ from injecting import (
 )  # fmt: skip
 from loading import load_mutated, visit
 
-from halfsquare.writing import atomic_write
+from halfsquare.files.atomic import atomic_write
 
 FINE = ("right", "error")
 
@@ -68,7 +68,9 @@ def test_killed_while_it_writes_nothing_has_a_name(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["m.hsq"]
 
 
-def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
     import fcntl
 
     dead, alive = tmp_path / ".m.hsq.0123456789ab.new", tmp_path / ".m.hsq.ba9876543210.new"
@@ -80,8 +82,10 @@ def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_no
         assert sorted(p.name for p in tmp_path.iterdir()) == [alive.name, "m.hsq"]
 
 
-def test_where_files_need_names_they_are_whole_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("halfsquare.writing._NO_NAME", 0)
+def test_where_files_need_names_they_are_whole_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("halfsquare.files.atomic._NO_NAME", 0)
     target = tmp_path / "m.hsq"
     target.write_bytes(b"old")
     target.chmod(0o600)
@@ -98,7 +102,9 @@ def test_where_files_need_names_they_are_whole_too(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_limit_on_the_size_of_files(name: str, commands: Commands, folder: Path) -> None:
     arguments, out = WRITERS[name]
-    assert {out_of_space(commands, folder, arguments, out, size) for size in (0, 100, 5000)} <= set(FINE)
+    assert {out_of_space(commands, folder, arguments, out, size) for size in (0, 100, 5000)} <= set(
+        FINE
+    )
     assert out_of_space(commands, folder, arguments, out, 1 << 30) == "right"
 
 
@@ -132,12 +138,18 @@ def test_damaged_parquet(commands: Commands, folder: Path) -> None:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_hostile_text(name: str, commands: Commands, folder: Path) -> None:
-    expected = ("right",) if name in ("BOM", "no last newline", "one column", "blank lines", "SQL in names") else FINE
+    expected = (
+        ("right",)
+        if name in ("BOM", "no last newline", "one column", "blank lines", "SQL in names")
+        else FINE
+    )
     assert hostile_text(commands, folder, TEXTS[name]) in expected
 
 
 def test_hostile_tables(commands: Commands) -> None:
-    @settings(max_examples=10, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=10, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(tables())
     def each(table: tuple[list[str], list[list[str]], str]) -> None:
         with tempfile.TemporaryDirectory() as made:
@@ -147,7 +159,9 @@ def test_hostile_tables(commands: Commands) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_hostile_names_and_scales_do_not_change_the_answer(seed: int, commands: Commands, tmp_path: Path) -> None:
+def test_hostile_names_and_scales_do_not_change_the_answer(
+    seed: int, commands: Commands, tmp_path: Path
+) -> None:
     assert planned_outcome(seed, commands, tmp_path) == "right"
 
 
@@ -162,7 +176,7 @@ def test_the_page_among_slow_and_vanishing_visitors(monkeypatch: pytest.MonkeyPa
     pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
     from visiting import serving
 
-    from halfsquare.web import patience
+    from halfsquare.web import serve as patience
 
     monkeypatch.setattr(patience, "SECONDS", 1.0)
     with serving() as visitor:

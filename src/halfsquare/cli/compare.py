@@ -20,33 +20,42 @@ class Measure(StrEnum):
 def compare(
     model_a: Annotated[str, typer.Argument(metavar="MODEL_A", help="A model file.")],
     model_b: Annotated[str, typer.Argument(metavar="MODEL_B", help="Another, of the same target.")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Rows with their target, new to both models.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Rows with their target, new to both models.")
+    ],
     data_b: Annotated[
-        str | None, typer.Argument(metavar="[DATA_B]", help="Other rows for model B: then the comparison is unpaired.")
+        str | None,
+        typer.Argument(
+            metavar="[DATA_B]", help="Other rows for model B: then the comparison is unpaired."
+        ),
     ] = None,
     weights: Weights = None,
-    by: Annotated[Measure, typer.Option(help="SSE is refused where the numbers of rows differ.")] = Measure.mse,
+    by: Annotated[
+        Measure, typer.Option(help="SSE is refused where the numbers of rows differ.")
+    ] = Measure.mse,
     json: Json = False,
 ) -> None:
     """Compare two models by the difference of their squared errors, with its standard error and a verdict.
 
     [dim]halfsquare compare old.hsq new.hsq test.csv[/dim]
     """
-    from halfsquare import evaluate
-    from halfsquare.storage import load
+    from halfsquare.results import evaluate
+    from halfsquare.results.fitted import load
 
     a, b = load(model_a), load(model_b)
     if data_b is None:
         found = evaluate.compare(a, b, data, weights=weights)
     else:
         evaluate.require_same_target(a, b)
-        summaries = [evaluate.evaluate(m, d, weights=weights).summary for m, d in ((a, data), (b, data_b))]
+        summaries = [
+            evaluate.evaluate(m, d, weights=weights).summary for m, d in ((a, data), (b, data_b))
+        ]
         found = evaluate.compare_unpaired(summaries[0], summaries[1], by=by.value)
     if json:
         dump({"model_a": model_a, "model_b": model_b, **found.as_dict()})
         return
     from halfsquare.cli.show import console, grid, p_value
-    from halfsquare.wording import number, with_error
+    from halfsquare.text import number, with_error
 
     screen, unit = console(), " and ".join(a.encoder.targets)
     kind = "paired, on the same rows" if found.paired else "unpaired, on different rows"
@@ -56,6 +65,7 @@ def compare(
     ]
     screen.print(grid(lines), markup=False)
     screen.print(
-        f"MSE of A − MSE of B, ({unit})²: {with_error(found.difference, found.standard_error)} ({kind})", markup=False
+        f"MSE of A − MSE of B, ({unit})²: {with_error(found.difference, found.standard_error)} ({kind})",
+        markup=False,
     )
     screen.print(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}", markup=False)

@@ -11,23 +11,31 @@ from halfsquare.cli.options import Json, dump, reading
 
 
 def demo(
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.")] = "halfsquare-demo",
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.")
+    ] = "halfsquare-demo",
     json: Json = False,
 ) -> None:
     """Fit, measure, explain and predict the arrival delay of real flights; needs the extra halfsquare\\[demo]."""
-    from halfsquare.data.flights import COLUMNS, TARGET, unpack_flights
-    from halfsquare.evaluate import evaluate
+    from halfsquare.data.datasets import COLUMNS, TARGET, unpack_flights
     from halfsquare.explain.row import explain_row
-    from halfsquare.fitting import fit
-    from halfsquare.predicting import predicted_batches, write_batches
+    from halfsquare.fitting.fit import fit
+    from halfsquare.results.evaluate import evaluate
+    from halfsquare.results.predict import predicted_batches, write_batches
 
     folder = Path(out)
     flights = unpack_flights(folder)
     with reading() as progress:
         fitted = fit(str(flights), TARGET, features=COLUMNS, progress=progress)
-    files = {"data": flights, "model": folder / "flights.hsq", "predictions": folder / "predictions.csv"}
+    files = {
+        "data": flights,
+        "model": folder / "flights.hsq",
+        "predictions": folder / "predictions.csv",
+    }
     fitted.save(files["model"])
-    count = write_batches(predicted_batches(fitted, str(flights), interval=0.95), str(files["predictions"]))
+    count = write_batches(
+        predicted_batches(fitted, str(flights), interval=0.95), str(files["predictions"])
+    )
     if _can_draw():
         from halfsquare.report.html import write_report
 
@@ -57,7 +65,7 @@ def _can_draw() -> bool:
 
 def _show(fitted: Any, files: dict[str, Path], count: int, whole: Any, row: Any) -> None:
     from halfsquare.cli.show import console, error_table, summary
-    from halfsquare.data.flights import TARGET
+    from halfsquare.data.datasets import TARGET
 
     screen = console()
     screen.print(summary(fitted), markup=False)

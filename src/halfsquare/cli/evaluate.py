@@ -17,14 +17,23 @@ def evaluate(
 
     [dim]halfsquare evaluate houses.hsq sold.csv[/dim]
     """
-    from halfsquare.evaluate import evaluate as measure
-    from halfsquare.storage import load
+    from halfsquare.results.evaluate import evaluate as measure
+    from halfsquare.results.fitted import load
 
     fitted = load(model)
     with reading() as progress:
-        found = measure(fitted, data, weights=weights, table=table, encoding=encoding, progress=progress)
+        found = measure(
+            fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
+        )
     if json:
-        dump({"model_file": model, "data": data, "target": list(fitted.encoder.targets), **found.as_dict()})
+        dump(
+            {
+                "model_file": model,
+                "data": data,
+                "target": list(fitted.encoder.targets),
+                **found.as_dict(),
+            }
+        )
         return
     from halfsquare.cli.show import console, error_table
 

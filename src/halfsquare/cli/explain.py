@@ -20,28 +20,47 @@ class About(StrEnum):
 
 def explain(
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="A model file written by fit --out …", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]", help="A model file written by fit --out …", show_default=False
+        ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Argument(metavar="[DATA]", help="… and the rows that pull at it: what fit takes.", show_default=False),
+        typer.Argument(
+            metavar="[DATA]",
+            help="… and the rows that pull at it: what fit takes.",
+            show_default=False,
+        ),
     ] = None,
     target: Annotated[
         list[float] | None,
-        typer.Option("--target", "-t", metavar="T", help="Or: the target of one example; repeat for several."),
+        typer.Option(
+            "--target", "-t", metavar="T", help="Or: the target of one example; repeat for several."
+        ),
     ] = None,
     output: Annotated[
         list[float] | None,
-        typer.Option("--output", "-o", metavar="O", help="The model's output; one for each target."),
+        typer.Option(
+            "--output", "-o", metavar="O", help="The model's output; one for each target."
+        ),
     ] = None,
-    loss: Annotated[Loss, typer.Option(help="The convention of value, gradient and pulls.")] = Loss.half_sse,
+    loss: Annotated[
+        Loss, typer.Option(help="The convention of value, gradient and pulls.")
+    ] = Loss.half_sse,
     plot: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Draw it: .html, .svg or .png.", show_default=False)
+        str | None,
+        typer.Option(metavar="FILE", help="Draw it: .html, .svg or .png.", show_default=False),
     ] = None,
-    row: Annotated[int | None, typer.Option(min=1, metavar="N", help="Explain row N of DATA, from 1.")] = None,
-    top: Annotated[int | None, typer.Option(min=0, metavar="K", help="Rows named for each parameter; 5.")] = None,
+    row: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Explain row N of DATA, from 1.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=0, metavar="K", help="Rows named for each parameter; 5.")
+    ] = None,
     about: Annotated[
-        About | None, typer.Option(help="Measure a linear model's columns from zero, or from their means.")
+        About | None,
+        typer.Option(help="Measure a linear model's columns from zero, or from their means."),
     ] = None,
     weights: Weights = None,
     table: Table = None,
@@ -57,22 +76,31 @@ def explain(
     [dim]halfsquare explain houses.hsq houses.csv --row 17[/dim]
     """
     if model is None:
-        _refuse_with_numbers(row=row, top=top, about=about, weights=weights, table=table, encoding=encoding)
+        _refuse_with_numbers(
+            row=row, top=top, about=about, weights=weights, table=table, encoding=encoding
+        )
         _explain_numbers(target or [], output or [], loss, plot, json)
         return
     if target or output:
-        raise typer.BadParameter("a model and --target/--output do not go together: give one or the other")
+        raise typer.BadParameter(
+            "a model and --target/--output do not go together: give one or the other"
+        )
     if data is None:
         raise typer.BadParameter(f"{model} is a model: give the DATA whose rows pull at it too")
     if row is not None and (top is not None or about is not None):
         raise typer.BadParameter("--top and --about are for all rows; --row is for one")
     if row is not None and (plot is not None or loss is not Loss.half_sse):
         raise typer.BadParameter("--plot and --loss are for all rows, or for --target and --output")
-    from halfsquare.storage import load, require_writable
+    from halfsquare.files.atomic import require_writable
+    from halfsquare.results.fitted import load
 
     require_writable(plot)
     fitted = load(model)
-    given = {"weights": own_weights(fitted, data, weights, table, encoding), "table": table, "encoding": encoding}
+    given = {
+        "weights": own_weights(fitted, data, weights, table, encoding),
+        "table": table,
+        "encoding": encoding,
+    }
     if row is not None:
         _explain_row(fitted, model, data, row, given, json)
         return
@@ -89,12 +117,18 @@ def explain(
             **given,
         )
     if plot is not None:
-        from halfsquare.report.charts_pulls import pulls_chart
-        from halfsquare.report.save import save_chart
+        from halfsquare.figures.charts_pulls import pulls_chart
+        from halfsquare.figures.save import save_chart
 
         save_chart(pulls_chart(found), plot, title=f"Who pulls at {model}")
     if json:
-        told = {"model_file": model, "data": data, "kind": fitted.kind, "weights": given["weights"], "plot": plot}
+        told = {
+            "model_file": model,
+            "data": data,
+            "kind": fitted.kind,
+            "weights": given["weights"],
+            "plot": plot,
+        }
         dump({**told, **found.as_dict()})
         return
     from halfsquare.cli.show_pulls import show_pulls
@@ -108,7 +142,9 @@ def _refuse_with_numbers(**options: Any) -> None:
             raise typer.BadParameter(f"--{name} is for a MODEL and DATA, and no model is given")
 
 
-def own_weights(fitted: Any, data: str, weights: str | None, table: str | None, encoding: str | None) -> str | None:
+def own_weights(
+    fitted: Any, data: str, weights: str | None, table: str | None, encoding: str | None
+) -> str | None:
     """The column asked for; else that of the fit, where these rows have it too: then the pulls balance."""
     from halfsquare.data.reading import open_for
 
@@ -119,12 +155,16 @@ def own_weights(fitted: Any, data: str, weights: str | None, table: str | None, 
     return own if own in names else None
 
 
-def _explain_row(fitted: Any, model: str, data: str, row: int, given: dict[str, Any], json: bool) -> None:
+def _explain_row(
+    fitted: Any, model: str, data: str, row: int, given: dict[str, Any], json: bool
+) -> None:
     from halfsquare.explain.row import explain_row
 
     names = fitted.encoder.targets
     if data == "-" and len(names) > 1:
-        raise typer.BadParameter("standard input can be read once, and there are several targets: give a file")
+        raise typer.BadParameter(
+            "standard input can be read once, and there are several targets: give a file"
+        )
     rows = [explain_row(fitted, data, row, target=name, **given) for name in names]
     if json:
         told = {"model_file": model, "data": data, "kind": fitted.kind, **rows[0].as_dict()}
@@ -136,7 +176,9 @@ def _explain_row(fitted: Any, model: str, data: str, row: int, given: dict[str, 
         show_row(fitted, one)
 
 
-def _explain_numbers(target: list[float], output: list[float], loss: Loss, plot: str | None, json: bool) -> None:
+def _explain_numbers(
+    target: list[float], output: list[float], loss: Loss, plot: str | None, json: bool
+) -> None:
     from halfsquare.explain.one_example import explain_example, explain_examples
 
     if not target or not output:
@@ -148,7 +190,7 @@ def _explain_numbers(target: list[float], output: list[float], loss: Loss, plot:
     if len(target) == 1:
         one = explain_example(target[0], output[0], convention=loss.value)
         if plot is not None:
-            from halfsquare.report.save import save_example
+            from halfsquare.figures.save import save_example
 
             save_example(one, plot)
         if json:

@@ -24,8 +24,8 @@ from halfsquare.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from halfsquare.data.unchanged import Unchanged
-    from halfsquare.execution.cluster import Cluster, Traffic
+    from halfsquare.cluster.cluster import Cluster, Traffic
+    from halfsquare.data.integrity import Unchanged
 
 
 class ModelName(StrEnum):
@@ -61,79 +61,127 @@ def fit(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            "--target", "-t", metavar="COL", help="Column to predict; repeat for several. A formula names it."
+            "--target",
+            "-t",
+            metavar="COL",
+            help="Column to predict; repeat for several. A formula names it.",
         ),
     ] = None,
-    out: Annotated[str | None, typer.Option("--out", "-o", metavar="FILE.hsq", help="Write the model here.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FILE.hsq", help="Write the model here.")
+    ] = None,
     model: Annotated[ModelName, typer.Option(help="Family of models.")] = ModelName.auto,
-    method: Annotated[Method | None, typer.Option(help="How to descend; least-squares if left out.")] = None,
+    method: Annotated[
+        Method | None, typer.Option(help="How to descend; least-squares if left out.")
+    ] = None,
     loss: Annotated[
-        Loss, typer.Option(help="Convention in which the descent states the loss; the answer is the same.")
+        Loss,
+        typer.Option(
+            help="Convention in which the descent states the loss; the answer is the same."
+        ),
     ] = Loss.half_sse,
     formula: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Fit this, such as 'y ~ b1*(1 - exp(-b2*x))'.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Fit this, such as 'y ~ b1*(1 - exp(-b2*x))'."),
     ] = None,
     start: Annotated[
         list[str] | None,
-        typer.Option(metavar="b1=500,b2=1e-4", help="Where a formula's parameters start; searched for if left out."),
+        typer.Option(
+            metavar="b1=500,b2=1e-4",
+            help="Where a formula's parameters start; searched for if left out.",
+        ),
     ] = None,
     bounds: Annotated[
-        list[str] | None, typer.Option(metavar="b2=0:,b3=1:2", help="Bounds of a formula's parameters, low:high.")
+        list[str] | None,
+        typer.Option(metavar="b2=0:,b3=1:2", help="Bounds of a formula's parameters, low:high."),
     ] = None,
     fix: Annotated[
-        list[str] | None, typer.Option(metavar="b3=1", help="Parameters of a formula that are held.")
+        list[str] | None,
+        typer.Option(metavar="b3=1", help="Parameters of a formula that are held."),
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters.")
+        bool,
+        typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters."),
     ] = False,
-    l2: Annotated[str, typer.Option(metavar="0|auto|VALUE", help="Penalty per row on standardized columns.")] = "0",
+    l2: Annotated[
+        str, typer.Option(metavar="0|auto|VALUE", help="Penalty per row on standardized columns.")
+    ] = "0",
     weights: Weights = None,
     features: Annotated[
-        list[str] | None, typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out.")
+        list[str] | None,
+        typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out."),
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
     ] = None,
     category: Annotated[
-        list[str] | None, typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text.")
+        list[str] | None,
+        typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text."),
     ] = None,
     test: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Measure on these rows instead of setting some apart.")
+        str | None,
+        typer.Option(metavar="DATA", help="Measure on these rows instead of setting some apart."),
     ] = None,
     test_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.99, help="Share of the rows set apart to measure on; 0 fits on every row.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=0.99,
+            help="Share of the rows set apart to measure on; 0 fits on every row.",
+        ),
     ] = 0.2,
-    refit: Annotated[bool, typer.Option("--refit/--no-refit", help="Fit again on all rows after measuring.")] = True,
+    refit: Annotated[
+        bool, typer.Option("--refit/--no-refit", help="Fit again on all rows after measuring.")
+    ] = True,
     time_limit: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="End an iterative descent after this time.")
+        float | None,
+        typer.Option(metavar="SECONDS", help="End an iterative descent after this time."),
     ] = None,
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Keep in FILE where the fit stands; if it is there, go on from it."),
+        typer.Option(
+            metavar="FILE", help="Keep in FILE where the fit stands; if it is there, go on from it."
+        ),
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Go on from the checkpoint FILE, which must be there.")
+        str | None,
+        typer.Option(metavar="FILE", help="Go on from the checkpoint FILE, which must be there."),
     ] = None,
     checkpoint_every: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.0, help="From one writing of the checkpoint to the next.")
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0.0, help="From one writing of the checkpoint to the next."
+        ),
     ] = 10.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice of test rows and of all that is random.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the choice of test rows and of all that is random.")
+    ] = 0,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Default: one a core; the result does not depend on it.")
+        int | None,
+        typer.Option(min=1, help="Default: one a core; the result does not depend on it."),
     ] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Sum on a Dask cluster: tcp://HOST:PORT, or local:N processes here."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="Sum on a Dask cluster: tcp://HOST:PORT, or local:N processes here.",
+        ),
     ] = None,
     report: Annotated[
-        str | None, typer.Option(metavar="FILE.html", help="Write a page about the fit here: no network, no script.")
+        str | None,
+        typer.Option(
+            metavar="FILE.html", help="Write a page about the fit here: no network, no script."
+        ),
     ] = None,
     from_sums: Annotated[
         list[str] | None,
-        typer.Option(metavar="'part*.sums'", help="Fit a linear model to files of sums, instead of to DATA."),
+        typer.Option(
+            metavar="'part*.sums'", help="Fit a linear model to files of sums, instead of to DATA."
+        ),
     ] = None,
     subtract: Annotated[
-        list[str] | None, typer.Option(metavar="'gone*.sums'", help="Sums of rows to take away from those.")
+        list[str] | None,
+        typer.Option(metavar="'gone*.sums'", help="Sums of rows to take away from those."),
     ] = None,
     table: Table = None,
     encoding: Encoding = None,
@@ -143,8 +191,8 @@ def fit(
 
     [dim]halfsquare fit houses.csv --target price --out houses.hsq[/dim]
     """
-    from halfsquare.fitting import fit as fit_model
-    from halfsquare.storage import require_writable
+    from halfsquare.files.atomic import require_writable
+    from halfsquare.fitting.fit import fit as fit_model
 
     require_writable(out)
     if from_sums or subtract:
@@ -152,14 +200,22 @@ def fit(
 
         chosen = listed(features) if features else None
         fitted = fit_from_sums(
-            context, from_sums, subtract, l2=_l2(l2), features=chosen, exclude=listed(exclude), refit=refit
+            context,
+            from_sums,
+            subtract,
+            l2=_l2(l2),
+            features=chosen,
+            exclude=listed(exclude),
+            refit=refit,
         )
         if out:
             fitted.save(out)
         _show(fitted, out, None, json=json)
         return
     if data is None:
-        raise typer.BadParameter("name the DATA to fit, or files of sums by --from-sums", param_hint="DATA")
+        raise typer.BadParameter(
+            "name the DATA to fit, or files of sums by --from-sums", param_hint="DATA"
+        )
     files = _require_report(report, data) if report else None
     with telling(), reading() as progress, _reached(cluster, method, data) as reached:
         fitted = fit_model(
@@ -204,21 +260,28 @@ def fit(
     _show(fitted, out, report, reached.traffic if reached else None, json=json)
 
 
-def _reached(cluster: str | None, method: Method | None, data: str) -> AbstractContextManager[Cluster | None]:
+def _reached(
+    cluster: str | None, method: Method | None, data: str
+) -> AbstractContextManager[Cluster | None]:
     """The cluster at that address, if one is wanted; what it cannot do is refused before it is reached."""
     if cluster is None:
         return nullcontext()
-    from halfsquare.execution.connect import connect
-    from halfsquare.place import require_for_cluster
+    from halfsquare.cluster.connect import connect
+    from halfsquare.fitting.fit import require_for_cluster
 
     require_for_cluster(method.value if method else None, data)
     return connect(cluster)
 
 
-def _show(fitted: Any, out: str | None, report: str | None, traffic: Traffic | None = None, *, json: bool) -> None:
+def _show(
+    fitted: Any, out: str | None, report: str | None, traffic: Traffic | None = None, *, json: bool
+) -> None:
     """Print the summary, and what was written."""
     if json:
-        more = {**({"report": report} if report else {}), **({"cluster": traffic.as_dict()} if traffic else {})}
+        more = {
+            **({"report": report} if report else {}),
+            **({"cluster": traffic.as_dict()} if traffic else {}),
+        }
         dump({**as_dict(fitted, out), **more})
         return
     from halfsquare.cli.show import console, summary
@@ -228,20 +291,25 @@ def _show(fitted: Any, out: str | None, report: str | None, traffic: Traffic | N
     if traffic:
         screen.print(f"\nCluster: {traffic}", markup=False)
     if out:
-        screen.print(f"\nModel written to {out}. Next: halfsquare predict {out} DATA --interval 0.95", markup=False)
+        screen.print(
+            f"\nModel written to {out}. Next: halfsquare predict {out} DATA --interval 0.95",
+            markup=False,
+        )
     if report:
         screen.print(f"\nReport written to {report}: it opens in any browser", markup=False)
 
 
 def _require_report(report: str, data: str) -> Unchanged | None:
     """Refuse, before any work is done, a report that could not be written; the files as they are now."""
+    from halfsquare.data.integrity import Unchanged
     from halfsquare.data.sql import is_query
-    from halfsquare.data.unchanged import Unchanged
+    from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra
-    from halfsquare.storage import require_writable
 
     if data == "-":
-        raise typer.BadParameter("the report reads the rows again, and standard input can be read once: give a file")
+        raise typer.BadParameter(
+            "the report reads the rows again, and standard input can be read once: give a file"
+        )
     require_writable(report)
     require_extra()
     return None if is_query(data) else Unchanged.at(data)
@@ -260,7 +328,8 @@ def as_dict(fitted: Any, out: str | None = None) -> dict[str, Any]:
         "parameters": [p.as_dict() for p in fitted.parameters],
         "residual_standard_deviation": fitted.residual_standard_deviation,
         "columns": [
-            {"name": f.column, "decision": f.decision, "design_columns": list(f.names)} for f in fitted.encoder.features
+            {"name": f.column, "decision": f.decision, "design_columns": list(f.names)}
+            for f in fitted.encoder.features
         ],
         "left_out": fitted.encoder.left_out,
     }
@@ -272,7 +341,9 @@ def _l2(text: str) -> float | str:
     try:
         value = float(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither a number nor auto", param_hint="--l2") from None
+        raise typer.BadParameter(
+            f"{text!r} is neither a number nor auto", param_hint="--l2"
+        ) from None
     if not 0.0 <= value < float("inf"):
         raise typer.BadParameter(f"{text} is not a finite number >= 0", param_hint="--l2")
     return value

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from halfsquare.fitted import FittedModel
+    from halfsquare.results.fitted import FittedModel
 
 _TOGETHER = {"from_sums", "subtract", "out", "model", "l2", "features", "exclude", "refit", "json"}
 
 
 def fit_from_sums(
-    context: typer.Context, sums: Sequence[str] | None, subtract: Sequence[str] | None, **options: Any
+    context: typer.Context,
+    sums: Sequence[str] | None,
+    subtract: Sequence[str] | None,
+    **options: Any,
 ) -> FittedModel:
     """Fit to files of sums; wrong usage if options were given that need rows."""
     if not sums:
         raise typer.BadParameter(
-            "there is nothing to take rows away from: name sums by --from-sums", param_hint="--subtract"
+            "there is nothing to take rows away from: name sums by --from-sums",
+            param_hint="--subtract",
         )
     given = [name for name in context.params if _was_given(context, name) and name not in _TOGETHER]
     if "data" in given:
@@ -35,8 +39,10 @@ def fit_from_sums(
             param_hint="--from-sums",
         )
     if context.params["model"].value not in ("auto", "linear"):
-        raise typer.BadParameter("sums hold what a linear model needs, and no other", param_hint="--model")
-    from halfsquare.fitting_sums import fit_sums
+        raise typer.BadParameter(
+            "sums hold what a linear model needs, and no other", param_hint="--model"
+        )
+    from halfsquare.exact.fit_sums import fit_sums
 
     return fit_sums(list(sums), subtract=list(subtract or ()), **options)
 

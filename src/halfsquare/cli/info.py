@@ -15,8 +15,8 @@ def info(
     json: Json = False,
 ) -> None:
     """Show what MODEL was fitted to, the decisions on its columns, its errors and its parameters; or what SUMS hold."""
-    from halfsquare.storage import load
-    from halfsquare.summed.file import is_sums, load_sums
+    from halfsquare.exact.table_sums import is_sums, load_sums
+    from halfsquare.results.fitted import load
 
     if is_sums(model):
         from halfsquare.cli.sums import show

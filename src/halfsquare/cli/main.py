@@ -14,7 +14,13 @@ import typer
 
 from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report, serve, sums
 from halfsquare.errors import HalfsquareError, OptionError
-from halfsquare.limits import TO_WORK, Terminated, is_lack_of_memory, orderly_end, require_address_space
+from halfsquare.process import (
+    TO_WORK,
+    Terminated,
+    is_lack_of_memory,
+    orderly_end,
+    require_address_space,
+)
 
 app = typer.Typer(
     name="halfsquare",
@@ -90,11 +96,15 @@ def _tell_failure(problem: Exception) -> None:
         )
     elif isinstance(problem, OSError):
         _close_output()
-        _tell(f"{problem.filename or 'standard output'} could not be used: {problem.strerror or problem}")
+        _tell(
+            f"{problem.filename or 'standard output'} could not be used: {problem.strerror or problem}"
+        )
     elif os.environ.get("HALFSQUARE_DEBUG"):
         raise problem
     else:
-        _tell(f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows where; please report it")
+        _tell(
+            f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows where; please report it"
+        )
 
 
 def _close_output() -> None:

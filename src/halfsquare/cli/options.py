@@ -13,16 +13,25 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", metavar="COL", help="Column of row weights >= 0: a row of weight w stands w times."),
+    typer.Option(
+        "--weights",
+        metavar="COL",
+        help="Column of row weights >= 0: a row of weight w stands w times.",
+    ),
 ]
-Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="Table of a database file.")]
+Table = Annotated[
+    str | None, typer.Option("--table", metavar="NAME", help="Table of a database file.")
+]
 Encoding = Annotated[
-    str | None, typer.Option("--encoding", help="Encoding of a text file that is not UTF-8, such as latin-1.")
+    str | None,
+    typer.Option("--encoding", help="Encoding of a text file that is not UTF-8, such as latin-1."),
 ]
 _DATA = "CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a SQL query, or - for CSV on standard input."
 Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
 OptionalData = Annotated[str | None, typer.Argument(metavar="DATA", help=_DATA, show_default=False)]
-ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A model file written by fit --out.")]
+ModelFile = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model file written by fit --out.")
+]
 
 
 def listed(values: Sequence[str] | None) -> list[str]:
@@ -35,7 +44,9 @@ def numbers(option: str, values: Sequence[str] | None) -> dict[str, float] | Non
     return {name: _number(option, text) for name, text in _pairs(option, values)} or None
 
 
-def ranges(option: str, values: Sequence[str] | None) -> dict[str, tuple[float | None, float | None]] | None:
+def ranges(
+    option: str, values: Sequence[str] | None
+) -> dict[str, tuple[float | None, float | None]] | None:
     """``b2=0:,b3=1:2`` as a mapping to (low, high); an empty side is no bound."""
     found: dict[str, tuple[float | None, float | None]] = {}
     for name, text in _pairs(option, values):
@@ -117,9 +128,15 @@ class Watching:
         if now - self.began < 1.0 or now - self.told < 0.2 or not sys.stderr.isatty():
             return
         self.told = now
-        shown = [f"{name} {state.notes[key]:.3g}" for key, name in _WATCHED.items() if key in state.notes]
+        shown = [
+            f"{name} {state.notes[key]:.3g}" for key, name in _WATCHED.items() if key in state.notes
+        ]
         steps = "  ".join(f"[{m}] {text}" for m, text in sorted(self.members.items())[-4:])
-        left = "" if self.time_limit is None else f", {max(0.0, self.time_limit - (now - self.began)):.0f} s left"
+        left = (
+            ""
+            if self.time_limit is None
+            else f", {max(0.0, self.time_limit - (now - self.began)):.0f} s left"
+        )
         line = f"step and loss {steps}; {', '.join(shown)}; {now - self.began:.0f} s{left}"
         print(f"\r{line[:150]}\x1b[K", end="", file=sys.stderr, flush=True)
 
@@ -147,7 +164,9 @@ def telling() -> Iterator[None]:
     import logging
 
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("\r\x1b[K%(message)s" if sys.stderr.isatty() else "%(message)s"))
+    handler.setFormatter(
+        logging.Formatter("\r\x1b[K%(message)s" if sys.stderr.isatty() else "%(message)s")
+    )
     log = logging.getLogger("halfsquare")
     level = log.level
     log.addHandler(handler)

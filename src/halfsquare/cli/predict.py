@@ -14,12 +14,18 @@ def predict(
     data: Data,
     out: Annotated[
         str,
-        typer.Option("--out", "-o", metavar="FILE.csv|.parquet", help="Where to write; - is CSV on standard output."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE.csv|.parquet",
+            help="Where to write; - is CSV on standard output.",
+        ),
     ] = "-",
     interval: Annotated[
         float | None,
         typer.Option(
-            metavar="LEVEL", help="Add the bounds between which a new target lies with this probability, such as 0.95."
+            metavar="LEVEL",
+            help="Add the bounds between which a new target lies with this probability, such as 0.95.",
         ),
     ] = None,
     table: Table = None,
@@ -30,18 +36,22 @@ def predict(
 
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """
-    from halfsquare.fitted import require_level
-    from halfsquare.predicting import predicted_batches, write_batches
-    from halfsquare.storage import load, require_writable
+    from halfsquare.files.atomic import require_writable
+    from halfsquare.results.fitted import load, require_level
+    from halfsquare.results.predict import predicted_batches, write_batches
 
     require_level(interval)
     require_writable(out)
     fitted = load(model)
     with reading() as progress:
-        batches = predicted_batches(fitted, data, interval=interval, table=table, encoding=encoding, progress=progress)
+        batches = predicted_batches(
+            fitted, data, interval=interval, table=table, encoding=encoding, progress=progress
+        )
         if json and out == "-":
             rows: list[Any] = [row for batch in batches for row in batch.to_pylist()]
-            dump({"model_file": model, "rows": len(rows), "interval": interval, "predictions": rows})
+            dump(
+                {"model_file": model, "rows": len(rows), "interval": interval, "predictions": rows}
+            )
             return
         count = write_batches(batches, out)
     if json:

@@ -13,7 +13,9 @@ from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weigh
 def report(
     model: ModelFile,
     data: Data,
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE.html", help="Write the page here.")],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE.html", help="Write the page here.")
+    ],
     weights: Weights = None,
     table: Table = None,
     encoding: Encoding = None,
@@ -23,16 +25,29 @@ def report(
 
     [dim]halfsquare report houses.hsq houses.csv --out houses.html[/dim]
     """
+    from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra, write_report
-    from halfsquare.storage import load, require_writable
+    from halfsquare.results.fitted import load
 
     require_writable(out)
     require_extra()
     fitted = load(model)
     weights = own_weights(fitted, data, weights, table, encoding)
     with reading() as progress:
-        path = write_report(fitted, data, out, weights=weights, table=table, encoding=encoding, progress=progress)
+        path = write_report(
+            fitted, data, out, weights=weights, table=table, encoding=encoding, progress=progress
+        )
     if json:
-        dump({"model_file": model, "data": data, "weights": weights, "report": str(path), "bytes": path.stat().st_size})
+        dump(
+            {
+                "model_file": model,
+                "data": data,
+                "weights": weights,
+                "report": str(path),
+                "bytes": path.stat().st_size,
+            }
+        )
         return
-    print(f"Report written to {path} ({path.stat().st_size / 1024:,.0f} kB): it opens in any browser.")
+    print(
+        f"Report written to {path} ({path.stat().st_size / 1024:,.0f} kB): it opens in any browser."
+    )

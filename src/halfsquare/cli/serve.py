@@ -9,12 +9,21 @@ import typer
 
 def serve(
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="A model file for the room Predict.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]", help="A model file for the room Predict.", show_default=False
+        ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option("--data", metavar="FILE", help="A data file for the room Train.", show_default=False)
+        str | None,
+        typer.Option(
+            "--data", metavar="FILE", help="A data file for the room Train.", show_default=False
+        ),
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes any free port.")] = 0,
+    port: Annotated[
+        int,
+        typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes any free port."),
+    ] = 0,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Serve the page: see the squared error, train and watch, predict. Needs the extra halfsquare\\[page].

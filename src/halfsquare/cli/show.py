@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from halfsquare.fitted import FittedModel, Parameter
-from halfsquare.wording import descent_sentence, number, rows_sentence, with_error
+from halfsquare.results.fitted import FittedModel, Parameter
+from halfsquare.text import descent_sentence, number, rows_sentence, with_error
 
 MOST_PARAMETERS = 20
 
@@ -19,14 +19,17 @@ def console() -> Any:
     return plain if plain.is_terminal else Console(highlight=False, soft_wrap=True, width=120)
 
 
-def grid(rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None, left: int = 1) -> str:
+def grid(
+    rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None, left: int = 1
+) -> str:
     """Columns that line up: the first ``left`` to the left, the others to the right."""
     every = [list(r) for r in ([header] if header else []) + list(rows)]
     widths = [max(len(r[j]) for r in every) for j in range(len(every[0]))] if every else []
     return "\n".join(
         "  "
         + "  ".join(
-            c.ljust(w) if j < left else c.rjust(w) for j, (c, w) in enumerate(zip(r, widths, strict=True))
+            c.ljust(w) if j < left else c.rjust(w)
+            for j, (c, w) in enumerate(zip(r, widths, strict=True))
         ).rstrip()
         for r in every
     )
@@ -36,7 +39,10 @@ def error_table(columns: dict[str, dict[str, Any]], unit: str) -> str:
     """The errors of one or several parts, side by side."""
     lines = [
         ["rows", *(f"{s['rows']:,}" for s in columns.values())],
-        [f"MSE ± standard error, ({unit})²", *(with_error(s["mse"], s["mse_se"]) for s in columns.values())],
+        [
+            f"MSE ± standard error, ({unit})²",
+            *(with_error(s["mse"], s["mse_se"]) for s in columns.values()),
+        ],
         [f"RMSE, {unit}", *(number(s["rmse"]) for s in columns.values())],
         ["R²", *(number(s["r2"], 6) for s in columns.values())],
         [f"SSE, ({unit})²", *(number(s["sse"], 6) for s in columns.values())],
@@ -53,7 +59,11 @@ def error_table(columns: dict[str, dict[str, Any]], unit: str) -> str:
 
 def _mean_error(summary: dict[str, Any]) -> str:
     """Where the fit makes it zero, what rounding leaves is no news."""
-    return "0" if abs(summary["mean_error"]) < 1e-11 * summary["rmse"] else f"{summary['mean_error']:.3g}"
+    return (
+        "0"
+        if abs(summary["mean_error"]) < 1e-11 * summary["rmse"]
+        else f"{summary['mean_error']:.3g}"
+    )
 
 
 def _share(summary: dict[str, Any], key: str) -> str:
@@ -82,7 +92,11 @@ def parameter_table(parameters: Sequence[Parameter], most: int | None = MOST_PAR
     ]
     table = grid(rows, header=["", "value", "std. error", "t", "p", "95 % from", "to"])
     hidden = len(parameters) - len(shown)
-    return table + (f"\n  … {hidden} more, of smaller |t|: info --all or --json shows every one" if hidden else "")
+    return table + (
+        f"\n  … {hidden} more, of smaller |t|: info --all or --json shows every one"
+        if hidden
+        else ""
+    )
 
 
 def _plain_p(p: float) -> str:
@@ -99,7 +113,10 @@ def p_value(p: float) -> str:
 def decisions(fitted: FittedModel, most: int = 40) -> str:
     """What was decided for each column."""
     rows = [[f.column, f.decision] for f in fitted.encoder.features[:most]]
-    rows += [[name, f"left out: {reason}"] for name, reason in list(fitted.encoder.left_out.items())[:most]]
+    rows += [
+        [name, f"left out: {reason}"]
+        for name, reason in list(fitted.encoder.left_out.items())[:most]
+    ]
     hidden = len(fitted.encoder.features) + len(fitted.encoder.left_out) - len(rows)
     return grid(rows, left=2) + (f"\n  … and {hidden} more columns" if hidden else "")
 
@@ -107,7 +124,11 @@ def decisions(fitted: FittedModel, most: int = 40) -> str:
 def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
     """What a fitted model is, on what it was fitted, how well, with which coefficients."""
     info, unit = fitted.info, " and ".join(fitted.encoder.targets)
-    parts = [f"{info['kind'].capitalize()} model of {unit}, fitted to {info['data']}", rows_sentence(info), ""]
+    parts = [
+        f"{info['kind'].capitalize()} model of {unit}, fitted to {info['data']}",
+        rows_sentence(info),
+        "",
+    ]
     parts += ["Columns", decisions(fitted), ""]
     if info.get("tried"):
         parts += [tried_table(info), ""]
@@ -115,7 +136,8 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
     if info.get("test"):
         columns["test rows"] = info["test"]
     parts += [
-        "Errors" + (" on the rows of the fit (none were set apart)" if not info.get("test") else ""),
+        "Errors"
+        + (" on the rows of the fit (none were set apart)" if not info.get("test") else ""),
         error_table(columns, unit),
         "",
     ]
@@ -130,7 +152,11 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
         f"Parameters, in the units of the columns{', after the refit on all rows' if info.get('refit') else ''}",
         parameter_table(fitted.parameters, None if every_parameter else MOST_PARAMETERS),
         f"  residual standard deviation {deviation} on {number(freedom)} degrees of freedom"
-        + (f"; l2 = {info['facts']['l2']:.4g} per row on standardized columns" if info["facts"].get("l2") else ""),
+        + (
+            f"; l2 = {info['facts']['l2']:.4g} per row on standardized columns"
+            if info["facts"].get("l2")
+            else ""
+        ),
         f"  {info['reason']}" + descent_sentence(info),
     ]
     if info["kind"] == "formula":
@@ -148,7 +174,10 @@ def formula_part(fitted: FittedModel) -> str:
                 for i, (n, row) in enumerate(zip(names, facts["correlation"], strict=True))]  # fmt: skip
         parts += ["Correlation of the parameters", grid(rows, header=["", *names])]
     if facts.get("profile"):
-        rows = [[name, number(low, 6), number(high, 6)] for name, (low, high) in facts["profile"].items()]
+        rows = [
+            [name, number(low, 6), number(high, 6)]
+            for name, (low, high) in facts["profile"].items()
+        ]
         parts += ["Profile-likelihood intervals", grid(rows, header=["", "95 % from", "to"])]
     return "\n".join(parts)
 
@@ -161,13 +190,23 @@ def tried_table(info: dict[str, Any]) -> str:
     rows = []
     for tried in info["tried"]:
         mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
-        change = "" if tried["difference"] is None else with_error(tried["difference"], tried["difference_se"])
+        change = (
+            ""
+            if tried["difference"] is None
+            else with_error(tried["difference"], tried["difference_se"])
+        )
         mark = "← chosen" if tried["model"] == info["chosen"] else ""
         rows.append([tried["model"], mse, change, tried["note"] or mark])
-    lines = grid([row[:3] for row in rows], header=["", "MSE ± std. error", "change ± std. error"]).split("\n")
+    lines = grid(
+        [row[:3] for row in rows], header=["", "MSE ± std. error", "change ± std. error"]
+    ).split("\n")
     title = "Models tried, by their errors on rows they had not seen"
     return "\n".join(
-        [title, lines[0], *(f"{line}  {row[3]}".rstrip() for line, row in zip(lines[1:], rows, strict=True))]
+        [
+            title,
+            lines[0],
+            *(f"{line}  {row[3]}".rstrip() for line, row in zip(lines[1:], rows, strict=True)),
+        ]
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halfsquare.cli.show import console, grid
 from halfsquare.explain.one_example import ExampleExplanation, ExamplesExplanation
-from halfsquare.wording import number, with_error
+from halfsquare.text import number, with_error
 
 NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
 
@@ -30,10 +30,13 @@ def show_example(one: ExampleExplanation) -> None:
     screen.print(
         f"\nDescent {verb} the output: step = −gradient / curvature = {number(one.step)}, to {number(one.output + one.step)}."
     )
-    screen.print("The four conventions differ by a factor, which cancels in the step: it is the same for all.")
+    screen.print(
+        "The four conventions differ by a factor, which cancels in the step: it is the same for all."
+    )
     check = one.finite_difference
     screen.print(
-        f"Confirmed by a central difference: {check.value:.9g} (differs by {check.difference:.1g}).\n", markup=False
+        f"Confirmed by a central difference: {check.value:.9g} (differs by {check.difference:.1g}).\n",
+        markup=False,
     )
     screen.print("Derivation", style="bold")
     for line in one.derivation.lines:
@@ -44,11 +47,22 @@ def show_examples(several: ExamplesExplanation) -> None:
     """Each example in a line, then what they come to together."""
     screen, name = console(), NAMES[several.convention]
     rows = [
-        [number(e.target), number(e.output), number(e.error), number(gradient), e.direction, number(e.step)]
+        [
+            number(e.target),
+            number(e.output),
+            number(e.error),
+            number(gradient),
+            e.direction,
+            number(e.step),
+        ]
         for e, gradient in zip(several.examples, several.gradients, strict=True)
     ]
     screen.print(
-        grid(rows, header=["target", "output", "error o − t", f"gradient of {name}", "descent", "step"], left=0),
+        grid(
+            rows,
+            header=["target", "output", "error o − t", f"gradient of {name}", "descent", "step"],
+            left=0,
+        ),
         markup=False,
     )
     s = several.summary
@@ -57,4 +71,6 @@ def show_examples(several: ExamplesExplanation) -> None:
         f"{number(s.too_high)} too high, {number(s.too_low)} too low, mean error {number(s.mean_error)}",
         markup=False,
     )
-    screen.print("SSE adds up and grows with every example; MSE is its mean, the loss of a typical one.")
+    screen.print(
+        "SSE adds up and grows with every example; MSE is its mean, the loss of a typical one."
+    )

@@ -8,8 +8,8 @@ from halfsquare.cli.show import console, grid
 from halfsquare.cli.show_example import NAMES
 from halfsquare.explain.pulls import Pull, Pulls
 from halfsquare.explain.row import RowExplanation
-from halfsquare.fitted import FittedModel
-from halfsquare.wording import number
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import number
 
 MOST = 15
 _WHAT = {
@@ -24,7 +24,10 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
     """Each parameter with its pulls, hardest pulled first; then the rows that pull hardest."""
     screen = console()
     name = NAMES[found.loss]
-    screen.print(f"Who pulls at the {fitted.kind} model of {' and '.join(fitted.encoder.targets)}", style="bold")
+    screen.print(
+        f"Who pulls at the {fitted.kind} model of {' and '.join(fitted.encoder.targets)}",
+        style="bold",
+    )
     said = f"{found.rows:,} rows of {data}"
     if found.missing_target:
         said += f"; {found.missing_target:,} that lack a value left out"
@@ -34,7 +37,17 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
     )
     ranked = sorted(found.parameters, key=lambda p: -p.strength)[:MOST]
     with_penalty = any(p.penalty for p in found.parameters)
-    header = ["", "value", "pull up", "by rows", "pull down", "by rows", *(["penalty"] * with_penalty), "gradient", ""]
+    header = [
+        "",
+        "value",
+        "pull up",
+        "by rows",
+        "pull down",
+        "by rows",
+        *(["penalty"] * with_penalty),
+        "gradient",
+        "",
+    ]
     rows = [
         [
             p.name,
@@ -76,7 +89,9 @@ def _far_from_zero(fitted: FittedModel, found: Pulls) -> str:
     encoder = fitted.encoder
     far = np.flatnonzero(np.abs(encoder.means) > 2.0 * encoder.scales)
     names = [
-        encoder.names[j] for j in far if not encoder.names[j].startswith(tuple(f"{c}=" for c, _, _ in encoder.groups))
+        encoder.names[j]
+        for j in far
+        if not encoder.names[j].startswith(tuple(f"{c}=" for c, _, _ in encoder.groups))
     ]
     return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
@@ -89,13 +104,13 @@ def _verdict(found: Pulls, kind: str) -> str:
         )
     if found.balanced:
         and_penalty = " and the penalty" if any(p.penalty for p in found.parameters) else ""
-        return (
-            f"Those pulling up, those pulling down{and_penalty} balance: these rows hold every parameter where it is."
-        )
+        return f"Those pulling up, those pulling down{and_penalty} balance: these rows hold every parameter where it is."
     moved = [p for p in found.parameters if not p.balanced]
     if len(moved) == len(found.parameters):
         return "The pulls do not balance: on these rows descent would move every parameter."
-    return f"On these rows descent would move {len(moved):,} of {len(found.parameters):,} parameters."
+    return (
+        f"On these rows descent would move {len(moved):,} of {len(found.parameters):,} parameters."
+    )
 
 
 def _hardest(pull: Pull) -> list[str]:
@@ -109,10 +124,15 @@ def _show_influence(found: Pulls) -> None:
     screen = console()
     screen.print("\nRows that matter most by themselves", style="bold")
     rows = [
-        ["highest leverage", "   ".join(f"{r['row']}: {number(r['leverage'], 3)}" for r in influence.leverage)],
+        [
+            "highest leverage",
+            "   ".join(f"{r['row']}: {number(r['leverage'], 3)}" for r in influence.leverage),
+        ],
         [
             "greatest Cook's distance",
-            "   ".join(f"{r['row']}: {number(r['cooks_distance'], 3)}" for r in influence.cooks_distance),
+            "   ".join(
+                f"{r['row']}: {number(r['cooks_distance'], 3)}" for r in influence.cooks_distance
+            ),
         ],
     ]
     screen.print(grid(rows, left=2), markup=False)
@@ -129,7 +149,9 @@ def show_row(fitted: FittedModel, one: RowExplanation) -> None:
         screen.print(f"  The parts ({one.method}) add up to the output but for {one.gap:.1g}.")
     moved = sorted(one.changes, key=lambda c: -abs(c.change))
     derivatives = [[c.of, f"{c.change:+.4g}"] for c in moved if c.kind == "derivative"][:MOST]
-    levels = [[f"{c.column} {c.of}", f"{c.change:+.4g}"] for c in moved if c.kind != "derivative"][:MOST]
+    levels = [[f"{c.column} {c.of}", f"{c.change:+.4g}"] for c in moved if c.kind != "derivative"][
+        :MOST
+    ]
     if derivatives:
         screen.print(
             f"\nHow {one.target_name} would change for one unit more of (derivative at this row)",
@@ -151,7 +173,9 @@ def show_row(fitted: FittedModel, one: RowExplanation) -> None:
     rows = [[a.name, number(a.value), f"{a.pull:+.4g}", f"{a.direction}"] for a in asked]
     screen.print(grid(rows, header=["", "value", "pull", "asks to"]), markup=False)
     if len(one.asks) > len(asked):
-        screen.print(f"  … and little or nothing of {len(one.asks) - len(asked)} more: --json shows every one")
+        screen.print(
+            f"  … and little or nothing of {len(one.asks) - len(asked)} more: --json shows every one"
+        )
     if one.leverage is not None and one.cooks_distance is not None:
         screen.print(f"\nLeverage {one.leverage:.3g}, Cook's distance {one.cooks_distance:.3g}")
 

@@ -9,7 +9,7 @@ import typer
 from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, reading
 
 if TYPE_CHECKING:
-    from halfsquare.summed.table_sums import TableSums
+    from halfsquare.exact.table_sums import TableSums
 
 # Sums over fewer rows than this say much of each.
 _FEW_ROWS = 5
@@ -18,21 +18,31 @@ _FEW_ROWS = 5
 def sums(
     data: Data,
     target: Annotated[
-        list[str], typer.Option("--target", "-t", metavar="COL", help="Column to predict; repeat for several.")
+        list[str],
+        typer.Option(
+            "--target", "-t", metavar="COL", help="Column to predict; repeat for several."
+        ),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE.sums", help="Write the sums here.")],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE.sums", help="Write the sums here.")
+    ],
     weights: Weights = None,
     features: Annotated[
-        list[str] | None, typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out.")
+        list[str] | None,
+        typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out."),
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
     ] = None,
     category: Annotated[
-        list[str] | None, typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text.")
+        list[str] | None,
+        typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text."),
     ] = None,
     test_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.99, help="Share of the rows set apart to measure on, summed apart.")
+        float,
+        typer.Option(
+            min=0.0, max=0.99, help="Share of the rows set apart to measure on, summed apart."
+        ),
     ] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of test rows.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
@@ -45,8 +55,8 @@ def sums(
     [dim]halfsquare sums north.csv --target price --out north.sums[/dim]
     [dim]halfsquare fit --from-sums '*.sums' --out houses.hsq[/dim]
     """
-    from halfsquare.summing import sum_rows
-    from halfsquare.writing import require_writable
+    from halfsquare.exact.sum_rows import sum_rows
+    from halfsquare.files.atomic import require_writable
 
     require_writable(out)
     with reading() as progress:
@@ -76,7 +86,7 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
         dump(as_dict(found, path))
         return
     from halfsquare.cli.show import console, grid
-    from halfsquare.wording import rows_sentence
+    from halfsquare.text import rows_sentence
 
     known = as_dict(found, path)
     apart = (
@@ -89,7 +99,9 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
         rows_sentence({**known, **apart}),
         "",
         "Columns",
-        grid([[c["name"], _told(c)] for c in known["columns"]], left=2) if found.columns else "  none",
+        grid([[c["name"], _told(c)] for c in known["columns"]], left=2)
+        if found.columns
+        else "  none",
         *(f"  {name}  left out: {reason}" for name, reason in found.left_out.items()),
         "",
         f"{known['sums']:,} sums of products, without rounding",
@@ -147,10 +159,17 @@ def as_dict(found: TableSums, path: str | None = None) -> dict[str, Any]:
 def _told(column: dict[str, Any]) -> str:
     if column["kind"] == "crowded":
         return "left out: a text of too many levels"
-    said = {"number": "number", "timestamp": "date or time", "time": "time of day", "empty": "no values"}.get(
-        column["kind"]
-    )
+    said = {
+        "number": "number",
+        "timestamp": "date or time",
+        "time": "time of day",
+        "empty": "no values",
+    }.get(column["kind"])
     if said is None:
         shown = ", ".join(column["levels"][:8]) + (", …" if len(column["levels"]) > 8 else "")
         said = f"category of {len(column['levels'])} levels: {shown}"
-    return said + (f"; {column['missing']:,.6g} missing" if column["missing"] and column["kind"] != "empty" else "")
+    return said + (
+        f"; {column['missing']:,.6g} missing"
+        if column["missing"] and column["kind"] != "empty"
+        else ""
+    )

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from halfsquare.data.columns import Roles
-from halfsquare.data.features import Category, Feature, Instant, Number, Plain, Presence, feature_from_dict
+from halfsquare.data.features import (
+    Category,
+    Feature,
+    Instant,
+    Number,
+    Plain,
+    Presence,
+    feature_from_dict,
+)
+from halfsquare.data.roles import Roles
+from halfsquare.data.rows import Chunk, Rows
 from halfsquare.data.scan import MAX_LEVELS, Scanned
 from halfsquare.data.statistics import NumberStatistics, TableStatistics
 from halfsquare.data.times import PARTS, SEASON, TIME_OF_DAY, TREND, WEEKDAY
@@ -77,7 +86,9 @@ class Encoder:
                 if np.isnan(np.add.reduce(to, axis=None)):
                     to[np.isnan(to)] = 0.0
             else:
-                for (_, first, stop), feature, values in zip(self.groups, self.features, part, strict=True):
+                for (_, first, stop), feature, values in zip(
+                    self.groups, self.features, part, strict=True
+                ):
                     feature.write(values, to[first:stop])
                 to -= mean
             to *= inverse
@@ -141,7 +152,9 @@ def make_encoder(
             made, table = _category(column.name, levels[column.name], statistics.levels[j])
             tables[len(features)] = table
         elif column.kind in ("timestamp", "time"):
-            made = _instant(column.name, column.kind, _one(statistics.numbers, j), statistics.time_parts[j])
+            made = _instant(
+                column.name, column.kind, _one(statistics.numbers, j), statistics.time_parts[j]
+            )
         else:
             made = _number(column.name, _one(statistics.numbers, j), n)
         if isinstance(made, str):
@@ -154,7 +167,13 @@ def make_encoder(
     scales = np.sqrt(numbers.m2[:k] / np.where(numbers.weight[:k] > 0, numbers.weight[:k], 1.0))
     still = [_still(_one(numbers, j)) for j in range(k)]
     scales = np.where(still, 1.0, scales)
-    encoder = Encoder(tuple(features), tuple(t.name for t in roles.targets), numbers.mean[:k].copy(), scales, left_out)
+    encoder = Encoder(
+        tuple(features),
+        tuple(t.name for t in roles.targets),
+        numbers.mean[:k].copy(),
+        scales,
+        left_out,
+    )
     return encoder, Recoding(tables), kept
 
 
@@ -166,7 +185,13 @@ def plain_encoder(scanned: Scanned) -> Encoder:
         Plain(c.name, (0.0,), (1.0,), float(numbers.minimum[j]), float(numbers.maximum[j]))
         for j, c in enumerate(roles.features, first)
     )
-    return Encoder(features, tuple(t.name for t in roles.targets), np.zeros(k), np.ones(k), dict(roles.left_out))
+    return Encoder(
+        features,
+        tuple(t.name for t in roles.targets),
+        np.zeros(k),
+        np.ones(k),
+        dict(roles.left_out),
+    )
 
 
 def _one(numbers: NumberStatistics, j: int) -> NumberStatistics:
@@ -185,9 +210,16 @@ def _number(name: str, s: NumberStatistics, n: float) -> Feature | str:
         return "it has no values"
     if _still(s):
         return (
-            Presence(name, (missing,), (_binary_scale(missing),), False) if missing else f"constant: {float(s.mean):g}"
+            Presence(name, (missing,), (_binary_scale(missing),), False)
+            if missing
+            else f"constant: {float(s.mean):g}"
         )
-    if name.strip().lower() in _ID_NAMES and not missing and float(s.maximum - s.minimum) == n - 1 and n > 2:
+    if (
+        name.strip().lower() in _ID_NAMES
+        and not missing
+        and float(s.maximum - s.minimum) == n - 1
+        and n > 2
+    ):
         return "an identifier: it counts the rows"
     # The spread of the column as it will stand in the design: with the mean where it is missing.
     scale = float(np.sqrt(s.m2 / n))
@@ -245,10 +277,89 @@ def _instant(name: str, kind: str, s: NumberStatistics, parts: NumberStatistics)
     if kind == "timestamp":
         wanted += WEEKDAY if span_days >= 7 else []
         wanted += SEASON if span_days >= 300 else []
-    kept = [p for p in wanted if not _still(_one(parts, PARTS.index(p))) and parts.m2[PARTS.index(p)] > 1e-9 * n]
+    kept = [
+        p
+        for p in wanted
+        if not _still(_one(parts, PARTS.index(p))) and parts.m2[PARTS.index(p)] > 1e-9 * n
+    ]
     if not kept:
         return Presence(name, (share,), (_binary_scale(share),), False) if share else "constant"
     at = [PARTS.index(p) for p in kept]
     means = [float(parts.mean[i]) for i in at] + ([share] if share else [])
-    scales = [float(np.sqrt(parts.m2[i] / n)) for i in at] + ([_binary_scale(share)] if share else [])
+    scales = [float(np.sqrt(parts.m2[i] / n)) for i in at] + (
+        [_binary_scale(share)] if share else []
+    )
     return Instant(name, tuple(means), tuple(scales), tuple(kept), bool(share))
+
+
+Part = Literal["train", "test", "all"]
+
+
+@dataclass(frozen=True)
+class EncodedRows(Rows):
+    """One part of a scanned table, design and targets standardized by the encoder."""
+
+    scanned: Scanned
+    encoder: Encoder
+    recoding: Recoding
+    kept: tuple[int, ...]
+    part: Part
+
+    @property
+    def row_count(self) -> int:
+        table = self.scanned.table
+        return {
+            "train": table.train_rows,
+            "test": table.rows - table.train_rows,
+            "all": table.rows,
+        }[self.part]
+
+    @property
+    def weighted(self) -> bool:
+        return self.scanned.roles.weight is not None
+
+    @property
+    def chunk_count(self) -> int:
+        return len(self.scanned.table.sizes)
+
+    def chunk_size(self, index: int) -> int:
+        table = self.scanned.table
+        train, size = table.train_sizes[index], table.sizes[index]
+        return {"train": train, "test": size - train, "all": size}[self.part]
+
+    def of(self, part: Part) -> EncodedRows:
+        """Another part of the same table, with the same encoder."""
+        return EncodedRows(self.scanned, self.encoder, self.recoding, self.kept, part)
+
+    def chunk(self, index: int) -> Chunk:
+        table, k = self.scanned.table, len(self.encoder.targets)
+        raw, cut = table.read(index), table.train_sizes[index]
+        if self.part != "all":
+            raw = raw[:, :cut] if self.part == "train" else raw[:, cut:]
+        d, m = len(self.encoder.names), raw.shape[1]
+        # One block [1 | design | target], transposed: the sums of linear least squares take it as it is.
+        block = np.empty((1 + d + k, m))
+        block[0] = 1.0
+        first = len(self.scanned.roles.scanned) - len(self.scanned.roles.features)
+        whole = len(self.kept) == len(self.scanned.roles.features)
+        features = raw[first:] if whole else raw[list(self.kept)]
+        self.encoder.encode(self.recoding.apply(features), block[1 : 1 + d])
+        np.subtract(raw[:k], self.encoder.target_means[:, None], out=block[1 + d :])
+        block[1 + d :] /= self.encoder.target_scales[:, None]
+        weight = raw[k] if self.scanned.roles.weight is not None else None
+        return Chunk(block[1 : 1 + d].T, block[1 + d :].T, weight, block)
+
+
+def plain_rows(scanned: Scanned, part: Part) -> EncodedRows:
+    """The rows of ``part`` as they are, in the user's units."""
+    kept = tuple(
+        range(len(scanned.roles.scanned) - len(scanned.roles.features), len(scanned.roles.scanned))
+    )
+    return EncodedRows(scanned, plain_encoder(scanned), Recoding({}), kept, part)
+
+
+def encoded_rows(scanned: Scanned, part: Part) -> EncodedRows:
+    """The rows of ``part``, with an encoder made from the statistics of that part alone."""
+    statistics = scanned.train.merge(scanned.test) if part == "all" else getattr(scanned, part)
+    encoder, recoding, kept = make_encoder(scanned.roles, scanned.levels, statistics)
+    return EncodedRows(scanned, encoder, recoding, tuple(kept), part)

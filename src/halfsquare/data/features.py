@@ -63,7 +63,9 @@ class Number(Feature):
 
     @property
     def decision(self) -> str:
-        share = f", {self.means[1]:.2%} missing: the mean, and an indicator" if self.indicator else ""
+        share = (
+            f", {self.means[1]:.2%} missing: the mean, and an indicator" if self.indicator else ""
+        )
         return f"number from {self.minimum:g} to {self.maximum:g}{share}"
 
     def write(self, raw: Floats, out: Floats) -> None:
@@ -127,13 +129,19 @@ class Category(Feature):
 
     @property
     def names(self) -> tuple[str, ...]:
-        shown = [*self.levels[1:], *(["(other)"] if self.other else []), *(["(missing)"] if self.missing else [])]
+        shown = [
+            *self.levels[1:],
+            *(["(other)"] if self.other else []),
+            *(["(missing)"] if self.missing else []),
+        ]
         return tuple(f"{self.column}={level}" for level in shown)
 
     @property
     def decision(self) -> str:
         kept = ", ".join(self.levels[:8]) + (", …" if len(self.levels) > 8 else "")
-        extra = (", rare levels together" if self.other else "") + (", missing a level" if self.missing else "")
+        extra = (", rare levels together" if self.other else "") + (
+            ", missing a level" if self.missing else ""
+        )
         return f"category, one-hot, {len(self.levels)} levels{extra}: reference {self.levels[0]}; {kept}"
 
     def write(self, raw: Floats, out: Floats) -> None:
@@ -166,7 +174,9 @@ class Instant(Feature):
 
     @property
     def decision(self) -> str:
-        return f"date or time, as {', '.join(self.parts)}" + (", and an indicator of missing" if self.indicator else "")
+        return f"date or time, as {', '.join(self.parts)}" + (
+            ", and an indicator of missing" if self.indicator else ""
+        )
 
     def write(self, raw: Floats, out: Floats) -> None:
         every = np.empty((len(PARTS), len(raw)))
@@ -180,7 +190,9 @@ class Instant(Feature):
             out[-1] = gone
 
 
-_KINDS: dict[str, type[Feature]] = {k.__name__.lower(): k for k in (Number, Plain, Presence, Category, Instant)}
+_KINDS: dict[str, type[Feature]] = {
+    k.__name__.lower(): k for k in (Number, Plain, Presence, Category, Instant)
+}
 
 
 def feature_from_dict(saved: dict[str, Any]) -> Feature:
@@ -191,8 +203,12 @@ def feature_from_dict(saved: dict[str, Any]) -> Feature:
     ModelFileError
         If the kind or its fields are unknown.
     """
-    fields: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "kind"}
+    fields: Any = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "kind"
+    }
     try:
         return _KINDS[saved["kind"]](**fields)
     except (KeyError, TypeError) as problem:
-        raise ModelFileError(f"the file describes a column in a way this version does not know: {problem}") from None
+        raise ModelFileError(
+            f"the file describes a column in a way this version does not know: {problem}"
+        ) from None

@@ -28,7 +28,9 @@ def require_distinct(names: Sequence[str], source: str) -> None:
     seen: set[str] = set()
     for position, name in enumerate(names, 1):
         if name and name in seen:
-            raise DataError(f"{source} has two columns named {name!r} (column {position} is the second): rename one")
+            raise DataError(
+                f"{source} has two columns named {name!r} (column {position} is the second): rename one"
+            )
         seen.add(name)
 
 
@@ -47,8 +49,18 @@ def _told_again(problem: Exception, name: str) -> DataError:
     if "interrupted" in text.lower() and not isinstance(problem, OSError):
         raise KeyboardInterrupt  # Ctrl-C in the middle of a query ends it before Python hears of it
     line = re.search(r"Line: (\d+)", text)
-    where = "" if not line else f", row {int(line[1]) - 1} (line {line[1]})" if int(line[1]) > 1 else ", line 1"
-    convert = re.search(r"converting column \"(.*?)\"\. Could not convert string \"(.*?)\" to '(\w+)'", text, re.DOTALL)
+    where = (
+        ""
+        if not line
+        else f", row {int(line[1]) - 1} (line {line[1]})"
+        if int(line[1]) > 1
+        else ", line 1"
+    )
+    convert = re.search(
+        r"converting column \"(.*?)\"\. Could not convert string \"(.*?)\" to '(\w+)'",
+        text,
+        re.DOTALL,
+    )
     if convert:
         column, value, kind = convert.groups()
         wanted = {"DOUBLE": "a number", "BOOLEAN": "true or false"}.get(kind, f"a {kind.lower()}")
@@ -57,11 +69,15 @@ def _told_again(problem: Exception, name: str) -> DataError:
             f"Correct the value, leave the column out (--exclude {column}), or read it as text (--category {column})"
         )
     if "unicode" in text or "utf-8" in text.lower():
-        return DataError(f"{name}{where} is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1")
+        return DataError(
+            f"{name}{where} is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1"
+        )
     if "Expected Number of Columns" in text:
         counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
         detail = f": found {counts[2]} fields, expected {counts[1]}" if counts else ""
-        return DataError(f"{name}{where}{detail}. Correct the line; a field that holds the delimiter needs quotes")
+        return DataError(
+            f"{name}{where}{detail}. Correct the line; a field that holds the delimiter needs quotes"
+        )
     if isinstance(problem, duckdb.OutOfMemoryException):
         return DataError(f"{name} needs more memory than is there: {text.splitlines()[0]}")
     first = re.sub(r"^\w[\w ]* Error: ", "", text.split("\n\n")[0].replace("\n", " ")).strip()

@@ -10,9 +10,9 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Presence
-from halfsquare.data.ranges import require_finite
 from halfsquare.data.scan import LevelCoder, batch_columns, require_weights
 from halfsquare.data.source import Source, SourceColumn, open_source
+from halfsquare.data.statistics import require_finite
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats
 
@@ -38,7 +38,9 @@ class ReadBatch:
     weight: Floats | None
 
 
-def open_for(encoder: Encoder, data: Any, *, table: str | None = None, encoding: str | None = None) -> Source:
+def open_for(
+    encoder: Encoder, data: Any, *, table: str | None = None, encoding: str | None = None
+) -> Source:
     """Open data for an encoder: its category columns are read as text, whatever they look like."""
     if isinstance(data, Source):
         return data
@@ -49,7 +51,12 @@ def open_for(encoder: Encoder, data: Any, *, table: str | None = None, encoding:
 
 
 def read_encoded(
-    source: Source, encoder: Encoder, *, with_target: bool = False, weight: str | None = None, batch_rows: int = 16384
+    source: Source,
+    encoder: Encoder,
+    *,
+    with_target: bool = False,
+    weight: str | None = None,
+    batch_rows: int = 16384,
 ) -> Iterator[ReadBatch]:
     """The rows of a source, encoded as in training; other columns are passed over.
 
@@ -65,7 +72,9 @@ def read_encoded(
     extra = [_number_column(source, t, "target column") for t in encoder.targets[:k]]
     extra += [_number_column(source, weight, "weight column")] if weight else []
     coders = {
-        f.column: LevelCoder(list(getattr(f, "levels", ())), frozen=True) for f in encoder.features if _is_text(f)
+        f.column: LevelCoder(list(getattr(f, "levels", ())), frozen=True)
+        for f in encoder.features
+        if _is_text(f)
     }
     scanned = [*extra, *columns] or [replace(source.columns[0], kind="text")]
     coders |= {scanned[0].name: LevelCoder()} if not extra and not columns else {}
@@ -126,7 +135,9 @@ def _number_column(source: Source, name: str, role: str) -> SourceColumn:
         raise DataError(
             f"{role} {name!r} of {source.name} is text: found {found[1]!r} in row {found[0]}, expected numbers as in training"
         )
-    raise DataError(f"{role} {name!r} of {source.name} has the type {column.type}; expected numbers as in training")
+    raise DataError(
+        f"{role} {name!r} of {source.name} has the type {column.type}; expected numbers as in training"
+    )
 
 
 def _empty(source: Source, column: SourceColumn) -> bool:

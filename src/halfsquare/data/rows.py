@@ -79,7 +79,9 @@ class ArrayRows(Rows):
 
     def chunk(self, index: int) -> Chunk:
         at = slice(index * CHUNK_ROWS, (index + 1) * CHUNK_ROWS)
-        return Chunk(self.design[at], self.target[at], None if self.weight is None else self.weight[at])
+        return Chunk(
+            self.design[at], self.target[at], None if self.weight is None else self.weight[at]
+        )
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,14 @@ class ShiftedRows(Rows):
         chunk_rows = max(512, min(CHUNK_ROWS, (1 << 18) // (1 + x.shape[1] + t.shape[1])))
         first = slice(0, chunk_rows)
         with np.errstate(over="ignore", invalid="ignore"):
-            return cls(x, t, weight, x[first].mean(axis=0, dtype=np.float64), t[first].mean(axis=0), chunk_rows)
+            return cls(
+                x,
+                t,
+                weight,
+                x[first].mean(axis=0, dtype=np.float64),
+                t[first].mean(axis=0),
+                chunk_rows,
+            )
 
     def standardized(self) -> ShiftedRows:
         """The same rows with columns of mean 0 and variance 1, as gradient methods need them."""

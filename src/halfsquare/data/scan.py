@@ -10,16 +10,88 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.columns import Roles
-from halfsquare.data.cut import Counts, Cut
-from halfsquare.data.ranges import require_range
+from halfsquare.data.roles import Roles
+from halfsquare.data.rows import CHUNK_ROWS
 from halfsquare.data.source import Source, SourceColumn
-from halfsquare.data.statistics import NumberStatistics, TableStatistics
+from halfsquare.data.statistics import NumberStatistics, TableStatistics, require_range
 from halfsquare.data.table import RawTable, Table
 from halfsquare.data.times import PARTS, time_parts
 from halfsquare.errors import DataError, NotFiniteError
-from halfsquare.execution.tree import Tree
 from halfsquare.loss import Floats
+from halfsquare.parallel.tree import Tree
+
+_CHUNK_NUMBERS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many rows were seen, how many of them count, and why others were left out."""
+
+    rows: int = 0
+    kept: int = 0
+    missing_target: int = 0
+    zero_weight: int = 0
+    missing_feature: int = 0
+
+    @classmethod
+    def of(cls, raw: Floats, roles: Roles) -> tuple[npt.NDArray[np.bool_], Counts]:
+        """Which raw rows (columns, m) count; the columns are those of ``roles.needed``, or more in their order."""
+        k = len(roles.targets)
+        keep: npt.NDArray[np.bool_] = np.asarray(~np.isnan(raw[:k]).any(axis=0))
+        missing_target, zero_weight, missing_feature = int((~keep).sum()), 0, 0
+        if roles.weight is not None:
+            zero_weight = int((keep & (raw[k] == 0)).sum())
+            keep &= raw[k] > 0
+        if roles.complete:
+            whole = ~np.isnan(raw[-len(roles.features) :]).any(axis=0)
+            missing_feature = int((keep & ~whole).sum())
+            keep &= whole
+        return keep, cls(
+            raw.shape[1], int(keep.sum()), missing_target, zero_weight, missing_feature
+        )
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            *(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__)
+        )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a source is cut into chunks, and these into rows to train on and rows set apart.
+
+    A row's chunk and part follow from its number among the rows that count, so that any chunk can be made
+    anywhere.
+    """
+
+    name: str  # of the source, in messages
+    roles: Roles
+    fraction: float
+    seed: int
+    chunk_rows: int
+
+    @classmethod
+    def of(cls, name: str, roles: Roles, fraction: float, seed: int) -> Cut:
+        """Chunks of a size that depends on the number of columns alone."""
+        rows = max(256, min(CHUNK_ROWS, _CHUNK_NUMBERS // len(roles.scanned)))
+        return cls(name, roles, fraction, seed, rows)
+
+    def test_rows(self, index: int, size: int) -> int:
+        """How many of the ``size`` rows of a chunk are set apart."""
+        before = index * self.chunk_rows
+        return round(self.fraction * (before + size)) - round(self.fraction * before)
+
+    def split(self, index: int, chunk: Floats) -> tuple[Floats, int]:
+        """The chunk (columns, m) with the rows to train on first, and how many these are."""
+        m = chunk.shape[1]
+        test_rows = self.test_rows(index, m)
+        if not test_rows:
+            return chunk, m
+        shuffled = np.random.default_rng([self.seed, index]).permutation(m)
+        train_rows = m - test_rows
+        order = np.concatenate([np.sort(shuffled[:train_rows]), np.sort(shuffled[train_rows:])])
+        return np.take(chunk, order, axis=1), train_rows
+
 
 MISSING, UNSEEN = -1, -2
 MAX_LEVELS = 100_000
@@ -66,7 +138,9 @@ class LevelCoder:
         """Codes (m,) of an Arrow string array, as float64; -1 missing, -2 unseen."""
         encoded = texts.dictionary_encode()
         codes = np.append(self.codes(encoded.dictionary.to_pylist()), MISSING)
-        indices: npt.NDArray[np.intp] = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
+        indices: npt.NDArray[np.intp] = encoded.indices.fill_null(len(codes) - 1).to_numpy(
+            zero_copy_only=False
+        )
         return codes[indices]
 
     def codes(self, texts: Sequence[str | None]) -> Floats:
@@ -82,12 +156,18 @@ class LevelCoder:
         return self._code.get(text, UNSEEN)
 
 
-def batch_columns(batch: Any, columns: Sequence[SourceColumn], coders: dict[str, LevelCoder]) -> Floats:
+def batch_columns(
+    batch: Any, columns: Sequence[SourceColumn], coders: dict[str, LevelCoder]
+) -> Floats:
     """An Arrow batch as raw rows (columns, m), float64, missing values NaN (in text: -1)."""
     raw = np.empty((len(columns), batch.num_rows))
     for j, column in enumerate(columns):
         values = batch.column(j)
-        raw[j] = coders[column.name].encode(values) if column.kind == "text" else values.to_numpy(zero_copy_only=False)
+        raw[j] = (
+            coders[column.name].encode(values)
+            if column.kind == "text"
+            else values.to_numpy(zero_copy_only=False)
+        )
     return raw
 
 
@@ -103,7 +183,12 @@ def require_weights(weight: Floats, first_row: int, source: str, column: str) ->
 
 
 def scan(
-    source: Source, roles: Roles, *, test_fraction: float = 0.0, seed: int = 0, progress: Progress | None = None
+    source: Source,
+    roles: Roles,
+    *,
+    test_fraction: float = 0.0,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> Scanned:
     """Read every row once.
 
@@ -160,7 +245,9 @@ class Stretch:
         self._seen, self._skip = seen, first * cut.chunk_rows - kept
         self._index, self._stop = first, stop
         self._buffer = np.empty((len(self.columns), cut.chunk_rows))
-        self._buffer_rows = np.empty(cut.chunk_rows, dtype=np.int64)  # their row numbers in the source
+        self._buffer_rows = np.empty(
+            cut.chunk_rows, dtype=np.int64
+        )  # their row numbers in the source
         self._filled = 0
         self._stored: Future[None] | None = None
 
@@ -211,7 +298,10 @@ class Stretch:
             self.table.expected_rows = (self._source_rows or 0) * counts.kept // max(counts.rows, 1)
             full = self._buffer[:, : self._filled], self._buffer_rows[: self._filled]
             self._stored = self._storing.submit(self._store, self._index, *full)
-            self._buffer, self._buffer_rows = np.empty_like(self._buffer), np.empty_like(self._buffer_rows)
+            self._buffer, self._buffer_rows = (
+                np.empty_like(self._buffer),
+                np.empty_like(self._buffer_rows),
+            )
             self._filled, self._index = 0, self._index + 1
 
     def _store(self, index: int, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
@@ -219,7 +309,9 @@ class Stretch:
             self._require_finite(chunk, row_numbers)
             chunk, train_rows = self.cut.split(index, chunk)
             train, test = chunk[:, :train_rows], chunk[:, train_rows:]
-            self.statistics.push((statistics_of(train, self.cut.roles), statistics_of(test, self.cut.roles)))
+            self.statistics.push(
+                (statistics_of(train, self.cut.roles), statistics_of(test, self.cut.roles))
+            )
         self.table.append(chunk, train_rows)
 
     def _require_finite(self, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
@@ -244,12 +336,16 @@ def statistics_of(part: Floats, roles: Roles) -> TableStatistics:
             time_parts(part[j], parts)
             times[j] = NumberStatistics.of(parts, weight)
         elif column.kind == "text":
-            levels[j] = np.bincount((part[j] - UNSEEN).astype(np.intp), weights=weight, minlength=2).astype(float)
+            levels[j] = np.bincount(
+                (part[j] - UNSEEN).astype(np.intp), weights=weight, minlength=2
+            ).astype(float)
     total = float(part.shape[1]) if weight is None else float(weight.sum())
     return TableStatistics(part.shape[1], total, NumberStatistics.of(part, weight), times, levels)
 
 
-def scanned(cut: Cut, table: Table, nodes: Tree[Pair], levels: dict[str, list[str]], counts: Counts) -> Scanned:
+def scanned(
+    cut: Cut, table: Table, nodes: Tree[Pair], levels: dict[str, list[str]], counts: Counts
+) -> Scanned:
     """What passes over all rows of a source come to.
 
     Raises

@@ -15,15 +15,64 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
-from halfsquare.data.checksums import require_whole_pages
-from halfsquare.data.frames import arrow_table
+from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
 from halfsquare.data.messages import missing_column, require_distinct
 from halfsquare.data.sql import Kind, is_query, kind_of, quote_name, quote_text
 from halfsquare.data.text_file import suffix_of, text_relation
-from halfsquare.data.unchanged import NO_FILES, Unchanged
-from halfsquare.errors import DataError
-from halfsquare.writing import reason
+from halfsquare.errors import DataError, OptionError
+from halfsquare.files.atomic import reason
+
+
+def arrow_table(data: Any, name: str) -> Any:
+    """The columns of an array, a frame or a mapping.
+
+    Raises
+    ------
+    DataError
+        If a column mixes types or lengths, or two have one name; ``name`` is what messages call the data.
+    OptionError
+        If it is none of these.
+    """
+    import pyarrow as pa
+
+    if isinstance(data, np.ndarray):
+        if data.dtype.names:
+            frame = pa.table({n: np.ascontiguousarray(data[n]) for n in data.dtype.names})
+        elif data.ndim == 2:
+            frame = pa.table(
+                {f"x{j + 1}": np.ascontiguousarray(data[:, j]) for j in range(data.shape[1])}
+            )
+        else:
+            raise DataError(f"the array has shape {data.shape}; expected rows and columns, (n, d)")
+    elif isinstance(data, dict):
+        frame = _arrow(lambda: pa.table({str(n): pa.array(np.asarray(v)) for n, v in data.items()}))
+    elif isinstance(data, (pa.Table, pa.RecordBatch)):
+        frame = data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
+    elif type(data).__module__.startswith("polars"):
+        frame = data.collect().to_arrow() if hasattr(data, "collect") else data.to_arrow()
+    elif type(data).__module__.startswith("pandas"):
+        require_distinct([str(c) for c in data.columns], name)
+        frame = _arrow(lambda: pa.Table.from_pandas(data.rename(columns=str), preserve_index=False))
+    elif hasattr(data, "__arrow_c_stream__"):
+        frame = pa.table(data)
+    else:
+        raise OptionError(
+            f"cannot read rows from {type(data).__name__}; expected a path, a query, an array or a frame"
+        )
+    require_distinct([str(n) for n in frame.column_names], name)
+    return frame
+
+
+def _arrow(make: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return make()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as problem:
+        raise DataError(f"a column mixes types or lengths: {problem}") from None
+
 
 _JSON_FILES = (".json", ".jsonl", ".ndjson")
 _PARQUET_FILES = (".parquet", ".pq")
@@ -45,8 +94,12 @@ class SourceColumn:
             return f"epoch({quoted})::DOUBLE AS {quoted}"
         if self.kind == "text":
             return f"{quoted}::VARCHAR AS {quoted}"
-        if self.kind == "boolean":  # not a cast: DuckDB would push it into the reader of a text file
-            return f"(CASE WHEN {quoted} THEN 1.0 WHEN NOT {quoted} THEN 0.0 END)::DOUBLE AS {quoted}"
+        if (
+            self.kind == "boolean"
+        ):  # not a cast: DuckDB would push it into the reader of a text file
+            return (
+                f"(CASE WHEN {quoted} THEN 1.0 WHEN NOT {quoted} THEN 0.0 END)::DOUBLE AS {quoted}"
+            )
         return f"{quoted}::DOUBLE AS {quoted}"
 
 
@@ -72,7 +125,9 @@ class Source:
     _connection: Any = field(repr=False)
     files: Unchanged = NO_FILES
     row_count: int | None = None
-    _held: tuple[Any, ...] = field(default=(), repr=False)  # frames and temporary files that must outlive the scan
+    _held: tuple[Any, ...] = field(
+        default=(), repr=False
+    )  # frames and temporary files that must outlive the scan
 
     @property
     def relation(self) -> str:
@@ -112,7 +167,9 @@ class Source:
     def row(self, number: int) -> dict[str, str | None]:
         """Row ``number`` (from 1) as text, for showing; empty if there is none."""
         with self.files.reading(self.name):
-            query = f"SELECT COLUMNS(*)::VARCHAR FROM {self._relation} LIMIT 1 OFFSET {int(number) - 1}"
+            query = (
+                f"SELECT COLUMNS(*)::VARCHAR FROM {self._relation} LIMIT 1 OFFSET {int(number) - 1}"
+            )
             relation = self._connection.sql(query)
             return dict(zip(relation.columns, (relation.fetchall() or [()])[0], strict=False))
 
@@ -128,7 +185,11 @@ class Source:
 
 
 def open_source(
-    data: Any, *, table: str | None = None, encoding: str | None = None, categories: Sequence[str] = ()
+    data: Any,
+    *,
+    table: str | None = None,
+    encoding: str | None = None,
+    categories: Sequence[str] = (),
 ) -> Source:
     """Open rows for scanning.
 
@@ -161,7 +222,12 @@ def open_source(
     if isinstance(data, (str, os.PathLike)):
         text = os.fspath(data)
         if is_query(text):
-            return _bound(connection, "the query", f"({text.strip().rstrip(';')})", files=_named_in(connection, text))
+            return _bound(
+                connection,
+                "the query",
+                f"({text.strip().rstrip(';')})",
+                files=_named_in(connection, text),
+            )
         if text == "-":
             return _standard_input(connection, encoding, categories)
         return _file(connection, text, table, encoding, categories)
@@ -185,7 +251,8 @@ def _bound(
         if found is None:
             raise DataError(f"{name} returns no rows: expected a query that selects columns")
         columns = tuple(
-            SourceColumn(n, kind_of(str(t)), str(t)) for n, t in zip(found.columns, found.types, strict=True)
+            SourceColumn(n, kind_of(str(t)), str(t))
+            for n, t in zip(found.columns, found.types, strict=True)
         )
     require_distinct([c.name for c in columns], name)
     # Enough for two threads' buffers, and a little for each column of a wide table: the rows
@@ -203,7 +270,9 @@ def _named_in(connection: Any, query: str) -> Unchanged:
     return Unchanged.of([n for n in names if Path(n).is_file()])
 
 
-def _file(connection: Any, text: str, table: str | None, encoding: str | None, categories: Sequence[str]) -> Source:
+def _file(
+    connection: Any, text: str, table: str | None, encoding: str | None, categories: Sequence[str]
+) -> Source:
     files = Unchanged.at(text)
     first = files.files[0].path
     suffix = suffix_of(first)
@@ -213,9 +282,18 @@ def _file(connection: Any, text: str, table: str | None, encoding: str | None, c
         return _database(connection, text, table, files)
     if suffix in _PARQUET_FILES:
         count = f"SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata({quote_text(text)})"
-        return _bound(connection, text, f"read_parquet({quote_text(text)}, union_by_name=true)", (), files, count)
+        return _bound(
+            connection,
+            text,
+            f"read_parquet({quote_text(text)}, union_by_name=true)",
+            (),
+            files,
+            count,
+        )
     if suffix in _JSON_FILES:
-        return _bound(connection, text, f"read_json({quote_text(text)}, union_by_name=true)", (), files)
+        return _bound(
+            connection, text, f"read_json({quote_text(text)}, union_by_name=true)", (), files
+        )
     if suffix in (".xls", ".xlsx", ".ods", ".pdf", ".zip", ".hsq", ".pkl", ".npy", ".npz"):
         raise DataError(
             f"{text} is a {suffix} file; expected CSV, TSV, Parquet or JSON lines: export it to one of these"
@@ -237,7 +315,9 @@ def _standard_input(connection: Any, encoding: str | None, categories: Sequence[
         shutil.copyfileobj(sys.stdin.buffer, spool)
         spool.flush()
     except OSError as problem:
-        raise DataError(f"standard input could not be kept in {tempfile.gettempdir()}: {reason(problem)}") from None
+        raise DataError(
+            f"standard input could not be kept in {tempfile.gettempdir()}: {reason(problem)}"
+        ) from None
     path = f"/proc/self/fd/{spool.fileno()}" if unnamed else spool.name
     if spool.tell() == 0:
         raise DataError("standard input is empty: expected CSV with a header line")
@@ -247,7 +327,11 @@ def _standard_input(connection: Any, encoding: str | None, categories: Sequence[
 
 
 def _database(connection: Any, path: str, table: str | None, files: Unchanged) -> Source:
-    kind = " (TYPE sqlite, READ_ONLY)" if Path(path).suffix.lower().startswith(".sqlite") else " (READ_ONLY)"
+    kind = (
+        " (TYPE sqlite, READ_ONLY)"
+        if Path(path).suffix.lower().startswith(".sqlite")
+        else " (READ_ONLY)"
+    )
     try:
         connection.execute(f"ATTACH {quote_text(path)} AS found{kind}")
         tables = [
@@ -263,7 +347,9 @@ def _database(connection: Any, path: str, table: str | None, files: Unchanged) -
             if reader
             else ""
         )
-        raise DataError(f"{path} could not be opened as a database: {str(problem).splitlines()[0]}{hint}") from None
+        raise DataError(
+            f"{path} could not be opened as a database: {str(problem).splitlines()[0]}{hint}"
+        ) from None
     if table is None and len(tables) == 1:
         table = tables[0]
     if table not in tables:

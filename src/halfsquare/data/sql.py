@@ -50,4 +50,6 @@ def kind_of(type_name: str) -> Kind:
         return "text"
     if base.startswith("TIMESTAMP") or base == "DATE":
         return "timestamp"
-    return "time" if base in ("TIME", "INTERVAL", "TIME WITH TIME ZONE", "TIME_NS") else "unsupported"
+    return (
+        "time" if base in ("TIME", "INTERVAL", "TIME WITH TIME ZONE", "TIME_NS") else "unsupported"
+    )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from halfsquare.data.roles import Roles
+from halfsquare.errors import DataError, NotFiniteError
 from halfsquare.loss import Floats
 
 
@@ -39,7 +41,9 @@ class NumberStatistics:
             mean = block.mean(axis=1)
             centred = block - mean[:, None]
             m2 = np.einsum("ij,ij->i", centred, centred)
-            return cls(np.full(c, float(m)), mean, m2, np.zeros(c), block.min(axis=1), block.max(axis=1))
+            return cls(
+                np.full(c, float(m)), mean, m2, np.zeros(c), block.min(axis=1), block.max(axis=1)
+            )
         w = np.ones(m) if weight is None else weight
         gone = np.isnan(block)
         present = np.where(gone, 0.0, w)
@@ -56,7 +60,9 @@ class NumberStatistics:
             np.where(gone, -np.inf, block).max(axis=1),
         )
 
-    @np.errstate(over="ignore", invalid="ignore")  # numbers that are too large for it are refused afterwards
+    @np.errstate(
+        over="ignore", invalid="ignore"
+    )  # numbers that are too large for it are refused afterwards
     def merge(self, other: NumberStatistics) -> NumberStatistics:
         """Of the rows of both."""
         total = self.weight + other.weight
@@ -109,3 +115,51 @@ def _add_ragged(a: Floats, b: Floats) -> Floats:
     total[: len(a)] += a
     total[: len(b)] += b
     return total
+
+
+# Spreads are sums of squares of columns; the standard error of the MSE sums fourth powers of errors.
+LARGEST = 1e140
+LARGEST_TARGET = 1e70
+
+
+def require_range(statistics: TableStatistics, roles: Roles, name: str) -> None:
+    """Refuse columns whose numbers are so large or so small that their squares are lost.
+
+    Raises
+    ------
+    DataError
+        Naming the column and its largest value.
+    """
+    for j, column in enumerate(roles.scanned):
+        if column.kind not in ("number", "boolean") or not statistics.numbers.weight[j] > 0:
+            continue
+        low, high = float(statistics.numbers.minimum[j]), float(statistics.numbers.maximum[j])
+        value, limit = (
+            max((low, high), key=abs),
+            LARGEST_TARGET if j < len(roles.targets) else LARGEST,
+        )
+        if abs(value) > limit or 0 < abs(value) < 1 / limit:
+            size = "large" if abs(value) > limit else "small"
+            raise DataError(
+                f"column {column.name!r} of {name} has values as {size} as {value:g}, and their squares are lost in "
+                f"float64: expected numbers from {1 / limit:g} to {limit:g} in size. State it in another unit, "
+                f"or leave it out (--exclude {column.name})"
+            )
+
+
+def require_finite(values: Floats, first_row: int, name: str, column: str) -> None:
+    """Refuse an infinite or far too large number among (m,), naming its row; ``first_row`` counts from 0.
+
+    Raises
+    ------
+    NotFiniteError
+    """
+    beyond = np.abs(values) > LARGEST
+    if beyond.any():
+        at = int(np.argmax(beyond))
+        expected = (
+            "a finite number" if np.isinf(values[at]) else f"a number up to {LARGEST:g} in size"
+        )
+        raise NotFiniteError(
+            f"{name}, row {first_row + at + 1}, column {column!r}: found {values[at]}, expected {expected}"
+        )

@@ -17,8 +17,8 @@ from typing import IO, Any, cast, final
 import numpy as np
 
 from halfsquare.errors import OutputError
+from halfsquare.files.atomic import reason
 from halfsquare.loss import Floats
-from halfsquare.writing import reason
 
 MEMORY_BYTES = 48 << 20
 _LEFT_FREE = 16 << 20  # of the disk, for others
@@ -103,11 +103,15 @@ class RawTable(Table):
         return self.columns * self.chunk_rows * 8
 
     def _spill(self) -> None:
-        self._require_space(max(self.expected_rows * self.columns * 8, (len(self._kept) + 1) * self._stride))
+        self._require_space(
+            max(self.expected_rows * self.columns * 8, (len(self._kept) + 1) * self._stride)
+        )
         try:
             self._file = tempfile.TemporaryFile(prefix="halfsquare-")  # noqa: SIM115 - lives as long as the table
         except OSError as problem:
-            raise OutputError(f"the rows need a temporary file: {reason(problem)}. {_ADVICE}") from None
+            raise OutputError(
+                f"the rows need a temporary file: {reason(problem)}. {_ADVICE}"
+            ) from None
         weakref.finalize(self, self._file.close)
         for index, chunk in enumerate(self._kept):
             self._write(index, chunk)

@@ -16,7 +16,12 @@ _NULLS = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "Null", "
 
 
 def text_relation(
-    connection: Any, text: str, first: str, encoding: str | None, categories: Sequence[str], name: str
+    connection: Any,
+    text: str,
+    first: str,
+    encoding: str | None,
+    categories: Sequence[str],
+    name: str,
 ) -> str:
     """SQL that reads a text file, or a glob ``text`` of which ``first`` is the first file.
 
@@ -48,11 +53,21 @@ def text_relation(
     types = {n: "DOUBLE" if kind_of(t) == "number" else t for n, t in sniffed.items()}
     listed = "{" + ", ".join(f"{quote_text(n)}: {quote_text(t)}" for n, t in types.items()) + "}"
     # A quote may first turn up after the lines that were looked at.
-    marks = {"delim": dialect["Delimiter"], "quote": _mark(dialect["Quote"]), "escape": _mark(dialect["Escape"])}
+    marks = {
+        "delim": dialect["Delimiter"],
+        "quote": _mark(dialect["Quote"]),
+        "escape": _mark(dialect["Escape"]),
+    }
     marks |= {"dateformat": dialect["DateFormat"], "timestampformat": dialect["TimestampFormat"]}
-    base = [b for b in base if not b.startswith("delim")] + [f"{k}={quote_text(str(v))}" for k, v in marks.items() if v]
+    base = [b for b in base if not b.startswith("delim")] + [
+        f"{k}={quote_text(str(v))}" for k, v in marks.items() if v
+    ]
     base.append("header=true")
-    schema = f"columns={listed}, auto_detect=false" if text == first else f"types={listed}, union_by_name=true"
+    schema = (
+        f"columns={listed}, auto_detect=false"
+        if text == first
+        else f"types={listed}, union_by_name=true"
+    )
     return f"read_csv({', '.join([quote_text(text), *base, schema])})"
 
 
@@ -78,7 +93,9 @@ def _mark(sniffed: str | None) -> str:
     return '"' if not sniffed or sniffed == "(empty)" else sniffed
 
 
-def _require_table(dialect: dict[str, Any], names: list[str], path: str, encoding: str | None, source: str) -> None:
+def _require_table(
+    dialect: dict[str, Any], names: list[str], path: str, encoding: str | None, source: str
+) -> None:
     """See that the file has a header of distinct names, and a number of fields that stays the same.
 
     DuckDB renames columns that share a name, makes names up where there is no header, and reads
@@ -96,7 +113,9 @@ def _require_table(dialect: dict[str, Any], names: list[str], path: str, encodin
     ):
         sample = list(islice(file, 200))
         delimiter = dialect["Delimiter"]
-        if len(names) == 1:  # no delimiter fits every line: take the one that the first line is full of
+        if (
+            len(names) == 1
+        ):  # no delimiter fits every line: take the one that the first line is full of
             delimiter = max(",\t;|", key=sample[0].count)
         lines = [fields for fields in csv.reader(sample, delimiter=delimiter) if fields]
     if lines:

@@ -65,8 +65,14 @@ class ExactGram:
         NotFiniteError
             If a value is NaN or infinite.
         """
-        if block.ndim != 2 or len(block) != self.columns or (weight is not None and len(weight) != block.shape[1]):
-            raise ShapeError(f"these rows have the shape {block.shape}; the sums hold {self.columns} columns")
+        if (
+            block.ndim != 2
+            or len(block) != self.columns
+            or (weight is not None and len(weight) != block.shape[1])
+        ):
+            raise ShapeError(
+                f"these rows have the shape {block.shape}; the sums hold {self.columns} columns"
+            )
         if not np.isfinite(block).all() or (weight is not None and not np.isfinite(weight).all()):
             raise NotFiniteError("a value is NaN or infinite; exact sums need finite numbers")
         total = self
@@ -94,7 +100,11 @@ class ExactGram:
         rest = self.without(other)
         at = rest.impossible()
         if at is not None:
-            found = "there are more of them" if rest.rows < 0 else f"column {at} would be left with squares below 0"
+            found = (
+                "there are more of them"
+                if rest.rows < 0
+                else f"column {at} would be left with squares below 0"
+            )
             raise DataError(f"these rows were not in the sums: {found}")
         return rest
 
@@ -108,7 +118,12 @@ class ExactGram:
         weight = numbers[0, 0] if len(numbers) else 0
         for j in range(len(numbers)):
             square = numbers[j, j]
-            if self.rows < 0 or square < 0 or weight * square < numbers[0, j] ** 2 or (not self.rows and square):
+            if (
+                self.rows < 0
+                or square < 0
+                or weight * square < numbers[0, j] ** 2
+                or (not self.rows and square)
+            ):
                 return j
         return None
 
@@ -148,7 +163,9 @@ class ExactGram:
 
     def _combined(self, other: ExactGram, sign: int) -> ExactGram:
         if self.columns != other.columns:
-            raise ShapeError(f"sums over {self.columns} and over {other.columns} columns do not add")
+            raise ShapeError(
+                f"sums over {self.columns} and over {other.columns} columns do not add"
+            )
         filled = [g for g in (self, other) if len(g.limbs)]
         low = min((g.low for g in filled), default=0)
         high = max((g.low + len(g.limbs) for g in filled), default=0)
@@ -171,7 +188,9 @@ def nearest(whole: int, exponent: int) -> float:
     return float(whole << exponent) if exponent >= 0 else whole / (1 << -exponent)
 
 
-def _products(left: list[Slice], right: list[Slice], columns: int) -> tuple[int, npt.NDArray[np.int64]]:
+def _products(
+    left: list[Slice], right: list[Slice], columns: int
+) -> tuple[int, npt.NDArray[np.int64]]:
     """Sums of left times right by level, not carried yet: one matrix product of all digits, dealt out."""
     if not left or not right:
         return 0, np.zeros((0, columns, columns), dtype=np.int64)

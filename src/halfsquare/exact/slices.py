@@ -90,7 +90,11 @@ def _cut(block: Floats, offset: int = 0) -> Iterator[Slice]:
             filled = head.any(axis=1)
             if filled.any():
                 whole = filled.all()
-                yield Slice(level + offset, columns if whole else columns[filled], head if whole else head[filled])
+                yield Slice(
+                    level + offset,
+                    columns if whole else columns[filled],
+                    head if whole else head[filled],
+                )
             going = left.any(axis=1)
             if not going.all():
                 left, columns = left[going], columns[going]

@@ -9,10 +9,10 @@ import numpy as np
 
 from halfsquare.data.features import Category
 from halfsquare.explain.parts import output_slopes
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats
-from halfsquare.models.formula import Formula
-from halfsquare.models.formula_parser import TARGET_FUNCTIONS
+from halfsquare.models.formula.model import Formula
+from halfsquare.models.formula.parser import TARGET_FUNCTIONS
+from halfsquare.results.fitted import FittedModel
 
 # y' / u' by y, where u is what the left side makes of y: by the function that leads back from u to y.
 _BACK: dict[str, Any] = {
@@ -59,12 +59,16 @@ def changes(fitted: FittedModel, design: Floats, output: int = 0) -> tuple[Chang
             continue
         missing = [j for j in range(a, b) if encoder.names[j] == f"{column} is missing"]
         found += [
-            Change(column, encoder.names[j], float(slopes[j]), "derivative") for j in range(a, b) if j not in missing
+            Change(column, encoder.names[j], float(slopes[j]), "derivative")
+            for j in range(a, b)
+            if j not in missing
         ]
     return tuple(found)
 
 
-def _of_category(fitted: FittedModel, feature: Category, design: Floats, a: int, b: int, output: int) -> Change:
+def _of_category(
+    fitted: FittedModel, feature: Category, design: Floats, a: int, b: int, output: int
+) -> Change:
     means, scales = fitted.encoder.means[a:b], fitted.encoder.scales[a:b]
     other = design.copy()
     other[a:b] = -means / scales  # every indicator 0: the reference
@@ -74,13 +78,18 @@ def _of_category(fitted: FittedModel, feature: Category, design: Floats, a: int,
     if not design[a:b].any():  # exactly the average row
         level = "(unseen)"
     change = float(outputs[0, output] - outputs[1, output])
-    return Change(feature.column, f"{level} instead of {feature.levels[0]}", change, "against the reference level")
+    return Change(
+        feature.column,
+        f"{level} instead of {feature.levels[0]}",
+        change,
+        "against the reference level",
+    )
 
 
 def _of_formula(fitted: FittedModel, formula: Formula, design: Floats) -> tuple[Change, ...]:
     """∂output/∂column by SymPy, compiled as the formula itself is."""
-    from halfsquare.models.formula_algebra import derivatives
-    from halfsquare.models.formula_compiler import compile_program
+    from halfsquare.models.formula.derivatives import derivatives
+    from halfsquare.models.formula.program import compile_program
 
     columns = tuple(formula.columns)
     if not columns:
@@ -92,5 +101,10 @@ def _of_formula(fitted: FittedModel, formula: Formula, design: Floats) -> tuple[
     with np.errstate(all="ignore"):
         program.run(values, design[None, :], list(out))
         name = TARGET_FUNCTIONS.get(formula.target_function)
-        back = 1.0 if name is None else float(_BACK[name](fitted.outputs_of(design[None, :])[0][0, 0]))
-    return tuple(Change(c, c, float(slope) * back, "derivative") for c, slope in zip(columns, out[:, 0], strict=True))
+        back = (
+            1.0 if name is None else float(_BACK[name](fitted.outputs_of(design[None, :])[0][0, 0]))
+        )
+    return tuple(
+        Change(c, c, float(slope) * back, "derivative")
+        for c, slope in zip(columns, out[:, 0], strict=True)
+    )

@@ -10,16 +10,62 @@ penalty); for other rows h is the leverage they would have. With several targets
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.explain.top import Top
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
+from halfsquare.results.fitted import FittedModel
+
+
+@dataclass(frozen=True)
+class Top:
+    """For each of q streams the ``kept`` rows of greatest |value|, hardest first; of equals the first row.
+
+    Attributes
+    ----------
+    rows, values, beside : (q, up to kept)
+        Row number, its value, and a number kept beside it.
+    """
+
+    kept: int
+    rows: npt.NDArray[np.intp]
+    values: Floats
+    beside: Floats
+
+    @classmethod
+    def zero(cls, count: int, kept: int) -> Top:
+        return cls(
+            kept, np.zeros((count, 0), dtype=np.intp), np.zeros((count, 0)), np.zeros((count, 0))
+        )
+
+    def add(self, rows: npt.NDArray[np.intp], values: Floats, beside: Sequence[Floats]) -> Top:
+        """With rows (m,) of values (m, q) added; ``beside`` has for each stream the numbers (m,) kept beside."""
+        if not self.kept or not len(rows):
+            return self
+        size = np.abs(values.T)
+        if len(rows) > self.kept:
+            first = np.sort(np.argpartition(-size, self.kept - 1, axis=1)[:, : self.kept], axis=1)
+        else:
+            first = np.broadcast_to(np.arange(len(rows)), size.shape)
+        next_to = np.array([b[at] for b, at in zip(beside, first, strict=True)]).reshape(
+            first.shape
+        )
+        all_rows = np.hstack([self.rows, rows[first]])
+        all_values = np.hstack([self.values, np.take_along_axis(values.T, first, axis=1)])
+        all_beside = np.hstack([self.beside, next_to])
+        order = np.argsort(-np.abs(all_values), axis=1, kind="stable")[:, : self.kept]
+        taken = (np.take_along_axis(a, order, axis=1) for a in (all_rows, all_values, all_beside))
+        return Top(self.kept, *taken)
+
+    def of(self, stream: int) -> list[tuple[int, float, float]]:
+        """Row, value and what is beside it, of a stream; rows whose value is 0 left out."""
+        found = zip(self.rows[stream], self.values[stream], self.beside[stream], strict=True)
+        return [(int(r), float(v), float(b)) for r, v, b in found if v]
 
 
 @dataclass(frozen=True)
@@ -45,7 +91,11 @@ class Influence:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {**vars(self), "leverage": list(self.leverage), "cooks_distance": list(self.cooks_distance)}
+        return {
+            **vars(self),
+            "leverage": list(self.leverage),
+            "cooks_distance": list(self.cooks_distance),
+        }
 
 
 @dataclass(frozen=True)
@@ -70,11 +120,17 @@ class InfluenceSums:
         j = int(np.argmax(member.noise))
         if not (np.all(member.noise > 0) and np.isfinite(member.noise).all()):
             return None
-        p = float(fitted.info.get("effective_parameters") or 0.0) or float(len(member.parameters) // k)
+        p = float(fitted.info.get("effective_parameters") or 0.0) or float(
+            len(member.parameters) // k
+        )
         freedom = float(fitted.info.get("facts", {}).get("degrees_of_freedom") or np.nan)
         inverse = member.covariance[j::k, j::k] / member.noise[j]
         return cls(
-            inverse, member.noise * fitted.encoder.target_scales**2, p, 2.0 * p / (freedom + p), Top.zero(2, kept)
+            inverse,
+            member.noise * fitted.encoder.target_scales**2,
+            p,
+            2.0 * p / (freedom + p),
+            Top.zero(2, kept),
         )
 
     def measure(self, design: Floats, errors: Floats, weight: Floats) -> tuple[Floats, Floats]:
@@ -85,7 +141,9 @@ class InfluenceSums:
         left = np.where(h < 1.0 - 1e-12, 1.0 - h, np.nan)
         return h, np.nan_to_num(misfit * h / (self.parameters * left**2), nan=np.inf)
 
-    def add(self, rows: npt.NDArray[np.intp], design: Floats, errors: Floats, weight: Floats) -> InfluenceSums:
+    def add(
+        self, rows: npt.NDArray[np.intp], design: Floats, errors: Floats, weight: Floats
+    ) -> InfluenceSums:
         h, distance = self.measure(design, errors, weight)
         return replace(
             self,

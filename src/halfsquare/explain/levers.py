@@ -18,11 +18,11 @@ from typing import final
 import numpy as np
 
 from halfsquare.errors import OptionError
-from halfsquare.fitted import FittedModel, Member
 from halfsquare.loss import Floats, error
-from halfsquare.models.formula import Formula
+from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
+from halfsquare.results.fitted import FittedModel, Member
 
 # The Jacobian of a network is formed for a block of rows at a time, of about this many numbers.
 _BLOCK_NUMBERS = 1 << 21
@@ -81,7 +81,9 @@ class LinearLevers(Levers):
         shift: Floats = np.zeros(len(encoder.names))
         if about == "mean":
             shift = encoder.means
-            values[:k] = encoder.target_means + encoder.target_scales * fitted.members[0].parameters[:k]
+            values[:k] = (
+                encoder.target_means + encoder.target_scales * fitted.members[0].parameters[:k]
+            )
         scales = np.repeat(np.concatenate([[1.0], 1.0 / encoder.scales]), k)
         return cls(fitted, tuple(model.parameter_names), values, scales, shift)
 
@@ -97,7 +99,9 @@ class LinearLevers(Levers):
         np.multiply(design, encoder.scales, out=slopes[:, 1:])
         slopes[:, 1:] += encoder.means
         # What was 0 before it was standardized is 0 again: a row of another level does not pull at all.
-        slopes[:, 1:][np.abs(slopes[:, 1:]) <= 8 * np.finfo(float).eps * np.abs(encoder.means)] = 0.0
+        slopes[:, 1:][np.abs(slopes[:, 1:]) <= 8 * np.finfo(float).eps * np.abs(encoder.means)] = (
+            0.0
+        )
         slopes[:, 1:] -= self.shift
         return (slopes[:, :, None] * errors[:, None, :]).reshape(len(design), -1)
 
@@ -125,7 +129,9 @@ class FormulaLevers(Levers):
         return cls(fitted, tuple(formula.parameter_names), member.parameters, scales, formula)
 
     def errors(self, design: Floats, target: Floats) -> Floats:
-        return error(self.formula.transform_target(target), self.formula.outputs(self.values, design))
+        return error(
+            self.formula.transform_target(target), self.formula.outputs(self.values, design)
+        )
 
     def pulls(self, design: Floats, errors: Floats) -> Floats:
         _, jacobian = self.formula.outputs_and_jacobian(self.values, design)
@@ -146,7 +152,11 @@ class NetworkLevers(Levers):
     def of(cls, fitted: FittedModel) -> NetworkLevers:
         encoder = fitted.encoder
         inputs = [f"gain of {column}" for column, _, _ in encoder.groups]
-        layers = ["gain of the hidden layers", "gain of the output layer", "gain of the hidden biases"]
+        layers = [
+            "gain of the hidden layers",
+            "gain of the output layer",
+            "gain of the hidden biases",
+        ]
         suffix = [""] if len(encoder.targets) == 1 else [f" of {t}" for t in encoder.targets]
         names = (*inputs, *layers, *(f"output bias{s}" for s in suffix))
         directions = tuple(_directions(fitted, member, len(names)) for member in fitted.members)
@@ -156,7 +166,9 @@ class NetworkLevers(Levers):
             [m.parameters[_network(m).layers[-1].biases] for m in fitted.members], axis=0
         )
         kept = tuple(name for name, is_used in zip(names, used, strict=True) if is_used)
-        return cls(fitted, kept, values[used], np.ones(len(kept)), tuple(d[:, used] for d in directions))
+        return cls(
+            fitted, kept, values[used], np.ones(len(kept)), tuple(d[:, used] for d in directions)
+        )
 
     def pulls(self, design: Floats, errors: Floats) -> Floats:
         members = self.fitted.members

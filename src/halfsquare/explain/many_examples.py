@@ -48,7 +48,9 @@ class LineSample:
 
     def first(self, rows: int) -> LineSample:
         """The first rows of this sample."""
-        return LineSample(self.x[:rows], self.target[:rows], self.intercept, self.slope, self.typical)
+        return LineSample(
+            self.x[:rows], self.target[:rows], self.intercept, self.slope, self.typical
+        )
 
 
 def built_in_sample(rows: int = 4096, seed: int = 5) -> LineSample:
@@ -108,7 +110,9 @@ class BatchScatter:
     expected: float
 
 
-def batch_scatter(sample: LineSample, batch: int, *, draws: int = 300, seed: int = 1) -> BatchScatter:
+def batch_scatter(
+    sample: LineSample, batch: int, *, draws: int = 300, seed: int = 1
+) -> BatchScatter:
     """Draw mini-batches without replacement and compare their gradients with the full one.
 
     The mean of B of n rows has covariance S/B · (n-B)/n with S the rows' sample covariance
@@ -133,7 +137,9 @@ def batch_scatter(sample: LineSample, batch: int, *, draws: int = 300, seed: int
     full = gradients.mean(axis=0)
     covariance = np.cov(gradients, rowvar=False) / batch * (rows - batch) / rows
     root = np.linalg.cholesky(covariance)
-    reach = sqrt(-2.0 * log(0.05))  # the 95 % point of a χ² with two degrees of freedom is -2 ln 0.05
+    reach = sqrt(
+        -2.0 * log(0.05)
+    )  # the 95 % point of a χ² with two degrees of freedom is -2 ln 0.05
     angle = np.linspace(0.0, 2.0 * np.pi, 73)
     away = means - full
     inside = np.sum(np.linalg.solve(root, away.T) ** 2, axis=0) <= reach**2

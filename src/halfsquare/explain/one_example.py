@@ -18,8 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from halfsquare.errors import DataError, NotFiniteError
-from halfsquare.explain.derivation import Derivation, derivation
-from halfsquare.explain.notation import number
+from halfsquare.explain.derivation import Derivation, derivation, number
 from halfsquare.loss import CONVENTIONS, Convention, Direction, SquaredError, direction, sse_factor
 from halfsquare.sums import ErrorSummary, ErrorSums
 
@@ -115,9 +114,7 @@ class ExampleExplanation:
         if self.error == 0:
             return f"The output {output} equals the target: the gradient is zero, so descent leaves the output alone."
         side, verb = ("low", "raises") if self.error < 0 else ("high", "lowers")
-        return (
-            f"The output {output} is too {side} by {size}: the gradient is {self.sign}, so descent {verb} the output."
-        )
+        return f"The output {output} is too {side} by {size}: the gradient is {self.sign}, so descent {verb} the output."
 
     @property
     def derivation(self) -> Derivation:
@@ -126,7 +123,16 @@ class ExampleExplanation:
 
     def as_dict(self, *, with_derivation: bool = True) -> dict[str, Any]:
         """The explanation under its JSON names; without the derivation SymPy is not needed."""
-        chosen = ("target", "output", "weight", "convention", "error", "value", "gradient", "curvature")
+        chosen = (
+            "target",
+            "output",
+            "weight",
+            "convention",
+            "error",
+            "value",
+            "gradient",
+            "curvature",
+        )
         more = ("sign", "direction", "sentence", "step")
         found: dict[str, Any] = {name: getattr(self, name) for name in chosen + more}
         found["conventions"] = {name: vars(at) for name, at in self.conventions.items()}
@@ -170,10 +176,14 @@ def explain_example(
     sse_factor(convention, 1, 1.0)
     t, o, w = _finite("target", target), _finite("output", output), _finite("weight", weight)
     if not w > 0:
-        raise DataError(f"weight is {w:g}; expected a number > 0: an example of weight 0 is the same as no example")
+        raise DataError(
+            f"weight is {w:g}; expected a number > 0: an example of weight 0 is the same as no example"
+        )
     found = {name: _at(name, t, o, w) for name in CONVENTIONS}
     measured = _central_difference(SquaredError(convention), t, o, w)
-    difference = FiniteDifference(measured[0], measured[0] - found[convention].gradient, measured[1])
+    difference = FiniteDifference(
+        measured[0], measured[0] - found[convention].gradient, measured[1]
+    )
     return ExampleExplanation(t, o, w, convention, o - t, found, t - o, difference)
 
 
@@ -208,12 +218,15 @@ class ExamplesExplanation:
             "convention": self.convention,
             "mean_gradient": self.mean_gradient,
             "gradients": list(self.gradients),
-            "examples": [example.as_dict(with_derivation=with_derivation) for example in self.examples],
+            "examples": [
+                example.as_dict(with_derivation=with_derivation) for example in self.examples
+            ],
         }
 
 
 def explain_examples(
-    examples: Iterable[tuple[float, float] | tuple[float, float, float]], convention: Convention = "half_sse"
+    examples: Iterable[tuple[float, float] | tuple[float, float, float]],
+    convention: Convention = "half_sse",
 ) -> ExamplesExplanation:
     """Explain several examples, given as (target, output) or (target, output, weight).
 
@@ -234,8 +247,12 @@ def explain_examples(
             raise DataError(
                 f"example {i} has {len(example)} numbers; expected target and output, or these and a weight"
             )
-    each = tuple(explain_example(e[0], e[1], e[2] if len(e) > 2 else 1.0, convention) for e in given)
-    t, o, w = (np.array([getattr(e, name) for e in each]) for name in ("target", "output", "weight"))
+    each = tuple(
+        explain_example(e[0], e[1], e[2] if len(e) > 2 else 1.0, convention) for e in given
+    )
+    t, o, w = (
+        np.array([getattr(e, name) for e in each]) for name in ("target", "output", "weight")
+    )
     summary = ErrorSums.zero().add(t, o, w).finish()
     gradients = tuple(SquaredError(convention).gradient(t, o, w).tolist())
     return ExamplesExplanation(convention, each, gradients, summary)

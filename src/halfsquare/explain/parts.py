@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
+from halfsquare.results.fitted import FittedModel
 
 _NODES = (32, 64, 128, 256, 512, 1024)
 _EXACT = 1e-10
@@ -62,13 +62,17 @@ def output_slopes(fitted: FittedModel, design: Floats, output: int = 0) -> Float
     return total * (scale / len(fitted.members))
 
 
-def _integrated(fitted: FittedModel, design: Floats, output: int, difference: float) -> tuple[Floats, int]:
+def _integrated(
+    fitted: FittedModel, design: Floats, output: int, difference: float
+) -> tuple[Floats, int]:
     """The parts (d,) by as many points as it takes until they add up."""
     found, size = np.zeros_like(design), 0
     for size in _NODES:
         nodes, weights = np.polynomial.legendre.leggauss(size)
         along = 0.5 * (nodes + 1.0)
         found = design * (0.5 * weights @ output_slopes(fitted, along[:, None] * design, output))
-        if abs(found.sum() - difference) <= _EXACT * max(np.abs(found).sum(), abs(difference), 1e-300):
+        if abs(found.sum() - difference) <= _EXACT * max(
+            np.abs(found).sum(), abs(difference), 1e-300
+        ):
             break
     return found, size

@@ -19,11 +19,10 @@ import numpy.typing as npt
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.data.scan import Progress
 from halfsquare.errors import DataError, OptionError
-from halfsquare.explain.leverage import Influence, InfluenceSums, influence_of
+from halfsquare.explain.leverage import Influence, InfluenceSums, Top, influence_of
 from halfsquare.explain.levers import Levers, levers
-from halfsquare.explain.top import Top
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Convention, Direction, Floats, direction, sse_factor
+from halfsquare.results.fitted import FittedModel
 
 # Pulls whose sum is below this share of them cancel: nothing but rounding and the end of a descent is left.
 BALANCED = 1e-6
@@ -105,9 +104,16 @@ class Pulls:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
-        told = {k: getattr(self, k) for k in ("rows", "weight", "missing_target", "sse", "loss", "about", "balanced")}
+        told = {
+            k: getattr(self, k)
+            for k in ("rows", "weight", "missing_target", "sse", "loss", "about", "balanced")
+        }
         influence = None if self.influence is None else self.influence.as_dict()
-        return {**told, "parameters": [p.as_dict() for p in self.parameters], "influence": influence}
+        return {
+            **told,
+            "parameters": [p.as_dict() for p in self.parameters],
+            "influence": influence,
+        }
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,9 @@ class PullSums:
         none, no_rows = np.zeros(count), np.zeros(count, dtype=np.intp)
         return cls(0.0, 0.0, none, none, no_rows, no_rows, 0, Top.zero(count, kept))
 
-    def add(self, rows: npt.NDArray[np.intp], pulls: Floats, errors: Floats, weight: Floats, which: Any) -> PullSums:
+    def add(
+        self, rows: npt.NDArray[np.intp], pulls: Floats, errors: Floats, weight: Floats, which: Any
+    ) -> PullSums:
         """With rows numbered ``rows`` (m,) added: weighted ``pulls`` (m, q), ``errors`` (m, k), ``weight`` (m,)."""
         own = [np.full(len(errors), np.nan) if j is None else errors[:, j] for j in which]
         return PullSums(
@@ -142,7 +150,9 @@ class PullSums:
             self.top.add(rows, pulls, own),
         )
 
-    def finish(self, at: Levers, missing: int, loss: Convention, about: str, influence: Influence | None) -> Pulls:
+    def finish(
+        self, at: Levers, missing: int, loss: Convention, about: str, influence: Influence | None
+    ) -> Pulls:
         """Every parameter's pulls, in the convention ``loss``."""
         factor = 2.0 * sse_factor(loss, len(at.fitted.encoder.targets), self.weight)
         penalty = at.penalty(self.weight)
@@ -165,7 +175,9 @@ class PullSums:
                     up + down - sum(r.pull for r in hardest),
                 )
             )
-        return Pulls(self.rows, self.weight, missing, self.sse, loss, about, tuple(found), influence)
+        return Pulls(
+            self.rows, self.weight, missing, self.sse, loss, about, tuple(found), influence
+        )
 
 
 def explain_pulls(
@@ -220,7 +232,9 @@ def explain_pulls(
     sums, missing = PullSums.zero(len(at.names), top), 0
     influence = InfluenceSums.of(fitted, top)
     batch_rows = int(min(16384, max(256, _BATCH_NUMBERS // max(1, len(at.names)))))
-    for batch in read_encoded(source, fitted.encoder, with_target=True, weight=weights, batch_rows=batch_rows):
+    for batch in read_encoded(
+        source, fitted.encoder, with_target=True, weight=weights, batch_rows=batch_rows
+    ):
         rows, design, target, w = usable(batch)
         missing += len(batch.design) - len(rows)
         errors = at.errors(design, target)
@@ -230,7 +244,9 @@ def explain_pulls(
         if progress is not None:
             progress(batch.first_row + len(batch.design))
     if not sums.weight > 0:
-        raise DataError(f"no row of {source.name} has both a target and a positive weight: nothing pulls")
+        raise DataError(
+            f"no row of {source.name} has both a target and a positive weight: nothing pulls"
+        )
     return sums.finish(at, missing, loss, about, influence_of(influence))
 
 
@@ -239,11 +255,18 @@ def usable(batch: ReadBatch) -> tuple[npt.NDArray[np.intp], Floats, Floats, Floa
     assert batch.target is not None
     keep = ~(np.isnan(batch.target).any(axis=1) | np.isnan(batch.design).any(axis=1))
     weight: Floats = np.ones(len(batch.target)) if batch.weight is None else batch.weight
-    return np.flatnonzero(keep) + batch.first_row + 1, batch.design[keep], batch.target[keep], weight[keep]
+    return (
+        np.flatnonzero(keep) + batch.first_row + 1,
+        batch.design[keep],
+        batch.target[keep],
+        weight[keep],
+    )
 
 
 def require_finite_errors(errors: Floats, rows: npt.NDArray[np.intp], name: str) -> None:
     """Refuse errors (m, k) that are not finite, naming the row."""
     bad = ~np.isfinite(errors).all(axis=1)
     if bad.any():
-        raise DataError(f"{name}, row {rows[np.argmax(bad)]}: the model's output or the target is not finite there")
+        raise DataError(
+            f"{name}, row {rows[np.argmax(bad)]}: the model's output or the target is not finite there"
+        )

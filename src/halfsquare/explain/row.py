@@ -14,8 +14,8 @@ from halfsquare.explain.changes import Change, changes
 from halfsquare.explain.leverage import InfluenceSums
 from halfsquare.explain.levers import levers
 from halfsquare.explain.parts import Parts, parts_of
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Direction, direction
+from halfsquare.results.fitted import FittedModel
 
 _SHOWN = 6
 
@@ -94,7 +94,9 @@ class RowExplanation:
 
     def sentences(self, unit: str) -> str:
         """The explanation in words."""
-        average = "" if self.baseline is None else f"; for the average row it says {self.baseline:.4g}"
+        average = (
+            "" if self.baseline is None else f"; for the average row it says {self.baseline:.4g}"
+        )
         said = [f"Row {self.row}: the model says {unit} = {self.output:.4g}{average}."]
         ranked = sorted(self.contributions.items(), key=lambda c: -abs(c[1]))
         for column, part in ranked[:_SHOWN]:
@@ -103,9 +105,13 @@ class RowExplanation:
         rest = sum(part for _, part in ranked[_SHOWN:])
         if len(ranked) > _SHOWN:
             verb = "raise" if rest > 0 else "lower"
-            said.append(f"  the other {len(ranked) - _SHOWN} columns together {verb} it by {abs(rest):.4g}")
+            said.append(
+                f"  the other {len(ranked) - _SHOWN} columns together {verb} it by {abs(rest):.4g}"
+            )
         if self.low == self.low:
-            said.append(f"With 95 % probability the true value lies between {self.low:.4g} and {self.high:.4g}.")
+            said.append(
+                f"With 95 % probability the true value lies between {self.low:.4g} and {self.high:.4g}."
+            )
         if self.error is not None and self.target is not None:
             said.append(self._error_sentence())
         return "\n".join(said)
@@ -114,8 +120,18 @@ class RowExplanation:
         assert self.error is not None and self.target is not None
         if self.error == 0:
             return f"The truth was {self.target:.4g}: the output is right, and descent leaves it."
-        side, sign, verb = ("too low", "negative", "raises") if self.error < 0 else ("too high", "positive", "lowers")
-        inside = "" if self.low != self.low else ", inside" if self.low <= self.target <= self.high else ", outside"
+        side, sign, verb = (
+            ("too low", "negative", "raises")
+            if self.error < 0
+            else ("too high", "positive", "lowers")
+        )
+        inside = (
+            ""
+            if self.low != self.low
+            else ", inside"
+            if self.low <= self.target <= self.high
+            else ", outside"
+        )
         where = f"{inside} its interval" if inside else ""
         return (
             f"The truth was {self.target:.4g}{where}: the output is {side}, by {abs(self.error):.4g}. The gradient of "
@@ -162,8 +178,14 @@ def explain_row(
     design = batch.design[at : at + 1]
     outputs, std = fitted.outputs_of(design, with_std=True)
     if not np.isfinite(outputs).all():
-        raise DataError(f"{source.name}, row {row}: the model has no finite output there; is a value missing?")
-    targets = None if batch.target is None or np.isnan(batch.target[at]).any() else batch.target[at : at + 1]
+        raise DataError(
+            f"{source.name}, row {row}: the model has no finite output there; is a value missing?"
+        )
+    targets = (
+        None
+        if batch.target is None or np.isnan(batch.target[at]).any()
+        else batch.target[at : at + 1]
+    )
     weight = 1.0 if batch.weight is None else float(batch.weight[at])
     output = float(outputs[0, j])
     parts = parts_of(fitted, design[0], j) or Parts(None, {}, "", 0.0)
@@ -171,7 +193,10 @@ def explain_row(
     asks, leverage, distance = _asked(fitted, design, targets, weight, j)
     own = None if targets is None else float(targets[0, j])
     # Whole numbers of a text file are read as float64: they are shown as they stand there.
-    values = {name: text[:-2] if text and text.endswith(".0") else text for name, text in source.row(row).items()}
+    values = {
+        name: text[:-2] if text and text.endswith(".0") else text
+        for name, text in source.row(row).items()
+    }
     return RowExplanation(
         row=row,
         target_name=names[j],
@@ -193,7 +218,9 @@ def explain_row(
     )
 
 
-def _find(fitted: FittedModel, source: Source, row: int, known: bool, weights: str | None) -> tuple[ReadBatch, int]:
+def _find(
+    fitted: FittedModel, source: Source, row: int, known: bool, weights: str | None
+) -> tuple[ReadBatch, int]:
     for batch in read_encoded(source, fitted.encoder, with_target=known, weight=weights):
         at = row - 1 - batch.first_row
         if at < len(batch.design):

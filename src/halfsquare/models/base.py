@@ -41,7 +41,9 @@ class Model(ABC):
         """How many parameters, the last ones, the outputs are linear in; 0 where that is not known."""
         return 0
 
-    def outputs_and_last_derivatives(self, parameters: Floats, design: Floats, count: int) -> tuple[Floats, Floats]:
+    def outputs_and_last_derivatives(
+        self, parameters: Floats, design: Floats, count: int
+    ) -> tuple[Floats, Floats]:
         """The outputs (n, k) and their derivatives by the last ``count`` parameters (n, k, count).
 
         What a covariance (count, count) of these parameters alone needs.
@@ -62,7 +64,9 @@ class Model(ABC):
     def as_dict(self) -> dict[str, Any]:
         """JSON values that a class method ``from_dict`` turns into this model again; ``kind`` names the class."""
 
-    def pull(self, parameters: Floats, design: Floats, error: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    def pull(
+        self, parameters: Floats, design: Floats, error: Floats, weight: Floats
+    ) -> tuple[Floats, Floats]:
         """Σ w Jᵀ(o-t), (p,), and for each row |Jᵀ(o-t)|², (n,): how hard it pulls at the parameters.
 
         ``error`` (n, k) is o - t at these parameters, ``weight`` (n,).

@@ -71,10 +71,14 @@ class Linear(Model):
             jacobian[:, j, 1:, j] = design
         return self.outputs(parameters, design), jacobian.reshape(n, k, -1)
 
-    def pull(self, parameters: Floats, design: Floats, error: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    def pull(
+        self, parameters: Floats, design: Floats, error: Floats, weight: Floats
+    ) -> tuple[Floats, Floats]:
         weighted = error * weight[:, None]
         gradient = np.vstack([weighted.sum(axis=0), design.T @ weighted])
-        squares = np.einsum("nk,nk->n", error, error) * (1.0 + np.einsum("nd,nd->n", design, design))
+        squares = np.einsum("nk,nk->n", error, error) * (
+            1.0 + np.einsum("nd,nd->n", design, design)
+        )
         return gradient.reshape(-1), squares
 
     def directional(self, parameters: Floats, design: Floats, directions: Floats) -> Floats:

@@ -9,7 +9,7 @@ Derivatives of one output o_j (Bishop 2006, "Pattern Recognition and Machine Lea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,8 +21,31 @@ import numpy.typing as npt
 
 from halfsquare.errors import OptionError, ShapeError
 from halfsquare.loss import Floats
-from halfsquare.models.activations import ACTIVATIONS
 from halfsquare.models.base import Model
+
+
+def _tanh(z: Floats) -> tuple[Floats, Floats]:
+    a = np.tanh(z)
+    return a, 1.0 - a * a
+
+
+def _silu(z: Floats) -> tuple[Floats, Floats]:
+    s = 0.5 + 0.5 * np.tanh(0.5 * z)  # the logistic function, which cannot overflow in this form
+    a = z * s
+    return a, s + a * (1.0 - s)
+
+
+def _softplus(z: Floats) -> tuple[Floats, Floats]:
+    return np.logaddexp(0.0, z), 0.5 + 0.5 * np.tanh(0.5 * z)
+
+
+#: φ and φ' by name; all are smooth, so that the curvature is too.
+ACTIVATIONS: dict[str, Callable[[Floats], tuple[Floats, Floats]]] = {
+    "tanh": _tanh,
+    "silu": _silu,
+    "softplus": _softplus,
+}
+
 
 # Signals of a layer, computed some rows at a time: so that they stay in the cache.
 _CACHED_NUMBERS = 1 << 17
@@ -91,12 +114,18 @@ class Network(Model):
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
-            raise OptionError(f"unknown activation {self.activation!r}: expected one of {', '.join(ACTIVATIONS)}")
+            raise OptionError(
+                f"unknown activation {self.activation!r}: expected one of {', '.join(ACTIVATIONS)}"
+            )
         if self.inputs < 1 or self.targets < 1 or any(units < 1 for units in self.hidden):
             sizes = (self.inputs, *self.hidden, self.targets)
-            raise OptionError(f"a network with layers of {sizes} units; expected at least 1 in every layer")
+            raise OptionError(
+                f"a network with layers of {sizes} units; expected at least 1 in every layer"
+            )
         if self.input_names and len(self.input_names) != self.inputs:
-            raise OptionError(f"{len(self.input_names)} input names for {self.inputs} inputs; expected one for each")
+            raise OptionError(
+                f"{len(self.input_names)} input names for {self.inputs} inputs; expected one for each"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values that :meth:`from_dict` makes the network of again."""
@@ -113,7 +142,9 @@ class Network(Model):
     def from_dict(cls, saved: dict[str, Any]) -> Network:
         """The network that :meth:`as_dict` described."""
         hidden, names = tuple(map(int, saved["hidden"])), tuple(map(str, saved["input_names"]))
-        return cls(int(saved["inputs"]), hidden, int(saved["targets"]), str(saved["activation"]), names)
+        return cls(
+            int(saved["inputs"]), hidden, int(saved["targets"]), str(saved["activation"]), names
+        )
 
     @cached_property
     def layers(self) -> tuple[_Layer, ...]:
@@ -160,7 +191,9 @@ class Network(Model):
         """
         by_input = np.arange(self.inputs) if input_groups is None else np.asarray(input_groups)
         if by_input.shape != (self.inputs,):
-            raise ShapeError(f"{by_input.size} input groups for {self.inputs} inputs; expected one for each")
+            raise ShapeError(
+                f"{by_input.size} input groups for {self.inputs} inputs; expected one for each"
+            )
         groups = np.empty(self.parameter_count, dtype=np.intp)
         following = int(by_input.max()) + 1
         for layer in self.layers:
@@ -182,7 +215,9 @@ class Network(Model):
         parameters = np.empty(self.parameter_count)
         for layer in self.layers:
             last = layer is self.layers[-1]
-            parameters[layer.weights] = random.normal(size=layer.fan_in * layer.fan_out) / sqrt(layer.fan_in)
+            parameters[layer.weights] = random.normal(size=layer.fan_in * layer.fan_out) / sqrt(
+                layer.fan_in
+            )
             parameters[layer.biases] = 0.0 if last else random.normal(size=layer.fan_out)
         return parameters
 
@@ -201,7 +236,9 @@ class Network(Model):
         step = max(64, _CACHED_NUMBERS // max(self.inputs, *self.hidden, 1))
         for start in range(0, len(design), step):
             a = self.hidden_signals(parameters, design[start : start + step])
-            outputs[start : start + step] = a @ last.weight_matrix(parameters) + parameters[last.biases]
+            outputs[start : start + step] = (
+                a @ last.weight_matrix(parameters) + parameters[last.biases]
+            )
         return outputs
 
     def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
@@ -210,7 +247,9 @@ class Network(Model):
         outputs = self.write_jacobian(parameters, design, block)
         return outputs, block.transpose(2, 1, 0)
 
-    def outputs_and_last_derivatives(self, parameters: Floats, design: Floats, count: int) -> tuple[Floats, Floats]:
+    def outputs_and_last_derivatives(
+        self, parameters: Floats, design: Floats, count: int
+    ) -> tuple[Floats, Floats]:
         """See the base class; for the output layer the signals into it are all there is to know."""
         last, k = self.layers[-1], self.targets
         if count != self.linear_parameters:
@@ -233,7 +272,9 @@ class Network(Model):
             weights[:], biases[:] = 0.0, 0.0
         for j in range(k):
             weights[:, j, j], biases[j, j] = signals[-1], 1.0
-        for layer, delta in zip(reversed(self.layers[:-1]), self._deltas(parameters, slopes), strict=True):
+        for layer, delta in zip(
+            reversed(self.layers[:-1]), self._deltas(parameters, slopes), strict=True
+        ):
             a = signals[self.layers.index(layer)]
             into = block[layer.weights].reshape(layer.fan_in, layer.fan_out, k, n)
             np.multiply(a[:, None, None, :], delta, out=into)
@@ -249,14 +290,18 @@ class Network(Model):
         *_, delta = self._deltas(parameters, slopes)
         return np.tensordot(delta, first, axes=(0, 1)).transpose(1, 0, 2)
 
-    def pull(self, parameters: Floats, design: Floats, error: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    def pull(
+        self, parameters: Floats, design: Floats, error: Floats, weight: Floats
+    ) -> tuple[Floats, Floats]:
         """Σ w Jᵀ(o-t), (p,), and for each row |Jᵀ(o-t)|², (n,); no Jacobian is formed.
 
         A row's derivative of a layer is the outer product aδᵀ, whose norm is |a| |δ|.
         """
         activation, signals, slopes = ACTIVATIONS[self.activation], [design], []
         for layer in self.layers[:-1]:
-            a, slope = activation(signals[-1] @ layer.weight_matrix(parameters) + parameters[layer.biases])
+            a, slope = activation(
+                signals[-1] @ layer.weight_matrix(parameters) + parameters[layer.biases]
+            )
             signals.append(a)
             slopes.append(slope)
         gradient, norms = np.empty_like(parameters), np.zeros(len(design), dtype=parameters.dtype)
@@ -270,7 +315,9 @@ class Network(Model):
                 delta = (delta @ layer.weight_matrix(parameters).T) * slopes.pop()
         return gradient, norms
 
-    def _forward(self, parameters: Floats, design: Floats) -> tuple[list[Floats], list[Floats], Floats]:
+    def _forward(
+        self, parameters: Floats, design: Floats
+    ) -> tuple[list[Floats], list[Floats], Floats]:
         """Signals aₗ (units, n) into each layer, slopes φ'(zₗ) (units, n), and the outputs (n, k)."""
         activation = ACTIVATIONS[self.activation]
         signals, slopes = [np.ascontiguousarray(design.T)], []
@@ -280,7 +327,11 @@ class Network(Model):
             signals.append(a)
             slopes.append(slope)
         last = self.layers[-1]
-        return signals, slopes, (last.weight_matrix(parameters).T @ signals[-1]).T + parameters[last.biases]
+        return (
+            signals,
+            slopes,
+            (last.weight_matrix(parameters).T @ signals[-1]).T + parameters[last.biases],
+        )
 
     def _deltas(self, parameters: Floats, slopes: list[Floats]) -> list[Floats]:
         """∂output/∂zₗ (units, k, n), from the last hidden layer back to the first."""

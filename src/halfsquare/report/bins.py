@@ -155,7 +155,10 @@ class Grid:
         while float(np.abs(both).max()) / self.width >= _LARGEST:
             self._double()
         while True:
-            first, last = np.floor(low / self.width).astype(np.int64), np.floor(high / self.width).astype(np.int64)
+            first, last = (
+                np.floor(low / self.width).astype(np.int64),
+                np.floor(high / self.width).astype(np.int64),
+            )
             if self.table is not None and self.starts is not None:
                 first = np.minimum(first, self.starts)
                 last = np.maximum(last, self.starts + self.table.shape - 1)
@@ -170,7 +173,9 @@ class Grid:
         np.add.at(table, (at[0], at[1]), weight)
         self.starts, self.table = first, table
 
-    def cells(self, count: int, x_range: tuple[float, float], y_range: tuple[float, float]) -> list[dict[str, float]]:
+    def cells(
+        self, count: int, x_range: tuple[float, float], y_range: tuple[float, float]
+    ) -> list[dict[str, float]]:
         """The cells that hold rows, about ``count`` along the wider range: x, x2, y, y2 and weight."""
         if self.table is None or self.starts is None:
             return []
@@ -185,7 +190,9 @@ class Grid:
         for (i, j), weight in zip(unique, weights, strict=True):
             x, y = float(i * size), float(j * size)
             if x_range[0] - size < x < x_range[1] and y_range[0] - size < y < y_range[1]:
-                found.append({"x": x, "x2": x + size, "y": y, "y2": y + size, "weight": float(weight)})
+                found.append(
+                    {"x": x, "x2": x + size, "y": y, "y2": y + size, "weight": float(weight)}
+                )
         return found
 
     def _double(self) -> None:

@@ -11,14 +11,14 @@ import numpy.typing as npt
 from halfsquare.data.reading import open_for, read_encoded
 from halfsquare.data.scan import Progress
 from halfsquare.errors import DataError
+from halfsquare.explain.leverage import Top
 from halfsquare.explain.pulls import require_finite_errors, usable
-from halfsquare.explain.top import Top
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.learning import Learning, LinearLearning, Point, reason_against
 from halfsquare.report.views import View, important, row_values, views
+from halfsquare.results.fitted import FittedModel
 from halfsquare.sums import ErrorSummary, ErrorSums
 
 FEATURES = 6
@@ -108,7 +108,9 @@ def collect(
         if progress is not None:
             progress(batch.first_row + len(batch.design))
     if not pass_.sums.weight > 0:
-        raise DataError(f"no row of {source.name} has both a target and a positive weight: there is nothing to report")
+        raise DataError(
+            f"no row of {source.name} has both a target and a positive weight: there is nothing to report"
+        )
     return pass_.finish()
 
 
@@ -120,7 +122,8 @@ class _Pass:
         self.sums, self.missing = ErrorSums.zero(len(fitted.encoder.targets)), 0
         self.by_output, self.by_error, self.by_target = Bins(8), Bins(8), Bins(1)
         self.features: list[tuple[View, Bins | Floats]] = [
-            (v, np.zeros((len(v.levels), 8)) if v.levels else Bins(8)) for v in important(fitted, FEATURES)
+            (v, np.zeros((len(v.levels), 8)) if v.levels else Bins(8))
+            for v in important(fitted, FEATURES)
         ]
         self.grid, self.covered, self.measured = Grid(), 0.0, 0.0
         self.points: list[Floats] = [np.empty((0, 2))]
@@ -130,7 +133,9 @@ class _Pass:
         self.learning = _learning(fitted)
         self.is_linear = isinstance(fitted.members[0].model, Linear)
 
-    def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
+    def add(
+        self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
+    ) -> None:
         outputs, std = self._outputs(design)
         require_finite_errors(error(target, outputs), rows, self.name)
         o, t = outputs[:, self.output], target[:, self.output]
@@ -162,7 +167,9 @@ class _Pass:
                 sums.add(values, columns)
             else:
                 for j, column in enumerate(columns):
-                    sums[:, j] += np.bincount(values.astype(np.intp), weights=column, minlength=len(sums))
+                    sums[:, j] += np.bincount(
+                        values.astype(np.intp), weights=column, minlength=len(sums)
+                    )
         if sum(map(len, self.points)) <= MOST_POINTS:
             self.points.append(np.column_stack([o, t])[: MOST_POINTS + 1])
         self._keep_worst(rows, design, t, o, e * (weight > 0))
@@ -180,18 +187,25 @@ class _Pass:
         std[some] = self.fitted.outputs_of(design[some], with_std=True)[1][:, self.output]
         return outputs, std
 
-    def _keep_worst(self, rows: npt.NDArray[np.intp], design: Floats, t: Floats, o: Floats, e: Floats) -> None:
+    def _keep_worst(
+        self, rows: npt.NDArray[np.intp], design: Floats, t: Floats, o: Floats, e: Floats
+    ) -> None:
         self.top = self.top.add(rows, e[:, None], [t])
         place = {int(r): i for i, r in enumerate(rows)}
         kept = {}
         for row, _, _ in self.top.of(0):
             i = place.get(row)
-            kept[row] = self.kept[row] if i is None else (design[i].copy(), float(t[i]), float(o[i]))
+            kept[row] = (
+                self.kept[row] if i is None else (design[i].copy(), float(t[i]), float(o[i]))
+            )
         self.kept = kept
 
     def finish(self) -> Collected:
         every = views(self.fitted.encoder)
-        worst = [WorstRow(row, t, o, o - t, row_values(every, design)) for row, (design, t, o) in self.kept.items()]
+        worst = [
+            WorstRow(row, t, o, o - t, row_values(every, design))
+            for row, (design, t, o) in self.kept.items()
+        ]
         points = np.vstack(self.points)
         return Collected(
             source=self.name,
@@ -215,6 +229,6 @@ def _learning(fitted: FittedModel) -> Learning | None:
         return None
     if isinstance(fitted.members[0].model, Linear):
         return LinearLearning(fitted)
-    from halfsquare.report.learning_formula import FormulaLearning
+    from halfsquare.report.learning import FormulaLearning
 
     return FormulaLearning(fitted)

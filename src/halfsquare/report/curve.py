@@ -9,20 +9,29 @@ import numpy as np
 
 from halfsquare.data.features import Number, Plain
 from halfsquare.data.reading import open_for, read_encoded
-from halfsquare.fitted import FittedModel
-from halfsquare.report.figures_fit import WIDTH, Rows, T, _data, _x, _y
-from halfsquare.report.static_figure import Figure, draw_both
-from halfsquare.wording import number
+from halfsquare.figures.figures_fit import WIDTH, Rows, T, _data, _x, _y
+from halfsquare.figures.static_figure import Figure, draw_both
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import number
 
 _STEPS, _MOST_ROWS = 160, 600
 
 
 def fit_curve(
-    fitted: FittedModel, data: Any, unit: str, *, table: str | None = None, encoding: str | None = None
+    fitted: FittedModel,
+    data: Any,
+    unit: str,
+    *,
+    table: str | None = None,
+    encoding: str | None = None,
 ) -> Figure | None:
     """The curve of a model of one number and one target; None for any other."""
     features = fitted.encoder.features
-    if len(features) != 1 or not isinstance(features[0], (Number, Plain)) or len(fitted.encoder.targets) != 1:
+    if (
+        len(features) != 1
+        or not isinstance(features[0], (Number, Plain))
+        or len(fitted.encoder.targets) != 1
+    ):
         return None
     feature = features[0]
     x = np.linspace(feature.minimum, feature.maximum, _STEPS)
@@ -48,8 +57,19 @@ def fit_curve(
     )
     svg = draw_both(lambda width: _chart(curve, rows, feature.column, unit, width), "curve", words)
     shown = curve[:: _STEPS // 8]
-    numbers = tuple((number(c["x"], 4), number(c["y"], 4), number(c["low"], 4), number(c["high"], 4)) for c in shown)
-    return Figure("curve", "The fit", caption, words, svg, (feature.column, "output", "95 % from", "to"), numbers)
+    numbers = tuple(
+        (number(c["x"], 4), number(c["y"], 4), number(c["low"], 4), number(c["high"], 4))
+        for c in shown
+    )
+    return Figure(
+        "curve",
+        "The fit",
+        caption,
+        words,
+        svg,
+        (feature.column, "output", "95 % from", "to"),
+        numbers,
+    )
 
 
 def _rows(fitted: FittedModel, data: Any, table: str | None, encoding: str | None) -> Rows:
@@ -64,14 +84,23 @@ def _rows(fitted: FittedModel, data: Any, table: str | None, encoding: str | Non
     design, target = design[::every], target[::every]
     x = design[:, 0] * fitted.encoder.scales[0] + fitted.encoder.means[0]
     error = fitted.outputs_of(design)[0][:, 0] - target
-    return [{"x": float(a), "y": float(t), "error": float(e)} for a, t, e in zip(x, target, error, strict=True)]
+    return [
+        {"x": float(a), "y": float(t), "error": float(e)}
+        for a, t, e in zip(x, target, error, strict=True)
+    ]
 
 
 def _chart(curve: Rows, rows: Rows, column: str, unit: str, width: int) -> Any:
     at_x, at_y = _x("x", column), _y("y", unit)
     line = alt.Chart(_data(curve))
-    band = line.mark_area(color=T.muted, opacity=0.16).encode(x=at_x, y=_y("low", unit), y2="high:Q")
+    band = line.mark_area(color=T.muted, opacity=0.16).encode(
+        x=at_x, y=_y("low", unit), y2="high:Q"
+    )
     drawn = line.mark_line(color=T.ink, strokeWidth=2).encode(x=at_x, y=at_y)
     side = alt.condition("datum.error < 0", alt.value(T.low), alt.value(T.high))
-    points = alt.Chart(_data(rows)).mark_circle(size=40, opacity=0.8).encode(x=at_x, y=at_y, color=side)
-    return alt.layer(band, drawn, points).properties(width=width, height=320 if width == WIDTH else width)
+    points = (
+        alt.Chart(_data(rows)).mark_circle(size=40, opacity=0.8).encode(x=at_x, y=at_y, color=side)
+    )
+    return alt.layer(band, drawn, points).properties(
+        width=width, height=320 if width == WIDTH else width
+    )

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.fitted import FittedModel
+from halfsquare.figures import figures_fit as draw_as
+from halfsquare.figures.static_figure import Figure, draw, draw_both, plain
 from halfsquare.models.linear import Linear
-from halfsquare.report import figures_fit as draw_as
 from halfsquare.report.collect import ERROR, MEASURED, SPREAD, TARGET, WEIGHT, Collected
 from halfsquare.report.profiles import padded
-from halfsquare.report.static_figure import Figure, draw, draw_both, plain
 from halfsquare.report.views import relevance
-from halfsquare.wording import number
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import number
 
 _GROUPS, _FEATURE_GROUPS, _LEVELS, _EFFECTS = 24, 12, 12, 15
 Row = dict[str, Any]
@@ -28,7 +28,11 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
     _, sums = c.by_output.groups(_GROUPS)
     reach = fitted.quantile(0.95)
     means = [
-        {"x": float(s[WEIGHT] and (s[TARGET] + s[ERROR]) / s[WEIGHT]), "y": float(s[TARGET] / s[WEIGHT])} for s in sums
+        {
+            "x": float(s[WEIGHT] and (s[TARGET] + s[ERROR]) / s[WEIGHT]),
+            "y": float(s[TARGET] / s[WEIGHT]),
+        }
+        for s in sums
     ]
     band = []
     for middle, s in zip(means, sums, strict=True):
@@ -37,21 +41,33 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
             band.append({"x": middle["x"], "y": middle["x"] - half, "y2": middle["x"] + half})
     if band:  # on to both ends of the figure
         first, last = ({"y": b["y"] - b["x"], "y2": b["y2"] - b["x"]} for b in (band[0], band[-1]))
-        ends = [{"x": end, "y": end + b["y"], "y2": end + b["y2"]} for end, b in zip(x, (first, last), strict=True)]
+        ends = [
+            {"x": end, "y": end + b["y"], "y2": end + b["y2"]}
+            for end, b in zip(x, (first, last), strict=True)
+        ]
         band = [ends[0], *(b for b in band if x[0] < b["x"] < x[1]), ends[1]]
     points = [] if c.points is None else [{"x": float(o), "y": float(t)} for o, t in c.points]
     cells = [] if points else c.grid.cells(56, x, y)
     top = max((math.log1p(cell["weight"]) for cell in cells), default=1.0)
     cells = [{**cell, "shade": math.log1p(cell["weight"]) / top} for cell in cells]
-    inside = "" if not c.measured else f" {c.covered / c.measured:.1%} of the targets lie inside their 95 % interval."
-    words = f"Target over output for {c.summary.rows:,} rows, R² {number(c.summary.r2, 4)}.{inside}"
-    rows = tuple((number(m["x"], 4), number(m["y"], 4), number(s[WEIGHT])) for m, s in zip(means, sums, strict=True))
-    how = "Grey: the rows" + (", each a point." if points else "; the stronger, the more (logarithmic).")
-    caption = (
-        f"{how} Dots: means of groups of rows. Dashed: output and target agree. Shaded: the 95 % interval.{inside}"
+    inside = (
+        ""
+        if not c.measured
+        else f" {c.covered / c.measured:.1%} of the targets lie inside their 95 % interval."
     )
+    words = f"Target over output for {c.summary.rows:,} rows, R² {number(c.summary.r2, 4)}.{inside}"
+    rows = tuple(
+        (number(m["x"], 4), number(m["y"], 4), number(s[WEIGHT]))
+        for m, s in zip(means, sums, strict=True)
+    )
+    how = "Grey: the rows" + (
+        ", each a point." if points else "; the stronger, the more (logarithmic)."
+    )
+    caption = f"{how} Dots: means of groups of rows. Dashed: output and target agree. Shaded: the 95 % interval.{inside}"
     svg = draw_both(
-        lambda w: draw_as.predicted_chart(cells, points, band, means, x, y, unit, width=w), "predicted", words
+        lambda w: draw_as.predicted_chart(cells, points, band, means, x, y, unit, width=w),
+        "predicted",
+        words,
     )
     header = ("mean output", "mean target", "rows")
     return Figure("predicted", "Predicted against actual", caption, words, svg, header, rows)
@@ -67,14 +83,20 @@ def error_histogram(c: Collected, unit: str) -> Figure:
         for a, b, s in zip(edges, edges[1:], sums, strict=False)
     ]
     shares = (0.05, 0.25, 0.5, 0.75, 0.95)
-    table = tuple((f"{q:.0%} of the errors are below", number(c.by_error.quantile(q), 4)) for q in shares)
+    table = tuple(
+        (f"{q:.0%} of the errors are below", number(c.by_error.quantile(q), 4)) for q in shares
+    )
     s = c.summary
     words = (
         f"{number(s.too_low)} outputs are too low and {number(s.too_high)} too high; half of the errors lie between "
         f"{table[1][1]} and {table[3][1]} {unit}, 90 % between {table[0][1]} and {table[4][1]}."
     )
-    svg = draw_both(lambda w: draw_as.histogram_chart(rows, unit, (-reach, reach), width=w), "errors", words)
-    return Figure("errors", "How the errors are distributed", words, words, svg, ("share", unit), table)
+    svg = draw_both(
+        lambda w: draw_as.histogram_chart(rows, unit, (-reach, reach), width=w), "errors", words
+    )
+    return Figure(
+        "errors", "How the errors are distributed", words, words, svg, ("share", unit), table
+    )
 
 
 def effects(fitted: FittedModel, unit: str) -> Figure | None:
@@ -85,7 +107,10 @@ def effects(fitted: FittedModel, unit: str) -> Figure | None:
         return None
     found = relevance(fitted)
     total = sum(found.values()) or 1.0
-    rows = [{"name": c, "share": r / total} for c, r in sorted(found.items(), key=lambda i: -i[1])[:_EFFECTS]]
+    rows = [
+        {"name": c, "share": r / total}
+        for c, r in sorted(found.items(), key=lambda i: -i[1])[:_EFFECTS]
+    ]
     first = ", ".join(f"{r['name']} {r['share']:.0%}" for r in rows[:3])
     words = f"The most relevant inputs: {first}."
     caption = f"{words} Share of the variation of the output's slopes, averaged over the members."
@@ -116,7 +141,10 @@ def learning(c: Collected, unit: str) -> Figure | None:
     """Would more data help?"""
     if len(c.learning) < 2:
         return None
-    rows = [{"rows": p.rows, "mse": p.mse, "least": p.mse - p.mse_se, "most": p.mse + p.mse_se} for p in c.learning]
+    rows = [
+        {"rows": p.rows, "mse": p.mse, "least": p.mse - p.mse_se, "most": p.mse + p.mse_se}
+        for p in c.learning
+    ]
     before, last = c.learning[-2:]
     gain = (before.mse - last.mse) / last.mse if last.mse else 0.0
     verdict = (
@@ -129,7 +157,13 @@ def learning(c: Collected, unit: str) -> Figure | None:
     drawn = draw_both(lambda w: draw_as.learning_chart(rows, unit, width=w), "learning", words)
     table = tuple((f"{p.rows:,}", number(p.mse, 5), number(p.mse_se, 3)) for p in c.learning)
     return Figure(
-        "learning", "Would more data help?", caption, words, drawn, ("training rows", "test MSE", "± std. error"), table
+        "learning",
+        "Would more data help?",
+        caption,
+        words,
+        drawn,
+        ("training rows", "test MSE", "± std. error"),
+        table,
     )
 
 
@@ -143,7 +177,11 @@ def descent(fitted: FittedModel) -> list[Figure]:
         return []
     loss = _NAMES.get(str(fitted.info.get("options", {}).get("loss")), "loss")
     # In mini-batches the noise is that of the gradient; otherwise that of the targets, on their standardized scale.
-    noise = "variance of the gradient's noise" if "batch" in history[-1] else "noise of the targets, variance"
+    noise = (
+        "variance of the gradient's noise"
+        if "batch" in history[-1]
+        else "noise of the targets, variance"
+    )
     shown = (
         ("loss", f"{loss} (log)", True),
         ("gradient_norm", "norm of the gradient (log)", True),
@@ -155,7 +193,11 @@ def descent(fitted: FittedModel) -> list[Figure]:
     kept = [history[i] for i in np.unique(np.linspace(0, len(history) - 1, 200).astype(int))]
     found = []
     for key, title, log in shown:
-        rows = [{"iteration": h["iteration"], "value": h[key]} for h in kept if _drawable(h.get(key), log)]
+        rows = [
+            {"iteration": h["iteration"], "value": h[key]}
+            for h in kept
+            if _drawable(h.get(key), log)
+        ]
         if len(rows) < 2:
             continue
         words = f"{title.replace(' (log)', '')}: {number(rows[0]['value'], 4)} at step {rows[0]['iteration']:.0f}, {number(rows[-1]['value'], 4)} at step {rows[-1]['iteration']:.0f}."

@@ -11,9 +11,9 @@ from typing import Any
 
 from halfsquare.data.scan import Progress
 from halfsquare.errors import OptionError
-from halfsquare.fitted import FittedModel
-from halfsquare.storage import atomic_write
-from halfsquare.wording import rows_sentence
+from halfsquare.files.atomic import atomic_write
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import rows_sentence
 
 MISSING = "the report needs the extra 'page': pip install 'halfsquare[page]' ({} is not installed)"
 _KINDS = {"linear": "Linear model", "network": "Network", "formula": "Formula"}
@@ -40,7 +40,9 @@ def write_report(
     OutputError
         If the file cannot be written; what stood there before is then still there.
     """
-    page = report_page(fitted, data, weights=weights, table=table, encoding=encoding, progress=progress)
+    page = report_page(
+        fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
+    )
     with atomic_write(Path(path)) as file:
         file.write(page.encode())
     return Path(path)
@@ -59,7 +61,9 @@ def report_page(
     require_extra()
     from halfsquare.report.collect import collect
 
-    collected = collect(fitted, data, weights=weights, table=table, encoding=encoding, progress=progress)
+    collected = collect(
+        fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
+    )
     from halfsquare.report.curve import fit_curve
 
     # A pipe can be read once, and that has been done.
@@ -83,7 +87,7 @@ def require_extra() -> None:
         import altair  # noqa: F401
         import jinja2  # noqa: F401
 
-        from halfsquare.report.engine import engine
+        from halfsquare.figures.engine import engine
 
         engine()
     except ModuleNotFoundError as problem:
@@ -104,9 +108,9 @@ def _template() -> Any:
 
 
 def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
+    from halfsquare.figures.save import css_variables, static_text
     from halfsquare.report import drawn, profiles
     from halfsquare.report.learning import reason_against
-    from halfsquare.report.save import css_variables, static_text
 
     info, unit = fitted.info, fitted.encoder.targets[0]
     style = css_variables() + static_text("report.css")
@@ -124,7 +128,8 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         "by_feature": profiles.by_feature(c, unit),
         "effects": drawn.effects(fitted, unit),
         "learning": drawn.learning(c, unit),
-        "no_learning": reason_against(fitted) or "Left out: there are too few rows to refit on parts of them.",
+        "no_learning": reason_against(fitted)
+        or "Left out: there are too few rows to refit on parts of them.",
         "descent": drawn.descent(fitted),
         "drawn_from": _drawn_from(fitted, c, unit),
         "version": info.get("version", ""),
@@ -134,7 +139,11 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
     from halfsquare.report.tables import tables
 
     context |= tables(fitted, c)
-    names = [("errors-section", "Errors"), ("predictions", "Predictions"), ("profile", "Where it errs")]
+    names = [
+        ("errors-section", "Errors"),
+        ("predictions", "Predictions"),
+        ("profile", "Where it errs"),
+    ]
     names += [("parameters", "Parameters")] if context["effects"] or context["parameters"] else []
     names += [
         ("learning-section", "More data?"),
@@ -150,7 +159,9 @@ def _drawn_from(fitted: FittedModel, c: Any, unit: str) -> str:
     said = f"The figures show this model on the {c.summary.rows:,} rows of {c.source}{missing}."
     if c.source == fitted.info.get("data"):
         told = ": those on test rows, above, tell" if fitted.info.get("test") else ""
-        said += f" It was fitted to these rows, so errors on new rows will be a little larger{told}."
+        said += (
+            f" It was fitted to these rows, so errors on new rows will be a little larger{told}."
+        )
     if len(fitted.encoder.targets) > 1:
         said += f" They are about {unit}, the first target."
     return said

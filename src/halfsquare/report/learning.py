@@ -14,10 +14,14 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.fitted import FittedModel
+from halfsquare.data.rows import ArrayRows
+from halfsquare.errors import HalfsquareError
+from halfsquare.fitting.formula.train import train_formula
 from halfsquare.loss import Floats
-from halfsquare.models.formula import Formula
+from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
+from halfsquare.parallel.threads import Local
+from halfsquare.results.fitted import FittedModel
 from halfsquare.sums import ErrorSums
 
 _PARTS = 10
@@ -39,7 +43,9 @@ class Learning(ABC):
     """A builder: rows are added, then :meth:`finish` fits and judges."""
 
     @abstractmethod
-    def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
+    def add(
+        self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
+    ) -> None:
         """Rows by number (m,), design of the encoder (m, d), target (m, k) in its unit, weight (m,)."""
 
     @abstractmethod
@@ -70,7 +76,9 @@ class LinearLearning(Learning):
         self.stride = _STRIDE
         self.tests: list[tuple[npt.NDArray[np.uint64], Floats, Floats]] = []
 
-    def add(self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats) -> None:
+    def add(
+        self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
+    ) -> None:
         encoder = self.fitted.encoder
         scaled = (target - encoder.target_means) / encoder.target_scales
         block = np.hstack([np.ones((len(rows), 1)), design, scaled])
@@ -79,7 +87,9 @@ class LinearLearning(Learning):
         kept = chance % np.uint64(self.stride) == 0
         self.tests.append((chance[kept], block[kept], weight[kept]))
         self._thin()
-        part = np.minimum(-np.log2(np.maximum(share_of(chance), 2.0**-60)), _PARTS - 1).astype(np.intp)
+        part = np.minimum(-np.log2(np.maximum(share_of(chance), 2.0**-60)), _PARTS - 1).astype(
+            np.intp
+        )
         for p in range(_PARTS):
             mine = ~is_test & (part == p) & (weight > 0)
             if mine.any():
@@ -103,7 +113,10 @@ class LinearLearning(Learning):
                 continue
             b = self._solved(self.grams[p:].sum(axis=0), float(self.weights[p:].sum()), k)
             scales = self.fitted.encoder.target_scales
-            outputs, targets = test[:, : self.size - k] @ b * scales, test[:, self.size - k :] * scales
+            outputs, targets = (
+                test[:, : self.size - k] @ b * scales,
+                test[:, self.size - k :] * scales,
+            )
             judged = ErrorSums.zero(k).add(targets, outputs, weight).finish()
             points.append(Point(rows, judged.mse, judged.mse_se))
         return points
@@ -135,3 +148,80 @@ def mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 def share_of(chance: npt.NDArray[np.uint64]) -> Floats:
     """From 0 to 1, independent of the remainders of ``chance``."""
     return np.asarray((mixed(chance) >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+
+
+_MOST_ROWS = 20_000
+_MOST_POINTS = 6
+
+
+@final
+class FormulaLearning(Learning):
+    """Of a formula: a sample of some ten thousand rows is kept, one in so many, all over the table."""
+
+    def __init__(self, fitted: FittedModel) -> None:
+        self.fitted = fitted
+        model = fitted.members[0].model
+        assert isinstance(model, Formula)
+        self.formula = model
+        self.stride = 1
+        self.kept: list[tuple[npt.NDArray[np.uint64], Floats, Floats, Floats]] = []
+
+    def add(
+        self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
+    ) -> None:
+        self.kept.append((mixed(rows.astype(np.uint64)), design, target, weight))
+        self._thin()
+
+    def finish(self) -> list[Point]:
+        if not self.kept:
+            return []
+        chance, design, target, weight = (
+            np.concatenate(part) for part in zip(*self.kept, strict=True)
+        )
+        order = np.argsort(share_of(chance), kind="stable")
+        is_test = mixed(chance + np.uint64(1))[order] % np.uint64(5) == 0
+        test, train = order[is_test], order[~is_test]
+        points: list[Point] = []
+        size = len(train)
+        while (
+            size >= max(10, 3 * len(self.formula.names))
+            and len(test) >= 2
+            and len(points) < _MOST_POINTS
+        ):
+            at = np.sort(train[:size])
+            point = self._point(
+                ArrayRows(design[at], target[at], weight[at]),
+                design[test],
+                target[test],
+                weight[test],
+            )
+            points += [point] if point else []
+            size //= 2
+        return points[::-1]
+
+    def _point(
+        self, rows: ArrayRows, design: Floats, target: Floats, weight: Floats
+    ) -> Point | None:
+        start = dict(
+            zip(self.formula.names, map(float, self.fitted.members[0].parameters), strict=True)
+        )
+        try:
+            found = train_formula(rows, self.formula, start=start, execution=Local(1))
+            outputs = self.formula.restore_target(self.formula.outputs(found.parameters, design))
+            judged = ErrorSums.zero().add(target, outputs, weight).finish()
+        except (
+            HalfsquareError
+        ):  # a part of the rows may not determine the formula: then there is no point
+            return None
+        return Point(rows.row_count, judged.mse, judged.mse_se)
+
+    def _thin(self) -> None:
+        """Keep one row in ``stride``, and every other one of them when there are too many."""
+        while True:
+            masks = [chance % np.uint64(self.stride) == 0 for chance, *_ in self.kept]
+            self.kept = [
+                (c[m], d[m], t[m], w[m]) for m, (c, d, t, w) in zip(masks, self.kept, strict=True)
+            ]
+            if sum(len(chance) for chance, *_ in self.kept) <= _MOST_ROWS:
+                return
+            self.stride *= 2

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.figures import figures_fit as draw_as
+from halfsquare.figures.static_figure import Figure, draw, draw_both, plain
 from halfsquare.loss import Floats
-from halfsquare.report import figures_fit as draw_as
 from halfsquare.report.bins import Bins
 from halfsquare.report.collect import ERROR, HIGH, LOW, SQUARE, WEIGHT, Collected
-from halfsquare.report.static_figure import Figure, draw, draw_both, plain
 from halfsquare.report.views import View
-from halfsquare.wording import number
+from halfsquare.text import number
 
 _GROUPS, _FEATURE_GROUPS, _LEVELS = 24, 12, 12
 Row = dict[str, Any]
@@ -33,15 +33,26 @@ def by_feature(c: Collected, unit: str) -> list[Figure]:
         if not isinstance(sums, Bins):
             found.append(_levels(f"feature-{i}", view, sums, unit))
         elif len(sums.table):
-            found.append(_profile(f"feature-{i}", view.title, view.title, sums, unit, _FEATURE_GROUPS, wide=False))
+            found.append(
+                _profile(
+                    f"feature-{i}", view.title, view.title, sums, unit, _FEATURE_GROUPS, wide=False
+                )
+            )
     return found
 
 
-def _profile(name: str, title: str, x_title: str, bins: Bins, unit: str, count: int, *, wide: bool) -> Figure:
+def _profile(
+    name: str, title: str, x_title: str, bins: Bins, unit: str, count: int, *, wide: bool
+) -> Figure:
     edges, sums = bins.groups(count)
     domain = padded(bins.quantile(0.002), bins.quantile(0.998))
     rows = [
-        {**_group(s), "left": max(float(a), domain[0]), "right": min(float(b), domain[1]), "mid": _middle(a, b, domain)}
+        {
+            **_group(s),
+            "left": max(float(a), domain[0]),
+            "right": min(float(b), domain[1]),
+            "mid": _middle(a, b, domain),
+        }
         for a, b, s in zip(edges, edges[1:], sums, strict=False)
     ]
     words = _words(x_title, rows, unit)
@@ -49,7 +60,11 @@ def _profile(name: str, title: str, x_title: str, bins: Bins, unit: str, count: 
     def chart(width: int) -> Any:
         return draw_as.error_chart(rows, x_title, width=width, domain=domain)
 
-    svg = draw_both(chart, name, words) if wide else draw(plain(chart(draw_as.HALF - 50)), name, words)
+    svg = (
+        draw_both(chart, name, words)
+        if wide
+        else draw(plain(chart(draw_as.HALF - 50)), name, words)
+    )
     table = tuple((f"{number(r['left'], 4)} to {number(r['right'], 4)}", *_cells(r)) for r in rows)
     return Figure(name, title, "", words, svg, ("from, to", *_HEADER), table)
 
@@ -58,11 +73,15 @@ def _levels(name: str, view: View, sums: Floats, unit: str) -> Figure:
     order = [j for j in np.argsort(-sums[:, WEIGHT], kind="stable") if sums[j, WEIGHT] > 0]
     rows = [{**_group(sums[j]), "level": view.levels[j]} for j in order[:_LEVELS]]
     if len(order) > _LEVELS:
-        rows.append({**_group(sums[order[_LEVELS:]].sum(axis=0)), "level": f"{len(order) - _LEVELS} others"})
+        rows.append(
+            {**_group(sums[order[_LEVELS:]].sum(axis=0)), "level": f"{len(order) - _LEVELS} others"}
+        )
     words = _words(view.title, rows, unit)
     chart = draw_as.level_chart(rows, width=draw_as.HALF)
     table = tuple((str(r["level"]), *_cells(r)) for r in rows)
-    return Figure(name, view.title, "", words, draw(plain(chart), name, words), ("level", *_HEADER), table)
+    return Figure(
+        name, view.title, "", words, draw(plain(chart), name, words), ("level", *_HEADER), table
+    )
 
 
 _HEADER = ("rows", "mean error", "± std. error", "RMSE", "too low", "too high")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfsquare.fitted import FittedModel
 from halfsquare.report.collect import Collected
-from halfsquare.wording import descent_sentence, number, with_error
+from halfsquare.results.fitted import FittedModel
+from halfsquare.text import descent_sentence, number, with_error
 
 _MOST = 200  # rows of a table
 _VALUES = 8  # columns of the worst rows
@@ -36,18 +36,34 @@ def tables(fitted: FittedModel, c: Collected) -> dict[str, Any]:
         "tried": _tried(info),
         "parameters_header": ["parameter", "value", "std. error", "t", "95 % from", "to"],
         "parameters": [
-            [p.name, number(p.value, 6), number(p.standard_error, 4), number(p.t, 4), number(p.low), number(p.high)]
+            [
+                p.name,
+                number(p.value, 6),
+                number(p.standard_error, 4),
+                number(p.t, 4),
+                number(p.low),
+                number(p.high),
+            ]
             for p in parameters
         ],
         "descended": _descended(info),
         "worst_header": ["row", "target", "output", "error o − t", *shown],
         "worst": [
-            [f"{w.row:,}", number(w.target), number(w.output), f"{w.error:+.4g}", *(w.values.get(v, "") for v in shown)]
+            [
+                f"{w.row:,}",
+                number(w.target),
+                number(w.output),
+                f"{w.error:+.4g}",
+                *(w.values.get(v, "") for v in shown),
+            ]
             for w in c.worst
         ],
         "columns": [
             *([f.column, f.decision] for f in fitted.encoder.features[:_MOST]),
-            *([name, f"left out: {why}"] for name, why in list(fitted.encoder.left_out.items())[:_MOST]),
+            *(
+                [name, f"left out: {why}"]
+                for name, why in list(fitted.encoder.left_out.items())[:_MOST]
+            ),
         ],
     }
 
@@ -65,16 +81,20 @@ def _facts(info: dict[str, Any], c: Collected, unit: str) -> list[tuple[str, str
         shares = f"{summary['too_low'] / weight:.0%}, {summary['too_high'] / weight:.0%}"
         found.append(("Too low, high", shares, f"mean error {_mean_error(summary)}"))
     if c.measured:
-        found.append(("In 95 % interval", f"{c.covered / c.measured:.1%}", "of the targets drawn below"))
+        found.append(
+            ("In 95 % interval", f"{c.covered / c.measured:.1%}", "of the targets drawn below")
+        )
     return found
 
 
 def _measured(info: dict[str, Any]) -> str:
     if not info.get("test"):
-        return (
-            "No rows were set apart: these are the errors on the rows of the fit, and smaller than those on new rows."
-        )
-    after = " Then it was fitted again to all rows: that is the model drawn below." if info.get("refit") else ""
+        return "No rows were set apart: these are the errors on the rows of the fit, and smaller than those on new rows."
+    after = (
+        " Then it was fitted again to all rows: that is the model drawn below."
+        if info.get("refit")
+        else ""
+    )
     return f"Measured on {info.get('test_source', 'test rows')} that the measured model had not seen.{after}"
 
 
@@ -105,7 +125,11 @@ def _tried(info: dict[str, Any]) -> Cells:
     found = []
     for tried in info.get("tried") or []:
         mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
-        change = "" if tried["difference"] is None else with_error(tried["difference"], tried["difference_se"])
+        change = (
+            ""
+            if tried["difference"] is None
+            else with_error(tried["difference"], tried["difference_se"])
+        )
         note = tried["note"] or ("chosen" if tried["model"] == info.get("chosen") else "")
         found.append([tried["model"], mse, change, note])
     return found

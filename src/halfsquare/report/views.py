@@ -10,9 +10,9 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Presence
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
+from halfsquare.results.fitted import FittedModel
 
 _YEAR = 365.2425
 
@@ -36,20 +36,26 @@ class View:
 
     def values(self, design: Floats) -> Floats:
         """The number, or the place of the level in ``levels``, of each row of a standardized design, (m,)."""
-        own = design[:, self.start : self.stop] * np.array(self.feature.scales) + np.array(self.feature.means)
+        own = design[:, self.start : self.stop] * np.array(self.feature.scales) + np.array(
+            self.feature.means
+        )
         if isinstance(self.feature, Category):
             on = own > 0.5
             return np.asarray(np.where(on.any(axis=1), on.argmax(axis=1) + 1, 0), dtype=np.float64)
         if isinstance(self.feature, Presence):
             return np.asarray(own[:, 0] > 0.5, dtype=np.float64)
-        return np.asarray(1970.0 + own[:, 0] / _YEAR if isinstance(self.feature, Instant) else own[:, 0])
+        return np.asarray(
+            1970.0 + own[:, 0] / _YEAR if isinstance(self.feature, Instant) else own[:, 0]
+        )
 
     def shown(self, value: float) -> str:
         """One value as text."""
         if self.levels:
             return self.levels[int(value)]
         if isinstance(self.feature, Instant):
-            return str(date(1970, 1, 1) + timedelta(days=math.floor((value - 1970.0) * _YEAR + 1e-6)))
+            return str(
+                date(1970, 1, 1) + timedelta(days=math.floor((value - 1970.0) * _YEAR + 1e-6))
+            )
         return f"{value:.6g}"
 
 
@@ -61,13 +67,19 @@ def view_of(feature: Feature, start: int, stop: int) -> View | None:
     if isinstance(feature, Presence):
         return View(feature, start, stop, feature.column, ("there", "missing"))
     if isinstance(feature, Instant):
-        return View(feature, start, stop, f"{feature.column} (year)") if feature.parts[0] == "day" else None
+        return (
+            View(feature, start, stop, f"{feature.column} (year)")
+            if feature.parts[0] == "day"
+            else None
+        )
     return View(feature, start, stop, feature.column)
 
 
 def views(encoder: Encoder) -> list[View]:
     """Of every feature that can be shown."""
-    found = (view_of(f, a, b) for f, (_, a, b) in zip(encoder.features, encoder.groups, strict=True))
+    found = (
+        view_of(f, a, b) for f, (_, a, b) in zip(encoder.features, encoder.groups, strict=True)
+    )
     return [v for v in found if v is not None]
 
 

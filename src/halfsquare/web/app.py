@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,24 +16,67 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from halfsquare.errors import HalfsquareError
-from halfsquare.report.save import css_variables, static_text, vega_bundle
-from halfsquare.web.guard import Guard, Keys
-from halfsquare.web.jobs import Busy
-from halfsquare.web.pages import error_page, wants_json
-from halfsquare.web.rooms import ROOMS
-from halfsquare.web.workshop import Workshop
+from halfsquare.figures.save import css_variables, static_text, vega_bundle
+from halfsquare.results.fitted import FittedModel, load
+from halfsquare.web.access import Guard, Keys
+from halfsquare.web.datasets import Store
+from halfsquare.web.jobs import Busy, Jobs
+from halfsquare.web.pages import ROOMS
+from halfsquare.web.templates import error_page, wants_json
+
+
+class Workshop:
+    """Made when the server starts, closed when it ends.
+
+    Parameters
+    ----------
+    model, data : Path, optional
+        What the server was started with; nothing else outside can be read through the page.
+
+    Raises
+    ------
+    ModelFileError
+        If the model cannot be read.
+    """
+
+    def __init__(self, model: Path | None = None, data: Path | None = None) -> None:
+        self._given = None if model is None else (model.name, load(model))
+        self.store = Store(data)
+        self.jobs = Jobs()
+
+    @property
+    def models(self) -> dict[str, tuple[str, FittedModel]]:
+        """By key the name and the model: the one just trained, and the one that was given."""
+        found = {}
+        job = self.jobs.last
+        if job is not None and job.fitted is not None:
+            found["trained"] = (
+                f"{job.order.way}, just trained on {job.order.data.label}",
+                job.fitted,
+            )
+        if self._given is not None:
+            found["given"] = self._given
+        return found
+
+    def close(self) -> None:
+        """Stop what goes on, and leave no file behind."""
+        self.jobs.close()
+        self.store.close()
+
 
 _PAGE_FILES = ("page.css", "train.css", "room.js", "train.js")
 _FIGURE_FILES = ("figure.css", "figure.js")
 
 
-def create_app(keys: Keys, workshop: Workshop, ending: Callable[[], bool] = lambda: False) -> ASGIApp:
+def create_app(
+    keys: Keys, workshop: Workshop, ending: Callable[[], bool] = lambda: False
+) -> ASGIApp:
     """The application for one run of the server.
 
     Parameters
     ----------
     keys : Keys
-        Port and secrets; see :mod:`halfsquare.web.guard`.
+        Port and secrets; see :mod:`halfsquare.web.access`.
     workshop : Workshop
         What the rooms work with: data, training run, model.
     ending : callable() -> bool
@@ -45,7 +89,11 @@ def create_app(keys: Keys, workshop: Workshop, ending: Callable[[], bool] = lamb
     ]
     app = Starlette(
         routes=routes,
-        exception_handlers={HTTPException: _http_error, HalfsquareError: _our_error, Exception: _unforeseen},
+        exception_handlers={
+            HTTPException: _http_error,
+            HalfsquareError: _our_error,
+            Exception: _unforeseen,
+        },
     )
     with suppress(ImportError):
         # Arrow loads pandas where it is installed; Altair, in another thread, fails on a half loaded one.
@@ -82,9 +130,13 @@ def _refuse(scope: Scope, status: int, title: str, what_to_do: str) -> Response:
 async def _http_error(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
     if problem.status_code == 404:
-        return error_page("There is nothing at this address", "Choose one of the rooms above.", 404, ROOMS)
+        return error_page(
+            "There is nothing at this address", "Choose one of the rooms above.", 404, ROOMS
+        )
     if problem.status_code == 405:
-        return error_page("This address does not take that", "Go back and use the page's own buttons.", 405, ROOMS)
+        return error_page(
+            "This address does not take that", "Go back and use the page's own buttons.", 405, ROOMS
+        )
     return error_page("This did not work", problem.detail, problem.status_code, ROOMS)
 
 

@@ -51,7 +51,9 @@ class Field:
 
 def fields_of(encoder: Encoder, given: Mapping[str, str]) -> list[Field]:
     """The form of a model, holding what was given; else a typical row."""
-    return [_field(f"f{i}", feature, given.get(f"f{i}")) for i, feature in enumerate(encoder.features)]
+    return [
+        _field(f"f{i}", feature, given.get(f"f{i}")) for i, feature in enumerate(encoder.features)
+    ]
 
 
 def design_of(encoder: Encoder, fields: list[Field]) -> Floats:
@@ -62,7 +64,9 @@ def design_of(encoder: Encoder, fields: list[Field]) -> Floats:
     DataError, OptionError
         If a field holds what it cannot.
     """
-    raw = np.array([_raw(field, feature) for field, feature in zip(fields, encoder.features, strict=True)])
+    raw = np.array(
+        [_raw(field, feature) for field, feature in zip(fields, encoder.features, strict=True)]
+    )
     out = np.empty((len(encoder.names), 1))
     encoder.encode(raw[:, None], out)
     return np.ascontiguousarray(out[:, 0])
@@ -74,16 +78,32 @@ def _field(name: str, feature: Feature, given: str | None) -> Field:
         levels = [(str(code), level) for code, level in enumerate(feature.levels)]
         extra = [("other", "another")] if feature.other else []
         missing = ("missing", "missing" if feature.missing else "not known")
-        return Field(name, column, "", "choice", "0" if given is None else given, (*levels, *extra, missing))
+        return Field(
+            name, column, "", "choice", "0" if given is None else given, (*levels, *extra, missing)
+        )
     if isinstance(feature, Presence):
         choices = (("there", "there"), ("missing", "missing"))
-        return Field(name, column, "there or not", "choice", "there" if given is None else given, choices)
+        return Field(
+            name, column, "there or not", "choice", "there" if given is None else given, choices
+        )
     if isinstance(feature, Instant):
         return _instant(name, feature, given)
     assert isinstance(feature, Number | Plain)
-    middle = feature.means[0] if isinstance(feature, Number) else 0.5 * (feature.minimum + feature.maximum)
-    whole = isinstance(feature, Number) and feature.minimum.is_integer() and feature.maximum.is_integer()
-    typical = round(middle) if whole and feature.maximum - feature.minimum >= 5 else float(f"{middle:.4g}")
+    middle = (
+        feature.means[0]
+        if isinstance(feature, Number)
+        else 0.5 * (feature.minimum + feature.maximum)
+    )
+    whole = (
+        isinstance(feature, Number)
+        and feature.minimum.is_integer()
+        and feature.maximum.is_integer()
+    )
+    typical = (
+        round(middle)
+        if whole and feature.maximum - feature.minimum >= 5
+        else float(f"{middle:.4g}")
+    )
     hint = f"{feature.minimum:.4g} to {feature.maximum:.4g}".replace("-", "−")
     shown = f"{typical:.10g}" if given is None else given
     return Field(name, column, hint, "number", shown, required=isinstance(feature, Plain))
@@ -103,14 +123,18 @@ def _raw(field: Field, feature: Feature) -> float:
         return _code(field, feature, text)
     if not text:
         if field.required:
-            raise DataError(f"{field.label} is empty, and the formula cannot do without it: type a number")
+            raise DataError(
+                f"{field.label} is empty, and the formula cannot do without it: type a number"
+            )
         return nan
     if field.kind == "number":
         return number_of(field.label, text)
     try:
         read = datetime.fromisoformat(f"1970-01-01T{text}" if field.kind == "time" else text)
     except ValueError:
-        raise DataError(f"{field.label} is {text!r}; expected a date and time such as 2013-07-01T12:00") from None
+        raise DataError(
+            f"{field.label} is {text!r}; expected a date and time such as 2013-07-01T12:00"
+        ) from None
     return read.replace(tzinfo=UTC).timestamp()
 
 
@@ -137,4 +161,6 @@ def _code(field: Field, feature: Feature, text: str) -> float:
     if isinstance(feature, Presence):
         gone = float(MISSING) if feature.text else nan
         return gone if text == "missing" else 0.0
-    return {"missing": float(MISSING), "other": float(UNSEEN)}.get(text) or float(text if text.isdecimal() else 0)
+    return {"missing": float(MISSING), "other": float(UNSEEN)}.get(text) or float(
+        text if text.isdecimal() else 0
+    )

@@ -8,14 +8,107 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from halfsquare.descent.base import State
 from halfsquare.errors import HalfsquareError
-from halfsquare.fitted import FittedModel
-from halfsquare.fitting import fit
-from halfsquare.limits import is_lack_of_memory
-from halfsquare.web.gate import Gate, Pace
-from halfsquare.web.store import DataSet
+from halfsquare.fitting.fit import fit
+from halfsquare.process import is_lack_of_memory
+from halfsquare.results.fitted import FittedModel
+from halfsquare.solvers.base import State
+from halfsquare.web.datasets import DataSet
 from halfsquare.web.watching import Look, Watcher, look_at
+
+Pace = Literal["full", "slow", "step"]
+_SLOW = 0.1  # seconds from one step to the next
+
+
+class Gate:
+    """Lets a descent through, or keeps it waiting, as the page says."""
+
+    def __init__(self, pace: Pace = "full") -> None:
+        self._changed = threading.Condition()
+        self._pace = pace
+        self._before: Pace = "full" if pace == "step" else pace
+        self._let_through = 0  # how often one step was asked for
+        self._waiting = 0
+        self._stopped = False
+
+    @property
+    def pace(self) -> Pace:
+        """How fast the descent may go on."""
+        return self._pace
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the descent is to end."""
+        return self._stopped
+
+    @property
+    def paused(self) -> bool:
+        """Whether somebody waits for the next step to be asked for."""
+        return self._pace == "step" and self._waiting > 0 and not self._stopped
+
+    def pause(self) -> None:
+        """Wait before each step until it is asked for."""
+        self._go("step")
+
+    def resume(self) -> None:
+        """Go on as before the pause."""
+        self._go(self._before)
+
+    def full_speed(self) -> None:
+        """Go on without waiting."""
+        self._before = "full"
+        self._go("full")
+
+    def one_step(self) -> None:
+        """Wait from now on, but let everyone who waits take one step first."""
+        with self._changed:
+            self._pace = "step"
+            self._let_through += 1
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """End the descent: whoever passes next is interrupted."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _go(self, pace: Pace) -> None:
+        with self._changed:
+            self._pace = pace
+            self._changed.notify_all()
+
+    def check(self) -> None:
+        """Go by, without waiting.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the descent is to end.
+        """
+        if self._stopped:
+            raise KeyboardInterrupt
+
+    def pass_through(self) -> None:
+        """Wait as long as the gate says.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the descent is to end; the training loop turns it into the best so far.
+        """
+        with self._changed:
+            asked, began = self._let_through, time.monotonic()
+            self._waiting += 1
+            try:
+                while not self._stopped and self._let_through == asked:
+                    left = began + _SLOW - time.monotonic()
+                    if self._pace == "full" or (self._pace == "slow" and left <= 0):
+                        break
+                    self._changed.wait(left if self._pace == "slow" else None)
+            finally:
+                self._waiting -= 1
+        self.check()
+
 
 Standing = Literal["reading", "descending", "paused", "done", "ended", "failed"]
 
@@ -26,7 +119,9 @@ class Busy(HalfsquareError):
     """A second training run while the first goes on."""
 
     def __init__(self) -> None:
-        super().__init__("a training run is under way, and there is room for one. Watch it to its end, or stop it")
+        super().__init__(
+            "a training run is under way, and there is room for one. Watch it to its end, or stop it"
+        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +180,13 @@ class Job:
     @property
     def version(self) -> tuple[Any, ...]:
         """Changes with everything that can be seen."""
-        return self.standing, self.watcher.version, self.rows_read, self.gate.pace, self.gate.stopped
+        return (
+            self.standing,
+            self.watcher.version,
+            self.rows_read,
+            self.gate.pace,
+            self.gate.stopped,
+        )
 
     @property
     def look(self) -> Look | None:
@@ -101,7 +202,13 @@ class Job:
         data = self.order.data
         try:
             path = str(data.make())
-            fitted = fit(path, self.order.target, progress=self._read, watch=self._watch, **self.order.options)
+            fitted = fit(
+                path,
+                self.order.target,
+                progress=self._read,
+                watch=self._watch,
+                **self.order.options,
+            )
             self._last, self.seconds = look_at(fitted, path), time.monotonic() - self._began
             # A model tells of its data under the name that people know.
             self.fitted = replace(fitted, info={**fitted.info, "data": data.label})
@@ -111,9 +218,7 @@ class Job:
             self.problem = data.told(str(problem))
         except Exception as problem:
             if is_lack_of_memory(problem):
-                self.problem = (
-                    "there is not enough memory for these rows and this model: choose fewer columns, or a smaller model"
-                )
+                self.problem = "there is not enough memory for these rows and this model: choose fewer columns, or a smaller model"
                 return
             self.problem = f"this is a fault of the program, not yours ({type(problem).__name__}): please report it"
             raise

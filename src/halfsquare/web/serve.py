@@ -44,10 +44,9 @@ class PageServer:
         try:
             import uvicorn
 
-            from halfsquare.web.app import create_app
-            from halfsquare.web.guard import Keys
-            from halfsquare.web.patience import CONNECTIONS, Patient
-            from halfsquare.web.workshop import Workshop
+            from halfsquare.web.access import Keys
+            from halfsquare.web.app import Workshop, create_app
+            from halfsquare.web.request_timeout import CONNECTIONS, RequestTimeout
         except ModuleNotFoundError as problem:
             raise OptionError(_MISSING.format(problem.name)) from None
         self._workshop = Workshop(_existing("model", model), _existing("data", data))
@@ -61,7 +60,7 @@ class PageServer:
             access_log=False,
             server_header=False,
             lifespan="off",
-            http=Patient,
+            http=RequestTimeout,
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=2,
         )
@@ -140,5 +139,7 @@ def _listen(port: int) -> socket.socket:
         listening.bind(("127.0.0.1", port))
     except OSError as problem:
         listening.close()
-        raise OptionError(f"port {port} cannot be used: {problem.strerror}; leave it out to take a free one") from None
+        raise OptionError(
+            f"port {port} cannot be used: {problem.strerror}; leave it out to take a free one"
+        ) from None
     return listening

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.reading import open_for, read_encoded
-from halfsquare.descent.base import State
-from halfsquare.fitted import FittedModel
 from halfsquare.loss import Floats, error
-from halfsquare.models.formula import Formula
-from halfsquare.objective import Objective
+from halfsquare.models.formula.model import Formula
+from halfsquare.results.fitted import FittedModel
+from halfsquare.solvers.base import State
+from halfsquare.solvers.objective import Objective
 
 SHOWN_WEIGHTS = 12
 SHOWN_ROWS = 240
@@ -158,7 +158,16 @@ class Watcher:
                 self._last = None
         return way
 
-    def _follow(self, state: State, objective: Objective, way: Way, loss: float, norm: float, *, closely: bool) -> None:
+    def _follow(
+        self,
+        state: State,
+        objective: Objective,
+        way: Way,
+        loss: float,
+        norm: float,
+        *,
+        closely: bool,
+    ) -> None:
         before, self._last = self._last, state.parameters
         now = time.monotonic()
         if not closely and state.stopped is None and now - self._looked < _EVERY:
@@ -204,8 +213,22 @@ def look_at(fitted: FittedModel, data: Any) -> Look:
         targets, outputs = batch.target[some, 0], fitted.outputs_of(batch.design[some])[0][:, 0]
         break
     fine = np.isfinite(error(targets, outputs))
-    weights = strongest(member.model.parameter_names, member.parameters, np.zeros_like(member.parameters))
-    return Look(0, 0, 0, np.nan, np.nan, False, weights, targets[fine], outputs[fine], {}, fitted.info.get("reason"))
+    weights = strongest(
+        member.model.parameter_names, member.parameters, np.zeros_like(member.parameters)
+    )
+    return Look(
+        0,
+        0,
+        0,
+        np.nan,
+        np.nan,
+        False,
+        weights,
+        targets[fine],
+        outputs[fine],
+        {},
+        fitted.info.get("reason"),
+    )
 
 
 def strongest(names: Any, values: Floats, steps: Floats) -> tuple[Weight, ...]:

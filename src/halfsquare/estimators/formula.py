@@ -1,0 +1,178 @@
+"""The scikit-learn estimator of formulas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from halfsquare.data.rows import ArrayRows
+from halfsquare.errors import FitError, FormulaError, OptionError
+from halfsquare.fitting.formula.inference import output_variance, parameter_table
+from halfsquare.fitting.formula.train import train_formula
+from halfsquare.loss import Floats, require_weights
+from halfsquare.models.formula.model import Formula
+from halfsquare.models.formula.parser import read_tokens
+from halfsquare.parallel.threads import Local
+
+
+class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Nonlinear least squares for a formula, with standard errors.
+
+    Parameters
+    ----------
+    formula : str
+        Such as ``"y ~ b1*(1 - exp(-b2*x))"``. Columns are the names of a frame's columns; those of an
+        array are ``x1, x2, …``, and ``x`` where there is one. What stands for y does not matter.
+    start : mapping of name to number, or sequence of numbers, optional
+        Where to begin; searched for where it is left out.
+    bounds : mapping of name to (low, high), optional
+        None for no bound on that side.
+    fixed : mapping of name to number, optional
+        Parameters that are held.
+    random_state : int
+        Of the search for a start.
+    n_jobs : int, optional
+        Threads; one for each core if None. The result does not depend on it.
+
+    Attributes
+    ----------
+    parameters_ : dict of str to float
+    standard_errors_ : dict of str to float
+        0 for a fixed parameter, infinite for one the data do not determine, NaN where no degrees of
+        freedom are left.
+    covariance_ : (p, p) or None
+    sigma_ : float
+        Residual standard deviation √(SSE / degrees of freedom), on the scale of the left side.
+    n_iter_ : int
+    reason_ : str
+        Why the descent ended.
+    warnings_ : list of str
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.linspace(0.5, 5.0, 10)
+    >>> model = FormulaRegressor("y ~ b1*(1 - exp(-b2*x))").fit(x[:, None], 3.0 * (1.0 - np.exp(-0.8 * x)))
+    >>> {name: round(value, 6) for name, value in model.parameters_.items()}
+    {'b1': 3.0, 'b2': 0.8}
+    """
+
+    def __init__(
+        self,
+        formula: str = "y ~ a + b*x1",
+        *,
+        start: Any = None,
+        bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+        fixed: Mapping[str, float] | None = None,
+        random_state: int = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.formula = formula
+        self.start = start
+        self.bounds = bounds
+        self.fixed = fixed
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> FormulaRegressor:
+        """Fit to X (n, d) and y (n,); ``sample_weight`` (n,) >= 0, a row of weight w stands w times.
+
+        Raises
+        ------
+        FormulaError, OptionError, FitError
+            (ValueErrors) As :func:`halfsquare.fitting.formula.train.train_formula`.
+        """
+        X, y = validate_data(self, X, y, y_numeric=True, dtype=np.float64)
+        weight = (
+            None
+            if sample_weight is None
+            else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        )
+        if weight is not None:
+            require_weights(weight)
+        model, self._columns = self._read()
+        if len(X) < len(model.names):
+            raise FitError(
+                f"n_samples={len(X)} for {len(model.names)} parameters; a fit needs at least as many"
+            )
+        target = np.asarray(y, dtype=np.float64)[:, None]
+        trained = train_formula(
+            ArrayRows(np.ascontiguousarray(X[:, self._columns]), target, weight),
+            model,
+            start=self.start,
+            bounds=self.bounds,
+            fixed=self.fixed,
+            seed=0 if self.random_state is None else int(self.random_state),
+            execution=Local(self.n_jobs),
+        )
+        self._trained, self._model = trained, model
+        degrees = trained.facts["degrees_of_freedom"]
+        self.table_ = parameter_table(
+            model.names,
+            trained.parameters,
+            trained.covariance,
+            degrees,
+            undetermined=trained.facts["undetermined"],
+        )
+        self.parameters_ = dict(zip(model.names, map(float, trained.parameters), strict=True))
+        self.standard_errors_ = {str(row["name"]): row["standard_error"] for row in self.table_}
+        self.covariance_, self.sigma_ = trained.covariance, float(np.sqrt(trained.noise[0]))
+        self.n_iter_ = max(int(trained.facts["iterations"]), 1)
+        self.reason_, self.warnings_ = trained.reason, trained.warnings
+        return self
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Outputs (n,) in the unit of y, for X (n, d).
+
+        With ``return_std`` also the standard deviation (n,) of a new value about it, noise and
+        parameters together, on the scale of the left side.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        design = np.ascontiguousarray(X[:, self._columns])
+        if not return_std:
+            return self._model.restore_target(
+                self._model.outputs(self._trained.parameters, design)
+            )[:, 0]
+        covariance = self.covariance_
+        if covariance is None:
+            covariance = np.full((len(self.parameters_), len(self.parameters_)), np.nan)
+        outputs, variance = output_variance(
+            self._model, self._trained.parameters, covariance, design
+        )
+        std: Floats = np.sqrt(variance[:, 0] + self._trained.noise[0])
+        return self._model.restore_target(outputs)[:, 0], std
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True  # a formula need not use the columns that matter
+        return tags
+
+    def _read(self) -> tuple[Formula, list[int]]:
+        """The formula over the columns of X, and where these are."""
+        names = list(getattr(self, "feature_names_in_", [])) or [
+            f"x{j + 1}" for j in range(self.n_features_in_)
+        ]
+        known = dict(zip(names, range(len(names)), strict=True))
+        if len(names) == 1:
+            known.setdefault("x", 0)
+        left = [token.text for token in read_tokens(self.formula).left if token.kind == "name"][-1:]
+        if left and left[0] in known:
+            raise FormulaError(
+                f"the left side {left[0]!r} of {self.formula!r} is a column of X; it stands for y"
+            )
+        formula = Formula.read(self.formula, [*known, *left])
+        for name in formula.names:
+            if re.fullmatch(r"x[0-9]*", name):
+                raise OptionError(
+                    f"{self.formula!r} names {name!r}, but X has the columns {', '.join(names)}"
+                )
+        return formula, [known[name] for name in formula.columns]

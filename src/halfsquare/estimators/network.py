@@ -1,0 +1,302 @@
+"""Networks, and the automatic choice, behind scikit-learn's interface."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from halfsquare.data.rows import ArrayRows
+from halfsquare.fitting.network import predictive, train_network
+from halfsquare.loss import Floats, error, require_weights
+from halfsquare.models.network import Network
+from halfsquare.parallel.threads import Local
+from halfsquare.results.trained import Trained
+from halfsquare.solvers.adam import Stochastic
+from halfsquare.solvers.base import State
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.objective import Objective
+
+
+class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """An ensemble of small networks with nothing to tune, trained by second-order descent.
+
+    Penalties are set by the evidence, one for each input; see :mod:`halfsquare.fitting.network`.
+
+    Parameters
+    ----------
+    hidden : sequence of int, optional
+        Units of each hidden layer; by default members alternate between two and three layers.
+    activation : {"tanh", "silu", "softplus"}, optional
+        By default tanh for Levenberg-Marquardt, SiLU for mini-batches.
+    members : int, optional
+        Networks in the ensemble; by default 10, or 6 where rows are many.
+    method : {"auto", "levenberg-marquardt", "minibatch"}
+        See :func:`halfsquare.fitting.network.train_network`.
+    time_limit : float, optional
+        Seconds; members not begun by then are left out.
+    random_state : int
+        Fixes starts and folds; the result does not depend on the number of threads.
+    n_jobs : int, optional
+        Threads; one a core if None.
+
+    Attributes
+    ----------
+    members_ : list of Trained
+    relevance_ : (d,)
+        Of each input, averaged over the members.
+    n_iter_ : int
+        Steps of the longest descent.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Examples
+    --------
+    >>> X = np.linspace(-2, 2, 60)[:, None]
+    >>> model = NetworkRegressor(hidden=(5,), members=3).fit(X, np.sin(2 * X[:, 0]))
+    >>> mean, std = model.predict([[0.5]], return_std=True)
+    >>> round(float(mean[0]), 1), bool(std[0] < 0.2)
+    (0.8, True)
+    """
+
+    _state: State  # where partial_fit stands
+
+    def __init__(
+        self,
+        *,
+        hidden: Sequence[int] | None = None,
+        activation: str | None = None,
+        members: int | None = None,
+        method: Literal["auto", "levenberg-marquardt", "minibatch"] = "auto",
+        time_limit: float | None = None,
+        random_state: int = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.members = members
+        self.method = method
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> NetworkRegressor:
+        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w stands w times.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite, or there are fewer than 2 rows.
+        """
+        X, y = validate_data(
+            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
+        )
+        self.__dict__.pop("_state", None)  # of partial_fit
+        weight = (
+            None
+            if sample_weight is None
+            else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        )
+        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        self._flat = np.ndim(y) == 1
+        if weight is not None:
+            require_weights(weight)
+            X, t, weight = X[weight > 0], t[weight > 0], weight[weight > 0]
+        self._x = _standard(X, weight)
+        self._t = _standard(t, weight)
+        self.members_ = self._train(
+            ArrayRows((X - self._x[0]) / self._x[1], (t - self._t[0]) / self._t[1], weight)
+        )
+        self.relevance_ = np.mean([m.facts["relevance"] for m in self.members_], axis=0)
+        self.n_iter_ = max(m.history[-1].iteration for m in self.members_)
+        return self
+
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None
+    ) -> NetworkRegressor:
+        """One pass of mini-batch descent over some rows, going on from where the last call ended.
+
+        The first call fixes columns, units (its means and spreads) and the network, a single one:
+        ``hidden`` or (128, 128, 128), SiLU unless ``activation`` is set. The noise is what each call's
+        rows show before they are learnt from. A call of ``fit`` begins anew.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite, or the number of columns differs from the first call's.
+        """
+        first = not hasattr(self, "_state")
+        X, y = validate_data(
+            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, reset=first
+        )
+        weight = (
+            None
+            if sample_weight is None
+            else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        )
+        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        if first:
+            self._flat, self._x, self._t = (
+                np.ndim(y) == 1,
+                _standard(X, weight),
+                _standard(t, weight),
+            )
+            shape = (128,) * 3 if self.hidden is None else tuple(self.hidden)
+            self._network = Network(X.shape[1], shape, t.shape[1], self.activation or "silu")
+            self._seen, self._noise = 0.0, np.zeros(t.shape[1])
+        rows = ArrayRows((X - self._x[0]) / self._x[1], (t - self._t[0]) / self._t[1], weight)
+        penalty = np.full(self._network.parameter_count, 0.1)
+        objective = Objective(self._network, rows, Local(1), penalty)
+        method = Stochastic(objective, seed=int(self.random_state or 0))
+        if first:
+            start = self._network.initial_parameters(
+                np.random.default_rng([int(self.random_state or 0), 1])
+            )
+            state = method.begin(objective, start)
+        else:
+            state = method.resume(objective, self._state)
+        self._learn_noise(rows, state.parameters)
+        self._state, history = descend(method, objective, state, limits=Limits(state.iteration + 1))
+        self.n_iter_ = self._state.iteration
+        self.members_ = [
+            Trained(self._network, self._state.parameters, None, self._noise, penalty.size, history)
+        ]
+        return self
+
+    def _learn_noise(self, rows: ArrayRows, parameters: Floats) -> None:
+        """Add the errors on rows not yet learnt from to the running mean square."""
+        w = np.ones(len(rows.target)) if rows.weight is None else rows.weight
+        e = error(rows.target, self._network.outputs(parameters, rows.design))
+        # Errors of long ago are those of a worse network: each call forgets a tenth of what came before.
+        kept = 0.9 * self._seen
+        self._seen = kept + float(w.sum())
+        self._noise = (kept * self._noise + w @ (e * e)) / max(self._seen, np.finfo(float).tiny)
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a new target.
+
+        The standard deviation holds noise, uncertainty of the parameters and spread of the members.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        design = (X - self._x[0]) / self._x[1]
+        if not return_std:
+            outputs = np.mean(
+                [m.model.outputs(m.parameters, design) for m in self.members_], axis=0
+            )
+            return self._shaped(outputs * self._t[1] + self._t[0])
+        mean, variance = predictive(self.members_, design)
+        return self._shaped(mean * self._t[1] + self._t[0]), self._shaped(
+            np.sqrt(variance) * self._t[1]
+        )
+
+    def _train(self, rows: ArrayRows) -> list[Trained]:
+        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
+        return train_network(
+            rows,
+            hidden=self.hidden,
+            activation=self.activation,
+            members=self.members,
+            method=self.method,
+            seed=0 if self.random_state is None else int(self.random_state),
+            deadline=deadline,
+            execution=Local(self.n_jobs),
+        )
+
+    def _shaped(self, values: Floats) -> Floats:
+        return values[:, 0] if self._flat else values
+
+
+class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """The simplest model that is not significantly worse: linear, or networks of growing size.
+
+    The choice is that of ``halfsquare fit --model auto``; see :mod:`halfsquare.fitting.auto`.
+
+    Parameters
+    ----------
+    time_limit : float, optional
+        Seconds.
+    random_state : int
+    n_jobs : int, optional
+        Threads; one a core if None.
+
+    Attributes
+    ----------
+    fitted_ : halfsquare.FittedModel
+    chosen_ : str
+        ``"linear"``, ``"small network"``, ``"medium network"`` or ``"network"``.
+    tried_ : list of dict
+        What was tried, with its MSE ± standard error on rows it had not seen.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Examples
+    --------
+    >>> X = np.arange(10.0)[:, None]
+    >>> AutoRegressor().fit(X, 2 * X[:, 0] + 1).predict([[20.0]]).round(6).tolist()
+    [41.0]
+    """
+
+    def __init__(
+        self, *, time_limit: float | None = None, random_state: int = 0, n_jobs: int | None = None
+    ) -> None:
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> AutoRegressor:
+        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w stands w times.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite.
+        """
+        from halfsquare.fitting.fit import fit
+
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
+        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        self._flat = np.ndim(y) == 1
+        table = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {
+            f"y{j}": t[:, j] for j in range(t.shape[1])
+        }
+        if sample_weight is not None:
+            table["weight"] = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        self.fitted_ = fit(
+            table,
+            [f"y{j}" for j in range(t.shape[1])],
+            weights=None if sample_weight is None else "weight",
+            test_fraction=0.0,
+            seed=0 if self.random_state is None else int(self.random_state),
+            threads=self.n_jobs,
+            time_limit=self.time_limit,
+        )
+        self.chosen_, self.tried_ = self.fitted_.info["chosen"], self.fitted_.info["tried"]
+        return self
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a new target."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        found = self.fitted_.predict(
+            {f"x{j}": X[:, j] for j in range(X.shape[1])}, return_std=return_std
+        )
+        outputs, std = found if return_std else (found, None)
+        if not self._flat:
+            outputs = outputs.reshape(len(X), -1)
+            std = None if std is None else std.reshape(len(X), -1)
+        return (outputs, std) if return_std else outputs
+
+
+def _standard(values: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+    """Means and standard deviations (1 where a column does not vary) of the columns."""
+    w = np.ones(len(values)) if weight is None else weight
+    total = max(float(w.sum()), np.finfo(float).tiny)
+    mean = w @ values / total
+    deviation = np.sqrt(w @ np.square(values - mean) / total)
+    return mean, np.where(deviation > 4 * np.finfo(float).eps * np.abs(mean), deviation, 1.0)

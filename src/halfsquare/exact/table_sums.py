@@ -1,0 +1,454 @@
+"""The exact sums of a table: what ``halfsquare sums`` writes and ``halfsquare fit --from-sums`` reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from halfsquare.errors import DataError, ModelFileError
+from halfsquare.exact.gram import ExactGram
+from halfsquare.exact.slices import BITS
+from halfsquare.exact.terms import ABSENT, KINDS, MAX_TERMS, SumColumn, require_few
+from halfsquare.files.atomic import atomic_write
+from halfsquare.loss import Floats
+
+Ranges = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class SumSource:
+    """One table that is in the sums.
+
+    Attributes
+    ----------
+    name : str
+    digest : str
+        Of its sums: the same rows give the same digest, whatever the file is called.
+    rows : int
+    train, test : dict of column to (least, greatest)
+        Of numbers and times, in the rows for training and in those set apart.
+    test_fraction : float
+    seed : int
+    """
+
+    name: str
+    digest: str
+    rows: int
+    train: Ranges
+    test: Ranges
+    test_fraction: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows read, and rows left out."""
+
+    read: int
+    missing_target: int
+    zero_weight: int
+
+    def plus(self, other: Counts, sign: int = 1) -> Counts:
+        """Those of both tables; ``sign`` -1 takes them away."""
+        ours, theirs = asdict(self).values(), asdict(other).values()
+        return Counts(*(max(0, a + sign * b) for a, b in zip(ours, theirs, strict=True)))
+
+
+@dataclass(frozen=True)
+class TableSums:
+    """Exact sums of [1 | terms of the columns | targets] over the rows of one or more tables.
+
+    Attributes
+    ----------
+    targets : tuple of str
+    weight : str or None
+        The column of weights.
+    columns : tuple of SumColumn
+    left_out : dict of column to reason
+    train, test : ExactGram
+        Over the rows for training, and over those set apart.
+    counts : Counts
+    sources : tuple of SumSource
+        In the order of their digests.
+    doubts : tuple of str
+        What merging and taking away had to warn of.
+
+    Examples
+    --------
+    >>> from halfsquare import fit_sums, sum_rows
+    >>> north = sum_rows({"x": [0.0, 1.0], "y": [1.0, 3.0]}, "y", test_fraction=0)
+    >>> south = sum_rows({"x": [2.0, 3.0], "y": [5.0, 8.0]}, "y", test_fraction=0)
+    >>> [round(p.value, 12) for p in fit_sums(north.merge(south)).parameters]
+    [0.8, 2.3]
+    """
+
+    targets: tuple[str, ...]
+    weight: str | None
+    columns: tuple[SumColumn, ...]
+    left_out: Mapping[str, str]
+    train: ExactGram
+    test: ExactGram
+    counts: Counts
+    sources: tuple[SumSource, ...]
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        names = sorted(s.name for s in self.sources)
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+    @property
+    def rows(self) -> int:
+        """For training and set apart."""
+        return self.train.rows + self.test.rows
+
+    @property
+    def all(self) -> ExactGram:
+        """Over all rows."""
+        return self.train.merge(self.test)
+
+    def positions(self) -> dict[tuple[str, str], int]:
+        """Where each (column, term) stands in the Gram matrices; 0 is the constant 1, the targets come last."""
+        every = [(c.name, term) for c in self.columns for term in c.terms]
+        return {key: i for i, key in enumerate(every, 1)}
+
+    def merge(self, other: TableSums) -> TableSums:
+        """The sums over both; exact, so the order of merging does not matter.
+
+        Raises
+        ------
+        DataError
+            If targets, weights or columns differ, or a column holds different kinds of values.
+        """
+        ours, theirs = self._aligned(other)
+        known = {s.digest: s.name for s in self.sources}
+        doubts = [
+            f"{s.name} and {known[s.digest]} hold the same sums: their rows are counted twice"
+            for s in other.sources
+            if s.digest in known
+        ]
+        return replace(
+            ours,
+            left_out={**other.left_out, **self.left_out},
+            train=ours.train.merge(theirs.train),
+            test=ours.test.merge(theirs.test),
+            counts=self.counts.plus(other.counts),
+            sources=tuple(
+                sorted((*self.sources, *other.sources), key=lambda s: (s.digest, s.name))
+            ),
+            doubts=(*self.doubts, *other.doubts, *doubts),
+        )
+
+    def subtract(self, other: TableSums) -> TableSums:
+        """The sums without the rows of ``other``, to the same bits as if these had never been in.
+
+        Where ``other`` is not a table that was merged in, which of its rows were set apart here is not known: then
+        no row is set apart any more.
+
+        Raises
+        ------
+        DataError
+            If these rows cannot have been in the sums.
+        """
+        ours, theirs = self._aligned(other)
+        left, gone = list(self.sources), []
+        for source in other.sources:
+            at = next((i for i, s in enumerate(left) if s.digest == source.digest), None)
+            gone.append(None if at is None else left.pop(at))
+        doubts = list(self.doubts)
+        train, test, its_train, its_test = ours.train, ours.test, theirs.train, theirs.test
+        if None in gone and (test.rows or its_test.rows):
+            empty = ExactGram.zero(train.columns)
+            train, test, its_train, its_test = ours.all, empty, theirs.all, empty
+            doubts.append(
+                f"{other.name} is not one of the tables that were merged, so which of its rows had been set apart is not "
+                "known: the errors are those on the rows of the fit"
+            )
+        rest = replace(
+            ours,
+            train=self._rest(other, train, its_train),
+            test=self._rest(other, test, its_test),
+            counts=self.counts.plus(other.counts, -1),
+            sources=tuple(left) if None not in gone else self.sources,
+            doubts=tuple(doubts),
+        )
+        return rest.without_what_is_gone()
+
+    def without_what_is_gone(self) -> TableSums:
+        """Levels that no row has any more are forgotten, and the kind of a column in which every value is missing."""
+        everything, at = self.all, self.positions()
+
+        def left(column: SumColumn) -> SumColumn:
+            levels = tuple(
+                v for v in column.levels if everything.limbs[:, 0, at[column.name, f"={v}"]].any()
+            )
+            gone = at.get((column.name, ABSENT))
+            if gone is not None and np.array_equal(
+                everything.limbs[:, 0, gone], everything.limbs[:, 0, 0]
+            ):
+                return SumColumn(column.name, "empty")
+            return replace(column, levels=levels)
+
+        return self.placed([left(column) for column in self.columns])
+
+    def placed(self, columns: Sequence[SumColumn]) -> TableSums:
+        """The same sums with these columns: terms that are new are 0 in every row, those that are not named are left out."""
+        new = replace(self, columns=tuple(columns))
+        at, k = new.positions(), len(self.targets)
+        total = 1 + len(at) + k
+        own = {key: i for key, i in self.positions().items() if key in at}
+        kept = [0, *own.values(), *range(self.train.columns - k, self.train.columns)]
+        to = [0, *(at[key] for key in own), *range(total - k, total)]
+        return replace(
+            new,
+            train=self.train.taken(kept).placed(total, to),
+            test=self.test.taken(kept).placed(total, to),
+        )
+
+    def digest(self) -> str:
+        """A fingerprint of the sums, that does not depend on names of files."""
+        described = [self.targets, self.weight, [(c.name, c.kind, c.levels) for c in self.columns]]
+        found = hashlib.sha256(json.dumps(described).encode())
+        for gram in (self.train, self.test):
+            found.update(f"{gram.rows} {gram.low} {gram.limbs.shape}".encode())
+            found.update(np.ascontiguousarray(gram.limbs, dtype="<i4").tobytes())
+        return found.hexdigest()
+
+    def save(self, path: Any) -> None:
+        """Write a file of sums, whole or not at all; see :mod:`halfsquare.exact.table_sums`."""
+        save_sums(self, path)
+
+    def _aligned(self, other: TableSums) -> tuple[TableSums, TableSums]:
+        """Both with the columns of both."""
+        for what, a, b in (
+            ("target", self.targets, other.targets),
+            ("weights", self.weight, other.weight),
+        ):
+            if a != b:
+                raise DataError(
+                    f"{what}: {_shown(a)} in {self.name}, {_shown(b)} in {other.name}; they must be the same"
+                )
+        theirs = {c.name: c for c in other.columns}
+        for name in sorted({c.name for c in self.columns} ^ theirs.keys()):
+            here, there = (self, other) if name not in theirs else (other, self)
+            raise DataError(
+                f"{there.name} has no column {name!r}, which {here.name} has: compute both with the same --features, or "
+                f"leave it out with --exclude {name}"
+            )
+        columns = [c.merge(theirs[c.name], self.name, other.name) for c in self.columns]
+        require_few(columns)
+        return self.placed(columns), other.placed(columns)
+
+    def _rest(self, other: TableSums, ours: ExactGram, theirs: ExactGram) -> ExactGram:
+        if theirs.rows > ours.rows:
+            raise DataError(
+                f"these rows were not in the sums: {other.name} has {theirs.rows:,} rows, and there are {ours.rows:,}"
+            )
+        rest = ours.without(theirs)
+        at = rest.impossible()
+        if at is None:
+            return rest
+        names = [f"{c} {term}" for c, term in self._aligned(other)[0].positions()]
+        raise DataError(
+            f"these rows were not in the sums: without those of {other.name}, "
+            f"{['the weight of all rows', *names, *self.targets][at]!r} would have a sum of squares that no rows have"
+        )
+
+
+def _shown(value: str | tuple[str, ...] | None) -> str:
+    return (
+        "none"
+        if value is None
+        else value
+        if isinstance(value, str)
+        else ", ".join(map(repr, value))
+    )
+
+
+FORMAT_VERSION = 1
+_KEY, _SEAL = "halfsquare-sums", "sha256"
+# Limbs that any float64 products need, from 2^-2148 to 2^2048 times the number of rows.
+_MAX_LIMBS = 220
+_MAX_BYTES = 2 << 30
+
+
+def save_sums(sums: TableSums, path: str | Path) -> None:
+    """Write a file of sums, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; what stood there stays as it was.
+    """
+    from importlib.metadata import version
+
+    from safetensors.numpy import save as to_bytes
+
+    described = {
+        "format_version": FORMAT_VERSION,
+        "version": version("halfsquare"),
+        "targets": sums.targets,
+        "weight": sums.weight,
+        "columns": [asdict(c) for c in sums.columns],
+        "left_out": dict(sums.left_out),
+        "train": {"rows": sums.train.rows, "low": sums.train.low},
+        "test": {"rows": sums.test.rows, "low": sums.test.low},
+        "counts": asdict(sums.counts),
+        "sources": [asdict(s) for s in sums.sources],
+        "doubts": sums.doubts,
+    }
+    tensors = {"train": _packed(sums.train), "test": _packed(sums.test)}
+    text = json.dumps(described)
+    with atomic_write(path) as file:
+        file.write(to_bytes(tensors, {_KEY: text, _SEAL: _sealed(text, tensors)}))
+
+
+def load_sums(path: str | Path) -> TableSums:
+    """Read a file of sums.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, it is damaged, holds no sums, or comes from a later version.
+
+    Examples
+    --------
+    >>> load_sums("no-such-file.sums")
+    Traceback (most recent call last):
+    ...
+    halfsquare.errors.ModelFileError: there is no file no-such-file.sums
+    """
+    metadata, tensors = _read(Path(path))
+    try:
+        described = json.loads(metadata[_KEY])
+        found = described["format_version"]
+        if not isinstance(found, int) or found > FORMAT_VERSION:
+            raise ModelFileError(
+                f"{path} has the format {found} of sums; this version reads up to {FORMAT_VERSION}: update halfsquare"
+            )
+        if metadata.get(_SEAL) != _sealed(metadata[_KEY], tensors):
+            raise ValueError("its contents do not have the digest that was written with them")
+        return _sums(described, tensors)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as problem:
+        raise ModelFileError(f"{path} is damaged: {type(problem).__name__} at {problem}") from None
+
+
+def is_sums(path: str | Path) -> bool:
+    """Whether a file says that it holds sums; False for anything else, or nothing."""
+    try:
+        return _KEY in _read(Path(path), tensors=False)[0]
+    except ModelFileError:
+        return False
+
+
+def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, str], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ModelFileError(
+            f"there is no file {path}" if not path.exists() else f"{path} is not a file"
+        )
+    if path.stat().st_size > _MAX_BYTES:
+        raise ModelFileError(f"{path} is larger than any file of sums")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            found = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as problem:
+        raise ModelFileError(f"{path} is no file of sums, or it is damaged: {problem}") from None
+    if _KEY not in metadata:
+        kind = (
+            "a model: --from-sums reads what 'halfsquare sums' writes"
+            if "halfsquare" in metadata
+            else "none of ours"
+        )
+        raise ModelFileError(f"{path} holds no sums; it is {kind}")
+    return metadata, found
+
+
+def _sums(described: dict[str, Any], tensors: dict[str, Any]) -> TableSums:
+    columns = tuple(
+        SumColumn(c["name"], c["kind"], tuple(c["levels"])) for c in described["columns"]
+    )
+    targets = tuple(described["targets"])
+    for column in columns:
+        if column.kind not in KINDS or list(column.levels) != sorted(
+            {str(v) for v in column.levels}
+        ):
+            raise ValueError(f"column {column.name!r} of unknown kind or with levels out of order")
+    terms = sum(len(c.terms) for c in columns)
+    if (
+        not targets
+        or terms > MAX_TERMS
+        or len({*targets, *(c.name for c in columns)}) < len(targets) + len(columns)
+    ):
+        raise ValueError("columns that are too many, or named twice")
+    grams = [
+        _gram(described[part], tensors[part], 1 + terms + len(targets))
+        for part in ("train", "test")
+    ]
+    sources = tuple(
+        SumSource(**{**s, **{p: _ranges(s[p]) for p in ("train", "test")}})
+        for s in described["sources"]
+    )
+    counts = Counts(**described["counts"])
+    left_out, doubts = dict(described["left_out"]), tuple(described["doubts"])
+    return TableSums(
+        targets, described["weight"], columns, left_out, grams[0], grams[1], counts, sources, doubts
+    )
+
+
+def _ranges(saved: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    return {str(name): (float(low), float(high)) for name, (low, high) in saved.items()}
+
+
+def _gram(saved: dict[str, Any], packed: Any, columns: int) -> ExactGram:
+    upper = np.triu_indices(columns)
+    limbs, low, rows = len(packed), saved["low"], saved["rows"]
+    if (
+        packed.dtype != np.int32
+        or packed.ndim != 2
+        or packed.shape[1] != len(upper[0])
+        or limbs > _MAX_LIMBS
+    ):
+        raise ValueError(
+            f"sums of shape {packed.shape} and type {packed.dtype} for {columns} columns"
+        )
+    half = 1 << (BITS - 1)
+    if limbs and (
+        packed.min() < -half or packed.max() >= half or not packed[0].any() or not packed[-1].any()
+    ):
+        raise ValueError("sums that are not in their one form")
+    if (
+        not isinstance(rows, int)
+        or not isinstance(low, int)
+        or rows < 0
+        or not -_MAX_LIMBS < low < _MAX_LIMBS
+    ):
+        raise ValueError(f"{rows} rows from limb {low}")
+    whole = np.zeros((limbs, columns, columns), dtype=np.int32)
+    whole[:, upper[0], upper[1]] = packed
+    whole[:, upper[1], upper[0]] = packed
+    gram = ExactGram(rows, low, whole)
+    if gram.impossible() is not None:
+        raise ValueError("sums that no rows have")
+    return gram
+
+
+def _packed(gram: ExactGram) -> Any:
+    upper = np.triu_indices(gram.columns)
+    return np.ascontiguousarray(gram.limbs[:, upper[0], upper[1]], dtype=np.int32)
+
+
+def _sealed(text: str, tensors: dict[str, Floats]) -> str:
+    found = hashlib.sha256(text.encode())
+    for name in ("train", "test"):
+        found.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return found.hexdigest()

@@ -1,0 +1,222 @@
+"""The simplest model that is not significantly worse: linear first, then networks of growing size.
+
+Every candidate is judged on the same rows by errors of models that had not seen them, so that two
+candidates are compared by the paired difference of their squared errors. A network replaces a
+simpler model only if it is better by more than ``_Z`` standard errors of that difference; where a
+small network is no better than the linear model, larger ones are not tried.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.rows import Rows
+from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.folds import KeptRows, Mask
+from halfsquare.fitting.linear import LinearRecipe
+from halfsquare.fitting.network import NetworkRecipe
+from halfsquare.fitting.options import Recipe
+from halfsquare.loss import Floats, error
+from halfsquare.results.fitted import FittedModel
+from halfsquare.solvers.least_squares import System, block_of, solve
+from halfsquare.sums import Moments, NormalSums
+
+# Better by chance alone once in forty times.
+_Z = 1.96
+_FOLDS = 5
+_FEWEST_ROWS = 50
+# Second-order descent costs about rows · parameters² · members · steps; with this the largest takes half a minute.
+_MOST_PRODUCTS = 2e10
+
+
+@dataclass(frozen=True)
+class Size:
+    """Hidden units, members and method of an ensemble; None: the trainer's own choice."""
+
+    hidden: tuple[int, ...] | None
+    members: int | None
+    method: str | None
+
+
+SIZES = {
+    "small network": Size((6,), 4, "levenberg-marquardt"),
+    "medium network": Size((16,), 4, "levenberg-marquardt"),
+    "network": Size(None, None, None),
+}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate: its MSE on rows it had not seen, in the squared unit of the target (of one target).
+
+    ``difference`` is to the model that stood before it; negative: better.
+    """
+
+    model: str
+    mse: float | None = None
+    mse_se: float | None = None
+    difference: float | None = None
+    difference_se: float | None = None
+    note: str = ""
+
+
+@final
+class AutoRecipe(Recipe):
+    """Linear, then networks, as long as they are significantly better."""
+
+    def check(self) -> None:
+        if self.options.method is not None:
+            raise OptionError(
+                f"the method {self.options.method} is for one family: say which, with the model option"
+            )
+        self._linear().check()
+
+    def train(self, rows: EncodedRows) -> FittedModel:
+        best = self._linear().train(rows)
+        why = self._why_no_network(rows)
+        losses: Floats | None = None if why else held_out_linear(rows, self)
+        if losses is not None and float(np.nanmean(losses)) < 1e-12:
+            why = "the linear model is exact"
+        tried, chosen = [self._tried("linear", losses, None, rows)], "linear"
+        for name, size in SIZES.items():
+            late = self.deadline is not None and time.monotonic() >= self.deadline
+            why = why or _too_slow(rows, size) or ("the time limit has passed" if late else "")
+            if why:
+                tried.append(Tried(name, note=f"not tried: {why}"))
+                break
+            try:
+                network, found = self._network(rows, name)
+            except FitError as problem:
+                tried.append(Tried(name, note=f"failed: {problem}"))
+                break
+            tried.append(self._tried(name, found, losses, rows))
+            if not _better(tried[-1]):
+                break
+            best, losses, chosen = network, found, name
+        info = {**best.info, "tried": [vars(t) for t in tried], "chosen": chosen}
+        return FittedModel(best.encoder, best.members, info)
+
+    def again(self, fitted: FittedModel, rows: EncodedRows) -> FittedModel:
+        """The chosen family trained on more rows; nothing is chosen again."""
+        chosen = fitted.info["chosen"]
+        found = self._linear().train(rows) if chosen == "linear" else self._network(rows, chosen)[0]
+        info = {**found.info, "tried": fitted.info["tried"], "chosen": chosen}
+        return FittedModel(found.encoder, found.members, info)
+
+    def _network(self, rows: EncodedRows, name: str) -> tuple[FittedModel, Floats | None]:
+        size, journal = SIZES[name], self.journal.at(name)
+        options = replace(self.options, l2=0)
+        recipe = NetworkRecipe(
+            options, self.execution, self.watch, self.began, self.deadline, journal
+        )
+        fitted, trained = recipe.train_sized(rows, size.hidden, size.members, size.method)
+        return fitted, trained[0].held_out
+
+    def _linear(self) -> LinearRecipe:
+        return LinearRecipe(self.options, self.execution, self.watch, self.began, self.deadline)
+
+    def _why_no_network(self, rows: EncodedRows) -> str:
+        if not rows.encoder.names:
+            return "there are no columns to learn from"
+        if rows.row_count < _FEWEST_ROWS:
+            return f"{rows.row_count} rows are too few to judge it by; at least {_FEWEST_ROWS} are needed"
+        return _too_slow(rows, SIZES["small network"])
+
+    def _tried(
+        self, model: str, losses: Floats | None, before: Floats | None, rows: EncodedRows
+    ) -> Tried:
+        unit = float(rows.encoder.target_scales[0]) ** 2 if len(rows.encoder.targets) == 1 else 1.0
+        if losses is None:
+            return Tried(
+                model, note="" if before is None else "no rows were left out to judge it by"
+            )
+        mse, mse_se = (v * unit for v in _mean(losses))
+        if before is None:
+            return Tried(model, mse, mse_se)
+        difference, difference_se = (v * unit for v in _mean(losses - before))
+        return Tried(model, mse, mse_se, difference, difference_se)
+
+
+def _too_slow(rows: EncodedRows, size: Size) -> str:
+    """A limit on the work, not on the clock: the choice does not depend on the machine."""
+    n, d, k = rows.row_count, len(rows.encoder.names), len(rows.encoder.targets)
+    layers = (d, *(size.hidden or (16, 16)), k)
+    parameters = sum((a + 1) * b for a, b in pairwise(layers))
+    if float(n) * k * parameters**2 * (size.members or 10) <= _MOST_PRODUCTS:
+        return ""
+    return f"{n:,} rows with {parameters:,} parameters take minutes or more; --model network tries it all the same"
+
+
+def _better(tried: Tried) -> bool:
+    """Whether it is better than what stood before by more than the data can mistake."""
+    if tried.note or tried.difference is None or tried.difference_se is None:
+        return False
+    return tried.difference < -_Z * tried.difference_se
+
+
+def _mean(losses: Floats) -> tuple[float, float]:
+    """Mean and its standard error over the rows that were judged."""
+    known = losses[~np.isnan(losses)][:, None]
+    moments = Moments.of(known)
+    n = moments.weight
+    return float(moments.mean[0]), float(np.sqrt(moments.m2[0] / (n - 1) / n)) if n > 1 else np.nan
+
+
+def held_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
+    """Each row's own MSE (n,), standardized, from a linear model of the rows of the other folds.
+
+    The sums of a fold are those of all rows but its own: one pass gives the sums of every fold.
+    """
+    n, k = rows.row_count, len(rows.encoder.targets)
+    if n < 2 * _FOLDS:
+        return np.full(n, np.nan)
+    fold = np.random.default_rng([recipe.options.seed, 7]).permutation(n) % _FOLDS
+    starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
+    size = 1 + len(rows.encoder.names) + k
+    losses = np.empty(n)
+
+    def of(index: int) -> list[NormalSums]:
+        chunk, mine = rows.chunk(index), fold[starts[index] : starts[index + 1]]
+        block = block_of(chunk)
+        found = []
+        for f in range(_FOLDS):
+            kept = mine != f
+            w = None if chunk.weight is None else chunk.weight[kept]
+            part = block[:, kept] if w is None else block[:, kept] * np.sqrt(w)
+            weight = float(kept.sum()) if w is None else float(w.sum())
+            found.append(NormalSums.zero(size, 0).add_block(part, int(kept.sum()), weight))
+        return found
+
+    zero = [NormalSums.zero(size, 0) for _ in range(_FOLDS)]
+    sums = recipe.execution.reduce(of, _merged, rows.chunk_count, zero)
+    for f in range(_FOLDS):
+        kept = KeptRows.of(rows, fold != f)
+        b = solve(kept, recipe.execution, System.of(sums[f], k), l2=recipe.options.l2).coefficients
+        judged = recipe.execution.map(
+            partial(_judged, rows, fold == f, starts, b), rows.chunk_count
+        )
+        losses[fold == f] = np.concatenate(list(judged))
+    return losses
+
+
+def _merged(a: list[NormalSums], b: list[NormalSums]) -> list[NormalSums]:
+    return [x.merge(y) for x, y in zip(a, b, strict=True)]
+
+
+def _judged(
+    rows: Rows, left_out: Mask, starts: npt.NDArray[np.intp], b: Floats, index: int
+) -> Floats:
+    """The MSE of each row of a chunk that is left out, by the coefficients b of the others."""
+    chunk = rows.chunk(index)
+    mine = left_out[starts[index] : starts[index + 1]]
+    e = error(chunk.target[mine], chunk.design[mine] @ b[1:] + b[0])
+    losses: Floats = (e * e).mean(axis=1)
+    return losses

@@ -1,0 +1,82 @@
+"""What members trained apart come to together: which to keep, where to stop, how much noise is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from halfsquare.fitting.folds import Judgement, outputs_and_variance
+from halfsquare.fitting.network_member import Run
+from halfsquare.loss import Floats
+from halfsquare.results.trained import Trained
+
+
+def predictive(members: Sequence[Trained], design: Floats) -> tuple[Floats, Floats]:
+    """Mean (n, k) and variance (n, k) of the target: noise + parameters + spread of the members."""
+    each = [outputs_and_variance(m.model, m.parameters, m.covariance, design) for m in members]
+    outputs, parameters = (np.array(part) for part in zip(*each, strict=True))
+    noise = np.mean([m.noise for m in members], axis=0)
+    return outputs.mean(axis=0), noise + parameters.mean(axis=0) + outputs.var(axis=0)
+
+
+def better(pilots: list[Run], names: list[str]) -> tuple[list[Run], list[str]]:
+    """Of members trained in different ways, those not clearly worse on the rows they left out; and their ways."""
+    losses = {run.way.name: run.stops[0].held_out for run in pilots}
+    if len(pilots) < 2 or any(held is None for held in losses.values()):
+        return pilots, names
+    squares = {
+        name: held.weight * (held.error**2).mean(axis=1)
+        for name, held in losses.items()
+        if held is not None
+    }
+    ordered = sorted(squares, key=lambda name: float(squares[name].mean()))
+    best, other = (squares[name] for name in ordered)
+    doubt = np.hypot(best.std() / np.sqrt(len(best)), other.std() / np.sqrt(len(other)))
+    if other.mean() - best.mean() <= doubt:
+        return pilots, names
+    return [run for run in pilots if run.way.name == ordered[0]], ordered[:1]
+
+
+def stopping_point(runs: list[Run], row_count: int) -> tuple[int, Judgement | None]:
+    """Which of their stopping points is best for the average of all, by the rows left out; how good it is there."""
+    judged = {}
+    for at in range(max(len(run.stops) for run in runs)):
+        held = [run.stops[min(at, len(run.stops) - 1)].held_out for run in runs]
+        judgement = Judgement.of([errors for errors in held if errors is not None], row_count)
+        if judgement is not None:
+            judged[at] = judgement
+    if not judged:  # nothing was left out: what the evidence says is the best there is
+        return max(len(run.stops) for run in runs) - 1, None
+    at = min(judged, key=lambda at: float(judged[at].ensemble.sum()))
+    return at, judged[at]
+
+
+def with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Trained]:
+    """The members with the noise, and if need be the covariance, that make the ensemble's variance right."""
+    if judgement is None:
+        return ensemble
+    mse = np.maximum(judgement.ensemble, 0.1 * judgement.single) + judgement.between / len(ensemble)
+    noise = np.maximum(mse - judgement.between - judgement.parameters, 0.5 * mse)
+    # Where spread and parameters alone explain more than there is, the parameters are surer than they claim.
+    room = float(
+        np.mean((mse - noise - judgement.between) / np.maximum(judgement.parameters, 1e-300))
+    )
+    share = min(max(room, 0.0), 1.0)
+    held_out = judgement.held_out(len(ensemble))
+    facts = {
+        "held_out_mse": float(judgement.single.mean()),
+        "held_out_ensemble_mse": float(mse.mean()),
+        "held_out_rows": judgement.rows,
+    }
+    return [
+        replace(
+            m,
+            noise=noise,
+            covariance=None if m.covariance is None else share * m.covariance,
+            held_out=held_out,
+            facts={**m.facts, **facts},
+        )
+        for m in ensemble
+    ]

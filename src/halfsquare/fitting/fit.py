@@ -1,0 +1,363 @@
+"""``fit``: from a table to a fitted, honestly measured model.
+
+The rows are read once. A part is set apart; the model is trained on the rest and measured on both;
+then it is trained again on all rows, and that is the model returned.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.roles import Roles
+from halfsquare.data.scan import Progress, Scanned, scan
+from halfsquare.data.source import Source, open_source
+from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.options import FitOptions, Recipe, Request
+from halfsquare.fitting.resume import Resuming, journal_of
+from halfsquare.loss import Convention
+from halfsquare.parallel.base import Execution
+from halfsquare.parallel.threads import Local
+from halfsquare.results.evaluate import error_sums, error_sums_of_rows
+from halfsquare.results.fitted import FittedModel
+from halfsquare.solvers.base import State
+from halfsquare.solvers.loop import INTERRUPTED, Watch
+
+if TYPE_CHECKING:
+    from halfsquare.cluster.cluster import Cluster
+
+
+@contextmanager
+def place(cluster: str | Cluster | None, threads: int | None) -> Iterator[Execution]:
+    """This machine, a cluster that is given, or one that is reached by its address and left afterwards.
+
+    Raises
+    ------
+    ClusterError
+        If it cannot be reached.
+    """
+    if cluster is None:
+        yield Local(threads)
+    elif isinstance(cluster, str):
+        from halfsquare.cluster.connect import connect
+
+        with connect(cluster) as reached:
+            yield reached
+    else:
+        yield cluster
+
+
+def require_for_cluster(method: str | None, data: Any) -> None:
+    """Refuse what a cluster cannot do, before it is reached.
+
+    Raises
+    ------
+    OptionError
+    """
+    from halfsquare.cluster.parts import require_files
+
+    if method == "minibatch":
+        raise OptionError(
+            "mini-batches are not for a cluster: every one of very many small steps would wait for the network. "
+            "Leave the method out: second-order descent needs some tens of rounds"
+        )
+    require_files(data)
+
+
+def scan_at(
+    execution: Execution,
+    source: Source,
+    roles: Roles,
+    test_fraction: float,
+    seed: int,
+    progress: Progress | None,
+) -> Scanned:
+    """Read the rows where they are going to be summed; see :func:`halfsquare.data.scan.scan`."""
+    if isinstance(execution, Local):
+        return scan(source, roles, test_fraction=test_fraction, seed=seed, progress=progress)
+    from halfsquare.cluster.cluster import Cluster
+    from halfsquare.cluster.shared import scan_shared
+
+    assert isinstance(execution, Cluster)
+    return scan_shared(
+        execution, source, roles, test_fraction=test_fraction, seed=seed, progress=progress
+    )
+
+
+# Shares of a time limit: what the fit may take that is measured, and what the refit on all rows needs to begin.
+_FIT_MOST, _REFIT_LEAST = 0.55, 0.25
+
+
+def fit(
+    data: Any,
+    target: str | Sequence[str] | None = None,
+    *,
+    model: str = "auto",
+    method: str | None = None,
+    loss: Convention = "half_sse",
+    l2: Any = 0.0,
+    formula: str | None = None,
+    start: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
+    fix: Mapping[str, float] | None = None,
+    profile: bool = False,
+    weights: str | None = None,
+    features: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    category: Sequence[str] = (),
+    table: str | None = None,
+    encoding: str | None = None,
+    test: Any = None,
+    test_fraction: float = 0.2,
+    refit: bool = True,
+    seed: int = 0,
+    threads: int | None = None,
+    cluster: str | Cluster | None = None,
+    time_limit: float | None = None,
+    checkpoint: str | Path | None = None,
+    resume: str | Path | None = None,
+    checkpoint_every: float = 10.0,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> FittedModel:
+    """Fit a regression model by descending the squared error, and measure it on rows set apart.
+
+    Parameters
+    ----------
+    data : path, glob, SQL query, array or frame
+        See :func:`halfsquare.data.source.open_source`. Columns of an array are named x1, x2, ….
+    target : str or sequence of str
+        The column, or columns, to predict; a formula names it itself.
+    model : {"auto", "linear", "network", "formula"}
+        The family of models. ``"auto"`` takes the simplest that is not significantly worse, see
+        :mod:`halfsquare.fitting.auto`; ``"formula"`` is implied by a formula, and ``"linear"`` by a
+        method or a penalty of the linear model.
+    method : str, optional
+        How to descend. Linear: ``"least-squares"`` (the default), ``"gradient"`` or ``"minibatch"``;
+        network and formula: ``"levenberg-marquardt"``.
+    loss : {"half_sse", "sse", "mse", "half_mse"}
+        The convention in which the history states the loss. The parameters do not depend on it.
+    l2 : float >= 0 or "auto"
+        Penalty per row on standardized columns; see :class:`halfsquare.fitting.linear.LinearOptions`.
+    formula : str, optional
+        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; names that are no columns are parameters. See
+        :func:`halfsquare.models.formula.parser.parse_formula`.
+    start, bounds, fix : mappings by parameter name, optional
+        Of a formula: where to begin (searched for if left out), (low, high), and values that are held.
+    profile : bool
+        Of a formula: add profile-likelihood intervals to ``info["facts"]["profile"]``.
+    weights : str, optional
+        Column of row weights >= 0: a row of weight w stands w times.
+    features, exclude, category : sequences of str
+        Columns to use (default: all others), to leave out, to read as text from a text file.
+    table, encoding : str, optional
+        See :func:`halfsquare.data.source.open_source`.
+    test : like ``data``, optional
+        Rows to measure on, instead of a part of ``data``.
+    test_fraction : float, [0, 1)
+        Share of the rows set apart; 0 measures on the rows of the fit alone.
+    refit : bool
+        Whether to train again on all rows after measuring.
+    seed : int
+        Of the choice of test rows and of everything random.
+    threads : int, optional
+        Default: one for each core. The result does not depend on it.
+    cluster : str or Cluster, optional
+        Read the files and sum on the workers of a Dask cluster: ``"tcp://HOST:PORT"``, or ``"local:N"`` for N
+        processes here; or what :func:`halfsquare.cluster.connect.connect` gives. The result is the same.
+    time_limit : float, optional
+        Seconds from here to the end of the last descent, the reading of the data included. With less than a quarter
+        of them left after measuring there is no refit: the model measured is returned.
+    checkpoint : path, optional
+        Keep in this file where the descents stand, so that a fit that was killed can be continued; it is continued
+        if the file is there already. The model is the same to the last bit, however often that happens.
+    resume : path, optional
+        The same, but the file must be there.
+    checkpoint_every : float, >= 0
+        Seconds from one writing of the file to the next.
+    progress : callable(int), optional
+        Called with the rows read so far.
+    watch : callable(State), optional
+        Called with every state of an iterative descent. A KeyboardInterrupt that it raises ends the
+        fit with the best so far: measured, and not trained again.
+
+    Returns
+    -------
+    FittedModel
+
+    Raises
+    ------
+    DataError
+        What is wrong with the data, with file, column and row.
+    OptionError
+        What is wrong with an option.
+    FitError
+        If the rows allow no fit.
+    CheckpointError
+        If the checkpoint is damaged, or of a fit with other data or options: the difference is named.
+    ClusterError
+        What is wrong with the cluster.
+
+    Examples
+    --------
+    >>> fitted = fit({"x": [0.0, 1.0, 2.0, 3.0, 4.0], "y": [1.0, 3.0, 5.0, 7.0, 9.0]}, "y", test_fraction=0)
+    >>> [round(p.value, 6) for p in fitted.parameters]
+    [1.0, 2.0]
+    """
+    options = FitOptions(
+        model=_implied(model, formula, method, l2),
+        method=method,
+        loss=loss,
+        l2=l2,
+        formula=formula,
+        start=start,
+        bounds=bounds,
+        fix=fix,
+        profile=profile,
+        test_fraction=0.0 if test is not None else test_fraction,
+        refit=refit,
+        seed=seed,
+        threads=threads,
+        time_limit=time_limit,
+    )
+    request = Request(_listed(target), weights, features, exclude)
+    interruption = _Interruption()
+    recipe = _recipe(options, interruption.noticed(watch))
+    recipe.check()
+    resuming = Resuming.of(checkpoint, resume, checkpoint_every, options, request)
+    if cluster is not None:
+        require_for_cluster(method, data)
+    with place(cluster, threads) as execution:
+        recipe = replace(recipe, execution=execution)
+        source = open_source(data, table=table, encoding=encoding, categories=category)
+        roles = recipe.roles(source, request)
+        scanned = scan_at(execution, source, roles, options.test_fraction, seed, progress)
+        rows = recipe.rows(scanned, "train")
+        if not rows.row_count:
+            raise FitError(
+                f"{source.name} leaves no row to train on: every row with a target is in the test part"
+            )
+        again = refit and bool(scanned.test.rows)
+        with journal_of(resuming, scanned, execution) as journal:
+            fitted = (
+                recipe.within(_FIT_MOST if again else 1.0).at(journal.at("measured")).train(rows)
+            )
+            measured = _measured(fitted, rows, execution, test, weights)
+            # In less than half the time that the fit had, a refit would be another model than the one measured.
+            again = again and not interruption.ended(fitted) and recipe.has_time(_REFIT_LEAST)
+            if again:
+                refitted = (
+                    recipe.within(1.0)
+                    .at(journal.at("refit"))
+                    .again(fitted, recipe.rows(scanned, "all"))
+                )
+                # A refit that was cut short is not the model that was measured: that one is kept.
+                again = not interruption.ended(refitted)
+                fitted = refitted if again else fitted
+    info = {**fitted.info, **_described(scanned, roles, options), **measured, "refit": again}
+    return FittedModel(fitted.encoder, fitted.members, info)
+
+
+class _Interruption:
+    """Whether Ctrl-C or the one who watches has ended the fit: then no further descent is to begin."""
+
+    def __init__(self) -> None:
+        self.happened = False
+
+    def noticed(self, watch: Watch | None) -> Watch | None:
+        """``watch``, with its KeyboardInterrupt remembered."""
+        if watch is None:
+            return None
+        told = watch
+
+        def tell(state: State) -> None:
+            try:
+                told(state)
+            except KeyboardInterrupt:
+                self.happened = True
+                raise
+
+        return tell
+
+    def ended(self, fitted: FittedModel) -> bool:
+        """Whether the fit was ended by the time this model was done."""
+        reasons = [
+            fitted.info["reason"],
+            *(member["reason"] for member in fitted.info.get("members", ())),
+        ]
+        return self.happened or INTERRUPTED in reasons
+
+
+def _implied(model: str, formula: str | None, method: str | None, l2: Any) -> str:
+    """The family that other options leave no doubt about."""
+    if model != "auto":
+        return model
+    if formula is not None:
+        return "formula"
+    return "linear" if method in ("least-squares", "gradient", "minibatch") or l2 != 0 else "auto"
+
+
+def _listed(target: str | Sequence[str] | None) -> list[str]:
+    if target is None:
+        return []
+    return [target] if isinstance(target, str) else list(target)
+
+
+def _recipe(options: FitOptions, watch: Watch | None) -> Recipe:
+    """The recipe of the family; each is imported when it is used."""
+    began, execution = time.monotonic(), Local(options.threads)
+    if options.model == "formula":
+        from halfsquare.fitting.formula.train import FormulaRecipe
+
+        return FormulaRecipe(options, execution, watch, began)
+    if options.model == "network":
+        from halfsquare.fitting.network import NetworkRecipe
+
+        return NetworkRecipe(options, execution, watch, began)
+    if options.model == "auto":
+        from halfsquare.fitting.auto import AutoRecipe
+
+        return AutoRecipe(options, execution, watch, began)
+    from halfsquare.fitting.linear import LinearRecipe
+
+    return LinearRecipe(options, execution, watch, began)
+
+
+def _measured(
+    fitted: FittedModel, rows: EncodedRows, execution: Execution, test: Any, weights: str | None
+) -> dict[str, Any]:
+    train = error_sums_of_rows(fitted, rows, execution).finish().as_dict()
+    if test is not None:
+        sums, missing = error_sums(fitted, test, weights=weights)
+        summary = {**sums.finish().as_dict(), "missing_target": missing}
+        return {"train": train, "test": summary, "test_source": "rows given"}
+    held_out = rows.of("test")
+    if not held_out.row_count:
+        return {"train": train, "test": None}
+    summary = error_sums_of_rows(fitted, held_out, execution).finish().as_dict()
+    return {"train": train, "test": summary, "test_source": "rows set apart"}
+
+
+def _described(scanned: Scanned, roles: Roles, options: FitOptions) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    shown = {k: v for k, v in asdict(options).items() if k not in ("threads", "time_limit")}
+    return {
+        "data": scanned.source_name,
+        "target": [t.name for t in roles.targets],
+        "weights": roles.weight.name if roles.weight else None,
+        "rows_read": scanned.table.rows
+        + scanned.missing_target
+        + scanned.missing_feature
+        + scanned.zero_weight,
+        "rows_missing_target": scanned.missing_target,
+        "rows_missing_feature": scanned.missing_feature,
+        "rows_zero_weight": scanned.zero_weight,
+        "options": shown,
+        "version": version("halfsquare"),
+    }

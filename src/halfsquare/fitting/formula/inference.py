@@ -1,0 +1,142 @@
+"""What a least-squares fit says of its parameters: covariance, intervals, and what the data leave open.
+
+At the minimum, with [J | e] = Q R: σ² = SSE/(Σw - p), the covariance of the parameters is
+σ² (R₁ᵀR₁)⁻¹ and that of an output gᵀ C g (Seber & Wild 1989, "Nonlinear Regression", eq. 5.6, 5.22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, nan, sqrt
+
+import numpy as np
+
+from halfsquare.loss import Floats
+from halfsquare.models.base import Model
+
+# Singular values of unit columns below this, relative to the largest: no digit of that direction is known.
+_RANK = 1e-11
+
+
+@dataclass(frozen=True)
+class Determined:
+    """What the R factor of [J | e] says.
+
+    Attributes
+    ----------
+    inverse : (p, p)
+        (JᵀWJ)⁻¹ over the directions that are determined; 0 along those that are not.
+    sse : float
+    free : list of dict of str to float
+        For each direction along which the loss does not change: the relative move of the parameters in it.
+    """
+
+    inverse: Floats
+    sse: float
+    free: list[dict[str, float]]
+
+    @property
+    def undetermined(self) -> list[str]:
+        """The parameters that some free direction moves."""
+        return list(dict.fromkeys(name for direction in self.free for name in direction))
+
+
+def determined(triangle: Floats, parameters: Floats, names: Sequence[str]) -> Determined:
+    """Read the R factor (p+1, p+1) of [J | e] at the minimum, by the SVD of its unit columns."""
+    r = triangle[:-1, :-1]
+    norms = np.linalg.norm(r, axis=0)
+    unit = np.where(norms > 0, norms, 1.0)
+    _, s, vt = np.linalg.svd(r / unit)
+    kept = s > _RANK * s.max(initial=0.0)
+    half = (vt[kept].T / s[kept]) / unit[:, None]
+    free = [_direction(v / unit, parameters, names) for v in vt[~kept]]
+    return Determined(half @ half.T, float(triangle[:, -1] @ triangle[:, -1]), free)
+
+
+def _direction(v: Floats, parameters: Floats, names: Sequence[str]) -> dict[str, float]:
+    """The direction as moves relative to the parameters' values, the largest 1; small ones left out."""
+    moves = v / np.where(parameters != 0, parameters, 1.0)
+    moves = moves / moves[np.argmax(np.abs(moves))]
+    return {name: float(move) for name, move in zip(names, moves, strict=True) if abs(move) > 1e-3}
+
+
+def free_warning(direction: dict[str, float]) -> str:
+    """The warning that names what is free."""
+    if len(direction) == 1:
+        return f"parameter {next(iter(direction))} is not determined by the data: any value fits as well"
+    moves = ", ".join(f"{name} by {100 * move:+.3g} %" for name, move in direction.items())
+    return (
+        f"parameters {', '.join(direction)} are not determined by the data, only a combination of them is: "
+        f"moved together ({moves}) they fit as well; fix one of them"
+    )
+
+
+def parameter_table(
+    names: Sequence[str],
+    parameters: Floats,
+    covariance: Floats | None,
+    degrees: float,
+    *,
+    level: float = 0.95,
+    undetermined: Sequence[str] = (),
+) -> list[dict[str, float | str]]:
+    """For each parameter name, value, standard error, t, p and the ends of its confidence interval.
+
+    The standard error is infinite where the data do not determine the parameter, NaN where there
+    are no rows left to tell the noise. A fixed parameter has a standard error of 0.
+
+    Examples
+    --------
+    >>> table = parameter_table(["b1"], np.array([2.0]), np.array([[0.25]]), degrees=10)
+    >>> {key: round(value, 4) for key, value in table[0].items() if key != "name"}
+    {'value': 2.0, 'standard_error': 0.5, 't': 4.0, 'p': 0.0025, 'low': 0.8859, 'high': 3.1141}
+    """
+    from scipy.stats import t as student
+
+    quantile = float(student.ppf(0.5 + level / 2, degrees)) if degrees > 0 else nan
+    table: list[dict[str, float | str]] = []
+    for j, name in enumerate(names):
+        value = float(parameters[j])
+        error = (
+            inf
+            if name in undetermined
+            else nan
+            if covariance is None
+            else sqrt(max(covariance[j, j], 0.0))
+        )
+        t = value / error if error else nan
+        p = float(2 * student.sf(abs(t), degrees)) if degrees > 0 else nan
+        width = quantile * error
+        table.append(
+            {
+                "name": name,
+                "value": value,
+                "standard_error": error,
+                "t": t,
+                "p": p,
+                "low": value - width,
+                "high": value + width,
+            }
+        )
+    return table
+
+
+def correlation(covariance: Floats) -> Floats:
+    """The correlation matrix (p, p) of a covariance; 0 beside a parameter without variance."""
+    deviation = np.sqrt(np.diag(covariance))
+    safe = np.where(deviation > 0, deviation, 1.0)
+    matrix = covariance / safe / safe[:, None]
+    np.fill_diagonal(matrix, 1.0)
+    return np.asarray(np.clip(matrix, -1.0, 1.0))
+
+
+def output_variance(
+    model: Model, parameters: Floats, covariance: Floats, design: Floats
+) -> tuple[Floats, Floats]:
+    """Outputs (n, 1) and the variance (n, 1) of each as an estimate of the mean, by the delta method: g C gᵀ.
+
+    For the variance of a new target add the noise.
+    """
+    outputs, jacobian = model.outputs_and_jacobian(parameters, design)
+    return outputs, np.einsum("nkp,pq,nkq->nk", jacobian, covariance, jacobian)

@@ -1,0 +1,93 @@
+"""From the minimum to the result: the last digits, the covariance, what the data leave open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.rows import Rows
+from halfsquare.fitting.formula.extended_precision import is_needed, refine
+from halfsquare.fitting.formula.inference import correlation, determined, free_warning
+from halfsquare.fitting.formula.profile import profile_intervals
+from halfsquare.loss import Floats
+from halfsquare.models.formula.model import Formula
+from halfsquare.results.trained import Trained
+from halfsquare.solvers.base import State
+from halfsquare.solvers.loop import Limits, Record
+from halfsquare.solvers.qr_objective import FormulaObjective
+from halfsquare.solvers.variable_projection import VariableProjection, triangle_of
+
+
+@dataclass(frozen=True)
+class Ending:
+    """From the minimum to the result."""
+
+    full: Formula
+    objective: FormulaObjective
+    method: VariableProjection
+    rows: Rows  # the target as in the data
+    limits: Limits
+    weight: float
+
+    def trained(
+        self, state: State, history: list[Record], warnings: list[str], profile: bool
+    ) -> Trained:
+        full, formula = self.full, self.objective.formula
+        p, degrees = len(formula.names), self.weight - len(formula.names)
+        refined = self._refined(state)
+        best, sse = (state.parameters, None) if refined is None else refined
+        if refined is None and state.memory is not None:
+            triangle = triangle_of(state)
+        else:
+            triangle = self.objective.triangle(best, tuple(range(p)))
+        known = determined(triangle, best, formula.names)
+        sse = known.sse if sse is None else sse
+        variance = sse / degrees if degrees > 0 else np.nan
+        held = dict(formula.fixed)
+        at = [full.names.index(name) for name in formula.names]
+        parameters = np.array([held.get(name, 0.0) for name in full.names])
+        parameters[at] = best
+        covariance = np.zeros((len(parameters), len(parameters)))
+        covariance[np.ix_(at, at)] = known.inverse * (variance if degrees > 0 else 0.0)
+        facts: dict[str, Any] = {
+            "formula": full.text,
+            "degrees_of_freedom": degrees,
+            "sse": sse,
+            "sigma": float(np.sqrt(variance)),
+            "iterations": state.iteration,
+            "undetermined": known.undetermined,
+            "fixed": held,
+            "linear": [formula.names[j] for j in formula.linear],
+            "correlation": correlation(covariance).tolist(),
+            "extended_precision": refined is not None,
+        }
+        if profile:
+            errors = np.sqrt(np.diag(covariance))[at]
+            facts["profile"] = profile_intervals(
+                self.objective, best, errors, sse, degrees, limits=self.limits
+            )
+        return Trained(
+            model=full,
+            parameters=parameters,
+            covariance=covariance if degrees > 0 else None,
+            noise=np.array([variance]),
+            effective_parameters=float(p - len(known.free)),
+            history=history,
+            reason=state.stopped or "",
+            converged=state.converged,
+            warnings=[*warnings, *map(free_warning, known.free)],
+            facts=facts,
+        )
+
+    def _refined(self, state: State) -> tuple[Floats, float] | None:
+        """Parameters and SSE in extended precision where float64 does not resolve the errors."""
+        formula, at = self.objective.formula, state.parameters
+        if ((at <= self.method.lower) | (at >= self.method.upper)).any():
+            return None
+        if not is_needed(
+            2.0 * state.loss, self.method.target_norm**2, self.rows.row_count, len(formula.names)
+        ):
+            return None
+        return refine(formula, self.rows, at)

@@ -1,0 +1,196 @@
+"""The ways to the minimum of a formula: from a start, from a search, from a sample of the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from halfsquare.errors import FormulaError
+from halfsquare.fitting.formula.inference import determined
+from halfsquare.fitting.formula.start import sample_rows, search
+from halfsquare.loss import Floats
+from halfsquare.models.formula.diagnosis import ALWAYS, why_not_finite
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.base import State
+from halfsquare.solvers.journal import Journal
+from halfsquare.solvers.loop import Limits, Record, Watch, descend
+from halfsquare.solvers.qr_objective import FormulaObjective
+from halfsquare.solvers.variable_projection import VariableProjection, triangle_of
+from halfsquare.sums import Moments
+
+# Of many rows a sample of this many is fitted first: from there a few passes over all rows are enough.
+_SAMPLE = 8192
+MANY_ROWS = 8 * _SAMPLE
+_POOR = 0.1  # of the variation left unexplained: worth a second look
+_FAR_BETTER = 0.5
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a descent ended, and how it went."""
+
+    state: State
+    history: list[Record]
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The ways to a minimum of ``objective`` by ``method``.
+
+    Attributes
+    ----------
+    sst : float
+        Variation of the target about its mean: what the worst sensible fit leaves.
+    """
+
+    objective: FormulaObjective
+    method: VariableProjection
+    limits: Limits
+    watch: Watch | None
+    journal: Journal
+    seed: int
+    sst: float
+
+    def best(self, given: Floats) -> End:
+        """The best end that is found, from the start ``given`` (p,), NaN where it says nothing.
+
+        Raises
+        ------
+        FormulaError
+            If the formula is not finite at the start, or nowhere that was searched.
+        """
+        if self.objective.rows.row_count > MANY_ROWS:
+            sampled = self._on_sample().best(given)
+            end = self._descend("from a sample", self.method, sampled.state.parameters)
+            if end.state.converged:
+                return replace(end, warnings=sampled.warnings)
+        return self._searched() if np.isnan(given).all() else self._from_start(given)
+
+    def _on_sample(self) -> Ways:
+        rows = sample_rows(self.objective.rows, _SAMPLE, self.seed, self.objective.execution)
+        sums = Moments.of(rows.target, rows.weight)
+        method = replace(
+            self.method, degrees=max(sums.weight - len(self.method.lower), 1.0), tolerance=1e-6
+        )
+        objective = replace(self.objective, rows=rows, execution=Local(1))
+        journal = self.journal.at("sample")
+        return replace(
+            self,
+            objective=objective,
+            method=method,
+            watch=None,
+            journal=journal,
+            sst=float(sums.m2[0]),
+        )
+
+    def _searched(self) -> End:
+        """The lowest of the descents from where the search ended."""
+        formula = self.objective.formula
+        found = search(
+            formula,
+            self.objective.rows,
+            self.method,
+            self.limits,
+            self.seed,
+            self.objective.execution,
+        )
+        close = [state for state in found[:3] if state.loss <= 1.5 * found[0].loss]
+        ends = [
+            self._descend(f"from place {i}", self.method, state.parameters)
+            for i, state in enumerate(close)
+        ]
+        ends = [end for end in ends if end.state.memory is not None]
+        if not ends:
+            why = why_not_finite(formula, self.objective.rows, np.ones(len(formula.names)))
+            if why is not None and why.endswith(ALWAYS):
+                raise FormulaError(f"the formula {formula.text!r} is not finite: {why}")
+            raise FormulaError(
+                f"no parameters were found for which {formula.text!r} is finite in every row; give a start"
+                + (f". With every parameter 1, {why}" if why else "")
+            )
+        return min(ends, key=lambda end: end.state.loss)
+
+    def _from_start(self, given: Floats) -> End:
+        """The descent from the start; others only where that one ended badly, and then the lowest."""
+        given = self._completed(given)
+        end = self._descend("from the start", self.method, given)
+        if end.state.memory is None:
+            self._refuse(given)
+        if self._good(end.state):
+            return end
+        ends = [end]
+        if self.method.linear:
+            ends.append(self._descend("of all parameters", replace(self.method, linear=()), given))
+        if not self._good(ends[-1].state):
+            found = self._searched()
+            warning = (
+                "the descent from the start given ended in a poor fit; a search found a better one"
+            )
+            ends.append(replace(found, warnings=[warning]))
+        lowest = min(ends, key=lambda other: other.state.loss)
+        # A minimum that the start led to is left only for one that is far better: the start says which is meant.
+        worth = _FAR_BETTER if self._determined(end.state) else 0.999
+        return (
+            lowest if lowest.state.loss < worth * end.state.loss or not end.state.converged else end
+        )
+
+    def _descend(self, name: str, method: VariableProjection, parameters: Floats) -> End:
+        journal = self.journal.at(name)
+        return End(
+            *descend(
+                method,
+                self.objective,
+                parameters,
+                limits=self.limits,
+                watch=self.watch,
+                journal=journal,
+            )
+        )
+
+    def _good(self, state: State) -> bool:
+        """At a minimum that explains most of the variation, with every parameter determined."""
+        return 2.0 * state.loss <= _POOR * self.sst and self._determined(state)
+
+    def _determined(self, state: State) -> bool:
+        names = self.objective.formula.names
+        return state.converged and not determined(triangle_of(state), state.parameters, names).free
+
+    def _completed(self, given: Floats) -> Floats:
+        """The start, with what it leaves out searched for while the rest is held."""
+        missing = np.isnan(given)
+        if not missing.any():
+            return given
+        formula = self.objective.formula
+        held = {
+            name: float(v) for name, v in zip(formula.names, given, strict=True) if not np.isnan(v)
+        }
+        rest = formula.with_fixed(held)
+        linear = tuple(rest.names.index(formula.names[j]) for j in self.method.linear if missing[j])
+        method = replace(
+            self.method,
+            linear=linear,
+            lower=self.method.lower[missing],
+            upper=self.method.upper[missing],
+        )
+        found = search(
+            rest, self.objective.rows, method, self.limits, self.seed, self.objective.execution
+        )
+        completed = given.copy()
+        completed[missing] = found[0].parameters if found else 1.0
+        return completed
+
+    def _refuse(self, start: Floats) -> None:
+        formula = self.objective.formula
+        values = ", ".join(
+            f"{name} = {value:g}" for name, value in zip(formula.names, start, strict=True)
+        )
+        why = why_not_finite(formula, self.objective.rows, start)
+        if why is not None:
+            raise FormulaError(
+                f"the formula {formula.text!r} is not finite at the start {values}: {why}"
+            )
+        raise FormulaError(
+            f"the squared error or a derivative of {formula.text!r} is not finite at the start {values}; start elsewhere"
+        )

@@ -1,0 +1,220 @@
+"""Where to start when nobody says: a global search over the nonlinear parameters.
+
+Units say how large a parameter can be: in exp(-b*x), b is so many per unit of x; in x - b it lies
+where x lies. So every nonlinear parameter is given a range from the spread of the columns, a Sobol
+set fills these ranges, the linear parameters are solved for at each point, and descent from the best
+points decides. Everything follows from the data and the seed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.rows import ArrayRows, Rows
+from halfsquare.loss import Floats
+from halfsquare.models.formula.model import Formula
+from halfsquare.models.formula.symmetry import symmetry
+from halfsquare.models.formula.units import places, unit_exponents
+from halfsquare.parallel.base import Execution
+from halfsquare.parallel.threads import Local
+from halfsquare.solvers.base import State
+from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.qr_objective import FormulaObjective
+from halfsquare.solvers.variable_projection import VariableProjection
+
+_SAMPLE_ROWS = 500
+_POINTS = 512  # for each nonlinear parameter, up to 4096 in all
+_TRIED, _REFINED = 40, 6
+_TURNS = 64  # parts sought anew at most
+_FEW = 4  # parts of which two at once are sought anew
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Where the parameters may lie: scales (p,), and for those that lie among a column's values, its ends (p, 2)."""
+
+    scale: Floats
+    place: Floats  # NaN where the parameter is no place on a column
+    positive: tuple[bool, ...]  # where the sign does not matter
+    lower: Floats
+    upper: Floats
+
+    def distance(self, parameters: Floats, nonlinear: list[int]) -> float:
+        """How far, in decades, the sizes are from the scales: of a frequency and its aliases the nearest is meant."""
+        sizes = np.abs(parameters[nonlinear]) / self.scale[nonlinear]
+        return float(np.sum(np.abs(np.log10(np.maximum(sizes, 1e-300)))))
+
+    def points(self, unit: Floats, nonlinear: list[int]) -> Floats:
+        """Parameters (m, p) from points of the unit cube (m, 2s); linear parameters are 0."""
+        points = np.zeros((len(unit), len(self.scale)))
+        for column, j in enumerate(nonlinear):
+            u, mode = unit[:, 2 * column], unit[:, 2 * column + 1]
+            sign = 1.0 if self.positive[j] else np.where(u < 0.5, -1.0, 1.0)
+            v = 2.0 * u - 1.0 if self.positive[j] else 4.0 * np.abs(u - 0.5) - 1.0
+            # Sizes over five decades, most of them near the scale itself.
+            values = sign * self.scale[j] * 10.0 ** (-0.3 + 2.4 * v * np.sqrt(np.abs(v)))
+            low, high = self.place[j]
+            near = low + (high - low) * (1.2 * u - 0.1)
+            values = np.where((mode < 0.75) & np.isfinite(near), near, values)
+            lower, upper = self.lower[j], self.upper[j]
+            if np.isfinite(lower) and np.isfinite(upper):
+                by_factor = lower > 0 and upper > 100 * lower
+                between = lower * (upper / lower) ** u if by_factor else lower + (upper - lower) * u
+                values = np.where((values < lower) | (values > upper), between, values)
+            elif np.isfinite(lower):
+                values = np.where(values < lower, lower + np.abs(values - lower), values)
+            elif np.isfinite(upper):
+                values = np.where(values > upper, upper - np.abs(values - upper), values)
+            points[:, j] = values
+        return points
+
+
+def sample_rows(rows: Rows, most: int, seed: int, execution: Execution) -> ArrayRows:
+    """At most ``most`` rows, one at random from each of as many equal stretches of the table."""
+    n = rows.row_count
+    stretch = np.linspace(0, n, min(n, most) + 1)
+    at = np.floor(
+        stretch[:-1] + np.random.default_rng(seed).random(len(stretch) - 1) * np.diff(stretch)
+    ).astype(int)
+    at = np.arange(n) if n <= most else np.unique(at)
+    starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
+    cuts = np.searchsorted(at, starts)
+
+    def of(index: int) -> tuple[Floats, Floats, Floats]:
+        here = at[cuts[index] : cuts[index + 1]] - starts[index]
+        chunk = rows.chunk(index)
+        if chunk.weight is not None:
+            here = here[chunk.weight[here] > 0]
+        weight = np.ones(len(here)) if chunk.weight is None else chunk.weight[here]
+        return chunk.design[here], chunk.target[here], weight
+
+    return ArrayRows(
+        *(np.concatenate(part) for part in zip(*execution.map(of, rows.chunk_count), strict=True))
+    )
+
+
+def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats) -> Ranges:
+    """The ranges of the free parameters, from their units and the columns' spread."""
+    exponents = unit_exponents(formula)  # (p, d + 1): columns, then target
+    values = np.hstack([sample.design, sample.target])
+    spread = np.ptp(values, axis=0)
+    size = np.median(np.abs(values), axis=0)
+    unit = np.where(spread > 0, spread, np.where(size > 0, size, 1.0))
+    scale = np.exp(np.clip(exponents @ np.log(unit), -300.0, 300.0))
+    place = np.full((len(exponents), 2), np.nan)
+    for name, column in places(formula).items():
+        place[formula.names.index(name)] = values[:, column].min(), values[:, column].max()
+    place[np.abs(exponents).max(axis=1, initial=0.0) < 1e-6] = (
+        -4.0,
+        4.0,
+    )  # pure numbers, such as exponents
+    flipped = {flip[0] for flip in symmetry(formula).flips}
+    return Ranges(scale, place, tuple(j in flipped for j in range(len(scale))), lower, upper)
+
+
+def search(
+    formula: Formula,
+    rows: Rows,
+    method: VariableProjection,
+    limits: Limits,
+    seed: int,
+    execution: Execution,
+) -> list[State]:
+    """The ends of the most promising descents on a sample of rows, the lowest loss first.
+
+    Descend a little from the best points, and further from the best of those. Where the formula is a
+    sum of parts with parameters of their own (peaks, decays), the best fit is then improved part by
+    part: one part is sought anew while the others stay, until that helps no more.
+    """
+    sample = sample_rows(rows, max(_SAMPLE_ROWS, 40 * len(formula.names)), seed, execution)
+    objective = FormulaObjective(formula, sample, Local(1))
+    nonlinear = [j for j in range(len(formula.names)) if j not in method.linear]
+    cube = _sobol(2 * len(nonlinear), seed)
+    ranges = ranges_of(formula, sample, method.lower, method.upper)
+    points = ranges.points(cube, nonlinear)
+    quick, long = Limits(15, limits.deadline), Limits(300, limits.deadline)
+    states = _tried(method, objective, points, _TRIED, quick)
+    blocks = [[j for j in block if j in nonlinear] for block in symmetry(formula).blocks]
+    blocks = [block for block in blocks if block]
+    if states and len(blocks) > 1:
+        states = _by_parts(method, objective, points, blocks, states, quick)
+    ends = [_resumed(method, objective, state, long) for state in states[:_REFINED]]
+    return _distinct(sorted(ends, key=lambda state: ranges.distance(state.parameters, nonlinear)))
+
+
+def _by_parts(
+    method: VariableProjection,
+    objective: FormulaObjective,
+    points: Floats,
+    blocks: list[list[int]],
+    states: list[State],
+    limits: Limits,
+) -> list[State]:
+    """``states`` with better ones found by seeking one block of nonlinear parameters at a time."""
+    # One part alone, then two at once: a broad peak over two narrow ones is only left by moving both.
+    groups = [
+        *blocks,
+        *(first + second for first, second in combinations(blocks, 2) if 2 < len(blocks) <= _FEW),
+    ]
+    at, turns = 0, 0
+    while at < len(groups) and turns < min(8 * len(blocks), _TURNS) and not _is_over(limits):
+        best, group = states[0], groups[at]
+        mixed = np.tile(best.parameters, (min(len(points), _POINTS * len(group) // 2), 1))
+        mixed[:, group] = points[: len(mixed), group]
+        states = _distinct([*states, *_tried(method, objective, mixed, 6 * len(group), limits)])
+        at = 0 if states[0].loss < best.loss * (1.0 - 1e-3) else at + 1
+        turns += 1
+    return states
+
+
+def _is_over(limits: Limits) -> bool:
+    return limits.deadline is not None and time.monotonic() >= limits.deadline
+
+
+def _tried(
+    method: VariableProjection,
+    objective: FormulaObjective,
+    points: Floats,
+    count: int,
+    limits: Limits,
+) -> list[State]:
+    """Short descents from half as many of the best points as ``count``, and from others down the ranking."""
+    settled = [method.settle(objective, point) for point in points]
+    losses = np.array([loss for _, loss in settled])
+    order = [int(i) for i in np.argsort(losses, kind="stable") if np.isfinite(losses[i])]
+    half = count // 2
+    chosen = order[:half] + order[half :: max(1, len(order) // half)]
+    return _distinct([descend(method, objective, settled[i][0], limits=limits)[0] for i in chosen])
+
+
+def _resumed(
+    method: VariableProjection, objective: FormulaObjective, state: State, limits: Limits
+) -> State:
+    if state.converged:
+        return state
+    return descend(method, objective, state.parameters, limits=limits)[0]
+
+
+def _distinct(states: list[State]) -> list[State]:
+    """By loss; of those with the same loss the first that was given."""
+    kept: list[State] = []
+    for state in states:
+        if np.isfinite(state.loss) and all(
+            abs(state.loss - other.loss) > 1e-6 * other.loss for other in kept
+        ):
+            kept.append(state)
+    return sorted(kept, key=lambda state: state.loss)
+
+
+def _sobol(dimensions: int, seed: int) -> Any:
+    from scipy.stats import qmc
+
+    if dimensions == 0:
+        return np.zeros((1, 0))
+    count = min(4096, _POINTS * dimensions // 2)
+    return qmc.Sobol(dimensions, scramble=True, rng=seed).random_base2(int(np.ceil(np.log2(count))))

@@ -1,0 +1,305 @@
+"""Fits a formula: start or search, descend, and say what the data determine. In the user's own units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import final
+
+import numpy as np
+
+from halfsquare.data.encoder import EncodedRows, Part, plain_rows
+from halfsquare.data.roles import Roles, choose_roles
+from halfsquare.data.rows import Chunk, Rows
+from halfsquare.data.scan import Scanned
+from halfsquare.data.source import Source, SourceColumn
+from halfsquare.errors import DataError, FitError, NotFiniteError, OptionError
+from halfsquare.fitting.formula.result import Ending
+from halfsquare.fitting.formula.search import MANY_ROWS, Ways
+from halfsquare.fitting.options import Recipe, Request
+from halfsquare.loss import Floats
+from halfsquare.models.formula.model import Formula
+from halfsquare.models.formula.symmetry import canonical
+from halfsquare.parallel.base import Execution
+from halfsquare.parallel.threads import Local
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.trained import Trained
+from halfsquare.solvers.base import State
+from halfsquare.solvers.journal import NO_JOURNAL, Journal
+from halfsquare.solvers.loop import Limits, Watch
+from halfsquare.solvers.qr_objective import FormulaObjective
+from halfsquare.solvers.variable_projection import VariableProjection
+from halfsquare.sums import Moments
+
+Bounds = Mapping[str, tuple[float | None, float | None]]
+Start = Mapping[str, float] | Sequence[float]
+
+
+def _named(formula: Formula, names: Sequence[str], what: str) -> None:
+    for name in names:
+        if name not in formula.names:
+            raise OptionError(
+                f"{what} for {name!r}, which is no parameter of {formula.text!r}; "
+                f"the parameters are {', '.join(formula.names)}"
+            )
+
+
+def fixed_values(formula: Formula, fixed: Mapping[str, float] | None) -> dict[str, float]:
+    """The values of the parameters that are held; refused if one is unknown or not finite, or none is left free."""
+    fixed = fixed or {}
+    _named(formula, list(fixed), "a fixed value")
+    for name, value in fixed.items():
+        if not np.isfinite(value):
+            raise OptionError(f"the fixed value of {name!r} is {value}; expected a finite number")
+    if len(fixed) == len(formula.names):
+        raise OptionError("every parameter is fixed: there is nothing to fit")
+    return {name: float(value) for name, value in fixed.items()}
+
+
+def bound_vectors(formula: Formula, bounds: Bounds | None) -> tuple[Floats, Floats]:
+    """Lower and upper bounds (p,) each, infinite where there is none; refused if one is unknown or out of order."""
+    bounds = bounds or {}
+    _named(formula, list(bounds), "a bound")
+    lower, upper = np.full(len(formula.names), -np.inf), np.full(len(formula.names), np.inf)
+    for name, (low, high) in bounds.items():
+        j = formula.names.index(name)
+        lower[j] = -np.inf if low is None else low
+        upper[j] = np.inf if high is None else high
+        if not lower[j] < upper[j]:
+            raise OptionError(
+                f"the bounds of {name!r} are {low} and {high}; expected low < high (to hold it, fix it)"
+            )
+    return lower, upper
+
+
+def start_vector(formula: Formula, start: Start | None, lower: Floats, upper: Floats) -> Floats:
+    """The start (p,), NaN where none is given."""
+    names = formula.names
+    if start is None:
+        return np.full(len(names), np.nan)
+    if not isinstance(start, Mapping):
+        if len(start) != len(names):
+            raise OptionError(
+                f"{len(start)} starting values for {len(names)} parameters; expected {', '.join(names)}"
+            )
+        start = dict(zip(names, start, strict=True))
+    _named(formula, list(start), "a start")
+    given = np.full(len(names), np.nan)
+    for name, value in start.items():
+        j = names.index(name)
+        if not np.isfinite(value):
+            raise OptionError(f"the start of {name!r} is {value}; expected a finite number")
+        if not lower[j] <= value <= upper[j]:
+            raise OptionError(
+                f"the start {value:g} of {name!r} lies outside its bounds {lower[j]:g} to {upper[j]:g}"
+            )
+        given[j] = value
+    return given
+
+
+_ALL_THREADS, _NO_LIMITS = Local(), Limits()
+# Up to this many numbers in the Jacobian every R factor comes from Householder's QR.
+_QR_NUMBERS = 1 << 19
+_TOLERANCE = 1e-10
+_BATES_WATTS = 1e-3  # the offset they call converged
+
+
+@dataclass(frozen=True)
+class TargetRows(Rows):
+    """Rows whose target is the left side of a formula: log(y) instead of y."""
+
+    rows: Rows
+    formula: Formula
+
+    @property
+    def weighted(self) -> bool:
+        return self.rows.weighted
+
+    @property
+    def chunk_count(self) -> int:
+        return self.rows.chunk_count
+
+    @property
+    def row_count(self) -> int:
+        return self.rows.row_count
+
+    def chunk_size(self, index: int) -> int:
+        return self.rows.chunk_size(index)
+
+    def chunk(self, index: int) -> Chunk:
+        chunk = self.rows.chunk(index)
+        return Chunk(chunk.design, self.formula.transform_target(chunk.target), chunk.weight)
+
+
+def train_formula(
+    rows: Rows,
+    formula: Formula,
+    *,
+    start: Start | None = None,
+    bounds: Bounds | None = None,
+    fixed: Mapping[str, float] | None = None,
+    seed: int = 0,
+    execution: Execution = _ALL_THREADS,
+    limits: Limits = _NO_LIMITS,
+    watch: Watch | None = None,
+    journal: Journal = NO_JOURNAL,
+    profile: bool = False,
+) -> Trained:
+    """Fit a formula by least squares.
+
+    Parameters
+    ----------
+    rows : Rows
+        design (n, d) with the formula's columns in its order, target (n, 1) as in the data (before
+        the left side's function), weights: an integer weight w means the row stands w times.
+    formula : Formula
+        What to fit.
+    start : mapping of name to number, or numbers in the order of the free parameters, optional
+        Where to begin; parameters left out of a mapping are searched for. Without it, all are.
+    bounds : mapping of name to (low, high), optional
+        None for no bound on that side.
+    fixed : mapping of name to number, optional
+        Parameters that are held.
+    seed : int
+        Of the search for a start.
+    execution, limits, watch, journal
+        Where sums are computed, when to stop, who is told of every state, and where states are kept.
+    profile : bool
+        Add profile-likelihood intervals to ``facts["profile"]``.
+
+    Raises
+    ------
+    OptionError
+        A start, bound or fixed value for no parameter, or a start outside its bounds.
+    FitError
+        Fewer rows than parameters, or the formula is finite nowhere.
+    FormulaError
+        The formula is not finite at the start; names row, column and operation.
+    """
+    full = formula
+    formula = formula.with_fixed(fixed_values(formula, fixed))
+    lower, upper = bound_vectors(formula, bounds)
+    given = start_vector(formula, start, lower, upper)
+    fitted = rows if formula.target_function == "identity" else TargetRows(rows, formula)
+    sums = _check_rows(fitted, formula, execution)
+    p, weight = len(formula.names), sums.weight
+    if weight < p:
+        raise FitError(
+            f"{weight:g} rows for {p} parameters; a fit needs at least as many rows as parameters"
+        )
+    objective = FormulaObjective(
+        formula, fitted, execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS
+    )
+    linear = tuple(j for j in formula.linear if not np.isfinite([lower[j], upper[j]]).any())
+    # Distance from the minimum in standard errors; these are themselves small where there are many rows.
+    tolerance = min(_TOLERANCE * max(1.0, weight / 1000.0) ** 1.5, 1e-5)
+    target_norm = sqrt(float(sums.m2[0] + weight * sums.mean[0] ** 2))
+    unseen = _BATES_WATTS if rows.row_count > MANY_ROWS else 0.0
+    method = VariableProjection(linear, lower, upper, tolerance, weight - p, target_norm, unseen)
+    with np.errstate(all="ignore"):  # what is not finite is refused as a step, with no warning
+        ways = Ways(objective, method, limits, watch, journal, seed, float(sums.m2[0]))
+        end = ways.best(given)
+        state = _relabelled(objective, method, end.state, given)
+        ending = Ending(full, objective, method, rows, limits, weight)
+        return ending.trained(state, end.history, end.warnings, profile)
+
+
+def _relabelled(
+    objective: FormulaObjective, method: VariableProjection, state: State, given: Floats
+) -> State:
+    """Of the fits that are the same, the one labelled as the start is, or in ascending order."""
+    like = given if np.isfinite(given).all() else None
+    parameters = canonical(objective.formula, state.parameters, like)
+    within = ((method.lower <= parameters) & (parameters <= method.upper)).all()
+    if not within or np.array_equal(parameters, state.parameters):
+        return state
+    return replace(state, parameters=parameters, memory=None)
+
+
+def _check_rows(rows: Rows, formula: Formula, execution: Execution) -> Moments:
+    """Σw, mean and variation of the left side; it is finite in rows of positive weight."""
+
+    def of(index: int) -> Moments:
+        chunk = rows.chunk(index)
+        target, weight = chunk.target, chunk.weight
+        if weight is not None:
+            target, weight = target[weight > 0], weight[weight > 0]
+        if not np.isfinite(target.sum()) and not np.isfinite(target).all():
+            _refuse_target(rows, index, formula)
+        return Moments.of(target, weight)
+
+    return execution.reduce(of, Moments.merge, rows.chunk_count, Moments.zero(1))
+
+
+def _refuse_target(rows: Rows, index: int, formula: Formula) -> None:
+    chunk, first = rows.chunk(index), sum(rows.chunk_size(i) for i in range(index))
+    bad = ~np.isfinite(chunk.target[:, 0]) & (True if chunk.weight is None else chunk.weight > 0)
+    row = int(np.argmax(bad))
+    if not isinstance(rows, TargetRows):
+        raise NotFiniteError(
+            f"{formula.target} is {chunk.target[row, 0]} in row {first + row}; expected a finite number"
+        )
+    given = rows.rows.chunk(index).target[row, 0]
+    left = f"{formula.target_function}({formula.target})"
+    raise NotFiniteError(
+        f"{left} is no finite number in row {first + row}, where {formula.target} is {given:g}"
+    )
+
+
+@final
+class FormulaRecipe(Recipe):
+    """The columns that the formula names, as they are; a row that lacks one of them is left out."""
+
+    def check(self) -> None:
+        if self.options.method not in (None, "levenberg-marquardt"):
+            raise OptionError(
+                f"unknown method {self.options.method!r} for a formula: expected levenberg-marquardt"
+            )
+        if self.options.l2 != 0:
+            raise OptionError("l2 is for the linear model; a formula is fitted without a penalty")
+
+    def roles(self, source: Source, request: Request) -> Roles:
+        formula = self._formula(source.columns)
+        if list(request.targets) not in ([], [formula.target]):
+            raise OptionError(
+                f"the formula is for {formula.target!r} and the target is {', '.join(map(repr, request.targets))}: "
+                "leave the target out"
+            )
+        roles = choose_roles(
+            source, [formula.target], weight=request.weights, features=formula.columns
+        )
+        by_name = {c.name: c for c in roles.features}
+        for column in roles.features:
+            if column.kind == "text":
+                raise DataError(
+                    f"column {column.name!r} of {source.name} is text; the formula needs numbers"
+                )
+        return replace(
+            roles,
+            features=tuple(by_name[c] for c in formula.columns),
+            complete=bool(formula.columns),
+        )
+
+    def _formula(self, columns: Sequence[SourceColumn]) -> Formula:
+        return Formula.read(str(self.options.formula), [c.name for c in columns])
+
+    def rows(self, scanned: Scanned, part: Part) -> EncodedRows:
+        return plain_rows(scanned, part)
+
+    def train(self, rows: EncodedRows) -> FittedModel:
+        options = self.options
+        trained = train_formula(
+            rows,
+            self._formula(rows.scanned.roles.scanned),
+            start=options.start,
+            bounds=options.bounds,
+            fixed=options.fix,
+            seed=options.seed,
+            execution=self.execution,
+            limits=Limits(deadline=self.deadline),
+            watch=self.watch,
+            journal=self.journal,
+            profile=options.profile,
+        )
+        return self.fitted(rows, [trained], "formula", "levenberg-marquardt")

@@ -1,0 +1,224 @@
+"""Train the linear model: directly, by steepest descent, or by mini-batches; the answer is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast, final
+
+import numpy as np
+
+from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.rows import Rows
+from halfsquare.errors import NotFiniteError, OptionError
+from halfsquare.fitting.options import Recipe
+from halfsquare.loss import Floats, error
+from halfsquare.models.linear import Linear
+from halfsquare.parallel.base import Execution
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.trained import Trained
+from halfsquare.solvers.growing_batches import Minibatch
+from halfsquare.solvers.journal import NO_JOURNAL, Journal
+from halfsquare.solvers.least_squares import Solution, System, linear_sums, solve
+from halfsquare.solvers.loop import Limits, Record, Watch, descend
+from halfsquare.solvers.objective import Quadratic
+from halfsquare.solvers.steepest_descent import SteepestDescent
+from halfsquare.sums import NormalSums
+
+LinearMethod = Literal["least-squares", "gradient", "minibatch"]
+# An SSE above this share of the terms it is the difference of has 9 digits in the sums.
+_RESOLVED = 1e-6
+_ITERATIONS = {"gradient": 50_000, "minibatch": 20_000}
+
+
+@dataclass(frozen=True)
+class LinearOptions:
+    """How to train a linear model.
+
+    Attributes
+    ----------
+    method : {"least-squares", "gradient", "minibatch"}
+    l2 : float >= 0 or "auto"
+        λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted; ``"auto"`` takes the
+        λ of greatest evidence.
+    seed : int
+        Of the shuffling of mini-batches.
+    """
+
+    method: LinearMethod = "least-squares"
+    l2: float | Literal["auto"] = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in ("least-squares", "gradient", "minibatch"):
+            raise OptionError(
+                f"unknown method {self.method!r} for the linear model: expected least-squares, gradient or minibatch"
+            )
+        if self.l2 != "auto" and not (
+            isinstance(self.l2, (int, float)) and 0.0 <= self.l2 < np.inf
+        ):
+            raise OptionError(f"l2 is {self.l2!r}; expected a number >= 0, or 'auto'")
+
+
+def train_linear(
+    rows: Rows,
+    names: Sequence[str],
+    targets: Sequence[str],
+    options: LinearOptions,
+    *,
+    execution: Execution,
+    deadline: float | None = None,
+    watch: Watch | None = None,
+    journal: Journal = NO_JOURNAL,
+    check: Callable[[], None] | None = None,
+) -> Trained:
+    """Train on standardized rows: ``names`` of the d design columns, ``targets`` of the k outputs.
+
+    The covariance of the parameters is σ²(AᵀWA)⁻¹, σ² = SSE/(Σw - p); with a penalty it is the posterior
+    covariance σ²(AᵀWA + penalty)⁻¹ with p the effective parameters. It is None where no degrees of
+    freedom are left. ``check`` is called when a sum is not finite, to name the value to blame.
+
+    Raises
+    ------
+    FitError
+        If no row has weight.
+    NotFiniteError
+        If a sum is not finite.
+    """
+    model = Linear(tuple(names), tuple(targets))
+    sums = linear_sums(rows, execution)
+    if not np.isfinite(np.trace(sums.gram)) or not np.isfinite(sums.gram).all():
+        if check is not None:
+            check()
+        raise NotFiniteError(
+            "the squares of the columns overflow float64, or a value is not finite"
+        )
+    system = System.of(sums, len(targets))
+    solution = solve(rows, execution, system, l2=options.l2)
+    parameters = solution.coefficients.reshape(-1)
+    history: list[Record] = []
+    reason, converged = f"solved directly ({solution.path})", True
+    if options.method != "least-squares":
+        penalty = _penalty(system, solution.l2) if solution.l2 else None
+        limits = Limits(_ITERATIONS[options.method], deadline)
+        start = np.zeros_like(parameters)
+        quadratic = Quadratic(model, rows, execution, penalty, sums=sums)
+        method = SteepestDescent() if options.method == "gradient" else Minibatch(seed=options.seed)
+        state, history = descend(
+            method, quadratic, start, limits=limits, watch=watch, journal=journal
+        )
+        parameters, reason, converged = state.parameters, state.stopped or "", state.converged
+    sse = _sse(rows, execution, model, parameters, sums)
+    freedom = system.weight - solution.effective_parameters
+    noise = sse / freedom if freedom > 1e-9 else np.full(len(targets), np.nan)
+    covariance = np.kron(solution.inverse, np.diag(noise)) if freedom > 1e-9 else None
+    facts = {
+        "l2": solution.l2,
+        "rank": solution.rank,
+        "path": solution.path,
+        "reciprocal_condition": solution.reciprocal_condition,
+        "degrees_of_freedom": freedom,
+    }
+    warnings = linear_warnings(solution, names, system, converged, reason)
+    return Trained(
+        model,
+        parameters,
+        covariance,
+        noise,
+        solution.effective_parameters,
+        history,
+        reason,
+        converged,
+        warnings,
+        facts,
+    )
+
+
+def _penalty(system: System, l2: float) -> Floats:
+    """λ Σw on each standardized coefficient, in the units of the design; none on the intercept."""
+    each = np.concatenate([[0.0], l2 * system.weight * system.scales**2])
+    return cast(Floats, np.repeat(each, len(system.target_means)))
+
+
+def _sse(
+    rows: Rows, execution: Execution, model: Linear, parameters: Floats, sums: NormalSums
+) -> Floats:
+    """SSE of each output: from the sums, or where it is small beside their rounding from the errors themselves."""
+    whole, _, _ = sums.finish()
+    split = len(whole) - model.outputs_count
+    b = model.matrix(parameters)
+    squares = np.diag(whole)[split:]
+    sse = squares - np.einsum(
+        "ij,ij->j", b, 2.0 * whole[:split, split:] - whole[:split, :split] @ b
+    )
+    # What rounding loses is a share of the largest terms: with nearly collinear columns they dwarf the squares.
+    largest = squares + np.einsum(
+        "ij,ij->j", np.abs(b), np.abs(whole[:split, :split] @ b) + np.abs(whole[:split, split:])
+    )
+    largest += np.einsum("ij,i->j", b * b, np.diag(whole)[:split])
+    if np.all(sse > _RESOLVED * largest):
+        return cast(Floats, sse)
+
+    def of(index: int) -> Floats:
+        chunk = rows.chunk(index)
+        e = error(chunk.target, model.outputs(parameters, chunk.design))
+        return cast(Floats, (e * e).sum(axis=0) if chunk.weight is None else chunk.weight @ (e * e))
+
+    return execution.reduce(of, np.add, rows.chunk_count, np.zeros(model.outputs_count))
+
+
+def linear_warnings(
+    solution: Solution,
+    names: Sequence[str],
+    system: System,
+    converged: bool = True,
+    reason: str = "",
+) -> list[str]:
+    """What is to be said of the columns and of the descent."""
+    found = []
+    if solution.dependent:
+        shown = ", ".join(repr(names[j]) for j in solution.dependent[:10])
+        more = f" and {len(solution.dependent) - 10} more" if len(solution.dependent) > 10 else ""
+        verb = "is" if len(solution.dependent) == 1 else "are"
+        found.append(
+            f"rank deficient: {shown}{more} {verb} determined by the other columns; of all coefficients that fit equally "
+            "well, those of smallest norm (on standardized columns) were taken"
+        )
+    elif solution.rank < len(names) and not solution.l2:
+        found.append(
+            f"rank deficient: {system.rows} rows cannot determine {len(names)} coefficients; those of smallest norm "
+            "(on standardized columns) were taken"
+        )
+    if not converged:
+        found.append(
+            f"the descent did not converge ({reason}): its coefficients are not those of least squares yet. The columns are "
+            f"nearly collinear (condition number {solution.reciprocal_condition**-0.5:.0f}), which makes gradients slow; "
+            "least-squares has no such trouble"
+        )
+    return found
+
+
+@final
+class LinearRecipe(Recipe):
+    """Standardized columns, an intercept, least squares."""
+
+    def check(self) -> None:
+        self._linear()
+
+    def train(self, rows: EncodedRows) -> FittedModel:
+        encoder, options = rows.encoder, self._linear()
+        trained = train_linear(
+            rows,
+            encoder.names,
+            encoder.targets,
+            options,
+            execution=self.execution,
+            deadline=self.deadline,
+            watch=self.watch,
+            journal=self.journal,
+        )
+        return self.fitted(rows, [trained], "linear", options.method)
+
+    def _linear(self) -> LinearOptions:
+        method: Any = self.options.method or "least-squares"
+        return LinearOptions(method, self.options.l2, self.options.seed)

@@ -1,0 +1,226 @@
+"""A formula as a model: parameters → outputs and Jacobian, by a compiled program of NumPy calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any, final
+
+import numpy as np
+
+from halfsquare.errors import FormulaError, ShapeError
+from halfsquare.loss import Floats
+from halfsquare.models.base import Model
+from halfsquare.models.formula.derivatives import derivatives, jointly_linear
+from halfsquare.models.formula.parser import TARGET_FUNCTIONS, ParsedFormula, parse_formula
+from halfsquare.models.formula.program import Bound, Program, compile_program
+
+
+@final
+@dataclass(frozen=True)
+class Formula(Model):
+    """The right side of a formula over named columns; k = 1.
+
+    A formula is its text and its names: these go into a model file, and the same parser reads them back.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; see :func:`~halfsquare.models.formula.parser.parse_formula`.
+    columns : tuple of str
+        The columns of the design, in its order.
+    names : tuple of str
+        The parameters, in the order of the parameter vector.
+    fixed : tuple of (str, float)
+        Names that are numbers here and not parameters.
+
+    Raises
+    ------
+    FormulaError
+        If the text cannot be read, or its names are not these.
+
+    Examples
+    --------
+    >>> formula = Formula.read("y ~ b1*(1 - exp(-b2*x))", columns=["x", "y"])
+    >>> formula.columns, formula.parameter_names, formula.target
+    (('x',), ('b1', 'b2'), 'y')
+    >>> outputs, jacobian = formula.outputs_and_jacobian(np.array([2.0, 0.0]), np.array([[3.0]]))
+    >>> outputs.tolist(), jacobian.tolist()
+    ([[0.0]], [[[0.0, 6.0]]])
+    """
+
+    text: str
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    fixed: tuple[tuple[str, float], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        found = {*self.parsed.columns, *self.parsed.parameters}
+        given = {*self.columns, *self.names, *dict(self.fixed)}
+        if not found <= given or not set(self.names) <= set(self.parsed.parameters):
+            raise FormulaError(
+                f"the names of {self.text!r} are {sorted(found)}, but {sorted(given)} were given"
+            )
+
+    @classmethod
+    def read(
+        cls, text: str, columns: Sequence[str], parameters: Sequence[str] | None = None
+    ) -> Formula:
+        """The formula of ``text`` over data with these columns (the target among them)."""
+        parsed = parse_formula(text, columns, parameters)
+        return cls(text, parsed.columns, parsed.parameters)
+
+    def with_fixed(self, values: dict[str, float]) -> Formula:
+        """The same formula with some parameters held at a number."""
+        free = tuple(name for name in self.names if name not in values)
+        return Formula(self.text, self.columns, free, (*self.fixed, *values.items()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values that :meth:`from_dict` makes the formula of again."""
+        return {
+            "kind": "formula",
+            "text": self.text,
+            "columns": list(self.columns),
+            "parameters": list(self.names),
+            "fixed": [[name, value] for name, value in self.fixed],
+        }
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Formula:
+        """The formula that :meth:`as_dict` described, read by the same parser.
+
+        Raises
+        ------
+        FormulaError
+            If the text is none, or has other names.
+        """
+        fixed = tuple((str(name), float(value)) for name, value in saved["fixed"])
+        return cls(
+            str(saved["text"]),
+            tuple(map(str, saved["columns"])),
+            tuple(map(str, saved["parameters"])),
+            fixed,
+        )
+
+    @property
+    def parsed(self) -> ParsedFormula:
+        """The formula as read: target, function of the target, expression."""
+        return _parsed(self.text, self.columns, (*self.names, *(name for name, _ in self.fixed)))
+
+    @property
+    def target(self) -> str:
+        """The column on the left side."""
+        return self.parsed.target
+
+    @property
+    def target_function(self) -> str:
+        """What the left side applies to the target: ``"identity"``, ``"log"``, …"""
+        return self.parsed.target_function
+
+    @property
+    def parameter_names(self) -> Sequence[str]:
+        """The free parameters."""
+        return self.names
+
+    @property
+    def outputs_count(self) -> int:
+        """Always 1."""
+        return 1
+
+    @cached_property
+    def linear(self) -> tuple[int, ...]:
+        """Positions of parameters in which the formula is linear, all of them together."""
+        names = jointly_linear(self.parsed.expression, self.names)
+        return tuple(self.names.index(name) for name in names)
+
+    def transform_target(self, target: Floats) -> Floats:
+        """The left side: what is compared with the outputs. Same shape as ``target``."""
+        with np.errstate(all="ignore"):
+            return (
+                target
+                if self.target_function == "identity"
+                else _FORWARD[self.target_function](target)
+            )
+
+    def restore_target(self, output: Floats) -> Floats:
+        """Outputs back in the target's own unit."""
+        with np.errstate(all="ignore"):
+            return (
+                output
+                if self.target_function == "identity"
+                else _BACK[TARGET_FUNCTIONS[self.target_function]](output)
+            )
+
+    def outputs(self, parameters: Floats, design: Floats) -> Floats:
+        """The outputs (n, 1), on the scale of the left side; NaN or infinite where the formula is."""
+        out = np.empty((1, len(design)))
+        self.program(()).run(self._all(parameters), self._checked(design), list(out))
+        return out.T
+
+    def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
+        """The outputs (n, 1) and ∂output/∂parameter (n, 1, p)."""
+        block = np.empty((len(self.names), 1, len(design)))
+        outputs = self.write_jacobian(parameters, design, block)
+        return outputs, block.transpose(2, 1, 0)
+
+    def write_jacobian(self, parameters: Floats, design: Floats, block: Floats) -> Floats:
+        """Write ∂output/∂parameter to ``block`` (p, 1, n); returns the outputs (n, 1)."""
+        outputs = np.empty(len(design))
+        self.write_slopes(
+            parameters, design, tuple(range(len(self.names))), [*block[:, 0], outputs]
+        )
+        return outputs[:, None]
+
+    def write_slopes(
+        self, parameters: Floats, design: Floats, which: tuple[int, ...], out: Sequence[Floats]
+    ) -> None:
+        """Write ∂output/∂parameter for the positions ``which``, then the output, to the rows of ``out``, (n,) each."""
+        self.program(which).run(self._all(parameters), self._checked(design), out)
+
+    def bind(self, parameters: Floats, which: tuple[int, ...]) -> Bound:
+        """What :meth:`write_slopes` does, with these parameters put in; for blocks of rows."""
+        return self.program(which).bind(self._all(parameters))
+
+    def program(self, which: tuple[int, ...]) -> Program:
+        """The compiled derivatives by these parameters, followed by the output."""
+        names = (*self.names, *(name for name, _ in self.fixed))
+        return _compiled(self.text, self.columns, names, tuple(self.names[i] for i in which))
+
+    def _all(self, parameters: Floats) -> Floats:
+        return (
+            np.concatenate([parameters, [value for _, value in self.fixed]])
+            if self.fixed
+            else parameters
+        )
+
+    def _checked(self, design: Floats) -> Floats:
+        if design.ndim != 2 or design.shape[1] != len(self.columns):
+            raise ShapeError(
+                f"the design has shape {design.shape}; expected a column for each of {self.columns}"
+            )
+        return design
+
+
+_FORWARD: dict[str, Any] = {
+    name: getattr(np, name) for name in ("log", "log10", "log2", "log1p", "sqrt")
+}
+_BACK: dict[str, Any] = {name: getattr(np, name) for name in ("exp", "exp2", "expm1", "square")}
+_BACK["exp10"] = lambda u: 10.0**u
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, columns: tuple[str, ...], names: tuple[str, ...]) -> ParsedFormula:
+    # The target is the one name on the left; whether the data has it was seen when the text was first read.
+    from halfsquare.models.formula.parser import read_tokens
+
+    target = [token.text for token in read_tokens(text).left if token.kind == "name"][-1:]
+    return parse_formula(text, [*columns, *target], names)
+
+
+@lru_cache(maxsize=256)
+def _compiled(
+    text: str, columns: tuple[str, ...], names: tuple[str, ...], which: tuple[str, ...]
+) -> Program:
+    expression = _parsed(text, columns, names).expression
+    return compile_program([*derivatives(expression, which), expression], names, columns)

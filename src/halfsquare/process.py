@@ -1,0 +1,98 @@
+"""What the system allows this process: address space, threads, and time until it is asked to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from halfsquare.errors import HalfsquareError, LimitError
+
+# Measured: in less, one of the libraries that read tables and compute ends the process, hangs or cannot be loaded.
+TO_WORK = 1500 << 20
+# A JavaScript engine reserves this much for its heaps before it draws; it uses a thousandth.
+TO_DRAW = 80 << 30
+
+
+class Terminated(BaseException):
+    """Asked to end by SIGTERM: as after Ctrl-C, what was begun is undone."""
+
+
+def require_address_space(needed: int, what: str) -> None:
+    """Refuse work, before a library is loaded that would crash, in too little address space (``ulimit -v``).
+
+    Under a limit, BLAS is held to one thread: each takes address space in advance.
+
+    Raises
+    ------
+    LimitError
+    """
+    try:
+        import resource
+    except ImportError:  # no such limits on this system
+        return
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed == resource.RLIM_INFINITY:
+        return
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if allowed < needed:
+        raise LimitError(
+            f"the address space is limited to {allowed >> 20:,} MB (ulimit -v), and {what} needs "
+            f"{needed >> 20:,} MB of it, of which far less is used. Raise the limit"
+        )
+
+
+def is_lack_of_memory(problem: BaseException) -> bool:
+    """Whether an error of a library says that the system gave it no memory, no thread or no address space."""
+    words = "can't start new thread", "failed to map segment", "annot allocate memory", "bad_alloc"
+    return isinstance(problem, MemoryError) or (
+        isinstance(problem, (RuntimeError, ImportError, OSError))
+        and any(w in str(problem) for w in words)
+    )
+
+
+class Ending:
+    """Whether somebody asked this process to end: an exception raised in the middle of a library's own work can
+    come out as another one, or not at all.
+    """
+
+    def __init__(self) -> None:
+        self.asked: type[BaseException] | None = None
+
+    def terminate(self, number: int, frame: object) -> None:
+        """For SIGTERM."""
+        self.asked = Terminated
+        raise Terminated
+
+    def interrupt(self, number: int, frame: object) -> None:
+        """For SIGINT."""
+        self.asked = KeyboardInterrupt
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def orderly_end() -> Iterator[None]:
+    """SIGTERM ends the block with :class:`Terminated`, so that whoever holds files can let go of them.
+
+    An error that follows from a signal is told as what the signal asked for.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ending = Ending()
+    told = {signal.SIGTERM: ending.terminate, signal.SIGINT: ending.interrupt}
+    # What whoever started this process has chosen to ignore stays ignored.
+    before = {
+        n: signal.signal(n, told[n]) for n in told if signal.getsignal(n) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    except Exception as problem:
+        if ending.asked is not None and not isinstance(problem, HalfsquareError):
+            raise ending.asked from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

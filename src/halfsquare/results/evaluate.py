@@ -1,0 +1,245 @@
+"""How wrong is a model on some rows, how sure is that, and is another one better?
+
+The MSE estimates the loss of a typical row; its standard error says how well. Two models on the
+same rows are compared by the paired difference of their squared errors: what rows share cancels.
+On different rows they are compared unpaired, by MSE: SSE grows with the number of rows and cannot
+be compared across sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from math import hypot, isfinite
+from typing import Any, Literal
+
+import numpy as np
+
+from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.data.scan import Progress
+from halfsquare.errors import DataError, OptionError
+from halfsquare.loss import Floats, error
+from halfsquare.parallel.base import Execution
+from halfsquare.results.fitted import FittedModel
+from halfsquare.sums import ErrorSummary, ErrorSums, Moments
+
+Verdict = Literal["A is better", "B is better", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors of a model on a source.
+
+    Attributes
+    ----------
+    summary : ErrorSummary
+    missing_target : int
+        Rows left out because their target is missing.
+    """
+
+    summary: ErrorSummary
+    missing_target: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The summary's JSON values and ``missing_target``."""
+        return {**self.summary.as_dict(), "missing_target": self.missing_target}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference of two MSE, A minus B, in the squared unit of the target.
+
+    Attributes
+    ----------
+    difference, standard_error : float
+        Negative: A errs less.
+    z : float
+        The difference in standard errors.
+    p : float
+        Two-sided probability of a difference as large if there were none (normal approximation).
+    verdict : str
+        ``"A is better"``, ``"B is better"``, or ``"cannot tell"`` where p > 0.05.
+    paired : bool
+    rows_a, rows_b : int
+    mse_a, mse_b : float
+    """
+
+    difference: float
+    standard_error: float
+    z: float
+    p: float
+    verdict: Verdict
+    paired: bool
+    rows_a: int
+    rows_b: int
+    mse_a: float
+    mse_b: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values; a number that is not finite as None."""
+        return {
+            k: None if isinstance(v, float) and not isfinite(v) else v
+            for k, v in asdict(self).items()
+        }
+
+
+def evaluate(
+    fitted: FittedModel,
+    data: Any,
+    *,
+    weights: str | None = None,
+    table: str | None = None,
+    encoding: str | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Errors of ``fitted`` on every row of ``data`` that has a target.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or mistyped, or no row has a target.
+    """
+    sums, missing = error_sums(
+        fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
+    )
+    if not sums.rows:
+        raise DataError(
+            f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and a positive weight"
+        )
+    return Evaluation(sums.finish(), missing)
+
+
+def error_sums(
+    fitted: FittedModel,
+    data: Any,
+    *,
+    weights: str | None = None,
+    table: str | None = None,
+    encoding: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[ErrorSums, int]:
+    """The sums over the errors on a source, and how many rows lack a target."""
+    source = open_for(fitted.encoder, data, table=table, encoding=encoding)
+    sums, missing = ErrorSums.zero(len(fitted.encoder.targets)), 0
+    for batch in read_encoded(source, fitted.encoder, with_target=True, weight=weights):
+        assert batch.target is not None
+        keep = ~np.isnan(batch.target).any(axis=1)
+        missing += int((~keep).sum())
+        outputs, _ = fitted.outputs_of(batch.design)
+        sums = sums.add(
+            batch.target[keep], outputs[keep], None if batch.weight is None else batch.weight[keep]
+        )
+        if progress is not None:
+            progress(batch.first_row + len(batch.target))
+    return sums, missing
+
+
+def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execution) -> ErrorSums:
+    """The sums over the errors on rows that are already encoded, in the target's unit."""
+    k = len(fitted.encoder.targets)
+    # Outputs do without what is known of their uncertainty, which is large to send to workers.
+    fitted = replace(fitted, members=tuple(replace(m, covariance=None) for m in fitted.members))
+
+    def of(index: int) -> ErrorSums:
+        if not rows.chunk_size(index):
+            return ErrorSums.zero(k)
+        chunk = rows.chunk(index)
+        target = chunk.target * fitted.encoder.target_scales + fitted.encoder.target_means
+        return ErrorSums.zero(k).add(target, fitted.outputs_of(chunk.design)[0], chunk.weight)
+
+    return execution.reduce(of, ErrorSums.merge, rows.chunk_count, ErrorSums.zero(k))
+
+
+def compare(a: FittedModel, b: FittedModel, data: Any, *, weights: str | None = None) -> Comparison:
+    """Which of two models errs less on the same rows: the paired difference of their squared errors.
+
+    Raises
+    ------
+    OptionError
+        If the models predict different targets.
+    DataError
+        As :func:`evaluate`.
+    """
+    require_same_target(a, b)
+    k = len(a.encoder.targets)
+    # One pass for both where the source can be read twice side by side: batches come in the same order.
+    source_a, source_b = open_for(a.encoder, data), open_for(b.encoder, data)
+    difference, sums_a, sums_b = Moments.zero(1), ErrorSums.zero(k), ErrorSums.zero(k)
+    pairs = zip(
+        read_encoded(source_a, a.encoder, with_target=True, weight=weights),
+        read_encoded(source_b, b.encoder, with_target=True, weight=weights),
+        strict=True,
+    )
+    for one, other in pairs:
+        assert one.target is not None
+        keep = ~np.isnan(one.target).any(axis=1)
+        w = None if one.weight is None else one.weight[keep]
+        target = one.target[keep]
+        o_a, o_b = a.outputs_of(one.design[keep])[0], b.outputs_of(other.design[keep])[0]
+        sums_a, sums_b = sums_a.add(target, o_a, w), sums_b.add(target, o_b, w)
+        difference = difference.merge(
+            Moments.of(_row_loss(target, o_a) - _row_loss(target, o_b), w)
+        )
+    if not sums_a.weight > 0:
+        raise DataError(
+            "no row has both a target and a positive weight: there is nothing to compare"
+        )
+    error_of_mean = (
+        float(np.sqrt(difference.m2[0] / (difference.weight - 1) / difference.weight))
+        if difference.weight > 1
+        else np.nan
+    )
+    return _judged(float(difference.mean[0]), error_of_mean, True, sums_a.finish(), sums_b.finish())
+
+
+def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Comparison:
+    """Compare two evaluations on different rows, by MSE and the standard errors of both.
+
+    Raises
+    ------
+    OptionError
+        If ``by`` is a sum: it grows with the number of rows, so that it cannot be compared across sizes.
+    """
+    if by in ("sse", "half_sse") and a.weight != b.weight:
+        raise OptionError(
+            f"SSE grows with the number of rows: {a.sse:g} over {a.weight:g} rows and {b.sse:g} over {b.weight:g} "
+            "cannot be compared. Compare the MSE, which estimates the loss of a typical row"
+        )
+    return _judged(a.mse - b.mse, hypot(a.mse_se, b.mse_se), False, a, b)
+
+
+def require_same_target(a: FittedModel, b: FittedModel) -> None:
+    """Refuse to compare models of different targets."""
+    if a.encoder.targets != b.encoder.targets:
+        raise OptionError(
+            f"model A predicts {', '.join(a.encoder.targets)} and model B {', '.join(b.encoder.targets)}; "
+            "only models of the same target can be compared"
+        )
+
+
+def _row_loss(target: Floats, output: Floats) -> Floats:
+    e = error(target, output)
+    losses: Floats = (e * e).mean(axis=1, keepdims=True)
+    return losses
+
+
+def _judged(
+    difference: float, standard_error: float, paired: bool, a: ErrorSummary, b: ErrorSummary
+) -> Comparison:
+    from scipy.special import ndtr
+
+    if standard_error > 0:
+        z = difference / standard_error
+    else:  # no spread at all: equal to the last bit, or different by a constant, or one row
+        z = (
+            0.0
+            if difference == 0 or standard_error != standard_error
+            else float(np.copysign(np.inf, difference))
+        )
+    p = float(2.0 * ndtr(-abs(z)))
+    verdict: Verdict = (
+        "cannot tell" if p > 0.05 else ("A is better" if difference < 0 else "B is better")
+    )
+    return Comparison(
+        difference, standard_error, z, p, verdict, paired, a.rows, b.rows, a.mse, b.mse
+    )

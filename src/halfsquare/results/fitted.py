@@ -1,0 +1,464 @@
+"""A fitted model: predict, intervals, parameters with standard errors, in the user's units."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.reading import ReadBatch, open_for, read_encoded
+from halfsquare.errors import ModelFileError, OptionError
+from halfsquare.files.atomic import atomic_write
+from halfsquare.loss import Floats
+from halfsquare.models.base import Model
+from halfsquare.models.formula.model import Formula
+from halfsquare.models.linear import Linear
+from halfsquare.parallel.threads import one_blas_thread
+from halfsquare.results.trained import Trained
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a fitted one, in standardized units.
+
+    Attributes
+    ----------
+    parameters : (p,)
+    covariance : (p, p), or (q, q) of the last q parameters where the others are not known, or None
+    noise : (k,)
+        Variance of the targets about the outputs; NaN where it is not known.
+    """
+
+    model: Model
+    parameters: Floats
+    covariance: Floats | None
+    noise: Floats
+
+    @classmethod
+    def of(cls, trained: Trained) -> Member:
+        return cls(trained.model, trained.parameters, trained.covariance, trained.noise)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter in the user's units, with its uncertainty; NaN where it is not known.
+
+    ``t`` and ``p`` test the value against 0; ``low`` and ``high`` bound it with 95 % confidence.
+    """
+
+    name: str
+    value: float
+    standard_error: float
+    t: float
+    p: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values; NaN as None."""
+        return {k: None if v != v else v for k, v in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """What ``fit`` returns and ``load`` reads.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        How columns become a design matrix.
+    members : tuple of Member
+        One model, or a small ensemble whose mean is the output.
+    info : dict
+        What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``, ``train``
+        and ``test`` (the error's summary under its names in :class:`halfsquare.sums.ErrorSummary`),
+        ``warnings``, ``history``, ``facts``, ``options``, ``version``.
+    """
+
+    encoder: Encoder
+    members: tuple[Member, ...]
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """``"linear"``, ``"network"`` or ``"formula"``."""
+        return str(self.info.get("kind", "linear"))
+
+    @property
+    def train(self) -> dict[str, Any]:
+        """Errors on the rows the honest fit was made of."""
+        return dict(self.info["train"])
+
+    @property
+    def test(self) -> dict[str, Any] | None:
+        """Errors on the rows that were set apart; None if there were none."""
+        return dict(self.info["test"]) if self.info.get("test") else None
+
+    def predict(self, data: Any, *, return_std: bool = False) -> Any:
+        """Outputs for every row of ``data`` (anything :func:`halfsquare.fit` takes), in its order.
+
+        Returns
+        -------
+        outputs : (n,), or (n, k) for several targets
+            In the unit of the target.
+        std : same shape, if ``return_std``
+            Standard deviation of a new target about the output: noise, parameters and spread.
+
+        Raises
+        ------
+        DataError
+            If a column is missing or mistyped.
+        """
+        parts = [
+            self.outputs_of(batch.design, with_std=return_std) for batch in self._batches(data)
+        ]
+        k = len(self.encoder.targets)
+        empty = (np.empty((0, k)), np.empty((0, k)))
+        outputs, std = (np.vstack([p[i] for p in parts] or [empty[i]]) for i in (0, 1))
+        if k == 1:
+            outputs, std = outputs[:, 0], std[:, 0]
+        return (outputs, std) if return_std else outputs
+
+    def interval(self, data: Any, level: float = 0.95) -> tuple[Floats, Floats, Floats]:
+        """Outputs with the bounds between which a new target lies with probability ``level``.
+
+        Returns
+        -------
+        output, low, high : (n,) or (n, k)
+
+        Raises
+        ------
+        OptionError
+            If the level is not between 0 and 1.
+        """
+        quantile = self.quantile(level)
+        outputs, std = self.predict(data, return_std=True)
+        return outputs, outputs - quantile * std, outputs + quantile * std
+
+    def quantile(self, level: float) -> float:
+        """How many standard deviations the interval of that level reaches to each side (Student's t)."""
+        if not 0.0 < level < 1.0:
+            raise OptionError(
+                f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95"
+            )
+        from scipy.special import stdtrit
+
+        freedom = self.info.get("facts", {}).get("degrees_of_freedom") or np.inf
+        return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
+
+    def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
+        """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked for)."""
+        with (
+            one_blas_thread()
+        ):  # the bits of a prediction do not depend on what else is computed beside it
+            return self._outputs_of(design, with_std=with_std)
+
+    def _outputs_of(self, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
+        model = self.members[0].model
+        if isinstance(model, Formula) and model.target_function != "identity":
+            return self._restored(model, design, with_std=with_std)
+        scales = self.encoder.target_scales
+        if with_std:
+            mean, variance = self._predictive(design)
+            return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
+        mean = self.members[0].model.outputs(self.members[0].parameters, design)
+        for member in self.members[1:]:
+            mean = mean + member.model.outputs(member.parameters, design)
+        mean = mean / len(self.members)
+        return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
+
+    def _restored(
+        self, formula: Formula, design: Floats, *, with_std: bool
+    ) -> tuple[Floats, Floats]:
+        """Of a formula with a function on its left side, as log(y): back in the unit of y, first order."""
+        if not with_std:
+            outputs = formula.restore_target(formula.outputs(self.members[0].parameters, design))
+            return outputs, np.full_like(outputs, np.nan)
+        mean, variance = self._predictive(design)
+        std = np.sqrt(variance)
+        spread = formula.restore_target(mean + std) - formula.restore_target(mean - std)
+        return formula.restore_target(mean), 0.5 * np.abs(spread)
+
+    def _predictive(self, design: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance in standardized units: noise + parameters + spread of the members."""
+        outputs, variances = [], []
+        for member in self.members:
+            o, variance = _member_variance(member, design)
+            outputs.append(o)
+            variances.append(variance)
+        stacked = np.stack(outputs)
+        return stacked.mean(axis=0), np.mean(variances, axis=0) + stacked.var(axis=0)
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """Parameters in the user's units with standard errors; of the first member, if there are several.
+
+        For a linear model: the intercept and the change of the output for one unit of each column, or
+        for a level instead of the reference level.
+        """
+        member = self.members[0]
+        values, variances = self._in_user_units(member)
+        facts = self.info.get("facts", {})
+        freedom = facts.get("degrees_of_freedom", np.inf)
+        errors = (
+            np.full(len(values), np.nan)
+            if variances is None
+            else np.sqrt(np.maximum(variances, 0.0))
+        )
+        open_names = facts.get("undetermined", ())
+        errors[[name in open_names for name in member.model.parameter_names]] = np.inf
+        return student(list(member.model.parameter_names), values, errors, freedom)
+
+    @property
+    def residual_standard_deviation(self) -> list[float]:
+        """√(SSE / degrees of freedom) of each output, in the unit of the target."""
+        return [float(s) for s in np.sqrt(self.members[0].noise) * self.encoder.target_scales]
+
+    def _in_user_units(self, member: Member) -> tuple[Floats, Floats | None]:
+        """Parameters (p,) and their variances (p,), None if not known."""
+        covariance = member.covariance
+        if not isinstance(member.model, Linear):
+            known = np.empty(0) if covariance is None else np.diag(covariance)
+            unknown = np.full(len(member.parameters) - len(known), np.nan)
+            return member.parameters, np.concatenate([unknown, known])
+        k, units, scales = (
+            len(self.encoder.targets),
+            self.encoder.target_scales,
+            self.encoder.scales,
+        )
+        # Slopes are divided by their column's scale; the intercept takes over what the means shifted.
+        back = np.concatenate([[1.0], -self.encoder.means / scales])
+        b = member.model.matrix(member.parameters)
+        values = np.vstack(
+            [back @ b * units + self.encoder.target_means, b[1:] / scales[:, None] * units]
+        )
+        if covariance is None:
+            return values.reshape(-1), None
+        variances = np.empty_like(values)
+        for j in range(k):
+            of_output = covariance[j::k, j::k]
+            variances[0, j] = back @ of_output @ back
+            variances[1:, j] = np.diag(of_output)[1:] / scales**2
+        return values.reshape(-1), (variances * units**2).reshape(-1)
+
+    def _batches(self, data: Any) -> Iterator[ReadBatch]:
+        return read_encoded(open_for(self.encoder, data), self.encoder)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file, whole or not at all; see :mod:`halfsquare.results.fitted`."""
+        save(self, path)
+
+    def __repr__(self) -> str:
+        measured = self.test or self.info.get("train")
+        error = (
+            f", RMSE {measured['rmse']:.4g} on {'test' if self.test else 'training'} rows"
+            if measured
+            else ""
+        )
+        return f"<FittedModel {self.kind}: {', '.join(self.encoder.targets)} from {len(self.encoder.features)} columns{error}>"
+
+
+def student(names: list[str], values: Floats, errors: Floats, freedom: float) -> list[Parameter]:
+    """Parameters with Student's t on ``freedom`` degrees, two-sided p and 95 % confidence limits."""
+    from scipy.special import stdtr, stdtrit
+
+    known = freedom is not None and freedom > 0
+    reach = float(stdtrit(min(freedom, 1e9), 0.975)) if known else np.nan
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = values / errors
+        p = 2.0 * stdtr(min(freedom, 1e9), -np.abs(t)) if known else np.full(len(values), np.nan)
+    return [
+        Parameter(
+            name,
+            float(v),
+            float(s),
+            float(tt),
+            float(pp),
+            float(v - reach * s),
+            float(v + reach * s),
+        )
+        for name, v, s, tt, pp in zip(names, values, errors, t, p, strict=True)
+    ]
+
+
+def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
+    """Outputs and their predictive variance (m, k): noise + J cov Jᵀ."""
+    if member.covariance is None:
+        o = member.model.outputs(member.parameters, design)
+        return o, np.broadcast_to(member.noise, o.shape)
+    if isinstance(member.model, Linear):  # J is [1 | z] for each output: no need to write it out
+        o = member.model.outputs(member.parameters, design)
+        k = o.shape[1]
+        a = np.hstack([np.ones((len(design), 1)), design])
+        spread = [
+            np.einsum("ni,ij,nj->n", a, member.covariance[j::k, j::k], a, optimize=True)
+            for j in range(k)
+        ]
+        return o, member.noise + np.column_stack(spread)
+    o, jacobian = member.model.outputs_and_last_derivatives(
+        member.parameters, design, len(member.covariance)
+    )
+    moved = jacobian @ member.covariance
+    return o, member.noise + np.einsum("nkp,nkp->nk", moved, jacobian)
+
+
+def require_level(level: float | None) -> None:
+    """Refuse a level that is no probability."""
+    if level is not None and not 0.0 < level < 1.0:
+        raise OptionError(
+            f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95"
+        )
+
+
+FORMAT_VERSION = 1
+_KEY = "halfsquare"
+
+
+def save(fitted: FittedModel, path: str | Path) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the folder is not there, may not be written to, or the disk is full; an existing file stays as it was.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    tensors: dict[str, Any] = {}
+    members = []
+    for i, member in enumerate(fitted.members):
+        tensors[f"{i}.parameters"] = np.ascontiguousarray(member.parameters)
+        tensors[f"{i}.noise"] = np.ascontiguousarray(member.noise)
+        if member.covariance is not None:
+            tensors[f"{i}.covariance"] = np.ascontiguousarray(member.covariance)
+        members.append({"model": member.model.as_dict()})
+    described = {
+        "format_version": FORMAT_VERSION,
+        "encoder": fitted.encoder.as_dict(),
+        "members": members,
+        "info": fitted.info,
+    }
+    with atomic_write(path) as file:
+        file.write(to_bytes(tensors, {_KEY: json.dumps(described, allow_nan=True)}))
+
+
+def load(path: str | Path) -> FittedModel:
+    """Read a model file.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, it is damaged, is no model of ours, or comes from a later version.
+
+    Examples
+    --------
+    >>> load("no-such-file.hsq")
+    Traceback (most recent call last):
+    ...
+    halfsquare.errors.ModelFileError: there is no model file no-such-file.hsq
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(
+            f"there is no model file {path}" if not path.exists() else f"{path} is not a file"
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as problem:
+        raise ModelFileError(
+            f"{path} is no halfsquare model, or it is damaged: {problem}"
+        ) from None
+    if _KEY not in metadata:
+        raise ModelFileError(f"{path} is a safetensors file, but not a halfsquare model")
+    try:
+        described = json.loads(metadata[_KEY])
+        version = described["format_version"]
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise ModelFileError(
+                f"{path} has model format {version}; this version reads up to {FORMAT_VERSION}: update halfsquare"
+            )
+        encoder = Encoder.from_dict(described["encoder"])
+        members = tuple(
+            _member(Member, model_from_dict(m["model"]), tensors, i)
+            for i, m in enumerate(described["members"])
+        )
+        fitted = FittedModel(encoder, members, described["info"])
+        _check(fitted)
+        return fitted
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as problem:
+        raise ModelFileError(f"{path} is damaged: {type(problem).__name__} at {problem}") from None
+
+
+def model_from_dict(saved: dict[str, Any]) -> Model:
+    """The model that its ``as_dict`` described.
+
+    Raises
+    ------
+    ModelFileError
+        If its kind is unknown.
+    """
+    kind = saved["kind"]
+    if kind == "linear":
+        from halfsquare.models.linear import Linear
+
+        return Linear.from_dict(saved)
+    if kind == "network":
+        from halfsquare.models.network import Network
+
+        return Network.from_dict(saved)
+    if kind == "formula":
+        from halfsquare.models.formula.model import Formula
+
+        return Formula.from_dict(saved)
+    raise ModelFileError(f"the file holds a model of the unknown kind {kind!r}")
+
+
+def _member(make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: int) -> Any:
+    parameters, noise = tensors[f"{i}.parameters"], tensors[f"{i}.noise"]
+    covariance = tensors.get(f"{i}.covariance")
+    p, k = len(model.parameter_names), model.outputs_count
+    q = model.linear_parameters if covariance is not None and len(covariance) != p else p
+    for name, array, shape in (
+        ("parameters", parameters, (p,)),
+        ("noise", noise, (k,)),
+        ("covariance", covariance, (q, q)),
+    ):
+        if array is not None and (array.shape != shape or array.dtype != np.float64):
+            raise ValueError(
+                f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and float64"
+            )
+    if not np.isfinite(parameters).all():
+        raise ValueError("parameters that are not finite")
+    return make(model, parameters, covariance, noise)
+
+
+def _check(fitted: FittedModel) -> None:
+    """What the parts say of each other must agree."""
+    d, k = len(fitted.encoder.names), len(fitted.encoder.targets)
+    if not fitted.members or not isinstance(fitted.info, dict):
+        raise ValueError("no model in it")
+    if len(fitted.encoder.target_means) != k or len(fitted.encoder.target_scales) != k:
+        raise ValueError("targets and their scales differ in number")
+    if len(fitted.encoder.means) != d or len(fitted.encoder.scales) != d:
+        raise ValueError("columns and their scales differ in number")
+    encoder = fitted.encoder
+    numbers = np.concatenate(
+        [encoder.means, encoder.scales, encoder.target_means, encoder.target_scales]
+    )
+    if not np.isfinite(numbers).all() or not encoder.scales.all():
+        raise ValueError("means or scales of columns that are no numbers")
+    with np.errstate(all="ignore"):
+        encoder.encode(np.full((len(encoder.features), 1), np.nan), np.empty((d, 1)))
+    for member in fitted.members:
+        if member.model.outputs_count != k:
+            raise ValueError(f"a model of {member.model.outputs_count} outputs for {k} targets")
+        member.model.outputs(member.parameters, np.zeros((1, d)))

@@ -1,0 +1,296 @@
+"""Levenberg-Marquardt where the linear parameters are always at their optimum: variable projection.
+
+For o = Φ(α) a the best a at each α is a linear least-squares problem, solved exactly; descent moves
+α alone, over a surface with fewer valleys. Golub & Pereyra (1973), "The differentiation of
+pseudo-inverses and nonlinear least squares problems whose variables separate", eq. 2.3; with the
+Jacobian of Kaufman (1975), as recommended by O'Leary & Rust (2013), "Variable projection for
+nonlinear least squares problems", section 3: that is the part of ∂o/∂α orthogonal to Φ.
+
+With R the triangular factor of [Φ | ∂o/∂α | e], that part has the factor R₂₂ (its lower right block),
+so a step δ solves (R₂₂ᵀR₂₂ + μD) δ = -R₂₂ᵀ r₂. Without linear parameters this is plain
+Levenberg-Marquardt by QR. Damping as in :mod:`halfsquare.solvers.levenberg_marquardt`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from halfsquare.files.packing import packable
+from halfsquare.loss import Floats
+from halfsquare.solvers.base import Descent, State
+from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.qr_objective import FormulaObjective
+
+# Singular values below this, relative to the largest of unit columns, are taken for zero in steps.
+_RANK = 1e-11
+# Where the predicted relative fall of the loss is below the first, a whole Gauss-Newton step of all
+# parameters is tried before others; below the second, falls are lost in rounding and nothing else helps.
+_NEAR, _ROUNDING = 1e-2, 1e-9
+_OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
+
+
+@packable("variable_projection.memory")
+@dataclass(frozen=True)
+class _Memory:
+    triangle: Floats  # (p+1, p+1) of the columns in this order, then the error
+    order: tuple[int, ...]  # linear parameters, then the others
+    scaling: Floats  # (s,) running maximum of the norms of the nonlinear columns
+    damping: float
+    growth: float
+    contraction: float = 1.0  # of the offset by the last whole step
+
+
+def triangle_of(state: State) -> Floats:
+    """The R factor at a state, its columns in the order of the parameters (so no longer triangular)."""
+    m: _Memory = state.memory
+    return m.triangle[:, [*np.argsort(m.order), len(m.order)]]
+
+
+@dataclass(frozen=True)
+class VariableProjection(Descent):
+    """Damped Gauss-Newton descent with exact linear parameters, within bounds.
+
+    Parameters
+    ----------
+    linear : tuple of int
+        Positions of the parameters solved for exactly; the formula is linear in them together.
+    lower, upper : (p,)
+        Bounds, -inf and inf where there are none; linear parameters must have none.
+    tolerance : float
+        Converged when the relative offset is below this: |Q₁ᵀe|/√p over |Q₂ᵀe|/√(Σw-p), the distance
+        from the minimum in units of the confidence region (Bates & Watts 1981, "A relative offset
+        orthogonality convergence criterion for nonlinear least squares", eq. 3.3).
+    degrees : float
+        Σw - p.
+    target_norm : float
+        √(Σ w t²): a fall of the loss that is small beside the rounding of the outputs is none.
+    unseen : float
+        From an offset below this, a whole step that by the last one's contraction will end below the
+        tolerance is taken as the last, without another pass over the rows. 0 for never: the derivatives
+        are then those of the point before, which costs digits that only many rows can spare.
+    damping : float
+        First μ, relative to D.
+    """
+
+    linear: tuple[int, ...]
+    lower: Floats
+    upper: Floats
+    tolerance: float = 1e-10
+    degrees: float = 1.0
+    target_norm: float = 0.0
+    unseen: float = 0.0
+    damping: float = 1e-3
+
+    def begin(self, objective: Objective, parameters: Floats) -> State:
+        """The state at ``parameters``; far from the minimum, with the best linear part there is."""
+        assert isinstance(objective, FormulaObjective)
+        settled = np.clip(parameters, self.lower, self.upper)
+        r = objective.triangle(settled, self._order(len(settled)))
+        if self.linear and not r[:-1, -1] @ r[:-1, -1] <= _NEAR * (r[:, -1] @ r[:, -1]):
+            settled, _ = self.settle(objective, settled)
+            r = objective.triangle(settled, self._order(len(settled)))
+        if not np.isfinite(r).all():
+            loss = objective.half_sse(settled)
+            return State(settled, loss, np.nan, stopped="the formula is not finite at the start")
+        order = self._order(len(settled))
+        memory = _Memory(r, order, np.zeros(len(settled) - len(self.linear)), self.damping, 2.0)
+        return self._state(settled, memory, 0, {})
+
+    def step(self, objective: Objective, state: State) -> State:
+        """One trial step; refused where the loss does not fall or the formula is not finite."""
+        assert isinstance(objective, FormulaObjective)
+        m: _Memory = state.memory
+        free = self._free(state.parameters, m.triangle)
+        r = _columns(m.triangle, len(self.linear), free)
+        offset = self._offset(r)
+        if offset < self.tolerance:
+            return self._ended(state, f"converged: relative offset {offset:.1e}")
+        if offset < self.unseen and m.contraction * offset < self.tolerance and free.all():
+            return self._last(state, m.contraction * offset)
+        newton = 0.5 * _within(r) ** 2
+        rounding = _ROUNDING * state.loss + 0.5 * (_OUTPUT_ROUNDING * self.target_norm) ** 2
+        if newton <= max(_NEAR * state.loss, rounding):
+            near = self._gauss_newton(objective, state, r, free, offset)
+            if near is not None:
+                return near
+            if newton <= rounding:
+                return self._ended(
+                    state,
+                    f"converged: relative offset {offset:.1e}, no step lowers the loss further",
+                )
+        q = len(self.linear)
+        r22, z = r[q:-1, q:-1], r[q:-1, -1]
+        scale = np.where(m.scaling > 0, m.scaling, 1.0)[free]
+        delta = _damped(r22, z, np.sqrt(m.damping) * scale)
+        predicted = 0.5 * float(delta @ (m.damping * scale**2 * delta - r22.T @ z))
+        trial = self._moved(state.parameters, free, delta)
+        trial, loss = self.settle(objective, trial)
+        if not predicted > 0 or not loss < state.loss:
+            return self._refused(state)
+        after = objective.triangle(trial, self._order(len(trial)))
+        if (
+            not np.isfinite(after).all()
+            or not 0.5 * float(after[:, -1] @ after[:, -1]) < state.loss
+        ):
+            return self._refused(state)
+        gain = (state.loss - loss) / predicted
+        damping = m.damping * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3)
+        memory = replace(m, triangle=after, damping=max(damping, 1e-16), growth=2.0)
+        return self._state(
+            trial,
+            memory,
+            state.iteration + 1,
+            {"damping": damping, "accepted": 1.0, "offset": offset},
+        )
+
+    def _last(self, state: State, offset: float) -> State:
+        """A whole step that nothing is asked about: the formula is as good as linear from here."""
+        m: _Memory = state.memory
+        r = m.triangle.copy()
+        delta = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(r) - 1))
+        r[:-1, -1] += r[:-1, :-1] @ delta
+        trial = state.parameters.copy()
+        trial[list(m.order)] += delta
+        if not np.array_equal(trial, np.clip(trial, self.lower, self.upper)):
+            trial, r = state.parameters, m.triangle
+        after = self._state(
+            trial, replace(m, triangle=r), state.iteration, {"accepted": 1.0, "offset": offset}
+        )
+        return self._ended(after, f"converged: relative offset {offset:.1e}")
+
+    def _gauss_newton(
+        self,
+        objective: FormulaObjective,
+        state: State,
+        r: Floats,
+        free: npt.NDArray[np.bool_],
+        offset: float,
+    ) -> State | None:
+        """The whole step of all parameters, linear ones too, in one pass over the rows; None if the offset stays."""
+        m: _Memory = state.memory
+        order = np.array(self._order(len(state.parameters)))
+        chosen = np.concatenate([order[: len(self.linear)], order[len(self.linear) :][free]])
+        trial = state.parameters.copy()
+        trial[chosen] += _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(chosen)))
+        trial = np.clip(trial, self.lower, self.upper)
+        after = objective.triangle(trial, tuple(order))
+        loss = 0.5 * float(after[:, -1] @ after[:, -1])
+        if np.isfinite(after).all() and loss <= state.loss * (1.0 + _ROUNDING):
+            reached = self._offset(_columns(after, len(self.linear), self._free(trial, after)))
+            if reached < 0.7 * offset:
+                memory = replace(m, triangle=after, contraction=reached / offset)
+                return self._state(
+                    trial, memory, state.iteration + 1, {"accepted": 1.0, "offset": reached}
+                )
+        return None
+
+    def settle(self, objective: FormulaObjective, parameters: Floats) -> tuple[Floats, float]:
+        """The parameters with the best linear part, and ½SSE there; infinite where the formula is not finite."""
+        if not self.linear:
+            return parameters, objective.half_sse(parameters)
+        r = objective.triangle(parameters, self.linear)
+        if not np.isfinite(r).all():
+            parameters = parameters.copy()
+            parameters[list(self.linear)] = (
+                0.0  # far-off linear parameters may be all that overflows
+            )
+            r = objective.triangle(parameters, self.linear)
+            if not np.isfinite(r).all():
+                return parameters, np.inf
+        delta = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(self.linear)))
+        settled = parameters.copy()
+        settled[list(self.linear)] += delta
+        left = r[:, -1].copy()
+        left[:-1] += r[:-1, :-1] @ delta
+        return settled, 0.5 * float(left @ left)
+
+    def _state(
+        self, parameters: Floats, memory: _Memory, iteration: int, notes: dict[str, float]
+    ) -> State:
+        r, q = memory.triangle, len(self.linear)
+        # A parameter that the linear ones stand in for has no column of its own left: it must not run off.
+        norms = np.maximum(
+            np.linalg.norm(r[q:-1, q:-1], axis=0), 1e-8 * np.linalg.norm(r[:-1, q:-1], axis=0)
+        )
+        memory = replace(memory, scaling=np.maximum(memory.scaling, norms))
+        gradient = float(np.linalg.norm(r[:-1, :-1].T @ r[:-1, -1]))
+        return State(
+            parameters,
+            0.5 * float(r[:, -1] @ r[:, -1]),
+            gradient,
+            iteration,
+            notes=notes,
+            memory=memory,
+        )
+
+    def _refused(self, state: State) -> State:
+        m: _Memory = state.memory
+        damping = m.damping * m.growth
+        notes = {"damping": damping, "accepted": 0.0}
+        memory = replace(m, damping=damping, growth=2.0 * m.growth)
+        state = replace(state, iteration=state.iteration + 1, notes=notes, memory=memory)
+        return (
+            replace(state, stopped="stopped: no step, however short, lowers the loss")
+            if damping > 1e50
+            else state
+        )
+
+    def _ended(self, state: State, reason: str) -> State:
+        return replace(state, iteration=state.iteration + 1, stopped=reason, converged=True)
+
+    def _offset(self, r: Floats) -> float:
+        """The relative offset; 0 where the gradient vanishes."""
+        p = len(r) - 1
+        within, whole = _within(r), float(np.linalg.norm(r[:, -1]))
+        if within == 0.0:
+            return 0.0
+        beyond = sqrt(max(whole**2 - within**2, 0.0))
+        return within / sqrt(max(p, 1)) / max(beyond / sqrt(max(self.degrees, 1.0)), 1e-300)
+
+    def _order(self, p: int) -> tuple[int, ...]:
+        return (*self.linear, *(i for i in range(p) if i not in self.linear))
+
+    def _free(self, parameters: Floats, r: Floats) -> npt.NDArray[np.bool_]:
+        """Which nonlinear parameters may move: not those at a bound that the gradient pushes them past."""
+        q = len(self.linear)
+        at = np.array(self._order(len(parameters))[q:], dtype=np.intp)
+        push = -(r[:-1, :-1].T @ r[:-1, -1])[q:]
+        low = (parameters[at] <= self.lower[at]) & (push < 0)
+        high = (parameters[at] >= self.upper[at]) & (push > 0)
+        return np.asarray(~(low | high))
+
+    def _moved(self, parameters: Floats, free: npt.NDArray[np.bool_], delta: Floats) -> Floats:
+        at = np.array(self._order(len(parameters))[len(self.linear) :], dtype=np.intp)[free]
+        trial = parameters.copy()
+        trial[at] += delta
+        return np.clip(trial, self.lower, self.upper)
+
+
+def _columns(r: Floats, q: int, free: npt.NDArray[np.bool_]) -> Floats:
+    """The triangle without the nonlinear columns that are held at a bound."""
+    if free.all():
+        return r
+    keep = np.concatenate([np.ones(q, dtype=bool), free, [True]])
+    return np.asarray(np.linalg.qr(r[:, keep], mode="r"))
+
+
+def _within(r: Floats) -> float:
+    """The length of the error's part in the span of the Jacobian: what a whole step would take away."""
+    norms = np.linalg.norm(r[:-1, :-1], axis=0)
+    u, s, _ = np.linalg.svd(r[:-1, :-1] / np.where(norms > 0, norms, 1.0))
+    return float(np.linalg.norm((u.T @ r[:-1, -1])[s > _RANK * s.max(initial=0.0)]))
+
+
+def _damped(r: Floats, z: Floats, damping: Floats) -> Floats:
+    """δ minimizing |z + Rδ|² + |damping δ|², by the SVD of R with unit columns; the shortest of equals."""
+    if not len(z):
+        return np.zeros(0)
+    tall = np.vstack([r, np.diag(damping)])
+    norms = np.linalg.norm(tall, axis=0)
+    norms = np.where(norms > 0, norms, 1.0)
+    right = np.concatenate([-z, np.zeros(len(z))])
+    return np.asarray(np.linalg.lstsq(tall / norms, right, rcond=_RANK)[0]) / norms

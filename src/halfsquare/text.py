@@ -1,0 +1,62 @@
+"""Numbers and sentences as people read them: in the terminal, the report and the page alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def number(value: float | None, digits: int = 5) -> str:
+    """A number to some significant digits; whole ones with thousands separated."""
+    if value is None or value != value:
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def with_error(value: float, error: float | None) -> str:
+    """value ± standard error, the value to the digits that the error leaves."""
+    from math import floor, log10
+
+    if not error or error != error:
+        return number(value)
+    places = max(0, 1 - floor(log10(abs(error))))
+    if places > 8 or abs(value) >= 1e9:
+        return f"{value:.6g} ± {error:.2g}"
+    return f"{value:,.{places}f} ± {error:,.{places}f}"
+
+
+def rows_sentence(info: dict[str, Any]) -> str:
+    """How many rows were read and what became of them."""
+    said = [f"{info['rows_read']:,} rows read"]
+    if info["rows_missing_target"]:
+        said.append(f"{info['rows_missing_target']:,} without a target left out")
+    if info.get("rows_missing_feature"):
+        said.append(
+            f"{info['rows_missing_feature']:,} without a value in a column of the formula left out"
+        )
+    if info["rows_zero_weight"]:
+        said.append(f"{info['rows_zero_weight']:,} of weight 0 left out")
+    if info.get("test") and info.get("test_source") == "rows set apart":
+        said.append(
+            f"{info['test']['rows']:,} set apart for the test (seed {info['options']['seed']})"
+        )
+    return "; ".join(said)
+
+
+def descent_sentence(info: dict[str, Any]) -> str:
+    """How an iterative descent went, from its first to its last loss."""
+    history = info.get("history") or []
+    if len(history) < 2:
+        return ""
+    first, last = history[0], history[-1]
+    name = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}[
+        info["options"]["loss"]
+    ]
+    said = f" after {last['iteration']:,.0f} step{'s' if last['iteration'] != 1 else ''}: {name} {number(first['loss'])} → {number(last['loss'])}"
+    if "batch" in last:
+        noisy = [h for h in history if h.get("noise")]
+        said += f"; batches of {history[0]['batch']:,.0f} grown to {last['batch']:,.0f} rows"
+        if noisy:
+            said += f", signal to noise of the gradient {noisy[0]['signal'] / noisy[0]['noise']:.3g} at first, {noisy[-1]['signal'] / noisy[-1]['noise']:.3g} at last"
+    return said

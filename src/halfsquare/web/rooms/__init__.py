@@ -1,8 +1,0 @@
-"""The rooms of the page, in the order of the navigation. A new room is a module and one line here."""
-
-from __future__ import annotations
-
-from halfsquare.web.pages import Room
-from halfsquare.web.rooms import many_examples, one_example, predict, train
-
-ROOMS: tuple[Room, ...] = (one_example.ROOM, many_examples.ROOM, train.ROOM, predict.ROOM)
