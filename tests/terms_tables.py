@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from halfsquare.execution.local import Local
 from halfsquare.loss import Floats
+from halfsquare.models.terms.chunks import RawChunk
 from halfsquare.models.terms.design import TermsDesign, make_design, needed_columns
 from halfsquare.models.terms.expand import expand
-from halfsquare.models.terms.learn import RawChunk
+from halfsquare.parallel.threads import Local
 
 
 def table(seed: int, n: int = 120) -> pd.DataFrame:

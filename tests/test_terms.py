@@ -16,8 +16,9 @@ from halfsquare.loss import Floats
 from halfsquare.models.terms.coding import full_rank
 from halfsquare.models.terms.design import TermsDesign, needed_columns
 from halfsquare.models.terms.expand import MOST_TERMS, expand, only_columns
+from halfsquare.models.terms.parser import parse
 from halfsquare.models.terms.splines import b_spline, natural_spline
-from halfsquare.models.terms.syntax import parse, unparse
+from halfsquare.models.terms.syntax import unparse
 
 formulaic = pytest.importorskip("formulaic")
 

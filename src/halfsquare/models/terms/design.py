@@ -18,12 +18,14 @@ import numpy as np
 
 from halfsquare.errors import DataError, FormulaError
 from halfsquare.loss import Floats
+from halfsquare.models.terms.chunks import RawChunk, values_at
 from halfsquare.models.terms.coding import Part, full_rank
 from halfsquare.models.terms.expand import Expanded, Term
 from halfsquare.models.terms.factors import Category, Columns, Factor, Numeric
-from halfsquare.models.terms.learn import RawChunk, Reducing, learn, values_at
+from halfsquare.models.terms.learn import learn
+from halfsquare.models.terms.parser import parse
 from halfsquare.models.terms.reading import read_factor
-from halfsquare.models.terms.syntax import parse
+from halfsquare.parallel.base import Execution
 
 MOST_COLUMNS = 5_000
 
@@ -189,7 +191,7 @@ def make_design(
     texts: Mapping[str, Sequence[str]],
     chunk: Callable[[int], RawChunk],
     count: int,
-    execution: Reducing,
+    execution: Execution,
 ) -> TermsDesign:
     """Learn what the factors need from the rows, and settle the columns.
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from halfsquare.errors import FormulaError
+from halfsquare.models.terms.parser import parse
 from halfsquare.models.terms.syntax import (
     Binary,
     Call,
@@ -27,7 +28,6 @@ from halfsquare.models.terms.syntax import (
     Text,
     children,
     names_in,
-    parse,
     unparse,
 )
 from halfsquare.models.terms.tokens import refuse

@@ -10,55 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats
 from halfsquare.models.terms.arithmetic import evaluate, learning_calls
-from halfsquare.models.terms.factors import Basis, Category, Factor, Numeric, legendre_values
+from halfsquare.models.terms.chunks import RawChunk, values_at
+from halfsquare.models.terms.factors import Basis, Factor, Numeric, legendre_values
+from halfsquare.models.terms.levels import learn_levels
 from halfsquare.models.terms.quantiles import weighted_quantiles
-from halfsquare.models.terms.reading import level_label
 from halfsquare.models.terms.syntax import Call, Node, unparse
+from halfsquare.parallel.base import Execution
 from halfsquare.sums import Moments
-
-MOST_LEVELS = 5_000
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RawChunk:
-    """Some rows as they were read.
-
-    Attributes
-    ----------
-    columns : mapping of name to (m,)
-        Numbers; of a text column, codes into its levels.
-    weight : (m,) or None
-    train : int
-        How many of them, the first ones, are for training.
-    """
-
-    columns: Mapping[str, Floats]
-    weight: Floats | None
-    train: int
-
-    def training(self) -> RawChunk:
-        """The training rows alone."""
-        at = slice(0, self.train)
-        weight = None if self.weight is None else self.weight[at]
-        return RawChunk({k: v[at] for k, v in self.columns.items()}, weight, self.train)
-
-
-class Reducing(Protocol):
-    """Where sums over chunks are merged; see :class:`halfsquare.parallel.base.Execution`."""
-
-    def reduce(
-        self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T
-    ) -> T:
-        """``work`` over 0 … count-1, merged in a fixed tree."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -92,7 +57,7 @@ def learn(
     texts: Mapping[str, Sequence[str]],
     chunk: Callable[[int], RawChunk],
     count: int,
-    execution: Reducing,
+    execution: Execution,
 ) -> dict[str, Any]:
     """The states of all factors, as JSON values.
 
@@ -109,7 +74,7 @@ def learn(
         If a column does not have what its factor needs; it is named.
     """
     states: dict[str, Any] = {}
-    _levels(factors, texts, chunk, count, execution, states)
+    learn_levels(factors, texts, chunk, count, execution, states)
     for tasks in _rounds(factors):
         _one_round(tasks, states, chunk, count, execution)
     return states
@@ -142,7 +107,7 @@ def _one_round(
     states: dict[str, Any],
     chunk: Callable[[int], RawChunk],
     count: int,
-    execution: Reducing,
+    execution: Execution,
 ) -> None:
     def values(task: _Task, rows: RawChunk) -> tuple[Floats, Floats | None]:
         found = evaluate(task.argument, rows.columns, states)
@@ -187,13 +152,6 @@ def _require_finite(task: _Task, found: Floats, rows: RawChunk) -> None:
         )
 
 
-def values_at(columns: Mapping[str, Floats], node: Node, row: int) -> str:
-    """The columns of a node with their values in one row, for a message."""
-    from halfsquare.models.terms.syntax import names_in
-
-    return ", ".join(f"{n} = {columns[n][row]:g}" for n in names_in(node) if n in columns)
-
-
 def _moments(task: _Task, function: str, spread: _Spread) -> dict[str, float]:
     moments = spread.moments
     mean = float(moments.mean[0])
@@ -212,7 +170,7 @@ Column = Callable[[int], tuple[Floats, "Floats | None"]]
 
 
 def _polynomials(
-    basis: Basis, spread: _Spread, column: Column, count: int, execution: Reducing
+    basis: Basis, spread: _Spread, column: Column, count: int, execution: Execution
 ) -> dict[str, Any]:
     """Orthonormal over the training rows: the columns of Q in L = QR, L the Legendre polynomials.
 
@@ -246,7 +204,7 @@ def _r_factor(matrix: Floats) -> Floats:
 
 
 def _knots(
-    basis: Basis, spread: _Spread, column: Column, count: int, execution: Reducing
+    basis: Basis, spread: _Spread, column: Column, count: int, execution: Execution
 ) -> dict[str, Any]:
     low = spread.low if basis.bounds[0] is None else basis.bounds[0]
     high = spread.high if basis.bounds[1] is None else basis.bounds[1]
@@ -264,79 +222,3 @@ def _knots(
             "Give fewer, or list them: knots=[…]"
         )
     return {"knots": knots, "low": low, "high": high}
-
-
-def _levels(
-    factors: Sequence[Factor],
-    texts: Mapping[str, Sequence[str]],
-    chunk: Callable[[int], RawChunk],
-    count: int,
-    execution: Reducing,
-    states: dict[str, Any],
-) -> None:
-    categories = {f.key: f for f in factors if isinstance(f, Category)}
-    numeric = list(dict.fromkeys(f.column for f in categories.values() if not f.is_text))
-    values: dict[str, Floats] = {}
-    if numeric:
-
-        def distinct(index: int) -> list[Floats]:
-            rows = chunk(index).columns
-            return [_limited(c, np.unique(rows[c][~np.isnan(rows[c])])) for c in numeric]
-
-        def merge(a: list[Floats], b: list[Floats]) -> list[Floats]:
-            return [_limited(c, np.union1d(x, y)) for c, x, y in zip(numeric, a, b, strict=True)]
-
-        zero: list[Floats] = [np.empty(0) for _ in numeric]
-        values = dict(zip(numeric, execution.reduce(distinct, merge, count, zero), strict=True))
-    for key, category in categories.items():
-        present = (
-            list(texts[category.column])
-            if category.is_text
-            else [level_label(float(v)) for v in values[category.column]]
-        )
-        states[key] = _level_state(category, present, values.get(category.column))
-    for category in (f for f in factors if isinstance(f, Category)):
-        _check_coding(category, list(states[category.key]["levels"]))
-
-
-def _limited(column: str, values: Floats) -> Floats:
-    if len(values) > MOST_LEVELS:
-        raise DataError(f"C({column}): more than {MOST_LEVELS:,} different values are no category")
-    return values
-
-
-def _level_state(category: Category, present: list[str], values: Floats | None) -> dict[str, Any]:
-    levels = present if category.given is None else list(category.given)
-    unknown = [level for level in present if level not in set(levels)]
-    if unknown:
-        raise DataError(
-            f"{category.text}: column {category.column!r} holds {unknown[0]!r}, which is none of the levels listed"
-        )
-    if len(levels) > MOST_LEVELS:
-        raise DataError(
-            f"column {category.column!r} has {len(levels):,} levels; at most {MOST_LEVELS:,} can be terms. "
-            "Absorb it instead, or leave it out"
-        )
-    if len(levels) < 2:
-        raise DataError(
-            f"column {category.column!r} has one level alone, {', '.join(map(repr, levels)) or 'none'}: "
-            "a category needs two; leave it out"
-        )
-    if values is None:
-        place = {level: i for i, level in enumerate(levels)}
-        return {"levels": levels, "positions": [place[level] for level in present]}
-    try:
-        ordered = [float(level) for level in levels]
-    except ValueError:
-        raise DataError(f"{category.text}: the levels of a number column are numbers") from None
-    return {"levels": levels, "values": ordered}
-
-
-def _check_coding(category: Category, levels: list[str]) -> None:
-    if category.base is not None and category.base not in levels:
-        shown = ", ".join(map(repr, levels[:12])) + (", …" if len(levels) > 12 else "")
-        raise DataError(
-            f"{category.text}: {category.base!r} is no level of {category.column!r}; the levels are {shown}"
-        )
-    if category.scores is not None and len(category.scores) != len(levels):
-        raise DataError(f"{category.text}: {len(category.scores)} scores for {len(levels)} levels")

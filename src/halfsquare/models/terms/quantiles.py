@@ -8,15 +8,12 @@ answer is exact and does not depend on how the rows are cut. A row of weight w s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from halfsquare.loss import Floats
-
-if TYPE_CHECKING:
-    from halfsquare.models.terms.learn import Reducing
+from halfsquare.parallel.base import Execution
 
 _BITS = 16
 _SIGN = np.uint64(1 << 63)
@@ -26,7 +23,7 @@ _Keys = npt.NDArray[np.uint64]
 def weighted_quantiles(
     column: Callable[[int], tuple[Floats, Floats | None]],
     count: int,
-    execution: Reducing,
+    execution: Execution,
     shares: Sequence[float],
 ) -> list[float]:
     """The quantiles at ``shares``, interpolated linearly between order statistics (R's type 7).
@@ -54,7 +51,7 @@ def _weight(x: Floats, w: Floats | None) -> float:
 def _order_statistics(
     column: Callable[[int], tuple[Floats, Floats | None]],
     count: int,
-    execution: Reducing,
+    execution: Execution,
     ranks: Sequence[float],
 ) -> list[float]:
     """The least values with more than ``rank`` of the weight up to them."""
