@@ -88,7 +88,7 @@ def _gathered(given: TableSums | str | Path | Sequence[TableSums | str | Path]) 
             continue
         matches = (
             [str(item)] if Path(item).exists() else sorted(glob.glob(str(item), recursive=True))
-        )  # noqa: PTH207
+        )
         if not matches:
             raise DataError(f"no file matches {item}")
         paths += [m for m in matches if m not in paths]

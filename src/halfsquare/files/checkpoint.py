@@ -146,7 +146,7 @@ def _opened(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
             # A copy lies in memory as other arrays do.
             return file.metadata() or {}, {
                 name: np.array(file.get_tensor(name)) for name in file.keys()
-            }  # noqa: SIM118
+            }
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
         raise CheckpointError(
             f"{path} is no checkpoint of a fit, or it is damaged: {problem}"
