@@ -1,4 +1,6 @@
-"""The data sets and published test splits that benchmarks read from the folder given with ``--data``."""
+"""The data sets and published test splits that benchmarks read from the folder given with
+``--data``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Split:
-    """One published split, in the units of the file: rows to learn from and rows to be judged by."""
+    """One published split, in the units of the file: rows to learn from and rows to be judged
+    by.
+    """
 
     name: str
     number: int

@@ -1,11 +1,13 @@
-"""Test RMSE, log-likelihood, coverage and time on published splits, beside other learners in the same run.
+"""Test RMSE, log-likelihood, coverage and time on published splits, beside other learners in the
+same run.
 
     python benchmarks/accuracy.py --data DIR --quick
 
-writes docs/accuracy.md. Peers that are not installed are left out. Defaults were compared on rows set aside from the
-training rows of the first splits, over all sets together. Two things weaken that: rows set aside in one split are test
-rows of another, and test figures of the first three splits were seen while the defaults took shape (that of energy
-gave the occasion for keeping inputs in play in half of the members). Splits from the fourth on are the fairer judges.
+writes docs/accuracy.md. Peers that are not installed are left out. Defaults were compared on rows
+set aside from the training rows of the first splits, over all sets together. Two things weaken
+that: rows set aside in one split are test rows of another, and test figures of the first three
+splits were seen while the defaults took shape (that of energy gave the occasion for keeping inputs
+in play in half of the members). Splits from the fourth on are the fairer judges.
 """
 
 from __future__ import annotations
@@ -103,7 +105,8 @@ def learners() -> dict[str, Predict]:
 
 
 def torch_levenberg_marquardt_peer(split: Split) -> tuple[np.ndarray, None]:
-    """One layer of 20 tanh units, as MATLAB's fitnet would have it tuned by hand, for at most 100 steps on all rows.
+    """One layer of 20 tanh units, as MATLAB's fitnet would have it tuned by hand, for at most 100
+    steps on all rows.
 
     The package is a trainer without a default network, regularization or stopping rule of its own.
     """
@@ -133,7 +136,9 @@ def _standardized(split: Split) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Record:
-    """Results on disk, one a line: a run that was broken off goes on where it was, and runs can be put together."""
+    """Results on disk, one a line: a run that was broken off goes on where it was, and runs can be
+    put together.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -186,7 +191,9 @@ def table(
     peers: list[str],
     quiet: dict[str, dict[str, list[Result]]],
 ) -> str:
-    """RMSE ± standard error by set and learner, then how halfsquare knows what it does not know; seconds of ``quiet``."""
+    """RMSE ± standard error by set and learner, then how halfsquare knows what it does not know;
+    seconds of ``quiet``.
+    """
     lines = ["| set | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
     ratios: dict[str, list[float]] = {peer: [] for peer in peers}
     for name, by_peer in results.items():
@@ -225,7 +232,8 @@ def table(
         ours = by_peer["halfsquare"]
         coverages.append(float(np.mean([r.coverage for r in ours])))
         lines.append(
-            f"| {name} | {np.mean([r.log_likelihood for r in ours]):.3f} | {100 * coverages[-1]:.1f} % |"
+            f"| {name} | {np.mean([r.log_likelihood for r in ours]):.3f} | "
+            f"{100 * coverages[-1]:.1f} % |"
         )
     lines.append(f"| **mean** | | {100 * np.mean(coverages):.1f} % |")
     return "\n".join(lines)
@@ -292,7 +300,8 @@ def main() -> None:
 
 _HEADING = """# Accuracy on published splits
 
-Test RMSE, mean ± standard error over splits (their number in brackets), every learner with its defaults, on
+Test RMSE, mean ± standard error over splits (their number in brackets), every learner with
+its defaults, on
 one machine. The best of each row is bold: where a tree ensemble wins, it says so. Written by
 `benchmarks/accuracy.py`, whose first lines say how the defaults were chosen and what weakens that.
 

@@ -1,10 +1,13 @@
-"""What a cluster costs and where it ends: rates measured on one core here, and a plan for many rows on many workers.
+"""What a cluster costs and where it ends: rates measured on one core here, and a plan for many rows
+on many workers.
 
-python benchmarks/cluster.py [--rows 1000000] [--plan-rows 1e9] [--workers 100] [--cores 8] [--gigabits 10]
+python benchmarks/cluster.py [--rows 1000000] [--plan-rows 1e9] [--workers 100] [--cores 8]
+                             [--gigabits 10]
 
-Measured: reading (rows/s), sums (rows/s), merging (bytes/s), a round of empty orders to local:2, and what a worker's
-sums weigh. The plan divides the work by workers × cores and adds what the driver does alone: it receives the sums of
-every worker through its own network card, and merges them.
+Measured: reading (rows/s), sums (rows/s), merging (bytes/s), a round of empty orders to local:2,
+and what a worker's sums weigh. The plan divides the work by workers × cores and adds what the
+driver does alone: it receives the sums of every worker through its own network card, and merges
+them.
 """
 
 from __future__ import annotations
@@ -44,7 +47,9 @@ COLUMNS = 20
 def seconds(
     work: Callable[[], Any], repeats: int = 3, clock: Callable[[], float] = time.process_time
 ) -> float:
-    """The median time of a piece of work: of a core, of all threads together, whoever else uses the machine."""
+    """The median time of a piece of work: of a core, of all threads together, whoever else uses the
+    machine.
+    """
     found = []
     for _ in range(repeats):
         began = clock()
@@ -59,14 +64,17 @@ def write(folder: Path, rows: int) -> None:
     columns = ", ".join(f"random() AS x{j}" for j in range(COLUMNS))
     connection = duckdb.connect()
     connection.execute(
-        f"CREATE TABLE t AS SELECT *, x0 + x1 * x2 + random() AS y FROM (SELECT {columns} FROM range({rows}))"
+        f"CREATE TABLE t AS SELECT *, x0 + x1 * x2 + random() AS y FROM (SELECT {columns} "
+        f"FROM range({rows}))"
     )
     connection.execute(f"COPY t TO '{folder / 'table.parquet'}'")
     connection.execute(f"COPY (FROM t LIMIT {rows // 4}) TO '{folder / 'table.csv'}'")
 
 
 def reading(folder: Path, rows: int) -> dict[str, float]:
-    """Rows a second of one core: counting the rows of Parquet and CSV, and reading and keeping them."""
+    """Rows a second of one core: counting the rows of Parquet and CSV, and reading and keeping
+    them.
+    """
     found = {}
     for suffix, there in (("parquet", rows), ("csv", rows // 4)):
         source = open_source(folder / f"table.{suffix}")
@@ -141,7 +149,8 @@ def main() -> None:
         print(f"  {name:44} {rate:14,.0f} rows/s")
     print(f"  {'a round of empty orders':44} {latency * 1e3:14.1f} ms")
     print(
-        f"\n{options.plan_rows:,.0f} rows on {options.workers} workers of {options.cores} cores, {options.gigabits:g} Gbit/s"
+        f"\n{options.plan_rows:,.0f} rows on {options.workers} workers of {options.cores} "
+        f"cores, {options.gigabits:g} Gbit/s"
     )
     cores = options.workers * options.cores
     passes = options.plan_rows / cores

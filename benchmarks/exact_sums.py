@@ -1,8 +1,10 @@
-"""What exactness costs: exact sums beside the rounded product X.T @ X, one thread, and a fit from sums beside a fit of rows.
+"""What exactness costs: exact sums beside the rounded product X.T @ X, one thread, and a fit from
+sums beside a fit of rows.
 
     python benchmarks/exact_sums.py
 
-Ratios are medians of interleaved runs. Whole numbers are one slice, decimals three, full float64 four.
+Ratios are medians of interleaved runs. Whole numbers are one slice, decimals three, full float64
+four.
 """
 
 from __future__ import annotations
@@ -54,14 +56,16 @@ def summing() -> None:
         )
         base = taken["rounded"]
         print(
-            f"| {name} | {taken['exact'] / base:.1f} | {ROWS / taken['exact']:,.0f} | {taken['weighted'] / base:.1f} |"
+            f"| {name} | {taken['exact'] / base:.1f} | {ROWS / taken['exact']:,.0f} | "
+            f"{taken['weighted'] / base:.1f} |"
         )
 
 
 def solving() -> None:
     rng = np.random.default_rng(1)
     print(
-        f"\n### The solution from exact sums, beside one `LinearRegressor.fit` to {ROWS // 5:,} rows\n"
+        "\n### The solution from exact sums, beside one `LinearRegressor.fit` to "
+        f"{ROWS // 5:,} rows\n"
     )
     print("| columns | kind | time ÷ fit | seconds |\n|---:|---|---:|---:|")
     for columns in (20, 100, 200):
@@ -81,7 +85,8 @@ def solving() -> None:
                 }
             )
             print(
-                f"| {columns} | {kind} | {taken['exact'] / taken['fit']:.2f} | {taken['exact']:.3f} |"
+                f"| {columns} | {kind} | {taken['exact'] / taken['fit']:.2f} | "
+                f"{taken['exact']:.3f} |"
             )
 
 

@@ -1,4 +1,5 @@
-"""Faults by the thousand: ``python benchmarks/faults.py --cases 40`` injects them, counts, and writes docs/faults.md.
+"""Faults by the thousand: ``python benchmarks/faults.py --cases 40`` injects them, counts, and
+writes docs/faults.md.
 
 The cases are those of tests/faults. ``--cases`` is their number for each fault; damaged files are
 twice as many, hostile tables five times.
@@ -155,7 +156,8 @@ def table(tally: Tally) -> list[str]:
     for fault, found in tally.items():
         failures = sum(count for what, count in found.items() if what not in ("right", "error"))
         lines.append(
-            f"| {fault} | {found.total():,} | {found['right']:,} | {found['error']:,} | {failures:,} |"
+            f"| {fault} | {found.total():,} | {found['right']:,} | {found['error']:,} | "
+            f"{failures:,} |"
         )
     return lines
 
@@ -189,7 +191,8 @@ def main() -> None:
     lines = table(tally)
     lines += [
         "",
-        f"At the page, {cut} visitors who sent a byte a second were cut off and {vanished:,} who vanished were",
+        f"At the page, {cut} visitors who sent a byte a second were cut off and {vanished:,} "
+        "who vanished were",
     ]
     lines += [f"forgotten; the server had {memory} MB at the end."]
     print("\n".join(lines))

@@ -1,9 +1,10 @@
-"""A formula on a million rows: time as a ratio to lmfit and scipy's curve_fit in the same run, and memory.
+"""A formula on a million rows: time as a ratio to lmfit and scipy's curve_fit in the same run, and
+memory.
 
     python benchmarks/formula_speed.py [--rows 1000000]
 
-All start from the same point and must give the same answer. Memory is the growth of the process while
-fitting, measured in processes of their own: for n rows and for 4 n.
+All start from the same point and must give the same answer. Memory is the growth of the process
+while fitting, measured in processes of their own: for n rows and for 4 n.
 """
 
 from __future__ import annotations
@@ -90,16 +91,20 @@ def compare(name: str, rows: int) -> None:
     gap_found = np.max(np.abs(found[1].parameters - trained.parameters) / errors)
     print(f"{name}, {rows:,} rows: {trained.reason}")
     print(
-        f"  lmfit / halfsquare           {lmfits[0] / ours[0]:6.1f} x   answers {gap_lmfit:.1e} standard errors apart"
+        f"  lmfit / halfsquare           {lmfits[0] / ours[0]:6.1f} x   answers "
+        f"{gap_lmfit:.1e} standard errors apart"
     )
     print(
-        f"  scipy curve_fit / halfsquare {scipys[0] / ours[0]:6.1f} x   answers {gap_scipy:.1e} standard errors apart"
+        f"  scipy curve_fit / halfsquare {scipys[0] / ours[0]:6.1f} x   answers "
+        f"{gap_scipy:.1e} standard errors apart"
     )
     print(
-        f"  no start / start             {found[0] / ours[0]:6.1f} x   answers {gap_found:.1e} standard errors apart"
+        f"  no start / start             {found[0] / ours[0]:6.1f} x   answers "
+        f"{gap_found:.1e} standard errors apart"
     )
     print(
-        f"  memory while fitting: {growth(name, rows):.0f} MB; for four times the rows {growth(name, 4 * rows):.0f} MB"
+        f"  memory while fitting: {growth(name, rows):.0f} MB; for four times the rows "
+        f"{growth(name, 4 * rows):.0f} MB"
     )
 
 
@@ -115,7 +120,9 @@ def growth(name: str, rows: int) -> float:
 
 
 def memory(name: str, rows: int) -> None:
-    """Print the megabytes between before the fit and its peak (Linux: the peak is set back in between)."""
+    """Print the megabytes between before the fit and its peak (Linux: the peak is set back in
+    between).
+    """
     formula, x, y = data(name, rows)
     train_formula(ArrayRows(x[:1000], y[:1000]), formula, start=PROBLEMS[name][2])
     Path("/proc/self/clear_refs").write_text("5")

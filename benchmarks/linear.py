@@ -1,4 +1,5 @@
-"""Linear least squares against its peers: a CSV and a Parquet file, arrays in memory, growing files.
+"""Linear least squares against its peers: a CSV and a Parquet file, arrays in memory, growing
+files.
 
     python benchmarks/linear.py [--rows 2000000] [--quick]
 
@@ -116,7 +117,9 @@ MEMORY = list(CANDIDATES)[5:]
 
 
 def write(folder: Path, rows: int) -> Path:
-    """Write the files in a process of its own: a peak of memory is handed down to the candidates otherwise."""
+    """Write the files in a process of its own: a peak of memory is handed down to the candidates
+    otherwise.
+    """
     subprocess.run(
         [sys.executable, __file__, "--write", str(folder), "--rows", str(rows)], check=True
     )
@@ -174,7 +177,8 @@ def main() -> None:
                 "halfsquare fit"
             ]
             print(
-                f"| {rows:,} | {one.seconds:.2f} | {one.seconds / rows * 1e6:.2f} | {one.megabytes:.0f} |",
+                f"| {rows:,} | {one.seconds:.2f} | {one.seconds / rows * 1e6:.2f} | "
+                f"{one.megabytes:.0f} |",
                 flush=True,
             )
             path.unlink()

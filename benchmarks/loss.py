@@ -51,7 +51,8 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - began)
     base = statistics.median(seconds["one read of o and t, one write"])
     print(
-        f"### Loss, {ROWS:,} float64\n\n| what | time ÷ one read, one write | ms | value |\n|---|---:|---:|---:|"
+        f"### Loss, {ROWS:,} float64\n\n| what | time ÷ one read, one write | ms | value "
+        "|\n|---|---:|---:|---:|"
     )
     for name, taken in seconds.items():
         middle = statistics.median(taken)

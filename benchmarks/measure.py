@@ -1,4 +1,5 @@
-"""How benchmarks measure: every candidate in a process of its own, several times in turn, as ratios.
+"""How benchmarks measure: every candidate in a process of its own, several times in turn, as
+ratios.
 
 A candidate is a function of no arguments that does the work once and returns a number to compare
 answers by. Time is that of the work, without imports and input; memory is the peak of the process.
@@ -53,7 +54,8 @@ def measure(
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 print(
-                    f"{name} failed: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}",
+                    f"{name} failed: "
+                    f"{done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}",
                     file=sys.stderr,
                 )
                 continue
@@ -79,7 +81,8 @@ def table(title: str, measured: dict[str, Measured], reference: str) -> str:
         "|---|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {name} | {m.seconds / base:.2f} | {m.seconds:.3f} | {m.megabytes:.0f} | {m.answer:.10g} |"
+        f"| {name} | {m.seconds / base:.2f} | {m.seconds:.3f} | {m.megabytes:.0f} | "
+        f"{m.answer:.10g} |"
         for name, m in measured.items()
     ]
     return "\n".join(lines) + "\n"

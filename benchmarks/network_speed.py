@@ -1,9 +1,11 @@
-"""One Levenberg-Marquardt iteration against the bare BLAS product of its JᵀJ, and the time to a training error.
+"""One Levenberg-Marquardt iteration against the bare BLAS product of its JᵀJ, and the time to a
+training error.
 
     python benchmarks/network_speed.py --data DIR
 
-The second part measures how long scikit-learn's MLPRegressor(lbfgs) takes, then how long each of our two ways takes
-until its training error is as low. All ratios are taken within one run, on one thread of BLAS.
+The second part measures how long scikit-learn's MLPRegressor(lbfgs) takes, then how long each of
+our two ways takes until its training error is as low. All ratios are taken within one run, on one
+thread of BLAS.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ from halfsquare.solvers.objective import Objective
 def iteration_ratio(
     design: np.ndarray, target: np.ndarray, hidden: tuple[int, ...], repeats: int = 5
 ) -> float:
-    """Median time of an iteration over the median time of dsyrk on a matrix of the Jacobian's shape."""
+    """Median time of an iteration over the median time of dsyrk on a matrix of the Jacobian's
+    shape.
+    """
     network = Network(design.shape[1], hidden)
     objective = Objective(network, ArrayRows(design, target), Local(1))
     method = Evidence(network.groups())
@@ -105,7 +109,8 @@ def main() -> None:
             for way in ("levenberg-marquardt", "minibatch"):
                 ours = seconds_to(error, design, target, way)
                 print(
-                    f"{name} training RMSE {error:.4f}: {way} {seconds / ours:.1f} x sooner than lbfgs (aim 5)",
+                    f"{name} training RMSE {error:.4f}: {way} {seconds / ours:.1f} x sooner "
+                    "than lbfgs (aim 5)",
                     flush=True,
                 )
 

@@ -2,9 +2,9 @@
 
     python benchmarks/nist.py --data DIR          reads DIR/nist/*.dat
 
-For every problem, from start 1, start 2 and no start: the digits (log relative error, at most 11: so
-many are certified) of the worst parameter, of the worst standard error and of the residual sum of
-squares, iterations and time; beside scipy's curve_fit and lmfit from the same starts, with their
+For every problem, from start 1, start 2 and no start: the digits (log relative error, at most 11:
+so many are certified) of the worst parameter, of the worst standard error and of the residual sum
+of squares, iterations and time; beside scipy's curve_fit and lmfit from the same starts, with their
 defaults. A cross stands where a fit failed.
 
 Source of the problems: NIST Statistical Reference Datasets, nonlinear regression,
@@ -55,7 +55,9 @@ class Answer:
 
 
 def read_problem(path: Path) -> Problem:
-    """A problem as its file states it: the model's text becomes a formula by the package's own parser."""
+    """A problem as its file states it: the model's text becomes a formula by the package's own
+    parser.
+    """
     lines = path.read_text(encoding="latin-1").splitlines()
     model = next(i for i, line in enumerate(lines) if line.startswith("Model:"))
     starting = next(
@@ -229,7 +231,8 @@ def main() -> None:
         raise SystemExit(f"no .dat file in {arguments.data}/nist")
     if not arguments.json:
         print(
-            "digits of worst parameter, worst standard error, sum of squares; iterations or calls; time"
+            "digits of worst parameter, worst standard error, sum of squares; iterations or "
+            "calls; time"
         )
         print(f"{'problem':10} {'start':7} {'halfsquare':27} {'scipy curve_fit':27} {'lmfit':27}")
     worst: dict[str, list[float]] = {"halfsquare": [], "curve_fit": [], "lmfit": []}
@@ -262,7 +265,8 @@ def main() -> None:
         for name, values in worst.items():
             six, nine = (sum(value >= least for value in values) for least in (6, 9))
             print(
-                f"{name:10} of {len(values)} fits: {six} with >= 6 digits in all three, {nine} with >= 9"
+                f"{name:10} of {len(values)} fits: {six} with >= 6 digits in all three, "
+                f"{nine} with >= 9"
             )
 
 

@@ -1,11 +1,13 @@
 """Growing files, and one thread against two.
 
-    python benchmarks/scale.py [--rows 1000000 3000000 10000000] [--only linear network threads] [--rounds 3]
+    python benchmarks/scale.py [--rows 1000000 3000000 10000000] [--rounds 3]
+                               [--only linear network threads]
 
-Growth: default fits of Parquet files of 20 columns, 1.7 GB at ten million rows, each in a process of its own, beside a
-DuckDB scan that sums the same columns; the files are deleted afterwards. Peak memory is the process's resident
-high-water mark. Threads: one and two threads of one process in turn on the same sums, and two processes of one thread
-at the same time, which is what the machine has to give.
+Growth: default fits of Parquet files of 20 columns, 1.7 GB at ten million rows, each in a process
+of its own, beside a DuckDB scan that sums the same columns; the files are deleted afterwards. Peak
+memory is the process's resident high-water mark. Threads: one and two threads of one process in
+turn on the same sums, and two processes of one thread at the same time, which is what the machine
+has to give.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ COLUMNS = [f"x{i}" for i in range(20)]
 
 
 def write_here(path: Path, rows: int) -> None:
-    """Uniform columns; a target of a line, a wave and a kink, with noise of standard deviation 0.25."""
+    """Uniform columns; a target of a line, a wave and a kink, with noise of standard deviation
+    0.25.
+    """
     import duckdb
 
     connection = duckdb.connect()
@@ -33,7 +37,10 @@ def write_here(path: Path, rows: int) -> None:
     columns = ", ".join(f"random() * 4 - 2 AS {c}" for c in COLUMNS)
     line = " + ".join(f"{(i + 1) / 20} * {c}" for i, c in enumerate(COLUMNS))
     noise = "0.5 * (random() + random() + random() - 1.5)"
-    query = f"SELECT *, {line} + sin(2 * x0) * x1 + abs(x2) + {noise} AS y FROM (SELECT {columns} FROM range({rows}))"
+    query = (
+        f"SELECT *, {line} + sin(2 * x0) * x1 + abs(x2) + {noise} AS y FROM (SELECT "
+        f"{columns} FROM range({rows}))"
+    )
     connection.execute(f"COPY ({query}) TO '{path}'")
 
 
@@ -90,7 +97,8 @@ def growth(model: str, sizes: list[int], rounds: int) -> None:
             rmse = pairs[-1][1]["answer"]
             a_row = seconds / rows * 1e6
             print(
-                f"| {rows:,} | {ratio:.1f} | {seconds:.2f} | {a_row:.2f} | {peak:.0f} | {rmse:.4f} |",
+                f"| {rows:,} | {ratio:.1f} | {seconds:.2f} | {a_row:.2f} | {peak:.0f} | "
+                f"{rmse:.4f} |",
                 flush=True,
             )
     print()
@@ -158,7 +166,8 @@ class Process:
 def threads(rounds: int) -> None:
     """How much faster two threads are than one, and two processes."""
     print(
-        "### Two threads\n\n| sums | 2 threads ÷ 1 thread | 2 processes ÷ 1 | of what the machine gives |"
+        "### Two threads\n\n| sums | 2 threads ÷ 1 thread | 2 processes ÷ 1 | of what the "
+        "machine gives |"
     )
     print("|---|---:|---:|---:|")
     for name in ("Gram, 20 columns", "Gram, 100 columns", "Jacobian"):

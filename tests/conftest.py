@@ -50,7 +50,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run ``halfsquare ARGUMENTS`` in the test's own folder; returns exit code, stdout and stderr."""
+    """Run ``halfsquare ARGUMENTS`` in the test's own folder; returns exit code, stdout and
+    stderr.
+    """
 
     def of(
         *arguments: str | Path,
@@ -60,8 +62,14 @@ def run(tmp_path: Path) -> Run:
     ) -> object:
         return subprocess.run(
             [*COMMAND, *map(str, arguments)],
-            input=stdin, text=True, capture_output=True, cwd=tmp_path, env={**os.environ, **(env or {})}, timeout=120, **more,
-        )  # fmt: skip
+            input=stdin,
+            text=True,
+            capture_output=True,
+            cwd=tmp_path,
+            env={**os.environ, **(env or {})},
+            timeout=120,
+            **more,
+        )
 
     return of  # type: ignore[return-value]
 
@@ -83,7 +91,9 @@ class Ran:
 def command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> Callable[..., Ran]:
-    """The same inside this process, which is quicker: arguments in, exit code and both outputs back."""
+    """The same inside this process, which is quicker: arguments in, exit code and both outputs
+    back.
+    """
     from halfsquare.cli.main import main
 
     monkeypatch.chdir(tmp_path)

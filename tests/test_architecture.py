@@ -1,4 +1,6 @@
-"""What machines can check of the design: imports flow one way, the public names, quick starts, documented functions."""
+"""What machines can check of the design: imports flow one way, the public names, quick starts,
+documented functions.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ import halfsquare
 ROOT = Path(halfsquare.__file__).parent
 PROJECT = ROOT.parent.parent
 
-# Every room, lowest first: a module imports from its own floor and those before it, never from one after it.
+# Every room, lowest first: a module imports from its own floor and those before it, never from one
+# after it.
 FLOORS = [
     ("errors", "text", "process"),
     ("loss",),
@@ -46,7 +49,9 @@ def room(module: str) -> str:
 
 
 def imports(path: Path, *, at_load: bool = False) -> Iterator[tuple[str, int]]:
-    """Modules of this package that a file imports, with the line; types and functions left out if ``at_load``."""
+    """Modules of this package that a file imports, with the line; types and functions left out if
+    ``at_load``.
+    """
 
     def walk(node: ast.AST) -> Iterator[ast.AST]:
         for child in ast.iter_child_nodes(node):
@@ -90,7 +95,9 @@ def test_no_import_runs_back(module: str) -> None:
 
 
 def test_no_circles_among_rooms() -> None:
-    """Nor among rooms of one floor, whether they import as they load, in a function or for their types alone."""
+    """Nor among rooms of one floor, whether they import as they load, in a function or for their
+    types alone.
+    """
     graph: dict[str, set[str]] = {room(module): set() for module in MODULES}
     for module, path in MODULES.items():
         graph[room(module)] |= {room(found) for found, _ in imports(path) if found in MODULES}
@@ -114,9 +121,19 @@ def test_the_check_sees_an_import_that_runs_back(tmp_path: Path) -> None:
 
 
 PUBLIC = [
-    "AutoRegressor", "ErrorSums", "FittedModel", "FormulaRegressor", "LinearRegressor", "NetworkRegressor", "SquaredError", "fit",
-    "fit_sums", "load", "load_sums", "sum_rows",
-]  # fmt: skip
+    "AutoRegressor",
+    "ErrorSums",
+    "FittedModel",
+    "FormulaRegressor",
+    "LinearRegressor",
+    "NetworkRegressor",
+    "SquaredError",
+    "fit",
+    "fit_sums",
+    "load",
+    "load_sums",
+    "sum_rows",
+]
 
 
 def test_the_public_names() -> None:
@@ -163,7 +180,11 @@ def test_importing_is_quick() -> None:
 
 
 def test_help_is_quick() -> None:
-    code = "import sys, io\nsys.argv = ['halfsquare', '--help']\nstdout, sys.stdout = sys.stdout, io.StringIO()\nfrom halfsquare.cli.main import main\ntry: main()\nexcept SystemExit: pass\nsys.stdout = stdout"
+    code = (
+        "import sys, io\nsys.argv = ['halfsquare', '--help']\nstdout, sys.stdout = "
+        "sys.stdout, io.StringIO()\nfrom halfsquare.cli.main import main\ntry: "
+        "main()\nexcept SystemExit: pass\nsys.stdout = stdout"
+    )
     assert loaded(code) & (HEAVY | {"numpy"}) == set()
 
 
@@ -177,7 +198,9 @@ def public(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionD
 
 @pytest.mark.parametrize("module", MODULES)
 def test_what_is_public_is_documented(module: str) -> None:
-    """Modules, public classes and functions; methods that a base class already describes may do without."""
+    """Modules, public classes and functions; methods that a base class already describes may do
+    without.
+    """
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     bare = [name for name, node in public(tree) if "." not in name and not ast.get_docstring(node)]

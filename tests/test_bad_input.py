@@ -1,4 +1,6 @@
-"""Bad input: every case ends with a message that says what was found, where and what to do, and breaks no file."""
+"""Bad input: every case ends with a message that says what was found, where and what to do, and
+breaks no file.
+"""
 
 from __future__ import annotations
 
@@ -54,22 +56,55 @@ FITS: dict[str, tuple[bytes | None, str]] = {
     "empty file": (b"", "a.csv is empty: expected a header line and rows"),
     "only a newline": (b"\n", "a.csv"),
     "header only": (b"x,y\n", "a.csv has a header but no rows"),
-    "no header": (b"1,2\n3,4\n5,6\n", "a.csv has no header line: its first line, '1,2', reads as data. Add a first line with 2 column names"),
+    "no header": (
+        b"1,2\n3,4\n5,6\n",
+        "a.csv has no header line: its first line, '1,2', "
+        "reads as data. Add a first line with 2 column names",
+    ),
     "no such target": (b"x,z\n1,2\n2,3\n", "a.csv has no target column 'y'"),
-    "nearly the target": (b"x,yy\n1,2\n2,3\n", "a.csv has no target column 'y'. Did you mean 'yy'? Its columns: x, yy"),
-    "text target": (rows("3,red").encode(), "'y' of a.csv is text: found 'red' in row 21, expected numbers"),
-    "dates as target": (b"x,y\n" + b"".join(b"%d,2020-01-%02d\n" % (i, i) for i in range(1, 20)), "target column 'y' of a.csv has the type DATE; expected numbers"),
-    "all targets missing": (b"x,y\n1,\n2,\n3,NA\n", "target column 'y' of a.csv has no values; expected numbers"),
-    "infinite value": (rows("inf,3").encode(), "a.csv, row 21, column 'x': found inf, expected a finite number. Correct it, or leave it empty"),
-    "infinite target": (rows("3,-Infinity").encode(), "a.csv, row 21, column 'y': found -inf, expected a finite number"),
+    "nearly the target": (
+        b"x,yy\n1,2\n2,3\n",
+        "a.csv has no target column 'y'. Did you mean 'yy'? Its columns: x, yy",
+    ),
+    "text target": (
+        rows("3,red").encode(),
+        "'y' of a.csv is text: found 'red' in row 21, expected numbers",
+    ),
+    "dates as target": (
+        b"x,y\n" + b"".join(b"%d,2020-01-%02d\n" % (i, i) for i in range(1, 20)),
+        "target column 'y' of a.csv has the type DATE; expected numbers",
+    ),
+    "all targets missing": (
+        b"x,y\n1,\n2,\n3,NA\n",
+        "target column 'y' of a.csv has no values; expected numbers",
+    ),
+    "infinite value": (
+        rows("inf,3").encode(),
+        "a.csv, row 21, column 'x': found inf, "
+        "expected a finite number. Correct it, or "
+        "leave it empty",
+    ),
+    "infinite target": (
+        rows("3,-Infinity").encode(),
+        "a.csv, row 21, column 'y': found -inf, expected a finite number",
+    ),
     "a number too large": (rows("1e400,3").encode(), "a.csv, row 21, column 'x': found inf"),
-    "duplicate columns": (b"x,y,x\n1,2,3\n2,3,4\n", "a.csv has two columns named 'x' (column 3 is the second): rename one"),
-    "short line": (rows("3").encode(), "a.csv, row 21: found 1 fields, expected 2 as in the header"),
-    "long line": (rows("3,4,5").encode(), "a.csv, row 21: found 3 fields, expected 2 as in the header"),
+    "duplicate columns": (
+        b"x,y,x\n1,2,3\n2,3,4\n",
+        "a.csv has two columns named 'x' (column 3 is the second): rename one",
+    ),
+    "short line": (
+        rows("3").encode(),
+        "a.csv, row 21: found 1 fields, expected 2 as in the header",
+    ),
+    "long line": (
+        rows("3,4,5").encode(),
+        "a.csv, row 21: found 3 fields, expected 2 as in the header",
+    ),
     "binary": (bytes(range(256)) * 40, "a.csv"),
     "zero bytes": (b"\0" * 5000, "a.csv"),
     "a text of one column": (b"this is\nnot a table\nat all\n", "a.csv"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -91,8 +126,8 @@ def test_a_column_that_changes_its_type_half_way(
     (tmp_path / "a.csv").write_text("x,y\n" + "\n".join(lines) + "\n")
     message = refused("fit", "a.csv", "--target", "y")
     assert (
-        "row 50001 (line 50002), column 'x': found 'unknown', expected a number as in the rows before"
-        in message
+        "row 50001 (line 50002), column 'x': found 'unknown', expected a number as in the "
+        "rows before" in message
     )
     assert "--exclude x" in message
     assert "--category x" in message
@@ -125,8 +160,9 @@ def test_lawful_oddities_are_fitted(command: Command, tmp_path: Path) -> None:
         "newline.csv": "c,y\n" + '"two\nlines",0\n"one",1\n' * 20,
         "one.csv": "x,y\n1,2\n",
         "constant.csv": "x,y\n" + "".join(f"{i},7\n" for i in range(30)),
-        "digits.csv": "x,y\n" + "".join(f"{'1234567890' * 4 if i % 2 else i},{i % 2}\n" for i in range(40)),
-    }  # fmt: skip
+        "digits.csv": "x,y\n"
+        + "".join(f"{'1234567890' * 4 if i % 2 else i},{i % 2}\n" for i in range(40)),
+    }
     for name, text in cases.items():
         (tmp_path / name).write_text(text)
         ran = command("fit", "--model", "linear", name, "--target", "y", "--json")
@@ -256,7 +292,8 @@ def test_wrong_use(arguments: list[str], words: str, command: Command, tmp_path:
     assert "Traceback" not in ran.err
 
 
-# --- a full disk, and Ctrl-C -----------------------------------------------------------------------------------------
+# --- a full disk, and Ctrl-C
+# -----------------------------------------------------------------------------------------
 
 
 def small_files_only() -> None:
@@ -323,9 +360,25 @@ def test_ctrl_c_leaves_nothing_half_written(method: str, command: Command, tmp_p
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = subprocess.Popen(
-        [*COMMAND, "fit", "--model", "linear", "large.csv", "--target", "y", "--method", method, "--out", "m.hsq"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "TMPDIR": str(temporary)},
-    )  # fmt: skip
+        [
+            *COMMAND,
+            "fit",
+            "--model",
+            "linear",
+            "large.csv",
+            "--target",
+            "y",
+            "--method",
+            method,
+            "--out",
+            "m.hsq",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not _is_reading(process.pid, "large.csv"):
         time.sleep(0.01)

@@ -34,7 +34,8 @@ def test_the_limit_holds_in_whatever_thread_it_is_taken() -> None:
         with one_blas_thread():
             return blas()
 
-    # In the main thread first: a library that lets the first thread alone set limits would pass over the others.
+    # In the main thread first: a library that lets the first thread alone set limits would pass
+    # over the others.
     assert within() == {1}
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(within).result() == {1}

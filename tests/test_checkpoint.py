@@ -1,4 +1,6 @@
-"""A fit that is killed and continued gives the model that it would have given; any other checkpoint is refused."""
+"""A fit that is killed and continued gives the model that it would have given; any other checkpoint
+is refused.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +117,8 @@ def test_what_was_stopped_goes_on_to_the_same_bits(name: str, tmp_path: Path) ->
     fitted.save(tmp_path / "stopped")
     assert (tmp_path / "stopped").read_bytes() == (tmp_path / "whole").read_bytes()
     assert stops > 1
-    # It was continued each time: begun anew, the steps would have been many times as many, or without end.
+    # It was continued each time: begun anew, the steps would have been many times as many, or
+    # without end.
     assert steps <= whole.steps
 
 
@@ -172,7 +175,8 @@ def test_a_time_limit_can_be_lifted_afterwards(tmp_path: Path) -> None:
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
-# --- killed ----------------------------------------------------------------------------------------------------------
+# --- killed ---------------------------------------------------------------------------------------
+# -------------------
 
 KILLED = {
     "network": (20, waves(60), {"target": "y", "model": "network", "test_fraction": 0}),
@@ -254,7 +258,8 @@ def test_a_model_is_the_same_however_often_its_fit_was_killed(name: str, tmp_pat
     ]  # what kills left is gone
 
 
-# --- refused ---------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
+# -------------------
 
 
 def stopped(tmp_path: Path, **more: Any) -> tuple[Path, Table, dict[str, Any]]:
@@ -276,13 +281,29 @@ def other_value(data: Table) -> Table:
 
 OTHERS: dict[str, tuple[Callable[[Table], Table], dict[str, Any], str]] = {
     "seed": (dict, {"seed": 1}, "another fit: seed: the checkpoint has 0, this fit 1. Continue"),
-    "method": (dict, {"method": "minibatch"}, 'method: the checkpoint has "gradient", this fit "minibatch"'),
+    "method": (
+        dict,
+        {"method": "minibatch"},
+        'method: the checkpoint has "gradient", this fit "minibatch"',
+    ),
     "many": (dict, {"seed": 1, "loss": "sse", "l2": 0.5, "refit": False}, "; and 1 more"),
-    "features": (dict, {"features": ["x0"]}, r'features: the checkpoint has none, this fit \["x0"\]'),
+    "features": (
+        dict,
+        {"features": ["x0"]},
+        r'features: the checkpoint has none, this fit \["x0"\]',
+    ),
     "fewer rows": (without_last, {}, "the data have changed: 2,000 rows then, 1,999 now"),
-    "another value": (other_value, {}, "the data have changed: as many rows and columns, but other values"),
-    "another name": (lambda d: {("z" if k == "x3" else k): v for k, v in d.items()}, {}, r"columns have changed: x3 \(number\) is gone, z \(number\) is new"),
-}  # fmt: skip
+    "another value": (
+        other_value,
+        {},
+        "the data have changed: as many rows and columns, but other values",
+    ),
+    "another name": (
+        lambda d: {("z" if k == "x3" else k): v for k, v in d.items()},
+        {},
+        r"columns have changed: x3 \(number\) is gone, z \(number\) is new",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -376,7 +397,9 @@ def test_a_damaged_file_is_refused(
 
 
 def test_a_state_of_another_start_is_not_taken(tmp_path: Path) -> None:
-    """A part that was cut short by a clock may hand on another start to the next: that one begins anew."""
+    """A part that was cut short by a clock may hand on another start to the next: that one begins
+    anew.
+    """
 
     class Half(Descent):
         def begin(self, objective: Any, parameters: Any) -> State:
@@ -423,7 +446,8 @@ def test_an_entry_that_is_no_state_is_refused(tmp_path: Path) -> None:
         Checkpoint.read(tmp_path / "c")
 
 
-# --- a full disk, and the command line -------------------------------------------------------------------------------
+# --- a full disk, and the command line
+# -------------------------------------------------------------------------------
 
 
 def on_a_full_disk(data: Table, options: dict[str, Any], out: Path, heard: Path) -> None:
@@ -499,7 +523,8 @@ def test_ctrl_c_keeps_the_best_so_far_and_the_way_on(tmp_path: Path, table: Path
     # The descent waits after ten steps for the signal, so that it comes in the middle.
     wait = (
         "import pathlib, time, halfsquare.cli.options as o\n"
-        "o.Watching.__call__ = lambda _, s: s.iteration < 10 or (pathlib.Path('here').touch(), time.sleep(60))\n"
+        "o.Watching.__call__ = lambda _, s: s.iteration < 10 or "
+        "(pathlib.Path('here').touch(), time.sleep(60))\n"
         "from halfsquare.cli.main import main; main()"
     )
     process = subprocess.Popen(

@@ -1,4 +1,6 @@
-"""A cluster gives the model file of one machine, to the last bit, whatever becomes of its workers."""
+"""A cluster gives the model file of one machine, to the last bit, whatever becomes of its
+workers.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of different lengths, with missing values, weights, dates, and levels that turn up late."""
+    """Files of different lengths, with missing values, weights, dates, and levels that turn up
+    late.
+    """
     from pyarrow import csv, parquet
 
     folder = tmp_path_factory.mktemp("files")
@@ -122,7 +126,9 @@ def test_the_model_file_has_the_same_bytes(
 def test_a_worker_killed_in_the_middle_changes_nothing(
     folder: Path, tmp_path: Path, cluster: Cluster, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Each time a member has taken two steps a worker is killed, without a chance to say goodbye."""
+    """Each time a member has taken two steps a worker is killed, without a chance to say
+    goodbye.
+    """
     killed = []
 
     def watch(state: Any) -> None:
@@ -249,7 +255,8 @@ def test_an_interrupted_fit_keeps_the_best_so_far(folder: Path, cluster: Cluster
     assert np.isfinite(fitted.test["rmse"])
 
 
-# --- errors ----------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize("value", ["inf", "-inf"])
@@ -358,7 +365,8 @@ def test_what_a_cluster_does_not_do(
         fit(data, "y", **options, cluster=cluster)
 
 
-# --- what is sent ----------------------------------------------------------------------------------------------------
+# --- what is sent ---------------------------------------------------------------------------------
+# -------------------
 
 
 def test_bytes_do_not_grow_with_the_rows(cluster: Cluster) -> None:

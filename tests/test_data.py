@@ -1,4 +1,6 @@
-"""The data: the same rows by any door give the same bits; decisions are kept; what does not fit is named."""
+"""The data: the same rows by any door give the same bits; decisions are kept; what does not fit is
+named.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,8 @@ def bits(fitted: FittedModel) -> tuple[Any, ...]:
     )
 
 
-# --- doors -----------------------------------------------------------------------------------------------------------
+# --- doors ----------------------------------------------------------------------------------------
+# -------------------
 
 
 def as_json_lines(data: pd.DataFrame, path: Path) -> None:
@@ -134,7 +137,17 @@ def test_a_glob_is_its_files_in_the_order_of_their_names(tmp_path: Path, referen
         fit(tmp_path / "none-*.csv", "price")
 
 
-@pytest.mark.parametrize("make", [lambda d: d, pl.from_pandas, lambda d: pl.from_pandas(d).lazy(), pa.Table.from_pandas, lambda d: pa.RecordBatch.from_pandas(d)], ids=["pandas", "polars", "lazy", "arrow", "batch"])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda d: d,
+        pl.from_pandas,
+        lambda d: pl.from_pandas(d).lazy(),
+        pa.Table.from_pandas,
+        lambda d: pa.RecordBatch.from_pandas(d),
+    ],
+    ids=["pandas", "polars", "lazy", "arrow", "batch"],
+)
 def test_every_frame_gives_the_same_model_to_the_last_bit(make: Callable, reference: tuple) -> None:
     assert bits(fit(make(frame()), "price")) == reference
 
@@ -164,7 +177,8 @@ def test_arrays(tmp_path: Path) -> None:
         fit(3, "x1")
 
 
-# --- decisions -------------------------------------------------------------------------------------------------------
+# --- decisions ------------------------------------------------------------------------------------
+# -------------------
 
 
 def decisions(fitted: FittedModel) -> dict[str, str]:
@@ -243,7 +257,8 @@ def test_rare_missing_and_unseen_levels() -> None:
     assert "rare levels together, missing a level" in decisions(fitted)["town"]
     found = fitted.predict(pd.DataFrame({"town": ["Ulm", "Bonn", "X", "Z", "Unheard of", None]}))
     np.testing.assert_allclose(found, [0, 1, 10, 10, 10, 5], atol=1e-9)
-    # Where no level is rare, an unseen one is the average row, as is a missing value where none was missing.
+    # Where no level is rare, an unseen one is the average row, as is a missing value where none was
+    # missing.
     plain = fit(pd.DataFrame({"town": town[:90], "y": y[:90]}), "y", test_fraction=0)
     np.testing.assert_allclose(
         plain.predict(pd.DataFrame({"town": ["Unheard of", None]})), y[:90].mean()
@@ -291,10 +306,17 @@ def test_columns_left_out_say_why() -> None:
     rng = np.random.default_rng(0)
     data = pd.DataFrame(
         {
-            "id": range(n), "same": 3.5, "name": [f"person {i}" for i in range(n)], "empty": [None] * n, "one": "a",
-            "half": [1.0 if i % 2 else None for i in range(n)], "list": [[1, 2]] * n, "x": rng.normal(size=n), "y": rng.normal(size=n),
+            "id": range(n),
+            "same": 3.5,
+            "name": [f"person {i}" for i in range(n)],
+            "empty": [None] * n,
+            "one": "a",
+            "half": [1.0 if i % 2 else None for i in range(n)],
+            "list": [[1, 2]] * n,
+            "x": rng.normal(size=n),
+            "y": rng.normal(size=n),
         }
-    )  # fmt: skip
+    )
     fitted = fit(data, "y", exclude=["x"], test_fraction=0)
     reasons = fitted.encoder.left_out
     assert reasons["id"] == "an identifier: it counts the rows"
@@ -343,7 +365,8 @@ def test_rows_without_a_target_and_of_weight_zero_are_counted() -> None:
     assert (measured.missing_target, measured.summary.rows) == (10, N - 10)
 
 
-# --- prediction ------------------------------------------------------------------------------------------------------
+# --- prediction -----------------------------------------------------------------------------------
+# -------------------
 
 
 def test_columns_are_matched_by_name_and_others_passed_over() -> None:
@@ -360,7 +383,8 @@ def test_a_missing_or_mistyped_column_is_named() -> None:
         (data.rename(columns={"size": "Size"}), "no column 'size'. Did you mean 'Size'"),
         (
             data.assign(size=["big"] * N),
-            "column 'size' of the data is text: found 'big' in row 1, expected numbers as in training",
+            "column 'size' of the data is text: found 'big' in row 1, expected numbers as in "
+            "training",
         ),
         (
             data.assign(sold=1.5),
@@ -404,7 +428,8 @@ def test_decisions_survive_the_model_file(tmp_path: Path) -> None:
     )
 
 
-# --- the pass --------------------------------------------------------------------------------------------------------
+# --- the pass -------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_rows_kept_in_a_file_give_the_same_bits_and_leave_nothing(

@@ -1,4 +1,6 @@
-"""Descent: three methods end at one answer, the loss never rises, and the noise of a batch is what it is said to be."""
+"""Descent: three methods end at one answer, the loss never rises, and the noise of a batch is what
+it is said to be.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ from halfsquare.solvers.steepest_descent import SteepestDescent
 fit = partial(fit_any, model="linear")
 
 METHODS = ("gradient", "minibatch")
-# How far from least squares the other methods may end, in standard deviations of target over column.
+# How far from least squares the other methods may end, in standard deviations of target over
+# column.
 SAME = 1e-7
 
 
@@ -126,7 +129,8 @@ def test_an_unknown_method_is_refused() -> None:
         fit(columns(10), "y", method="adam")
 
 
-# --- objectives ------------------------------------------------------------------------------------------------------
+# --- objectives -----------------------------------------------------------------------------------
+# -------------------
 
 
 def objective(
@@ -193,7 +197,8 @@ def test_a_descent_from_the_minimum_ends_at_once() -> None:
     assert (state.converged, state.iteration, len(history)) == (True, 0, 1)
 
 
-# --- mini-batches ----------------------------------------------------------------------------------------------------
+# --- mini-batches ---------------------------------------------------------------------------------
+# -------------------
 
 
 def test_batches_grow_to_all_rows_and_say_how_noisy_they_are() -> None:
@@ -260,7 +265,8 @@ def test_the_seed_decides_the_batches() -> None:
     assert first != other
 
 
-# --- the loop --------------------------------------------------------------------------------------------------------
+# --- the loop -------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize("method", [SteepestDescent(), Minibatch(first_batch=16)])
@@ -310,7 +316,9 @@ def collinear(seed: int, d: int = 6, most: float = 6.0) -> dict[str, np.ndarray]
 
 @pytest.mark.parametrize("method", METHODS)
 def test_converged_means_there_to_a_hundredth_of_a_standard_error(method: str) -> None:
-    """Where columns are nearly collinear a gradient may not arrive; what counts is that it does not claim to."""
+    """Where columns are nearly collinear a gradient may not arrive; what counts is that it does not
+    claim to.
+    """
     arrived = 0
     for seed in range(12):
         table = collinear(seed)

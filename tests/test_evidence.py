@@ -50,7 +50,8 @@ def test_noise_and_relevance_are_found(line):
     belief = belief_of(state)
     assert state.converged
     assert np.sqrt(belief.noise) == pytest.approx(0.3, abs=0.03)
-    # A coefficient of t statistic t keeps γ = 1 - 1/t² of itself, nothing if t² < 1 (Tipping & Faul 2003, eq. 20).
+    # A coefficient of t statistic t keeps γ = 1 - 1/t² of itself, nothing if t² < 1 (Tipping & Faul
+    # 2003, eq. 20).
     t = _t_statistics(line.rows.design, line.rows.target[:, 0])
     np.testing.assert_allclose(belief.effective[:5], np.maximum(1.0 - 1.0 / t**2, 0.0), atol=0.05)
 

@@ -1,4 +1,6 @@
-"""Least squares from exact sums: against rational elimination, NIST's certified values, and itself in other batches."""
+"""Least squares from exact sums: against rational elimination, NIST's certified values, and itself
+in other batches.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,9 @@ def test_nearly_collinear_columns_lose_nothing(gap: float) -> None:
 
 
 def test_the_error_of_nearly_collinear_columns_is_known_to_fit() -> None:
-    """Large coefficients that cancel leave no digits of SSE in rounded sums: there it is summed from the errors."""
+    """Large coefficients that cancel leave no digits of SSE in rounded sums: there it is summed
+    from the errors.
+    """
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1000, 6))
     x[:, 5] = x[:, 0] + 1e-6 * rng.normal(size=1000)
@@ -92,8 +96,33 @@ def test_the_error_of_nearly_collinear_columns_is_known_to_fit() -> None:
     )
 
 
-NOISE = np.array([759, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 1838, -2048, 2048, -2048, 1838, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 759])  # fmt: skip
-# NIST Statistical Reference Datasets, Wampler3 to Wampler5: every coefficient is 1; their standard deviations.
+NOISE = np.array(
+    [
+        759,
+        -2048,
+        2048,
+        -2048,
+        2523,
+        -2048,
+        2048,
+        -2048,
+        1838,
+        -2048,
+        2048,
+        -2048,
+        1838,
+        -2048,
+        2048,
+        -2048,
+        2523,
+        -2048,
+        2048,
+        -2048,
+        759,
+    ]
+)
+# NIST Statistical Reference Datasets, Wampler3 to Wampler5: every coefficient is 1; their standard
+# deviations.
 WAMPLER = [
     2152.32624678170,
     2363.55173469681,
@@ -119,8 +148,24 @@ def test_wampler_to_the_last_digit(times: int) -> None:
 
 
 # NIST Statistical Reference Datasets, Longley.
-LONGLEY = [-3482258.63459582, 15.0618722713733, -0.358191792925910e-01, -2.02022980381683, -1.03322686717359, -0.511041056535807e-01, 1829.15146461355]  # fmt: skip
-LONGLEY_ERRORS = [890420.383607373, 84.9149257747669, 0.334910077722432e-01, 0.488399681651699, 0.214274163161675, 0.226073200069370, 455.478499142212]  # fmt: skip
+LONGLEY = [
+    -3482258.63459582,
+    15.0618722713733,
+    -0.358191792925910e-01,
+    -2.02022980381683,
+    -1.03322686717359,
+    -0.511041056535807e-01,
+    1829.15146461355,
+]
+LONGLEY_ERRORS = [
+    890420.383607373,
+    84.9149257747669,
+    0.334910077722432e-01,
+    0.488399681651699,
+    0.214274163161675,
+    0.226073200069370,
+    455.478499142212,
+]
 
 
 def test_longley_to_every_certified_digit() -> None:

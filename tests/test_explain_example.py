@@ -1,4 +1,6 @@
-"""One example explained: against numbers worked out by hand, finite differences and exact fractions."""
+"""One example explained: against numbers worked out by hand, finite differences and exact
+fractions.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def test_too_low_by_hand() -> None:
     assert e.step == pytest.approx(0.8, rel=1e-14)
     assert (
         e.sentence
-        == "The output 2.2 is too low by 0.8: the gradient is negative, so descent raises the output."
+        == "The output 2.2 is too low by 0.8: the gradient is negative, so descent raises "
+        "the output."
     )
     expected = {
         "half_sse": (0.32, -0.8, 1),
@@ -52,7 +55,8 @@ def test_too_high_and_on_the_target() -> None:
     assert (high.value, high.gradient, high.direction, high.step) == (1.125, 1.5, "lower", -1.5)
     assert (
         high.sentence
-        == "The output 4.5 is too high by 1.5: the gradient is positive, so descent lowers the output."
+        == "The output 4.5 is too high by 1.5: the gradient is positive, so descent lowers "
+        "the output."
     )
     on = explain_example(-3, -3)
     assert (on.value, on.gradient, on.direction, on.step, on.finite_difference.value) == (
@@ -175,9 +179,18 @@ def test_several_examples_refused() -> None:
 def test_json_has_every_key_and_is_strict() -> None:
     found = json.loads(json.dumps(explain_example(3.0, 2.2).as_dict(), allow_nan=False))
     assert set(found) >= {
-        "value", "gradient", "direction", "error", "target", "output", "convention", "conventions", "step",
-        "finite_difference", "derivation",
-    }  # fmt: skip
+        "value",
+        "gradient",
+        "direction",
+        "error",
+        "target",
+        "output",
+        "convention",
+        "conventions",
+        "step",
+        "finite_difference",
+        "derivation",
+    }
     assert set(found["conventions"]) == set(CONVENTIONS)
     one = json.dumps(explain_examples([(3.0, 2.2)]).as_dict(), allow_nan=False)
     assert json.loads(one)["mse_se"] is None
@@ -205,7 +218,9 @@ def test_the_derivation_line_by_line() -> None:
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_each_line_of_the_derivation_is_true(convention: str, weighted: bool) -> None:
-    """The same lines as written and as Python: the written ones are compared, the others evaluated."""
+    """The same lines as written and as Python: the written ones are compared, the others
+    evaluated.
+    """
     half, sums = convention.startswith("half"), "mse" not in convention
     a, w = (
         (Fraction(1, 2) if half else Fraction(1)),
@@ -257,7 +272,8 @@ def test_latex_and_mathml_are_well_formed() -> None:
 
 def test_sympy_waits_until_it_is_asked_for() -> None:
     code = (
-        "import sys; from halfsquare.explain.one_example import explain_example as explain; e = explain(3, 2.2); "
+        "import sys; from halfsquare.explain.one_example import explain_example as explain; "
+        "e = explain(3, 2.2); "
         "e.as_dict(with_derivation=False); assert 'sympy' not in sys.modules; "
         "e.derivation; assert 'sympy' in sys.modules"
     )

@@ -1,4 +1,6 @@
-"""Who pulls which weight: the parts add up to the gradient, and agree with NumPy, statsmodels and differences."""
+"""Who pulls which weight: the parts add up to the gradient, and agree with NumPy, statsmodels and
+differences.
+"""
 
 from __future__ import annotations
 

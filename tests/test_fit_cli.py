@@ -1,4 +1,6 @@
-"""The command line as a person uses it: fit, predict, evaluate, compare, info, explain, demo; text, JSON and pipes."""
+"""The command line as a person uses it: fit, predict, evaluate, compare, info, explain, demo; text,
+JSON and pipes.
+"""
 
 from __future__ import annotations
 
@@ -54,14 +56,26 @@ def folder(tmp_path: Path, command: Command) -> Path:
     return tmp_path
 
 
-# --- fit -------------------------------------------------------------------------------------------------------------
+# --- fit ------------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_fit_prints_a_summary_a_person_can_read(folder: Path, command: Command) -> None:
     ran = command(*FIT, "--out", "again.hsq")
     assert (ran.code, ran.err) == (0, "")
-    for words in ("500 rows read", "100 set apart for the test", "MSE ± standard error", "R²", "outputs too high", "outputs too low",
-                  "std. error", "town=", "residual standard deviation", "after the refit on all rows", "Model written to again.hsq"):  # fmt: skip
+    for words in (
+        "500 rows read",
+        "100 set apart for the test",
+        "MSE ± standard error",
+        "R²",
+        "outputs too high",
+        "outputs too low",
+        "std. error",
+        "town=",
+        "residual standard deviation",
+        "after the refit on all rows",
+        "Model written to again.hsq",
+    ):
         assert words in ran.out, words
     assert "\x1b[" not in ran.out  # no colours in a pipe
     assert (folder / "again.hsq").read_bytes() == (folder / "m.hsq").read_bytes()
@@ -107,7 +121,8 @@ def test_fit_options(folder: Path, command: Command) -> None:
     assert "Usage" in command("fit", "--help").out
 
 
-# --- predict, evaluate, info -----------------------------------------------------------------------------------------
+# --- predict, evaluate, info
+# -----------------------------------------------------------------------------------------
 
 
 def test_predict_as_csv_parquet_and_on_standard_output(folder: Path, command: Command) -> None:
@@ -167,7 +182,8 @@ def test_info_says_what_fit_said(folder: Path, command: Command) -> None:
     assert "category, one-hot, 2 levels" in command("info", "m.hsq", "--all").out
 
 
-# --- compare ---------------------------------------------------------------------------------------------------------
+# --- compare --------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_compare(folder: Path, command: Command) -> None:
@@ -202,7 +218,8 @@ def test_compare_unpaired_by_mse_and_never_by_sse(folder: Path, command: Command
     assert "only models of the same target" in command("compare", "m.hsq", "o.hsq", "new.csv").err
 
 
-# --- explain ---------------------------------------------------------------------------------------------------------
+# --- explain --------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_explain_one_example(command: Command) -> None:
@@ -236,11 +253,14 @@ def test_explain_several_examples(command: Command) -> None:
     assert command("explain", "-t", "3", "-o", "2", "-t", "1").code == 2
 
 
-# --- pipes -----------------------------------------------------------------------------------------------------------
+# --- pipes ----------------------------------------------------------------------------------------
+# -------------------
 
 
 def told(ran: Any) -> list[str]:
-    """What was said on standard error, but for the line on how the reading went: a busy machine takes more than a second."""
+    """What was said on standard error, but for the line on how the reading went: a busy machine
+    takes more than a second.
+    """
     return [line for line in ran.stderr.splitlines() if not line.startswith("read ")]
 
 
@@ -288,7 +308,8 @@ def test_json_alone_is_on_standard_output(folder: Path, run: Callable[..., Any])
     assert told(ran) == []
 
 
-# --- demo ------------------------------------------------------------------------------------------------------------
+# --- demo -----------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.skipif(

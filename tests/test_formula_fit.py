@@ -1,4 +1,6 @@
-"""Fits of formulas against independent ones, their invariants, and every way to ask for the impossible."""
+"""Fits of formulas against independent ones, their invariants, and every way to ask for the
+impossible.
+"""
 
 from __future__ import annotations
 
@@ -89,9 +91,13 @@ def test_bounds_as_scipy() -> None:
     x, y = noisy(100)
     trained = fit(DECAY, x, y, bounds={"b2": (None, 1.0), "b3": (0.0, None)})
     other = least_squares(
-        lambda b: decay(x[:, 0], *b) - y[:, 0], [4.0, 0.5, 1.0], bounds=([-np.inf, -np.inf, 0], [np.inf, 1, np.inf]),
-        xtol=1e-15, ftol=1e-15, gtol=1e-15,
-    )  # fmt: skip
+        lambda b: decay(x[:, 0], *b) - y[:, 0],
+        [4.0, 0.5, 1.0],
+        bounds=([-np.inf, -np.inf, 0], [np.inf, 1, np.inf]),
+        xtol=1e-15,
+        ftol=1e-15,
+        gtol=1e-15,
+    )
     np.testing.assert_allclose(trained.parameters, other.x, rtol=1e-6)
     assert trained.parameters[1] == 1.0
     free = fit(DECAY, x, y, bounds={"b2": (0.0, 10.0)})

@@ -142,7 +142,8 @@ WRITTEN = {
     "y ~ erf(b1*x) + log10(b2*z) + ln(x*b1) + log2(b2) + log1p(b1*z)": lambda b, x, z: (
         erf(b[0] * x) + np.log10(b[1] * z) + np.log(x * b[0]) + np.log2(b[1]) + np.log1p(b[0] * z)
     ),
-    "y ~ tanh(b1*x)+sinh(b2*z)*cosh(b1)-tan(b1/4)+asinh(b2*x)+atanh(b1/9)+acosh(2+b1*x)+asin(b1/9)+acos(b2/9)+cos(b2*x)": (
+    "y ~ tanh(b1*x)+sinh(b2*z)*cosh(b1)-tan(b1/4)+asinh(b2*x)+atanh(b1/9)"
+    "+acosh(2+b1*x)+asin(b1/9)+acos(b2/9)+cos(b2*x)": (
         lambda b, x, z: (
             np.tanh(b[0] * x)
             + np.sinh(b[1] * z) * np.cosh(b[0])
@@ -155,7 +156,8 @@ WRITTEN = {
             + np.cos(b[1] * x)
         )
     ),
-    "y ~ b1*expm1(-b2*x) + erfc(b2*z) - -b1 + +b2 + 1e-3 + .5*b1/x**3 + x**1.5*b2**-2": lambda b, x, z: (
+    "y ~ b1*expm1(-b2*x) + erfc(b2*z) - -b1 + +b2"
+    " + 1e-3 + .5*b1/x**3 + x**1.5*b2**-2": lambda b, x, z: (
         b[0] * np.expm1(-b[1] * x)
         + 1
         - erf(b[1] * z)

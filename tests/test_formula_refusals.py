@@ -65,12 +65,14 @@ BAD: dict[str, Case] = {
     "log of a negative column": (
         lambda x, y: fit("y ~ a*log(x-9)", x, y),
         FormulaError,
-        "in row 0 (x = 3.18481) it comes to log(-5.81519), the logarithm of a number that is not positive, whatever",
+        "in row 0 (x = 3.18481) it comes to log(-5.81519), the logarithm of a number that is "
+        "not positive, whatever",
     ),
     "division by zero at the start": (
         lambda x, y: fit("y ~ a/(b*x)", x, y, start=[1, 0]),
         FormulaError,
-        "is not finite at the start a = 1, b = 0: in row 0 (x = 3.18481) it comes to 1/0, a division by zero",
+        "is not finite at the start a = 1, b = 0: in row 0 (x = 3.18481) it comes to 1/0, a "
+        "division by zero",
     ),
     "overflow at the start": (
         lambda x, y: fit(DECAY, x, y, start=[1, -9999, 1]),

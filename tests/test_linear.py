@@ -1,4 +1,6 @@
-"""The linear model against statsmodels, scikit-learn, NIST's certified values and exact rational arithmetic."""
+"""The linear model against statsmodels, scikit-learn, NIST's certified values and exact rational
+arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,8 @@ def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, t, rng.integers(1, 6, 300).astype(float)
 
 
-# --- statsmodels -----------------------------------------------------------------------------------------------------
+# --- statsmodels ----------------------------------------------------------------------------------
+# -------------------
 
 
 def test_against_statsmodels_ols(data: tuple) -> None:
@@ -123,7 +126,9 @@ def test_weights_against_statsmodels_wls(data: tuple) -> None:
 
 
 def test_an_integer_weight_is_a_repeated_row(data: tuple) -> None:
-    """Coefficients, standard errors, intervals and every error measure; so unlike statsmodels' WLS, whose n is that of lines."""
+    """Coefficients, standard errors, intervals and every error measure; so unlike statsmodels' WLS,
+    whose n is that of lines.
+    """
     x, t, w = data
     times = w.astype(int)
     weighted, repeated = fit_all(x, t, w), fit_all(np.repeat(x, times, axis=0), np.repeat(t, times))
@@ -146,7 +151,8 @@ def test_duplicated_data_keep_the_coefficients_and_shrink_the_error_bars(data: t
         )
 
 
-# --- certified values ------------------------------------------------------------------------------------------------
+# --- certified values
+# ------------------------------------------------------------------------------------------------
 
 LONGLEY = np.array(
     # NIST Statistical Reference Datasets, Longley: estimate and its standard deviation.
@@ -216,7 +222,8 @@ def test_a_large_mean_does_not_cancel() -> None:
     np.testing.assert_allclose([regressor.intercept_, *regressor.coef_], expected, rtol=1e-7)
 
 
-# --- penalties -------------------------------------------------------------------------------------------------------
+# --- penalties ------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize("l2", [1e-4, 0.1, 3.0])
@@ -247,7 +254,9 @@ def test_a_penalty_counts_fewer_parameters(data: tuple) -> None:
 
 
 def log_evidence(z: np.ndarray, t: np.ndarray, l2: float) -> float:
-    """log p(t) up to a constant, from the n×n covariance of the targets itself, the mean integrated out and σ² at its best."""
+    """log p(t) up to a constant, from the n×n covariance of the targets itself, the mean integrated
+    out and σ² at its best.
+    """
     n = len(t)
     basis = np.linalg.svd(np.ones((n, 1)))[0][:, 1:]  # the n-1 contrasts
     covariance = basis.T @ (np.eye(n) + z @ z.T / (l2 * n)) @ basis
@@ -294,7 +303,8 @@ def test_bad_penalties_are_refused(l2: Any) -> None:
         LinearRegressor(l2=l2).fit([[1.0], [2.0]], [1.0, 2.0])
 
 
-# --- rank ------------------------------------------------------------------------------------------------------------
+# --- rank -----------------------------------------------------------------------------------------
+# -------------------
 
 
 def minimum_norm(x: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -415,7 +425,8 @@ def test_overflow_is_named() -> None:
         LinearRegressor().fit([[1e200], [-1e200]], [1.0, 2.0])
 
 
-# --- promises --------------------------------------------------------------------------------------------------------
+# --- promises -------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize("method", ["least-squares", "gradient", "minibatch"])

@@ -1,4 +1,6 @@
-"""The loss: the invariants of its conventions, against torch and scikit-learn, exact fractions and differences."""
+"""The loss: the invariants of its conventions, against torch and scikit-learn, exact fractions and
+differences.
+"""
 
 from __future__ import annotations
 

@@ -187,7 +187,9 @@ def test_weights_repeat_rows(waves):
 
 @pytest.mark.parametrize(("n", "units"), [(40, 6), (200, 8), (700, 16)])
 def test_members_have_no_more_units_than_the_rows_can_speak_for(n, units):
-    """Two inputs: 8 units make 105 parameters and 10 make 151, of which 200 rows allow 120; 6 are the least."""
+    """Two inputs: 8 units make 105 parameters and 10 make 151, of which 200 rows allow 120; 6 are
+    the least.
+    """
     random = np.random.default_rng(8)
     design = random.normal(size=(n, 2))
     member = train_network(ArrayRows(design, design[:, :1] * design[:, 1:]), members=1)[0]
@@ -204,7 +206,9 @@ def test_a_row_that_three_members_left_out_is_judged_by_two_of_them():
 
 
 def test_deadline_returns_what_there_is(waves, monkeypatch):
-    """On a clock that goes on by a hundredth of a second whenever it is looked at, once before each step."""
+    """On a clock that goes on by a hundredth of a second whenever it is looked at, once before each
+    step.
+    """
     readings = count()
     monkeypatch.setattr(time, "monotonic", lambda: 0.01 * next(readings))
     steps = []
@@ -268,7 +272,9 @@ def test_of_many_rows_few_are_left_out_and_those_twice():
 
 
 def test_judgement_tells_an_ensemble_from_its_members():
-    """Members err by a part they share (0.3) and one of their own (0.4): the average keeps only the first."""
+    """Members err by a part they share (0.3) and one of their own (0.4): the average keeps only the
+    first.
+    """
     random = np.random.default_rng(7)
     n = 20000
     shared = 0.3 * random.normal(size=(n, 1))

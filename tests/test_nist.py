@@ -1,7 +1,8 @@
 """Certified values of NIST's nonlinear problems, to nine digits, from both starts and from none.
 
-Source: NIST Statistical Reference Datasets, Nonlinear Regression (https://www.itl.nist.gov/div898/strd/).
-Lanczos1 and Lanczos3 are generated data: the same sum of exponentials, rounded to 13 digits and to 4 decimals.
+Source: NIST Statistical Reference Datasets, Nonlinear Regression
+(https://www.itl.nist.gov/div898/strd/). Lanczos1 and Lanczos3 are generated data: the same sum of
+exponentials, rounded to 13 digits and to 4 decimals.
 """
 
 from __future__ import annotations

@@ -34,9 +34,13 @@ def laid_out(array: Any, order: str) -> Any:
 
 KINDS = ["<f8", "<f4", "<i8", "<i4", "|u1", "|b1"]
 ARRAYS = st.tuples(
-    st.sampled_from(KINDS).flatmap(lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))),
+    st.sampled_from(KINDS).flatmap(
+        lambda kind: hnp.arrays(
+            kind, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
+        )
+    ),
     st.sampled_from("CFS"),
-).map(lambda drawn: laid_out(*drawn))  # fmt: skip
+).map(lambda drawn: laid_out(*drawn))
 NUMBERS = st.one_of(
     st.floats(width=32).map(np.float32), st.floats().map(np.float64), st.integers(0, 9).map(np.intp)
 )
@@ -121,9 +125,21 @@ def test_what_cannot_be_packed_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "tree",
-    [{"os.system": "true"}, {}, {"tuple": 3}, {"array": 0}, {"array": -1}, {"array": "0"}, {"dict": [[1]]}, {"dict": [[[1], 2]]},
-     {"state": {"parameters": 1}}, {"test.pair": {"left": 1, "other": 2}}, {"tuple": [], "dict": []}, {"number": None}],
-)  # fmt: skip
+    [
+        {"os.system": "true"},
+        {},
+        {"tuple": 3},
+        {"array": 0},
+        {"array": -1},
+        {"array": "0"},
+        {"dict": [[1]]},
+        {"dict": [[[1], 2]]},
+        {"state": {"parameters": 1}},
+        {"test.pair": {"left": 1, "other": 2}},
+        {"tuple": [], "dict": []},
+        {"number": None},
+    ],
+)
 def test_what_is_no_tree_is_refused(tree: Any) -> None:
     with pytest.raises(ValueError):
         Packed(tree).value()

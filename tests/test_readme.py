@@ -56,7 +56,9 @@ NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]\d+)?")
 
 
 def same(line: str, other: str) -> bool:
-    """Equal but for the last digits of full-precision numbers, which another BLAS may round otherwise."""
+    """Equal but for the last digits of full-precision numbers, which another BLAS may round
+    otherwise.
+    """
     if NUMBER.sub("#", line.rstrip()) != NUMBER.sub("#", other.rstrip()):
         return False
     pairs = zip(NUMBER.findall(line), NUMBER.findall(other), strict=True)

@@ -1,4 +1,6 @@
-"""Networks, formulas and the automatic choice, as a person meets them: fit, save, load, predict, compare."""
+"""Networks, formulas and the automatic choice, as a person meets them: fit, save, load, predict,
+compare.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The report: what it gathers in one pass agrees with NumPy, and the page stands alone, is small, safe and readable."""
+"""The report: what it gathers in one pass agrees with NumPy, and the page stands alone, is small,
+safe and readable.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Memory does not grow with the rows; threads merge what they sum themselves, in the tree that all sums have."""
+"""Memory does not grow with the rows; threads merge what they sum themselves, in the tree that all
+sums have.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def test_stretches_of_any_length_give_the_tree_of_all(threads: int, count: int) 
 
 
 def test_threads_merge_beside_each_other() -> None:
-    """Of many parts most are merged by the threads that made them, not by the one that waits for them."""
+    """Of many parts most are merged by the threads that made them, not by the one that waits for
+    them.
+    """
     where: list[int] = []
 
     def merge(a: int, b: int) -> int:

@@ -1,4 +1,6 @@
-"""LinearRegressor as scikit-learn sees it: its own checks, pipelines, searches, pickles and weights."""
+"""LinearRegressor as scikit-learn sees it: its own checks, pipelines, searches, pickles and
+weights.
+"""
 
 from __future__ import annotations
 

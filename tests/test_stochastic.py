@@ -178,7 +178,8 @@ def test_output_layer_is_bayesian_linear_regression_on_the_hidden_units(layer):
     network, parameters, (design, target, weight), state = layer
     signals = np.hstack([network.hidden_signals(parameters, design), np.ones((300, 1))])
     precision = belief_of(state).penalties[[0] * 5 + [1]]
-    # The last re-estimation came after the last step: what was solved is the system in the state's memory.
+    # The last re-estimation came after the last step: what was solved is the system in the state's
+    # memory.
     curvature = (signals * weight[:, None]).T @ signals + np.diag(precision)
     kept = np.r_[0:10:2, 10]  # weights and bias of the first target
     found = covariance_of(state) / belief_of(state).noise

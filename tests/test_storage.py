@@ -1,4 +1,6 @@
-"""The model file: bit-exact, whole or not there, and refused with the reason when it is not ours."""
+"""The model file: bit-exact, whole or not there, and refused with the reason when it is not
+ours.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,8 @@ def test_the_file_is_plain_safetensors(file: Path) -> None:
     assert b"pickle" not in file.read_bytes()
 
 
-# --- refused ---------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
+# -------------------
 
 
 def changed(
@@ -97,22 +100,40 @@ def put(value: Any, *keys: Any) -> Callable[[dict[str, Any], Any], None]:
 
 
 CHANGES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "later version": (put(FORMAT_VERSION + 1, "format_version"), f"has model format {FORMAT_VERSION + 1}; this version reads up to {FORMAT_VERSION}: update"),
+    "later version": (
+        put(FORMAT_VERSION + 1, "format_version"),
+        f"has model format {FORMAT_VERSION + 1}; this version reads up to {FORMAT_VERSION}: update",
+    ),
     "version in words": (put("new", "format_version"), "has model format new"),
     "no members": (put([], "members"), "no model in it"),
     "unknown model": (put("forest", "members", 0, "model", "kind"), "unknown kind 'forest'"),
-    "unknown column": (put("tensor", "encoder", "features", 0, "kind"), "a way this version does not know"),
+    "unknown column": (
+        put("tensor", "encoder", "features", 0, "kind"),
+        "a way this version does not know",
+    ),
     "fewer targets": (put(["y"], "encoder", "targets"), "targets and their scales differ"),
     "fewer columns": (lambda d, _: d["encoder"]["features"].pop(), "is damaged"),
     "no encoder": (lambda d, _: d.pop("encoder"), "is damaged"),
     "no info": (put(None, "info"), "is damaged|no model in it"),
     "infinite mean": (put([float("inf")], "encoder", "target_means"), "is damaged"),
-    "infinite scales": (put([float("inf"), 1.0], "encoder", "target_scales"), "that are no numbers"),
-    "NaN parameters": (lambda _, t: t["0.parameters"].fill(np.nan), "parameters that are not finite"),
-    "short parameters": (lambda _, t: t.update({"0.parameters": t["0.parameters"][:-1].copy()}), "expected .* and float64"),
-    "single precision": (lambda _, t: t.update({"0.parameters": t["0.parameters"].astype(np.float32)}), "and type float32; expected"),
+    "infinite scales": (
+        put([float("inf"), 1.0], "encoder", "target_scales"),
+        "that are no numbers",
+    ),
+    "NaN parameters": (
+        lambda _, t: t["0.parameters"].fill(np.nan),
+        "parameters that are not finite",
+    ),
+    "short parameters": (
+        lambda _, t: t.update({"0.parameters": t["0.parameters"][:-1].copy()}),
+        "expected .* and float64",
+    ),
+    "single precision": (
+        lambda _, t: t.update({"0.parameters": t["0.parameters"].astype(np.float32)}),
+        "and type float32; expected",
+    ),
     "no parameters": (lambda _, t: t.pop("0.parameters"), "is damaged"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -154,7 +175,9 @@ def test_foreign_files_are_refused(file: Path, tmp_path: Path) -> None:
 def test_damage_is_refused_or_harmless(
     drawn: st.DataObject, file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Cut, flipped or overwritten anywhere: it loads and works, or is refused; nothing else is ever raised."""
+    """Cut, flipped or overwritten anywhere: it loads and works, or is refused; nothing else is ever
+    raised.
+    """
     whole = bytearray(file.read_bytes())
     kind = drawn.draw(st.sampled_from(["cut", "flip", "text", "insert"]))
     at = drawn.draw(st.integers(0, len(whole) - 1))
@@ -187,7 +210,8 @@ def _row() -> dict[str, np.ndarray]:
     }
 
 
-# --- written whole or not at all -------------------------------------------------------------------------------------
+# --- written whole or not at all
+# -------------------------------------------------------------------------------------
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:

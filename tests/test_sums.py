@@ -1,4 +1,6 @@
-"""What adds: any split into batches in any order gives the same sums, and the means are divided once."""
+"""What adds: any split into batches in any order gives the same sums, and the means are divided
+once.
+"""
 
 from __future__ import annotations
 
@@ -176,7 +178,9 @@ def exact_moments(values: np.ndarray) -> tuple[Fraction, Fraction]:
 
 @pytest.mark.parametrize("batches", [1, 2, 7, 100, 1000])
 def test_moments_do_not_cancel(batches: int) -> None:
-    """Mean 1e9, standard deviation 1e-3: Σx² - (Σx)²/n, the textbook's formula, keeps no digit of this variance."""
+    """Mean 1e9, standard deviation 1e-3: Σx² - (Σx)²/n, the textbook's formula, keeps no digit of
+    this variance.
+    """
     values = 1e9 + 1e-3 * np.random.default_rng(5).standard_normal(1000)
     mean, m2 = exact_moments(values)
     found = reduce(
@@ -185,10 +189,11 @@ def test_moments_do_not_cancel(batches: int) -> None:
         Moments.zero(1),
     )
     assert found.mean[0] == pytest.approx(float(mean), rel=1e-15)
-    # Chan, Golub & LeVeque: the error grows with κu, κ = 1e12 the mean over the standard deviation and u = 1.1e-16;
-    # with that of the textbook's formula, κ²u, no digit is left.
+    # Chan, Golub & LeVeque: the error grows with κu, κ = 1e12 the mean over the standard deviation
+    # and u = 1.1e-16; with that of the textbook's formula, κ²u, no digit is left.
     assert found.m2[0] == pytest.approx(float(m2), rel=1.1e-4)
-    # In one batch the mean, rounded to 1e-7, is 1e-4 standard deviations off, and only its square is lost.
+    # In one batch the mean, rounded to 1e-7, is 1e-4 standard deviations off, and only its square
+    # is lost.
     assert Moments.of(values[:, None]).m2[0] == pytest.approx(float(m2), rel=1e-7)
     naive = np.sum(values**2) - np.sum(values) ** 2 / 1000
     assert naive != pytest.approx(float(m2), rel=0.5)

@@ -1,4 +1,6 @@
-"""Sums on the command line, as a person uses them: several sites, one model, and what goes wrong."""
+"""Sums on the command line, as a person uses them: several sites, one model, and what goes
+wrong.
+"""
 
 from __future__ import annotations
 

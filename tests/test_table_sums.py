@@ -1,4 +1,6 @@
-"""Sums of tables: the same bits in any parts and order, the same answer as a fit of the rows, and rows taken away."""
+"""Sums of tables: the same bits in any parts and order, the same answer as a fit of the rows, and
+rows taken away.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +28,27 @@ from halfsquare.exact.table_sums import TableSums, is_sums
 
 
 def houses(n: int = 600, seed: int = 0) -> pd.DataFrame:
-    """Numbers with gaps, whole numbers, a category with rare levels and gaps, a flag, times, weights."""
+    """Numbers with gaps, whole numbers, a category with rare levels and gaps, a flag, times,
+    weights.
+    """
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
             "area": (rng.normal(size=n) * 30 + 100).round(1),
             "rooms": rng.integers(1, 9, n),
-            "town": rng.choice(["york", "bath", "ely", "wells", "ripon", "truro"], n, p=[0.4, 0.3, 0.2, 0.07, 0.02, 0.01]),
+            "town": rng.choice(
+                ["york", "bath", "ely", "wells", "ripon", "truro"],
+                n,
+                p=[0.4, 0.3, 0.2, 0.07, 0.02, 0.01],
+            ),
             "garden": rng.random(n) < 0.3,
-            "sold": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 500 * 86400, n), unit="s"),
+            "sold": pd.Timestamp("2020-01-01")
+            + pd.to_timedelta(rng.integers(0, 500 * 86400, n), unit="s"),
             "fixed": 1.5,
             "name": [f"n{i}" for i in range(n)],
             "w": rng.integers(1, 4, n) / 2 + rng.random(n),
         }
-    )  # fmt: skip
+    )
     frame.loc[rng.random(n) < 0.1, "area"] = np.nan
     frame.loc[rng.random(n) < 0.05, "town"] = None
     frame.loc[rng.random(n) < 0.05, "sold"] = pd.NaT
@@ -278,11 +287,29 @@ def test_a_text_of_many_levels_is_left_out(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_longley_from_two_sites() -> None:
-    """NIST's certified values to ten digits: more are lost where the model is stated on standardized columns."""
+    """NIST's certified values to ten digits: more are lost where the model is stated on
+    standardized columns.
+    """
     table = sm.datasets.longley.load_pandas().data
     sites = [sum_rows(part, "TOTEMP", test_fraction=0) for part in (table[:6], table[6:])]
-    certified = [-3482258.63459582, 15.0618722713733, -0.358191792925910e-01, -2.02022980381683, -1.03322686717359, -0.511041056535807e-01, 1829.15146461355]  # fmt: skip
-    errors = [890420.383607373, 84.9149257747669, 0.334910077722432e-01, 0.488399681651699, 0.214274163161675, 0.226073200069370, 455.478499142212]  # fmt: skip
+    certified = [
+        -3482258.63459582,
+        15.0618722713733,
+        -0.358191792925910e-01,
+        -2.02022980381683,
+        -1.03322686717359,
+        -0.511041056535807e-01,
+        1829.15146461355,
+    ]
+    errors = [
+        890420.383607373,
+        84.9149257747669,
+        0.334910077722432e-01,
+        0.488399681651699,
+        0.214274163161675,
+        0.226073200069370,
+        455.478499142212,
+    ]
     fitted = fit_sums(sites)
     np.testing.assert_allclose(
         parameters(fitted)[1], np.column_stack([certified, errors]), rtol=1e-12

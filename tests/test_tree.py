@@ -16,7 +16,9 @@ hostile = st.lists(st.floats(-1e16, 1e16), max_size=200)
 
 
 def recursive(parts: list[float]) -> float:
-    """The same tree, written from the other end: split at the largest power of two below the length."""
+    """The same tree, written from the other end: split at the largest power of two below the
+    length.
+    """
     if len(parts) == 1:
         return parts[0]
     split = 1 << (len(parts) - 1).bit_length() - 1

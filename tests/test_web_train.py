@@ -1,4 +1,6 @@
-"""The room Train: the same model as the command line's, one run at a time, whatever becomes of the tab."""
+"""The room Train: the same model as the command line's, one run at a time, whatever becomes of the
+tab.
+"""
 
 # ruff: noqa: F811 - tests name fixtures as their arguments
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What the page takes and what it refuses: files, forms, strangers; and that nothing of it stays."""
+"""What the page takes and what it refuses: files, forms, strangers; and that nothing of it
+stays.
+"""
 
 # ruff: noqa: F811 - tests name fixtures as their arguments
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """halfsquare: regression by descending the squared error ½ Σ (t − o)².
 
 >>> from halfsquare import SquaredError
->>> SquaredError("half_sse").gradient([3.0], [2.0]).tolist()  # too low: negative, so descent raises it
+>>> SquaredError("half_sse").gradient([3.0], [2.0]).tolist()  # too low: descent raises it
 [-1.0]
 """
 

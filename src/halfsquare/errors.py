@@ -7,8 +7,8 @@
     ├── OptionError                 an option, or two that contradict each other
     ├── FormulaError                a formula that cannot be read, or not be fitted
     ├── FitError                    the numbers allow no fit
-    ├── ClusterError                a cluster that cannot be reached, or whose workers cannot do the work
-    ├── ModelFileError              a model or a file of sums that is damaged, foreign or too new
+    ├── ClusterError                a cluster that cannot be reached, or whose workers cannot work
+    ├── ModelFileError              a model or a file of sums: damaged, foreign or too new
     ├── CheckpointError             a checkpoint that is damaged, or of another fit
     ├── LimitError                  the system allows too little memory, threads or address space
     └── OutputError                 a result that could not be written
@@ -25,7 +25,9 @@ class HalfsquareError(Exception):
 
 
 class DataError(HalfsquareError, ValueError):
-    """The data is not what is needed; the message names file, column and row where they are known."""
+    """The data is not what is needed; the message names file, column and row where they are
+    known.
+    """
 
 
 class ShapeError(DataError):
@@ -49,7 +51,9 @@ class FitError(HalfsquareError, ValueError):
 
 
 class ClusterError(HalfsquareError):
-    """A scheduler that does not answer, or workers that are gone, are of another version or lack a file."""
+    """A scheduler that does not answer, or workers that are gone, are of another version or lack a
+    file.
+    """
 
 
 class ModelFileError(HalfsquareError):
@@ -57,11 +61,15 @@ class ModelFileError(HalfsquareError):
 
 
 class CheckpointError(HalfsquareError):
-    """A checkpoint that is damaged, foreign, too new, or of other data or options; the message names the difference."""
+    """A checkpoint that is damaged, foreign, too new, or of other data or options; the message
+    names the difference.
+    """
 
 
 class LimitError(HalfsquareError):
-    """The system allows this process too little memory, too few threads or too little address space."""
+    """The system allows this process too little memory, too few threads or too little address
+    space.
+    """
 
 
 class OutputError(HalfsquareError):

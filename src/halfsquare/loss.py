@@ -158,7 +158,8 @@ class SquaredError:
         weight_sum = float(rows) if w is None else float(w.sum())
         if self.convention.endswith("mse") and not weight_sum * outputs > 0:
             raise DataError(
-                "the mean of the squared error needs at least one row of positive weight, found none"
+                "the mean of the squared error needs at least one row of positive weight, "
+                "found none"
             )
         factor = sse_factor(self.convention, outputs, weight_sum)
         gradient = np.empty_like(o) if want_gradient else None
@@ -179,7 +180,8 @@ def _sse_by_blocks(
     if o.size == 0:
         return 0.0
     step = max(1, _BLOCK // (o.shape[1] if o.ndim == 2 else 1))
-    # Without a gradient to write, every block's errors go to one spare block that stays in the cache.
+    # Without a gradient to write, every block's errors go to one spare block that stays in the
+    # cache.
     spare = np.empty((min(step, len(o)), *o.shape[1:]), dtype=o.dtype) if gradient is None else None
     column = None if w is None else (w if o.ndim == 1 else w[:, None])
     parts = []
@@ -204,7 +206,8 @@ def _sse_by_blocks(
 def as_matching(
     target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None
 ) -> tuple[Floats, Floats, Floats | None]:
-    """Target, output and weight as float arrays of matching shape; contiguous floats are not copied.
+    """Target, output and weight as float arrays of matching shape; contiguous floats are not
+    copied.
 
     Raises
     ------

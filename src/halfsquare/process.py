@@ -1,4 +1,6 @@
-"""What the system allows this process: address space, threads, and time until it is asked to end."""
+"""What the system allows this process: address space, threads, and time until it is asked to
+end.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from contextlib import contextmanager
 
 from halfsquare.errors import HalfsquareError, LimitError
 
-# Measured: in less, one of the libraries that read tables and compute ends the process, hangs or cannot be loaded.
+# Measured: in less, one of the libraries that read tables and compute ends the process, hangs or
+# cannot be loaded.
 TO_WORK = 1500 << 20
 # A JavaScript engine reserves this much for its heaps before it draws; it uses a thousandth.
 TO_DRAW = 80 << 30
@@ -21,7 +24,8 @@ class Terminated(BaseException):
 
 
 def require_address_space(needed: int, what: str) -> None:
-    """Refuse work, before a library is loaded that would crash, in too little address space (``ulimit -v``).
+    """Refuse work, before a library is loaded that would crash, in too little address space
+    (``ulimit -v``).
 
     Under a limit, BLAS is held to one thread: each takes address space in advance.
 
@@ -45,7 +49,9 @@ def require_address_space(needed: int, what: str) -> None:
 
 
 def is_lack_of_memory(problem: BaseException) -> bool:
-    """Whether an error of a library says that the system gave it no memory, no thread or no address space."""
+    """Whether an error of a library says that the system gave it no memory, no thread or no address
+    space.
+    """
     words = "can't start new thread", "failed to map segment", "annot allocate memory", "bad_alloc"
     return isinstance(problem, MemoryError) or (
         isinstance(problem, (RuntimeError, ImportError, OSError))
@@ -54,7 +60,8 @@ def is_lack_of_memory(problem: BaseException) -> bool:
 
 
 class Ending:
-    """Whether somebody asked this process to end: an exception raised in the middle of a library's own work can
+    """Whether somebody asked this process to end: an exception raised in the middle of a library's
+    own work can
     come out as another one, or not at all.
     """
 
@@ -74,7 +81,8 @@ class Ending:
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """SIGTERM ends the block with :class:`Terminated`, so that whoever holds files can let go of them.
+    """SIGTERM ends the block with :class:`Terminated`, so that whoever holds files can let go of
+    them.
 
     An error that follows from a signal is told as what the signal asked for.
     """

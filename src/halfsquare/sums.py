@@ -135,7 +135,8 @@ class ErrorSums:
     def add(
         self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None
     ) -> ErrorSums:
-        """These sums with the rows of ``target``, ``output`` ((n,) or (n, k)) and ``weight`` (n,) added.
+        """These sums with the rows of ``target``, ``output`` ((n,) or (n, k)) and ``weight`` (n,)
+        added.
 
         Raises
         ------
@@ -258,8 +259,8 @@ class NormalSums:
 
         The Gram matrix is added to **in place** (one BLAS call): use the returned sums.
         """
-        # NumPy multiplies a matrix by its own transpose with one symmetric product (dsyrk) and, unlike
-        # SciPy's binding of it, lets other threads run meanwhile.
+        # NumPy multiplies a matrix by its own transpose with one symmetric product (dsyrk) and,
+        # unlike SciPy's binding of it, lets other threads run meanwhile.
         product = block @ block.T
         np.add(self.gram, product.T, out=self.gram)
         return NormalSums(self.rows + rows, self.weight + weight, self.gram, self.left)

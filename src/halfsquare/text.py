@@ -53,10 +53,17 @@ def descent_sentence(info: dict[str, Any]) -> str:
     name = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}[
         info["options"]["loss"]
     ]
-    said = f" after {last['iteration']:,.0f} step{'s' if last['iteration'] != 1 else ''}: {name} {number(first['loss'])} → {number(last['loss'])}"
+    said = (
+        f" after {last['iteration']:,.0f} step{'s' if last['iteration'] != 1 else ''}: "
+        f"{name} {number(first['loss'])} → {number(last['loss'])}"
+    )
     if "batch" in last:
         noisy = [h for h in history if h.get("noise")]
         said += f"; batches of {history[0]['batch']:,.0f} grown to {last['batch']:,.0f} rows"
         if noisy:
-            said += f", signal to noise of the gradient {noisy[0]['signal'] / noisy[0]['noise']:.3g} at first, {noisy[-1]['signal'] / noisy[-1]['noise']:.3g} at last"
+            said += (
+                ", signal to noise of the gradient "
+                f"{noisy[0]['signal'] / noisy[0]['noise']:.3g} at first, "
+                f"{noisy[-1]['signal'] / noisy[-1]['noise']:.3g} at last"
+            )
     return said

@@ -1,4 +1,6 @@
-"""A real browser for the page: Debian's Chromium, headless. Without one these tests fail; they are never skipped."""
+"""A real browser for the page: Debian's Chromium, headless. Without one these tests fail; they are
+never skipped.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def start_browser(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Start a browser of a certain size and appearance, as a context manager that gives its driver."""
+    """Start a browser of a certain size and appearance, as a context manager that gives its
+    driver.
+    """
     browser = (
         shutil.which("chromium")
         or shutil.which("chromium-browser")

@@ -25,7 +25,8 @@ class Page:
         """Go to a room and wait until its figures are drawn."""
         self.driver.get(self.base + path)
         self.wait(
-            "return window.halfsquare && halfsquare.views.size === document.querySelectorAll('[data-spec]').length"
+            "return window.halfsquare && halfsquare.views.size === "
+            "document.querySelectorAll('[data-spec]').length"
         )
 
     def wait(self, script: str, seconds: float = 20.0) -> Any:

@@ -54,7 +54,8 @@ def barriers(page: Page) -> list[Any]:
     page.run(AXE.read_text(encoding="utf-8"))
     found: list[Any] = page.driver.execute_async_script(
         "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] })"
-        ".then((r) => done(r.violations.map((v) => [v.id, v.help, v.nodes.map((n) => n.html.slice(0, 200))])));"
+        ".then((r) => done(r.violations.map((v) => [v.id, v.help, v.nodes.map((n) => "
+        "n.html.slice(0, 200))])));"
     )
     return found
 
@@ -77,7 +78,8 @@ def test_drag_the_output_across_the_target_and_read_the_changed_gradient(page: P
     assert output == pytest.approx(3.4, abs=0.03)
     assert page.find("input[name='output']").get_property("valueAsNumber") == output
     page.wait(
-        f"return document.querySelector('#sentence').textContent.includes('{output:.6g} is too high')"
+        f"return document.querySelector('#sentence').textContent.includes('{output:.6g} is "
+        "too high')"
     )
     assert float(page.text("#gradient")) == pytest.approx(output - 3, abs=1e-6)
     assert page.text("#step") == f"−{output - 3:.6g}"
@@ -93,7 +95,8 @@ def test_drag_with_a_finger_on_a_phone(
         phone = Page(driver, server)
         phone.open("/one-example?target=3&output=2.2")
         box = phone.run(
-            "return document.querySelector('[class*=output_handle] path').getBoundingClientRect().toJSON()"
+            "return document.querySelector('[class*=output_handle] "
+            "path').getBoundingClientRect().toJSON()"
         )
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -216,11 +219,13 @@ def test_nothing_sticks_out_and_nothing_jumps(page: Page, room: str, width: int)
     resize(page.driver, width, 900)
     page.driver.get(page.base + room)
     page.run(
-        "window.shifts = 0; new PerformanceObserver((list) => list.getEntries().forEach((e) => { shifts += e.value; }))"
+        "window.shifts = 0; new PerformanceObserver((list) => list.getEntries().forEach((e) "
+        "=> { shifts += e.value; }))"
         ".observe({ type: 'layout-shift', buffered: true });"
     )
     page.wait(
-        "return window.halfsquare && halfsquare.views.size === document.querySelectorAll('[data-spec]').length"
+        "return window.halfsquare && halfsquare.views.size === "
+        "document.querySelectorAll('[data-spec]').length"
     )
     page.run("return new Promise((done) => setTimeout(done, 300))")
     assert page.run("return document.documentElement.scrollWidth") == width
@@ -228,7 +233,8 @@ def test_nothing_sticks_out_and_nothing_jumps(page: Page, room: str, width: int)
     stuck_out = page.run(
         "const right = (e) => e.getBoundingClientRect().right;"
         "return [...document.querySelectorAll('svg')].filter((e) => right(e) > innerWidth).length"
-        " + [...document.querySelectorAll('td, th')].filter((e) => e.scrollWidth > e.clientWidth).length"
+        " + [...document.querySelectorAll('td, th')].filter((e) => e.scrollWidth > "
+        "e.clientWidth).length"
     )
     assert stuck_out == 0
     resize(page.driver, 1440, 1000)
@@ -272,12 +278,14 @@ def test_a_wrong_token_is_refused_in_words(server: str, start_browser: Callable[
 def test_the_content_policy_is_enforced(page: Page) -> None:
     page.open("/one-example")
     page.run(
-        "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s);"
+        "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; "
+        "document.body.append(s);"
     )
     assert page.run("return window.ran") is None
     # A moment later: while the driver itself evaluates, the browser lets it.
     page.run(
-        "setTimeout(() => { try { Function('')(); window.told = 'ran'; } catch (e) { window.told = e.name; } }, 50)"
+        "setTimeout(() => { try { Function('')(); window.told = 'ran'; } catch (e) { "
+        "window.told = e.name; } }, 50)"
     )
     assert page.wait("return window.told") == "EvalError"
     page.run("const i = new Image(); i.src = 'http://127.0.0.2:9/x.png'; document.body.append(i);")

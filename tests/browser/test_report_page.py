@@ -1,4 +1,6 @@
-"""The report in a real browser: at a desk and on a phone, in light and dark, with nothing blocked and no barrier."""
+"""The report in a real browser: at a desk and on a phone, in light and dark, with nothing blocked
+and no barrier.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ def test_nothing_is_blocked_and_nothing_is_in_the_way(
         driver.get(page.url)
         for dark, theme in ((False, LIGHT), (True, DARK)):
             appear(driver, dark)
-            colours = "const s = getComputedStyle(arguments[0] ? document.querySelector(arguments[0]) : document.body);"
+            colours = (
+                "const s = getComputedStyle(arguments[0] ? "
+                "document.querySelector(arguments[0]) : document.body);"
+            )
             bar = "#predictions ~ section svg [fill='var(--low)']"
             assert page.run(colours + "return s.backgroundColor", None) == _rgb(theme.paper)
             assert page.run(colours + "return s.fill", bar) == _rgb(theme.low)

@@ -1,4 +1,6 @@
-"""Train and predict as a person does: hand a file over, watch, pause, step, resume, download, ask."""
+"""Train and predict as a person does: hand a file over, watch, pause, step, resume, download,
+ask.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def rows(workplace: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def desk(start_browser: Callable[..., Any], workplace: Path) -> Iterator[Page]:
-    """A server of its own, since there is one run at a time, and a browser that keeps what it downloads."""
+    """A server of its own, since there is one run at a time, and a browser that keeps what it
+    downloads.
+    """
     from halfsquare.web.serve import PageServer
 
     running = PageServer()
@@ -65,7 +69,8 @@ def nothing_is_wrong(desk: Page) -> Any:
 def drawn(page: Page, count: int) -> None:
     """All figures are drawn, and there are so many."""
     page.wait(
-        "return window.halfsquare && halfsquare.views.size === document.querySelectorAll('[data-spec]').length"
+        "return window.halfsquare && halfsquare.views.size === "
+        "document.querySelectorAll('[data-spec]').length"
         " && !document.querySelector('[data-live] [data-standing=done]')"
     )
     assert page.run("return halfsquare.views.size") == count
@@ -183,7 +188,8 @@ def test_a_bad_file_is_refused_in_words(desk: Page, workplace: Path) -> None:
         (workplace / name).write_text(content)
         hand_over(desk, workplace / name)
         desk.wait(
-            f"return document.querySelector('#upload-said').textContent.includes({json.dumps(words)})"
+            "return document.querySelector('#upload-said')"
+            f".textContent.includes({json.dumps(words)})"
         )
         assert desk.complaints()  # the browser itself reports the 400
     desk.run("document.querySelector('.upload').dataset.limit = 3")

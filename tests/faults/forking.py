@@ -1,4 +1,5 @@
-"""Commands in processes of their own that start at once: one process has loaded everything, and forks for each.
+"""Commands in processes of their own that start at once: one process has loaded everything, and
+forks for each.
 
 Run as a script it is that process; requests and answers are lines of JSON.
 """
@@ -32,7 +33,9 @@ class Ended:
 
     @property
     def complaint(self) -> str | None:
-        """What no command may do, whatever is wrong with its input: hang, crash, show a traceback, blame itself."""
+        """What no command may do, whatever is wrong with its input: hang, crash, show a traceback,
+        blame itself.
+        """
         if self.code is None:
             return "hung"
         if self.code not in (0, 1, 2, 130, 143, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
@@ -73,7 +76,9 @@ class Commands:
         file_size: int | None = None,
         temporary: Path | None = None,
     ) -> Ended:
-        """Run a command in ``folder``, perhaps with a (signal, after seconds) or a limit on the size of files."""
+        """Run a command in ``folder``, perhaps with a (signal, after seconds) or a limit on the
+        size of files.
+        """
         request = {
             "arguments": [str(a) for a in arguments],
             "folder": str(folder),

@@ -12,7 +12,28 @@ import numpy as np
 from forking import Commands
 from hypothesis import strategies as st
 
-_NAMES = ["x", "a b", 'say "hi"', "it's", "line\nbreak", "Größe", "数", "🙂", "SELECT", "a,b", "a;b", "x.y", "(other)", "1", "é̂", "--x", "NULL", "{}", "%s", "x" * 200]  # fmt: skip
+_NAMES = [
+    "x",
+    "a b",
+    'say "hi"',
+    "it's",
+    "line\nbreak",
+    "Größe",
+    "数",
+    "🙂",
+    "SELECT",
+    "a,b",
+    "a;b",
+    "x.y",
+    "(other)",
+    "1",
+    "é̂",
+    "--x",
+    "NULL",
+    "{}",
+    "%s",
+    "x" * 200,
+]
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=64)
 _VALUES: dict[str, st.SearchStrategy[str]] = {
     "plain": st.integers(-1000, 1000).map(str),
@@ -108,14 +129,19 @@ def outcome(table: tuple[list[str], list[list[str]], str], commands: Commands, f
         if command == "predict":
             lost = [row for row in told["predictions"] if row["prediction"] is None]
             if len(told["predictions"]) != len(rows) or lost:
-                return f"predict: {len(told['predictions'])} of {len(rows)} rows, {len(lost)} not finite"
+                return (
+                    f"predict: {len(told['predictions'])} of {len(rows)} rows, "
+                    f"{len(lost)} not finite"
+                )
         elif not told["rows"] or told["mse"] is None or not math.isfinite(told["mse"]):
             return f"evaluate: rows {told['rows']}, MSE {told['mse']}"
     return "right"
 
 
 def planned(seed: int) -> tuple[list[str], list[list[str]], Any, Any]:
-    """A table of plain numbers whose least-squares answer NumPy knows: header, rows, X with ones, y."""
+    """A table of plain numbers whose least-squares answer NumPy knows: header, rows, X with ones,
+    y.
+    """
     random = np.random.default_rng(seed)
     n, d = int(random.integers(20, 300)), int(random.integers(1, 8))
     scales = 10.0 ** random.integers(-8, 9, d)
@@ -127,7 +153,9 @@ def planned(seed: int) -> tuple[list[str], list[list[str]], Any, Any]:
 
 
 def planned_outcome(seed: int, commands: Commands, folder: Path) -> str:
-    """Whether ``fit`` finds the predictions that NumPy finds, whatever the columns are called and scaled."""
+    """Whether ``fit`` finds the predictions that NumPy finds, whatever the columns are called and
+    scaled.
+    """
     header, rows, x, y = planned(seed)
     with (folder / "t.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])

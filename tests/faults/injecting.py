@@ -1,4 +1,6 @@
-"""Faults that are injected on purpose, and what came of each: ``"right"``, ``"error"``, or what is wrong."""
+"""Faults that are injected on purpose, and what came of each: ``"right"``, ``"error"``, or what is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def files(folder: Path) -> dict[str, bytes]:
 def interrupted(
     commands: Commands, folder: Path, arguments: tuple[str, ...], out: str, kill: tuple[int, float]
 ) -> str:
-    """A command that is killed: what it writes is the old file or the whole new one, and nothing else is there."""
+    """A command that is killed: what it writes is the old file or the whole new one, and nothing
+    else is there.
+    """
     before = files(folder)
     (folder / out).unlink()
     assert commands(*arguments, folder=folder).code == 0
@@ -122,7 +126,9 @@ def little_memory(folder: Path, megabytes: int, arguments: tuple[str, ...] = FIT
 def damaged_parquet(
     commands: Commands, folder: Path, random: np.random.Generator, *, checksums: bool = True
 ) -> str:
-    """A Parquet file with a few bytes changed, cut off or without its end; ``"other"``: other numbers were believed."""
+    """A Parquet file with a few bytes changed, cut off or without its end; ``"other"``: other
+    numbers were believed.
+    """
     path, old = folder / "d.parquet", b"an old model"
     whole = (folder / "whole.parquet").read_bytes()
     content = bytearray(whole)
@@ -200,7 +206,9 @@ TEXTS: dict[str, bytes] = {
 
 
 def hostile_text(commands: Commands, folder: Path, content: bytes) -> str:
-    """A text file as a fit takes it: 0 and a model, or 1 and a message, and the old model as it was."""
+    """A text file as a fit takes it: 0 and a model, or 1 and a message, and the old model as it
+    was.
+    """
     (folder / "h.csv").write_bytes(content)
     (folder / "h.hsq").write_bytes(b"old")
     arguments = ("fit", "h.csv", "--target", "y", "--model", "linear", "--out", "h.hsq")

@@ -1,4 +1,6 @@
-"""Model files with changed bytes, and the page with many visitors at once: injected by the thousand."""
+"""Model files with changed bytes, and the page with many visitors at once: injected by the
+thousand.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ import numpy as np
 
 
 def mutated(content: bytes, random: np.random.Generator) -> bytes:
-    """The bytes with some changed, cut, doubled, or a number in the description replaced by another."""
+    """The bytes with some changed, cut, doubled, or a number in the description replaced by
+    another.
+    """
     made, kind = bytearray(content), int(random.integers(5))
     if kind == 0:
         for at in random.integers(0, len(made), random.integers(1, 8)):
@@ -37,7 +41,9 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
 def load_mutated(
     contents: list[bytes], folder: Path, seed: int, count: int, memory: int | None = None
 ) -> Counter[str]:
-    """Load so many mutated files, perhaps with address space for so many bytes: refused, loaded, or what went wrong."""
+    """Load so many mutated files, perhaps with address space for so many bytes: refused, loaded, or
+    what went wrong.
+    """
     from halfsquare.errors import ModelFileError
     from halfsquare.results.fitted import load
 
@@ -59,7 +65,9 @@ def load_mutated(
 
 
 def visit(url: str, clients: int, seconds: float) -> Counter[str]:
-    """So many visitors at once for so long: of each three, one asks properly, one sends a byte a second, one vanishes."""
+    """So many visitors at once for so long: of each three, one asks properly, one sends a byte a
+    second, one vanishes.
+    """
     parts = urlsplit(url)
     host, port = str(parts.hostname), int(parts.port or 80)
     for _ in range(100):  # the address is known a moment before somebody listens
@@ -114,7 +122,8 @@ def visit(url: str, clients: int, seconds: float) -> Counter[str]:
         while time.monotonic() < until:
             with socket.create_connection((host, port)) as line:
                 line.send(
-                    f"GET /one-example HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n".encode()
+                    f"GET /one-example HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: "
+                    f"{cookie}\r\n\r\n".encode()
                 )
             count("vanished")
             time.sleep(2.0)

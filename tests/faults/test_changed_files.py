@@ -1,4 +1,6 @@
-"""A file that changes, shrinks or goes while it is read is detected and refused; what was written before stays."""
+"""A file that changes, shrinks or goes while it is read is detected and refused; what was written
+before stays.
+"""
 
 from __future__ import annotations
 

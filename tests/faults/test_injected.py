@@ -1,4 +1,5 @@
-"""Faults, injected: each ends in the right answer or a clear error, the old file stays, and nothing is left behind.
+"""Faults, injected: each ends in the right answer or a clear error, the old file stays, and nothing
+is left behind.
 
 The same cases are run by the thousand in ``benchmarks/faults.py``.
 """

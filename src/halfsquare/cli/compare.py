@@ -35,7 +35,8 @@ def compare(
     ] = Measure.mse,
     json: Json = False,
 ) -> None:
-    """Compare two models by the difference of their squared errors, with its standard error and a verdict.
+    """Compare two models by the difference of their squared errors, with its standard error and a
+    verdict.
 
     [dim]halfsquare compare old.hsq new.hsq test.csv[/dim]
     """
@@ -65,7 +66,8 @@ def compare(
     ]
     screen.print(grid(lines), markup=False)
     screen.print(
-        f"MSE of A − MSE of B, ({unit})²: {with_error(found.difference, found.standard_error)} ({kind})",
+        f"MSE of A − MSE of B, ({unit})²: "
+        f"{with_error(found.difference, found.standard_error)} ({kind})",
         markup=False,
     )
     screen.print(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}", markup=False)

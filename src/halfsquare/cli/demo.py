@@ -16,7 +16,9 @@ def demo(
     ] = "halfsquare-demo",
     json: Json = False,
 ) -> None:
-    """Fit, measure, explain and predict the arrival delay of real flights; needs the extra halfsquare\\[demo]."""
+    """Fit, measure, explain and predict the arrival delay of real flights; needs the extra
+    halfsquare\\[demo].
+    """
     from halfsquare.data.datasets import COLUMNS, TARGET, unpack_flights
     from halfsquare.explain.row import explain_row
     from halfsquare.fitting.fit import fit
@@ -70,7 +72,8 @@ def _show(fitted: Any, files: dict[str, Path], count: int, whole: Any, row: Any)
     screen = console()
     screen.print(summary(fitted), markup=False)
     screen.print(
-        f"\nThe refitted model on the whole file ({whole.missing_target:,} flights without an arrival left out)",
+        f"\nThe refitted model on the whole file ({whole.missing_target:,} flights without "
+        "an arrival left out)",
         markup=False,
     )
     screen.print(error_table({"": whole.as_dict()}, TARGET + " in minutes"), markup=False)

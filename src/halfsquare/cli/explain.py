@@ -1,4 +1,6 @@
-"""``halfsquare explain``: why the gradient has its sign, on two numbers; or who pulls which weight, on a model."""
+"""``halfsquare explain``: why the gradient has its sign, on two numbers; or who pulls which weight,
+on a model.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,8 @@ def explain(
     encoding: Encoding = None,
     json: Json = False,
 ) -> None:
-    """Explain one example of a squared error, or who pulls which weight of MODEL on the rows of DATA.
+    """Explain one example of a squared error, or who pulls which weight of MODEL on the rows of
+    DATA.
 
     [dim]halfsquare explain --target 3 --output 2.2 --plot example.html[/dim]
 
@@ -145,7 +148,9 @@ def _refuse_with_numbers(**options: Any) -> None:
 def own_weights(
     fitted: Any, data: str, weights: str | None, table: str | None, encoding: str | None
 ) -> str | None:
-    """The column asked for; else that of the fit, where these rows have it too: then the pulls balance."""
+    """The column asked for; else that of the fit, where these rows have it too: then the pulls
+    balance.
+    """
     from halfsquare.data.reading import open_for
 
     own = fitted.info.get("weights")

@@ -187,7 +187,8 @@ def fit(
     encoding: Encoding = None,
     json: Json = False,
 ) -> None:
-    """Fit a model to DATA, measure it on rows set apart, refit it on all rows, and print the summary.
+    """Fit a model to DATA, measure it on rows set apart, refit it on all rows, and print the
+    summary.
 
     [dim]halfsquare fit houses.csv --target price --out houses.hsq[/dim]
     """
@@ -263,7 +264,9 @@ def fit(
 def _reached(
     cluster: str | None, method: Method | None, data: str
 ) -> AbstractContextManager[Cluster | None]:
-    """The cluster at that address, if one is wanted; what it cannot do is refused before it is reached."""
+    """The cluster at that address, if one is wanted; what it cannot do is refused before it is
+    reached.
+    """
     if cluster is None:
         return nullcontext()
     from halfsquare.cluster.connect import connect
@@ -300,7 +303,9 @@ def _show(
 
 
 def _require_report(report: str, data: str) -> Unchanged | None:
-    """Refuse, before any work is done, a report that could not be written; the files as they are now."""
+    """Refuse, before any work is done, a report that could not be written; the files as they are
+    now.
+    """
     from halfsquare.data.integrity import Unchanged
     from halfsquare.data.sql import is_query
     from halfsquare.files.atomic import require_writable
@@ -316,7 +321,8 @@ def _require_report(report: str, data: str) -> Unchanged | None:
 
 
 def as_dict(fitted: Any, out: str | None = None) -> dict[str, Any]:
-    """What ``fit --json`` and ``info --json`` print: the errors on the test rows (on the training rows if
+    """What ``fit --json`` and ``info --json`` print: the errors on the test rows (on the training
+    rows if
     there are none) at the top, then everything else that is known of the model.
     """
     measured = fitted.info["test"] or fitted.info["train"]

@@ -28,14 +28,16 @@ def fit_from_sums(
     given = [name for name in context.params if _was_given(context, name) and name not in _TOGETHER]
     if "data" in given:
         raise typer.BadParameter(
-            f"sums are fitted without DATA, and {context.params['data']!r} was given too; a pattern that the shell is not "
+            f"sums are fitted without DATA, and {context.params['data']!r} was given too; a "
+            "pattern that the shell is not "
             "to expand needs quotes: --from-sums 'part*.sums'",
             param_hint="--from-sums",
         )
     if given:
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise typer.BadParameter(
-            f"{names} cannot be had from sums: it belongs to the rows, so to 'halfsquare sums' or to a fit of DATA",
+            f"{names} cannot be had from sums: it belongs to the rows, so to 'halfsquare "
+            "sums' or to a fit of DATA",
             param_hint="--from-sums",
         )
     if context.params["model"].value not in ("auto", "linear"):

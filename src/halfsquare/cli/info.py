@@ -14,7 +14,9 @@ def info(
     every: Annotated[bool, typer.Option("--all", help="Print every parameter.")] = False,
     json: Json = False,
 ) -> None:
-    """Show what MODEL was fitted to, the decisions on its columns, its errors and its parameters; or what SUMS hold."""
+    """Show what MODEL was fitted to, the decisions on its columns, its errors and its parameters;
+    or what SUMS hold.
+    """
     from halfsquare.exact.table_sums import is_sums, load_sums
     from halfsquare.results.fitted import load
 

@@ -1,7 +1,7 @@
 """The command line: one file a command; here they are put together and their errors told.
 
-Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted, 143 asked to end. No traceback reaches the user
-unless HALFSQUARE_DEBUG is set.
+Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted, 143 asked to end. No traceback
+reaches the user unless HALFSQUARE_DEBUG is set.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from halfsquare.process import (
 
 app = typer.Typer(
     name="halfsquare",
-    help="Fit regression models by descending the squared error, measure them honestly, and see why.",
+    help="Fit regression models by descending the squared error, measure them honestly, and "
+    "see why.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,9 +33,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    fit.fit, predict.predict, evaluate.evaluate, compare.compare, explain.explain, report.report, info.info, demo.demo,
-    serve.serve, sums.sums,
-):  # fmt: skip
+    fit.fit,
+    predict.predict,
+    evaluate.evaluate,
+    compare.compare,
+    explain.explain,
+    report.report,
+    info.info,
+    demo.demo,
+    serve.serve,
+    sums.sums,
+):
     app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 
 
@@ -91,19 +100,22 @@ def _tell_failure(problem: Exception) -> None:
     """What no part of this package has told in its own words."""
     if is_lack_of_memory(problem):
         _tell(
-            "not enough memory or threads (ulimit -v, ulimit -u): use --threads 1, or fewer columns, "
+            "not enough memory or threads (ulimit -v, ulimit -u): use --threads 1, or fewer "
+            "columns, "
             "with --features naming those that matter"
         )
     elif isinstance(problem, OSError):
         _close_output()
         _tell(
-            f"{problem.filename or 'standard output'} could not be used: {problem.strerror or problem}"
+            f"{problem.filename or 'standard output'} could not be used: "
+            f"{problem.strerror or problem}"
         )
     elif os.environ.get("HALFSQUARE_DEBUG"):
         raise problem
     else:
         _tell(
-            f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows where; please report it"
+            f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows "
+            "where; please report it"
         )
 
 

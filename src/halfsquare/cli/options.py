@@ -26,7 +26,10 @@ Encoding = Annotated[
     str | None,
     typer.Option("--encoding", help="Encoding of a text file that is not UTF-8, such as latin-1."),
 ]
-_DATA = "CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a SQL query, or - for CSV on standard input."
+_DATA = (
+    "CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a "
+    "SQL query, or - for CSV on standard input."
+)
 Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
 OptionalData = Annotated[str | None, typer.Argument(metavar="DATA", help=_DATA, show_default=False)]
 ModelFile = Annotated[

@@ -25,14 +25,16 @@ def predict(
         float | None,
         typer.Option(
             metavar="LEVEL",
-            help="Add the bounds between which a new target lies with this probability, such as 0.95.",
+            help="Add the bounds between which a new target lies with this probability, such "
+            "as 0.95.",
         ),
     ] = None,
     table: Table = None,
     encoding: Encoding = None,
     json: Json = False,
 ) -> None:
-    """Predict every row of DATA, in its order: columns prediction, and low and high with --interval.
+    """Predict every row of DATA, in its order: columns prediction, and low and high with
+    --interval.
 
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """

@@ -26,9 +26,11 @@ def serve(
     ] = 0,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Serve the page: see the squared error, train and watch, predict. Needs the extra halfsquare\\[page].
+    """Serve the page: see the squared error, train and watch, predict. Needs the extra
+    halfsquare\\[page].
 
-    It listens on 127.0.0.1 alone; the address that is printed holds a random token, without which nothing is shown.
+    It listens on 127.0.0.1 alone; the address that is printed holds a random token, without which
+    nothing is shown.
 
     [dim]halfsquare serve houses.hsq --open[/dim]
     """

@@ -149,7 +149,8 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
     freedom = info["facts"].get("degrees_of_freedom")
     deviation = ", ".join(number(s) for s in fitted.residual_standard_deviation)
     parts += [
-        f"Parameters, in the units of the columns{', after the refit on all rows' if info.get('refit') else ''}",
+        "Parameters, in the units of the "
+        f"columns{', after the refit on all rows' if info.get('refit') else ''}",
         parameter_table(fitted.parameters, None if every_parameter else MOST_PARAMETERS),
         f"  residual standard deviation {deviation} on {number(freedom)} degrees of freedom"
         + (
@@ -166,12 +167,16 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
 
 
 def formula_part(fitted: FittedModel) -> str:
-    """Correlations of a formula's parameters, and their profile intervals if they were asked for."""
+    """Correlations of a formula's parameters, and their profile intervals if they were asked
+    for.
+    """
     names = list(fitted.members[0].model.parameter_names)
     facts, parts = fitted.info["facts"], [""]
     if 1 < len(names) <= 12:
-        rows = [[n, *(f"{c:.3f}" for c in row[: i + 1]), *[""] * (len(names) - i - 1)]
-                for i, (n, row) in enumerate(zip(names, facts["correlation"], strict=True))]  # fmt: skip
+        rows = [
+            [n, *(f"{c:.3f}" for c in row[: i + 1]), *[""] * (len(names) - i - 1)]
+            for i, (n, row) in enumerate(zip(names, facts["correlation"], strict=True))
+        ]
         parts += ["Correlation of the parameters", grid(rows, header=["", *names])]
     if facts.get("profile"):
         rows = [
@@ -212,9 +217,12 @@ def tried_table(info: dict[str, Any]) -> str:
 
 _TRAINED = {
     "levenberg-marquardt": "trained by Levenberg-Marquardt, penalties set by the evidence",
-    "minibatch": "trained by mini-batches that grow with the noise of the gradient, stopped by rows left out",
-    "levenberg-marquardt and minibatch": "some trained by Levenberg-Marquardt, some by mini-batches: rows left out liked both",
-    "minibatch and levenberg-marquardt": "some trained by Levenberg-Marquardt, some by mini-batches: rows left out liked both",
+    "minibatch": "trained by mini-batches that grow with the noise of the gradient, stopped "
+    "by rows left out",
+    "levenberg-marquardt and minibatch": "some trained by Levenberg-Marquardt, some by "
+    "mini-batches: rows left out liked both",
+    "minibatch and levenberg-marquardt": "some trained by Levenberg-Marquardt, some by "
+    "mini-batches: rows left out liked both",
 }
 
 
@@ -225,7 +233,8 @@ def network_part(info: dict[str, Any]) -> str:
     effective = sum(m["effective_parameters"] for m in members) / len(members)
     total = sum(m["parameters"] for m in members) / len(members)
     lines = [
-        f"Network: an ensemble of {len(members)} with {sizes} hidden units; of {total:,.0f} parameters each, on average "
+        f"Network: an ensemble of {len(members)} with {sizes} hidden units; of {total:,.0f} "
+        "parameters each, on average "
         f"{effective:,.0f} are determined by the data",
         f"  {_TRAINED[info['method']]}; {info['reason']}",
         "",

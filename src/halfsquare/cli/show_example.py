@@ -10,11 +10,14 @@ NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
 
 
 def show_example(one: ExampleExplanation) -> None:
-    """Value, gradient and sign under each convention, the step, the confirmation, the derivation."""
+    """Value, gradient and sign under each convention, the step, the confirmation, the
+    derivation.
+    """
     screen = console()
     screen.print(one.sentence, style="bold", markup=False)
     screen.print(
-        f"The square is never negative; its derivative with respect to the output has the sign of o − t = {number(one.error)}.\n"
+        "The square is never negative; its derivative with respect to the output has the "
+        f"sign of o − t = {number(one.error)}.\n"
     )
     rows = [
         [
@@ -28,14 +31,17 @@ def show_example(one: ExampleExplanation) -> None:
     screen.print(grid(rows, header=["convention", "value", "gradient", "curvature"]), markup=False)
     verb = {"raise": "raises", "lower": "lowers", "stay": "leaves"}[one.direction]
     screen.print(
-        f"\nDescent {verb} the output: step = −gradient / curvature = {number(one.step)}, to {number(one.output + one.step)}."
+        f"\nDescent {verb} the output: step = −gradient / curvature = {number(one.step)}, to "
+        f"{number(one.output + one.step)}."
     )
     screen.print(
-        "The four conventions differ by a factor, which cancels in the step: it is the same for all."
+        "The four conventions differ by a factor, which cancels in the step: it is the same "
+        "for all."
     )
     check = one.finite_difference
     screen.print(
-        f"Confirmed by a central difference: {check.value:.9g} (differs by {check.difference:.1g}).\n",
+        f"Confirmed by a central difference: {check.value:.9g} (differs by "
+        f"{check.difference:.1g}).\n",
         markup=False,
     )
     screen.print("Derivation", style="bold")
@@ -67,8 +73,10 @@ def show_examples(several: ExamplesExplanation) -> None:
     )
     s = several.summary
     screen.print(
-        f"\n{s.rows} examples: SSE {number(s.sse)}, ½SSE {number(s.half_sse)}, MSE {with_error(s.mse, s.mse_se)}; "
-        f"{number(s.too_high)} too high, {number(s.too_low)} too low, mean error {number(s.mean_error)}",
+        f"\n{s.rows} examples: SSE {number(s.sse)}, ½SSE {number(s.half_sse)}, MSE "
+        f"{with_error(s.mse, s.mse_se)}; "
+        f"{number(s.too_high)} too high, {number(s.too_low)} too low, mean error "
+        f"{number(s.mean_error)}",
         markup=False,
     )
     screen.print(

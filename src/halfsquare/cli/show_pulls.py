@@ -13,9 +13,11 @@ from halfsquare.text import number
 
 MOST = 15
 _WHAT = {
-    "linear": "A row's pull on a coefficient is error × the column's value (on the intercept: the error).",
+    "linear": "A row's pull on a coefficient is error × the column's value (on the "
+    "intercept: the error).",
     "formula": "A row's pull on a parameter is error × ∂output/∂parameter.",
-    "network": "A gain is a common factor, now 1, on all weights that leave an input or make up a layer, in every "
+    "network": "A gain is a common factor, now 1, on all weights that leave an input or make "
+    "up a layer, in every "
     "member; a row's pull on it is error × ∂output/∂gain.",
 }
 
@@ -33,7 +35,8 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
         said += f"; {found.missing_target:,} that lack a value left out"
     screen.print(f"{said}. {_WHAT[fitted.kind]}", markup=False)
     screen.print(
-        f"Its parts of the gradient of {name}: a negative pull asks for more, since descent moves against the gradient.\n"
+        f"Its parts of the gradient of {name}: a negative pull asks for more, since descent "
+        "moves against the gradient.\n"
     )
     ranked = sorted(found.parameters, key=lambda p: -p.strength)[:MOST]
     with_penalty = any(p.penalty for p in found.parameters)
@@ -70,7 +73,8 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
     far = _far_from_zero(fitted, found)
     if far:
         screen.print(
-            f"Far from zero, {far} repeat the intercept's pulls: --about mean measures each column from its mean.",
+            f"Far from zero, {far} repeat the intercept's pulls: --about mean measures each "
+            "column from its mean.",
             markup=False,
         )
     hardest = [_hardest(p) for p in ranked[:6] if p.hardest]
@@ -83,7 +87,9 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
 
 
 def _far_from_zero(fitted: FittedModel, found: Pulls) -> str:
-    """Names of columns of a linear model that lie far from zero, unless they are measured from their means."""
+    """Names of columns of a linear model that lie far from zero, unless they are measured from
+    their means.
+    """
     if fitted.kind != "linear" or found.about == "mean":
         return ""
     encoder = fitted.encoder
@@ -99,12 +105,16 @@ def _far_from_zero(fitted: FittedModel, found: Pulls) -> str:
 def _verdict(found: Pulls, kind: str) -> str:
     if kind == "network":
         return (
-            "In a network they need not balance: every member stopped where rows it had not seen favoured it, under\n"
+            "In a network they need not balance: every member stopped where rows it had not "
+            "seen favoured it, under\n"
             "penalties of its own, which are no part of these pulls."
         )
     if found.balanced:
         and_penalty = " and the penalty" if any(p.penalty for p in found.parameters) else ""
-        return f"Those pulling up, those pulling down{and_penalty} balance: these rows hold every parameter where it is."
+        return (
+            f"Those pulling up, those pulling down{and_penalty} balance: these rows hold "
+            "every parameter where it is."
+        )
     moved = [p for p in found.parameters if not p.balanced]
     if len(moved) == len(found.parameters):
         return "The pulls do not balance: on these rows descent would move every parameter."
@@ -137,7 +147,8 @@ def _show_influence(found: Pulls) -> None:
     ]
     screen.print(grid(rows, left=2), markup=False)
     screen.print(
-        f"  mean leverage {number(influence.mean_leverage, 3)}; {influence.high_leverage:,} rows have more than twice that of an average row of the fit"
+        f"  mean leverage {number(influence.mean_leverage, 3)}; {influence.high_leverage:,} "
+        "rows have more than twice that of an average row of the fit"
     )
 
 
@@ -174,7 +185,8 @@ def show_row(fitted: FittedModel, one: RowExplanation) -> None:
     screen.print(grid(rows, header=["", "value", "pull", "asks to"]), markup=False)
     if len(one.asks) > len(asked):
         screen.print(
-            f"  … and little or nothing of {len(one.asks) - len(asked)} more: --json shows every one"
+            f"  … and little or nothing of {len(one.asks) - len(asked)} more: --json shows "
+            "every one"
         )
     if one.leverage is not None and one.cooks_distance is not None:
         screen.print(f"\nLeverage {one.leverage:.3g}, Cook's distance {one.cooks_distance:.3g}")

@@ -50,7 +50,8 @@ def sums(
     encoding: Encoding = None,
     json: Json = False,
 ) -> None:
-    """Write the exact sums of DATA that a linear model needs: they merge, and fit, without the rows.
+    """Write the exact sums of DATA that a linear model needs: they merge, and fit, without the
+    rows.
 
     [dim]halfsquare sums north.csv --target price --out north.sums[/dim]
     [dim]halfsquare fit --from-sums '*.sums' --out houses.hsq[/dim]
@@ -95,7 +96,8 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
         else {}
     )
     lines = [
-        f"Exact sums of {' and '.join(found.targets)} and {len(found.columns)} columns, over {found.name}",
+        f"Exact sums of {' and '.join(found.targets)} and {len(found.columns)} columns, over "
+        f"{found.name}",
         rows_sentence({**known, **apart}),
         "",
         "Columns",
@@ -112,7 +114,8 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
     if few:
         names = ", ".join(repr(c["name"]) for c in few[:5])
         screen.print(
-            f"\nNote: some levels of {names} have fewer than {_FEW_ROWS} rows, and the sums tell the values of these rows",
+            f"\nNote: some levels of {names} have fewer than {_FEW_ROWS} rows, and the sums "
+            "tell the values of these rows",
             markup=False,
         )
     for doubt in found.doubts:

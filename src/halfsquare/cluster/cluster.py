@@ -1,8 +1,10 @@
-"""A cluster as a place where sums are computed: workers hold the rows, parameters go out, a few sums come back.
+"""A cluster as a place where sums are computed: workers hold the rows, parameters go out, a few
+sums come back.
 
-Each round sends every worker one order and waits for all. Who holds which chunks is decided here, not by Dask, so
-that chunks are read once; if a worker is lost its stretches go to others, which read them again. The sums are
-merged in the tree of all chunks: what comes out does not depend on who did what, or how often.
+Each round sends every worker one order and waits for all. Who holds which chunks is decided here,
+not by Dask, so that chunks are read once; if a worker is lost its stretches go to others, which
+read them again. The sums are merged in the tree of all chunks: what comes out does not depend on
+who did what, or how often.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ _ATTEMPTS = 8  # at a stretch whose workers die
 
 @dataclass
 class Traffic:
-    """What a cluster was used for: rounds of orders, and the bytes of what was sent and received."""
+    """What a cluster was used for: rounds of orders, and the bytes of what was sent and
+    received.
+    """
 
     workers: int = 0
     rounds: int = 0
@@ -50,7 +54,10 @@ class Traffic:
             f"; {self.orders_repeated} orders had to be given again" if self.orders_repeated else ""
         )
         sent, received = _size(self.bytes_sent), _size(self.bytes_received)
-        return f"{self.workers} workers, {self.rounds:,} rounds, {sent} sent, {received} received{lost}"
+        return (
+            f"{self.workers} workers, {self.rounds:,} rounds, {sent} sent, {received} "
+            f"received{lost}"
+        )
 
 
 def _size(count: int) -> str:
@@ -69,7 +76,8 @@ class _Job:
 @final
 @dataclass(frozen=True)
 class Cluster(Execution):
-    """The workers of a Dask cluster; see :func:`halfsquare.cluster.connect.connect`. Any thread may use it.
+    """The workers of a Dask cluster; see :func:`halfsquare.cluster.connect.connect`. Any thread may
+    use it.
 
     Attributes
     ----------
@@ -93,7 +101,9 @@ class Cluster(Execution):
         return sum(self.roster.alive().values())
 
     def lanes(self, count: int) -> tuple[int, Execution]:
-        """Two, so that the workers have something to do while the driver takes a step of the other."""
+        """Two, so that the workers have something to do while the driver takes a step of the
+        other.
+        """
         return max(1, min(2, count)), self
 
     def map(self, work: Callable[[int], T], count: int) -> Iterator[T]:
@@ -112,11 +122,14 @@ class Cluster(Execution):
         return tree.total(zero)
 
     def require(self, files: Mapping[str, int]) -> None:
-        """See that every worker can take part; see :meth:`halfsquare.cluster.roster.Roster.require`."""
+        """See that every worker can take part; see
+        :meth:`halfsquare.cluster.roster.Roster.require`.
+        """
         self.roster.require(files)
 
     def over(self, work: Work[T], count: int, within: Span | None = None) -> Iterator[T]:
-        """``work(start, stop, its threads)`` for every stretch of ``count`` chunks, each where it is held, in order.
+        """``work(start, stop, its threads)`` for every stretch of ``count`` chunks, each where it
+        is held, in order.
 
         ``within`` leaves it at some of the chunks.
 
@@ -249,7 +262,8 @@ class _Round:
     def _again(self, job: _Job) -> None:
         if job.attempt >= _ATTEMPTS:
             raise ClusterError(
-                f"{job.attempt} workers in a row were lost at the same work, the last one {job.worker}; "
+                f"{job.attempt} workers in a row were lost at the same work, the last one "
+                f"{job.worker}; "
                 "do they have enough memory?"
             )
         with self.cluster._lock:

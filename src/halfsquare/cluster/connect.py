@@ -25,10 +25,11 @@ _QUIET = {
 
 @contextmanager
 def connect(address: str) -> Iterator[Cluster]:
-    """The cluster at ``tcp://HOST:PORT``, or ``local:N``: N processes of this machine, ended with the context.
+    """The cluster at ``tcp://HOST:PORT``, or ``local:N``: N processes of this machine, ended with
+    the context.
 
-    A program that starts ``local:N`` needs ``if __name__ == "__main__":`` around what it does, as with all of
-    Python's processes.
+    A program that starts ``local:N`` needs ``if __name__ == "__main__":`` around what it does, as
+    with all of Python's processes.
 
     Raises
     ------
@@ -62,7 +63,8 @@ def connect(address: str) -> Iterator[Cluster]:
                 client = distributed.Client(address, timeout=_REACH_SECONDS, set_as_default=False)
             except (OSError, TimeoutError, ValueError) as problem:
                 raise ClusterError(
-                    f"no scheduler answers at {address} ({_reason(problem)}). Is `dask scheduler` running there?"
+                    f"no scheduler answers at {address} ({_reason(problem)}). Is `dask "
+                    "scheduler` running there?"
                 ) from None
         stack.callback(client.close)
         try:

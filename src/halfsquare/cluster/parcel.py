@@ -1,8 +1,10 @@
-"""What goes to a worker: a piece of work, with the tables and large arrays it refers to sent once and named after.
+"""What goes to a worker: a piece of work, with the tables and large arrays it refers to sent once
+and named after.
 
-A function that sums over chunks refers to rows, and those to masks and levels, the same in every round. They are
-packed by themselves and named by their content; in the work only the name is left. This is cloudpickle, between
-processes of one user that trust each other, as all of Dask is; nothing that a user types or loads is unpickled.
+A function that sums over chunks refers to rows, and those to masks and levels, the same in every
+round. They are packed by themselves and named by their content; in the work only the name is left.
+This is cloudpickle, between processes of one user that trust each other, as all of Dask is; nothing
+that a user types or loads is unpickled.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _LARGE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Parcel:
-    """A pickled object, and the names of all it refers to: first those that others refer to in turn."""
+    """A pickled object, and the names of all it refers to: first those that others refer to in
+    turn.
+    """
 
     body: bytes
     names: tuple[str, ...] = ()

@@ -1,4 +1,6 @@
-"""Files in parts that can be read side by side, on any machine that has them: one file, or some rows of a Parquet file."""
+"""Files in parts that can be read side by side, on any machine that has them: one file, or some
+rows of a Parquet file.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +67,10 @@ class PartedSource:
         quoted = quote_text(source.name)
         if reader not in ("read_csv", "read_parquet", "read_json") or not rest.startswith(quoted):
             raise OptionError(
-                f"a cluster's workers read files for themselves, by their paths; {source.name} is none. "
-                "Write it to Parquet or CSV files that all workers can read, or fit without a cluster"
+                "a cluster's workers read files for themselves, by their paths; "
+                f"{source.name} is none. "
+                "Write it to Parquet or CSV files that all workers can read, or fit without "
+                "a cluster"
             )
         path = str(Path(source.name).absolute())
         relation = f"{reader}({quote_text(path)}{rest.removeprefix(quoted)}"
@@ -131,7 +135,8 @@ def require_files(data: Any) -> None:
     """
     if not isinstance(data, (str, Path)):
         raise OptionError(
-            f"a cluster's workers read files for themselves, and the data are a {type(data).__name__} in memory here. "
+            "a cluster's workers read files for themselves, and the data are a "
+            f"{type(data).__name__} in memory here. "
             "Write them to Parquet files that all workers can read, or fit without a cluster"
         )
     if str(data) == "-":

@@ -1,4 +1,6 @@
-"""Which workers there are, and which of them can take part: those of our versions that have our files."""
+"""Which workers there are, and which of them can take part: those of our versions that have our
+files.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ class Roster:
         Raises
         ------
         ClusterError
-            If one does not; says which, and what it has. A worker that joins later is left out instead.
+            If one does not; says which, and what it has. A worker that joins later is left out
+            instead.
         """
         self.files.clear()
         self.files.update(files)
@@ -79,7 +82,8 @@ class Roster:
         while not (alive := self.alive()):
             if time.monotonic() >= until:
                 raise ClusterError(
-                    f"all workers of the cluster are gone, and none came back in {_PATIENCE_SECONDS:.0f} s"
+                    "all workers of the cluster are gone, and none came back in "
+                    f"{_PATIENCE_SECONDS:.0f} s"
                 )
             time.sleep(LOOK_SECONDS)
         return alive
@@ -99,7 +103,8 @@ class Roster:
             elif future.status == "error":
                 problem = future.exception()
                 self._known[worker] = (
-                    f"cannot run halfsquare: {type(problem).__name__}: {problem}. Install the same version as here"
+                    f"cannot run halfsquare: {type(problem).__name__}: {problem}. Install "
+                    "the same version as here"
                 )
 
 

@@ -1,8 +1,10 @@
-"""A table that the workers of a cluster hold together, each some of its chunks; and the passes that make it.
+"""A table that the workers of a cluster hold together, each some of its chunks; and the passes that
+make it.
 
-One pass counts the rows that matter in each part of the files; then it is known which rows are chunk i, wherever
-it is made. In a second pass each worker reads the parts that its chunks lie in, keeps the chunks, and returns
-their statistics. What it keeps it can read again at any time, should it or another be asked for it.
+One pass counts the rows that matter in each part of the files; then it is known which rows are
+chunk i, wherever it is made. In a second pass each worker reads the parts that its chunks lie in,
+keeps the chunks, and returns their statistics. What it keeps it can read again at any time, should
+it or another be asked for it.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ def scan_shared(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Scanned:
-    """What :func:`halfsquare.data.scan.scan` brings, read by the workers of a cluster and kept there.
+    """What :func:`halfsquare.data.scan.scan` brings, read by the workers of a cluster and kept
+    there.
 
     Raises
     ------
@@ -95,7 +98,8 @@ class Plan:
     Attributes
     ----------
     seen, kept : tuple of int
-        How many rows of the source, and how many that count, come before each part; last all of them.
+        How many rows of the source, and how many that count, come before each part; last all of
+        them.
     """
 
     source: PartedSource
@@ -119,7 +123,8 @@ class Plan:
         begin, sizes = first * self.cut.chunk_rows, self.sizes()
         at = bisect_left(self.kept, begin)
         at -= self.kept[at] > begin
-        # The last stretch reads to the end: rows that do not count may still be wrong, or have levels.
+        # The last stretch reads to the end: rows that do not count may still be wrong, or have
+        # levels.
         last = stop == len(sizes)
         end = len(self.source.parts) if last else bisect_left(self.kept, stop * self.cut.chunk_rows)
         until = None if last else stop
@@ -129,14 +134,17 @@ class Plan:
         )
         if stretch.table.sizes != sizes[first:stop]:
             raise ClusterError(
-                f"{self.cut.name} changed while it was read: it has other rows than were counted in it"
+                f"{self.cut.name} changed while it was read: it has other rows than were "
+                "counted in it"
             )
         return stretch
 
 
 @final
 class HeldTable(Table):
-    """The chunks that lie on this machine, others read when they are asked for; text in codes of its own."""
+    """The chunks that lie on this machine, others read when they are asked for; text in codes of
+    its own.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -172,7 +180,8 @@ class HeldTable(Table):
 
 @final
 class SharedTable(Table):
-    """A held table with its texts in the codes of the whole; on the driver it asks a worker for what is read.
+    """A held table with its texts in the codes of the whole; on the driver it asks a worker for
+    what is read.
 
     Parameters
     ----------
@@ -247,7 +256,9 @@ def _read(table: SharedTable, first: int, stop: int, execution: Local) -> Floats
 def _codes(
     roles: Roles, levels: dict[str, list[str]], coders: dict[str, LevelCoder]
 ) -> dict[int, Floats]:
-    """From the codes of some levels, shifted by 2, to those of ``coders``: a table for each text column's position."""
+    """From the codes of some levels, shifted by 2, to those of ``coders``: a table for each text
+    column's position.
+    """
     return {
         j: np.concatenate([[UNSEEN, MISSING], coders[column.name].codes(levels[column.name])])
         for j, column in enumerate(roles.scanned)

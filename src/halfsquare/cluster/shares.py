@@ -10,7 +10,8 @@ _SHARES = 8  # for each worker: so finely can the work be divided anew when work
 
 
 class Shares:
-    """Chunks in shares of a power of two, dealt out in stretches; of a change of workers as few as can be feel it.
+    """Chunks in shares of a power of two, dealt out in stretches; of a change of workers as few as
+    can be feel it.
 
     A share is a node of the tree in which sums are merged, so that it comes back as one sum.
 
@@ -28,7 +29,9 @@ class Shares:
         self._lock = Lock()
 
     def spans(self, count: int, workers: Mapping[str, int]) -> dict[str, list[Span]]:
-        """The stretches of ``count`` chunks that each worker, with so many threads, is to work on."""
+        """The stretches of ``count`` chunks that each worker, with so many threads, is to work
+        on.
+        """
         with self._lock:
             if count not in self._dealt:
                 size = 1 << max(0, (count // (_SHARES * len(workers))).bit_length() - 1)

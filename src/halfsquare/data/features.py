@@ -142,7 +142,10 @@ class Category(Feature):
         extra = (", rare levels together" if self.other else "") + (
             ", missing a level" if self.missing else ""
         )
-        return f"category, one-hot, {len(self.levels)} levels{extra}: reference {self.levels[0]}; {kept}"
+        return (
+            f"category, one-hot, {len(self.levels)} levels{extra}: reference "
+            f"{self.levels[0]}; {kept}"
+        )
 
     def write(self, raw: Floats, out: Floats) -> None:
         kept = len(self.levels)

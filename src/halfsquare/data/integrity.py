@@ -1,4 +1,6 @@
-"""Whether files are still what they were when they were opened: a fit of two versions of a file is of neither."""
+"""Whether files are still what they were when they were opened: a fit of two versions of a file is
+of neither.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from halfsquare.errors import DataError
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells two versions of a file apart without reading it: size, time of the last change, and which file it is."""
+    """What tells two versions of a file apart without reading it: size, time of the last change,
+    and which file it is.
+    """
 
     path: str
     size: int
@@ -110,7 +114,9 @@ class Unchanged:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[None]:
-        """A pass over the files: what goes wrong is told in terms of file and row, a change before all else."""
+        """A pass over the files: what goes wrong is told in terms of file and row, a change before
+        all else.
+        """
         try:
             with translated(name):
                 yield
@@ -136,8 +142,8 @@ NO_FILES = Unchanged(())
 def require_whole_pages(files: Unchanged, columns: Sequence[str]) -> None:
     """Refuse a damaged Parquet file: of these columns, a page that is not what its checksum says.
 
-    DuckDB reads over checksums: a flipped bit would be another number. Arrow reads the pages once before it,
-    which takes about a tenth of the time of a linear fit. Pages without a checksum pass.
+    DuckDB reads over checksums: a flipped bit would be another number. Arrow reads the pages once
+    before it, which takes about a tenth of the time of a linear fit. Pages without a checksum pass.
 
     Raises
     ------

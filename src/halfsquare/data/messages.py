@@ -29,14 +29,18 @@ def require_distinct(names: Sequence[str], source: str) -> None:
     for position, name in enumerate(names, 1):
         if name and name in seen:
             raise DataError(
-                f"{source} has two columns named {name!r} (column {position} is the second): rename one"
+                f"{source} has two columns named {name!r} (column {position} is the second): "
+                "rename one"
             )
         seen.add(name)
 
 
 @contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Tell what DuckDB says again. A scan under way reports through Arrow, with errors of other types."""
+    """Tell what DuckDB says again.
+
+    A scan under way reports through Arrow, with errors of other types.
+    """
     try:
         yield
     except (duckdb.Error, OSError, RuntimeError) as problem:
@@ -65,18 +69,22 @@ def _told_again(problem: Exception, name: str) -> DataError:
         column, value, kind = convert.groups()
         wanted = {"DOUBLE": "a number", "BOOLEAN": "true or false"}.get(kind, f"a {kind.lower()}")
         return DataError(
-            f"{name}{where}, column {column!r}: found {value!r}, expected {wanted} as in the rows before. "
-            f"Correct the value, leave the column out (--exclude {column}), or read it as text (--category {column})"
+            f"{name}{where}, column {column!r}: found {value!r}, expected {wanted} as in the "
+            "rows before. "
+            f"Correct the value, leave the column out (--exclude {column}), or read it as "
+            f"text (--category {column})"
         )
     if "unicode" in text or "utf-8" in text.lower():
         return DataError(
-            f"{name}{where} is not UTF-8 text. Save it as UTF-8, or say what it is: --encoding latin-1"
+            f"{name}{where} is not UTF-8 text. Save it as UTF-8, or say what it is: "
+            "--encoding latin-1"
         )
     if "Expected Number of Columns" in text:
         counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
         detail = f": found {counts[2]} fields, expected {counts[1]}" if counts else ""
         return DataError(
-            f"{name}{where}{detail}. Correct the line; a field that holds the delimiter needs quotes"
+            f"{name}{where}{detail}. Correct the line; a field that holds the delimiter "
+            "needs quotes"
         )
     if isinstance(problem, duckdb.OutOfMemoryException):
         return DataError(f"{name} needs more memory than is there: {text.splitlines()[0]}")

@@ -93,7 +93,9 @@ def read_encoded(
 
 
 def _named(encoder: Encoder, data: Any) -> Any:
-    """A plain array is matched by position: it has the features' columns, or those of the whole table."""
+    """A plain array is matched by position: it has the features' columns, or those of the whole
+    table.
+    """
     features = [f.column for f in encoder.features]
     wanted = [f"x{j + 1}" for j in range(data.shape[1])]
     if set(features) <= set(wanted):
@@ -101,7 +103,8 @@ def _named(encoder: Encoder, data: Any) -> Any:
     if data.shape[1] == len(features):
         return {name: data[:, j] for j, name in enumerate(features)}
     raise DataError(
-        f"the array has {data.shape[1]} columns; expected the {len(features)} of the model: {', '.join(features)}"
+        f"the array has {data.shape[1]} columns; expected the {len(features)} of the model: "
+        f"{', '.join(features)}"
     )
 
 
@@ -117,7 +120,8 @@ def _feature_column(source: Source, feature: Feature) -> SourceColumn:
         if column.kind in ("timestamp", "time") or _empty(source, column):
             return column if column.kind != "text" else replace(column, kind="number")
         raise DataError(
-            f"column {column.name!r} of {source.name} has the type {column.type}; the model needs a date or time"
+            f"column {column.name!r} of {source.name} has the type {column.type}; the model "
+            "needs a date or time"
         )
     if isinstance(feature, Presence) and column.kind in ("timestamp", "time"):
         return column  # what it says does not matter, only whether it is there
@@ -133,10 +137,12 @@ def _number_column(source: Source, name: str, role: str) -> SourceColumn:
         if found is None:
             return replace(column, kind="number")
         raise DataError(
-            f"{role} {name!r} of {source.name} is text: found {found[1]!r} in row {found[0]}, expected numbers as in training"
+            f"{role} {name!r} of {source.name} is text: found {found[1]!r} in row "
+            f"{found[0]}, expected numbers as in training"
         )
     raise DataError(
-        f"{role} {name!r} of {source.name} has the type {column.type}; expected numbers as in training"
+        f"{role} {name!r} of {source.name} has the type {column.type}; expected numbers as "
+        "in training"
     )
 
 

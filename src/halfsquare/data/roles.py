@@ -100,7 +100,8 @@ def _numeric(source: Source, name: str, role: str) -> SourceColumn:
             raise DataError(f"{role} {name!r} of {source.name} has no values; expected numbers")
         row, text = found
         raise DataError(
-            f"{role} {name!r} of {source.name} is text: found {text!r} in row {row}, expected numbers"
+            f"{role} {name!r} of {source.name} is text: found {text!r} in row {row}, "
+            "expected numbers"
         )
     raise DataError(
         f"{role} {name!r} of {source.name} has the type {column.type}; expected numbers"

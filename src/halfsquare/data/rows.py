@@ -86,10 +86,11 @@ class ArrayRows(Rows):
 
 @dataclass(frozen=True)
 class ShiftedRows(Rows):
-    """Arrays X (n, d) and t (n, k) less a shift of each column, so that no digits cancel in their sums.
+    """Arrays X (n, d) and t (n, k) less a shift of each column, so that no digits cancel in their
+    sums.
 
-    The shift is near the mean: that of the first chunk. X may have any layout, and be float32; it is
-    never copied as a whole.
+    The shift is near the mean: that of the first chunk. X may have any layout, and be float32; it
+    is never copied as a whole.
     """
 
     x: Floats

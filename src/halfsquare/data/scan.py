@@ -1,4 +1,6 @@
-"""One pass over a source: raw chunks for later passes, and the statistics the encoder is made from."""
+"""One pass over a source: raw chunks for later passes, and the statistics the encoder is made
+from.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Counts:
 
     @classmethod
     def of(cls, raw: Floats, roles: Roles) -> tuple[npt.NDArray[np.bool_], Counts]:
-        """Which raw rows (columns, m) count; the columns are those of ``roles.needed``, or more in their order."""
+        """Which raw rows (columns, m) count; the columns are those of ``roles.needed``, or more in
+        their order.
+        """
         k = len(roles.targets)
         keep: npt.NDArray[np.bool_] = np.asarray(~np.isnan(raw[:k]).any(axis=0))
         missing_target, zero_weight, missing_feature = int((~keep).sum()), 0, 0
@@ -60,8 +64,8 @@ class Counts:
 class Cut:
     """How a source is cut into chunks, and these into rows to train on and rows set apart.
 
-    A row's chunk and part follow from its number among the rows that count, so that any chunk can be made
-    anywhere.
+    A row's chunk and part follow from its number among the rows that count, so that any chunk can
+    be made anywhere.
     """
 
     name: str  # of the source, in messages
@@ -126,7 +130,9 @@ class Scanned:
 
 @dataclass
 class LevelCoder:
-    """Numbers the levels of a text column in the order in which they turn up, or by a given list."""
+    """Numbers the levels of a text column in the order in which they turn up, or by a given
+    list.
+    """
 
     levels: list[str] = field(default_factory=list)
     frozen: bool = False
@@ -178,7 +184,8 @@ def require_weights(weight: Floats, first_row: int, source: str, column: str) ->
         at = int(np.argmax(bad))
         found = "no value" if np.isnan(weight[at]) else f"{weight[at]:g}"
         raise DataError(
-            f"{source}, row {first_row + at + 1}, weight column {column!r}: found {found}, expected a number >= 0"
+            f"{source}, row {first_row + at + 1}, weight column {column!r}: found {found}, "
+            "expected a number >= 0"
         )
 
 
@@ -215,7 +222,8 @@ def merged(a: Pair, b: Pair) -> Pair:
 
 
 class Stretch:
-    """Some chunks of a table while they are read: all of them, or ``first`` … ``stop - 1`` of a longer one.
+    """Some chunks of a table while they are read: all of them, or ``first`` … ``stop - 1`` of a
+    longer one.
 
     Parameters
     ----------
@@ -315,14 +323,16 @@ class Stretch:
         self.table.append(chunk, train_rows)
 
     def _require_finite(self, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
-        # A sum is finite unless a value is infinite or missing (or it overflows): look closer only then.
+        # A sum is finite unless a value is infinite or missing (or it overflows): look closer only
+        # then.
         for j in np.flatnonzero(~np.isfinite(np.add.reduce(chunk, axis=1))):
             infinite = np.isinf(chunk[j])
             if infinite.any():
                 at = int(np.argmax(infinite))
                 raise NotFiniteError(
                     f"{self.cut.name}, row {row_numbers[at] + 1}, column {self.columns[j].name!r}: "
-                    f"found {chunk[j, at]}, expected a finite number. Correct it, or leave it empty if it is not known"
+                    f"found {chunk[j, at]}, expected a finite number. Correct it, or leave "
+                    "it empty if it is not known"
                 )
 
 

@@ -31,7 +31,8 @@ def arrow_table(data: Any, name: str) -> Any:
     Raises
     ------
     DataError
-        If a column mixes types or lengths, or two have one name; ``name`` is what messages call the data.
+        If a column mixes types or lengths, or two have one name; ``name`` is what messages call the
+        data.
     OptionError
         If it is none of these.
     """
@@ -59,7 +60,8 @@ def arrow_table(data: Any, name: str) -> Any:
         frame = pa.table(data)
     else:
         raise OptionError(
-            f"cannot read rows from {type(data).__name__}; expected a path, a query, an array or a frame"
+            f"cannot read rows from {type(data).__name__}; expected a path, a query, an "
+            "array or a frame"
         )
     require_distinct([str(n) for n in frame.column_names], name)
     return frame
@@ -153,8 +155,8 @@ class Source:
         Raises
         ------
         DataError
-            If a value or a line cannot be read (file, column and row are named), or a file is no longer
-            what it was when it was opened.
+            If a value or a line cannot be read (file, column and row are named), or a file is no
+            longer what it was when it was opened.
         """
         expressions = ", ".join(c.as_double() for c in columns)
         with self.files.reading(self.name):
@@ -178,7 +180,8 @@ class Source:
         quoted = quote_name(name)
         with self.files.reading(self.name):
             found = self._connection.sql(
-                f"SELECT i, v FROM (SELECT row_number() OVER () AS i, {quoted}::VARCHAR AS v FROM {self._relation}) "
+                f"SELECT i, v FROM (SELECT row_number() OVER () AS i, {quoted}::VARCHAR AS v "
+                f"FROM {self._relation}) "
                 "WHERE v IS NOT NULL AND TRY_CAST(v AS DOUBLE) IS NULL ORDER BY i LIMIT 1"
             ).fetchall()
         return (int(found[0][0]), str(found[0][1])) if found else None
@@ -196,10 +199,10 @@ def open_source(
     Parameters
     ----------
     data : path, SQL query, "-", array or frame
-        A CSV, TSV, Parquet or JSON-lines file (plain or gzipped), a glob of these, a DuckDB or SQLite
-        file (with ``table``), a query beginning with SELECT, WITH or FROM, ``"-"`` for CSV on
-        standard input; or a NumPy array (columns x1, x2, …), a pandas, Polars or Arrow frame, or a
-        mapping of names to arrays.
+        A CSV, TSV, Parquet or JSON-lines file (plain or gzipped), a glob of these, a DuckDB or
+        SQLite file (with ``table``), a query beginning with SELECT, WITH or FROM, ``"-"`` for CSV
+        on standard input; or a NumPy array (columns x1, x2, …), a pandas, Polars or Arrow frame, or
+        a mapping of names to arrays.
     table : str, optional
         Which table of a database file; needed if it has several.
     encoding : str, optional
@@ -215,9 +218,11 @@ def open_source(
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")  # times mean the same wherever this runs
     connection.execute("SET enable_progress_bar=false")  # it would stand in the middle of JSON
-    # What a query of the user's has to put aside goes where temporary files go, not beside the data.
+    # What a query of the user's has to put aside goes where temporary files go, not beside the
+    # data.
     connection.execute(
-        f"SET temp_directory={quote_text(str(Path(tempfile.gettempdir()) / f'halfsquare-{os.getpid()}'))}"
+        "SET temp_directory="
+        + quote_text(str(Path(tempfile.gettempdir()) / f"halfsquare-{os.getpid()}"))
     )
     if isinstance(data, (str, os.PathLike)):
         text = os.fspath(data)
@@ -244,7 +249,9 @@ def _bound(
     files: Unchanged = NO_FILES,
     count: str | None = None,
 ) -> Source:
-    """Ask DuckDB for the columns of a relation; ``count`` is SQL for its rows, where that is quick."""
+    """Ask DuckDB for the columns of a relation; ``count`` is SQL for its rows, where that is
+    quick.
+    """
     with files.reading(name):
         rows = connection.sql(count).fetchall()[0][0] if count else None
         found = connection.sql(f"SELECT * FROM {relation}")
@@ -296,7 +303,8 @@ def _file(
         )
     if suffix in (".xls", ".xlsx", ".ods", ".pdf", ".zip", ".hsq", ".pkl", ".npy", ".npz"):
         raise DataError(
-            f"{text} is a {suffix} file; expected CSV, TSV, Parquet or JSON lines: export it to one of these"
+            f"{text} is a {suffix} file; expected CSV, TSV, Parquet or JSON lines: export it "
+            "to one of these"
         )
     with files.reading(text):
         relation = text_relation(connection, text, first, encoding, categories, text)
@@ -304,7 +312,9 @@ def _file(
 
 
 def _standard_input(connection: Any, encoding: str | None, categories: Sequence[str]) -> Source:
-    """A pipe can be read once and its types need a look first, so it is kept in a temporary file."""
+    """A pipe can be read once and its types need a look first, so it is kept in a temporary
+    file.
+    """
     if sys.stdin is None or sys.stdin.isatty():
         raise DataError("standard input is a terminal: pipe a CSV file into it")
     # Where the system shows open files as paths, it needs no name and cannot be left behind.
@@ -337,13 +347,15 @@ def _database(connection: Any, path: str, table: str | None, files: Unchanged) -
         tables = [
             str(r[0])
             for r in connection.execute(
-                "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'found' ORDER BY 1"
+                "SELECT table_name FROM information_schema.tables WHERE table_catalog = "
+                "'found' ORDER BY 1"
             ).fetchall()
         ]
     except duckdb.Error as problem:
         reader = "sqlite" in kind and "extension" in str(problem)
         hint = (
-            ". SQLite needs a reader that DuckDB fetches from the network once; or export the table to CSV"
+            ". SQLite needs a reader that DuckDB fetches from the network once; or export "
+            "the table to CSV"
             if reader
             else ""
         )

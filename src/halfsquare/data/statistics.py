@@ -117,7 +117,8 @@ def _add_ragged(a: Floats, b: Floats) -> Floats:
     return total
 
 
-# Spreads are sums of squares of columns; the standard error of the MSE sums fourth powers of errors.
+# Spreads are sums of squares of columns; the standard error of the MSE sums fourth powers of
+# errors.
 LARGEST = 1e140
 LARGEST_TARGET = 1e70
 
@@ -141,14 +142,17 @@ def require_range(statistics: TableStatistics, roles: Roles, name: str) -> None:
         if abs(value) > limit or 0 < abs(value) < 1 / limit:
             size = "large" if abs(value) > limit else "small"
             raise DataError(
-                f"column {column.name!r} of {name} has values as {size} as {value:g}, and their squares are lost in "
-                f"float64: expected numbers from {1 / limit:g} to {limit:g} in size. State it in another unit, "
+                f"column {column.name!r} of {name} has values as {size} as {value:g}, and "
+                "their squares are lost in "
+                f"float64: expected numbers from {1 / limit:g} to {limit:g} in size. State "
+                "it in another unit, "
                 f"or leave it out (--exclude {column.name})"
             )
 
 
 def require_finite(values: Floats, first_row: int, name: str, column: str) -> None:
-    """Refuse an infinite or far too large number among (m,), naming its row; ``first_row`` counts from 0.
+    """Refuse an infinite or far too large number among (m,), naming its row; ``first_row`` counts
+    from 0.
 
     Raises
     ------
@@ -161,5 +165,6 @@ def require_finite(values: Floats, first_row: int, name: str, column: str) -> No
             "a finite number" if np.isinf(values[at]) else f"a number up to {LARGEST:g} in size"
         )
         raise NotFiniteError(
-            f"{name}, row {first_row + at + 1}, column {column!r}: found {values[at]}, expected {expected}"
+            f"{name}, row {first_row + at + 1}, column {column!r}: found {values[at]}, "
+            f"expected {expected}"
         )

@@ -26,7 +26,9 @@ _ADVICE = "Free some space there, or set TMPDIR to a folder on a larger disk"
 
 
 class Table(ABC):
-    """Chunks of raw rows, (columns, rows) each, the training rows of a chunk before its test rows."""
+    """Chunks of raw rows, (columns, rows) each, the training rows of a chunk before its test
+    rows.
+    """
 
     sizes: list[int]
     train_sizes: list[int]
@@ -49,7 +51,8 @@ class Table(ABC):
 @final
 @dataclass
 class RawTable(Table):
-    """A table on this machine. It is a builder: chunks are appended by one scan and only read after that.
+    """A table on this machine. It is a builder: chunks are appended by one scan and only read after
+    that.
 
     Attributes
     ----------
@@ -126,7 +129,8 @@ class RawTable(Table):
                 done += os.pwrite(self._file.fileno(), view[done:], offset + done)
         except OSError as problem:
             raise OutputError(
-                f"the rows do not fit in the temporary folder {tempfile.gettempdir()}: {reason(problem)}. {_ADVICE}"
+                f"the rows do not fit in the temporary folder {tempfile.gettempdir()}: "
+                f"{reason(problem)}. {_ADVICE}"
             ) from None
 
     def _require_space(self, needed: int) -> None:
@@ -136,8 +140,10 @@ class RawTable(Table):
         if needed + _LEFT_FREE > free:
             rows = f"{self.expected_rows:,}" if self.expected_rows else f"more than {self.rows:,}"
             raise OutputError(
-                f"the temporary copy of {rows} rows of {self.columns} columns needs {_size(needed)} more, "
-                f"and {folder} has {_size(free)} free ({_size(_LEFT_FREE)} are left to others). {_ADVICE}"
+                f"the temporary copy of {rows} rows of {self.columns} columns needs "
+                f"{_size(needed)} more, "
+                f"and {folder} has {_size(free)} free ({_size(_LEFT_FREE)} are left to "
+                f"others). {_ADVICE}"
             )
 
 

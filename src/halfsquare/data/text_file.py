@@ -37,7 +37,8 @@ def text_relation(
     base += [f"encoding={quote_text(encoding)}"] if encoding else []
     dialect = _sniffed(connection, first, base, name)
     if dialect["Delimiter"] == ";":
-        # Where a semicolon divides fields, a comma often divides 2,5: read so if more columns are numbers then.
+        # Where a semicolon divides fields, a comma often divides 2,5: read so if more columns are
+        # numbers then.
         comma = [*base, "decimal_separator=','"]
         other = _sniffed(connection, first, comma, name)
         if _numbers(other) > _numbers(dialect):
@@ -123,11 +124,13 @@ def _require_table(
         for row, fields in enumerate(lines[1:-1] if len(lines) == 200 else lines[1:], 1):
             if len(fields) != len(lines[0]):
                 raise DataError(
-                    f"{source}, row {row}: found {len(fields)} fields, expected {len(lines[0])} as in the header. "
+                    f"{source}, row {row}: found {len(fields)} fields, expected "
+                    f"{len(lines[0])} as in the header. "
                     "Correct the line; a field that holds the delimiter needs quotes"
                 )
     if not dialect["HasHeader"]:
         raise DataError(
-            f"{source} has no header line: its first line, {','.join(lines[0])[:60] if lines else ''!r}, reads as data. "
+            f"{source} has no header line: its first line, "
+            f"{','.join(lines[0])[:60] if lines else ''!r}, reads as data. "
             f"Add a first line with {len(names)} column names"
         )

@@ -27,8 +27,8 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     formula : str
-        Such as ``"y ~ b1*(1 - exp(-b2*x))"``. Columns are the names of a frame's columns; those of an
-        array are ``x1, x2, …``, and ``x`` where there is one. What stands for y does not matter.
+        Such as ``"y ~ b1*(1 - exp(-b2*x))"``. Columns are the names of a frame's columns; those of
+        an array are ``x1, x2, …``, and ``x`` where there is one. What stands for y does not matter.
     start : mapping of name to number, or sequence of numbers, optional
         Where to begin; searched for where it is left out.
     bounds : mapping of name to (low, high), optional
@@ -60,7 +60,8 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     --------
     >>> import numpy as np
     >>> x = np.linspace(0.5, 5.0, 10)
-    >>> model = FormulaRegressor("y ~ b1*(1 - exp(-b2*x))").fit(x[:, None], 3.0 * (1.0 - np.exp(-0.8 * x)))
+    >>> y = 3.0 * (1.0 - np.exp(-0.8 * x))
+    >>> model = FormulaRegressor("y ~ b1*(1 - exp(-b2*x))").fit(x[:, None], y)
     >>> {name: round(value, 6) for name, value in model.parameters_.items()}
     {'b1': 3.0, 'b2': 0.8}
     """
@@ -83,7 +84,8 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> FormulaRegressor:
-        """Fit to X (n, d) and y (n,); ``sample_weight`` (n,) >= 0, a row of weight w stands w times.
+        """Fit to X (n, d) and y (n,); ``sample_weight`` (n,) >= 0, a row of weight w stands w
+        times.
 
         Raises
         ------
@@ -101,7 +103,8 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         model, self._columns = self._read()
         if len(X) < len(model.names):
             raise FitError(
-                f"n_samples={len(X)} for {len(model.names)} parameters; a fit needs at least as many"
+                f"n_samples={len(X)} for {len(model.names)} parameters; a fit needs at least "
+                "as many"
             )
         target = np.asarray(y, dtype=np.float64)[:, None]
         trained = train_formula(

@@ -78,7 +78,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> LinearRegressor:
-        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w stands w times.
+        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w
+        stands w times.
 
         Raises
         ------
@@ -90,7 +91,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         options = LinearOptions(
             self.method, self.l2, 0 if self.random_state is None else int(self.random_state)
         )
-        # Whether X is finite shows in the sums, for nothing; looking at every value first costs a pass.
+        # Whether X is finite shows in the sums, for nothing; looking at every value first costs a
+        # pass.
         X, y = validate_data(
             self,
             X,
@@ -126,10 +128,12 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     def partial_fit(
         self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None
     ) -> LinearRegressor:
-        """Fit to these rows and all that were given to ``partial_fit`` before; arguments as in :meth:`fit`.
+        """Fit to these rows and all that were given to ``partial_fit`` before; arguments as in
+        :meth:`fit`.
 
-        The sums over the rows are kept without rounding, so any batches in any order give the same bits, and the
-        coefficients are those of least squares, rounded once. ``fit`` begins anew. ``method`` is not looked at.
+        The sums over the rows are kept without rounding, so any batches in any order give the same
+        bits, and the coefficients are those of least squares, rounded once. ``fit`` begins anew.
+        ``method`` is not looked at.
 
         Examples
         --------
@@ -181,7 +185,9 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     def _describe(
         self, trained: Trained, x_shift: Floats, t_shift: Floats, scale: Floats, *, flat: bool
     ) -> None:
-        """Set the fitted attributes, in the units of X and y, from a model of (X - x_shift) / scale and y - t_shift."""
+        """Set the fitted attributes, in the units of X and y, from a model of (X - x_shift) / scale
+        and y - t_shift.
+        """
         model = trained.model
         assert isinstance(model, Linear)
         k = model.outputs_count

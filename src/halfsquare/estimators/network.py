@@ -86,7 +86,8 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> NetworkRegressor:
-        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w stands w times.
+        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w
+        stands w times.
 
         Raises
         ------
@@ -122,8 +123,8 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         """One pass of mini-batch descent over some rows, going on from where the last call ended.
 
         The first call fixes columns, units (its means and spreads) and the network, a single one:
-        ``hidden`` or (128, 128, 128), SiLU unless ``activation`` is set. The noise is what each call's
-        rows show before they are learnt from. A call of ``fit`` begins anew.
+        ``hidden`` or (128, 128, 128), SiLU unless ``activation`` is set. The noise is what each
+        call's rows show before they are learnt from. A call of ``fit`` begins anew.
 
         Raises
         ------
@@ -172,13 +173,15 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         """Add the errors on rows not yet learnt from to the running mean square."""
         w = np.ones(len(rows.target)) if rows.weight is None else rows.weight
         e = error(rows.target, self._network.outputs(parameters, rows.design))
-        # Errors of long ago are those of a worse network: each call forgets a tenth of what came before.
+        # Errors of long ago are those of a worse network: each call forgets a tenth of what came
+        # before.
         kept = 0.9 * self._seen
         self._seen = kept + float(w.sum())
         self._noise = (kept * self._noise + w @ (e * e)) / max(self._seen, np.finfo(float).tiny)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a new target.
+        """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a
+        new target.
 
         The standard deviation holds noise, uncertainty of the parameters and spread of the members.
         """
@@ -250,7 +253,8 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> AutoRegressor:
-        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w stands w times.
+        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w
+        stands w times.
 
         Raises
         ------
@@ -280,7 +284,9 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a new target."""
+        """Outputs (n,) or (n, k) for X (n, d); with ``return_std`` also the standard deviation of a
+        new target.
+        """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         found = self.fitted_.predict(

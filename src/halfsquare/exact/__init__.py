@@ -1,1 +1,3 @@
-"""Sums without rounding: products of float64 columns as integers, merged and taken apart exactly."""
+"""Sums without rounding: products of float64 columns as integers, merged and taken apart
+exactly.
+"""

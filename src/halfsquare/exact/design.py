@@ -1,6 +1,8 @@
-"""From merged sums to what a fit needs: the encoder, and the exact sums of the design it would write.
+"""From merged sums to what a fit needs: the encoder, and the exact sums of the design it would
+write.
 
-Every design column is a linear combination of terms, so its sums are combinations of theirs, formed in whole numbers.
+Every design column is a linear combination of terms, so its sums are combinations of theirs, formed
+in whole numbers.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ class _Sums:
         return nearest(int(self.numbers[0, i]), self.exponent)
 
     def moments(self, i: int, missing: int | None) -> tuple[float, float, float, float]:
-        """Weight, mean and Σ w (x - mean)² of a term over the rows where it is there, and the missing weight."""
+        """Weight, mean and Σ w (x - mean)² of a term over the rows where it is there, and the
+        missing weight.
+        """
         gone = int(self.numbers[0, missing]) if missing is not None else 0
         there, total, square = (
             int(self.numbers[0, 0]) - gone,
@@ -55,7 +59,9 @@ class _Sums:
 def encoder_of(
     sums: TableSums, gram: ExactGram, ranges: Sequence[Mapping[str, tuple[float, float]]]
 ) -> Encoder:
-    """The encoder that a fit to these rows makes; ``ranges`` are least and greatest values, one a part of the rows."""
+    """The encoder that a fit to these rows makes; ``ranges`` are least and greatest values, one a
+    part of the rows.
+    """
     at, reading = sums.positions(), _Sums(*gram.integers())
     features = [c for c in sums.columns if c.kind != "crowded"]
     k, total = len(sums.targets), gram.columns
@@ -95,7 +101,9 @@ def _stacked(lines: Sequence[Sequence[float]]) -> NumberStatistics:
 
 
 def design_sums(encoder: Encoder, sums: TableSums, gram: ExactGram) -> tuple[Wholes, int]:
-    """The sums of [1 | standardized design | targets less their means] as whole numbers and their exponent."""
+    """The sums of [1 | standardized design | targets less their means] as whole numbers and their
+    exponent.
+    """
     at, columns = sums.positions(), {c.name: c for c in sums.columns}
     rows: list[Combination] = [{0: Fraction(1)}]
     scales = iter(1.0 / encoder.scales)
@@ -117,7 +125,9 @@ def design_sums(encoder: Encoder, sums: TableSums, gram: ExactGram) -> tuple[Who
 def _raw_columns(
     feature: Feature, column: SumColumn, at: Mapping[str, int]
 ) -> Iterator[Combination]:
-    """The design columns as :meth:`Feature.write` makes them, before they are standardized, as combinations of terms."""
+    """The design columns as :meth:`Feature.write` makes them, before they are standardized, as
+    combinations of terms.
+    """
     gone, one = at[ABSENT], Fraction(1)
     if isinstance(feature, Presence):
         yield {gone: one}
@@ -138,7 +148,9 @@ def _raw_columns(
 def _level_columns(
     feature: Category, column: SumColumn, at: Mapping[str, int]
 ) -> Iterator[Combination]:
-    """Of a category: its levels, the others, the missing; what it does not know stands for the average row."""
+    """Of a category: its levels, the others, the missing; what it does not know stands for the
+    average row.
+    """
     gone, one = at[ABSENT], Fraction(1)
     beyond = [at[f"={v}"] for v in column.levels if v not in feature.levels]
     average: list[int] = ([] if feature.other else beyond) + ([] if feature.missing else [gone])

@@ -22,7 +22,8 @@ from halfsquare.fitting.options import FitOptions
 from halfsquare.loss import Floats, sse_factor
 from halfsquare.results.fitted import FittedModel, Member
 
-# Below this reciprocal condition the coefficients hang on the last of the sixteen digits of the data.
+# Below this reciprocal condition the coefficients hang on the last of the sixteen digits of the
+# data.
 _FEW_DIGITS = 1e-10
 
 
@@ -39,15 +40,15 @@ def fit_sums(
 
     Parameters
     ----------
-    sums, subtract : TableSums, paths of files of sums, or patterns such as ``"part*.sums"``; one or several
-    l2, features, exclude, refit
+    sums, subtract : TableSums, paths of files of sums, or patterns such as ``"part*.sums"``; one or
+    several l2, features, exclude, refit
         As of :func:`halfsquare.fit`.
 
     Returns
     -------
     FittedModel
-        The same bits in whatever parts and order the sums were computed. The standard error of the MSE and the counts
-        of outputs too high and too low are not known from sums: None.
+        The same bits in whatever parts and order the sums were computed. The standard error of the
+        MSE and the counts of outputs too high and too low are not known from sums: None.
 
     Raises
     ------
@@ -86,9 +87,15 @@ def _gathered(given: TableSums | str | Path | Sequence[TableSums | str | Path]) 
         if isinstance(item, TableSums):
             found.append(item)
             continue
+<<<<<<< HEAD
         matches = (
             [str(item)] if Path(item).exists() else sorted(glob.glob(str(item), recursive=True))
         )
+=======
+        matches = [str(item)]
+        if not Path(item).exists():
+            matches = sorted(glob.glob(str(item), recursive=True))  # noqa: PTH207 - may be absolute
+>>>>>>> main
         if not matches:
             raise DataError(f"no file matches {item}")
         paths += [m for m in matches if m not in paths]
@@ -187,8 +194,10 @@ def _thin(facts: dict[str, Any], taken: bool) -> list[str]:
         return []
     digits = max(0, round(16 + np.log10(max(reciprocal, 1e-300)) / 2))
     return [
-        f"the rows that are left hardly tell the columns apart (condition number {max(reciprocal, 1e-300) ** -0.5:.1g}): "
-        f"taking rows away lost no digit, but the data's own sixteen determine about {digits} of the coefficients'"
+        "the rows that are left hardly tell the columns apart (condition number "
+        f"{max(reciprocal, 1e-300) ** -0.5:.1g}): "
+        "taking rows away lost no digit, but the data's own sixteen determine about "
+        f"{digits} of the coefficients'"
     ]
 
 

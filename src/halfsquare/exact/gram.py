@@ -1,4 +1,6 @@
-"""The Gram matrix of columns as exact integers: it merges in any order to the same bits, and takes rows away again."""
+"""The Gram matrix of columns as exact integers: it merges in any order to the same bits, and takes
+rows away again.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ Limbs = npt.NDArray[np.int32]
 class ExactGram:
     """Σ w a aᵀ over rows a of q columns, without rounding.
 
-    Each entry is Σ_i limbs[i] · 2^(21·(low + i)) with digits -2^20 ≤ limbs[i] < 2^20: every number that float64
-    products can sum to has exactly one such form, so equal sums are equal bits, however they were added up.
+    Each entry is Σ_i limbs[i] · 2^(21·(low + i)) with digits -2^20 ≤ limbs[i] < 2^20: every number
+    that float64 products can sum to has exactly one such form, so equal sums are equal bits,
+    however they were added up.
 
     Attributes
     ----------
@@ -95,7 +98,8 @@ class ExactGram:
         Raises
         ------
         DataError
-            If these rows cannot have been in the sums: more rows than there are, or a sum of squares below 0.
+            If these rows cannot have been in the sums: more rows than there are, or a sum of
+            squares below 0.
         """
         rest = self.without(other)
         at = rest.impossible()
@@ -109,11 +113,15 @@ class ExactGram:
         return rest
 
     def without(self, other: ExactGram) -> ExactGram:
-        """The sums less those of ``other``, whether rows could have them or not; see :meth:`impossible`."""
+        """The sums less those of ``other``, whether rows could have them or not; see
+        :meth:`impossible`.
+        """
         return self._combined(other, -1)
 
     def impossible(self) -> int | None:
-        """The first column that sums of rows cannot look like: its squares or its variance negative; else None."""
+        """The first column that sums of rows cannot look like: its squares or its variance
+        negative; else None.
+        """
         numbers, _ = self.integers()
         weight = numbers[0, 0] if len(numbers) else 0
         for j in range(len(numbers)):
@@ -128,7 +136,9 @@ class ExactGram:
         return None
 
     def placed(self, columns: int, positions: Sequence[int]) -> ExactGram:
-        """The same sums among ``columns`` columns, these at ``positions``, the others 0 in every row."""
+        """The same sums among ``columns`` columns, these at ``positions``, the others 0 in every
+        row.
+        """
         limbs = np.zeros((len(self.limbs), columns, columns), dtype=np.int32)
         at = np.asarray(positions, dtype=np.intp)
         limbs[:, at[:, None], at] = self.limbs
@@ -191,7 +201,9 @@ def nearest(whole: int, exponent: int) -> float:
 def _products(
     left: list[Slice], right: list[Slice], columns: int
 ) -> tuple[int, npt.NDArray[np.int64]]:
-    """Sums of left times right by level, not carried yet: one matrix product of all digits, dealt out."""
+    """Sums of left times right by level, not carried yet: one matrix product of all digits, dealt
+    out.
+    """
     if not left or not right:
         return 0, np.zeros((0, columns, columns), dtype=np.int64)
     rows = np.concatenate([s.digits for s in left])
@@ -212,7 +224,9 @@ def _products(
 
 
 def _carried(low: int, sums: npt.NDArray[np.integer]) -> tuple[int, Limbs]:
-    """Digits -2^20 ≤ digit < 2^20 of sums by level, by carrying upwards; empty ones at both ends are left out."""
+    """Digits -2^20 ≤ digit < 2^20 of sums by level, by carrying upwards; empty ones at both ends
+    are left out.
+    """
     digits: list[Limbs] = []
     carry: npt.NDArray[np.int64] = np.zeros(sums.shape[1:], dtype=np.int64)
     level = 0

@@ -1,7 +1,7 @@
 """Symmetric systems solved in whole numbers: as many digits as the data's conditioning asks for.
 
-Numbers are integers in units of 2^-BITS. With 384 bits a system whose condition number is 10^40 is still solved
-to more digits than a float64 has.
+Numbers are integers in units of 2^-BITS. With 384 bits a system whose condition number is 10^40 is
+still solved to more digits than a float64 has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ Wholes = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Factors:
-    """P A Pᵀ = L D Lᵀ with the greatest remaining pivots first; what others determine comes last and is left out.
+    """P A Pᵀ = L D Lᵀ with the greatest remaining pivots first; what others determine comes last
+    and is left out.
 
     Attributes
     ----------
@@ -38,12 +39,13 @@ class Factors:
     def of(cls, matrix: Wholes, one_in: int) -> Factors:
         """Factor A (d, d), units 2^-BITS; a pivot below 1/``one_in`` of its diagonal counts as 0.
 
-        Golub & Van Loan, *Matrix Computations* (2013), 4.2.8: outer products with symmetric pivoting.
+        Golub & Van Loan, *Matrix Computations* (2013), 4.2.8: outer products with symmetric
+        pivoting.
 
         Examples
         --------
         >>> one = 1 << BITS
-        >>> a = np.array([[4 * one, 2 * one, 6 * one], [2 * one, 5 * one, 7 * one], [6 * one, 7 * one, 13 * one]], dtype=object)
+        >>> a = one * np.array([[4, 2, 6], [2, 5, 7], [6, 7, 13]], dtype=object)
         >>> factors = Factors.of(a, 10**20)  # the third row is the sum of the others
         >>> len(factors.kept), len(factors.left)
         (2, 1)
@@ -75,7 +77,9 @@ class Factors:
         )
 
     def solve(self, right: Wholes) -> Wholes:
-        """The solution (r, m), units 2^-BITS, of the kept equations for ``right`` (r, m), in their order."""
+        """The solution (r, m), units 2^-BITS, of the kept equations for ``right`` (r, m), in their
+        order.
+        """
         x = right.copy()
         for i in range(1, len(x)):
             x[i] -= (self.lower[i, :i] @ x[:i]) >> BITS

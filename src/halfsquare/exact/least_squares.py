@@ -1,9 +1,10 @@
 """Linear least squares from exact sums: every coefficient is the exact one, rounded once.
 
-Forming the normal equations squares the condition number; where nothing is rounded that costs nothing. They are solved
-by Cholesky in float64 and refined with gradients computed exactly (Wilkinson 1963, *Rounding Errors in Algebraic
-Processes*, chapter 3, section 32: each round gains the digits that Cholesky keeps), or where float64 keeps too few,
-factored in whole numbers of 384 bits.
+Forming the normal equations squares the condition number; where nothing is rounded that costs
+nothing. They are solved by Cholesky in float64 and refined with gradients computed exactly
+(Wilkinson 1963, *Rounding Errors in Algebraic Processes*, chapter 3, section 32: each round gains
+the digits that Cholesky keeps), or where float64 keeps too few, factored in whole numbers of 384
+bits.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ from halfsquare.solvers.least_squares import (
     symmetric,
 )
 
-# A column that others give to a relative error of 1e-10 is determined by them, as in halfsquare.solvers.least_squares.
+# A column that others give to a relative error of 1e-10 is determined by them, as in
+# halfsquare.solvers.least_squares.
 _DEPENDENT_ONE_IN = 10**20
-# Refinement ends below 2^-240 of a coefficient's natural unit σ_t/σ_z; what is below 2^-200 of it is 0.
+# Refinement ends below 2^-240 of a coefficient's natural unit σ_t/σ_z; what is below 2^-200 of it
+# is 0.
 _REFINED, _NOTHING = 2.0**-240, 1 << (BITS - 200)
 _ROUNDS = 100
 
@@ -92,10 +95,12 @@ class _Scaled:
 def solve_exactly(
     exact: ExactSystem, system: System, l2: float | Literal["auto"] = 0.0
 ) -> tuple[Solution, Floats]:
-    """The least-squares solution and the SSE of each output (k,) at it, rounded once in all but rare cases.
+    """The least-squares solution and the SSE of each output (k,) at it, rounded once in all but
+    rare cases.
 
-    ``system`` is ``exact.rounded()``. Where columns are determined by others, the answer is the one of smallest norm on
-    standardized columns, to rounding. ``l2`` as in :func:`halfsquare.solvers.least_squares.solve`.
+    ``system`` is ``exact.rounded()``. Where columns are determined by others, the answer is the one
+    of smallest norm on standardized columns, to rounding. ``l2`` as in
+    :func:`halfsquare.solvers.least_squares.solve`.
 
     Raises
     ------
@@ -133,7 +138,9 @@ def _units(diagonal: Floats, penalty: float) -> Floats:
 
 
 def _cholesky(matrix: Floats) -> tuple[Floats, float]:
-    """Its upper factor and its reciprocal condition number; 0 where float64 finds it not positive definite."""
+    """Its upper factor and its reciprocal condition number; 0 where float64 finds it not positive
+    definite.
+    """
     if not len(matrix):
         return matrix, 1.0
     factor, info = lapack.dpotrf(matrix, lower=0)
@@ -143,7 +150,9 @@ def _cholesky(matrix: Floats) -> tuple[Floats, float]:
 
 
 def _refined(scaled: _Scaled, factor: Floats, units: Floats, output: int) -> Wholes:
-    """Slopes y (d,) of one output by Cholesky's factor of the correlation matrix, refined until nothing moves."""
+    """Slopes y (d,) of one output by Cholesky's factor of the correlation matrix, refined until
+    nothing moves.
+    """
     y: Any = np.zeros(len(units), dtype=object)
     for _ in range(_ROUNDS):
         left = scaled.left_over(y, output)
@@ -159,7 +168,9 @@ def _refined(scaled: _Scaled, factor: Floats, units: Floats, output: int) -> Who
 def _by_factors(
     scaled: _Scaled, system: System, matrix: Floats, penalty: float
 ) -> tuple[list[Wholes], Solution]:
-    """By factors in whole numbers; of columns that others determine, the solution of smallest norm."""
+    """By factors in whole numbers; of columns that others determine, the solution of smallest
+    norm.
+    """
     curvature, right = scaled.fixed_point()
     d, k = right.shape
     factors = Factors.of(curvature, _DEPENDENT_ONE_IN)
@@ -177,7 +188,8 @@ def _by_factors(
     for j in range(k):
         every[j][kept] = on_kept[:, j]
     if left:
-        # Left columns are kept ones times M; of b_kept + M b_left = b the shortest solution is [I M]ᵀ (I + M Mᵀ)⁻¹ b.
+        # Left columns are kept ones times M; of b_kept + M b_left = b the shortest solution is [I
+        # M]ᵀ (I + M Mᵀ)⁻¹ b.
         between = (
             _rounded(factors.solve(curvature[np.ix_(kept, left)]))
             * units[kept][:, None]
@@ -236,7 +248,8 @@ def train_exactly(
     *,
     l2: float | Literal["auto"] = 0.0,
 ) -> Trained:
-    """Train on the exact sums of [1 | design | targets]; what :func:`halfsquare.fitting.linear.train_linear` returns.
+    """Train on the exact sums of [1 | design | targets]; what
+    :func:`halfsquare.fitting.linear.train_linear` returns.
 
     Examples
     --------

@@ -1,4 +1,6 @@
-"""The normal equations of linear least squares from exact sums: in whole numbers, centred without rounding."""
+"""The normal equations of linear least squares from exact sums: in whole numbers, centred without
+rounding.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class ExactSystem:
         The sums are numbers · 2^exponent.
     exponent : int
     centred : (d+k, d+k)
-        W Σw z zᵀ - Σwz Σwzᵀ in units of 4^exponent, W = Σw: its solution is that of least squares with an intercept.
+        W Σw z zᵀ - Σwz Σwzᵀ in units of 4^exponent, W = Σw: its solution is that of least squares
+        with an intercept.
     """
 
     rows: int
@@ -110,7 +113,9 @@ class ExactSystem:
         )
 
     def sse(self, coefficients: Floats) -> Floats:
-        """Σ w (o-t)² of each output (k,) for coefficients (1+d, k), intercepts first: exact but for one rounding."""
+        """Σ w (o-t)² of each output (k,) for coefficients (1+d, k), intercepts first: exact but for
+        one rounding.
+        """
         return np.array([self._product(c, c) for c in self._errors(coefficients)])
 
     def error_total(self, coefficients: Floats) -> Floats:
@@ -119,7 +124,9 @@ class ExactSystem:
         return np.array([self._product(c, ones) for c in self._errors(coefficients)])
 
     def _errors(self, coefficients: Floats) -> list[tuple[list[int], int]]:
-        """o - t as whole multiples of the columns, and their unit's exponent; one for each output."""
+        """o - t as whole multiples of the columns, and their unit's exponent; one for each
+        output.
+        """
         k = self.outputs
         found = []
         for j, column in enumerate(coefficients.T):
@@ -139,7 +146,9 @@ class ExactSystem:
 
 
 def in_range(curvature: Wholes) -> tuple[Floats, list[int]]:
-    """A symmetric matrix with row and column j divided by 2^shift_j, so that its diagonal lies in [½, 2) or is 0."""
+    """A symmetric matrix with row and column j divided by 2^shift_j, so that its diagonal lies in
+    [½, 2) or is 0.
+    """
     shifts = half_bits(curvature)
     scaled = [
         [nearest(int(c), -(shifts[i] + shifts[j])) for j, c in enumerate(row)]

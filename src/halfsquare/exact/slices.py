@@ -4,10 +4,11 @@ Every finite float64 is a sum of whole numbers times powers of 2^21:
 
     x = Σ_level digit · 2^(21·level),   |digit| ≤ 2^20.
 
-Products of two digits summed over 8192 rows stay within 2^(20 + 20 + 13) = 2^53, so a matrix product of digits is
-exact in float64, in whatever order BLAS takes it. Ozaki, Ogita, Oishi & Rump (2012), "Error-free transformations of
-matrix multiplication by using fast routines of matrix multiplication and its applications", section 3; here the
-grid is the same for all rows and columns, so that slices of different blocks add as they are.
+Products of two digits summed over 8192 rows stay within 2^(20 + 20 + 13) = 2^53, so a matrix
+product of digits is exact in float64, in whatever order BLAS takes it. Ozaki, Ogita, Oishi & Rump
+(2012), "Error-free transformations of matrix multiplication by using fast routines of matrix
+multiplication and its applications", section 3; here the grid is the same for all rows and columns,
+so that slices of different blocks add as they are.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from halfsquare.loss import Floats
 
 BITS = 21
 BLOCK_ROWS = 8192
-# Within these bounds neither a slice nor a product of two numbers leaves the range of normal float64.
+# Within these bounds neither a slice nor a product of two numbers leaves the range of normal
+# float64.
 _LARGE, _SMALL = 2.0**400, 2.0**-400
 _BAND = 20  # levels
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Digits (c, m), whole numbers, of some columns at one level: they stand for digits · 2^(21·level)."""
+    """Digits (c, m), whole numbers, of some columns at one level: they stand for digits ·
+    2^(21·level).
+    """
 
     level: int
     columns: npt.NDArray[np.intp]  # (c,) positions, each at most once
@@ -53,7 +57,9 @@ def slices(block: Floats) -> list[Slice]:
 
 
 def weighted_slices(block: Floats, weight: Floats) -> list[Slice]:
-    """The slices of the exact products of columns (q, m) and weights (m,), which take up to 106 bits."""
+    """The slices of the exact products of columns (q, m) and weights (m,), which take up to 106
+    bits.
+    """
     if _ordinary(block) and _ordinary(weight):
         product, rest = _two_product(block, weight)
         return [*_cut(product), *_cut(rest)]
@@ -71,7 +77,9 @@ def _ordinary(values: Floats) -> bool:
 
 
 def _cut(block: Floats, offset: int = 0) -> Iterator[Slice]:
-    """Slices from the highest level down, until nothing is left; columns that begin at one level together."""
+    """Slices from the highest level down, until nothing is left; columns that begin at one level
+    together.
+    """
     _, exponent = np.frexp(np.abs(block).max(axis=1, initial=0.0))
     # Below 2^exponent ≤ 2^20 · 2^(21·level).
     tops = -((BITS - 1 - exponent) // BITS)
@@ -80,7 +88,8 @@ def _cut(block: Floats, offset: int = 0) -> Iterator[Slice]:
         left = block[columns]
         level = int(top)
         while len(columns):
-            # Adding 1.5 · 2^52 units rounds to whole units; taking it off again is exact, and so is what is left.
+            # Adding 1.5 · 2^52 units rounds to whole units; taking it off again is exact, and so is
+            # what is left.
             unit = 2.0 ** (BITS * level)
             anchor = 1.5 * 2.0**52 * unit
             head = left + anchor
@@ -102,7 +111,9 @@ def _cut(block: Floats, offset: int = 0) -> Iterator[Slice]:
 
 
 def _cut_by_bands(mantissa: Floats, exponent: Floats) -> Iterator[Slice]:
-    """Slices of mantissa · 2^exponent of any size: numbers of like size together, scaled to the middle."""
+    """Slices of mantissa · 2^exponent of any size: numbers of like size together, scaled to the
+    middle.
+    """
     bands = exponent // (_BAND * BITS)
     for band in np.unique(bands[mantissa != 0]):
         inside = np.where(bands == band, mantissa, 0.0)

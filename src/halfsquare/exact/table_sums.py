@@ -1,4 +1,6 @@
-"""The exact sums of a table: what ``halfsquare sums`` writes and ``halfsquare fit --from-sums`` reads."""
+"""The exact sums of a table: what ``halfsquare sums`` writes and ``halfsquare fit --from-sums``
+reads.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +117,9 @@ class TableSums:
         return self.train.merge(self.test)
 
     def positions(self) -> dict[tuple[str, str], int]:
-        """Where each (column, term) stands in the Gram matrices; 0 is the constant 1, the targets come last."""
+        """Where each (column, term) stands in the Gram matrices; 0 is the constant 1, the targets
+        come last.
+        """
         every = [(c.name, term) for c in self.columns for term in c.terms]
         return {key: i for i, key in enumerate(every, 1)}
 
@@ -149,8 +153,8 @@ class TableSums:
     def subtract(self, other: TableSums) -> TableSums:
         """The sums without the rows of ``other``, to the same bits as if these had never been in.
 
-        Where ``other`` is not a table that was merged in, which of its rows were set apart here is not known: then
-        no row is set apart any more.
+        Where ``other`` is not a table that was merged in, which of its rows were set apart here is
+        not known: then no row is set apart any more.
 
         Raises
         ------
@@ -168,7 +172,8 @@ class TableSums:
             empty = ExactGram.zero(train.columns)
             train, test, its_train, its_test = ours.all, empty, theirs.all, empty
             doubts.append(
-                f"{other.name} is not one of the tables that were merged, so which of its rows had been set apart is not "
+                f"{other.name} is not one of the tables that were merged, so which of its "
+                "rows had been set apart is not "
                 "known: the errors are those on the rows of the fit"
             )
         rest = replace(
@@ -182,7 +187,9 @@ class TableSums:
         return rest.without_what_is_gone()
 
     def without_what_is_gone(self) -> TableSums:
-        """Levels that no row has any more are forgotten, and the kind of a column in which every value is missing."""
+        """Levels that no row has any more are forgotten, and the kind of a column in which every
+        value is missing.
+        """
         everything, at = self.all, self.positions()
 
         def left(column: SumColumn) -> SumColumn:
@@ -199,7 +206,9 @@ class TableSums:
         return self.placed([left(column) for column in self.columns])
 
     def placed(self, columns: Sequence[SumColumn]) -> TableSums:
-        """The same sums with these columns: terms that are new are 0 in every row, those that are not named are left out."""
+        """The same sums with these columns: terms that are new are 0 in every row, those that are
+        not named are left out.
+        """
         new = replace(self, columns=tuple(columns))
         at, k = new.positions(), len(self.targets)
         total = 1 + len(at) + k
@@ -233,13 +242,15 @@ class TableSums:
         ):
             if a != b:
                 raise DataError(
-                    f"{what}: {_shown(a)} in {self.name}, {_shown(b)} in {other.name}; they must be the same"
+                    f"{what}: {_shown(a)} in {self.name}, {_shown(b)} in {other.name}; they "
+                    "must be the same"
                 )
         theirs = {c.name: c for c in other.columns}
         for name in sorted({c.name for c in self.columns} ^ theirs.keys()):
             here, there = (self, other) if name not in theirs else (other, self)
             raise DataError(
-                f"{there.name} has no column {name!r}, which {here.name} has: compute both with the same --features, or "
+                f"{there.name} has no column {name!r}, which {here.name} has: compute both "
+                "with the same --features, or "
                 f"leave it out with --exclude {name}"
             )
         columns = [c.merge(theirs[c.name], self.name, other.name) for c in self.columns]
@@ -249,7 +260,8 @@ class TableSums:
     def _rest(self, other: TableSums, ours: ExactGram, theirs: ExactGram) -> ExactGram:
         if theirs.rows > ours.rows:
             raise DataError(
-                f"these rows were not in the sums: {other.name} has {theirs.rows:,} rows, and there are {ours.rows:,}"
+                f"these rows were not in the sums: {other.name} has {theirs.rows:,} rows, "
+                f"and there are {ours.rows:,}"
             )
         rest = ours.without(theirs)
         at = rest.impossible()
@@ -258,7 +270,8 @@ class TableSums:
         names = [f"{c} {term}" for c, term in self._aligned(other)[0].positions()]
         raise DataError(
             f"these rows were not in the sums: without those of {other.name}, "
-            f"{['the weight of all rows', *names, *self.targets][at]!r} would have a sum of squares that no rows have"
+            f"{['the weight of all rows', *names, *self.targets][at]!r} would have a sum of "
+            "squares that no rows have"
         )
 
 
@@ -331,7 +344,8 @@ def load_sums(path: str | Path) -> TableSums:
         found = described["format_version"]
         if not isinstance(found, int) or found > FORMAT_VERSION:
             raise ModelFileError(
-                f"{path} has the format {found} of sums; this version reads up to {FORMAT_VERSION}: update halfsquare"
+                f"{path} has the format {found} of sums; this version reads up to "
+                f"{FORMAT_VERSION}: update halfsquare"
             )
         if metadata.get(_SEAL) != _sealed(metadata[_KEY], tensors):
             raise ValueError("its contents do not have the digest that was written with them")

@@ -1,8 +1,9 @@
 """Columns in a form whose sums merge between tables that have seen different things.
 
-A number is its value, 0 where it is missing, beside an indicator of missing: what an encoder puts in place of a missing
-value is then decided when the sums are finished. A text is one column for each level seen; a level that one table has
-not seen is 0 in all its rows. Times are the parts of :mod:`halfsquare.data.times`.
+A number is its value, 0 where it is missing, beside an indicator of missing: what an encoder puts
+in place of a missing value is then decided when the sums are finished. A text is one column for
+each level seen; a level that one table has not seen is 0 in all its rows. Times are the parts of
+:mod:`halfsquare.data.times`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class SumColumn:
     ----------
     name : str
     kind : str
-        ``"empty"``: it had no value yet. ``"crowded"``: a text of more than MAX_LEVELS levels, not summed.
+        ``"empty"``: it had no value yet. ``"crowded"``: a text of more than MAX_LEVELS levels, not
+        summed.
     levels : tuple of str
         Of a text, sorted.
     """
@@ -81,12 +83,16 @@ class SumColumn:
             return SumColumn(self.name, "crowded") if crowded else replace(self, levels=levels)
         kinds = (_WORDS.get(c.kind, "a text") for c in (self, other))
         raise DataError(
-            f"column {self.name!r} is {next(kinds)} in {here} and {next(kinds)} in {there}: correct it in one of them, "
-            f"or compute both sums with it as text (--category {self.name}) or without it (--exclude {self.name})"
+            f"column {self.name!r} is {next(kinds)} in {here} and {next(kinds)} in {there}: "
+            "correct it in one of them, "
+            f"or compute both sums with it as text (--category {self.name}) or without it "
+            f"(--exclude {self.name})"
         )
 
     def write(self, raw: Floats, codes: Sequence[str], out: Floats) -> None:
-        """Write the terms (c, m) of raw values (m,), a text's as codes into the scan's levels ``codes``."""
+        """Write the terms (c, m) of raw values (m,), a text's as codes into the scan's levels
+        ``codes``.
+        """
         if self.kind == "crowded":
             return
         gone = raw == MISSING if self.kind == "text" else np.isnan(raw)
@@ -143,6 +149,8 @@ def require_few(columns: Sequence[SumColumn]) -> None:
     if total > MAX_TERMS:
         widest = max(columns, key=lambda c: len(c.terms))
         raise DataError(
-            f"the columns make {total:,} terms, {len(widest.terms)} of them {widest.name!r}; sums are kept for up to "
-            f"{MAX_TERMS:,}: leave some out (--exclude {widest.name}), or name those that matter (--features)"
+            f"the columns make {total:,} terms, {len(widest.terms)} of them {widest.name!r}; "
+            "sums are kept for up to "
+            f"{MAX_TERMS:,}: leave some out (--exclude {widest.name}), or name those that "
+            "matter (--features)"
         )

@@ -1,4 +1,6 @@
-"""How the output of one row would change with each column: exact derivatives, and other levels of a category."""
+"""How the output of one row would change with each column: exact derivatives, and other levels of a
+category.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.parser import TARGET_FUNCTIONS
 from halfsquare.results.fitted import FittedModel
 
-# y' / u' by y, where u is what the left side makes of y: by the function that leads back from u to y.
+# y' / u' by y, where u is what the left side makes of y: by the function that leads back from u to
+# y.
 _BACK: dict[str, Any] = {
     "exp": lambda y: y,
     "exp10": lambda y: np.log(10.0) * y,
@@ -34,8 +37,8 @@ class Change:
     of : str
         What of the column: the column itself, a part of a date, or a level of a category.
     change : float
-        The derivative per unit, exact at this row; for a category the output less what it would be at the
-        reference level.
+        The derivative per unit, exact at this row; for a category the output less what it would be
+        at the reference level.
     kind : str
         ``"derivative"`` or ``"against the reference level"``.
     """

@@ -1,11 +1,12 @@
 """Leverage and Cook's distance of the rows of a linear model.
 
     h = w aᵀ (AᵀWA)⁻¹ a                     how much a row's own target moves its own output
-    D = w (o-t)² h / (p s² (1-h)²)          how far all outputs move if the row is left out, relative to p s²
+    D = w (o-t)² h / (p s² (1-h)²)          how far all outputs move without the row, over p s²
 
-Hoaglin & Welsch (1978), "The hat matrix in regression and ANOVA"; Cook (1977), "Detection of influential
-observation in linear regression", eq. 5. (AᵀWA)⁻¹ is that of the rows of the fit (with a penalty, of AᵀWA +
-penalty); for other rows h is the leverage they would have. With several targets D is the mean over them.
+Hoaglin & Welsch (1978), "The hat matrix in regression and ANOVA"; Cook (1977), "Detection of
+influential observation in linear regression", eq. 5. (AᵀWA)⁻¹ is that of the rows of the fit (with
+a penalty, of AᵀWA + penalty); for other rows h is the leverage they would have. With several
+targets D is the mean over them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from halfsquare.results.fitted import FittedModel
 
 @dataclass(frozen=True)
 class Top:
-    """For each of q streams the ``kept`` rows of greatest |value|, hardest first; of equals the first row.
+    """For each of q streams the ``kept`` rows of greatest |value|, hardest first; of equals the
+    first row.
 
     Attributes
     ----------
@@ -44,7 +46,9 @@ class Top:
         )
 
     def add(self, rows: npt.NDArray[np.intp], values: Floats, beside: Sequence[Floats]) -> Top:
-        """With rows (m,) of values (m, q) added; ``beside`` has for each stream the numbers (m,) kept beside."""
+        """With rows (m,) of values (m, q) added; ``beside`` has for each stream the numbers (m,)
+        kept beside.
+        """
         if not self.kept or not len(rows):
             return self
         size = np.abs(values.T)
@@ -113,7 +117,9 @@ class InfluenceSums:
 
     @classmethod
     def of(cls, fitted: FittedModel, kept: int) -> InfluenceSums | None:
-        """None where there is no leverage: another model, or one whose noise the data do not tell."""
+        """None where there is no leverage: another model, or one whose noise the data do not
+        tell.
+        """
         member, k = fitted.members[0], len(fitted.encoder.targets)
         if not isinstance(member.model, Linear) or member.covariance is None:
             return None
@@ -134,7 +140,9 @@ class InfluenceSums:
         )
 
     def measure(self, design: Floats, errors: Floats, weight: Floats) -> tuple[Floats, Floats]:
-        """Leverage and Cook's distance (m,) of rows; infinite D where h is 1, as leaving the row out leaves no fit."""
+        """Leverage and Cook's distance (m,) of rows; infinite D where h is 1, as leaving the row
+        out leaves no fit.
+        """
         a = np.hstack([np.ones((len(design), 1)), design])
         h = weight * np.einsum("ni,ni->n", a @ self.inverse, a)
         misfit = weight * np.mean(errors**2 / self.variance, axis=1)

@@ -1,12 +1,15 @@
 """What the rows pull at: the parameters of a fitted model, in the user's units.
 
-The pull of a row on a parameter is its part of the gradient of ½SSE, w (o-t) ∂o/∂parameter. A negative pull
-asks for a larger parameter, since descent moves against the gradient. What the parameters are:
+The pull of a row on a parameter is its part of the gradient of ½SSE, w (o-t) ∂o/∂parameter. A
+negative pull asks for a larger parameter, since descent moves against the gradient. What the
+parameters are:
 
 linear      intercept and the change of the output for one unit of each design column: ∂o/∂b = x
-formula     its own parameters; the error is taken where the formula is, on log y if it says log(y) ~ …
-network     for each input a *gain*: a common factor, now 1, on all weights that leave that input in every
-            member of the ensemble, so that ∂o/∂gain = x ∂o/∂x; gains of the layers; the output's bias
+formula     its own parameters; the error is taken where the formula is, on log y if it
+            says log(y) ~ …
+network     for each input a *gain*: a common factor, now 1, on all weights that leave that input
+            in every member of the ensemble, so that ∂o/∂gain = x ∂o/∂x; gains of the layers; the
+            output's bias
 """
 
 from __future__ import annotations
@@ -38,8 +41,8 @@ class Levers(ABC):
     names : tuple of str, q
     values : (q,)
     scales : (q,)
-        A comparable change of each, so that pulls on different parameters can be ranked: pull × scale. For a
-        slope one over its column's standard deviation, for a gain 1.
+        A comparable change of each, so that pulls on different parameters can be ranked: pull ×
+        scale. For a slope one over its column's standard deviation, for a gain 1.
     """
 
     fitted: FittedModel
@@ -98,7 +101,8 @@ class LinearLevers(Levers):
         slopes[:, 0] = 1.0
         np.multiply(design, encoder.scales, out=slopes[:, 1:])
         slopes[:, 1:] += encoder.means
-        # What was 0 before it was standardized is 0 again: a row of another level does not pull at all.
+        # What was 0 before it was standardized is 0 again: a row of another level does not pull at
+        # all.
         slopes[:, 1:][np.abs(slopes[:, 1:]) <= 8 * np.finfo(float).eps * np.abs(encoder.means)] = (
             0.0
         )

@@ -1,7 +1,8 @@
 """Many examples: SSE adds, MSE estimates, mini-batches scatter, copies teach nothing.
 
 A straight line that is not yet at its best is looked at on growing parts of one data set. All sums
-are :class:`~halfsquare.sums.ErrorSums`, merged from part to part. Conventions: see :mod:`halfsquare.loss`.
+are :class:`~halfsquare.sums.ErrorSums`, merged from part to part. Conventions: see
+:mod:`halfsquare.loss`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class LineSample:
 
 
 def built_in_sample(rows: int = 4096, seed: int = 5) -> LineSample:
-    """t = 2 + 1.5 x + noise, x uniform on [-2, 2], noise normal with variance 1; the line is 1.5 + x.
+    """t = 2 + 1.5 x + noise, x uniform on [-2, 2], noise normal with variance 1; the line is 1.5 +
+    x.
 
     The expected loss is the noise plus the line's own fault: 1 + 0.5² + 0.5² · Var(x) = 1 + ¼ + ⅓.
     """
@@ -65,7 +67,8 @@ def built_in_sample(rows: int = 4096, seed: int = 5) -> LineSample:
 
 
 def growth(sample: LineSample, sizes: list[int], copies: int = 1) -> list[ErrorSummary]:
-    """The errors on the first n rows for each n of ``sizes`` (ascending), every row ``copies`` times.
+    """The errors on the first n rows for each n of ``sizes`` (ascending), every row ``copies``
+    times.
 
     Examples
     --------
@@ -99,7 +102,8 @@ class BatchScatter:
     inside : float
         The share of the batches that are.
     scatter, expected : float
-        Root mean square distance of the batches from ``full``, and what the rows' variance predicts.
+        Root mean square distance of the batches from ``full``, and what the rows' variance
+        predicts.
     """
 
     full: Floats
@@ -154,7 +158,9 @@ def batch_scatter(
 
 
 def best_line(sample: LineSample, copies: int = 1) -> tuple[float, float]:
-    """Intercept and slope that make the squared error of these rows least (all ``copies`` of them)."""
+    """Intercept and slope that make the squared error of these rows least (all ``copies`` of
+    them).
+    """
     block = np.vstack([np.ones_like(sample.x), sample.x, sample.target])
     sums = NormalSums.zero(2, 1)
     for _ in range(copies):

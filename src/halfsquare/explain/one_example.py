@@ -37,7 +37,9 @@ Sign = Literal["negative", "zero", "positive"]
 
 @dataclass(frozen=True)
 class LossAt:
-    """The loss of one example under one convention: ``value``, ``gradient`` and ``curvature`` at the output."""
+    """The loss of one example under one convention: ``value``, ``gradient`` and ``curvature`` at
+    the output.
+    """
 
     value: float
     gradient: float
@@ -112,9 +114,15 @@ class ExampleExplanation:
         """What the sign means, in words."""
         output, size = number(self.output), number(abs(self.error))
         if self.error == 0:
-            return f"The output {output} equals the target: the gradient is zero, so descent leaves the output alone."
+            return (
+                f"The output {output} equals the target: the gradient is zero, so descent "
+                "leaves the output alone."
+            )
         side, verb = ("low", "raises") if self.error < 0 else ("high", "lowers")
-        return f"The output {output} is too {side} by {size}: the gradient is {self.sign}, so descent {verb} the output."
+        return (
+            f"The output {output} is too {side} by {size}: the gradient is {self.sign}, "
+            f"so descent {verb} the output."
+        )
 
     @property
     def derivation(self) -> Derivation:
@@ -154,7 +162,8 @@ def explain_example(
     weight : float
         > 0. An example of weight 0 is the same as no example.
     convention : {"half_sse", "sse", "mse", "half_mse"}
-        The one that ``value``, ``gradient`` and the derivation are in; all four are always reported.
+        The one that ``value``, ``gradient`` and the derivation are in; all four are always
+        reported.
 
     Raises
     ------
@@ -170,14 +179,16 @@ def explain_example(
     >>> explained = explain_example(target=3.0, output=2.2)
     >>> print(explained.sentence)
     The output 2.2 is too low by 0.8: the gradient is negative, so descent raises the output.
-    >>> round(explained.value, 6), round(explained.gradient, 6), explained.direction, round(explained.step, 6)
+    >>> e = explained
+    >>> round(e.value, 6), round(e.gradient, 6), e.direction, round(e.step, 6)
     (0.32, -0.8, 'raise', 0.8)
     """
     sse_factor(convention, 1, 1.0)
     t, o, w = _finite("target", target), _finite("output", output), _finite("weight", weight)
     if not w > 0:
         raise DataError(
-            f"weight is {w:g}; expected a number > 0: an example of weight 0 is the same as no example"
+            f"weight is {w:g}; expected a number > 0: an example of weight 0 is the same as "
+            "no example"
         )
     found = {name: _at(name, t, o, w) for name in CONVENTIONS}
     measured = _central_difference(SquaredError(convention), t, o, w)
@@ -245,7 +256,8 @@ def explain_examples(
     for i, example in enumerate(given):
         if len(example) not in (2, 3):
             raise DataError(
-                f"example {i} has {len(example)} numbers; expected target and output, or these and a weight"
+                f"example {i} has {len(example)} numbers; expected target and output, or "
+                "these and a weight"
             )
     each = tuple(
         explain_example(e[0], e[1], e[2] if len(e) > 2 else 1.0, convention) for e in given

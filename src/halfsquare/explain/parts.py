@@ -1,9 +1,9 @@
 """A row's output as the average row's output and what each column adds to it.
 
-Linear: each column's coefficient times its distance from the mean. Network: integrated gradients along the
-straight line from the average row, Sundararajan, Taly & Yan (2017), "Axiomatic attribution for deep networks",
-eq. 1: part_j = z_j ∫₀¹ ∂o/∂z_j(αz) dα, by Gauss-Legendre quadrature; the parts add up to the difference of the
-outputs, which is checked and stated.
+Linear: each column's coefficient times its distance from the mean. Network: integrated gradients
+along the straight line from the average row, Sundararajan, Taly & Yan (2017), "Axiomatic
+attribution for deep networks", eq. 1: part_j = z_j ∫₀¹ ∂o/∂z_j(αz) dα, by Gauss-Legendre
+quadrature; the parts add up to the difference of the outputs, which is checked and stated.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Parts:
 
 
 def parts_of(fitted: FittedModel, design: Floats, output: int = 0) -> Parts | None:
-    """The parts of one row's output ``output``; ``design`` (d,). None for a formula: it knows of no average row."""
+    """The parts of one row's output ``output``; ``design`` (d,). None for a formula: it knows of no
+    average row.
+    """
     model = fitted.members[0].model
     if not isinstance(model, Linear | Network):
         return None
@@ -49,7 +51,9 @@ def parts_of(fitted: FittedModel, design: Floats, output: int = 0) -> Parts | No
 
 
 def output_slopes(fitted: FittedModel, design: Floats, output: int = 0) -> Floats:
-    """∂output/∂(standardized design column) at each row of ``design`` (m, d), in the unit of the target: (m, d)."""
+    """∂output/∂(standardized design column) at each row of ``design`` (m, d), in the unit of the
+    target: (m, d).
+    """
     member = fitted.members[0]
     scale = float(fitted.encoder.target_scales[output])
     if isinstance(member.model, Linear):

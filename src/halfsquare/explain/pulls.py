@@ -1,7 +1,8 @@
 """Who pulls which weight up or down, and how hard: the gradient, told row by row.
 
-The gradient is a sum over rows, so it splits into the rows that pull a parameter up (their part is negative:
-descent moves against it, which raises the parameter), those that pull it down, and the penalty:
+The gradient is a sum over rows, so it splits into the rows that pull a parameter up (their part is
+negative: descent moves against it, which raises the parameter), those that pull it down, and the
+penalty:
 
     gradient  =  up  +  down  +  penalty
 
@@ -24,14 +25,17 @@ from halfsquare.explain.levers import Levers, levers
 from halfsquare.loss import Convention, Direction, Floats, direction, sse_factor
 from halfsquare.results.fitted import FittedModel
 
-# Pulls whose sum is below this share of them cancel: nothing but rounding and the end of a descent is left.
+# Pulls whose sum is below this share of them cancel: nothing but rounding and the end of a descent
+# is left.
 BALANCED = 1e-6
 _BATCH_NUMBERS = 1 << 21
 
 
 @dataclass(frozen=True)
 class RowPull:
-    """One row's pull on a parameter; ``row`` from 1, ``error`` o - t (NaN where several outputs are moved)."""
+    """One row's pull on a parameter; ``row`` from 1, ``error`` o - t (NaN where several outputs are
+    moved).
+    """
 
     row: int
     pull: float
@@ -137,7 +141,9 @@ class PullSums:
     def add(
         self, rows: npt.NDArray[np.intp], pulls: Floats, errors: Floats, weight: Floats, which: Any
     ) -> PullSums:
-        """With rows numbered ``rows`` (m,) added: weighted ``pulls`` (m, q), ``errors`` (m, k), ``weight`` (m,)."""
+        """With rows numbered ``rows`` (m,) added: weighted ``pulls`` (m, q), ``errors`` (m, k),
+        ``weight`` (m,).
+        """
         own = [np.full(len(errors), np.nan) if j is None else errors[:, j] for j in which]
         return PullSums(
             self.weight + float(weight.sum()),
@@ -192,7 +198,8 @@ def explain_pulls(
     encoding: str | None = None,
     progress: Progress | None = None,
 ) -> Pulls:
-    """The pulls of every row of ``data`` on every parameter, in one pass; memory does not grow with the rows.
+    """The pulls of every row of ``data`` on every parameter, in one pass; memory does not grow with
+    the rows.
 
     Parameters
     ----------
@@ -201,8 +208,8 @@ def explain_pulls(
     loss : {"half_sse", "sse", "mse", "half_mse"}
         Whose gradient.
     about : {"zero", "mean"}
-        Of a linear model: with "mean" every column is measured from its mean, so that a row pulls at a slope by
-        how far it lies from the average row.
+        Of a linear model: with "mean" every column is measured from its mean, so that a row pulls
+        at a slope by how far it lies from the average row.
     top : int
         Rows kept for each parameter.
 
@@ -251,7 +258,9 @@ def explain_pulls(
 
 
 def usable(batch: ReadBatch) -> tuple[npt.NDArray[np.intp], Floats, Floats, Floats]:
-    """Of the rows that have a target and all that a formula needs: number from 1, design, target, weight."""
+    """Of the rows that have a target and all that a formula needs: number from 1, design, target,
+    weight.
+    """
     assert batch.target is not None
     keep = ~(np.isnan(batch.target).any(axis=1) | np.isnan(batch.design).any(axis=1))
     weight: Floats = np.ones(len(batch.target)) if batch.weight is None else batch.weight
@@ -268,5 +277,6 @@ def require_finite_errors(errors: Floats, rows: npt.NDArray[np.intp], name: str)
     bad = ~np.isfinite(errors).all(axis=1)
     if bad.any():
         raise DataError(
-            f"{name}, row {rows[np.argmax(bad)]}: the model's output or the target is not finite there"
+            f"{name}, row {rows[np.argmax(bad)]}: the model's output or the target is not "
+            "finite there"
         )

@@ -1,4 +1,6 @@
-"""One row of a fitted model: its error in words, its interval, what moves the output, what it asks of the weights."""
+"""One row of a fitted model: its error in words, its interval, what moves the output, what it asks
+of the weights.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class Asked:
-    """What a row asks of a parameter: its part of the gradient of ½SSE, and where descent on it alone would go."""
+    """What a row asks of a parameter: its part of the gradient of ½SSE, and where descent on it
+    alone would go.
+    """
 
     name: str
     value: float
@@ -110,7 +114,8 @@ class RowExplanation:
             )
         if self.low == self.low:
             said.append(
-                f"With 95 % probability the true value lies between {self.low:.4g} and {self.high:.4g}."
+                f"With 95 % probability the true value lies between {self.low:.4g} and "
+                f"{self.high:.4g}."
             )
         if self.error is not None and self.target is not None:
             said.append(self._error_sentence())
@@ -134,7 +139,8 @@ class RowExplanation:
         )
         where = f"{inside} its interval" if inside else ""
         return (
-            f"The truth was {self.target:.4g}{where}: the output is {side}, by {abs(self.error):.4g}. The gradient of "
+            f"The truth was {self.target:.4g}{where}: the output is {side}, by "
+            f"{abs(self.error):.4g}. The gradient of "
             f"½(t − o)² is o − t = {self.error:.4g}, {sign}: descent {verb} this output."
         )
 
@@ -149,7 +155,8 @@ def explain_row(
     table: str | None = None,
     encoding: str | None = None,
 ) -> RowExplanation:
-    """Explain row ``row`` (from 1) of ``data``; ``target`` says for which output, the first by default.
+    """Explain row ``row`` (from 1) of ``data``; ``target`` says for which output, the first by
+    default.
 
     Raises
     ------
@@ -163,7 +170,8 @@ def explain_row(
     >>> from halfsquare import fit
     >>> rows = {"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 2.0, 1.0, 3.0]}
     >>> row = explain_row(fit(rows, "y", model="linear", test_fraction=0), rows, 2)
-    >>> round(row.error, 6), row.direction, {c: round(part, 6) for c, part in row.contributions.items()}
+    >>> parts = {c: round(part, 6) for c, part in row.contributions.items()}
+    >>> round(row.error, 6), row.direction, parts
     (-0.9, 'raise', {'x': -0.4})
     """
     names = fitted.encoder.targets

@@ -62,7 +62,8 @@ def one_example_chart(
     chart = chart.properties(
         background=alt.ExprRef("panel"),
         padding={"left": 10, "right": 14, "top": 12, "bottom": 8},
-        description=f"The squared error as a parabola over the output, and its gradient. {explanation.sentence}",
+        description="The squared error as a parabola over the output, and its gradient. "
+        f"{explanation.sentence}",
     )
     if title:
         where, then = _sentence()
@@ -113,7 +114,8 @@ def _params(explanation: ExampleExplanation, theme: Theme) -> list[alt.Parameter
         "value": "factor * err * err",
         "gradient": "2 * factor * err",
         "reach": "max(high_end - t, t - low_end)",
-        # The same loss with or without its ½ stands beside it; the axis holds both, so the ½ is seen to halve.
+        # The same loss with or without its ½ stands beside it; the axis holds both, so the ½ is
+        # seen to halve.
         "half": "convention === 'half_sse' || convention === 'half_mse'",
         "other": "half ? 2 * factor : factor / 2",
         "partner": "half ? substring(convention, 5) : 'half_' + convention",
@@ -135,7 +137,8 @@ def _sentence() -> tuple[str, str]:
     )
     then = (
         "err === 0 ? 'Gradient zero: descent leaves it alone.'"
-        " : err < 0 ? 'Negative gradient: descent raises it.' : 'Positive gradient: descent lowers it.'"
+        " : err < 0 ? 'Negative gradient: descent raises it.' : 'Positive gradient: descent "
+        "lowers it.'"
     )
     return where, then
 
@@ -210,7 +213,9 @@ def _gradient_layers() -> list[alt.Chart]:
 
 
 def _shared_layers(panel: Panel, shape: str) -> list[alt.Chart]:
-    """The two sides of the target, the curve in their colours (and its other scale), the target itself."""
+    """The two sides of the target, the curve in their colours (and its other scale), the target
+    itself.
+    """
     draw = panel.draw
     left, right = "t - datum.i / 60 * (t - low_end)", "t + datum.i / 60 * (high_end - t)"
     thin = curve("muted", strokeWidth=1, strokeDash=[1, 3])

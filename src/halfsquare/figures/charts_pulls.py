@@ -11,10 +11,12 @@ _MOST = 15
 
 
 def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.LayerChart:
-    """Bars to the right for the pull up, to the left for the pull down, on one scale for all parameters.
+    """Bars to the right for the pull up, to the left for the pull down, on one scale for all
+    parameters.
 
-    Rows whose output is too low and rows whose output is too high can pull the same way, so the bars have one
-    colour; what is left of the two, the gradient, is a dot: at the optimum it stands in the middle.
+    Rows whose output is too low and rows whose output is too high can pull the same way, so the
+    bars have one colour; what is left of the two, the gradient, is a dot: at the optimum it stands
+    in the middle.
     """
     ranked = sorted(pulls.parameters, key=lambda p: -p.strength)[:_MOST]
     rows = [_row(p) for p in ranked if p.strength]
@@ -52,10 +54,20 @@ def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.
     chart = alt.layer(bars, middle, dot).properties(
         width=width, height=max(60, 26 * len(rows)), title=title
     )
-    styled: alt.LayerChart = chart.configure(background=theme.panel, padding=16, font=FONT).configure_axis(
-        labelColor=theme.muted, titleColor=theme.muted, gridColor=theme.line, domainColor=theme.line,
-        tickColor=theme.line, titleFontWeight="normal", labelFont=FONT, titleFont=FONT,
-    ).configure_view(stroke=None)  # fmt: skip
+    styled: alt.LayerChart = (
+        chart.configure(background=theme.panel, padding=16, font=FONT)
+        .configure_axis(
+            labelColor=theme.muted,
+            titleColor=theme.muted,
+            gridColor=theme.line,
+            domainColor=theme.line,
+            tickColor=theme.line,
+            titleFontWeight="normal",
+            labelFont=FONT,
+            titleFont=FONT,
+        )
+        .configure_view(stroke=None)
+    )
     return styled
 
 
@@ -67,5 +79,6 @@ def _row(pull: Pull) -> dict[str, float | str]:
         "down": pull.down * scale,
         "up": pull.up * scale,
         "gradient": 0.0 if pull.balanced else pull.gradient * scale,
-        "told": f"{pull.rows_up:,} rows up {pull.up:.4g}, {pull.rows_down:,} rows down {pull.down:.4g}",
+        "told": f"{pull.rows_up:,} rows up {pull.up:.4g}, {pull.rows_down:,} rows down "
+        f"{pull.down:.4g}",
     }

@@ -1,4 +1,5 @@
-"""Figures of many examples: SSE climbs while MSE settles; mini-batches scatter about the full gradient.
+"""Figures of many examples: SSE climbs while MSE settles; mini-batches scatter about the full
+gradient.
 
 Their rows are named data sets (``growth``, ``batches``, …), so that a page can replace them.
 """
@@ -17,7 +18,8 @@ from halfsquare.sums import ErrorSummary
 
 Rows = list[dict[str, float]]
 
-# Labels of the marked rows stand where the curve is not: below to the right, later above to the left.
+# Labels of the marked rows stand where the curve is not: below to the right, later above to the
+# left.
 _EARLY = "chosen < 256"
 _BESIDE = alt.ExprRef(f"{_EARLY} ? 16 : -16")
 _ESTIMATE = "'MSE ' + format(datum.mse, '.3f') + ' ± ' + format(datum.most - datum.mse, '.3f')"

@@ -1,4 +1,6 @@
-"""The figures of a report on a fit: each a small Altair chart of numbers that are aggregated already."""
+"""The figures of a report on a fit: each a small Altair chart of numbers that are aggregated
+already.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ T = LIGHT
 WIDTH, HALF = 600, 326
 NARROW = 250  # on a phone, where a wide figure would shrink until nobody can read it
 _NUMBER = (
-    "abs(datum.value) >= 1e9 || (abs(datum.value) > 0 && abs(datum.value) < 1e-3) ? format(datum.value, '.2~e')"
+    "abs(datum.value) >= 1e9 || (abs(datum.value) > 0 && abs(datum.value) < 1e-3) ? "
+    "format(datum.value, '.2~e')"
     " : abs(datum.value) >= 1e4 ? format(datum.value, '.3~s') : replace(datum.label, ',', '')"
 )
 
@@ -48,10 +51,19 @@ def _y(
 
 
 def predicted_chart(
-    cells: Rows, points: Rows, band: Rows, means: Rows, x: Sequence[float], y: Sequence[float], unit: str,
-    *, width: int = WIDTH,
-) -> Any:  # fmt: skip
-    """Target over output: rows as points or cells, the diagonal on which the two agree, the 95 % band, group means."""
+    cells: Rows,
+    points: Rows,
+    band: Rows,
+    means: Rows,
+    x: Sequence[float],
+    y: Sequence[float],
+    unit: str,
+    *,
+    width: int = WIDTH,
+) -> Any:
+    """Target over output: rows as points or cells, the diagonal on which the two agree, the 95 %
+    band, group means.
+    """
     at_x, at_y = (
         _x("x", f"output o: {unit}, predicted", x),
         _y("y", f"target t: {unit}, actual", domain=y),
@@ -88,7 +100,8 @@ def predicted_chart(
 def error_chart(
     rows: Rows, title: str, *, width: int = WIDTH, domain: Sequence[float] | None = None
 ) -> Any:
-    """Mean error ± 2 standard errors over groups of rows, and beneath it the shares too low and too high.
+    """Mean error ± 2 standard errors over groups of rows, and beneath it the shares too low and too
+    high.
 
     Each row: left, right, mid, error, least, most, low, high (shares).
     """
@@ -148,7 +161,9 @@ def _side() -> Any:
 
 
 def level_chart(rows: Rows, *, width: int = HALF) -> Any:
-    """The same for the levels of a category: mean error beside the shares, a line for each level."""
+    """The same for the levels of a category: mean error beside the shares, a line for each
+    level.
+    """
     order = [r["level"] for r in rows]
     y = alt.Y("level:N", sort=order, axis=alt.Axis(title=None, labelLimit=90))
     bare = alt.Y("level:N", sort=order, axis=None)
@@ -193,7 +208,9 @@ def histogram_chart(rows: Rows, unit: str, domain: Sequence[float], *, width: in
 
 
 def effects_chart(rows: Rows, unit: str, *, width: int = WIDTH) -> Any:
-    """Coefficients times the standard deviation of their column, with 95 % intervals: all in the target's unit."""
+    """Coefficients times the standard deviation of their column, with 95 % intervals: all in the
+    target's unit.
+    """
     y = alt.Y(
         "name:N",
         sort=[r["name"] for r in rows],

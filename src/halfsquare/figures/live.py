@@ -1,7 +1,8 @@
 """A chart made live: compiled to Vega, as wide as its place, with handles that can be dragged.
 
 Vega-Lite knows no dragging of a single value, so the compiled specification gets it: a mark named
-``output_handle`` moves the signal ``output``. Everything else follows from the chart's own parameters.
+``output_handle`` moves the signal ``output``. Everything else follows from the chart's own
+parameters.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ MARGIN = 0.02  # a dragged value stays this share of the width inside the figure
 
 
 def vega_spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """The chart as a Vega specification, for a browser: fluid in width, draggable where it has handles."""
+    """The chart as a Vega specification, for a browser: fluid in width, draggable where it has
+    handles.
+    """
     spec = compile_chart(chart)
     _fluid(spec)
     names = {signal["name"] for signal in spec["signals"]}
@@ -48,7 +51,9 @@ def refilled(
     signals: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The compiled specification with other values and rows: quicker by far than compiling again."""
+    """The compiled specification with other values and rows: quicker by far than compiling
+    again.
+    """
     signals, data = signals or {}, data or {}
     return {
         **spec,
@@ -99,7 +104,8 @@ def _draggable(spec: dict[str, Any]) -> None:
         by_name[moved].setdefault("on", []).append(
             {
                 "events": f"[@{mark}:pointerdown, window:pointerup] > window:pointermove",
-                "update": f"round(grain * clamp(invert('{scale}', x() - {grab}), span[0] + inset, span[1] - inset))"
+                "update": f"round(grain * clamp(invert('{scale}', x() - {grab}), span[0] + "
+                "inset, span[1] - inset))"
                 " / grain",
             }
         )
@@ -110,7 +116,8 @@ def _draggable(spec: dict[str, Any]) -> None:
         "update": "pow(10, max(0, floor(log(width / (span[1] - span[0])) / LN10)))",
     }
     wide = "max(1.75 * abs(output - target), (span[1] - span[0]) / 2)"
-    # A typed value outside the figure makes the figure wider: never narrower, so that it does not jump.
+    # A typed value outside the figure makes the figure wider: never narrower, so that it does not
+    # jump.
     by_name["span"]["on"] = [
         {
             "events": [{"signal": "output"}, {"signal": "target"}],

@@ -25,9 +25,11 @@ class Panel:
         self, mark: Mark, *, x: str, y: str, x2: str | None = None, y2: str | None = None,
         points: int = 0, name: str | None = None,
     ) -> alt.Chart:  # fmt: skip
-        """One mark at (x, y), or from there to (x2, y2), or a line of so many points, numbered ``datum.i``.
+        """One mark at (x, y), or from there to (x2, y2), or a line of so many points, numbered
+        ``datum.i``.
 
-        ``@low`` and ``@high`` stand for the bounds of y. A name makes the mark one that can be grabbed.
+        ``@low`` and ``@high`` stand for the bounds of y. A name makes the mark one that can be
+        grabbed.
         """
         chart = alt.Chart(
             alt.sequence(0, points, as_="i") if points else alt.InlineData(values=[{}])
@@ -72,7 +74,8 @@ def axis(title: str, *, ticks: int, **more: Any) -> alt.Axis:
     size = "abs(datum.value)"
     short = (
         "datum.value == 0 && length(datum.label) > 4 ? '0'"
-        f" : {size} >= 1e9 || ({size} > 0 && {size} < 1e-3) ? replace(format(datum.value, '.2~e'), /-/g, '−')"
+        f" : {size} >= 1e9 || ({size} > 0 && {size} < 1e-3) ? replace(format(datum.value, "
+        "'.2~e'), /-/g, '−')"
         f" : {size} >= 1e4 ? replace(format(datum.value, '.3~s'), '-', '−') : datum.label"
     )
     return alt.Axis(
@@ -122,7 +125,9 @@ def wash(colour: str) -> Mark:
 
 
 def dot(colour: str, **more: Any) -> Mark:
-    """A point with a ring in the colour of the paper, so that it stands out from the line it is on."""
+    """A point with a ring in the colour of the paper, so that it stands out from the line it is
+    on.
+    """
     ring = {"stroke": alt.ExprRef("panel"), "strokeWidth": 2}
     return {
         "type": "point",
@@ -158,7 +163,10 @@ def label(name: str, expression: str) -> str:
 
 def signed_label(name: str, expression: str) -> str:
     """The name and the number with its sign; nothing where it is zero."""
-    return f"({expression}) == 0 ? '' : '{name} ' + (({expression}) > 0 ? '+' : '') + {written(expression)}"
+    return (
+        f"({expression}) == 0 ? '' : '{name} ' + (({expression}) > 0 ? '+' : '') + "
+        f"{written(expression)}"
+    )
 
 
 def written(expression: str) -> str:

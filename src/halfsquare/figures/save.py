@@ -25,6 +25,10 @@ from halfsquare.files.atomic import atomic_write
 SUFFIXES = (".html", ".svg", ".png")
 
 
+_INPUTS = """<div class="figure-inputs"></div>
+<p class="hint">Drag the output or the target, or type.</p>"""
+
+
 def save_chart(
     chart: alt.TopLevelMixin, path: str | os.PathLike[str], *, title: str = "halfsquare"
 ) -> Path:
@@ -50,7 +54,8 @@ def save_chart(
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
         raise OptionError(
-            f"cannot write a figure to {target.name!r}: expected a name ending in {', '.join(SUFFIXES)}"
+            f"cannot write a figure to {target.name!r}: expected a name ending in "
+            f"{', '.join(SUFFIXES)}"
         )
     if suffix == ".html":
         content = figure_page(chart, title).encode()
@@ -64,13 +69,18 @@ def save_chart(
 
 
 def save_example(explanation: ExampleExplanation, path: str | os.PathLike[str]) -> Path:
-    """Write the figure of one example; in HTML with the derivation beneath. See :func:`save_chart`."""
+    """Write the figure of one example; in HTML with the derivation beneath. See
+    :func:`save_chart`.
+    """
     chart = one_example_chart(explanation)
     if Path(path).suffix.lower() != ".html":
         return save_chart(chart, path)
     lines = derivation(explanation.convention, weight=explanation.weight).lines
     steps = "".join(f"<li>{line.mathml}<span>{escape(line.reason)}</span></li>\n" for line in lines)
-    below = f'<section class="figure"><h2>Why, line by line</h2><ol class="derivation">\n{steps}</ol></section>'
+    below = (
+        '<section class="figure"><h2>Why, line by line</h2><ol '
+        f'class="derivation">\n{steps}</ol></section>'
+    )
     page = figure_page(chart, "One example and its squared error", below)
     return _write(Path(path), page.encode())
 
@@ -102,7 +112,7 @@ def figure_page(chart: alt.TopLevelMixin, title: str, below: str = "") -> str:
 <h1 class="page-title">{escape(title)}</h1>
 <section class="figure" aria-label="Figure">
 <div class="figure-place" id="figure" data-spec="spec"></div>
-{'<div class="figure-inputs"></div><p class="hint">Drag the output or the target, or type.</p>' if inputs else ""}
+{_INPUTS if inputs else ""}
 </section>
 {below}
 </main>

@@ -1,7 +1,8 @@
-"""A chart as still SVG inside a page: no script, in the page's own colours, with a text alternative.
+"""A chart as still SVG inside a page: no script, in the page's own colours, with a text
+alternative.
 
-The chart is drawn in the light theme; then each of its colours is replaced by the CSS variable of its meaning, so
-that one picture follows the page from light to dark.
+The chart is drawn in the light theme; then each of its colours is replaced by the CSS variable of
+its meaning, so that one picture follows the page from light to dark.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Figure:
 
 
 def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
-    """The chart as SVG markup for a page; ``name`` keeps its inner references apart from other figures'."""
+    """The chart as SVG markup for a page; ``name`` keeps its inner references apart from other
+    figures'.
+    """
     spec = {**chart.to_dict(), "background": "transparent"}
     svg: str = engine().vegalite_to_svg(spec, vl_version=vegalite_version())
     for meaning, colour in LIGHT.colours().items():
@@ -60,7 +63,8 @@ def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
             svg,
             flags=re.IGNORECASE,
         )
-    # Vega numbers what it refers to across all figures of a process: here from 0, so that a page is reproducible.
+    # Vega numbers what it refers to across all figures of a process: here from 0, so that a page is
+    # reproducible.
     for i, inner in enumerate(dict.fromkeys(_ID.findall(svg))):
         svg = svg.replace(f'id="{inner}"', f'id="{name}-{i}"').replace(
             f"url(#{inner})", f"url(#{name}-{i})"
@@ -72,15 +76,19 @@ def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
     assert root is not None
     size = dict(_SIZE.findall(root.group()))
     opened = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size["width"]} {size["height"]}" width="{size["width"]}" '
-        f'height="{size["height"]}" role="img" aria-labelledby="{name}-alternative"><title id="{name}-alternative">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size["width"]} '
+        f'{size["height"]}" width="{size["width"]}" '
+        f'height="{size["height"]}" role="img" aria-labelledby="{name}-alternative"><title '
+        f'id="{name}-alternative">'
         f"{escape(alternative)}</title>"
     )
     return opened + svg[root.end() :]
 
 
 def draw_both(chart: Callable[[int], Any], name: str, alternative: str) -> str:
-    """A chart of two widths, of which the page shows the one that fits: on a phone the narrow one."""
+    """A chart of two widths, of which the page shows the one that fits: on a phone the narrow
+    one.
+    """
     wide = draw(plain(chart(WIDTH)), name, alternative)
     narrow = draw(plain(chart(NARROW)), f"{name}-narrow", alternative)
     return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
@@ -90,13 +98,24 @@ def plain(chart: Any) -> alt.TopLevelMixin:
     """The quiet look that all figures of a report share."""
     t = LIGHT
     styled: alt.TopLevelMixin = (
-        chart.configure(font=FONT, padding={"left": 2, "right": 8, "top": 4, "bottom": 2}, aria=False)
+        chart.configure(
+            font=FONT, padding={"left": 2, "right": 8, "top": 4, "bottom": 2}, aria=False
+        )
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=t.muted, titleColor=t.muted, gridColor=t.line, domain=False, ticks=False, labelFontSize=12,
-            titleFontSize=12, titleFontWeight="normal", labelPadding=6, titlePadding=8, labelOverlap=True,
+            labelColor=t.muted,
+            titleColor=t.muted,
+            gridColor=t.line,
+            domain=False,
+            ticks=False,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            labelPadding=6,
+            titlePadding=8,
+            labelOverlap=True,
         )
         .configure_axisX(grid=False)
         .configure_text(color=t.ink, fontSize=12)
-    )  # fmt: skip
+    )
     return styled

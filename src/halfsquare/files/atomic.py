@@ -1,9 +1,11 @@
-"""Files that are written whole or not at all, and paths that cannot be written known before any work is done.
+"""Files that are written whole or not at all, and paths that cannot be written known before any
+work is done.
 
-Where the system allows it (Linux), a file has no name until it is complete, so that a process that is
-killed leaves nothing. For the moment between having all its bytes and taking the old file's place it has
-a temporary name, and its writer holds a lock on it; elsewhere it has that name from the beginning. One
-that nobody holds belongs to a writer that is no more: the next one to write the same file removes it.
+Where the system allows it (Linux), a file has no name until it is complete, so that a process that
+is killed leaves nothing. For the moment between having all its bytes and taking the old file's
+place it has a temporary name, and its writer holds a lock on it; elsewhere it has that name from
+the beginning. One that nobody holds belongs to a writer that is no more: the next one to write the
+same file removes it.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ _REASONS = {
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """A file that takes the place of ``path`` when the block ends well, and leaves no trace otherwise.
+    """A file that takes the place of ``path`` when the block ends well, and leaves no trace
+    otherwise.
 
     A link is followed, and a file that is replaced hands on its permissions.
 
@@ -44,7 +47,8 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     ...     _ = file.write(b"...")
     Traceback (most recent call last):
     ...
-    halfsquare.errors.OutputError: no-such-folder/model.hsq could not be written: there is no folder no-such-folder
+    halfsquare.errors.OutputError: no-such-folder/model.hsq could not be written: there is no folder
+    no-such-folder
     """
     _require_ordinary(path)
     target = Path(os.path.realpath(path))

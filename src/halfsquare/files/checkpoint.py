@@ -1,8 +1,8 @@
 """The checkpoint file: how far each descent of a fit has come, and which fit it is.
 
-A safetensors file, as the model file is: numbers as tensors, all else as JSON in its metadata, never a pickle. A
-digest over both tells damage, so that a state is read as it was written or not at all. It is written to another
-name and renamed: until the new one is whole, the old one stands.
+A safetensors file, as the model file is: numbers as tensors, all else as JSON in its metadata,
+never a pickle. A digest over both tells damage, so that a state is read as it was written or not at
+all. It is written to another name and renamed: until the new one is whole, the old one stands.
 """
 
 from __future__ import annotations
@@ -80,7 +80,13 @@ class Checkpoint:
             packed = entry.pack()
             place = [len(arrays), len(packed.arrays)]
             arrays += packed.arrays
-            entries[name] = {"start": entry.start, "steps": entry.steps, "over": entry.over, "arrays": place, "tree": packed.tree}  # fmt: skip
+            entries[name] = {
+                "start": entry.start,
+                "steps": entry.steps,
+                "over": entry.over,
+                "arrays": place,
+                "tree": packed.tree,
+            }
         described = json.dumps(
             {
                 "format_version": FORMAT_VERSION,
@@ -122,7 +128,8 @@ class Checkpoint:
             version = described["format_version"]
             if not isinstance(version, int) or version > FORMAT_VERSION:
                 raise CheckpointError(
-                    f"{path} has checkpoint format {version}; this version reads up to {FORMAT_VERSION}: update halfsquare"
+                    f"{path} has checkpoint format {version}; this version reads up to "
+                    f"{FORMAT_VERSION}: update halfsquare"
                 )
             arrays = [tensors[str(i)] for i in range(len(tensors))]
             if _digest(metadata[_KEY], arrays) != metadata[_DIGEST]:
@@ -144,9 +151,8 @@ def _opened(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     try:
         with safe_open(path, framework="numpy") as file:
             # A copy lies in memory as other arrays do.
-            return file.metadata() or {}, {
-                name: np.array(file.get_tensor(name)) for name in file.keys()
-            }
+            names = list(file.keys())
+            return file.metadata() or {}, {name: np.array(file.get_tensor(name)) for name in names}
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
         raise CheckpointError(
             f"{path} is no checkpoint of a fit, or it is damaged: {problem}"

@@ -1,14 +1,16 @@
-"""Trees of values as JSON and arrays, to the last bit: how the state of a descent gets into a file and back.
+"""Trees of values as JSON and arrays, to the last bit: how the state of a descent gets into a file
+and back.
 
-A tree is made of None, booleans, numbers, strings, lists, tuples, dicts, NumPy arrays and numbers, and of the
-dataclasses that say they may be packed. In JSON the first four, and lists, stand for themselves; all else is an
-object with one key that says what it is:
+A tree is made of None, booleans, numbers, strings, lists, tuples, dicts, NumPy arrays and numbers,
+and of the dataclasses that say they may be packed. In JSON the first four, and lists, stand for
+themselves; all else is an object with one key that says what it is:
 
-    {"tuple": [...]}   {"dict": [[key, value], ...]}   {"array": 3}   {"number": 4}   {"evidence.memory": {...}}
+    {"tuple": [...]}   {"dict": [[key, value], ...]}   {"array": 3}   {"number": 4}
+    {"evidence.memory": {...}}
 
-Arrays and NumPy numbers stand apart and are referred to by position, one that occurs twice once. A number is
-written with the digits that read back as the same float64. Nothing that is read is code: a name that no module
-here has given is refused.
+Arrays and NumPy numbers stand apart and are referred to by position, one that occurs twice once. A
+number is written with the digits that read back as the same float64. Nothing that is read is code:
+a name that no module here has given is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ _PLAIN = (type(None), bool, int, float, str)
 
 
 def packable(name: str) -> Callable[[type[C]], type[C]]:
-    """Let a frozen dataclass be part of a packed tree, under a name that stays when the class is moved or renamed.
+    """Let a frozen dataclass be part of a packed tree, under a name that stays when the class is
+    moved or renamed.
 
     Raises
     ------

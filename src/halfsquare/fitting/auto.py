@@ -33,7 +33,8 @@ from halfsquare.sums import Moments, NormalSums
 _Z = 1.96
 _FOLDS = 5
 _FEWEST_ROWS = 50
-# Second-order descent costs about rows · parameters² · members · steps; with this the largest takes half a minute.
+# Second-order descent costs about rows · parameters² · members · steps; with this the largest takes
+# half a minute.
 _MOST_PRODUCTS = 2e10
 
 
@@ -55,7 +56,8 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Tried:
-    """One candidate: its MSE on rows it had not seen, in the squared unit of the target (of one target).
+    """One candidate: its MSE on rows it had not seen, in the squared unit of the target (of one
+    target).
 
     ``difference`` is to the model that stood before it; negative: better.
     """
@@ -75,7 +77,8 @@ class AutoRecipe(Recipe):
     def check(self) -> None:
         if self.options.method is not None:
             raise OptionError(
-                f"the method {self.options.method} is for one family: say which, with the model option"
+                f"the method {self.options.method} is for one family: say which, with the "
+                "model option"
             )
         self._linear().check()
 
@@ -127,7 +130,10 @@ class AutoRecipe(Recipe):
         if not rows.encoder.names:
             return "there are no columns to learn from"
         if rows.row_count < _FEWEST_ROWS:
-            return f"{rows.row_count} rows are too few to judge it by; at least {_FEWEST_ROWS} are needed"
+            return (
+                f"{rows.row_count} rows are too few to judge it by; at least "
+                f"{_FEWEST_ROWS} are needed"
+            )
         return _too_slow(rows, SIZES["small network"])
 
     def _tried(
@@ -152,7 +158,10 @@ def _too_slow(rows: EncodedRows, size: Size) -> str:
     parameters = sum((a + 1) * b for a, b in pairwise(layers))
     if float(n) * k * parameters**2 * (size.members or 10) <= _MOST_PRODUCTS:
         return ""
-    return f"{n:,} rows with {parameters:,} parameters take minutes or more; --model network tries it all the same"
+    return (
+        f"{n:,} rows with {parameters:,} parameters take minutes or more; --model network "
+        "tries it all the same"
+    )
 
 
 def _better(tried: Tried) -> bool:

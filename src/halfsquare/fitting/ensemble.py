@@ -1,4 +1,6 @@
-"""What members trained apart come to together: which to keep, where to stop, how much noise is left."""
+"""What members trained apart come to together: which to keep, where to stop, how much noise is
+left.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def predictive(members: Sequence[Trained], design: Floats) -> tuple[Floats, Floa
 
 
 def better(pilots: list[Run], names: list[str]) -> tuple[list[Run], list[str]]:
-    """Of members trained in different ways, those not clearly worse on the rows they left out; and their ways."""
+    """Of members trained in different ways, those not clearly worse on the rows they left out; and
+    their ways.
+    """
     losses = {run.way.name: run.stops[0].held_out for run in pilots}
     if len(pilots) < 2 or any(held is None for held in losses.values()):
         return pilots, names
@@ -40,7 +44,9 @@ def better(pilots: list[Run], names: list[str]) -> tuple[list[Run], list[str]]:
 
 
 def stopping_point(runs: list[Run], row_count: int) -> tuple[int, Judgement | None]:
-    """Which of their stopping points is best for the average of all, by the rows left out; how good it is there."""
+    """Which of their stopping points is best for the average of all, by the rows left out; how good
+    it is there.
+    """
     judged = {}
     for at in range(max(len(run.stops) for run in runs)):
         held = [run.stops[min(at, len(run.stops) - 1)].held_out for run in runs]
@@ -54,12 +60,15 @@ def stopping_point(runs: list[Run], row_count: int) -> tuple[int, Judgement | No
 
 
 def with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Trained]:
-    """The members with the noise, and if need be the covariance, that make the ensemble's variance right."""
+    """The members with the noise, and if need be the covariance, that make the ensemble's variance
+    right.
+    """
     if judgement is None:
         return ensemble
     mse = np.maximum(judgement.ensemble, 0.1 * judgement.single) + judgement.between / len(ensemble)
     noise = np.maximum(mse - judgement.between - judgement.parameters, 0.5 * mse)
-    # Where spread and parameters alone explain more than there is, the parameters are surer than they claim.
+    # Where spread and parameters alone explain more than there is, the parameters are surer than
+    # they claim.
     room = float(
         np.mean((mse - noise - judgement.between) / np.maximum(judgement.parameters, 1e-300))
     )

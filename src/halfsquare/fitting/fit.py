@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def place(cluster: str | Cluster | None, threads: int | None) -> Iterator[Execution]:
-    """This machine, a cluster that is given, or one that is reached by its address and left afterwards.
+    """This machine, a cluster that is given, or one that is reached by its address and left
+    afterwards.
 
     Raises
     ------
@@ -63,7 +64,8 @@ def require_for_cluster(method: str | None, data: Any) -> None:
 
     if method == "minibatch":
         raise OptionError(
-            "mini-batches are not for a cluster: every one of very many small steps would wait for the network. "
+            "mini-batches are not for a cluster: every one of very many small steps would "
+            "wait for the network. "
             "Leave the method out: second-order descent needs some tens of rounds"
         )
     require_files(data)
@@ -89,7 +91,8 @@ def scan_at(
     )
 
 
-# Shares of a time limit: what the fit may take that is measured, and what the refit on all rows needs to begin.
+# Shares of a time limit: what the fit may take that is measured, and what the refit on all rows
+# needs to begin.
 _FIT_MOST, _REFIT_LEAST = 0.55, 0.25
 
 
@@ -138,17 +141,19 @@ def fit(
         :mod:`halfsquare.fitting.auto`; ``"formula"`` is implied by a formula, and ``"linear"`` by a
         method or a penalty of the linear model.
     method : str, optional
-        How to descend. Linear: ``"least-squares"`` (the default), ``"gradient"`` or ``"minibatch"``;
-        network and formula: ``"levenberg-marquardt"``.
+        How to descend. Linear: ``"least-squares"`` (the default), ``"gradient"`` or
+        ``"minibatch"``; network and formula: ``"levenberg-marquardt"``.
     loss : {"half_sse", "sse", "mse", "half_mse"}
         The convention in which the history states the loss. The parameters do not depend on it.
     l2 : float >= 0 or "auto"
-        Penalty per row on standardized columns; see :class:`halfsquare.fitting.linear.LinearOptions`.
+        Penalty per row on standardized columns; see
+        :class:`halfsquare.fitting.linear.LinearOptions`.
     formula : str, optional
         Such as ``"y ~ b1*(1 - exp(-b2*x))"``; names that are no columns are parameters. See
         :func:`halfsquare.models.formula.parser.parse_formula`.
     start, bounds, fix : mappings by parameter name, optional
-        Of a formula: where to begin (searched for if left out), (low, high), and values that are held.
+        Of a formula: where to begin (searched for if left out), (low, high), and values that are
+        held.
     profile : bool
         Of a formula: add profile-likelihood intervals to ``info["facts"]["profile"]``.
     weights : str, optional
@@ -168,14 +173,17 @@ def fit(
     threads : int, optional
         Default: one for each core. The result does not depend on it.
     cluster : str or Cluster, optional
-        Read the files and sum on the workers of a Dask cluster: ``"tcp://HOST:PORT"``, or ``"local:N"`` for N
-        processes here; or what :func:`halfsquare.cluster.connect.connect` gives. The result is the same.
+        Read the files and sum on the workers of a Dask cluster: ``"tcp://HOST:PORT"``, or
+        ``"local:N"`` for N processes here; or what :func:`halfsquare.cluster.connect.connect`
+        gives. The result is the same.
     time_limit : float, optional
-        Seconds from here to the end of the last descent, the reading of the data included. With less than a quarter
-        of them left after measuring there is no refit: the model measured is returned.
+        Seconds from here to the end of the last descent, the reading of the data included. With
+        less than a quarter of them left after measuring there is no refit: the model measured is
+        returned.
     checkpoint : path, optional
-        Keep in this file where the descents stand, so that a fit that was killed can be continued; it is continued
-        if the file is there already. The model is the same to the last bit, however often that happens.
+        Keep in this file where the descents stand, so that a fit that was killed can be continued;
+        it is continued if the file is there already. The model is the same to the last bit, however
+        often that happens.
     resume : path, optional
         The same, but the file must be there.
     checkpoint_every : float, >= 0
@@ -199,13 +207,15 @@ def fit(
     FitError
         If the rows allow no fit.
     CheckpointError
-        If the checkpoint is damaged, or of a fit with other data or options: the difference is named.
+        If the checkpoint is damaged, or of a fit with other data or options: the difference is
+        named.
     ClusterError
         What is wrong with the cluster.
 
     Examples
     --------
-    >>> fitted = fit({"x": [0.0, 1.0, 2.0, 3.0, 4.0], "y": [1.0, 3.0, 5.0, 7.0, 9.0]}, "y", test_fraction=0)
+    >>> rows = {"x": [0.0, 1.0, 2.0, 3.0, 4.0], "y": [1.0, 3.0, 5.0, 7.0, 9.0]}
+    >>> fitted = fit(rows, "y", test_fraction=0)
     >>> [round(p.value, 6) for p in fitted.parameters]
     [1.0, 2.0]
     """
@@ -240,7 +250,8 @@ def fit(
         rows = recipe.rows(scanned, "train")
         if not rows.row_count:
             raise FitError(
-                f"{source.name} leaves no row to train on: every row with a target is in the test part"
+                f"{source.name} leaves no row to train on: every row with a target is in the "
+                "test part"
             )
         again = refit and bool(scanned.test.rows)
         with journal_of(resuming, scanned, execution) as journal:
@@ -248,7 +259,8 @@ def fit(
                 recipe.within(_FIT_MOST if again else 1.0).at(journal.at("measured")).train(rows)
             )
             measured = _measured(fitted, rows, execution, test, weights)
-            # In less than half the time that the fit had, a refit would be another model than the one measured.
+            # In less than half the time that the fit had, a refit would be another model than the
+            # one measured.
             again = again and not interruption.ended(fitted) and recipe.has_time(_REFIT_LEAST)
             if again:
                 refitted = (
@@ -264,7 +276,9 @@ def fit(
 
 
 class _Interruption:
-    """Whether Ctrl-C or the one who watches has ended the fit: then no further descent is to begin."""
+    """Whether Ctrl-C or the one who watches has ended the fit: then no further descent is to
+    begin.
+    """
 
     def __init__(self) -> None:
         self.happened = False

@@ -1,11 +1,11 @@
 """Rows left out, in two rounds of folds, and what the errors on them say about an ensemble.
 
-In each of two rounds the rows are dealt into folds, and each member leaves one fold out. So every row has two
-errors e₁, e₂ of members that have not seen it and share nothing but the data:
+In each of two rounds the rows are dealt into folds, and each member leaves one fold out. So every
+row has two errors e₁, e₂ of members that have not seen it and share nothing but the data:
 
     mean square of one member           ½ (e₁² + e₂²)
     variance between members            V = ½ (e₁ - e₂)²
-    mean square of an endless ensemble  e₁ e₂               (the product: what the average cannot remove)
+    mean square of an endless ensemble  e₁ e₂             (the product: the average keeps it)
     mean square of M members            e₁ e₂ + V / M       (Krogh & Vedelsby 1995, eq. 5)
 """
 
@@ -27,7 +27,8 @@ Mask = npt.NDArray[np.bool_]
 _ROUNDS = 2
 # Below this many rows in a fold nothing is left out: too few to judge by, too many to do without.
 _LEAST_ROWS = 5
-# Above, rows are better learnt from: an MSE over three times as many has a standard error of half a per cent.
+# Above, rows are better learnt from: an MSE over three times as many has a standard error of half a
+# per cent.
 _MOST_ROWS = 32768
 
 
@@ -91,7 +92,8 @@ def some_rows(rows: int, seed: Sequence[int]) -> Mask:
 
 @dataclass(frozen=True)
 class Folds:
-    """Which fold each row is in, in each round; fold f of round r is left out by member r · folds + f.
+    """Which fold each row is in, in each round; fold f of round r is left out by member r · folds +
+    f.
 
     Two bytes a row. Rows that no member leaves out are in fold ``count``.
     """
@@ -103,8 +105,9 @@ class Folds:
     def deal(cls, rows: int, members: int, seed: int, least: int = 0) -> Folds | None:
         """Two rounds of ``members`` / 2 folds, of the same rows.
 
-        A member leaves out no more than one row in ``least``; and of very many rows some ten thousand are enough
-        to judge by. None where there are too few members or rows to leave any out.
+        A member leaves out no more than one row in ``least``; and of very many rows some ten
+        thousand are enough to judge by. None where there are too few members or rows to leave any
+        out.
         """
         count = members // _ROUNDS
         if count < 2 or rows < _LEAST_ROWS * count:
@@ -131,7 +134,9 @@ class Folds:
 
 @dataclass(frozen=True)
 class HeldOutErrors:
-    """The errors (m, k) of one member on the rows it left out, their parameter variance (m, k), and which rows."""
+    """The errors (m, k) of one member on the rows it left out, their parameter variance (m, k), and
+    which rows.
+    """
 
     rows: npt.NDArray[np.intp]
     error: Floats
@@ -188,7 +193,9 @@ class Judgement:
     row_count: int
 
     def held_out(self, members: int) -> Floats:
-        """What the squared error of each row (n,) is for the mean of that many members, none of which saw it."""
+        """What the squared error of each row (n,) is for the mean of that many members, none of
+        which saw it.
+        """
         first, second = self.pairs
         losses: Floats = np.full(self.row_count, np.nan)
         losses[self.which] = (first * second + 0.5 * (first - second) ** 2 / members).mean(axis=1)
@@ -206,7 +213,8 @@ class Judgement:
         pair, variance, weight = np.zeros((2, m, k)), np.zeros((m, k)), np.zeros(m)
         for one in errors:
             at = np.searchsorted(rows, one.rows)
-            # Members that choose for themselves what to leave out may leave out the same row; two of them are enough.
+            # Members that choose for themselves what to leave out may leave out the same row; two
+            # of them are enough.
             wanted = seen[at] < _ROUNDS
             at = at[wanted]
             pair[seen[at], at] = one.error[wanted]
@@ -234,7 +242,9 @@ class Judgement:
 def outputs_and_variance(
     model: Model, parameters: Floats, covariance: Floats | None, design: Floats, block: int = 1024
 ) -> tuple[Floats, Floats]:
-    """Outputs (n, k) and the variance J C Jᵀ (n, k) they have from the covariance C of the last parameters."""
+    """Outputs (n, k) and the variance J C Jᵀ (n, k) they have from the covariance C of the last
+    parameters.
+    """
     if covariance is None:
         known = model.outputs(parameters, design)
         return known, np.zeros_like(known)

@@ -1,4 +1,6 @@
-"""Train the linear model: directly, by steepest descent, or by mini-batches; the answer is the same."""
+"""Train the linear model: directly, by steepest descent, or by mini-batches; the answer is the
+same.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,8 @@ class LinearOptions:
     ----------
     method : {"least-squares", "gradient", "minibatch"}
     l2 : float >= 0 or "auto"
-        λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted; ``"auto"`` takes the
-        λ of greatest evidence.
+        λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted; ``"auto"`` takes
+        the λ of greatest evidence.
     seed : int
         Of the shuffling of mini-batches.
     """
@@ -52,7 +54,8 @@ class LinearOptions:
     def __post_init__(self) -> None:
         if self.method not in ("least-squares", "gradient", "minibatch"):
             raise OptionError(
-                f"unknown method {self.method!r} for the linear model: expected least-squares, gradient or minibatch"
+                f"unknown method {self.method!r} for the linear model: expected "
+                "least-squares, gradient or minibatch"
             )
         if self.l2 != "auto" and not (
             isinstance(self.l2, (int, float)) and 0.0 <= self.l2 < np.inf
@@ -74,9 +77,10 @@ def train_linear(
 ) -> Trained:
     """Train on standardized rows: ``names`` of the d design columns, ``targets`` of the k outputs.
 
-    The covariance of the parameters is σ²(AᵀWA)⁻¹, σ² = SSE/(Σw - p); with a penalty it is the posterior
-    covariance σ²(AᵀWA + penalty)⁻¹ with p the effective parameters. It is None where no degrees of
-    freedom are left. ``check`` is called when a sum is not finite, to name the value to blame.
+    The covariance of the parameters is σ²(AᵀWA)⁻¹, σ² = SSE/(Σw - p); with a penalty it is the
+    posterior covariance σ²(AᵀWA + penalty)⁻¹ with p the effective parameters. It is None where no
+    degrees of freedom are left. ``check`` is called when a sum is not finite, to name the value to
+    blame.
 
     Raises
     ------
@@ -143,7 +147,9 @@ def _penalty(system: System, l2: float) -> Floats:
 def _sse(
     rows: Rows, execution: Execution, model: Linear, parameters: Floats, sums: NormalSums
 ) -> Floats:
-    """SSE of each output: from the sums, or where it is small beside their rounding from the errors themselves."""
+    """SSE of each output: from the sums, or where it is small beside their rounding from the errors
+    themselves.
+    """
     whole, _, _ = sums.finish()
     split = len(whole) - model.outputs_count
     b = model.matrix(parameters)
@@ -151,7 +157,8 @@ def _sse(
     sse = squares - np.einsum(
         "ij,ij->j", b, 2.0 * whole[:split, split:] - whole[:split, :split] @ b
     )
-    # What rounding loses is a share of the largest terms: with nearly collinear columns they dwarf the squares.
+    # What rounding loses is a share of the largest terms: with nearly collinear columns they dwarf
+    # the squares.
     largest = squares + np.einsum(
         "ij,ij->j", np.abs(b), np.abs(whole[:split, :split] @ b) + np.abs(whole[:split, split:])
     )
@@ -181,18 +188,22 @@ def linear_warnings(
         more = f" and {len(solution.dependent) - 10} more" if len(solution.dependent) > 10 else ""
         verb = "is" if len(solution.dependent) == 1 else "are"
         found.append(
-            f"rank deficient: {shown}{more} {verb} determined by the other columns; of all coefficients that fit equally "
+            f"rank deficient: {shown}{more} {verb} determined by the other columns; of all "
+            "coefficients that fit equally "
             "well, those of smallest norm (on standardized columns) were taken"
         )
     elif solution.rank < len(names) and not solution.l2:
         found.append(
-            f"rank deficient: {system.rows} rows cannot determine {len(names)} coefficients; those of smallest norm "
+            f"rank deficient: {system.rows} rows cannot determine {len(names)} coefficients; "
+            "those of smallest norm "
             "(on standardized columns) were taken"
         )
     if not converged:
         found.append(
-            f"the descent did not converge ({reason}): its coefficients are not those of least squares yet. The columns are "
-            f"nearly collinear (condition number {solution.reciprocal_condition**-0.5:.0f}), which makes gradients slow; "
+            f"the descent did not converge ({reason}): its coefficients are not those of "
+            "least squares yet. The columns are "
+            f"nearly collinear (condition number {solution.reciprocal_condition**-0.5:.0f}), "
+            "which makes gradients slow; "
             "least-squares has no such trouble"
         )
     return found

@@ -1,4 +1,6 @@
-"""A member of an ensemble of networks trained by mini-batches, its output layer solved at the end."""
+"""A member of an ensemble of networks trained by mini-batches, its output layer solved at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ _PENALTY = 0.1
 @final
 @dataclass(frozen=True)
 class ByMinibatches(Way):
-    """Adam on mini-batches, stopped by the rows left out; then the output layer is solved, which gives its covariance."""
+    """Adam on mini-batches, stopped by the rows left out; then the output layer is solved, which
+    gives its covariance.
+    """
 
     seed: int
     name: str = "minibatch"
@@ -103,7 +107,9 @@ class ByMinibatches(Way):
         deadline: float | None,
         execution: Execution,
     ) -> Stop:
-        """The stop with its output layer solved on the rows seen if that predicts those left out no worse."""
+        """The stop with its output layer solved on the rows seen if that predicts those left out no
+        worse.
+        """
         layer = solve_output_layer(
             network, stop.state.parameters, seen, _noise(stop), execution, deadline
         )

@@ -1,13 +1,16 @@
 """Training a network: an ensemble of members, each leaving out its own part of the rows.
 
-Each member descends from its own random start, its penalties set by the evidence, on all rows but those of its
-fold. An average of networks is best when each fits a little closer than it would if it stood alone, so two
-stopping points are kept, the highest evidence and the end of the descent, and the errors on the rows left out
-decide for all members together. Then each member takes a few more steps on all rows.
+Each member descends from its own random start, its penalties set by the evidence, on all rows but
+those of its fold. An average of networks is best when each fits a little closer than it would if it
+stood alone, so two stopping points are kept, the highest evidence and the end of the descent, and
+the errors on the rows left out decide for all members together. Then each member takes a few more
+steps on all rows.
 
-    variance  =  noise + parameters + spread;  parameters: J C Jᵀ averaged;  spread: 1/M Σ (o_i - ō)²
+    variance  =  noise + parameters + spread
+    parameters: J C Jᵀ averaged;  spread: 1/M Σ (o_i - ō)²
 
-The noise is what the error on rows left out has beyond the other two (see :mod:`halfsquare.fitting.folds`).
+The noise is what the error on rows left out has beyond the other two (see
+:mod:`halfsquare.fitting.folds`).
 """
 
 from __future__ import annotations
@@ -48,8 +51,8 @@ _MANY_ROWS = 5000  # from here on both ways are tried, and fewer members suffice
 _VERY_MANY_ROWS = 500_000
 _MOST_PARAMETERS = 800  # of a member for Levenberg-Marquardt: its steps cost p² a row and p³ once
 _MOST_WORK = 2e10  # of one of its iterations, n p²
-# Hidden units of a layer, the first that fits: few enough for the method, and for the rows to have a say in each
-# parameter. Below the least the rows have no vote, the penalties see to that.
+# Hidden units of a layer, the first that fits: few enough for the method, and for the rows to have
+# a say in each parameter. Below the least the rows have no vote, the penalties see to that.
 _WIDTHS, _LEAST_WIDTH = (16, 14, 12, 10, 8, 6, 5, 4), 6
 _SHARE = 0.6  # parameters for each number in the target, at most
 _ITERATIONS = {"levenberg-marquardt": 85, "minibatch": 300}
@@ -77,24 +80,25 @@ def train_network(
     rows : Rows
         Design (n, d) and target (n, k), both with mean about 0 and standard deviation about 1.
     input_groups : sequence of int, optional
-        The group of each design column: columns of one input (one-hot levels, a missing indicator) share a
-        penalty and a relevance. By default each column is its own.
+        The group of each design column: columns of one input (one-hot levels, a missing indicator)
+        share a penalty and a relevance. By default each column is its own.
     input_names : sequence of str
         Names of the design's columns.
     seed : int
         Fixes folds and starts; the result does not depend on the number of threads.
     hidden : sequence of int, optional
-        Units of each hidden layer; by default members alternate between two and three layers, of fewer units where
-        rows are few.
+        Units of each hidden layer; by default members alternate between two and three layers, of
+        fewer units where rows are few.
     activation : {"tanh", "silu", "softplus"}, optional
         By default tanh for Levenberg-Marquardt, SiLU for mini-batches.
     method : {"auto", "levenberg-marquardt", "minibatch"}
-        By default Levenberg-Marquardt where rows and parameters are few enough; where rows are many, the first two
-        members are trained one each way, and what predicts better on rows left out trains the rest.
+        By default Levenberg-Marquardt where rows and parameters are few enough; where rows are
+        many, the first two members are trained one each way, and what predicts better on rows left
+        out trains the rest.
     members : int, optional
-        Networks in the ensemble, trained side by side on the cores; each leaves out a share of 2 / members of the
-        rows (of many a tenth or less) until its stopping point is chosen. By default 10, 6 where rows are many, and
-        4 where they are so many that members hardly differ.
+        Networks in the ensemble, trained side by side on the cores; each leaves out a share of 2 /
+        members of the rows (of many a tenth or less) until its stopping point is chosen. By default
+        10, 6 where rows are many, and 4 where they are so many that members hardly differ.
     deadline : float, optional
         A reading of ``time.monotonic()``; members not begun by then are left out.
     watch : callable, optional
@@ -129,7 +133,8 @@ def train_network(
         raise FitError(f"a network needs at least 2 rows, found {n}")
     if method not in ("auto", *_ITERATIONS):
         raise OptionError(
-            f"unknown method {method!r} for a network: expected auto, levenberg-marquardt or minibatch"
+            f"unknown method {method!r} for a network: expected auto, levenberg-marquardt or "
+            "minibatch"
         )
     many = n >= _MANY_ROWS
     members = members or (10 if not many else 6 if n < _VERY_MANY_ROWS else 4)
@@ -201,10 +206,13 @@ def _networks(
     names: tuple[str, ...],
     method: Method,
 ) -> dict[str, tuple[Network, ...]]:
-    """The networks that members of each method alternate between; the methods that are worth trying."""
+    """The networks that members of each method alternate between; the methods that are worth
+    trying.
+    """
     found: dict[str, tuple[Network, ...]] = {}
     if method != "minibatch":
-        # Many rows have more to say than a very small network can: there mini-batches are the better way.
+        # Many rows have more to say than a very small network can: there mini-batches are the
+        # better way.
         least = 8 if method == "auto" and n >= _MANY_ROWS else 1
         ladder = (
             [[(w, w), (3 * w // 4,) * 3] for w in _WIDTHS if w >= least]
@@ -247,7 +255,8 @@ class _Plan:
         now = time.monotonic()
         if self.deadline is not None and now >= self.deadline and member > 0:
             return None
-        # What time is left is shared evenly among the members still to come on this lane; a part is kept to finish.
+        # What time is left is shared evenly among the members still to come on this lane; a part is
+        # kept to finish.
         rounds = -(-(self.members - member) // self.lanes)
         deadline = None if self.deadline is None else now + 0.7 * (self.deadline - now) / rounds
         network = self.networks[name][member % len(self.networks[name])]
@@ -285,7 +294,9 @@ class _Plan:
 def _relevance(
     network: Network, parameters: Floats, rows: Rows, groups: Sequence[int] | None
 ) -> list[float]:
-    """The share of each input group in the mean square slope of the outputs over the first chunk's rows."""
+    """The share of each input group in the mean square slope of the outputs over the first chunk's
+    rows.
+    """
     design = rows.chunk(0).design[:2048]
     squares = (network.input_jacobian(parameters, design) ** 2).mean(axis=(0, 1)) * design.var(
         axis=0
@@ -298,7 +309,9 @@ def _relevance(
 
 
 def _relayed(watch: Watch | None, member: int, stop: Event, ended: Event) -> Watch:
-    """``watch`` told whose state it sees; an interruption of the ensemble ends the member's descent."""
+    """``watch`` told whose state it sees; an interruption of the ensemble ends the member's
+    descent.
+    """
 
     def relay(state: State) -> None:
         if stop.is_set():
@@ -314,7 +327,9 @@ def _relayed(watch: Watch | None, member: int, stop: Event, ended: Event) -> Wat
 
 
 def _side_by_side(work: Callable[[int, Event], T], items: Sequence[int], lanes: int) -> list[T]:
-    """``work(i, stop)`` for each item on ``lanes`` threads; Ctrl-C asks all to stop and returns what they have."""
+    """``work(i, stop)`` for each item on ``lanes`` threads; Ctrl-C asks all to stop and returns
+    what they have.
+    """
     stop = Event()
     with one_blas_thread(), ThreadPoolExecutor(max(1, lanes)) as pool:
         waiting = [pool.submit(work, i, stop) for i in items]
@@ -337,7 +352,8 @@ class NetworkRecipe(Recipe):
     def check(self) -> None:
         if self.options.method not in (None, "levenberg-marquardt", "minibatch"):
             raise OptionError(
-                f"unknown method {self.options.method!r} for a network: expected levenberg-marquardt or minibatch"
+                f"unknown method {self.options.method!r} for a network: expected "
+                "levenberg-marquardt or minibatch"
             )
         if self.options.l2 not in (0, "auto"):
             raise OptionError(
@@ -354,7 +370,9 @@ class NetworkRecipe(Recipe):
         count: int | None = None,
         method: str | None = None,
     ) -> tuple[FittedModel, list[Trained]]:
-        """The fitted model of an ensemble of that size (the default one if left out), and its members."""
+        """The fitted model of an ensemble of that size (the default one if left out), and its
+        members.
+        """
         members = self._members(
             rows, hidden, count, method or self.options.method or self._any_method()
         )
@@ -390,7 +408,15 @@ def _described(members: list[Trained], rows: EncodedRows) -> dict[str, Any]:
     relevance = np.mean([m.facts["relevance"] for m in members], axis=0)
     columns = [column for column, _, _ in rows.encoder.groups]
     return {
-        "members": [{"hidden": m.facts["hidden"], "reason": m.reason, "effective_parameters": m.effective_parameters,
-                     "parameters": len(m.parameters), "log_evidence": m.facts["log_evidence"]} for m in members],
+        "members": [
+            {
+                "hidden": m.facts["hidden"],
+                "reason": m.reason,
+                "effective_parameters": m.effective_parameters,
+                "parameters": len(m.parameters),
+                "log_evidence": m.facts["log_evidence"],
+            }
+            for m in members
+        ],
         "relevance": {c: float(r) for c, r in zip(columns, relevance, strict=True)},
-    }  # fmt: skip
+    }

@@ -1,4 +1,6 @@
-"""One member of an ensemble of networks: trained by Levenberg-Marquardt with the evidence, or by mini-batches."""
+"""One member of an ensemble of networks: trained by Levenberg-Marquardt with the evidence, or by
+mini-batches.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Stop:
     Attributes
     ----------
     layer : State or None
-        Of a descent by mini-batches: the output layer (q,), solved; see :mod:`halfsquare.fitting.output_layer`.
+        Of a descent by mini-batches: the output layer (q,), solved; see
+        :mod:`halfsquare.fitting.output_layer`.
     solved : bool
         Whether its parameters stand in the state's, or those of the descent were better.
     """
@@ -112,7 +115,9 @@ class Way(ABC):
         journal: Journal,
         execution: Execution,
     ) -> Run:
-        """A few more steps on all rows from one of its stopping points, which is then the only one."""
+        """A few more steps on all rows from one of its stopping points, which is then the only
+        one.
+        """
 
     @abstractmethod
     def trained(self, run: Run, facts: dict[str, Any]) -> Trained:
@@ -202,7 +207,8 @@ class ByEvidence(Way):
         )
 
     def _method(self, network: Network, member: int) -> Evidence:
-        # Of each two pairs one may switch inputs off: where that is right it wins, elsewhere the members differ more.
+        # Of each two pairs one may switch inputs off: where that is right it wins, elsewhere the
+        # members differ more.
         most = _PRECISIONS[member // 2 % len(_PRECISIONS)]
         return Evidence(network.groups(self.input_groups), most_precision=most)
 

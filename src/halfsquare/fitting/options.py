@@ -51,7 +51,8 @@ class FitOptions:
             )
         if not 0.0 <= self.test_fraction < 1.0:
             raise OptionError(
-                f"the test fraction is {self.test_fraction:g}; expected a number from 0 to below 1, such as 0.2"
+                f"the test fraction is {self.test_fraction:g}; expected a number from 0 to "
+                "below 1, such as 0.2"
             )
         if self.threads is not None and self.threads < 1:
             raise OptionError(f"threads is {self.threads}; expected at least 1")
@@ -165,9 +166,11 @@ class Recipe(ABC):
 
 
 def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[dict[str, float]]:
-    """The descent in the wanted convention; for one target in its squared unit, for several standardized.
+    """The descent in the wanted convention; for one target in its squared unit, for several
+    standardized.
 
-    The gradient norm is with respect to the parameters of standardized columns, in the same convention.
+    The gradient norm is with respect to the parameters of standardized columns, in the same
+    convention.
     """
     statistics = (
         rows.scanned.train.merge(rows.scanned.test) if rows.part == "all" else rows.scanned.train

@@ -1,10 +1,12 @@
-"""The output layer of a trained network, solved on its rows: given the hidden layers, it is a linear model.
+"""The output layer of a trained network, solved on its rows: given the hidden layers, it is a
+linear model.
 
-With a the signals into the output layer, o = Vᵀa + c is linear in V and c, so the Gauss-Newton matrix of that
-layer is the exact curvature, and one pass of sums gives the weights, their penalty by the evidence and their
-covariance σ² (AᵀWA + λ)⁻¹: what a network of any size can say of the uncertainty of its outputs. It grows away
-from the rows (Kristiadi, Hein & Hennig 2020, "Being Bayesian, even just a bit, fixes overconfidence in ReLU
-networks", section 3; Daxberger et al. 2021, "Laplace redux", section 2).
+With a the signals into the output layer, o = Vᵀa + c is linear in V and c, so the Gauss-Newton
+matrix of that layer is the exact curvature, and one pass of sums gives the weights, their penalty
+by the evidence and their covariance σ² (AᵀWA + λ)⁻¹: what a network of any size can say of the
+uncertainty of its outputs. It grows away from the rows (Kristiadi, Hein & Hennig 2020, "Being
+Bayesian, even just a bit, fixes overconfidence in ReLU networks", section 3; Daxberger et al. 2021,
+"Laplace redux", section 2).
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from halfsquare.solvers.objective import Objective
 
 # The first step is the answer under the first penalty; the others settle penalty and noise.
 _STEPS = 6
-# Signals kept in memory, 64 MB; of rows that are more than that every second, third, … is enough for one layer.
+# Signals kept in memory, 64 MB; of rows that are more than that every second, third, … is enough
+# for one layer.
 _MOST_NUMBERS = 1 << 23
 
 
@@ -35,7 +38,8 @@ def solve_output_layer(
     execution: Execution,
     deadline: float | None = None,
 ) -> State:
-    """The state of :class:`Evidence` at the output layer's best parameters (q,), the last q of the network's (p,).
+    """The state of :class:`Evidence` at the output layer's best parameters (q,), the last q of the
+    network's (p,).
 
     ``noise`` is what σ² is taken for at first, in the squared unit of the target.
     """
@@ -55,7 +59,9 @@ def solve_output_layer(
 
 
 def _signals(network: Network, parameters: Floats, rows: Rows) -> ArrayRows:
-    """The rows as the output layer sees them: their design is the signals of the last hidden layer."""
+    """The rows as the output layer sees them: their design is the signals of the last hidden
+    layer.
+    """
     every = -(-rows.row_count * network.layers[-1].fan_in // _MOST_NUMBERS)
     parts = [
         _layer_chunk(network, parameters, rows.chunk(index), every)
@@ -70,7 +76,9 @@ def _signals(network: Network, parameters: Floats, rows: Rows) -> ArrayRows:
 
 
 def _layer_chunk(network: Network, parameters: Floats, chunk: Chunk, every: int) -> Chunk:
-    """Signals and targets of every so many rows: copies, since a view would keep the whole chunk in memory."""
+    """Signals and targets of every so many rows: copies, since a view would keep the whole chunk in
+    memory.
+    """
     weight = None if chunk.weight is None else chunk.weight[::every].copy()
     signals = network.hidden_signals(parameters, chunk.design[::every])
     return Chunk(signals, chunk.target[::every].copy(), weight)

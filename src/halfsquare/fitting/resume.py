@@ -1,7 +1,9 @@
-"""A fit that can be killed and continued: which fit a checkpoint is of, and whether this is the same.
+"""A fit that can be killed and continued: which fit a checkpoint is of, and whether this is the
+same.
 
-What decides the bits of a model is compared: the options, the rows as they were read, the versions of what computes.
-Threads and the time limit do not, and may differ; nor does the name of the file that the rows came from.
+What decides the bits of a model is compared: the options, the rows as they were read, the versions
+of what computes. Threads and the time limit do not, and may differ; nor does the name of the file
+that the rows came from.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class Resuming:
     found : Checkpoint or None
         What the file held.
     required : bool
-        Whether there must be something to continue: a file of another fit is then refused even if that one is finished.
+        Whether there must be something to continue: a file of another fit is then refused even if
+        that one is finished.
     """
 
     path: Path
@@ -62,14 +65,16 @@ class Resuming:
         options: FitOptions,
         request: Request,
     ) -> Resuming | None:
-        """What ``checkpoint`` and ``resume`` ask for; None if neither is given. No row is read for that.
+        """What ``checkpoint`` and ``resume`` ask for; None if neither is given. No row is read for
+        that.
 
         Raises
         ------
         OptionError
             If they name two files, or the seconds are no number >= 0.
         CheckpointError
-            If the file is no checkpoint, or of a fit with other options; or if there is none to resume.
+            If the file is no checkpoint, or of a fit with other options; or if there is none to
+            resume.
         OutputError
             If it could not be written.
         """
@@ -78,7 +83,8 @@ class Resuming:
             return None
         if resume is not None and Path(resume) != Path(given):
             raise OptionError(
-                "checkpoint and resume name two files; a fit goes on in the file it is resumed from: give one"
+                "checkpoint and resume name two files; a fit goes on in the file it is "
+                "resumed from: give one"
             )
         if not 0.0 <= seconds < float("inf"):
             raise OptionError(
@@ -91,7 +97,9 @@ class Resuming:
         return cls(path, seconds, settings, found, required)._checked(settings)
 
     def _checked(self, identity: Mapping[str, Section]) -> Resuming:
-        """This, without what the file held if that was another fit, and finished; refused if it was not."""
+        """This, without what the file held if that was another fit, and finished; refused if it was
+        not.
+        """
         told = [] if self.found is None else differences(self.found.identity, identity)
         if self.found is None or not told:
             return self
@@ -108,7 +116,8 @@ class Resuming:
 
     @contextmanager
     def journal(self, scanned: Scanned, execution: Execution) -> Iterator[Journal]:
-        """The journal in which the fit of these rows is kept, and whose file is written one last time at the end.
+        """The journal in which the fit of these rows is kept, and whose file is written one last
+        time at the end.
 
         Raises
         ------
@@ -177,7 +186,8 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Section]) -> list[str
             a, b = (json.dumps(side.get(name)) for side in (before, values))
             if a != b:
                 found.append(
-                    f"{name.replace('_', ' ')}: the checkpoint has {_shown(a)}, this fit {_shown(b)}"
+                    f"{name.replace('_', ' ')}: the checkpoint has {_shown(a)}, this fit "
+                    f"{_shown(b)}"
                 )
     return found
 
@@ -212,7 +222,9 @@ def _settings(options: FitOptions, request: Request) -> Section:
 
 
 def _data(scanned: Scanned, execution: Execution) -> Section:
-    """Rows, columns, and a digest of all that was read: values, levels of text, and which rows are set apart."""
+    """Rows, columns, and a digest of all that was read: values, levels of text, and which rows are
+    set apart.
+    """
     table, digest = scanned.table, hashlib.sha256()
     digest.update(json.dumps([table.sizes, table.train_sizes, scanned.levels]).encode())
     for part in execution.map(

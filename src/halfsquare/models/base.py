@@ -38,7 +38,9 @@ class Model(ABC):
 
     @property
     def linear_parameters(self) -> int:
-        """How many parameters, the last ones, the outputs are linear in; 0 where that is not known."""
+        """How many parameters, the last ones, the outputs are linear in; 0 where that is not
+        known.
+        """
         return 0
 
     def outputs_and_last_derivatives(
@@ -52,7 +54,8 @@ class Model(ABC):
         return outputs, jacobian[:, :, len(parameters) - count :]
 
     def write_jacobian(self, parameters: Floats, design: Floats, block: Floats) -> Floats:
-        """Write ∂output/∂parameter to ``block`` (p, k, n), a row for each parameter; returns the outputs (n, k).
+        """Write ∂output/∂parameter to ``block`` (p, k, n), a row for each parameter; returns the
+        outputs (n, k).
 
         What sums are formed from. A model that can write it without a copy overrides this.
         """
@@ -62,12 +65,15 @@ class Model(ABC):
 
     @abstractmethod
     def as_dict(self) -> dict[str, Any]:
-        """JSON values that a class method ``from_dict`` turns into this model again; ``kind`` names the class."""
+        """JSON values that a class method ``from_dict`` turns into this model again; ``kind`` names
+        the class.
+        """
 
     def pull(
         self, parameters: Floats, design: Floats, error: Floats, weight: Floats
     ) -> tuple[Floats, Floats]:
-        """Σ w Jᵀ(o-t), (p,), and for each row |Jᵀ(o-t)|², (n,): how hard it pulls at the parameters.
+        """Σ w Jᵀ(o-t), (p,), and for each row |Jᵀ(o-t)|², (n,): how hard it pulls at the
+        parameters.
 
         ``error`` (n, k) is o - t at these parameters, ``weight`` (n,).
         """

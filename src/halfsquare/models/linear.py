@@ -53,7 +53,8 @@ class Linear(Model):
         return parameters.reshape(1 + len(self.names), len(self.targets))
 
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
-        # Column by column rather than by a matrix product: the bits of a row do not depend on the others.
+        # Column by column rather than by a matrix product: the bits of a row do not depend on the
+        # others.
         coefficients = self.matrix(parameters)
         outputs = np.empty((len(design), len(self.targets)))
         for k, output in enumerate(outputs.T):

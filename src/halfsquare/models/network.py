@@ -2,9 +2,11 @@
 
     a₀ = x,   aₗ = φ(Wₗᵀ aₗ₋₁ + bₗ),   o = Vᵀ a_L + c
 
-Derivatives of one output o_j (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 5.53-5.56):
+Derivatives of one output o_j (Bishop 2006, "Pattern Recognition and Machine Learning", eq.
+5.53-5.56):
 
-    δ_L = V_j φ'(z_L),   δₗ₋₁ = φ'(zₗ₋₁) (Wₗ δₗ),   ∂o_j/∂Wₗ = aₗ₋₁ δₗᵀ,   ∂o_j/∂bₗ = δₗ,   ∂o_j/∂x = W₁ δ₁
+    δ_L = V_j φ'(z_L),   δₗ₋₁ = φ'(zₗ₋₁) (Wₗ δₗ),
+    ∂o_j/∂Wₗ = aₗ₋₁ δₗᵀ,   ∂o_j/∂bₗ = δₗ,   ∂o_j/∂x = W₁ δ₁
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ _CACHED_NUMBERS = 1 << 17
 
 @dataclass(frozen=True)
 class _Layer:
-    """Where a layer's weights (fan_in, fan_out) and biases (fan_out,) lie in the parameter vector."""
+    """Where a layer's weights (fan_in, fan_out) and biases (fan_out,) lie in the parameter
+    vector.
+    """
 
     fan_in: int
     fan_out: int
@@ -124,7 +128,8 @@ class Network(Model):
             )
         if self.input_names and len(self.input_names) != self.inputs:
             raise OptionError(
-                f"{len(self.input_names)} input names for {self.inputs} inputs; expected one for each"
+                f"{len(self.input_names)} input names for {self.inputs} inputs; expected one "
+                "for each"
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -171,7 +176,9 @@ class Network(Model):
 
     @cached_property
     def parameter_names(self) -> Sequence[str]:
-        """p names: ``layer 2: unit 1 → unit 3``, ``layer 2: bias of unit 3``, ``output: unit 3 → output 1``."""
+        """p names: ``layer 2: unit 1 → unit 3``, ``layer 2: bias of unit 3``, ``output: unit 3 →
+        output 1``.
+        """
         sources: Sequence[str] = self.input_names or [f"x{i + 1}" for i in range(self.inputs)]
         names: list[str] = []
         for number, layer in enumerate(self.layers, start=1):
@@ -186,8 +193,8 @@ class Network(Model):
     def groups(self, input_groups: Sequence[int] | None = None) -> npt.NDArray[np.intp]:
         """The penalty group (p,) of each parameter, as whole numbers from 0.
 
-        First the groups of inputs (by default one for each), then the biases and the weights of each
-        further layer. Without a hidden layer the inputs' groups hold the output weights.
+        First the groups of inputs (by default one for each), then the biases and the weights of
+        each further layer. Without a hidden layer the inputs' groups hold the output weights.
         """
         by_input = np.arange(self.inputs) if input_groups is None else np.asarray(input_groups)
         if by_input.shape != (self.inputs,):
@@ -206,7 +213,8 @@ class Network(Model):
         return groups
 
     def initial_parameters(self, seed: int | np.random.Generator) -> Floats:
-        """Random parameters (p,): normal weights of variance 1/fan_in, biases spread over the inputs' range.
+        """Random parameters (p,): normal weights of variance 1/fan_in, biases spread over the
+        inputs' range.
 
         For standardized inputs each pre-activation then has variance about 1, so no unit starts
         saturated (LeCun et al. 1998, "Efficient BackProp", eq. 16).
@@ -318,7 +326,9 @@ class Network(Model):
     def _forward(
         self, parameters: Floats, design: Floats
     ) -> tuple[list[Floats], list[Floats], Floats]:
-        """Signals aₗ (units, n) into each layer, slopes φ'(zₗ) (units, n), and the outputs (n, k)."""
+        """Signals aₗ (units, n) into each layer, slopes φ'(zₗ) (units, n), and the outputs (n,
+        k).
+        """
         activation = ACTIVATIONS[self.activation]
         signals, slopes = [np.ascontiguousarray(design.T)], []
         for layer in self.layers[:-1]:

@@ -10,9 +10,13 @@ T = TypeVar("T")
 
 
 class Execution(ABC):
-    """A place that works on chunks side by side. What comes out has the same bits in every place."""
+    """A place that works on chunks side by side.
 
-    #: Whether single rows can be drawn at random, as mini-batches are: not where every draw is a message.
+    What comes out has the same bits in every place.
+    """
+
+    # : Whether single rows can be drawn at random, as mini-batches are: not where every draw is a
+    # message.
     serves_batches: ClassVar[bool] = True
 
     @property
@@ -28,8 +32,12 @@ class Execution(ABC):
     def reduce(
         self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T
     ) -> T:
-        """``work`` over the chunks, merged as :class:`halfsquare.parallel.tree.Tree` says; ``zero`` for none."""
+        """``work`` over the chunks, merged as :class:`halfsquare.parallel.tree.Tree` says; ``zero``
+        for none.
+        """
 
     @abstractmethod
     def lanes(self, count: int) -> tuple[int, Execution]:
-        """How many of ``count`` descents to run side by side, each in a thread here, and where each sums."""
+        """How many of ``count`` descents to run side by side, each in a thread here, and where each
+        sums.
+        """

@@ -62,8 +62,9 @@ class Local(Execution):
         self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T
     ) -> T:
         """``work`` over the chunks, merged in a fixed tree; ``zero`` for none."""
-        # A thread takes some neighbours at a time and merges them itself, so that threads seldom have to meet: a
-        # power of two of them, which is a node of the tree, and few enough that no thread has the last one alone.
+        # A thread takes some neighbours at a time and merges them itself, so that threads seldom
+        # have to meet: a power of two of them, which is a node of the tree, and few enough that no
+        # thread has the last one alone.
         size = 1 << min(3, max(1, count // (8 * self.workers)).bit_length() - 1)
 
         def stretch(number: int) -> list[Node[T]]:
@@ -87,7 +88,8 @@ class Local(Execution):
 class _OneBlasThread:
     """The limit of the process, held by all who compute at the moment: the last to leave lifts it.
 
-    If each lifted what it had set itself, one fit would change the bits of another in a thread beside it.
+    If each lifted what it had set itself, one fit would change the bits of another in a thread
+    beside it.
     """
 
     def __init__(self) -> None:
@@ -116,7 +118,8 @@ _ONE = _OneBlasThread()
 
 @lru_cache(maxsize=1)
 def _blas() -> Any:
-    # SciPy brings a BLAS of its own, and the controller knows only those that are loaded when it is made.
+    # SciPy brings a BLAS of its own, and the controller knows only those that are loaded when it is
+    # made.
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController
 
@@ -124,8 +127,9 @@ def _blas() -> Any:
 
 
 def _any_thread_may_limit() -> None:
-    # Recent versions of the library let one thread of the process set limits, and pass over the others
-    # without a word: a fit beside the main thread would run, and round, with as many BLAS threads as there are.
+    # Recent versions of the library let one thread of the process set limits, and pass over the
+    # others without a word: a fit beside the main thread would run, and round, with as many BLAS
+    # threads as there are.
     for library in _blas().lib_controllers:
         if hasattr(library, "clear_controlling_thread"):
             library.clear_controlling_thread(force=True)
@@ -133,7 +137,9 @@ def _any_thread_may_limit() -> None:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """BLAS on one thread: ours work on different chunks, and its bits do not depend on the machine."""
+    """BLAS on one thread: ours work on different chunks, and its bits do not depend on the
+    machine.
+    """
     _ONE.take()
     try:
         yield

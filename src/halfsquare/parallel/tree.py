@@ -1,11 +1,12 @@
 """One tree for every sum: which parts are merged with which depends on their number alone.
 
-Parts 0, 1, 2, … are the leaves of a binary tree over their indices: 0 with 1, 2 with 3, then these two, and so
-on; what is left over at the end is folded from the right. Rounding follows the order of additions, so a fixed
-tree gives a sum the same bits wherever its nodes are made: a worker that owns a stretch of the parts hands in
-the nodes that lie whole in it, about 2 log₂ of its length, and whoever merges these ends with the same root.
-That pairs are merged with pairs keeps rounding small, too (Higham 1993, "The accuracy of floating point
-summation", section 3: its error grows with log₂ n).
+Parts 0, 1, 2, … are the leaves of a binary tree over their indices: 0 with 1, 2 with 3, then these
+two, and so on; what is left over at the end is folded from the right. Rounding follows the order of
+additions, so a fixed tree gives a sum the same bits wherever its nodes are made: a worker that owns
+a stretch of the parts hands in the nodes that lie whole in it, about 2 log₂ of its length, and
+whoever merges these ends with the same root. That pairs are merged with pairs keeps rounding small,
+too (Higham 1993, "The accuracy of floating point summation", section 3: its error grows with log₂
+n).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Node(Generic[T]):
-    """The merged parts ``start`` … ``start + size - 1``; size is a power of two that divides start."""
+    """The merged parts ``start`` … ``start + size - 1``; size is a power of two that divides
+    start.
+    """
 
     start: int
     size: int

@@ -1,8 +1,9 @@
-"""Sums in bins whose range need not be known before the rows are: they add, and neighbours merge exactly.
+"""Sums in bins whose range need not be known before the rows are: they add, and neighbours merge
+exactly.
 
-A bin is a whole number i and stands for [i, i+1) · width. The width is a power of two; when values fall outside,
-it doubles, bin i becomes ⌊i/2⌋, and the sums of two bins become those of one: nothing is read twice and
-nothing is lost but resolution.
+A bin is a whole number i and stands for [i, i+1) · width. The width is a power of two; when values
+fall outside, it doubles, bin i becomes ⌊i/2⌋, and the sums of two bins become those of one: nothing
+is read twice and nothing is lost but resolution.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Bins:
         self.table = np.zeros((0, sums))
 
     def add(self, values: Floats, columns: Floats) -> None:
-        """Rows of ``values`` (m,) and what is summed of them, (s, m); values that are not finite are passed over."""
+        """Rows of ``values`` (m,) and what is summed of them, (s, m); values that are not finite
+        are passed over.
+        """
         keep = np.isfinite(values)
         if not keep.all():
             values, columns = values[keep], columns[:, keep]
@@ -71,7 +74,8 @@ class Bins:
         self.start, self.table = before, table
 
     def groups(self, count: int) -> tuple[Floats, Floats]:
-        """At most ``count`` neighbouring groups, edges (g+1,) and sums (g, s): narrow where rows are many, yet none
+        """At most ``count`` neighbouring groups, edges (g+1,) and sums (g, s): narrow where rows
+        are many, yet none
         so wide that it hides what goes on in a sparse stretch.
         """
         used = np.flatnonzero(self.table[:, 0] > 0)
@@ -96,7 +100,9 @@ class Bins:
         return edges, np.add.reduceat(sums, kept, axis=0)
 
     def even(self, count: int, low: float, high: float) -> tuple[Floats, Floats]:
-        """About ``count`` bins of equal width from ``low`` to ``high``: edges (g+1,) and sums (g, s)."""
+        """About ``count`` bins of equal width from ``low`` to ``high``: edges (g+1,) and sums (g,
+        s).
+        """
         each = max(1, math.ceil((high - low) / self.width / count))
         first, last = math.floor(low / self.width / each), math.floor(high / self.width / each)
         sums = np.zeros((last - first + 1, self.table.shape[1]))
@@ -135,7 +141,9 @@ def first_width(low: float, high: float, count: int) -> float:
 
 @dataclass
 class Grid:
-    """Weights on a square grid of two numbers in the same unit; it coarsens as :class:`Bins` does."""
+    """Weights on a square grid of two numbers in the same unit; it coarsens as :class:`Bins`
+    does.
+    """
 
     most: int = 512
     width: float = 0.0
@@ -176,7 +184,9 @@ class Grid:
     def cells(
         self, count: int, x_range: tuple[float, float], y_range: tuple[float, float]
     ) -> list[dict[str, float]]:
-        """The cells that hold rows, about ``count`` along the wider range: x, x2, y, y2 and weight."""
+        """The cells that hold rows, about ``count`` along the wider range: x, x2, y, y2 and
+        weight.
+        """
         if self.table is None or self.starts is None:
             return []
         wide = max(x_range[1] - x_range[0], y_range[1] - y_range[0])

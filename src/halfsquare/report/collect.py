@@ -109,7 +109,8 @@ def collect(
             progress(batch.first_row + len(batch.design))
     if not pass_.sums.weight > 0:
         raise DataError(
-            f"no row of {source.name} has both a target and a positive weight: there is nothing to report"
+            f"no row of {source.name} has both a target and a positive weight: there is "
+            "nothing to report"
         )
     return pass_.finish()
 
@@ -177,7 +178,9 @@ class _Pass:
             self.learning.add(rows, design, target, weight)
 
     def _outputs(self, design: Floats) -> tuple[Floats, Floats]:
-        """Outputs (m, k) and the standard deviation (m,) of a new target, NaN where it was not computed."""
+        """Outputs (m, k) and the standard deviation (m,) of a new target, NaN where it was not
+        computed.
+        """
         if self.is_linear or len(design) <= _SPREAD_ROWS:
             outputs, std = self.fitted.outputs_of(design, with_std=True)
             return outputs, std[:, self.output]

@@ -48,12 +48,15 @@ def fit_curve(
         if not np.isfinite(point["low"] + point["high"]):
             point["low"] = point["high"] = point["y"]
     words = (
-        f"{unit} over {feature.column}, from {number(feature.minimum, 4)} to {number(feature.maximum, 4)}: the fitted curve "
+        f"{unit} over {feature.column}, from {number(feature.minimum, 4)} to "
+        f"{number(feature.maximum, 4)}: the fitted curve "
         f"goes from {number(curve[0]['y'], 4)} to {number(curve[-1]['y'], 4)}."
     )
     caption = (
-        f"Line: the fitted curve. Shaded: between these bounds a new {unit} lies with 95 % probability. "
-        f"Points: {len(rows):,} rows, blue where the output is too low, orange where it is too high."
+        f"Line: the fitted curve. Shaded: between these bounds a new {unit} lies with 95 % "
+        "probability. "
+        f"Points: {len(rows):,} rows, blue where the output is too low, orange where it is "
+        "too high."
     )
     svg = draw_both(lambda width: _chart(curve, rows, feature.column, unit, width), "curve", words)
     shown = curve[:: _STEPS // 8]

@@ -63,7 +63,10 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
     how = "Grey: the rows" + (
         ", each a point." if points else "; the stronger, the more (logarithmic)."
     )
-    caption = f"{how} Dots: means of groups of rows. Dashed: output and target agree. Shaded: the 95 % interval.{inside}"
+    caption = (
+        f"{how} Dots: means of groups of rows. Dashed: output and target agree. "
+        f"Shaded: the 95 % interval.{inside}"
+    )
     svg = draw_both(
         lambda w: draw_as.predicted_chart(cells, points, band, means, x, y, unit, width=w),
         "predicted",
@@ -88,7 +91,8 @@ def error_histogram(c: Collected, unit: str) -> Figure:
     )
     s = c.summary
     words = (
-        f"{number(s.too_low)} outputs are too low and {number(s.too_high)} too high; half of the errors lie between "
+        f"{number(s.too_low)} outputs are too low and {number(s.too_high)} too high; half of "
+        "the errors lie between "
         f"{table[1][1]} and {table[3][1]} {unit}, 90 % between {table[0][1]} and {table[4][1]}."
     )
     svg = draw_both(
@@ -132,7 +136,10 @@ def _coefficients(fitted: FittedModel, unit: str) -> Figure | None:
     first = ", ".join(f"{r['name']} {number(r['value'], 3)}" for r in rows[:3])
     words = f"The surest effects: {first} {unit} for one standard deviation."
     which = f"The {len(rows)} surest of {len(parameters)}" if len(parameters) > len(rows) else "All"
-    caption = f"{which}, by |t|. Each coefficient times the standard deviation of its column, so that they compare; lines are 95 % intervals."
+    caption = (
+        f"{which}, by |t|. Each coefficient times the standard deviation of its "
+        "column, so that they compare; lines are 95 % intervals."
+    )
     drawn = draw_both(lambda w: draw_as.effects_chart(rows, unit, width=w), "effects", words)
     return Figure("effects", "Coefficients", caption, words, drawn)
 
@@ -150,10 +157,17 @@ def learning(c: Collected, unit: str) -> Figure | None:
     verdict = (
         f"The last doubling of the rows lowered the test MSE by {gain:.1%}: more rows would help."
         if gain > 0.02
-        else f"The last doubling of the rows changed the test MSE by {-gain:+.1%}: more rows of this kind would help little."
+        else f"The last doubling of the rows changed the test MSE by {-gain:+.1%}: more rows "
+        "of this kind would help little."
     )
-    words = f"Test MSE from {number(c.learning[0].mse, 4)} with {c.learning[0].rows:,} rows to {number(last.mse, 4)} with {last.rows:,}. {verdict}"
-    caption = f"{verdict} Each point is a refit on nested parts of the rows, judged on the same rows that none of them saw; shaded: ± one standard error."
+    words = (
+        f"Test MSE from {number(c.learning[0].mse, 4)} with {c.learning[0].rows:,} rows "
+        f"to {number(last.mse, 4)} with {last.rows:,}. {verdict}"
+    )
+    caption = (
+        f"{verdict} Each point is a refit on nested parts of the rows, judged on the "
+        "same rows that none of them saw; shaded: ± one standard error."
+    )
     drawn = draw_both(lambda w: draw_as.learning_chart(rows, unit, width=w), "learning", words)
     table = tuple((f"{p.rows:,}", number(p.mse, 5), number(p.mse_se, 3)) for p in c.learning)
     return Figure(
@@ -176,7 +190,8 @@ def descent(fitted: FittedModel) -> list[Figure]:
     if len(history) < 3:
         return []
     loss = _NAMES.get(str(fitted.info.get("options", {}).get("loss")), "loss")
-    # In mini-batches the noise is that of the gradient; otherwise that of the targets, on their standardized scale.
+    # In mini-batches the noise is that of the gradient; otherwise that of the targets, on their
+    # standardized scale.
     noise = (
         "variance of the gradient's noise"
         if "batch" in history[-1]
@@ -200,7 +215,11 @@ def descent(fitted: FittedModel) -> list[Figure]:
         ]
         if len(rows) < 2:
             continue
-        words = f"{title.replace(' (log)', '')}: {number(rows[0]['value'], 4)} at step {rows[0]['iteration']:.0f}, {number(rows[-1]['value'], 4)} at step {rows[-1]['iteration']:.0f}."
+        words = (
+            f"{title.replace(' (log)', '')}: {number(rows[0]['value'], 4)} at step "
+            f"{rows[0]['iteration']:.0f}, {number(rows[-1]['value'], 4)} at step "
+            f"{rows[-1]['iteration']:.0f}."
+        )
         chart = draw_as.descent_chart(rows, title, log=log)
         found.append(
             Figure(

@@ -118,7 +118,8 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
     context = {
         "policy": f"default-src 'none'; style-src 'sha256-{digest}'",
         "style": style,
-        "title": f"{_KINDS.get(fitted.kind, fitted.kind)} of {' and '.join(fitted.encoder.targets)}",
+        "title": f"{_KINDS.get(fitted.kind, fitted.kind)} of "
+        f"{' and '.join(fitted.encoder.targets)}",
         "formula": info.get("facts", {}).get("formula"),
         "lead": f"Fitted to {info.get('data', 'data')}: {rows_sentence(info)}.",
         "warnings": info.get("warnings", []),
@@ -133,8 +134,10 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         "descent": drawn.descent(fitted),
         "drawn_from": _drawn_from(fitted, c, unit),
         "version": info.get("version", ""),
-        "conventions": "An error is o − t, output less target: negative where the output is too low, positive where it is "
-        "too high. MSE is the mean of its square, an estimate of the loss of a typical row; ± is its standard error.",
+        "conventions": "An error is o − t, output less target: negative where the output is "
+        "too low, positive where it is "
+        "too high. MSE is the mean of its square, an estimate of the loss of a typical row; "
+        "± is its standard error.",
     }
     from halfsquare.report.tables import tables
 

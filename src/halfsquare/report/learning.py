@@ -1,8 +1,9 @@
 """Learning curves: refits on nested parts of the rows, gathered in one pass.
 
-Each row has a number that depends on nothing but its place, by which it is a test row (one in five, at most
-some ten thousands are kept) or belongs to a part: half of the others to part 0, a quarter to part 1, …. The
-sums of a part and of all smaller ones are those of a training set; so every training set holds the next smaller.
+Each row has a number that depends on nothing but its place, by which it is a test row (one in five,
+at most some ten thousands are kept) or belongs to a part: half of the others to part 0, a quarter
+to part 1, …. The sums of a part and of all smaller ones are those of a training set; so every
+training set holds the next smaller.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class Learning(ABC):
     def add(
         self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
     ) -> None:
-        """Rows by number (m,), design of the encoder (m, d), target (m, k) in its unit, weight (m,)."""
+        """Rows by number (m,), design of the encoder (m, d), target (m, k) in its unit, weight
+        (m,).
+        """
 
     @abstractmethod
     def finish(self) -> list[Point]:
@@ -57,9 +60,15 @@ def reason_against(fitted: FittedModel) -> str | None:
     """Why there is no learning curve; None where there is one."""
     model = fitted.members[0].model
     if not isinstance(model, Linear | Formula):
-        return f"Left out: each point would be another training of the whole {fitted.kind}, as long as the first."
+        return (
+            f"Left out: each point would be another training of the whole {fitted.kind}, "
+            "as long as the first."
+        )
     if isinstance(model, Linear) and len(fitted.encoder.names) > _MOST_COLUMNS:
-        return f"Left out: {len(fitted.encoder.names):,} columns would take as long as the fit itself at each point."
+        return (
+            f"Left out: {len(fitted.encoder.names):,} columns would take as long as the "
+            "fit itself at each point."
+        )
     return None
 
 
@@ -130,7 +139,9 @@ class LinearLearning(Learning):
         return np.asarray(np.linalg.lstsq(left, gram[:split, split:], rcond=1e-11)[0])
 
     def _thin(self) -> None:
-        """Keep every other test row when there are too many: still one in so many, all over the table."""
+        """Keep every other test row when there are too many: still one in so many, all over the
+        table.
+        """
         while sum(block.size for _, block, _ in self.tests) > _MOST_NUMBERS:
             self.stride *= 2
             kept = [chance % np.uint64(self.stride) == 0 for chance, _, _ in self.tests]
@@ -138,7 +149,9 @@ class LinearLearning(Learning):
 
 
 def mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Whole numbers scattered over 64 bits: the finalizer of SplitMix64, Steele, Lea & Flood (2014), figure 17."""
+    """Whole numbers scattered over 64 bits: the finalizer of SplitMix64, Steele, Lea & Flood
+    (2014), figure 17.
+    """
     z = x + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -156,7 +169,9 @@ _MOST_POINTS = 6
 
 @final
 class FormulaLearning(Learning):
-    """Of a formula: a sample of some ten thousand rows is kept, one in so many, all over the table."""
+    """Of a formula: a sample of some ten thousand rows is kept, one in so many, all over the
+    table.
+    """
 
     def __init__(self, fitted: FittedModel) -> None:
         self.fitted = fitted

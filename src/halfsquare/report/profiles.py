@@ -93,9 +93,16 @@ def _group(s: Floats) -> Row:
     se = math.sqrt(max(square - mean * mean, 0.0) / max(w - 1.0, 1.0))
     low, high = float(s[LOW]) / w, float(s[HIGH]) / w
     return {
-        "rows": w, "error": mean, "se": se, "least": mean - 2 * se, "most": mean + 2 * se, "rmse": math.sqrt(square),
-        "low": low, "high": high, "top": low + high,
-    }  # fmt: skip
+        "rows": w,
+        "error": mean,
+        "se": se,
+        "least": mean - 2 * se,
+        "most": mean + 2 * se,
+        "rmse": math.sqrt(square),
+        "low": low,
+        "high": high,
+        "top": low + high,
+    }
 
 
 def _cells(r: Row) -> tuple[str, ...]:
@@ -112,12 +119,16 @@ def _cells(r: Row) -> tuple[str, ...]:
 def _words(title: str, rows: Sequence[Row], unit: str) -> str:
     worst = max(rows, key=lambda r: abs(r["error"]))
     if abs(worst["error"]) <= 1e-9 * max(r["rmse"] for r in rows):
-        return f"The mean error by {title} is zero in each of {len(rows)} groups: least squares makes it so."
+        return (
+            f"The mean error by {title} is zero in each of {len(rows)} groups: least "
+            "squares makes it so."
+        )
     where = worst.get("level") or f"about {number(worst['mid'], 4)}"
     side = "too low" if worst["error"] < 0 else "too high"
     sure = "beyond" if abs(worst["error"]) > 2 * worst["se"] else "within"
     return (
-        f"Mean error by {title} in {len(rows)} groups: at most {number(abs(worst['error']), 3)} {unit} {side}, at {where}, "
+        f"Mean error by {title} in {len(rows)} groups: at most "
+        f"{number(abs(worst['error']), 3)} {unit} {side}, at {where}, "
         f"{sure} two standard errors of zero."
     )
 

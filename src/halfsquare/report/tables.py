@@ -89,13 +89,19 @@ def _facts(info: dict[str, Any], c: Collected, unit: str) -> list[tuple[str, str
 
 def _measured(info: dict[str, Any]) -> str:
     if not info.get("test"):
-        return "No rows were set apart: these are the errors on the rows of the fit, and smaller than those on new rows."
+        return (
+            "No rows were set apart: these are the errors on the rows of the fit, and "
+            "smaller than those on new rows."
+        )
     after = (
         " Then it was fitted again to all rows: that is the model drawn below."
         if info.get("refit")
         else ""
     )
-    return f"Measured on {info.get('test_source', 'test rows')} that the measured model had not seen.{after}"
+    return (
+        f"Measured on {info.get('test_source', 'test rows')} that the measured model had "
+        f"not seen.{after}"
+    )
 
 
 def _errors(columns: dict[str, dict[str, Any]], unit: str) -> Cells:
@@ -145,7 +151,8 @@ def _descended(info: dict[str, Any]) -> str:
         effective = sum(m["effective_parameters"] for m in members) / len(members)
         total = sum(m["parameters"] for m in members) / len(members)
         said += (
-            f" An ensemble of {len(members)}; of {total:,.0f} parameters each, on average {effective:,.0f} are determined "
+            f" An ensemble of {len(members)}; of {total:,.0f} parameters each, on average "
+            f"{effective:,.0f} are determined "
             "by the data. The figures show the first member."
         )
     elif info.get("effective_parameters"):

@@ -1,4 +1,6 @@
-"""What a person would call the values of a feature: read back from its standardized design columns."""
+"""What a person would call the values of a feature: read back from its standardized design
+columns.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class View:
     levels: tuple[str, ...] = ()
 
     def values(self, design: Floats) -> Floats:
-        """The number, or the place of the level in ``levels``, of each row of a standardized design, (m,)."""
+        """The number, or the place of the level in ``levels``, of each row of a standardized
+        design, (m,).
+        """
         own = design[:, self.start : self.stop] * np.array(self.feature.scales) + np.array(
             self.feature.means
         )
@@ -91,7 +95,8 @@ def important(fitted: FittedModel, count: int) -> list[View]:
 
 
 def relevance(fitted: FittedModel) -> dict[str, float]:
-    """By column: for a network the relevance of its training; for a linear model how much the SSE, in units of the
+    """By column: for a network the relevance of its training; for a linear model how much the SSE,
+    in units of the
     noise, would grow without the column (the Wald statistic b_gᵀ C_gg⁻¹ b_g of its coefficients).
     """
     if fitted.info.get("relevance"):

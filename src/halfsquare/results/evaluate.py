@@ -104,7 +104,8 @@ def evaluate(
     )
     if not sums.rows:
         raise DataError(
-            f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and a positive weight"
+            f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and "
+            "a positive weight"
         )
     return Evaluation(sums.finish(), missing)
 
@@ -151,7 +152,8 @@ def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execut
 
 
 def compare(a: FittedModel, b: FittedModel, data: Any, *, weights: str | None = None) -> Comparison:
-    """Which of two models errs less on the same rows: the paired difference of their squared errors.
+    """Which of two models errs less on the same rows: the paired difference of their squared
+    errors.
 
     Raises
     ------
@@ -162,7 +164,8 @@ def compare(a: FittedModel, b: FittedModel, data: Any, *, weights: str | None = 
     """
     require_same_target(a, b)
     k = len(a.encoder.targets)
-    # One pass for both where the source can be read twice side by side: batches come in the same order.
+    # One pass for both where the source can be read twice side by side: batches come in the same
+    # order.
     source_a, source_b = open_for(a.encoder, data), open_for(b.encoder, data)
     difference, sums_a, sums_b = Moments.zero(1), ErrorSums.zero(k), ErrorSums.zero(k)
     pairs = zip(
@@ -198,11 +201,13 @@ def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Co
     Raises
     ------
     OptionError
-        If ``by`` is a sum: it grows with the number of rows, so that it cannot be compared across sizes.
+        If ``by`` is a sum: it grows with the number of rows, so that it cannot be compared across
+        sizes.
     """
     if by in ("sse", "half_sse") and a.weight != b.weight:
         raise OptionError(
-            f"SSE grows with the number of rows: {a.sse:g} over {a.weight:g} rows and {b.sse:g} over {b.weight:g} "
+            f"SSE grows with the number of rows: {a.sse:g} over {a.weight:g} rows and "
+            f"{b.sse:g} over {b.weight:g} "
             "cannot be compared. Compare the MSE, which estimates the loss of a typical row"
         )
     return _judged(a.mse - b.mse, hypot(a.mse_se, b.mse_se), False, a, b)
@@ -212,7 +217,8 @@ def require_same_target(a: FittedModel, b: FittedModel) -> None:
     """Refuse to compare models of different targets."""
     if a.encoder.targets != b.encoder.targets:
         raise OptionError(
-            f"model A predicts {', '.join(a.encoder.targets)} and model B {', '.join(b.encoder.targets)}; "
+            f"model A predicts {', '.join(a.encoder.targets)} and model B "
+            f"{', '.join(b.encoder.targets)}; "
             "only models of the same target can be compared"
         )
 

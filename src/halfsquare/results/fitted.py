@@ -75,9 +75,10 @@ class FittedModel:
     members : tuple of Member
         One model, or a small ensemble whose mean is the output.
     info : dict
-        What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``, ``train``
-        and ``test`` (the error's summary under its names in :class:`halfsquare.sums.ErrorSummary`),
-        ``warnings``, ``history``, ``facts``, ``options``, ``version``.
+        What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
+        ``train`` and ``test`` (the error's summary under its names in
+        :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
+        ``version``.
     """
 
     encoder: Encoder
@@ -141,10 +142,13 @@ class FittedModel:
         return outputs, outputs - quantile * std, outputs + quantile * std
 
     def quantile(self, level: float) -> float:
-        """How many standard deviations the interval of that level reaches to each side (Student's t)."""
+        """How many standard deviations the interval of that level reaches to each side (Student's
+        t).
+        """
         if not 0.0 < level < 1.0:
             raise OptionError(
-                f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95"
+                f"the level of an interval is {level:g}; expected a number between 0 and 1, "
+                "such as 0.95"
             )
         from scipy.special import stdtrit
 
@@ -152,7 +156,9 @@ class FittedModel:
         return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
 
     def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
-        """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked for)."""
+        """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked
+        for).
+        """
         with (
             one_blas_thread()
         ):  # the bits of a prediction do not depend on what else is computed beside it
@@ -175,7 +181,9 @@ class FittedModel:
     def _restored(
         self, formula: Formula, design: Floats, *, with_std: bool
     ) -> tuple[Floats, Floats]:
-        """Of a formula with a function on its left side, as log(y): back in the unit of y, first order."""
+        """Of a formula with a function on its left side, as log(y): back in the unit of y, first
+        order.
+        """
         if not with_std:
             outputs = formula.restore_target(formula.outputs(self.members[0].parameters, design))
             return outputs, np.full_like(outputs, np.nan)
@@ -196,10 +204,11 @@ class FittedModel:
 
     @property
     def parameters(self) -> list[Parameter]:
-        """Parameters in the user's units with standard errors; of the first member, if there are several.
+        """Parameters in the user's units with standard errors; of the first member, if there are
+        several.
 
-        For a linear model: the intercept and the change of the output for one unit of each column, or
-        for a level instead of the reference level.
+        For a linear model: the intercept and the change of the output for one unit of each column,
+        or for a level instead of the reference level.
         """
         member = self.members[0]
         values, variances = self._in_user_units(member)
@@ -231,7 +240,8 @@ class FittedModel:
             self.encoder.target_scales,
             self.encoder.scales,
         )
-        # Slopes are divided by their column's scale; the intercept takes over what the means shifted.
+        # Slopes are divided by their column's scale; the intercept takes over what the means
+        # shifted.
         back = np.concatenate([[1.0], -self.encoder.means / scales])
         b = member.model.matrix(member.parameters)
         values = np.vstack(
@@ -260,11 +270,16 @@ class FittedModel:
             if measured
             else ""
         )
-        return f"<FittedModel {self.kind}: {', '.join(self.encoder.targets)} from {len(self.encoder.features)} columns{error}>"
+        return (
+            f"<FittedModel {self.kind}: {', '.join(self.encoder.targets)} from "
+            f"{len(self.encoder.features)} columns{error}>"
+        )
 
 
 def student(names: list[str], values: Floats, errors: Floats, freedom: float) -> list[Parameter]:
-    """Parameters with Student's t on ``freedom`` degrees, two-sided p and 95 % confidence limits."""
+    """Parameters with Student's t on ``freedom`` degrees, two-sided p and 95 % confidence
+    limits.
+    """
     from scipy.special import stdtr, stdtrit
 
     known = freedom is not None and freedom > 0
@@ -311,7 +326,8 @@ def require_level(level: float | None) -> None:
     """Refuse a level that is no probability."""
     if level is not None and not 0.0 < level < 1.0:
         raise OptionError(
-            f"the level of an interval is {level:g}; expected a number between 0 and 1, such as 0.95"
+            f"the level of an interval is {level:g}; expected a number between 0 and 1, such "
+            "as 0.95"
         )
 
 
@@ -325,7 +341,8 @@ def save(fitted: FittedModel, path: str | Path) -> None:
     Raises
     ------
     OutputError
-        If the folder is not there, may not be written to, or the disk is full; an existing file stays as it was.
+        If the folder is not there, may not be written to, or the disk is full; an existing file
+        stays as it was.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -384,7 +401,8 @@ def load(path: str | Path) -> FittedModel:
         version = described["format_version"]
         if not isinstance(version, int) or version > FORMAT_VERSION:
             raise ModelFileError(
-                f"{path} has model format {version}; this version reads up to {FORMAT_VERSION}: update halfsquare"
+                f"{path} has model format {version}; this version reads up to "
+                f"{FORMAT_VERSION}: update halfsquare"
             )
         encoder = Encoder.from_dict(described["encoder"])
         members = tuple(
@@ -434,7 +452,8 @@ def _member(make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: 
     ):
         if array is not None and (array.shape != shape or array.dtype != np.float64):
             raise ValueError(
-                f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and float64"
+                f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and "
+                "float64"
             )
     if not np.isfinite(parameters).all():
         raise ValueError("parameters that are not finite")

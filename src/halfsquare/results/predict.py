@@ -49,7 +49,8 @@ def predicted_batches(
 
 
 def write_batches(batches: Iterator[Any], out: str) -> int:
-    """Write the batches to a CSV or Parquet file (by its name), or as CSV to standard output (``-``).
+    """Write the batches to a CSV or Parquet file (by its name), or as CSV to standard output
+    (``-``).
 
     Returns the number of rows.
 

@@ -19,7 +19,8 @@ class Trained:
     model : Model
     parameters : (p,)
     covariance : (p, p), (q, q) or None
-        Of the parameters, or of the last q, noise included (σ² times the inverse curvature); None if not known.
+        Of the parameters, or of the last q, noise included (σ² times the inverse curvature); None
+        if not known.
     noise : (k,)
         Variance of the targets about the outputs, in the squared unit of the design's target.
     effective_parameters : float

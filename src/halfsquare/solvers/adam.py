@@ -1,14 +1,18 @@
-"""Adam on shuffled mini-batches, its batch and its step set by what is measured: for many rows or parameters.
+"""Adam on shuffled mini-batches, its batch and its step set by what is measured: for many rows or
+parameters.
 
 The step is that of Kingma & Ba (2015), "Adam", algorithm 1. Nothing is tuned:
 
-- The variance of the rows' gradients comes with their sum. Its share tr Σ / B in the square of a batch's
-  gradient tells noise from signal; while it exceeds the signal many times over, the batch doubles after a
-  pass (McCandlish et al. 2018, eq. 2.9; Byrd et al. 2012, eq. 3.3).
-- What is kept is the average of a pass's iterates (Polyak & Juditsky 1992) that predicts rows held out best.
-- The step halves when the loss seen in some hundred steps has fallen by less than its standard error, when no
-  better average has come for some passes (then the descent goes back to the best), and after two million rows in
-  any case. It ends when the step is short.
+- The variance of the rows' gradients comes with their sum. Its share tr Σ / B in the square of a
+  batch's
+  gradient tells noise from signal; while it exceeds the signal many times over, the batch doubles
+  after a pass (McCandlish et al. 2018, eq. 2.9; Byrd et al. 2012, eq. 3.3).
+- What is kept is the average of a pass's iterates (Polyak & Juditsky 1992) that predicts rows held
+  out best.
+- The step halves when the loss seen in some hundred steps has fallen by less than its standard
+  error, when no
+  better average has come for some passes (then the descent goes back to the best), and after two
+  million rows in any case. It ends when the step is short.
 """
 
 from __future__ import annotations
@@ -63,14 +67,16 @@ class _Pass:
 
 @dataclass(frozen=True)
 class Stochastic(Descent):
-    """Mini-batch descent; one step of it is a pass: over all rows, or where they are very many over the next of them.
+    """Mini-batch descent; one step of it is a pass: over all rows, or where they are very many over
+    the next of them.
 
     Parameters
     ----------
     held_out : Objective
         The same model on rows kept aside, which judge when to stop.
     pass_rows : int
-        Rows of a pass, about: what it shuffles in memory, and how often the rows held out are asked.
+        Rows of a pass, about: what it shuffles in memory, and how often the rows held out are
+        asked.
     first_batch, largest_batch : int
     first_length : float
         Adam's step length to begin with.
@@ -81,11 +87,14 @@ class Stochastic(Descent):
     least_fall : float
         In standard errors of the mean loss of a pass: a smaller fall is none.
     stuck_steps : int
-        Steps without a fall after which the step length halves; more where rows are few, see :func:`passes`.
+        Steps without a fall after which the step length halves; more where rows are few, see
+        :func:`passes`.
     most_rows : int
-        Rows seen after which the step length halves in any case: the descent ends however many rows there are.
+        Rows seen after which the step length halves in any case: the descent ends however many rows
+        there are.
     patience : int
-        Passes without a better average after which the step length halves and the descent goes back to the best.
+        Passes without a better average after which the step length halves and the descent goes back
+        to the best.
     seed : int
         Of the shuffling.
     """
@@ -117,7 +126,9 @@ class Stochastic(Descent):
         )
 
     def resume(self, objective: Objective, state: State) -> State:
-        """A state reached on other rows, to go on from on these: Adam's memory stays, the judges are new."""
+        """A state reached on other rows, to go on from on these: Adam's memory stays, the judges
+        are new.
+        """
         m: _Memory = state.memory
         batch = max(16, min(self.first_batch, objective.rows.row_count // 8))
         judged = row_losses(self.held_out, state.parameters)
@@ -154,10 +165,18 @@ class Stochastic(Descent):
         elif length < self.least_length:
             stopped = "converged: shorter steps predict the rows held out no better"
         memory = _Memory(
-            best if beyond else done.iterate, done.first, done.second, done.steps, batch, length,
-            mean if fallen else m.lowest, 0 if halve else stuck, losses if better else m.judged, 0 if halve else waited,
+            best if beyond else done.iterate,
+            done.first,
+            done.second,
+            done.steps,
+            batch,
+            length,
+            mean if fallen else m.lowest,
+            0 if halve else stuck,
+            losses if better else m.judged,
+            0 if halve else waited,
             0.0 if halve else kept,
-        )  # fmt: skip
+        )
         return State(
             best,
             mean * objective.weight + objective.penalty_value(best),
@@ -192,8 +211,9 @@ class Stochastic(Descent):
     def _pool(self, rows: Rows, number: int) -> tuple[Floats, Floats, Floats]:
         """Design, target and weight (float32) of the rows of pass ``number``.
 
-        The chunks lie in a random order, another each time that all have had their turn, and a pass takes the
-        next few together: rows that lie side by side in the source, perhaps alike, come into different batches.
+        The chunks lie in a random order, another each time that all have had their turn, and a pass
+        takes the next few together: rows that lie side by side in the source, perhaps alike, come
+        into different batches.
         """
         count, first = rows.chunk_count, rows.chunk(0)
         numbers = first.design.shape[1] + first.target.shape[1]
@@ -260,6 +280,7 @@ def row_losses(objective: Objective, parameters: Floats) -> Floats:
 def passes(count: int, rows: int) -> int:
     """``count`` passes (or steps), or up to 1000 where there are few rows.
 
-    Passes over few rows have few steps and cost little, so that a plateau of the loss may be waited out.
+    Passes over few rows have few steps and cost little, so that a plateau of the loss may be waited
+    out.
     """
     return max(count, min(1000, _PLATEAU // max(rows, 1)))

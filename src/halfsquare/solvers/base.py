@@ -34,7 +34,8 @@ class State:
     notes : mapping of str to float
         What else the method reports of this step (damping, batch, signal, noise, …).
     memory : Any
-        What the method itself needs for the next step, all of it: made of what :mod:`halfsquare.files.packing` can pack.
+        What the method itself needs for the next step, all of it: made of what
+        :mod:`halfsquare.files.packing` can pack.
     objective : Objective or None
         What is descended, told to those who watch; None in all other states.
     """

@@ -1,8 +1,8 @@
 """Symmetric positive definite systems, solved while other threads run.
 
-SciPy's bindings of LAPACK hold the interpreter's lock, so that two threads factor one after the other. The
-same routines are published to Cython as C functions (``scipy.linalg.cython_lapack``); called through ctypes
-they let go of it.
+SciPy's bindings of LAPACK hold the interpreter's lock, so that two threads factor one after the
+other. The same routines are published to Cython as C functions (``scipy.linalg.cython_lapack``);
+called through ctypes they let go of it.
 """
 
 from __future__ import annotations
@@ -65,14 +65,18 @@ class Cholesky:
         return lower + np.tril(lower, -1).T
 
     def inverse_diagonal(self) -> Floats:
-        """The diagonal (p,) of C⁻¹ = L⁻ᵀ L⁻¹: the squared lengths of the columns of L⁻¹, at half the work."""
-        # The upper triangle of the factor is nobody's: as zeros it adds nothing to the squares below.
+        """The diagonal (p,) of C⁻¹ = L⁻ᵀ L⁻¹: the squared lengths of the columns of L⁻¹, at half
+        the work.
+        """
+        # The upper triangle of the factor is nobody's: as zeros it adds nothing to the squares
+        # below.
         root = np.where(upper_triangle(len(self.factor)), self.factor.T, 0.0).T
         _call("dtrtri", "LN", root)
         return np.asarray(np.einsum("ij,ij->j", root, root))
 
 
-# The arguments of each routine: c character, n order, a matrix, l leading dimension, r right side, i info.
+# The arguments of each routine: c character, n order, a matrix, l leading dimension, r right side,
+# i info.
 _ARGUMENTS = {"dpotrf": "cnali", "dpotri": "cnali", "dtrtri": "ccnali", "dpotrs": "cnoalrli"}
 
 
@@ -97,7 +101,9 @@ def _call(name: str, characters: str, matrix: Floats, right: Floats | None = Non
 
 @cache
 def _routine(name: str) -> Any:
-    """The C function behind a name of ``scipy.linalg.cython_lapack``; calling it releases the lock."""
+    """The C function behind a name of ``scipy.linalg.cython_lapack``; calling it releases the
+    lock.
+    """
     capsule = cython_lapack.__pyx_capi__[name]
     name_of = ctypes.pythonapi.PyCapsule_GetName
     name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]

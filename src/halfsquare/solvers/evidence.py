@@ -1,18 +1,18 @@
 """Levenberg-Marquardt whose penalties and noise are set by the evidence, with nothing to tune.
 
-Parameters come in groups g of n_g, with prior variance 1/α_g each; targets have noise variance σ² = 1/β.
-In the scale of ½SSE the penalties are λ_g = σ² α_g, and with C = JᵀWJ + diag(λ)
+Parameters come in groups g of n_g, with prior variance 1/α_g each; targets have noise variance σ² =
+1/β. In the scale of ½SSE the penalties are λ_g = σ² α_g, and with C = JᵀWJ + diag(λ)
 
-    effective parameters   γ_g = n_g - λ_g tr_g(C⁻¹),   γ = Σ γ_g                     (how many the data set)
-    noise                  σ²  = SSE / (N - γ)                                        (N = k Σw)
+    effective parameters   γ_g = n_g - λ_g tr_g(C⁻¹),   γ = Σ γ_g       (how many the data set)
+    noise                  σ²  = SSE / (N - γ)                          (N = k Σw)
     penalties              λ_g = σ² γ_g / ‖θ_g‖²
-    log evidence           -F/σ² - ½ ln|C| + ½ Σ n_g ln λ_g - ½ N ln(2πσ²),           F = ½SSE + ½ Σ λ θ²
+    log evidence           -F/σ² - ½ ln|C| + ½ Σ n_g ln λ_g - ½ N ln(2πσ²),  F = ½SSE + ½ Σ λ θ²
 
-MacKay (1992), "A practical Bayesian framework for backpropagation networks", eq. 2.21-2.24 and "Bayesian
-interpolation", eq. 4.4-4.10; re-estimated during the descent as by Foresee & Hagan (1997), "Gauss-Newton
-approximation to Bayesian learning", with the Gauss-Newton matrix for the Hessian. With one group for each
-input this is automatic relevance determination (Neal 1996): the weights of an input that does not help get a
-large penalty.
+MacKay (1992), "A practical Bayesian framework for backpropagation networks", eq. 2.21-2.24 and
+"Bayesian interpolation", eq. 4.4-4.10; re-estimated during the descent as by Foresee & Hagan
+(1997), "Gauss-Newton approximation to Bayesian learning", with the Gauss-Newton matrix for the
+Hessian. With one group for each input this is automatic relevance determination (Neal 1996): the
+weights of an input that does not help get a large penalty.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Belief:
 class _Memory:
     inner: State  # of Levenberg-Marquardt, under the penalties of ``belief``
     belief: Belief
-    best: State  # of Levenberg-Marquardt, where the log evidence was highest, under the penalties it had there
+    # Of Levenberg-Marquardt, where the log evidence was highest, under the penalties it had there.
+    best: State
     best_belief: Belief
     changes: tuple[float, ...] = ()  # of the log evidence in the last accepted steps
 
@@ -74,24 +75,26 @@ class _Memory:
 class Evidence(Descent):
     """Levenberg-Marquardt with Bayesian regularization; see the formulas of this module.
 
-    Penalties are re-estimated after every accepted step. In a network with many parameters the fixed point
-    of the formulas can lie far beyond the point of highest evidence, in a closer fit: see :func:`highest_evidence`.
+    Penalties are re-estimated after every accepted step. In a network with many parameters the
+    fixed point of the formulas can lie far beyond the point of highest evidence, in a closer fit:
+    see :func:`highest_evidence`.
 
     Parameters
     ----------
     groups : (p,) whole numbers from 0
         The penalty group of each parameter.
     first_noise : float
-        σ² to begin with, in the squared unit of the target: large, so that the descent begins simple and
-        lets in only the detail that the data pay for.
+        σ² to begin with, in the squared unit of the target: large, so that the descent begins
+        simple and lets in only the detail that the data pay for.
     first_precision : float
         α_g to begin with.
     tolerance : float
-        Converged when the last ``patience`` accepted steps changed the log evidence by less than this, in nats.
+        Converged when the last ``patience`` accepted steps changed the log evidence by less than
+        this, in nats.
     patience : int
     most_precision : float
-        α_g at most. A large one lets an input be switched off for good; a small one keeps it in play, which helps
-        where it matters only together with others and so looks useless at first.
+        α_g at most. A large one lets an input be switched off for good; a small one keeps it in
+        play, which helps where it matters only together with others and so looks useless at first.
     inner : LevenbergMarquardt
         Takes the steps; between two re-estimations the penalized loss never rises.
     """
@@ -114,7 +117,9 @@ class Evidence(Descent):
         )
 
     def resume(self, objective: Objective, parameters: Floats, belief: Belief) -> State:
-        """The first state of a descent that begins with what another has found, perhaps on other rows."""
+        """The first state of a descent that begins with what another has found, perhaps on other
+        rows.
+        """
         inner = self.inner.begin(self._penalized(objective, belief), parameters)
         unknown = replace(belief, log_evidence=-np.inf)
         return _state(_Memory(inner, unknown, inner, unknown))

@@ -133,7 +133,8 @@ class Minibatch(Descent):
     def _full_step(self, objective: Objective, state: State) -> State:
         """A conjugate-gradient step on all rows: the minimum over span{gradient, last step}.
 
-        Hestenes & Stiefel (1952); that the plane's minimum is the same step: Nocedal & Wright (2006), theorem 5.2.
+        Hestenes & Stiefel (1952); that the plane's minimum is the same step: Nocedal & Wright
+        (2006), theorem 5.2.
         """
         m: _Memory = state.memory
         n = objective.rows.row_count
@@ -142,7 +143,8 @@ class Minibatch(Descent):
         first = norm if m.first_norm is None else m.first_norm
         best, stalled = (norm, 0) if norm < m.best_norm else (m.best_norm, m.stalled + 1)
         notes = {"batch": float(n), "signal": (norm / objective.weight) ** 2, "noise": 0.0}
-        # The first full gradient may already be small: what counts is the loss it could still take off.
+        # The first full gradient may already be small: what counts is the loss it could still take
+        # off.
         floor = 1e-13 * math.sqrt(2.0 * max(loss, 0.0) * objective.weight)
         if norm <= max(self.tolerance * first, floor) or stalled > 100:
             done = norm <= max(1e-6 * first, floor)
@@ -167,7 +169,9 @@ class Minibatch(Descent):
         )
 
     def _draw(self, objective: Objective, m: _Memory) -> Picked:
-        """The next ``batch`` rows of the shuffled passes; the seed and the count drawn say which."""
+        """The next ``batch`` rows of the shuffled passes; the seed and the count drawn say
+        which.
+        """
         n, rows = objective.rows.row_count, objective.rows
         picked: Picked = []
         position, wanted = m.drawn, m.batch

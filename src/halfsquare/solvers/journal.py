@@ -1,8 +1,10 @@
-"""The journal of a fit: the latest state of every descent, so that a fit that was killed goes on where it stood.
+"""The journal of a fit: the latest state of every descent, so that a fit that was killed goes on
+where it stood.
 
-A state carries all that the next step needs, and what lies between two descents (folds, starts, judgement) follows
-from data and seed. So a fit is continued by beginning it anew, with every descent going on from its entry in the
-journal: the steps that follow, and the model, have the same bits as if nothing had happened.
+A state carries all that the next step needs, and what lies between two descents (folds, starts,
+judgement) follows from data and seed. So a fit is continued by beginning it anew, with every
+descent going on from its entry in the journal: the steps that follow, and the model, have the same
+bits as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -83,7 +85,9 @@ class Book:
                 self._writing.release()
 
     def close(self, finished: bool) -> bool:
-        """Write the file for the last time; whether the fit came to its end, with no descent cut short."""
+        """Write the file for the last time; whether the fit came to its end, with no descent cut
+        short.
+        """
         finished = finished and all(entry.over for entry in self.entries.values())
         with self._writing:
             self._write(finished)
@@ -159,7 +163,9 @@ class Page:
 @final
 @dataclass(frozen=True)
 class Journal:
-    """Where descents find their pages; the names of a fit, of its parts and of their descents make a path."""
+    """Where descents find their pages; the names of a fit, of its parts and of their descents make
+    a path.
+    """
 
     book: Book | None = None
     name: str = ""

@@ -234,7 +234,9 @@ def _suspects(curvature: Floats) -> tuple[int, ...]:
 def _truly_dependent(
     rows: Rows, execution: Execution, system: System, suspects: tuple[int, ...]
 ) -> bool:
-    """Look at the rows: is what the other columns leave of the suspects rounding, or small but real?"""
+    """Look at the rows: is what the other columns leave of the suspects rounding, or small but
+    real?
+    """
     others = [j for j in range(len(system.scales)) if j not in suspects]
     s = list(suspects)
     weights = np.linalg.lstsq(
@@ -294,8 +296,8 @@ def _corrected(
 ) -> Solution:
     """One Gauss-Newton step from the solution, its gradient summed from the errors themselves.
 
-    The corrected semi-normal equations (Björck 1987, "Stability analysis of the method of seminormal
-    equations", section 3): it takes off what rounding left in the coefficients.
+    The corrected semi-normal equations (Björck 1987, "Stability analysis of the method of
+    seminormal equations", section 3): it takes off what rounding left in the coefficients.
     """
     b = solution.coefficients
 

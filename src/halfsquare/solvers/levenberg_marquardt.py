@@ -94,7 +94,9 @@ class LevenbergMarquardt(Descent):
         )
 
     def with_penalty(self, state: State, old: Floats, new: Floats) -> State:
-        """The same point under penalties ``new`` (p,) instead of ``old``; nothing is summed again."""
+        """The same point under penalties ``new`` (p,) instead of ``old``; nothing is summed
+        again.
+        """
         m: _Memory = state.memory
         change = new - old
         curvature = m.curvature.copy()

@@ -1,4 +1,6 @@
-"""The only training loop: step until the method says stop, a limit is reached, or someone interrupts."""
+"""The only training loop: step until the method says stop, a limit is reached, or someone
+interrupts.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,9 @@ def descend(
     ``watch`` is called with every state, its objective beside it (progress, the live page). A
     KeyboardInterrupt ends the descent with the best state so far: nothing that was learnt is lost.
 
-    A descent that the journal knows goes on from where it stood, with the same bits as if it had never stopped;
-    one that is over there is not taken up again. What a clock or a person ended is not over.
+    A descent that the journal knows goes on from where it stood, with the same bits as if it had
+    never stopped; one that is over there is not taken up again. What a clock or a person ended is
+    not over.
     """
     page = journal.page(start)
     known = page.last()

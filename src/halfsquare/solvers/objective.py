@@ -1,4 +1,5 @@
-"""What descent sees of a fit: half the penalized SSE at some parameters, its gradient and curvature.
+"""What descent sees of a fit: half the penalized SSE at some parameters, its gradient and
+curvature.
 
     F(θ) = ½ Σ w (o(θ) - t)² + ½ Σ_j penalty_j θ_j²
 
@@ -65,7 +66,9 @@ class Objective:
         return self.execution.reduce(of, lambda a, b: a + b, self.rows.chunk_count, 0.0)
 
     def normal_sums(self, parameters: Floats) -> NormalSums:
-        """The Gram matrix of [J | o-t]: JᵀWJ, the gradient JᵀW(o-t) of ½SSE, and SSE, in one pass."""
+        """The Gram matrix of [J | o-t]: JᵀWJ, the gradient JᵀW(o-t) of ½SSE, and SSE, in one
+        pass.
+        """
         p = len(parameters)
         zero = NormalSums.zero(p, 1)
         return self.execution.reduce(

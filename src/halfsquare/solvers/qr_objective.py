@@ -1,8 +1,10 @@
-"""The R factor of [J | o-t]: all that least squares needs of the rows, without squaring the condition number.
+"""The R factor of [J | o-t]: all that least squares needs of the rows, without squaring the
+condition number.
 
-With [J | e] = Q R, the columns of R stand for those of J and e: JᵀJ = R₁ᵀR₁ and |e + Jδ| = |r + R₁δ|.
-R factors merge as sums do: that of two sets of rows is that of their R factors, one upon the other
-(Demmel, Grigori, Hoemmen & Langou 2012, "Communication-optimal parallel and sequential QR", section 2).
+With [J | e] = Q R, the columns of R stand for those of J and e: JᵀJ = R₁ᵀR₁ and |e + Jδ| = |r +
+R₁δ|. R factors merge as sums do: that of two sets of rows is that of their R factors, one upon the
+other (Demmel, Grigori, Hoemmen & Langou 2012, "Communication-optimal parallel and sequential QR",
+section 2).
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ class FormulaObjective(Objective):
     ) -> Floats:
         """``of`` every block √w [J | o-t]ᵀ (q+1, m), merged in order."""
         size, rows = len(bound.results), min(BLOCK_ROWS, self.rows.row_count)
-        # Fresh memory costs as much as the arithmetic: each thread takes buffers up where another left them.
+        # Fresh memory costs as much as the arithmetic: each thread takes buffers up where another
+        # left them.
         left: list[tuple[Floats, Floats]] = []
 
         def work(index: int) -> Floats:
@@ -97,7 +100,9 @@ def _fill(bound: Bound, chunk: Chunk, start: int, block: Floats, spare: Floats) 
 
 
 def _triangle_of(block: Floats) -> Floats:
-    """The R factor of blockᵀ, a few thousand rows at a time: they stay in the cache while LAPACK passes over them."""
+    """The R factor of blockᵀ, a few thousand rows at a time: they stay in the cache while LAPACK
+    passes over them.
+    """
     total: Floats = np.zeros((len(block), len(block)))
     for start in range(0, block.shape[1], _QR_ROWS):
         part = block[:, start : start + _QR_ROWS]
@@ -111,7 +116,8 @@ def _gram_of(block: Floats) -> Floats:
     """block blockᵀ (c, c)."""
     if len(block) > 12:
         return np.asarray(block @ block.T)
-    # For a few long rows BLAS takes half as long by matrix times vector as by its symmetric product.
+    # For a few long rows BLAS takes half as long by matrix times vector as by its symmetric
+    # product.
     gram = np.empty((len(block), len(block)))
     for i in range(len(block)):
         gram[i, : i + 1] = gram[: i + 1, i] = block[: i + 1] @ block[i]
@@ -126,7 +132,9 @@ def _stack(above: Floats, below: Floats) -> Floats:
 
 
 def _from_gram(gram: Floats) -> Floats | None:
-    """Cholesky's factor of a Gram matrix; None where that loses too many digits. Not finite stays so."""
+    """Cholesky's factor of a Gram matrix; None where that loses too many digits. Not finite stays
+    so.
+    """
     scale = np.sqrt(np.diag(gram))
     if not np.isfinite(gram).all():
         return np.full_like(gram, np.nan)

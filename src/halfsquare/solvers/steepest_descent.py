@@ -45,8 +45,8 @@ class SteepestDescent(Descent):
         )
         parameters = state.parameters - length * gradient
         loss, gradient = objective.loss_and_gradient(parameters)
-        # An exact step lowers the loss by ½ s|g|²: what seems a rise is the rounding of its sums, and the
-        # gradient, which does not cancel so, still leads on.
+        # An exact step lowers the loss by ½ s|g|²: what seems a rise is the rounding of its sums,
+        # and the gradient, which does not cancel so, still leads on.
         loss = min(loss, state.loss)
         norm = float(np.linalg.norm(gradient))
         done = norm <= self.tolerance * first

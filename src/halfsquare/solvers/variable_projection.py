@@ -6,8 +6,8 @@ pseudo-inverses and nonlinear least squares problems whose variables separate", 
 Jacobian of Kaufman (1975), as recommended by O'Leary & Rust (2013), "Variable projection for
 nonlinear least squares problems", section 3: that is the part of ∂o/∂α orthogonal to Φ.
 
-With R the triangular factor of [Φ | ∂o/∂α | e], that part has the factor R₂₂ (its lower right block),
-so a step δ solves (R₂₂ᵀR₂₂ + μD) δ = -R₂₂ᵀ r₂. Without linear parameters this is plain
+With R the triangular factor of [Φ | ∂o/∂α | e], that part has the factor R₂₂ (its lower right
+block), so a step δ solves (R₂₂ᵀR₂₂ + μD) δ = -R₂₂ᵀ r₂. Without linear parameters this is plain
 Levenberg-Marquardt by QR. Damping as in :mod:`halfsquare.solvers.levenberg_marquardt`.
 """
 
@@ -28,7 +28,8 @@ from halfsquare.solvers.qr_objective import FormulaObjective
 # Singular values below this, relative to the largest of unit columns, are taken for zero in steps.
 _RANK = 1e-11
 # Where the predicted relative fall of the loss is below the first, a whole Gauss-Newton step of all
-# parameters is tried before others; below the second, falls are lost in rounding and nothing else helps.
+# parameters is tried before others; below the second, falls are lost in rounding and nothing else
+# helps.
 _NEAR, _ROUNDING = 1e-2, 1e-9
 _OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
 
@@ -45,7 +46,9 @@ class _Memory:
 
 
 def triangle_of(state: State) -> Floats:
-    """The R factor at a state, its columns in the order of the parameters (so no longer triangular)."""
+    """The R factor at a state, its columns in the order of the parameters (so no longer
+    triangular).
+    """
     m: _Memory = state.memory
     return m.triangle[:, [*np.argsort(m.order), len(m.order)]]
 
@@ -61,17 +64,18 @@ class VariableProjection(Descent):
     lower, upper : (p,)
         Bounds, -inf and inf where there are none; linear parameters must have none.
     tolerance : float
-        Converged when the relative offset is below this: |Q₁ᵀe|/√p over |Q₂ᵀe|/√(Σw-p), the distance
-        from the minimum in units of the confidence region (Bates & Watts 1981, "A relative offset
-        orthogonality convergence criterion for nonlinear least squares", eq. 3.3).
+        Converged when the relative offset is below this: |Q₁ᵀe|/√p over |Q₂ᵀe|/√(Σw-p), the
+        distance from the minimum in units of the confidence region (Bates & Watts 1981, "A relative
+        offset orthogonality convergence criterion for nonlinear least squares", eq. 3.3).
     degrees : float
         Σw - p.
     target_norm : float
         √(Σ w t²): a fall of the loss that is small beside the rounding of the outputs is none.
     unseen : float
-        From an offset below this, a whole step that by the last one's contraction will end below the
-        tolerance is taken as the last, without another pass over the rows. 0 for never: the derivatives
-        are then those of the point before, which costs digits that only many rows can spare.
+        From an offset below this, a whole step that by the last one's contraction will end below
+        the tolerance is taken as the last, without another pass over the rows. 0 for never: the
+        derivatives are then those of the point before, which costs digits that only many rows can
+        spare.
     damping : float
         First μ, relative to D.
     """
@@ -170,7 +174,9 @@ class VariableProjection(Descent):
         free: npt.NDArray[np.bool_],
         offset: float,
     ) -> State | None:
-        """The whole step of all parameters, linear ones too, in one pass over the rows; None if the offset stays."""
+        """The whole step of all parameters, linear ones too, in one pass over the rows; None if the
+        offset stays.
+        """
         m: _Memory = state.memory
         order = np.array(self._order(len(state.parameters)))
         chosen = np.concatenate([order[: len(self.linear)], order[len(self.linear) :][free]])
@@ -189,7 +195,9 @@ class VariableProjection(Descent):
         return None
 
     def settle(self, objective: FormulaObjective, parameters: Floats) -> tuple[Floats, float]:
-        """The parameters with the best linear part, and ½SSE there; infinite where the formula is not finite."""
+        """The parameters with the best linear part, and ½SSE there; infinite where the formula is
+        not finite.
+        """
         if not self.linear:
             return parameters, objective.half_sse(parameters)
         r = objective.triangle(parameters, self.linear)
@@ -212,7 +220,8 @@ class VariableProjection(Descent):
         self, parameters: Floats, memory: _Memory, iteration: int, notes: dict[str, float]
     ) -> State:
         r, q = memory.triangle, len(self.linear)
-        # A parameter that the linear ones stand in for has no column of its own left: it must not run off.
+        # A parameter that the linear ones stand in for has no column of its own left: it must not
+        # run off.
         norms = np.maximum(
             np.linalg.norm(r[q:-1, q:-1], axis=0), 1e-8 * np.linalg.norm(r[:-1, q:-1], axis=0)
         )
@@ -255,7 +264,9 @@ class VariableProjection(Descent):
         return (*self.linear, *(i for i in range(p) if i not in self.linear))
 
     def _free(self, parameters: Floats, r: Floats) -> npt.NDArray[np.bool_]:
-        """Which nonlinear parameters may move: not those at a bound that the gradient pushes them past."""
+        """Which nonlinear parameters may move: not those at a bound that the gradient pushes them
+        past.
+        """
         q = len(self.linear)
         at = np.array(self._order(len(parameters))[q:], dtype=np.intp)
         push = -(r[:-1, :-1].T @ r[:-1, -1])[q:]
@@ -279,14 +290,18 @@ def _columns(r: Floats, q: int, free: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _within(r: Floats) -> float:
-    """The length of the error's part in the span of the Jacobian: what a whole step would take away."""
+    """The length of the error's part in the span of the Jacobian: what a whole step would take
+    away.
+    """
     norms = np.linalg.norm(r[:-1, :-1], axis=0)
     u, s, _ = np.linalg.svd(r[:-1, :-1] / np.where(norms > 0, norms, 1.0))
     return float(np.linalg.norm((u.T @ r[:-1, -1])[s > _RANK * s.max(initial=0.0)]))
 
 
 def _damped(r: Floats, z: Floats, damping: Floats) -> Floats:
-    """δ minimizing |z + Rδ|² + |damping δ|², by the SVD of R with unit columns; the shortest of equals."""
+    """δ minimizing |z + Rδ|² + |damping δ|², by the SVD of R with unit columns; the shortest of
+    equals.
+    """
     if not len(z):
         return np.zeros(0)
     tall = np.vstack([r, np.diag(damping)])

@@ -84,7 +84,9 @@ Refusal = Callable[[Scope, int, str, str], Response]
 
 
 class Guard:
-    """ASGI middleware that lets through what the module's text allows, and dresses every answer in HEADERS."""
+    """ASGI middleware that lets through what the module's text allows, and dresses every answer in
+    HEADERS.
+    """
 
     def __init__(self, app: ASGIApp, keys: Keys, refuse: Refusal) -> None:
         self.app, self.keys, self.refuse = app, keys, refuse
@@ -128,7 +130,10 @@ class Guard:
         return None if _same(_cookie(headers, keys.cookie), keys.session) else self._unknown(scope)
 
     def _unknown(self, scope: Scope) -> Response:
-        what = "Open the whole address that the terminal shows, with everything after ?token=. It changes at every start."
+        what = (
+            "Open the whole address that the terminal shows, with everything after "
+            "?token=. It changes at every start."
+        )
         return self.refuse(scope, 403, "This page does not know you yet", what)
 
 

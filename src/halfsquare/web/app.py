@@ -96,7 +96,8 @@ def create_app(
         },
     )
     with suppress(ImportError):
-        # Arrow loads pandas where it is installed; Altair, in another thread, fails on a half loaded one.
+        # Arrow loads pandas where it is installed; Altair, in another thread, fails on a half
+        # loaded one.
         import_module("pandas")
     app.state.rooms = ROOMS
     app.state.workshop, app.state.ending = workshop, ending
@@ -108,7 +109,9 @@ async def _home(_: Request) -> Response:
 
 
 async def _static(request: Request) -> Response:
-    """One of the files that belong to the page, by its exact name: no path is ever built from a request."""
+    """One of the files that belong to the page, by its exact name: no path is ever built from a
+    request.
+    """
     name = request.path_params["name"]
     if name == "vega.js":
         return Response(vega_bundle(), media_type="text/javascript")

@@ -1,8 +1,9 @@
-"""The data sets that the page may read: what the server was given, what comes with it, what was uploaded.
+"""The data sets that the page may read: what the server was given, what comes with it, what was
+uploaded.
 
 A data set is asked for by a key out of this list; no path, glob or query ever comes from a request.
-Uploads lie in a folder of their own that nobody else may open, under names that are made up here, and
-are removed when the server ends.
+Uploads lie in a folder of their own that nobody else may open, under names that are made up here,
+and are removed when the server ends.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.
 
 # What a message proposes to those who have a command line.
 _OPTIONS = re.compile(
-    r", or say what it is: --encoding [\w-]+| \(--exclude [^)]*\)|, or read it as text \(--category [^)]*\)"
+    r", or say what it is: --encoding [\w-]+| \(--exclude [^)]*\)|"
+    r", or read it as text \(--category [^)]*\)"
 )
 
 
@@ -40,7 +42,8 @@ class TooLarge(HalfsquareError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"the file is larger than {LIMIT >> 20} MB. Give its path at the start instead: halfsquare serve --data FILE"
+            f"the file is larger than {LIMIT >> 20} MB. Give its path at the start instead: "
+            "halfsquare serve --data FILE"
         )
 
 
@@ -85,7 +88,9 @@ class DataSet:
             raise DataError(self.told(str(problem))) from None
 
     def told(self, message: str) -> str:
-        """The message with the label in place of the path, and without options that a page does not have."""
+        """The message with the label in place of the path, and without options that a page does not
+        have.
+        """
         return _OPTIONS.sub("", message.replace(str(self.make()), self.label))
 
 
@@ -146,7 +151,8 @@ class Store:
             if key in (None, one.key):
                 return one
         raise OptionError(
-            f"there is no data set {key!r} here (any more). Choose one of those shown, or upload it again"
+            f"there is no data set {key!r} here (any more). Choose one of those shown, or "
+            "upload it again"
         )
 
     async def receive(self, name: str, length: int | None, parts: AsyncIterator[bytes]) -> DataSet:
@@ -229,6 +235,8 @@ async def _write(path: Path, parts: AsyncIterator[bytes]) -> None:
 
 
 def _label(name: str) -> str:
-    """A file's own name, for people alone: without folders and without characters that are not seen."""
+    """A file's own name, for people alone: without folders and without characters that are not
+    seen.
+    """
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable()).strip()[-80:] or "the file"

@@ -1,7 +1,8 @@
-"""The fields of a form for one row: made from a model's columns, read back as the encoder's raw values.
+"""The fields of a form for one row: made from a model's columns, read back as the encoder's raw
+values.
 
-Nothing that is typed becomes a query or a name of anything: a number is a number, a level the place of
-one in the model's list, a date a count of seconds.
+Nothing that is typed becomes a query or a name of anything: a number is a number, a level the place
+of one in the model's list, a date a count of seconds.
 """
 
 from __future__ import annotations

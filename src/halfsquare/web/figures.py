@@ -1,4 +1,5 @@
-"""The figures of a training run: the way down, the weights with their steps, outputs against targets.
+"""The figures of a training run: the way down, the weights with their steps, outputs against
+targets.
 
 Their rows are named data sets and their axes are signals, so that the page can replace both.
 """
@@ -189,7 +190,8 @@ def _way_rows(ways: Sequence[Way]) -> Rows:
     for way in ways:
         kept = way.points[:-1:every] + way.points[-1:]
         line = {"way": way.number, "here": way.member == ways[-1].member}
-        # Nothing has no place on a logarithmic axis: an exact fit is drawn at the rounding of the first loss.
+        # Nothing has no place on a logarithmic axis: an exact fit is drawn at the rounding of the
+        # first loss.
         least = 1e-16 * max(way.points[0][1], 1e-290)
         found += [
             {**line, "i": way.before + i, "loss": max(loss, least), "norm": max(norm, least)}
@@ -199,7 +201,9 @@ def _way_rows(ways: Sequence[Way]) -> Rows:
 
 
 def _weight_rows(weights: Sequence[Weight], reach: float) -> Rows:
-    """The longest arrow is a sixth of the axis, however small the step: it shows where to, not how far."""
+    """The longest arrow is a sixth of the axis, however small the step: it shows where to, not how
+    far.
+    """
     longest = max((abs(w.step) for w in weights), default=0.0)
     rows: Rows = []
     for w in weights:
@@ -241,7 +245,9 @@ def _power(value: float) -> float:
 
 
 def marked(chart: alt.Chart, mark: Mark) -> alt.Chart:
-    """The chart with this mark; read aloud are the figure's description and the numbers beside it, not each mark."""
+    """The chart with this mark; read aloud are the figure's description and the numbers beside it,
+    not each mark.
+    """
     made: alt.Chart = chart.mark_point().properties(mark=alt.MarkDef(aria=False, **mark))
     return made
 
@@ -311,7 +317,9 @@ def parts_drawn(parts: Parts) -> dict[str, Any]:
 
 
 def _with_room(shown: Sequence[tuple[str, float]], share: float) -> list[float]:
-    """The ends of the axis, with this share of it on each side of a bar for the number beside it."""
+    """The ends of the axis, with this share of it on each side of a bar for the number beside
+    it.
+    """
     low, high = min([0.0, *(p for _, p in shown)]), max([0.0, *(p for _, p in shown)])
     sides = (low < 0) + (high > 0)
     room = share * ((high - low) or 1.0) / (1.0 - share * sides)

@@ -1,4 +1,6 @@
-"""The training run of the page: one at a time, in a thread of the server, whatever becomes of the tab."""
+"""The training run of the page: one at a time, in a thread of the server, whatever becomes of the
+tab.
+"""
 
 from __future__ import annotations
 
@@ -120,7 +122,8 @@ class Busy(HalfsquareError):
 
     def __init__(self) -> None:
         super().__init__(
-            "a training run is under way, and there is room for one. Watch it to its end, or stop it"
+            "a training run is under way, and there is room for one. Watch it to its end, or "
+            "stop it"
         )
 
 
@@ -218,9 +221,15 @@ class Job:
             self.problem = data.told(str(problem))
         except Exception as problem:
             if is_lack_of_memory(problem):
-                self.problem = "there is not enough memory for these rows and this model: choose fewer columns, or a smaller model"
+                self.problem = (
+                    "there is not enough memory for these rows and this model: "
+                    "choose fewer columns, or a smaller model"
+                )
                 return
-            self.problem = f"this is a fault of the program, not yours ({type(problem).__name__}): please report it"
+            self.problem = (
+                "this is a fault of the program, not yours "
+                f"({type(problem).__name__}): please report it"
+            )
             raise
         finally:
             self.watcher.forget()

@@ -110,7 +110,9 @@ def serve(
 
 @contextmanager
 def _orderly() -> Iterator[None]:
-    """Being asked to end (SIGTERM) is as Ctrl+C: what was begun is closed, and no file is left behind."""
+    """Being asked to end (SIGTERM) is as Ctrl+C: what was begun is closed, and no file is left
+    behind.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

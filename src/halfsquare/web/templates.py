@@ -123,7 +123,9 @@ def short(x: float, digits: int = 6) -> str:
 
 
 def amount(x: float) -> str:
-    """A measured number: four significant digits, thousands set apart, powers of ten for the rest."""
+    """A measured number: four significant digits, thousands set apart, powers of ten for the
+    rest.
+    """
     if x != x:
         return "–"
     rounded = float(f"{x:.4g}")
@@ -140,7 +142,10 @@ def with_error(x: float, error: float) -> str:
     if abs(power) < 6 or not isfinite(error):
         return f"{amount(x)} ± {amount(error)}"
     scale = 10.0**power
-    return f"({number(round(x / scale, 3))} ± {number(round(error / scale, 3))}) × 10{str(power).translate(_RAISED)}"
+    return (
+        f"({number(round(x / scale, 3))} ± {number(round(error / scale, 3))}) × "
+        f"10{str(power).translate(_RAISED)}"
+    )
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

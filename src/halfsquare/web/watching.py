@@ -175,9 +175,11 @@ class Watcher:
         self._looked = now
         formula = isinstance(objective.model, Formula)
         targets, outputs = self._errors(state.parameters, objective)
-        step = np.zeros_like(state.parameters) if before is None or before.shape != state.parameters.shape else (
-            state.parameters - before
-        )  # fmt: skip
+        step = (
+            np.zeros_like(state.parameters)
+            if before is None or before.shape != state.parameters.shape
+            else (state.parameters - before)
+        )
         self._look = Look(
             way.number, way.member, state.iteration, loss, norm, not formula,
             strongest(objective.model.parameter_names, state.parameters, step), targets, outputs,

@@ -1,10 +1,10 @@
 """The last digits of a fit whose errors are smaller than the rounding of its outputs.
 
 Where a formula fits to ten digits, o - t in float64 has only six left, and neither SSE nor standard
-errors are known any better. So the errors are formed with 50 digits, from the decimals that the data
-were written in (the shortest that read back as the same float64), and the Gauss-Newton step, which
-needs no such care, in float64: iterative refinement (Björck 1996, "Numerical Methods for Least
-Squares Problems", section 2.9).
+errors are known any better. So the errors are formed with 50 digits, from the decimals that the
+data were written in (the shortest that read back as the same float64), and the Gauss-Newton step,
+which needs no such care, in float64: iterative refinement (Björck 1996, "Numerical Methods for
+Least Squares Problems", section 2.9).
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def _decimals(column: Floats, mp: Any) -> Any:
 
 
 def _evaluate(node: Any, values: dict[str, Any], mp: Any) -> Any:
-    """The value of an expression, in extended precision; arrays of numbers where it holds a column."""
+    """The value of an expression, in extended precision; arrays of numbers where it holds a
+    column.
+    """
     if node.is_Symbol:
         return values[node.name]
     if node.is_Rational:

@@ -1,7 +1,9 @@
-"""What a least-squares fit says of its parameters: covariance, intervals, and what the data leave open.
+"""What a least-squares fit says of its parameters: covariance, intervals, and what the data leave
+open.
 
 At the minimum, with [J | e] = Q R: σ² = SSE/(Σw - p), the covariance of the parameters is
-σ² (R₁ᵀR₁)⁻¹ and that of an output gᵀ C g (Seber & Wild 1989, "Nonlinear Regression", eq. 5.6, 5.22).
+σ² (R₁ᵀR₁)⁻¹ and that of an output gᵀ C g (Seber & Wild 1989, "Nonlinear Regression", eq. 5.6,
+5.22).
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import numpy as np
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 
-# Singular values of unit columns below this, relative to the largest: no digit of that direction is known.
+# Singular values of unit columns below this, relative to the largest: no digit of that direction is
+# known.
 _RANK = 1e-11
 
 
@@ -29,7 +32,8 @@ class Determined:
         (JᵀWJ)⁻¹ over the directions that are determined; 0 along those that are not.
     sse : float
     free : list of dict of str to float
-        For each direction along which the loss does not change: the relative move of the parameters in it.
+        For each direction along which the loss does not change: the relative move of the parameters
+        in it.
     """
 
     inverse: Floats
@@ -55,7 +59,9 @@ def determined(triangle: Floats, parameters: Floats, names: Sequence[str]) -> De
 
 
 def _direction(v: Floats, parameters: Floats, names: Sequence[str]) -> dict[str, float]:
-    """The direction as moves relative to the parameters' values, the largest 1; small ones left out."""
+    """The direction as moves relative to the parameters' values, the largest 1; small ones left
+    out.
+    """
     moves = v / np.where(parameters != 0, parameters, 1.0)
     moves = moves / moves[np.argmax(np.abs(moves))]
     return {name: float(move) for name, move in zip(names, moves, strict=True) if abs(move) > 1e-3}
@@ -64,10 +70,14 @@ def _direction(v: Floats, parameters: Floats, names: Sequence[str]) -> dict[str,
 def free_warning(direction: dict[str, float]) -> str:
     """The warning that names what is free."""
     if len(direction) == 1:
-        return f"parameter {next(iter(direction))} is not determined by the data: any value fits as well"
+        return (
+            f"parameter {next(iter(direction))} is not determined by the data: any value "
+            "fits as well"
+        )
     moves = ", ".join(f"{name} by {100 * move:+.3g} %" for name, move in direction.items())
     return (
-        f"parameters {', '.join(direction)} are not determined by the data, only a combination of them is: "
+        f"parameters {', '.join(direction)} are not determined by the data, only a "
+        "combination of them is: "
         f"moved together ({moves}) they fit as well; fix one of them"
     )
 
@@ -134,7 +144,8 @@ def correlation(covariance: Floats) -> Floats:
 def output_variance(
     model: Model, parameters: Floats, covariance: Floats, design: Floats
 ) -> tuple[Floats, Floats]:
-    """Outputs (n, 1) and the variance (n, 1) of each as an estimate of the mean, by the delta method: g C gᵀ.
+    """Outputs (n, 1) and the variance (n, 1) of each as an estimate of the mean, by the delta
+    method: g C gᵀ.
 
     For the variance of a new target add the noise.
     """

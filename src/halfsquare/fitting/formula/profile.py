@@ -1,4 +1,5 @@
-"""Profile-likelihood intervals: how far a parameter can go before the best fit of all others is too bad.
+"""Profile-likelihood intervals: how far a parameter can go before the best fit of all others is too
+bad.
 
 The profile t of parameter j at value v is τ(v) = sign(v - θ_j) √((S(v) - S) / σ²), with S(v) the
 least SSE when θ_j = v. The interval holds all v with |τ| below Student's quantile (Bates & Watts
@@ -114,7 +115,9 @@ class _Profile:
 
 
 def _end(tau: Callable[[float], float], center: float, step: float, wanted: float) -> float:
-    """Where |τ| reaches ``wanted``, going from ``center`` in the direction of ``step``; infinite if it never does."""
+    """Where |τ| reaches ``wanted``, going from ``center`` in the direction of ``step``; infinite if
+    it never does.
+    """
     inside, outside = 0.0, wanted
     while (reached := tau(center + outside * step)) < wanted:
         inside, outside = outside, 1.6 * outside

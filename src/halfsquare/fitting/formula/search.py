@@ -19,7 +19,8 @@ from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.variable_projection import VariableProjection, triangle_of
 from halfsquare.sums import Moments
 
-# Of many rows a sample of this many is fitted first: from there a few passes over all rows are enough.
+# Of many rows a sample of this many is fitted first: from there a few passes over all rows are
+# enough.
 _SAMPLE = 8192
 MANY_ROWS = 8 * _SAMPLE
 _POOR = 0.1  # of the variation left unexplained: worth a second look
@@ -107,13 +108,15 @@ class Ways:
             if why is not None and why.endswith(ALWAYS):
                 raise FormulaError(f"the formula {formula.text!r} is not finite: {why}")
             raise FormulaError(
-                f"no parameters were found for which {formula.text!r} is finite in every row; give a start"
-                + (f". With every parameter 1, {why}" if why else "")
+                f"no parameters were found for which {formula.text!r} is finite in every "
+                "row; give a start" + (f". With every parameter 1, {why}" if why else "")
             )
         return min(ends, key=lambda end: end.state.loss)
 
     def _from_start(self, given: Floats) -> End:
-        """The descent from the start; others only where that one ended badly, and then the lowest."""
+        """The descent from the start; others only where that one ended badly, and then the
+        lowest.
+        """
         given = self._completed(given)
         end = self._descend("from the start", self.method, given)
         if end.state.memory is None:
@@ -130,7 +133,8 @@ class Ways:
             )
             ends.append(replace(found, warnings=[warning]))
         lowest = min(ends, key=lambda other: other.state.loss)
-        # A minimum that the start led to is left only for one that is far better: the start says which is meant.
+        # A minimum that the start led to is left only for one that is far better: the start says
+        # which is meant.
         worth = _FAR_BETTER if self._determined(end.state) else 0.999
         return (
             lowest if lowest.state.loss < worth * end.state.loss or not end.state.converged else end
@@ -192,5 +196,6 @@ class Ways:
                 f"the formula {formula.text!r} is not finite at the start {values}: {why}"
             )
         raise FormulaError(
-            f"the squared error or a derivative of {formula.text!r} is not finite at the start {values}; start elsewhere"
+            f"the squared error or a derivative of {formula.text!r} is not finite at the "
+            f"start {values}; start elsewhere"
         )

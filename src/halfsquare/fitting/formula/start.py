@@ -2,8 +2,8 @@
 
 Units say how large a parameter can be: in exp(-b*x), b is so many per unit of x; in x - b it lies
 where x lies. So every nonlinear parameter is given a range from the spread of the columns, a Sobol
-set fills these ranges, the linear parameters are solved for at each point, and descent from the best
-points decides. Everything follows from the data and the seed.
+set fills these ranges, the linear parameters are solved for at each point, and descent from the
+best points decides. Everything follows from the data and the seed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ _FEW = 4  # parts of which two at once are sought anew
 
 @dataclass(frozen=True)
 class Ranges:
-    """Where the parameters may lie: scales (p,), and for those that lie among a column's values, its ends (p, 2)."""
+    """Where the parameters may lie: scales (p,), and for those that lie among a column's values,
+    its ends (p, 2).
+    """
 
     scale: Floats
     place: Floats  # NaN where the parameter is no place on a column
@@ -45,7 +47,9 @@ class Ranges:
     upper: Floats
 
     def distance(self, parameters: Floats, nonlinear: list[int]) -> float:
-        """How far, in decades, the sizes are from the scales: of a frequency and its aliases the nearest is meant."""
+        """How far, in decades, the sizes are from the scales: of a frequency and its aliases the
+        nearest is meant.
+        """
         sizes = np.abs(parameters[nonlinear]) / self.scale[nonlinear]
         return float(np.sum(np.abs(np.log10(np.maximum(sizes, 1e-300)))))
 
@@ -127,9 +131,9 @@ def search(
 ) -> list[State]:
     """The ends of the most promising descents on a sample of rows, the lowest loss first.
 
-    Descend a little from the best points, and further from the best of those. Where the formula is a
-    sum of parts with parameters of their own (peaks, decays), the best fit is then improved part by
-    part: one part is sought anew while the others stay, until that helps no more.
+    Descend a little from the best points, and further from the best of those. Where the formula is
+    a sum of parts with parameters of their own (peaks, decays), the best fit is then improved part
+    by part: one part is sought anew while the others stay, until that helps no more.
     """
     sample = sample_rows(rows, max(_SAMPLE_ROWS, 40 * len(formula.names)), seed, execution)
     objective = FormulaObjective(formula, sample, Local(1))
@@ -156,7 +160,8 @@ def _by_parts(
     limits: Limits,
 ) -> list[State]:
     """``states`` with better ones found by seeking one block of nonlinear parameters at a time."""
-    # One part alone, then two at once: a broad peak over two narrow ones is only left by moving both.
+    # One part alone, then two at once: a broad peak over two narrow ones is only left by moving
+    # both.
     groups = [
         *blocks,
         *(first + second for first, second in combinations(blocks, 2) if 2 < len(blocks) <= _FEW),
@@ -183,7 +188,9 @@ def _tried(
     count: int,
     limits: Limits,
 ) -> list[State]:
-    """Short descents from half as many of the best points as ``count``, and from others down the ranking."""
+    """Short descents from half as many of the best points as ``count``, and from others down the
+    ranking.
+    """
     settled = [method.settle(objective, point) for point in points]
     losses = np.array([loss for _, loss in settled])
     order = [int(i) for i in np.argsort(losses, kind="stable") if np.isfinite(losses[i])]

@@ -1,4 +1,6 @@
-"""Fits a formula: start or search, descend, and say what the data determine. In the user's own units."""
+"""Fits a formula: start or search, descend, and say what the data determine. In the user's own
+units.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def _named(formula: Formula, names: Sequence[str], what: str) -> None:
 
 
 def fixed_values(formula: Formula, fixed: Mapping[str, float] | None) -> dict[str, float]:
-    """The values of the parameters that are held; refused if one is unknown or not finite, or none is left free."""
+    """The values of the parameters that are held; refused if one is unknown or not finite, or none
+    is left free.
+    """
     fixed = fixed or {}
     _named(formula, list(fixed), "a fixed value")
     for name, value in fixed.items():
@@ -58,7 +62,9 @@ def fixed_values(formula: Formula, fixed: Mapping[str, float] | None) -> dict[st
 
 
 def bound_vectors(formula: Formula, bounds: Bounds | None) -> tuple[Floats, Floats]:
-    """Lower and upper bounds (p,) each, infinite where there is none; refused if one is unknown or out of order."""
+    """Lower and upper bounds (p,) each, infinite where there is none; refused if one is unknown or
+    out of order.
+    """
     bounds = bounds or {}
     _named(formula, list(bounds), "a bound")
     lower, upper = np.full(len(formula.names), -np.inf), np.full(len(formula.names), np.inf)
@@ -68,7 +74,8 @@ def bound_vectors(formula: Formula, bounds: Bounds | None) -> tuple[Floats, Floa
         upper[j] = np.inf if high is None else high
         if not lower[j] < upper[j]:
             raise OptionError(
-                f"the bounds of {name!r} are {low} and {high}; expected low < high (to hold it, fix it)"
+                f"the bounds of {name!r} are {low} and {high}; expected low < high (to hold "
+                "it, fix it)"
             )
     return lower, upper
 
@@ -81,7 +88,8 @@ def start_vector(formula: Formula, start: Start | None, lower: Floats, upper: Fl
     if not isinstance(start, Mapping):
         if len(start) != len(names):
             raise OptionError(
-                f"{len(start)} starting values for {len(names)} parameters; expected {', '.join(names)}"
+                f"{len(start)} starting values for {len(names)} parameters; expected "
+                f"{', '.join(names)}"
             )
         start = dict(zip(names, start, strict=True))
     _named(formula, list(start), "a start")
@@ -92,7 +100,8 @@ def start_vector(formula: Formula, start: Start | None, lower: Floats, upper: Fl
             raise OptionError(f"the start of {name!r} is {value}; expected a finite number")
         if not lower[j] <= value <= upper[j]:
             raise OptionError(
-                f"the start {value:g} of {name!r} lies outside its bounds {lower[j]:g} to {upper[j]:g}"
+                f"the start {value:g} of {name!r} lies outside its bounds {lower[j]:g} to "
+                f"{upper[j]:g}"
             )
         given[j] = value
     return given
@@ -164,7 +173,8 @@ def train_formula(
     seed : int
         Of the search for a start.
     execution, limits, watch, journal
-        Where sums are computed, when to stop, who is told of every state, and where states are kept.
+        Where sums are computed, when to stop, who is told of every state, and where states are
+        kept.
     profile : bool
         Add profile-likelihood intervals to ``facts["profile"]``.
 
@@ -192,7 +202,8 @@ def train_formula(
         formula, fitted, execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS
     )
     linear = tuple(j for j in formula.linear if not np.isfinite([lower[j], upper[j]]).any())
-    # Distance from the minimum in standard errors; these are themselves small where there are many rows.
+    # Distance from the minimum in standard errors; these are themselves small where there are many
+    # rows.
     tolerance = min(_TOLERANCE * max(1.0, weight / 1000.0) ** 1.5, 1e-5)
     target_norm = sqrt(float(sums.m2[0] + weight * sums.mean[0] ** 2))
     unseen = _BATES_WATTS if rows.row_count > MANY_ROWS else 0.0
@@ -238,7 +249,8 @@ def _refuse_target(rows: Rows, index: int, formula: Formula) -> None:
     row = int(np.argmax(bad))
     if not isinstance(rows, TargetRows):
         raise NotFiniteError(
-            f"{formula.target} is {chunk.target[row, 0]} in row {first + row}; expected a finite number"
+            f"{formula.target} is {chunk.target[row, 0]} in row {first + row}; expected a "
+            "finite number"
         )
     given = rows.rows.chunk(index).target[row, 0]
     left = f"{formula.target_function}({formula.target})"
@@ -254,7 +266,8 @@ class FormulaRecipe(Recipe):
     def check(self) -> None:
         if self.options.method not in (None, "levenberg-marquardt"):
             raise OptionError(
-                f"unknown method {self.options.method!r} for a formula: expected levenberg-marquardt"
+                f"unknown method {self.options.method!r} for a formula: expected "
+                "levenberg-marquardt"
             )
         if self.options.l2 != 0:
             raise OptionError("l2 is for the linear model; a formula is fitted without a penalty")
@@ -263,7 +276,8 @@ class FormulaRecipe(Recipe):
         formula = self._formula(source.columns)
         if list(request.targets) not in ([], [formula.target]):
             raise OptionError(
-                f"the formula is for {formula.target!r} and the target is {', '.join(map(repr, request.targets))}: "
+                f"the formula is for {formula.target!r} and the target is "
+                f"{', '.join(map(repr, request.targets))}: "
                 "leave the target out"
             )
         roles = choose_roles(

@@ -54,7 +54,9 @@ _LARGEST_EXPONENT = 64  # of a whole-number power kept exact; (2*x)**n makes Sym
 
 @lru_cache(maxsize=1)
 def _sympy() -> Any:
-    """SymPy, our own functions and what the allowed names mean; loaded when the first formula is read."""
+    """SymPy, our own functions and what the allowed names mean; loaded when the first formula is
+    read.
+    """
     import sympy
     from sympy.codegen.cfunctions import expm1, log1p
 
@@ -103,7 +105,9 @@ def _sympy() -> Any:
 
 
 class Algebra:
-    """Builds expressions; raises ArithmeticError, in words for the user, where a number gets out of hand."""
+    """Builds expressions; raises ArithmeticError, in words for the user, where a number gets out of
+    hand.
+    """
 
     def __init__(self) -> None:
         self._tools = _sympy()
@@ -123,7 +127,9 @@ class Algebra:
         return self._tools.sp.Float(value)
 
     def combine(self, operator: str, left: Any, right: Any) -> Any:
-        """``left operator right``; sums and products may come back as plain lists until :meth:`close`."""
+        """``left operator right``; sums and products may come back as plain lists until
+        :meth:`close`.
+        """
         if operator == "**":
             return self._power(left, right)
         group = "+" if operator in "+-" else "*"

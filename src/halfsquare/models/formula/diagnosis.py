@@ -1,4 +1,6 @@
-"""Why a formula is not finite: the first operation that went wrong, with its numbers, row and columns."""
+"""Why a formula is not finite: the first operation that went wrong, with its numbers, row and
+columns.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _WORDS = {
 
 
 def why_not_finite(formula: Formula, rows: Rows, parameters: Floats) -> str | None:
-    """A sentence on the first row (counted from 0) where the outputs are not finite; None if all are."""
+    """A sentence on the first row (counted from 0) where the outputs are not finite; None if all
+    are.
+    """
     before = 0
     for index in range(rows.chunk_count):
         chunk = rows.chunk(index)

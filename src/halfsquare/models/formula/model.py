@@ -22,12 +22,14 @@ from halfsquare.models.formula.program import Bound, Program, compile_program
 class Formula(Model):
     """The right side of a formula over named columns; k = 1.
 
-    A formula is its text and its names: these go into a model file, and the same parser reads them back.
+    A formula is its text and its names: these go into a model file, and the same parser reads them
+    back.
 
     Parameters
     ----------
     text : str
-        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; see :func:`~halfsquare.models.formula.parser.parse_formula`.
+        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; see
+        :func:`~halfsquare.models.formula.parser.parse_formula`.
     columns : tuple of str
         The columns of the design, in its order.
     names : tuple of str
@@ -153,7 +155,9 @@ class Formula(Model):
             )
 
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
-        """The outputs (n, 1), on the scale of the left side; NaN or infinite where the formula is."""
+        """The outputs (n, 1), on the scale of the left side; NaN or infinite where the formula
+        is.
+        """
         out = np.empty((1, len(design)))
         self.program(()).run(self._all(parameters), self._checked(design), list(out))
         return out.T
@@ -175,7 +179,9 @@ class Formula(Model):
     def write_slopes(
         self, parameters: Floats, design: Floats, which: tuple[int, ...], out: Sequence[Floats]
     ) -> None:
-        """Write ∂output/∂parameter for the positions ``which``, then the output, to the rows of ``out``, (n,) each."""
+        """Write ∂output/∂parameter for the positions ``which``, then the output, to the rows of
+        ``out``, (n,) each.
+        """
         self.program(which).run(self._all(parameters), self._checked(design), out)
 
     def bind(self, parameters: Floats, which: tuple[int, ...]) -> Bound:
@@ -211,7 +217,8 @@ _BACK["exp10"] = lambda u: 10.0**u
 
 @lru_cache(maxsize=64)
 def _parsed(text: str, columns: tuple[str, ...], names: tuple[str, ...]) -> ParsedFormula:
-    # The target is the one name on the left; whether the data has it was seen when the text was first read.
+    # The target is the one name on the left; whether the data has it was seen when the text was
+    # first read.
     from halfsquare.models.formula.parser import read_tokens
 
     target = [token.text for token in read_tokens(text).left if token.kind == "name"][-1:]

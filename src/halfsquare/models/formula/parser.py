@@ -1,9 +1,9 @@
 """Reads a formula such as ``y ~ b1*(1 - exp(-b2*x))``; nothing in it is ever evaluated.
 
-    text ─ formula_tokens → plain Python source ─ ast.parse → tree ─ allow-list → expression, node by node
+    text ─ tokens → plain Python source ─ ast.parse → tree ─ allow-list → expression
 
-The tokens are checked first: length, nesting, characters. Names become ``v0, v1, …`` before Python's
-parser sees the text, so that no word of the user's can mean anything to it.
+The tokens are checked first: length, nesting, characters. Names become ``v0, v1, …`` before
+Python's parser sees the text, so that no word of the user's can mean anything to it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ _HINTS = {
     "<": "comparisons are not part of a formula",
     ">": "comparisons are not part of a formula",
     ":": "write numbers, names, + - * / ** and functions",
-    "'": "text is not part of a formula; a column whose name is no plain word stands in backticks: `flow rate`",
-    '"': "text is not part of a formula; a column whose name is no plain word stands in backticks: `flow rate`",
+    "'": "text is not part of a formula; a column whose name is no plain word stands in "
+    "backticks: `flow rate`",
+    '"': "text is not part of a formula; a column whose name is no plain word stands in "
+    "backticks: `flow rate`",
     "`": "a backtick is not closed",
 }
 
@@ -82,7 +84,8 @@ def locate(text: str, at: int, message: str) -> NoReturn:
 
 
 def read_tokens(text: str) -> Source:
-    """Split at ``~``, refuse what no formula holds, and write the right side anew for Python's parser.
+    """Split at ``~``, refuse what no formula holds, and write the right side anew for Python's
+    parser.
 
     Raises
     ------
@@ -102,7 +105,8 @@ def read_tokens(text: str) -> Source:
     if len(waves) != 1:
         found = "no '~'" if not waves else "more than one '~'"
         raise FormulaError(
-            f"the formula {text[:60]!r} has {found}; write target ~ expression, such as 'y ~ a + b*x'"
+            f"the formula {text[:60]!r} has {found}; write target ~ expression, such as 'y ~ "
+            "a + b*x'"
         )
     left, right = tokens[: waves[0]], tokens[waves[0] + 1 :]
     if not right:
@@ -120,7 +124,8 @@ def _tokens(text: str) -> list[Token]:
             locate(
                 text,
                 at,
-                f"{text[at]!r} is not allowed; {_HINTS.get(text[at], 'it has no meaning in a formula')}",
+                f"{text[at]!r} is not allowed; "
+                f"{_HINTS.get(text[at], 'it has no meaning in a formula')}",
             )
         kind, found = match.lastgroup, match.group(match.lastgroup)
         if kind == "operator" and found == "//":
@@ -255,8 +260,8 @@ def parse_formula(
     ----------
     text : str
         ``target ~ expression``. The expression has numbers, names, ``+ - * / **`` (``^`` is read as
-        ``**``), parentheses, ``pi`` and the functions of ``formula_algebra.FUNCTIONS``. A name that is no
-        plain word stands in backticks: `` `flow rate` ``. The left side is a column, or one
+        ``**``), parentheses, ``pi`` and the functions of ``formula_algebra.FUNCTIONS``. A name that
+        is no plain word stands in backticks: `` `flow rate` ``. The left side is a column, or one
         of ``TARGET_FUNCTIONS`` of a column.
     columns : sequence of str
         The columns of the data, the target among them.
@@ -282,11 +287,13 @@ def parse_formula(
     expression = reader.build(_tree(source))
     if target in reader.columns:
         raise FormulaError(
-            f"the target {target!r} is also on the right side of {text!r}; a target cannot explain itself"
+            f"the target {target!r} is also on the right side of {text!r}; a target cannot "
+            "explain itself"
         )
     if not reader.parameters:
         raise FormulaError(
-            f"the formula {text!r} has no parameters: every name in it is a column, so there is nothing to fit. "
+            f"the formula {text!r} has no parameters: every name in it is a column, so there "
+            "is nothing to fit. "
             "Write a name that is no column, such as b1*x"
         )
     return ParsedFormula(
@@ -330,7 +337,8 @@ def _read_target(source: Source, columns: Sequence[str]) -> tuple[str, str]:
         locate(
             source.text,
             at,
-            "the left side is not a column of the data; write a column, or such as log(y), before '~'",
+            "the left side is not a column of the data; write a column, or such as log(y), "
+            "before '~'",
         )
     if name.text not in columns:
         near = get_close_matches(name.text, columns, n=1)
@@ -363,7 +371,9 @@ def _tree(source: Source) -> ast.expr:
 
 
 class _Reader:
-    """Turns the tree into an expression; what is not on the allow-list is refused where it stands."""
+    """Turns the tree into an expression; what is not on the allow-list is refused where it
+    stands.
+    """
 
     def __init__(
         self, source: Source, columns: frozenset[str], allowed: frozenset[str] | None
@@ -394,7 +404,9 @@ class _Reader:
         )
 
     def _chain(self, node: ast.BinOp) -> Any:
-        """A run of operators of one rank, read from the left without recursion: a long sum is not deep."""
+        """A run of operators of one rank, read from the left without recursion: a long sum is not
+        deep.
+        """
         steps: list[tuple[ast.BinOp, str]] = []
         rank = _rank(node)
         left: ast.expr = node
@@ -413,7 +425,9 @@ class _Reader:
         return self._checked(node, self._algebra.close, value)
 
     def _refuse_tower(self, node: ast.BinOp) -> None:
-        """``a**b**c`` is read from the right by some and from the left by others; higher towers help nobody."""
+        """``a**b**c`` is read from the right by some and from the left by others; higher towers
+        help nobody.
+        """
         right = node.right
         while isinstance(right, ast.UnaryOp):
             right = right.operand

@@ -1,4 +1,5 @@
-"""Expressions compiled to a list of NumPy calls: one row of output for each expression, a block of rows at a time.
+"""Expressions compiled to a list of NumPy calls: one row of output for each expression, a block of
+rows at a time.
 
 Every distinct subexpression is one instruction, whatever number of expressions share it. Those that
 hold parameters alone are computed once, as numbers; those that hold a column are computed for a few
@@ -17,8 +18,9 @@ from scipy import special
 from halfsquare.errors import FormulaError
 from halfsquare.loss import Floats
 
-# Rows computed at once: so many that the cost of a NumPy call, and of handing the interpreter from one
-# thread to another after it, is small; so few that the buffers of a usual formula stay in the cache.
+# Rows computed at once: so many that the cost of a NumPy call, and of handing the interpreter from
+# one thread to another after it, is small; so few that the buffers of a usual formula stay in the
+# cache.
 BLOCK_ROWS = 16384
 
 Ufunc = Callable[..., Any]
@@ -90,7 +92,8 @@ class Program:
     results : tuple of int
         The place of each expression's value.
     buffers : tuple of int
-        For each array step the buffer it writes to, or -1 - row where it writes to a row of the result.
+        For each array step the buffer it writes to, or -1 - row where it writes to a row of the
+        result.
     """
 
     sources: tuple[tuple[str, float], ...]
@@ -168,7 +171,9 @@ class Bound:
         return np.empty((self.buffers, min(BLOCK_ROWS, rows)))
 
     def write(self, design: Floats, out: Sequence[Floats], spare: Floats) -> None:
-        """Write expression r to ``out[r]`` (m,) for a block of at most ``BLOCK_ROWS`` rows (m, d)."""
+        """Write expression r to ``out[r]`` (m,) for a block of at most ``BLOCK_ROWS`` rows (m,
+        d).
+        """
         values = list(self.values)
         for place, column in self.columns:
             values[place] = np.ascontiguousarray(design[:, column])
@@ -258,7 +263,9 @@ class _Builder:
         return self._step("-", total, self._fold("+", minus)) if minus else total
 
     def _product(self, factors: Sequence[Any]) -> int:
-        """A product as (columns) * (numbers): derivatives share the first, and the second costs one pass."""
+        """A product as (columns) * (numbers): derivatives share the first, and the second costs one
+        pass.
+        """
         above: list[int] = []
         below: list[int] = []
         number = 1.0
@@ -296,7 +303,9 @@ class _Builder:
         return self._step("negative", value) if number == -1.0 and scalar is None else value
 
     def _fold(self, operation: str, places: list[int]) -> int:
-        """Numbers first, then columns in the order in which they were made, so that beginnings are shared."""
+        """Numbers first, then columns in the order in which they were made, so that beginnings are
+        shared.
+        """
         ordered = sorted(places, key=lambda place: (self._varies[place], place))
         total = ordered[0]
         for place in ordered[1:]:
@@ -319,7 +328,9 @@ class _Builder:
         return self._step("Power", self.place(base), self.place(exponent))
 
     def finish(self, results: list[int]) -> Program:
-        """Sources, then number steps, then array steps; buffers are reused once nothing needs them."""
+        """Sources, then number steps, then array steps; buffers are reused once nothing needs
+        them.
+        """
         order = [i for i, step in enumerate(self._steps) if step is None]
         order += [
             i for i, step in enumerate(self._steps) if step is not None and not self._varies[i]
@@ -345,7 +356,9 @@ def _content(total: Any) -> tuple[float, Any]:
 
 
 def _buffers(steps: tuple[Step, ...], results: tuple[int, ...]) -> tuple[int, ...]:
-    """A buffer for each step: a row of the result (-1 - row), or the lowest that is free by then."""
+    """A buffer for each step: a row of the result (-1 - row), or the lowest that is free by
+    then.
+    """
     rows = {place: -1 - row for row, place in reversed(list(enumerate(results)))}
     last = {operand: at for at, step in enumerate(steps) for operand in step.operands}
     free: list[int] = []

@@ -1,4 +1,5 @@
-"""What a formula cannot tell apart: peaks that may trade names, and parameters whose sign does not matter.
+"""What a formula cannot tell apart: peaks that may trade names, and parameters whose sign does not
+matter.
 
     b1*exp(-b2*x) + b3*exp(-b4*x)      (b1, b2) and (b3, b4) may be exchanged: the fit is the same
 
@@ -31,7 +32,8 @@ class Symmetry:
     flips : tuple of tuple of int
         Sets of parameters whose signs may be changed together; the first is made positive.
     blocks : tuple of tuple of int
-        All blocks: the parameters of terms that share parameters, which can be sought one block at a time.
+        All blocks: the parameters of terms that share parameters, which can be sought one block at
+        a time.
     """
 
     groups: tuple[tuple[tuple[int, ...], ...], ...]
@@ -41,7 +43,9 @@ class Symmetry:
 
 @lru_cache(maxsize=64)
 def symmetry(formula: Formula) -> Symmetry:
-    """The symmetries of a formula in its free parameters, found by exchanging names and comparing."""
+    """The symmetries of a formula in its free parameters, found by exchanging names and
+    comparing.
+    """
     import sympy
 
     expression = formula.parsed.expression
@@ -49,7 +53,8 @@ def symmetry(formula: Formula) -> Symmetry:
     parts = _components(expression, index)
     heads: dict[Any, list[tuple[Any, tuple[Any, ...], list[tuple[int, ...]]]]] = {}
     for part, symbols in parts:
-        # Parts that read the same with every parameter under one name may be the same with some renaming.
+        # Parts that read the same with every parameter under one name may be the same with some
+        # renaming.
         alike = heads.setdefault(part.xreplace(dict.fromkeys(symbols, sympy.Symbol("__any"))), [])
         for head, head_symbols, group in alike:
             match = _match(head, head_symbols, part, symbols)
@@ -78,7 +83,8 @@ def canonical(formula: Formula, parameters: Floats, like: Floats | None = None) 
             result[list(flip)] *= -1.0
     for group in known.groups:
         at = np.array(group)
-        # A linear parameter is an amplitude; the nonlinear one (place, rate) is what tells blocks apart.
+        # A linear parameter is an amplitude; the nonlinear one (place, rate) is what tells blocks
+        # apart.
         place = next((i for i in range(at.shape[1]) if at[0, i] not in formula.linear), 0)
         blocks = result[at][np.argsort(result[at[:, place]], kind="stable")]
         ranks = (

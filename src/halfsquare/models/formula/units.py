@@ -1,4 +1,5 @@
-"""The unit of every parameter, by dimensional analysis: terms of a sum agree, arguments of exp are pure numbers.
+"""The unit of every parameter, by dimensional analysis: terms of a sum agree, arguments of exp are
+pure numbers.
 
 The exponents of the columns' units are the unknowns of linear equations, one for each sum, function
 and power; the shortest least-squares solution is taken, so a formula that breaks the rules (adds 1
@@ -16,7 +17,8 @@ from halfsquare.models.formula.model import Formula
 
 
 def unit_exponents(formula: Formula) -> Floats:
-    """Exponents (p, d+1) of the units of the columns and, last, the target, for each free parameter.
+    """Exponents (p, d+1) of the units of the columns and, last, the target, for each free
+    parameter.
 
     Examples
     --------
@@ -28,7 +30,9 @@ def unit_exponents(formula: Formula) -> Floats:
 
 
 def places(formula: Formula) -> dict[str, int]:
-    """The parameters that are added to a column as such, as b in x - b, with the number of that column."""
+    """The parameters that are added to a column as such, as b in x - b, with the number of that
+    column.
+    """
     found: dict[str, int] = {}
     pending = [formula.parsed.expression]
     while pending:
@@ -42,7 +46,9 @@ def places(formula: Formula) -> dict[str, int]:
 
 
 class _Units:
-    """A unit is a pair: coefficients over the unknown units (of parameters and intermediates), and known exponents."""
+    """A unit is a pair: coefficients over the unknown units (of parameters and intermediates), and
+    known exponents.
+    """
 
     def __init__(self, formula: Formula) -> None:
         self._formula = formula

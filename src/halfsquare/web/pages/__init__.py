@@ -1,4 +1,7 @@
-"""The rooms of the page, in the order of the navigation. A new room is a module and one line here."""
+"""The rooms of the page, in the order of the navigation.
+
+A new room is a module and one line here.
+"""
 
 from __future__ import annotations
 

@@ -122,7 +122,9 @@ def _answer(asked: Asked) -> dict[str, Any]:
 def _copied_lines(
     sample: LineSample, once: ErrorSummary, copied: ErrorSummary, copies: int
 ) -> list[Line]:
-    """What copying every row does to each quantity; the verdict is read off the numbers, not assumed."""
+    """What copying every row does to each quantity; the verdict is read off the numbers, not
+    assumed.
+    """
     total = float(np.linalg.norm(sample.row_gradients.sum(axis=0)))  # of both parameters together
     lines = [
         ("Rows", float(once.rows), float(copied.rows)),

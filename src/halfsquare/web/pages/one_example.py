@@ -17,7 +17,10 @@ from halfsquare.loss import CONVENTIONS
 from halfsquare.web.templates import Room, island, part, render
 
 PATH = "/one-example"
-DESCRIPTION = "The squared error as a parabola over the output, and its gradient beneath. The numbers are in the text."
+DESCRIPTION = (
+    "The squared error as a parabola over the output, and its gradient beneath. "
+    "The numbers are in the text."
+)
 FIRST = {"target": "3", "output": "2.2", "convention": "half_sse"}
 
 

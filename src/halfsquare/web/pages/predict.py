@@ -1,4 +1,6 @@
-"""Room 4, *Predict*: one row typed in, its output with interval and parts, and what a truth would say of it."""
+"""Room 4, *Predict*: one row typed in, its output with interval and parts, and what a truth would
+say of it.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,9 @@ def _answer(found: Prediction) -> dict[str, Any]:
 
 
 def _told(found: tuple[Change, ...]) -> list[Change]:
-    """Of whole columns: without the parts of a date that turn on circles, and the level that is the reference."""
+    """Of whole columns: without the parts of a date that turn on circles, and the level that is the
+    reference.
+    """
     return [
         c
         for c in found
@@ -132,7 +136,8 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
     ]
     if not isfinite(bounds[0][0]):
         raise OptionError(
-            "the model has no finite output for this row: choose values nearer to those of the training"
+            "the model has no finite output for this row: choose values nearer to those of "
+            "the training"
         )
     output, _, high = bounds[0]
     half = high - output if isfinite(high) and high > output else float(encoder.target_scales[0])

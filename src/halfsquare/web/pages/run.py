@@ -1,4 +1,6 @@
-"""The training run as it goes: its figures by server-sent events, its controls, and what comes of it."""
+"""The training run as it goes: its figures by server-sent events, its controls, and what comes of
+it.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,10 @@ def _answer(job: Job) -> dict[str, Any]:
 def _headline(fitted: FittedModel) -> str:
     reason = str(fitted.info.get("reason", ""))
     if reason.startswith("solved directly"):
-        return "Solved at once: the squared error of a linear model has its minimum where one system of equations says."
+        return (
+            "Solved at once: the squared error of a linear model has its minimum where "
+            "one system of equations says."
+        )
     if reason == "stopped: interrupted":
         return "Stopped: this is the best so far."
     return f"{reason[:1].upper()}{reason[1:]}."

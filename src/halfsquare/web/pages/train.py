@@ -1,4 +1,6 @@
-"""Room 3, *Train*: choose rows, a target and a way down; :mod:`halfsquare.web.pages.run` shows it going."""
+"""Room 3, *Train*: choose rows, a target and a way down; :mod:`halfsquare.web.pages.run` shows it
+going.
+"""
 
 from __future__ import annotations
 
