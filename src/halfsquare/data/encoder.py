@@ -4,10 +4,11 @@ scan.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import numpy as np
 
@@ -32,9 +33,65 @@ _ID_NAMES = ("id", "row", "rowid", "row_id", "index", "unnamed: 0", "uuid", "key
 _CACHED_ROWS = 2048
 
 
+class Encoder(ABC):
+    """Raw rows of some columns → standardized design, the same way whenever rows are encoded.
+
+    Attributes
+    ----------
+    features : tuple of Feature
+        The source columns, in the order of the raw rows.
+    targets : tuple of str
+    target_means, target_scales : (k,)
+        Targets are standardized by these during training.
+    left_out : dict of column to reason
+    """
+
+    features: tuple[Feature, ...]
+    targets: tuple[str, ...]
+    target_means: Floats
+    target_scales: Floats
+    left_out: dict[str, str]
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Names of the design columns."""
+
+    @property
+    @abstractmethod
+    def groups(self) -> tuple[tuple[str, int, int], ...]:
+        """What the design columns belong to, each with their range: source columns, or terms."""
+
+    @property
+    @abstractmethod
+    def means(self) -> Floats:
+        """Of the design columns before they are standardized, (d,)."""
+
+    @property
+    @abstractmethod
+    def scales(self) -> Floats:
+        """Standard deviations of the design columns before they are standardized, (d,)."""
+
+    @abstractmethod
+    def encode(self, raw: Floats, out: Floats) -> None:
+        """Write the standardized design (d, m) of raw feature rows (features, m), in order."""
+
+    def unseen(self, raw: Floats) -> tuple[int, int] | None:
+        """The feature and row of the first value that the model cannot do anything with."""
+        del raw
+        return None
+
+    @abstractmethod
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values that :func:`halfsquare.results.fitted.load` reads; ``kind`` names the
+        class.
+        """
+
+
+@final
 @dataclass(frozen=True)
-class Encoder:
-    """Decisions on every column, applied identically whenever rows are encoded.
+class ColumnEncoder(Encoder):
+    """Decisions on every column: each becomes design columns of its own.
 
     Attributes
     ----------
@@ -106,7 +163,7 @@ class Encoder:
         }
 
     @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> Encoder:
+    def from_dict(cls, saved: dict[str, Any]) -> ColumnEncoder:
         """The encoder that :meth:`as_dict` described."""
         return cls(
             tuple(feature_from_dict(f) for f in saved["features"]),
@@ -169,7 +226,7 @@ def make_encoder(
     scales = np.sqrt(numbers.m2[:k] / np.where(numbers.weight[:k] > 0, numbers.weight[:k], 1.0))
     still = [_still(_one(numbers, j)) for j in range(k)]
     scales = np.where(still, 1.0, scales)
-    encoder = Encoder(
+    encoder = ColumnEncoder(
         tuple(features),
         tuple(t.name for t in roles.targets),
         numbers.mean[:k].copy(),
@@ -189,7 +246,7 @@ def plain_encoder(scanned: Scanned) -> Encoder:
         Plain(c.name, (0.0,), (1.0,), float(numbers.minimum[j]), float(numbers.maximum[j]))
         for j, c in enumerate(roles.features, first)
     )
-    return Encoder(
+    return ColumnEncoder(
         features,
         tuple(t.name for t in roles.targets),
         np.zeros(k),

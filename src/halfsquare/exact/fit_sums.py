@@ -87,15 +87,9 @@ def _gathered(given: TableSums | str | Path | Sequence[TableSums | str | Path]) 
         if isinstance(item, TableSums):
             found.append(item)
             continue
-<<<<<<< HEAD
-        matches = (
-            [str(item)] if Path(item).exists() else sorted(glob.glob(str(item), recursive=True))
-        )
-=======
         matches = [str(item)]
         if not Path(item).exists():
             matches = sorted(glob.glob(str(item), recursive=True))  # noqa: PTH207 - may be absolute
->>>>>>> main
         if not matches:
             raise DataError(f"no file matches {item}")
         paths += [m for m in matches if m not in paths]

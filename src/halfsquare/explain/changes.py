@@ -13,7 +13,7 @@ from halfsquare.data.features import Category
 from halfsquare.explain.parts import output_slopes
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
-from halfsquare.models.formula.parser import TARGET_FUNCTIONS
+from halfsquare.models.target import TARGET_FUNCTIONS
 from halfsquare.results.fitted import FittedModel
 
 # y' / u' by y, where u is what the left side makes of y: by the function that leads back from u to

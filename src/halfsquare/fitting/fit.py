@@ -109,6 +109,7 @@ def fit(
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     fix: Mapping[str, float] | None = None,
     profile: bool = False,
+    errors: str | None = None,
     weights: str | None = None,
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
@@ -149,13 +150,19 @@ def fit(
         Penalty per row on standardized columns; see
         :class:`halfsquare.fitting.linear.LinearOptions`.
     formula : str, optional
-        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; names that are no columns are parameters. See
+        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; names that are no columns are parameters. With
+        ``model="linear"`` a formula of terms, such as ``"log(y) ~ a*b + poly(x, 2)"``: see
+        :mod:`halfsquare.models.terms.expand`. See also
         :func:`halfsquare.models.formula.parser.parse_formula`.
     start, bounds, fix : mappings by parameter name, optional
         Of a formula: where to begin (searched for if left out), (low, high), and values that are
         held.
     profile : bool
         Of a formula: add profile-likelihood intervals to ``info["facts"]["profile"]``.
+    errors : str, optional
+        Standard errors of a linear model: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``,
+        ``"cluster:COL"``, ``"cluster:COL,COL2"`` or ``"newey-west:LAGS"``; see
+        :mod:`halfsquare.results.inference.covariance`.
     weights : str, optional
         Column of row weights >= 0: a row of weight w stands w times.
     features, exclude, category : sequences of str
@@ -220,7 +227,7 @@ def fit(
     [1.0, 2.0]
     """
     options = FitOptions(
-        model=_implied(model, formula, method, l2),
+        model=_implied(model, formula, method, l2, errors),
         method=method,
         loss=loss,
         l2=l2,
@@ -229,6 +236,7 @@ def fit(
         bounds=bounds,
         fix=fix,
         profile=profile,
+        errors=errors,
         test_fraction=0.0 if test is not None else test_fraction,
         refit=refit,
         seed=seed,
@@ -307,13 +315,16 @@ class _Interruption:
         return self.happened or INTERRUPTED in reasons
 
 
-def _implied(model: str, formula: str | None, method: str | None, l2: Any) -> str:
+def _implied(
+    model: str, formula: str | None, method: str | None, l2: Any, errors: str | None = None
+) -> str:
     """The family that other options leave no doubt about."""
     if model != "auto":
         return model
     if formula is not None:
         return "formula"
-    return "linear" if method in ("least-squares", "gradient", "minibatch") or l2 != 0 else "auto"
+    linear = method in ("least-squares", "gradient", "minibatch") or l2 != 0 or errors is not None
+    return "linear" if linear else "auto"
 
 
 def _listed(target: str | Sequence[str] | None) -> list[str]:
@@ -337,6 +348,10 @@ def _recipe(options: FitOptions, watch: Watch | None) -> Recipe:
         from halfsquare.fitting.auto import AutoRecipe
 
         return AutoRecipe(options, execution, watch, began)
+    if options.formula is not None:
+        from halfsquare.fitting.terms import TermsRecipe
+
+        return TermsRecipe(options, execution, watch, began)
     from halfsquare.fitting.linear import LinearRecipe
 
     return LinearRecipe(options, execution, watch, began)
@@ -345,6 +360,7 @@ def _recipe(options: FitOptions, watch: Watch | None) -> Recipe:
 def _measured(
     fitted: FittedModel, rows: EncodedRows, execution: Execution, test: Any, weights: str | None
 ) -> dict[str, Any]:
+    rows = replace(rows, encoder=fitted.encoder)  # training may leave columns out
     train = error_sums_of_rows(fitted, rows, execution).finish().as_dict()
     if test is not None:
         sums, missing = error_sums(fitted, test, weights=weights)

@@ -5,19 +5,23 @@ same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, final
 
 import numpy as np
 
 from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.roles import Roles
 from halfsquare.data.rows import Rows
+from halfsquare.data.source import Source
 from halfsquare.errors import NotFiniteError, OptionError
-from halfsquare.fitting.options import Recipe
+from halfsquare.fitting.options import Recipe, Request
+from halfsquare.fitting.robust import robust_trained, with_beside
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.growing_batches import Minibatch
 from halfsquare.solvers.journal import NO_JOURNAL, Journal
@@ -215,6 +219,16 @@ class LinearRecipe(Recipe):
 
     def check(self) -> None:
         self._linear()
+        ErrorsOption.read(self.options.errors)
+
+    def roles(self, source: Source, request: Request) -> Roles:
+        clusters = ErrorsOption.read(self.options.errors).columns
+        features = request.features or ()
+        exclude = [*request.exclude, *(c for c in clusters if c not in features)]
+        roles = super().roles(source, replace(request, exclude=list(dict.fromkeys(exclude))))
+        beside = with_beside(roles, source, clusters, "cluster")
+        told = {c: "clusters of rows, and no feature" for c in clusters if c in roles.left_out}
+        return replace(beside, left_out={**roles.left_out, **told})
 
     def train(self, rows: EncodedRows) -> FittedModel:
         encoder, options = rows.encoder, self._linear()
@@ -228,7 +242,11 @@ class LinearRecipe(Recipe):
             watch=self.watch,
             journal=self.journal,
         )
-        return self.fitted(rows, [trained], "linear", options.method)
+        errors = ErrorsOption.read(self.options.errors)
+        trained = robust_trained(trained, rows, errors, self.options.seed, self.execution)
+        return self.fitted(
+            rows, [trained], "linear", options.method, inference={"errors": str(errors)}
+        )
 
     def _linear(self) -> LinearOptions:
         method: Any = self.options.method or "least-squares"

@@ -24,10 +24,17 @@ class Linear(Model):
         The d design columns.
     targets : tuple of str
         The k outputs.
+    intercept : bool
+        Whether b₀ is a parameter; if not it is 0.
+    target_function : str
+        What the left side of a formula applies to the target, as "log"; the outputs are those of
+        the transformed target.
     """
 
     names: tuple[str, ...]
     targets: tuple[str, ...]
+    intercept: bool = True
+    target_function: str = "identity"
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -41,12 +48,23 @@ class Linear(Model):
         return len(self.targets)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"kind": "linear", "names": list(self.names), "targets": list(self.targets)}
+        return {
+            "kind": "linear",
+            "names": list(self.names),
+            "targets": list(self.targets),
+            "intercept": self.intercept,
+            "target_function": self.target_function,
+        }
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Linear:
         """The model that :meth:`as_dict` described."""
-        return cls(tuple(saved["names"]), tuple(saved["targets"]))
+        return cls(
+            tuple(saved["names"]),
+            tuple(saved["targets"]),
+            bool(saved.get("intercept", True)),
+            str(saved.get("target_function", "identity")),
+        )
 
     def matrix(self, parameters: Floats) -> Floats:
         """The parameters as (1 + d, k)."""

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.encoder import Encoder
+from halfsquare.data.encoder import ColumnEncoder, Encoder
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.errors import ModelFileError, OptionError
 from halfsquare.files.atomic import atomic_write
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
-from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.trained import Trained
@@ -32,16 +31,34 @@ class Member:
     covariance : (p, p), or (q, q) of the last q parameters where the others are not known, or None
     noise : (k,)
         Variance of the targets about the outputs; NaN where it is not known.
+    robust : same shape as covariance, or None
+        Of the parameters, by errors other than classical ones: it is then what is told of them.
+    triangle : (p+1, p+1) or None
+        Of a linear model, R of [design | target]: the sums that tests of its terms are read off.
     """
 
     model: Model
     parameters: Floats
     covariance: Floats | None
     noise: Floats
+    robust: Floats | None = None
+    triangle: Floats | None = None
 
     @classmethod
     def of(cls, trained: Trained) -> Member:
-        return cls(trained.model, trained.parameters, trained.covariance, trained.noise)
+        return cls(
+            trained.model,
+            trained.parameters,
+            trained.covariance,
+            trained.noise,
+            trained.robust,
+            trained.triangle,
+        )
+
+    @property
+    def told(self) -> Floats | None:
+        """The covariance that errors of parameters and outputs are stated by."""
+        return self.covariance if self.robust is None else self.robust
 
 
 @dataclass(frozen=True)
@@ -166,7 +183,7 @@ class FittedModel:
 
     def _outputs_of(self, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
         model = self.members[0].model
-        if isinstance(model, Formula) and model.target_function != "identity":
+        if model.target_function != "identity":
             return self._restored(model, design, with_std=with_std)
         scales = self.encoder.target_scales
         if with_std:
@@ -178,19 +195,17 @@ class FittedModel:
         mean = mean / len(self.members)
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
 
-    def _restored(
-        self, formula: Formula, design: Floats, *, with_std: bool
-    ) -> tuple[Floats, Floats]:
-        """Of a formula with a function on its left side, as log(y): back in the unit of y, first
+    def _restored(self, model: Model, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
+        """Of a model with a function on its left side, as log(y): back in the unit of y, first
         order.
         """
         if not with_std:
-            outputs = formula.restore_target(formula.outputs(self.members[0].parameters, design))
+            outputs = model.restore_target(model.outputs(self.members[0].parameters, design))
             return outputs, np.full_like(outputs, np.nan)
         mean, variance = self._predictive(design)
         std = np.sqrt(variance)
-        spread = formula.restore_target(mean + std) - formula.restore_target(mean - std)
-        return formula.restore_target(mean), 0.5 * np.abs(spread)
+        spread = model.restore_target(mean + std) - model.restore_target(mean - std)
+        return model.restore_target(mean), 0.5 * np.abs(spread)
 
     def _predictive(self, design: Floats) -> tuple[Floats, Floats]:
         """Mean and variance in standardized units: noise + parameters + spread of the members."""
@@ -213,7 +228,7 @@ class FittedModel:
         member = self.members[0]
         values, variances = self._in_user_units(member)
         facts = self.info.get("facts", {})
-        freedom = facts.get("degrees_of_freedom", np.inf)
+        freedom = facts.get("test_degrees_of_freedom", facts.get("degrees_of_freedom", np.inf))
         errors = (
             np.full(len(values), np.nan)
             if variances is None
@@ -221,7 +236,9 @@ class FittedModel:
         )
         open_names = facts.get("undetermined", ())
         errors[[name in open_names for name in member.model.parameter_names]] = np.inf
-        return student(list(member.model.parameter_names), values, errors, freedom)
+        every = student(list(member.model.parameter_names), values, errors, freedom)
+        without = isinstance(member.model, Linear) and not member.model.intercept
+        return every[len(self.encoder.targets) :] if without else every
 
     @property
     def residual_standard_deviation(self) -> list[float]:
@@ -230,7 +247,7 @@ class FittedModel:
 
     def _in_user_units(self, member: Member) -> tuple[Floats, Floats | None]:
         """Parameters (p,) and their variances (p,), None if not known."""
-        covariance = member.covariance
+        covariance = member.told
         if not isinstance(member.model, Linear):
             known = np.empty(0) if covariance is None else np.diag(covariance)
             unknown = np.full(len(member.parameters) - len(known), np.nan)
@@ -303,7 +320,8 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
 
 def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
     """Outputs and their predictive variance (m, k): noise + J cov Jᵀ."""
-    if member.covariance is None:
+    covariance = member.told
+    if covariance is None:
         o = member.model.outputs(member.parameters, design)
         return o, np.broadcast_to(member.noise, o.shape)
     if isinstance(member.model, Linear):  # J is [1 | z] for each output: no need to write it out
@@ -311,14 +329,13 @@ def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
         k = o.shape[1]
         a = np.hstack([np.ones((len(design), 1)), design])
         spread = [
-            np.einsum("ni,ij,nj->n", a, member.covariance[j::k, j::k], a, optimize=True)
-            for j in range(k)
+            np.einsum("ni,ij,nj->n", a, covariance[j::k, j::k], a, optimize=True) for j in range(k)
         ]
         return o, member.noise + np.column_stack(spread)
     o, jacobian = member.model.outputs_and_last_derivatives(
-        member.parameters, design, len(member.covariance)
+        member.parameters, design, len(covariance)
     )
-    moved = jacobian @ member.covariance
+    moved = jacobian @ covariance
     return o, member.noise + np.einsum("nkp,nkp->nk", moved, jacobian)
 
 
@@ -353,6 +370,9 @@ def save(fitted: FittedModel, path: str | Path) -> None:
         tensors[f"{i}.noise"] = np.ascontiguousarray(member.noise)
         if member.covariance is not None:
             tensors[f"{i}.covariance"] = np.ascontiguousarray(member.covariance)
+        for name, more in (("robust", member.robust), ("triangle", member.triangle)):
+            if more is not None:
+                tensors[f"{i}.{name}"] = np.ascontiguousarray(more)
         members.append({"model": member.model.as_dict()})
     described = {
         "format_version": FORMAT_VERSION,
@@ -404,7 +424,7 @@ def load(path: str | Path) -> FittedModel:
                 f"{path} has model format {version}; this version reads up to "
                 f"{FORMAT_VERSION}: update halfsquare"
             )
-        encoder = Encoder.from_dict(described["encoder"])
+        encoder = encoder_from_dict(described["encoder"])
         members = tuple(
             _member(Member, model_from_dict(m["model"]), tensors, i)
             for i, m in enumerate(described["members"])
@@ -414,6 +434,15 @@ def load(path: str | Path) -> FittedModel:
         return fitted
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as problem:
         raise ModelFileError(f"{path} is damaged: {type(problem).__name__} at {problem}") from None
+
+
+def encoder_from_dict(saved: dict[str, Any]) -> Encoder:
+    """The encoder that its ``as_dict`` described."""
+    if saved.get("kind", "columns") == "terms":
+        from halfsquare.models.terms.encoder import TermsEncoder
+
+        return TermsEncoder.from_dict(saved)
+    return ColumnEncoder.from_dict(saved)
 
 
 def model_from_dict(saved: dict[str, Any]) -> Model:
@@ -443,12 +472,15 @@ def model_from_dict(saved: dict[str, Any]) -> Model:
 def _member(make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: int) -> Any:
     parameters, noise = tensors[f"{i}.parameters"], tensors[f"{i}.noise"]
     covariance = tensors.get(f"{i}.covariance")
+    robust, triangle = tensors.get(f"{i}.robust"), tensors.get(f"{i}.triangle")
     p, k = len(model.parameter_names), model.outputs_count
     q = model.linear_parameters if covariance is not None and len(covariance) != p else p
     for name, array, shape in (
         ("parameters", parameters, (p,)),
         ("noise", noise, (k,)),
         ("covariance", covariance, (q, q)),
+        ("robust covariance", robust, (p, p)),
+        ("triangle", triangle, (p + 1, p + 1)),
     ):
         if array is not None and (array.shape != shape or array.dtype != np.float64):
             raise ValueError(
@@ -457,7 +489,7 @@ def _member(make: Callable[..., Any], model: Model, tensors: dict[str, Any], i: 
             )
     if not np.isfinite(parameters).all():
         raise ValueError("parameters that are not finite")
-    return make(model, parameters, covariance, noise)
+    return make(model, parameters, covariance, noise, robust, triangle)
 
 
 def _check(fitted: FittedModel) -> None:

@@ -35,6 +35,8 @@ class Trained:
     held_out : (n,) or None
         Of each row, in the order of the chunks, its own MSE from models that had not seen it; NaN
         where there was none. Not kept in a file.
+    robust, triangle
+        See :class:`halfsquare.results.fitted.Member`.
     """
 
     model: Model
@@ -48,3 +50,5 @@ class Trained:
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     held_out: Floats | None = None
+    robust: Floats | None = None
+    triangle: Floats | None = None

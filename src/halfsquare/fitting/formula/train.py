@@ -5,7 +5,7 @@ units.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import sqrt
 from typing import final
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from halfsquare.data.encoder import EncodedRows, Part, plain_rows
 from halfsquare.data.roles import Roles, choose_roles
-from halfsquare.data.rows import Chunk, Rows
+from halfsquare.data.rows import Rows
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.errors import DataError, FitError, NotFiniteError, OptionError
@@ -23,6 +23,7 @@ from halfsquare.fitting.options import Recipe, Request
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import canonical
+from halfsquare.models.rows import TargetRows
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
@@ -112,33 +113,6 @@ _ALL_THREADS, _NO_LIMITS = Local(), Limits()
 _QR_NUMBERS = 1 << 19
 _TOLERANCE = 1e-10
 _BATES_WATTS = 1e-3  # the offset they call converged
-
-
-@dataclass(frozen=True)
-class TargetRows(Rows):
-    """Rows whose target is the left side of a formula: log(y) instead of y."""
-
-    rows: Rows
-    formula: Formula
-
-    @property
-    def weighted(self) -> bool:
-        return self.rows.weighted
-
-    @property
-    def chunk_count(self) -> int:
-        return self.rows.chunk_count
-
-    @property
-    def row_count(self) -> int:
-        return self.rows.row_count
-
-    def chunk_size(self, index: int) -> int:
-        return self.rows.chunk_size(index)
-
-    def chunk(self, index: int) -> Chunk:
-        chunk = self.rows.chunk(index)
-        return Chunk(chunk.design, self.formula.transform_target(chunk.target), chunk.weight)
 
 
 def train_formula(

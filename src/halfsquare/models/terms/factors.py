@@ -128,6 +128,7 @@ class Category(Factor):
         state = states[self.key]
         if self.is_text:
             table = np.array([np.nan, *state["positions"]])  # the code -1 is a missing value
+            values = np.where(np.isnan(values), -1.0, values)
             unseen = values < -1
             found = table[np.where(unseen, 0.0, values + 1).astype(np.intp)]
             return np.where(unseen, -1.0, found)
