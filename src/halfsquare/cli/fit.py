@@ -82,7 +82,11 @@ def fit(
     ] = Loss.half_sse,
     formula: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Fit this, such as 'y ~ b1*(1 - exp(-b2*x))'."),
+        typer.Option(
+            metavar="TEXT",
+            help="Fit this, such as 'y ~ b1*(1 - exp(-b2*x))'; with --model linear terms, such as "
+            "'log(y) ~ a*b + poly(x, 2)'.",
+        ),
     ] = None,
     start: Annotated[
         list[str] | None,
@@ -103,6 +107,14 @@ def fit(
         bool,
         typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters."),
     ] = False,
+    errors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="hc3|cluster:COL",
+            help="Standard errors of a linear model: classical, hc0 … hc3, cluster:COL[,COL2], "
+            "newey-west:LAGS.",
+        ),
+    ] = None,
     l2: Annotated[
         str, typer.Option(metavar="0|auto|VALUE", help="Penalty per row on standardized columns.")
     ] = "0",
@@ -231,6 +243,7 @@ def fit(
             bounds=ranges("--bounds", bounds),
             fix=numbers("--fix", fix),
             profile=profile,
+            errors=errors,
             weights=weights,
             features=listed(features) if features else None,
             exclude=listed(exclude),

@@ -12,7 +12,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report, serve, sums
+from halfsquare.cli import (
+    compare,
+    demo,
+    effects,
+    evaluate,
+    explain,
+    fit,
+    info,
+    predict,
+    report,
+    serve,
+    sums,
+    table,
+)
 from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.process import (
     TO_WORK,
@@ -38,6 +51,8 @@ for command in (
     evaluate.evaluate,
     compare.compare,
     explain.explain,
+    effects.effects,
+    table.table,
     report.report,
     info.info,
     demo.demo,

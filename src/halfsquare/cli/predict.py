@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, dump, reading
+
+
+class Of(StrEnum):
+    """What an interval is of."""
+
+    target = "target"
+    mean = "mean"
 
 
 def predict(
@@ -29,6 +37,12 @@ def predict(
             "as 0.95.",
         ),
     ] = None,
+    of: Annotated[
+        Of,
+        typer.Option(
+            help="What the interval holds: a new target, or the mean of targets in such rows."
+        ),
+    ] = Of.target,
     table: Table = None,
     encoding: Encoding = None,
     json: Json = False,
@@ -43,11 +57,19 @@ def predict(
     from halfsquare.results.predict import predicted_batches, write_batches
 
     require_level(interval)
+    if of is Of.mean and interval is None:
+        raise typer.BadParameter("say of which level, by --interval 0.95", param_hint="--of")
     require_writable(out)
     fitted = load(model)
     with reading() as progress:
         batches = predicted_batches(
-            fitted, data, interval=interval, table=table, encoding=encoding, progress=progress
+            fitted,
+            data,
+            interval=interval,
+            of=of.value,
+            table=table,
+            encoding=encoding,
+            progress=progress,
         )
         if json and out == "-":
             rows: list[Any] = [row for batch in batches for row in batch.to_pylist()]

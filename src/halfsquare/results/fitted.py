@@ -154,9 +154,13 @@ class FittedModel:
         OptionError
             If the level is not between 0 and 1.
         """
-        quantile = self.quantile(level)
-        outputs, std = self.predict(data, return_std=True)
-        return outputs, outputs - quantile * std, outputs + quantile * std
+        self.quantile(level)
+        parts = [self.limits_of(batch.design, level) for batch in self._batches(data)]
+        k = len(self.encoder.targets)
+        empty = (np.empty((0, k)),) * 3
+        found = [np.vstack([p[i] for p in parts] or [empty[i]]) for i in range(3)]
+        outputs, low, high = (v[:, 0] for v in found) if k == 1 else found
+        return outputs, low, high
 
     def quantile(self, level: float) -> float:
         """How many standard deviations the interval of that level reaches to each side (Student's
@@ -171,6 +175,21 @@ class FittedModel:
 
         freedom = self.info.get("facts", {}).get("degrees_of_freedom") or np.inf
         return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
+
+    def limits_of(self, design: Floats, level: float) -> tuple[Floats, Floats, Floats]:
+        """Outputs (m, k) of encoded rows with the bounds of a new target, in its unit.
+
+        With a function on the left side, as log(y), the bounds are taken there and brought back.
+        """
+        quantile, model = self.quantile(level), self.members[0].model
+        if model.target_function == "identity":
+            outputs, std = self.outputs_of(design, with_std=True)
+            return outputs, outputs - quantile * std, outputs + quantile * std
+        with one_blas_thread():
+            mean, variance = self._predictive(design)
+        reach = quantile * np.sqrt(variance)
+        low, output, high = (model.restore_target(v) for v in (mean - reach, mean, mean + reach))
+        return output, low, high
 
     def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked
@@ -211,7 +230,7 @@ class FittedModel:
         """Mean and variance in standardized units: noise + parameters + spread of the members."""
         outputs, variances = [], []
         for member in self.members:
-            o, variance = _member_variance(member, design)
+            o, variance = member_variance(member, design)
             outputs.append(o)
             variances.append(variance)
         stacked = np.stack(outputs)
@@ -318,7 +337,7 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
     ]
 
 
-def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
+def member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
     """Outputs and their predictive variance (m, k): noise + J cov Jᵀ."""
     covariance = member.told
     if covariance is None:

@@ -14,6 +14,7 @@ from halfsquare.data.scan import Progress
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.inference.band import mean_band
 
 
 def predicted_batches(
@@ -21,28 +22,36 @@ def predicted_batches(
     data: Any,
     *,
     interval: float | None = None,
+    of: str = "target",
     table: str | None = None,
     encoding: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Any]:
     """Arrow record batches of columns ``prediction`` (``low``, ``high``), in the order of the rows.
 
-    With several targets each column's name ends in ``_TARGET``.
+    The bounds are those of a new target, or with ``of="mean"`` the confidence band of the mean
+    output. With several targets each column's name ends in ``_TARGET``.
     """
     import pyarrow as pa
 
     targets = fitted.encoder.targets
-    quantile = None if interval is None else fitted.quantile(interval)
+    if interval is not None:
+        fitted.quantile(interval)
     suffixes = [""] if len(targets) == 1 else [f"_{t}" for t in targets]
     source = open_for(fitted.encoder, data, table=table, encoding=encoding)
     for batch in read_encoded(source, fitted.encoder):
-        outputs, std = fitted.outputs_of(batch.design, with_std=quantile is not None)
+        if interval is None:
+            outputs = low = high = fitted.outputs_of(batch.design)[0]
+        elif of == "mean":
+            outputs, low, high = mean_band(fitted, batch.design, interval)
+        else:
+            outputs, low, high = fitted.limits_of(batch.design, interval)
         columns = {}
         for j, suffix in enumerate(suffixes):
             columns[f"prediction{suffix}"] = np.ascontiguousarray(outputs[:, j])
-            if quantile is not None:
-                columns[f"low{suffix}"] = outputs[:, j] - quantile * std[:, j]
-                columns[f"high{suffix}"] = outputs[:, j] + quantile * std[:, j]
+            if interval is not None:
+                columns[f"low{suffix}"] = np.ascontiguousarray(low[:, j])
+                columns[f"high{suffix}"] = np.ascontiguousarray(high[:, j])
         if progress is not None:
             progress(batch.first_row + len(outputs))
         yield pa.RecordBatch.from_pydict(columns)

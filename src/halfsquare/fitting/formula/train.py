@@ -16,7 +16,7 @@ from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.rows import Rows
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source, SourceColumn
-from halfsquare.errors import DataError, FitError, NotFiniteError, OptionError
+from halfsquare.errors import DataError, FitError, FormulaError, NotFiniteError, OptionError
 from halfsquare.fitting.formula.result import Ending
 from halfsquare.fitting.formula.search import MANY_ROWS, Ways
 from halfsquare.fitting.options import Recipe, Request
@@ -24,6 +24,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import canonical
 from halfsquare.models.rows import TargetRows
+from halfsquare.models.terms.expand import only_columns
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
@@ -270,7 +271,14 @@ class FormulaRecipe(Recipe):
         )
 
     def _formula(self, columns: Sequence[SourceColumn]) -> Formula:
-        return Formula.read(str(self.options.formula), [c.name for c in columns])
+        text, names = str(self.options.formula), [c.name for c in columns]
+        if only_columns(text, names):
+            raise FormulaError(
+                f"{text!r} has no parameters: every name in it is a column. A model of terms is "
+                "--model linear (model='linear' in Python); for a formula of your own write its "
+                "parameters, such as b0 + b1*x"
+            )
+        return Formula.read(text, names)
 
     def rows(self, scanned: Scanned, part: Part) -> EncodedRows:
         return plain_rows(scanned, part)

@@ -1,0 +1,123 @@
+"""What a fitted linear model says beyond its coefficients: the record that tests are read off."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from halfsquare.errors import OptionError
+from halfsquare.loss import Floats
+from halfsquare.models.linear import Linear
+from halfsquare.models.terms.encoder import TermsEncoder
+from halfsquare.results.fitted import FittedModel, Member
+from halfsquare.results.inference.linear import (
+    LinearInference,
+    Span,
+    triangle_in_units,
+)
+
+
+def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
+    """The coefficients of one target with their covariance, in the units of the columns.
+
+    Raises
+    ------
+    OptionError
+        If the model is not linear, has a penalty, or leaves no degrees of freedom.
+    """
+    member = fitted.members[0]
+    model, facts = member.model, fitted.info.get("facts", {})
+    if not isinstance(model, Linear):
+        raise OptionError(
+            f"a {fitted.kind} model has no terms to test; tests and effects are of linear models"
+        )
+    if facts.get("l2"):
+        raise OptionError("this model has a penalty: tests and effects are of least squares alone")
+    if member.covariance is None or not facts.get("degrees_of_freedom", 0.0) > 0:
+        raise OptionError("the rows of the fit leave no degrees of freedom: nothing can be tested")
+    if facts.get("rank", len(model.names)) < len(model.names):
+        raise OptionError(
+            "some columns of this model are determined by others, so its coefficients are no "
+            "estimates of their own; fit it with a formula, which leaves such columns out"
+        )
+    k = len(model.targets)
+    encoder, unit = fitted.encoder, float(fitted.encoder.target_scales[output])
+    back = _back(encoder.means, encoder.scales, unit)
+    told = member.told
+    assert told is not None
+    covariance = back @ told[output::k, output::k] @ back.T
+    values = back @ model.matrix(member.parameters)[:, output]
+    values[0] += encoder.target_means[output]
+    first = 0 if model.intercept else 1
+    freedom = float(facts["degrees_of_freedom"])
+    rank = len(model.names) + model.intercept
+    names = ("intercept", *model.names)[first:]
+    return LinearInference(
+        names,
+        values[first:],
+        covariance[first:, first:],
+        float(facts.get("test_degrees_of_freedom", freedom)),
+        _triangle(fitted, member, model, output),
+        freedom + rank + float(facts.get("absorbed_degrees_of_freedom", 0.0)),
+        _spans(fitted, model),
+        model.intercept,
+        float(facts.get("absorbed_degrees_of_freedom", 0.0)),
+        str(facts.get("errors", "classical")),
+        str(facts.get("errors_correction", "n - p")),
+        facts.get("errors_facts", {}),
+    )
+
+
+def _back(means: Floats, scales: Floats, unit: float) -> Floats:
+    """From coefficients of standardized columns and target to those of the columns, (p, p)."""
+    back = np.diag(np.concatenate([[1.0], 1.0 / scales]))
+    back[0, 1:] = -means / scales
+    return cast(Floats, back * unit)
+
+
+def _spans(fitted: FittedModel, model: Linear) -> tuple[Span, ...]:
+    shift = 1 if model.intercept else 0
+    spans = [(name, a + shift, b + shift) for name, a, b in fitted.encoder.groups]
+    return tuple([("intercept", 0, 1), *spans] if model.intercept else spans)
+
+
+def _triangle(fitted: FittedModel, member: Member, model: Linear, output: int) -> Floats:
+    """R of [X | t] in the units of the columns."""
+    encoder = fitted.encoder
+    if member.triangle is not None:
+        standard = member.triangle if model.intercept else member.triangle[1:, 1:]
+        target = float(fitted.info["facts"].get("shift", 0.0)), 1.0
+    else:
+        # From the inverse: (AᵀWA)⁻¹ = HHᵀ with H upper, so that R = H⁻¹; then R b, and √SSE.
+        assert member.covariance is not None
+        k, noise = len(model.targets), float(member.noise[output])
+        inverse = member.covariance[output::k, output::k] / noise
+        half = np.linalg.cholesky(inverse[::-1, ::-1])[::-1, ::-1]
+        r = solve_triangular(half, np.eye(len(half)))
+        p = len(r)
+        standard = np.zeros((p + 1, p + 1))
+        standard[:p, :p] = r
+        standard[:p, p] = r @ model.matrix(member.parameters)[:, output]
+        standard[p, p] = np.sqrt(noise * float(fitted.info["facts"]["degrees_of_freedom"]))
+        target = float(encoder.target_means[output]), float(encoder.target_scales[output])
+    means = np.append(encoder.means, target[0])
+    scales = np.append(encoder.scales, target[1])
+    return triangle_in_units(standard, means, scales, model.intercept)
+
+
+def terms_of(fitted: FittedModel) -> TermsEncoder:
+    """The encoder of a model of terms.
+
+    Raises
+    ------
+    OptionError
+        If the model was fitted without a formula.
+    """
+    if not isinstance(fitted.encoder, TermsEncoder):
+        raise OptionError(
+            "marginal means and effects are of a model of terms: fit it with --model linear and "
+            "--formula"
+        )
+    return fitted.encoder
