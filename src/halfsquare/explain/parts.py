@@ -36,7 +36,7 @@ def parts_of(fitted: FittedModel, design: Floats, output: int = 0) -> Parts | No
     average row.
     """
     model = fitted.members[0].model
-    if not isinstance(model, Linear | Network):
+    if not isinstance(model, Linear | Network) or model.target_function != "identity":
         return None
     ends, _ = fitted.outputs_of(np.vstack([design, np.zeros_like(design)]))
     difference = float(ends[0, output] - ends[1, output])

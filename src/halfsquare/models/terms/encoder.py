@@ -17,6 +17,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.terms.chunks import RawChunk
 from halfsquare.models.terms.design import TermsDesign, make_design, needed_columns
 from halfsquare.models.terms.expand import Expanded
+from halfsquare.models.terms.syntax import Name, unparse
 from halfsquare.parallel.base import Execution
 from halfsquare.sums import Moments
 
@@ -142,6 +143,22 @@ class TermsEncoder(Encoder):
             np.array(saved["scales"], dtype=np.float64),
             tuple(saved["aliased"]),
         )
+
+
+def plain_terms(encoder: TermsEncoder) -> list[tuple[Feature, int, int]]:
+    """The number columns that are terms of their own, with the means and scales of the design and
+    their range in it.
+    """
+    groups = {name: (a, b) for name, a, b in encoder.groups}
+    found: list[Feature] = []
+    places: list[tuple[int, int]] = []
+    for feature in encoder.features:
+        at = groups.get(unparse(Name(0, feature.column)))
+        if isinstance(feature, Plain) and at is not None:
+            means, scales = (float(encoder.means[at[0]]),), (float(encoder.scales[at[0]]),)
+            found.append(replace(feature, means=means, scales=scales))
+            places.append(at)
+    return [(f, a, b) for f, (a, b) in zip(found, places, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,9 @@ class _Hypotheses:
         if match:
             self.at = match.end()
             return _Linear(np.zeros((1, self.p)), np.array([float(match.group())]))
-        known = ", ".join(self.names[::-1][:12]) + (", …" if len(self.names) > 12 else "")
+        known = ", ".join(map(repr, self.names[::-1][:12])) + (
+            ", …" if len(self.names) > 12 else ""
+        )
         self._refuse(f"expected a coefficient or a number; the coefficients are {known}")
 
     def _space(self) -> None:
