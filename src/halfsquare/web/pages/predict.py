@@ -128,11 +128,10 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
     encoder = fitted.encoder
     fields = fields_of(encoder, given)
     design = design_of(encoder, fields)
-    outputs, std = fitted.outputs_of(design[None, :], with_std=True)
-    quantile = fitted.quantile(LEVEL)
+    outputs, low, high_limits = fitted.limits_of(design[None, :], LEVEL)
     bounds = [
-        (float(o), float(o - quantile * s), float(o + quantile * s))
-        for o, s in zip(outputs[0], std[0], strict=True)
+        (float(o), float(a), float(b))
+        for o, a, b in zip(outputs[0], low[0], high_limits[0], strict=True)
     ]
     if not isfinite(bounds[0][0]):
         raise OptionError(
