@@ -86,17 +86,29 @@ class TermsDesign:
         """The columns of the data that are needed."""
         return tuple(self.kinds)
 
-    def write(self, columns: Columns, rows: int) -> Floats:
-        """The design (d, m), a row for each column; NaN in every column that a missing value touches."""
-        out = np.empty((len(self.names), rows))
+    def write(self, columns: Columns, rows: int, *, touching: str | None = None) -> Floats:
+        """The design (d, m), a row for each column; NaN in all that a missing value touches.
+
+        ``touching`` leaves it at those that a column of the data takes part in; the others are 0.
+        """
+        out = np.zeros if touching is not None else np.empty
+        design: Floats = out((len(self.names), rows))
         made: dict[tuple[str, bool], Floats] = {}
         start = 0
-        for part in (part for term in self.parts for part in term):
-            for factor in part:
-                if factor not in made:
-                    made[factor] = self.factors[factor[0]].write(columns, self.states, factor[1])
-            start = _products([made[f] for f in part], out, start)
-        return out
+        for part, width in self._widths:
+            if touching is None or any(touching in self.factors[f].columns for f, _ in part):
+                for factor in part:
+                    if factor not in made:
+                        value = self.factors[factor[0]].write(columns, self.states, factor[1])
+                        made[factor] = value
+                _products([made[f] for f in part], design, start)
+            start += width
+        return design
+
+    @cached_property
+    def _widths(self) -> list[tuple[Part, int]]:
+        """Each part with the number of its columns."""
+        return [(part, len(self._names(part))) for term in self.parts for part in term]
 
     def unseen(self, columns: Columns) -> tuple[str, int] | None:
         """The first column with a value that is no level of the model, and the row of the value."""
@@ -156,18 +168,17 @@ class TermsDesign:
         return [":".join(reversed(each)) for each in product(*reversed(names))]
 
 
-def _products(factors: Sequence[Floats], out: Floats, start: int) -> int:
+def _products(factors: Sequence[Floats], out: Floats, start: int) -> None:
     """Write every product of one row of each factor, the first factor running fastest."""
     if not factors:
         out[start] = 1.0
-        return start + 1
+        return
     for chosen in product(*(range(len(f)) for f in reversed(factors))):
         row = out[start]
         row[:] = factors[0][chosen[-1]]
         for factor, j in zip(factors[1:], reversed(chosen[:-1]), strict=True):
             row *= factor[j]
         start += 1
-    return start
 
 
 def needed_columns(expanded: Expanded, kinds: Mapping[str, str]) -> dict[str, str]:

@@ -149,6 +149,7 @@ def average_effects(
         names += (
             [f"{column}={level}" for level in levels[column][1:]] if column in levels else [column]
         )
+    constant |= {c: _constant_moves(design, c) for c in levels}
     slopes = [c for c, row in constant.items() if row is None]
     width = len(design.names)
 
@@ -157,41 +158,55 @@ def average_effects(
         weight = np.ones(rows.train) if rows.weight is None else rows.weight
         found = []
         for column in design.columns:
-            if column in levels:
+            if column in levels and column in slopes:
                 found.append(_moved(design, rows, column, weight))
             elif column in slopes:
                 found.append((_slope(design, rows, column, spreads[column]) @ weight)[None, :])
         return np.vstack([np.zeros((0, width)), *found]), float(weight.sum())
 
-    sizes = sum(len(levels[c]) - 1 if c in levels else c in slopes for c in design.columns)
+    sizes = sum(len(levels[c]) - 1 if c in levels else 1 for c in slopes)
     zero: tuple[Floats, float] = (np.zeros((sizes, width)), 0.0)
     total, weight = execution.reduce(of, lambda a, b: (a[0] + b[0], a[1] + b[1]), count, zero)
     computed = iter(total / weight)
     rows: list[Floats] = []
     for column in design.columns:
-        if column in levels:
-            rows += [next(computed) for _ in levels[column][1:]]
-        else:
-            known = constant[column]
-            rows.append(next(computed) if known is None else known)
+        known = constant[column]
+        count = len(levels[column]) - 1 if column in levels else 1
+        rows += [next(computed) for _ in range(count)] if known is None else list(known)
     return LinearFunctions(tuple(names), np.array(rows).reshape(len(rows), width))
 
 
+def _constant_moves(design: TermsDesign, column: str) -> Floats | None:
+    """What moving to each level changes, where it is the same in every row: all terms of the
+    category are of it alone.
+    """
+    using = [t for t in design.terms if any(column in design.factors[f].columns for f in t)]
+    if any(design.factors[f].columns != (column,) for t in using for f in t):
+        return None
+    values = raw_levels(design, column)
+    rows = {c: np.full(len(values), np.nan) for c in design.columns} | {column: values}
+    cells = design.write(rows, len(values), touching=column).T
+    return np.asarray(cells[1:] - cells[0])
+
+
 def _constant_slope(design: TermsDesign, column: str) -> Floats | None:
-    """∂design/∂column where it is the same in every row: the column is a term of its own and no more."""
+    """∂design/∂column where it is the same in every row: the column is a term and no more."""
     using = [t for t in design.terms if any(column in design.factors[f].columns for f in t)]
     if len(using) != 1 or len(using[0]) != 1:
         return None
     factor = design.factors[using[0][0]]
     if not isinstance(factor, Numeric) or not isinstance(factor.node, Name):
         return None
-    return np.array([1.0 if name == factor.text else 0.0 for name in design.names])
+    return np.array([[1.0 if name == factor.text else 0.0 for name in design.names]])
 
 
 def _moved(design: TermsDesign, rows: RawChunk, column: str, weight: Floats) -> Floats:
     """Σ w (design at each level but the first - design at the first), (levels - 1, d)."""
     sums = [
-        design.write({**rows.columns, column: np.full(rows.train, value)}, rows.train) @ weight
+        design.write(
+            {**rows.columns, column: np.full(rows.train, value)}, rows.train, touching=column
+        )
+        @ weight
         for value in raw_levels(design, column)
     ]
     return np.array([each - sums[0] for each in sums[1:]])
@@ -205,6 +220,7 @@ def _slope(design: TermsDesign, rows: RawChunk, column: str, spread: float) -> F
     step = np.where(np.abs(x) > 2.5 * wide, wide, np.maximum(1e-3 * np.abs(x), 1e-4 * wide))
 
     def at(steps: int) -> Floats:
-        return design.write({**rows.columns, column: x + steps * step}, rows.train)
+        moved = {**rows.columns, column: x + steps * step}
+        return design.write(moved, rows.train, touching=column)
 
     return (8.0 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12.0 * step)
