@@ -1,4 +1,6 @@
-"""Linear fits for the tests of inference, made of a pandas frame, and the same fits by statsmodels."""
+"""Linear fits for the tests of inference, made of a pandas frame, and the same fits by
+statsmodels.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ CHUNK = 64
 
 
 def table(seed: int = 0, n: int = 300) -> pd.DataFrame:
-    """x, z, v; groups g (3) and h (2); firm (12) and year (7); the noise grows with x and goes by firm."""
+    """x, z, v; groups g (3) and h (2); firm (12) and year (7); the noise grows with x and goes
+    by firm.
+    """
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
@@ -88,6 +92,14 @@ class Fit:
     def inference(self, errors: str = "classical") -> LinearInference:
         found = self.covariance(errors)
         return LinearInference(
-            self.design.names, self.b, found.matrix, found.freedom, self.triangle, self.n,
-            self.design.spans, self.design.has_intercept, kind=found.kind, correction=found.correction,
-        )  # fmt: skip
+            self.design.names,
+            self.b,
+            found.matrix,
+            found.freedom,
+            self.triangle,
+            self.n,
+            self.design.spans,
+            self.design.has_intercept,
+            kind=found.kind,
+            correction=found.correction,
+        )

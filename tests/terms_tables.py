@@ -15,7 +15,9 @@ from halfsquare.parallel.threads import Local
 
 
 def table(seed: int, n: int = 120) -> pd.DataFrame:
-    """Numbers x z (positive) and v, whole numbers year, texts g (3 levels) h (2) and `flow rate`."""
+    """Numbers x z (positive) and v, whole numbers year, texts g (3 levels) h (2) and `flow
+    rate`.
+    """
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {

@@ -96,7 +96,8 @@ def test_clusters_of_two_columns(ours: Fit, theirs: Any) -> None:
     del theirs
     wide = ours.covariance("cluster:firm,year")
     assert wide.freedom == 6
-    # As often with few clusters the difference of the three parts is no covariance: it is mended, and told.
+    # As often with few clusters the difference of the three parts is no covariance: it is mended,
+    # and told.
     assert wide.facts["negative_variances_set_to_zero"]
     scale = np.sqrt(np.diag(wide.matrix))
     assert np.linalg.eigvalsh(wide.matrix / np.outer(scale, scale)).min() > -1e-12
@@ -245,9 +246,18 @@ def test_a_hypothesis_said_twice_counts_once(ours: Fit) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("w = 1", "expected a coefficient"), ("x*z = 1", "not linear"), ("x = ", "expected a coefficient"), ("x = x", "no coefficient is left"),
-     ("1 = 2", "no coefficient is left"), ("x/0", "other than 0"), ("g + x", "stands alone"), ("(x", "not closed"), ("x 3", "expected a coefficient, a number")],
-)  # fmt: skip
+    [
+        ("w = 1", "expected a coefficient"),
+        ("x*z = 1", "not linear"),
+        ("x = ", "expected a coefficient"),
+        ("x = x", "no coefficient is left"),
+        ("1 = 2", "no coefficient is left"),
+        ("x/0", "other than 0"),
+        ("g + x", "stands alone"),
+        ("(x", "not closed"),
+        ("x 3", "expected a coefficient, a number"),
+    ],
+)
 def test_hypotheses_that_cannot_be_read(ours: Fit, text: str, message: str) -> None:
     with pytest.raises(OptionError, match="(?s)" + message + ".*\\^"):
         parse_hypothesis(text, ours.inference())

@@ -188,7 +188,9 @@ for _name in ("intercept", "z", "g[T.b]", "v:g[T.c]"):
 OUTPUTS |= {
     "upper limit of z": lambda b: b.parameter("classical", "z", "high"),
     "test of an equality": lambda b: b.test_of("hc3", 0, "x = z"),
-    "test of several hypotheses": lambda b: b.test_of("cluster:firm", 2, "v:g[T.b] = 0, v:g[T.c] = 0, h[T.yes] = 1"),
+    "test of several hypotheses": lambda b: b.test_of(
+        "cluster:firm", 2, "v:g[T.b] = 0, v:g[T.c] = 0, h[T.yes] = 1"
+    ),
     "sum of squares, type II, of x": lambda b: b.anova(2, "x", "sum_of_squares"),
     "F, type II, of v:g": lambda b: b.anova(2, "v:g", "f"),
     "p, type II, of h": lambda b: b.anova(2, "h", "p"),
@@ -201,21 +203,36 @@ OUTPUTS |= {
     "BIC, σ counted": lambda b: b.criterion("bic", b.theirs.bic + np.log(260)),
     "F of the fit": lambda b: (b.effects["classical"].criteria.f.statistic, b.theirs.fvalue),
     "p of the fit": lambda b: (b.effects["classical"].criteria.f.p, b.theirs.f_pvalue),
-    "F of the fit, hc3": lambda b: (b.effects["hc3"].criteria.f.statistic, float(np.squeeze(b.robust["hc3"].fvalue))),
-    "residual standard deviation": lambda b: (b.ours["hc1"].residual_standard_deviation[0], np.sqrt(b.theirs.mse_resid)),
-    "degrees of freedom": lambda b: (b.ours["classical"].info["facts"]["degrees_of_freedom"], b.theirs.df_resid),
-    "degrees of freedom of clusters": lambda b: (b.effects["cluster:firm"].fit.freedom, b.robust["cluster:firm"].df_resid_inference),
+    "F of the fit, hc3": lambda b: (
+        b.effects["hc3"].criteria.f.statistic,
+        float(np.squeeze(b.robust["hc3"].fvalue)),
+    ),
+    "residual standard deviation": lambda b: (
+        b.ours["hc1"].residual_standard_deviation[0],
+        np.sqrt(b.theirs.mse_resid),
+    ),
+    "degrees of freedom": lambda b: (
+        b.ours["classical"].info["facts"]["degrees_of_freedom"],
+        b.theirs.df_resid,
+    ),
+    "degrees of freedom of clusters": lambda b: (
+        b.effects["cluster:firm"].fit.freedom,
+        b.robust["cluster:firm"].df_resid_inference,
+    ),
     "SSE": lambda b: (b.ours["classical"].train["sse"], b.theirs.ssr),
     "variance inflation of z": lambda b: b.inflation("z"),
     "Breusch–Pagan": lambda b: b.breusch_pagan(),
-    "condition number": lambda b: b.criterion("condition_number", np.linalg.cond(b.theirs.model.exog / np.linalg.norm(b.theirs.model.exog, axis=0))),
+    "condition number": lambda b: b.criterion(
+        "condition_number",
+        np.linalg.cond(b.theirs.model.exog / np.linalg.norm(b.theirs.model.exog, axis=0)),
+    ),
     "band of the mean": lambda b: b.prediction("mean"),
     "interval of a new target": lambda b: b.prediction("target"),
     "derived quantity, hc3": lambda b: b.derived(),
     "contrast of marginal means, hc1": lambda b: b.contrast(),
     "marginal mean, clusters": lambda b: b.marginal_mean(),
     "average effect, hc2": lambda b: b.average_effect(),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -233,13 +250,40 @@ def test_there_are_forty() -> None:
 PLANTS = pd.DataFrame(
     {
         "weight": [
-            4.17, 5.58, 5.18, 6.11, 4.50, 4.61, 5.17, 4.53, 5.33, 5.14,
-            4.81, 4.17, 4.41, 3.59, 5.87, 3.83, 6.03, 4.89, 4.32, 4.69,
-            6.31, 5.12, 5.54, 5.50, 5.37, 5.29, 4.92, 6.15, 5.80, 5.26,
+            4.17,
+            5.58,
+            5.18,
+            6.11,
+            4.50,
+            4.61,
+            5.17,
+            4.53,
+            5.33,
+            5.14,
+            4.81,
+            4.17,
+            4.41,
+            3.59,
+            5.87,
+            3.83,
+            6.03,
+            4.89,
+            4.32,
+            4.69,
+            6.31,
+            5.12,
+            5.54,
+            5.50,
+            5.37,
+            5.29,
+            4.92,
+            6.15,
+            5.80,
+            5.26,
         ],
         "group": ["ctrl"] * 10 + ["trt1"] * 10 + ["trt2"] * 10,
     }
-)  # fmt: skip
+)
 
 
 def test_plant_growth_as_r_prints_it() -> None:

@@ -1,4 +1,6 @@
-"""Terms of linear models: formulaic, patsy, SciPy and R's published values as oracles; errors and their carets."""
+"""Terms of linear models: formulaic, patsy, SciPy and R's published values as oracles; errors
+and their carets.
+"""
 
 from __future__ import annotations
 
@@ -31,18 +33,36 @@ def oracle(formula: str, frame: pd.DataFrame) -> tuple[list[str], Floats]:
 
 
 def spelled(names: list[str]) -> list[str]:
-    """Without the quotation marks and the spaces that we write in one way and formulaic as they were given."""
+    """Without the quotation marks and the spaces that we write in one way and formulaic as they
+    were given.
+    """
     return [re.sub(r"[`'\" ]", "", name) for name in names]
 
 
 NUMBERS = [
-    "x", "z", "v", "`flow rate`", "log(x)", "poly(z, 2)", "bs(x, df=5)", "center(v)", "scale(z)",
-    "poly(x, 3)", "bs(z, knots=[1.5, 2], degree=2, upper_bound=30, lower_bound=0)",
-]  # fmt: skip
+    "x",
+    "z",
+    "v",
+    "`flow rate`",
+    "log(x)",
+    "poly(z, 2)",
+    "bs(x, df=5)",
+    "center(v)",
+    "scale(z)",
+    "poly(x, 3)",
+    "bs(z, knots=[1.5, 2], degree=2, upper_bound=30, lower_bound=0)",
+]
 CATEGORIES = [
-    "g", "h", "C(year)", "C(g, contr.sum)", "C(h, contr.helmert)", "C(g, contr.diff)",
-    'C(g, contr.treatment("b"))', "C(year, contr.poly)", "C(g, contr.SAS)",
-]  # fmt: skip
+    "g",
+    "h",
+    "C(year)",
+    "C(g, contr.sum)",
+    "C(h, contr.helmert)",
+    "C(g, contr.diff)",
+    'C(g, contr.treatment("b"))',
+    "C(year, contr.poly)",
+    "C(g, contr.SAS)",
+]
 
 
 def random_formula(rng: np.random.Generator) -> str:
@@ -151,12 +171,28 @@ def test_two_spellings_of_a_term_are_one() -> None:
         ("x/z/2", lambda x, z: x / z / 2),
         ("(x > 1.5) * (z <= 2)", lambda x, z: (x > 1.5) * (z <= 2) * 1.0),
         ("max(x, z) + min(x, 2)", lambda x, z: np.maximum(x, z) + np.minimum(x, 2)),
-        ("log2(x) + log10(z) + log1p(x) + expm1(z/9)", lambda x, z: np.log2(x) + np.log10(z) + np.log1p(x) + np.expm1(z / 9)),
-        ("sin(x)*cos(z) + tanh(x) + abs(-x) + sqrt(z) + exp(-x) + pi", lambda x, z: np.sin(x) * np.cos(z) + np.tanh(x) + x + np.sqrt(z) + np.exp(-x) + np.pi),
-        ("center(x)^2 + scale(log(z))", lambda x, z: (x - x.mean()) ** 2 + (np.log(z) - np.log(z).mean()) / np.log(z).std(ddof=1)),
-        ("standardize(center(x)^2)", lambda x, z: ((x - x.mean()) ** 2 - np.mean((x - x.mean()) ** 2)) / ((x - x.mean()) ** 2).std()),
+        (
+            "log2(x) + log10(z) + log1p(x) + expm1(z/9)",
+            lambda x, z: np.log2(x) + np.log10(z) + np.log1p(x) + np.expm1(z / 9),
+        ),
+        (
+            "sin(x)*cos(z) + tanh(x) + abs(-x) + sqrt(z) + exp(-x) + pi",
+            lambda x, z: np.sin(x) * np.cos(z) + np.tanh(x) + x + np.sqrt(z) + np.exp(-x) + np.pi,
+        ),
+        (
+            "center(x)^2 + scale(log(z))",
+            lambda x, z: (
+                (x - x.mean()) ** 2 + (np.log(z) - np.log(z).mean()) / np.log(z).std(ddof=1)
+            ),
+        ),
+        (
+            "standardize(center(x)^2)",
+            lambda x, z: (
+                ((x - x.mean()) ** 2 - np.mean((x - x.mean()) ** 2)) / ((x - x.mean()) ** 2).std()
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_arithmetic_is_that_of_numpy(inside: str, value) -> None:  # type: ignore[no-untyped-def]
     frame = table(1)
     _, matrix = matrix_of(f"y ~ 0 + I({inside})", frame)
@@ -179,7 +215,9 @@ def coefficients(formula: str, frame: pd.DataFrame) -> Floats:
 
 
 def test_the_examples_of_r_s_splines() -> None:
-    """summary(lm(weight ~ bs(height, df = 5))) and ns, as R's help page of bs and ns prints them."""
+    """summary(lm(weight ~ bs(height, df = 5))) and ns, as R's help page of bs and ns prints
+    them.
+    """
     printed = [114.8799, 3.4657, 13.0300, 27.6161, 40.8481, 49.1296]
     np.testing.assert_allclose(coefficients("weight ~ bs(height, df=5)", WOMEN), printed, atol=6e-5)
     printed = [114.7447, 15.9474, 25.1695, 33.2582, 50.7894, 45.0363]
@@ -238,7 +276,8 @@ def test_a_natural_spline_is_straight_beyond_its_ends() -> None:
 
 
 EVERYTHING = (
-    "y ~ g*h + C(year, sum):x + poly(log(z), 3) + bs(x, df=6) + ns(v, df=4) + cr(z, df=4) + scale(center(x)^2) "
+    "y ~ g*h + C(year, sum):x + poly(log(z), 3) + bs(x, df=6) + ns(v, df=4) + cr(z, df=4) + "
+    "scale(center(x)^2) "
     "+ I(x > 2) + `flow rate`"
 )
 
@@ -323,8 +362,9 @@ def test_a_level_of_numbers_is_spelled_one_way() -> None:
 def test_levels_in_the_order_of_the_formula() -> None:
     frame = table(2, 60)
     assert matrix_of('y ~ C(g, levels=["c", "a", "b"])', frame)[0][1:] == [
-        'C(g, levels=["c", "a", "b"])[T.a]', 'C(g, levels=["c", "a", "b"])[T.b]',
-    ]  # fmt: skip
+        'C(g, levels=["c", "a", "b"])[T.a]',
+        'C(g, levels=["c", "a", "b"])[T.b]',
+    ]
     with pytest.raises(DataError, match="'b', which is none of the levels listed"):
         design_of('y ~ C(g, levels=["c", "a"])', frame)
 
@@ -363,7 +403,7 @@ def test_levels_in_the_order_of_the_formula() -> None:
         ("y ~ __import__('os')", "unknown function '__import__'", 4),
         ("y ~ I((lambda: 1)())", "'lambda' is no column|not expected|is not expected", None),
     ],
-)  # fmt: skip
+)
 def test_a_refusal_shows_its_place(formula: str, message: str, at: int | None) -> None:
     frame = table(0, 30)
     frame["a"] = 1.0
@@ -431,7 +471,10 @@ def test_which_formula_has_no_parameter() -> None:
 def test_the_rule_of_coding_on_its_own() -> None:
     both = {"a", "b"}
     assert full_rank([(), ("a",), ("b",), ("a", "b")], both) == [
-        [()], [(("a", True),)], [(("b", True),)], [(("a", True), ("b", True))],
-    ]  # fmt: skip
+        [()],
+        [(("a", True),)],
+        [(("b", True),)],
+        [(("a", True), ("b", True))],
+    ]
     assert full_rank([("a",), ("b",)], both) == [[(("a", False),)], [(("b", True),)]]
     assert full_rank([("a", "b")], both) == [[(("a", False), ("b", False))]]

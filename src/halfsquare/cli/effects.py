@@ -1,4 +1,6 @@
-"""``halfsquare effects``: tests, analysis of variance, marginal means and effects of a linear model."""
+"""``halfsquare effects``: tests, analysis of variance, marginal means and effects of a linear
+model.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def effects(
         typer.Option(
             "--test",
             metavar="'x1 = x2'",
-            help="Test hypotheses jointly: '2*x1 + x3 = 1', 'x1 = 0, x2 = 0', or a term: 'C(year)'.",
+            help="Test hypotheses jointly: '2*x1 + x3 = 1', 'x1 = 0, x2 = 0', or a term: "
+            "'C(year)'.",
         ),
     ] = None,
     derive: Annotated[

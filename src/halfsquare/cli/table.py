@@ -31,7 +31,8 @@ def table(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Put linear models side by side: coefficients, standard errors below them, figures of each fit.
+    """Put linear models side by side: coefficients, standard errors below them, figures of each
+    fit.
 
     [dim]halfsquare table small.hsq large.hsq --format latex[/dim]
     """

@@ -75,7 +75,9 @@ def changes(fitted: FittedModel, design: Floats, output: int = 0) -> tuple[Chang
 def _of_terms(
     fitted: FittedModel, encoder: TermsEncoder, design: Floats, slopes: Floats
 ) -> tuple[Change, ...]:
-    """Of the numbers that stand in one term, alone: the others' slopes need more than the design."""
+    """Of the numbers that stand in one term, alone: the others' slopes need more than the
+    design.
+    """
     name = TARGET_FUNCTIONS.get(fitted.members[0].model.target_function)
     output = float(fitted.outputs_of(design[None, :])[0][0, 0])
     back = 1.0 if name is None else float(_BACK[name](output))

@@ -41,7 +41,8 @@ def with_beside(roles: Roles, source: Source, columns: Sequence[str], what: str)
             raise OptionError(f"{what} column {name!r} is the target")
         if column.kind == "unsupported":
             raise OptionError(
-                f"{what} column {name!r} has the type {column.type}; expected numbers, text or dates"
+                f"{what} column {name!r} has the type {column.type}; expected numbers, text or "
+                f"dates"
             )
         found.append(column)
     return replace(roles, beside=(*roles.beside, *found))

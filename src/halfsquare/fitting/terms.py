@@ -216,8 +216,8 @@ def left_side(expanded: Expanded, columns: Sequence[str]) -> tuple[str, str]:
         refuse(
             expanded.text,
             expanded.left.at,
-            "the left side is a column, or one of these functions of a column, which can be undone: "
-            + ", ".join(TARGET_FUNCTIONS),
+            "the left side is a column, or one of these functions of a column, which can be "
+            "undone: " + ", ".join(TARGET_FUNCTIONS),
         )
     if node.name not in columns:
         from halfsquare.models.terms.arithmetic import unknown_column

@@ -1,7 +1,8 @@
-"""Least squares from the merged R factor of [A | t]: one stable pass, and everything after it small.
+"""Least squares from the merged R factor of [A | t]: one stable pass, and everything after it
+small.
 
-With [A | t] = Q R the coefficients solve R₁₁ b = r₁, the SSE is r², and every submodel's SSE follows
-from R alone (Golub & Van Loan 2013, 5.3.3; merging as Demmel et al. 2012, section 2).
+With [A | t] = Q R the coefficients solve R₁₁ b = r₁, the SSE is r², and every submodel's SSE
+follows from R alone (Golub & Van Loan 2013, 5.3.3; merging as Demmel et al. 2012, section 2).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Which categories of a term are coded by contrasts and which by all levels, so that nothing is said twice.
+"""Which categories of a term are coded by contrasts and which by all levels, so that nothing is
+said twice.
 
 A category a spans a constant and its contrasts a⁻. So a:b:x spans x, a⁻:x, b⁻:x and a⁻:b⁻:x. Terms
 are taken in order; what earlier terms span is left out, and what is left is put together again by
@@ -17,7 +18,8 @@ Part = tuple[tuple[str, bool], ...]  # factors with whether each is coded by con
 
 
 def full_rank(terms: Sequence[Term], categories: Collection[str]) -> list[list[Part]]:
-    """For each term, the parts whose columns stand for it; ``categories`` are factors that span a constant.
+    """For each term, the parts whose columns stand for it; ``categories`` are factors that span a
+    constant.
 
     Examples
     --------

@@ -2,8 +2,8 @@
 
     formula ─ expand → terms ─ full_rank → parts ─ learn → states → design (d, m) of raw rows
 
-A :class:`TermsDesign` is a frozen record of JSON values: it is stored in the model file and read back
-without the formula's table.
+A :class:`TermsDesign` is a frozen record of JSON values: it is stored in the model file and read
+back without the formula's table.
 """
 
 from __future__ import annotations
@@ -240,6 +240,7 @@ def _require_few(design: TermsDesign) -> None:
             total += width
             if total > MOST_COLUMNS:
                 raise FormulaError(
-                    f"the terms up to {':'.join(term)} have more than {MOST_COLUMNS:,} columns; leave some "
+                    f"the terms up to {':'.join(term)} have more than {MOST_COLUMNS:,} columns; "
+                    f"leave some "
                     "out, or absorb a category of many levels"
                 )

@@ -187,7 +187,9 @@ class _Algebra:
 
     @staticmethod
     def _less(left: _Set, right: _Set) -> _Set:
-        """Without the terms of ``right``; ``- 1`` takes the intercept away and ``- 0`` restores it."""
+        """Without the terms of ``right``; ``- 1`` takes the intercept away and ``- 0`` restores
+        it.
+        """
         kept = {k: t for k, t in left.terms.items() if k not in right.terms}
         if right.intercept is None:
             return _Set(kept, left.intercept)
@@ -232,7 +234,8 @@ class _Algebra:
         if len(base.terms) == 1 and node.right.value > 1:
             power = unparse(node)
             self.notes.append(
-                f"{power} crosses a term with itself, which is the term; for a power of the numbers write I({power})"
+                f"{power} crosses a term with itself, which is the term; for a power of the "
+                f"numbers write I({power})"
             )
         found = base
         for _ in range(int(node.right.value) - 1):
@@ -247,15 +250,18 @@ class _Algebra:
 
 
 def only_columns(text: str, columns: Sequence[str]) -> bool:
-    """Whether every name right of ``~`` is a column, so that there is no parameter to fit but those of terms.
+    """Whether every name right of ``~`` is a column, so that there is no parameter to fit but
+    those of terms.
 
-    Names inside the options of a call, as ``sum`` in ``C(g, sum)``, do not count. False where the text
-    is no formula of terms.
+    Names inside the options of a call, as ``sum`` in ``C(g, sum)``, do not count. False where the
+    text is no formula of terms.
 
     Examples
     --------
-    >>> only_columns("y ~ a*b + C(g, sum)", ["y", "a", "b", "g"]), only_columns("y ~ k*a", ["y", "a"])
-    (True, False)
+    >>> only_columns("y ~ a*b + C(g, sum)", ["y", "a", "b", "g"])
+    True
+    >>> only_columns("y ~ k*a", ["y", "a"])
+    False
     """
     try:
         tree = parse(text)

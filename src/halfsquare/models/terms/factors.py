@@ -123,7 +123,9 @@ class Category(Factor):
         return [f"{self.text}[{name}]" for name in shown]
 
     def codes(self, columns: Columns, states: States) -> Floats:
-        """Positions (m,) among the levels; NaN where a value is missing, -1 where it is no level."""
+        """Positions (m,) among the levels; NaN where a value is missing, -1 where it is no
+        level.
+        """
         values = columns[self.column]
         state = states[self.key]
         if self.is_text:

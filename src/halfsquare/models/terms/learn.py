@@ -174,8 +174,8 @@ def _polynomials(
 ) -> dict[str, Any]:
     """Orthonormal over the training rows: the columns of Q in L = QR, L the Legendre polynomials.
 
-    R is merged from that of the chunks, so no digits are lost to a Gram matrix. R's ``poly`` has the
-    same polynomials: they are unique up to their sign, and the leading coefficient is positive.
+    R is merged from that of the chunks, so no digits are lost to a Gram matrix. R's ``poly`` has
+    the same polynomials: they are unique up to their sign, and the leading coefficient is positive.
     """
     low, high, width = spread.low, spread.high, basis.degree + 1
     if not low < high:
@@ -191,7 +191,8 @@ def _polynomials(
     diagonal = np.abs(np.diag(r))
     if len(r) < width or diagonal.min() <= 1e-12 * diagonal.max():
         raise DataError(
-            f"{basis.text}: a polynomial of degree {basis.degree} needs more than {basis.degree} different "
+            f"{basis.text}: a polynomial of degree {basis.degree} needs more than {basis.degree} "
+            f"different "
             f"values of {unparse(basis.argument)}"
         )
     inverse = np.linalg.solve(r, np.eye(width))
@@ -218,7 +219,8 @@ def _knots(
     if any(not low < knot < high for knot in knots) or len(set(knots)) < len(knots):
         shown = ", ".join(f"{k:g}" for k in knots)
         raise DataError(
-            f"{basis.text}: its knots are {shown}; expected different values between {low:g} and {high:g}. "
+            f"{basis.text}: its knots are {shown}; expected different values between {low:g} and "
+            f"{high:g}. "
             "Give fewer, or list them: knots=[…]"
         )
     return {"knots": knots, "low": low, "high": high}

@@ -26,7 +26,8 @@ def learn_levels(
     execution: Execution,
     states: dict[str, Any],
 ) -> None:
-    """Add the levels of every category to ``states``; texts bring theirs, numbers are looked through.
+    """Add the levels of every category to ``states``; texts bring theirs, numbers are looked
+    through.
 
     Raises
     ------
@@ -72,16 +73,19 @@ def _level_state(category: Category, present: list[str], values: Floats | None) 
     unknown = [level for level in present if level not in set(levels)]
     if unknown:
         raise DataError(
-            f"{category.text}: column {category.column!r} holds {unknown[0]!r}, which is none of the levels listed"
+            f"{category.text}: column {category.column!r} holds {unknown[0]!r}, which is none of "
+            f"the levels listed"
         )
     if len(levels) > MOST_LEVELS:
         raise DataError(
-            f"column {category.column!r} has {len(levels):,} levels; at most {MOST_LEVELS:,} can be terms. "
+            f"column {category.column!r} has {len(levels):,} levels; at most {MOST_LEVELS:,} can "
+            f"be terms. "
             "Absorb it instead, or leave it out"
         )
     if len(levels) < 2:
         raise DataError(
-            f"column {category.column!r} has one level alone, {', '.join(map(repr, levels)) or 'none'}: "
+            f"column {category.column!r} has one level alone, "
+            f"{', '.join(map(repr, levels)) or 'none'}: "
             "a category needs two; leave it out"
         )
     if values is None:
@@ -98,7 +102,8 @@ def _check_coding(category: Category, levels: list[str]) -> None:
     if category.base is not None and category.base not in levels:
         shown = ", ".join(map(repr, levels[:12])) + (", …" if len(levels) > 12 else "")
         raise DataError(
-            f"{category.text}: {category.base!r} is no level of {category.column!r}; the levels are {shown}"
+            f"{category.text}: {category.base!r} is no level of {category.column!r}; the levels "
+            f"are {shown}"
         )
     if category.scores is not None and len(category.scores) != len(levels):
         raise DataError(f"{category.text}: {len(category.scores)} scores for {len(levels)} levels")

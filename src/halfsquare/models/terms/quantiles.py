@@ -1,4 +1,5 @@
-"""Exact quantiles of rows too many to sort: order statistics found digit by digit of the numbers' bits.
+"""Exact quantiles of rows too many to sort: order statistics found digit by digit of the numbers'
+bits.
 
 A float64 with its bits suitably flipped orders as an unsigned integer. Four passes count, for each
 wanted rank, the next 16 bits of the values that share the bits found so far. The counts add, so the
@@ -84,7 +85,8 @@ def _order_statistics(
             row = table[wanted.index(prefixes[j])]
             summed = before[j] + np.cumsum(row)
             digit = int(np.searchsorted(summed, rank, side="right"))
-            # Rounding of weights that are no whole numbers may leave the last rank just out of reach.
+            # Rounding of weights that are no whole numbers may leave the last rank just out of
+            # reach.
             digit = min(digit, int(np.flatnonzero(row)[-1]))
             before[j] += float(row[:digit].sum())
             prefixes[j] = (prefixes[j] << _BITS) | digit

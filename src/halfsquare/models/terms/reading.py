@@ -90,7 +90,8 @@ class _Reading:
         if self.kinds[name.name] not in ("text", "number", "boolean"):
             self._refuse(
                 name,
-                f"column {name.name!r} is a {self.kinds[name.name]}; a term is made of numbers or text",
+                f"column {name.name!r} is a {self.kinds[name.name]}; a term is made of numbers "
+                f"or text",
             )
 
     def _refuse(self, node: Node, message: str) -> NoReturn:

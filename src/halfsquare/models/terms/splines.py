@@ -1,9 +1,9 @@
 """Bases of splines: B-splines, natural splines, and cardinal natural cubic splines.
 
-B-splines after de Boor (1978, "A Practical Guide to Splines", chapter X), as SciPy computes them. The
-natural basis is that of R's ``splines::ns``: cubic B-splines without the first, on which a second
-derivative of zero at both ends is imposed. The cardinal basis has the value 1 at one knot and 0 at
-the others (Lancaster & Salkauskas 1986, chapter 4), as mgcv's and patsy's ``cr``.
+B-splines after de Boor (1978, "A Practical Guide to Splines", chapter X), as SciPy computes them.
+The natural basis is that of R's ``splines::ns``: cubic B-splines without the first, on which a
+second derivative of zero at both ends is imposed. The cardinal basis has the value 1 at one knot
+and 0 at the others (Lancaster & Salkauskas 1986, chapter 4), as mgcv's and patsy's ``cr``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from halfsquare.loss import Floats
 
 
 def b_spline(x: Floats, knots: Sequence[float], low: float, high: float, degree: int) -> Floats:
-    """All B-splines (m, len(knots) + degree + 1) at x (m,); beyond the ends the outer polynomials go on.
+    """All B-splines (m, len(knots) + degree + 1) at x (m,); beyond the ends the outer polynomials
+    go on.
 
     Parameters
     ----------
@@ -42,7 +43,9 @@ def _at(x: Floats, padded: Floats, degree: int, derivative: int = 0) -> Floats:
 def natural_spline(
     x: Floats, knots: Sequence[float], low: float, high: float, intercept: bool = False
 ) -> Floats:
-    """The natural cubic basis (m, len(knots) + 1, one more with the intercept); linear beyond the ends."""
+    """The natural cubic basis (m, len(knots) + 1, one more with the intercept); linear beyond
+    the ends.
+    """
     padded = _padded(knots, low, high, 3)
     first = 0 if intercept else 1
     ends = np.array([low, high])
@@ -59,7 +62,9 @@ def natural_spline(
 
 
 def row_by_row(values: Floats, matrix: Floats) -> Floats:
-    """The product of (m, p) and (p, q) in one order of additions: a row's bits do not depend on the others."""
+    """The product of (m, p) and (p, q) in one order of additions: a row's bits do not depend on
+    the others.
+    """
     out: Floats = np.zeros((len(values), matrix.shape[1]))
     for column, coefficients in zip(values.T, matrix, strict=True):
         out += column[:, None] * coefficients
@@ -67,7 +72,9 @@ def row_by_row(values: Floats, matrix: Floats) -> Floats:
 
 
 def cardinal_spline(x: Floats, knots: Sequence[float]) -> Floats:
-    """Natural cubic splines (m, len(knots)) that are 1 at one knot and 0 at the others; linear beyond."""
+    """Natural cubic splines (m, len(knots)) that are 1 at one knot and 0 at the others; linear
+    beyond.
+    """
     from scipy.interpolate import CubicSpline
 
     at = np.asarray(knots, dtype=np.float64)

@@ -33,8 +33,8 @@ def anova(fit: LinearInference, kind: int = 2) -> list[AnovaRow]:
     """The table of type I, II or III, with classical errors whatever the covariance of the fit.
 
     Type I takes the terms in order, each after those before it. Type II asks of each term after all
-    others that do not contain it. Type III asks of each term's columns after all others; it depends on
-    the coding, and is meant for codings that sum to zero (Fox 2016, section 8.2.5).
+    others that do not contain it. Type III asks of each term's columns after all others; it
+    depends on the coding, and is meant for codings that sum to zero (Fox 2016, section 8.2.5).
 
     Raises
     ------

@@ -17,8 +17,8 @@ def mean_band(fitted: FittedModel, design: Floats, level: float) -> tuple[Floats
     """Outputs (m, k) of encoded rows, and the limits that hold their mean with confidence
     ``level``.
 
-    With a function on the left side, as log(y), the limits are taken there and brought back, so that
-    they are those of the median of y rather than of its mean.
+    With a function on the left side, as log(y), the limits are taken there and brought back, so
+    that they are those of the median of y rather than of its mean.
 
     Raises
     ------

@@ -105,7 +105,8 @@ def covariance(
     n, p = bread.weight, bread.rank
     if n - p <= 1e-9:
         raise FitError(
-            f"{n:g} rows leave no degrees of freedom for {p:g} coefficients: no errors can be stated"
+            f"{n:g} rows leave no degrees of freedom for {p:g} coefficients: no errors can be "
+            f"stated"
         )
     if option.kind == "classical":
         return Covariance(bread.sse / (n - p) * bread.inverse, "classical", "n - p", n - p, {})

@@ -1,4 +1,6 @@
-"""Estimates made from coefficients, with standard errors: linear ones exactly, others by the delta method."""
+"""Estimates made from coefficients, with standard errors: linear ones exactly, others by the
+delta method.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,8 @@ def derived(
     freedom: float,
     level: float = 0.95,
 ) -> Estimate:
-    """A quantity ``name = expression`` of coefficients, by the delta method: g Σ gᵀ with g its gradient.
+    """A quantity ``name = expression`` of coefficients, by the delta method: g Σ gᵀ with g its
+    gradient.
 
     Parameters
     ----------

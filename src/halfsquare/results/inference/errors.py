@@ -1,4 +1,6 @@
-"""Which standard errors are wanted: ``classical``, ``hc0`` … ``hc3``, ``cluster:COL``, ``newey-west:L``."""
+"""Which standard errors are wanted: ``classical``, ``hc0`` … ``hc3``, ``cluster:COL``,
+``newey-west:L``.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,8 @@ class ErrorsOption:
             columns = tuple(name.strip() for name in rest.split(",") if name.strip())
             if len(columns) not in (1, 2) or len(set(columns)) < len(columns):
                 raise OptionError(
-                    f"errors {text!r} names {len(columns)} columns; expected one, or two different ones: "
+                    f"errors {text!r} names {len(columns)} columns; expected one, or two "
+                    f"different ones: "
                     "cluster:firm or cluster:firm,year"
                 )
             return cls(kind, columns)

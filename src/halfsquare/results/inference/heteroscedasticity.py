@@ -15,7 +15,9 @@ from halfsquare.results.inference.scores import ScoredRows
 
 @dataclass(frozen=True)
 class BreuschPagan:
-    """Koenker's studentized statistic n R² of the squared errors on the columns, and its χ² p-value."""
+    """Koenker's studentized statistic n R² of the squared errors on the columns, and its χ²
+    p-value.
+    """
 
     statistic: float
     freedom: float

@@ -1,4 +1,6 @@
-"""The record that all tests, tables and effects of a linear fit are read off, in the user's units."""
+"""The record that all tests, tables and effects of a linear fit are read off, in the user's
+units.
+"""
 
 from __future__ import annotations
 
@@ -123,8 +125,8 @@ def factors_of(term: str) -> frozenset[str]:
 def triangle_in_units(triangle: Floats, means: Floats, scales: Floats, intercept: bool) -> Floats:
     """R of [X | t] from R of the standardized [1 | Z | T], X = means + scales Z, t likewise.
 
-    ``means`` and ``scales`` are (d+1,), those of the target last; without an intercept ``triangle`` is
-    that of [Z | T] and the means are 0.
+    ``means`` and ``scales`` are (d+1,), those of the target last; without an intercept
+    ``triangle`` is that of [Z | T] and the means are 0.
     """
     size = len(triangle)
     back = np.zeros((size, size))

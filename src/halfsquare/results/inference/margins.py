@@ -1,10 +1,10 @@
 """Marginal means, contrasts and average marginal effects: linear functions L b of the coefficients.
 
-A marginal mean is the output at a level of a category, averaged with equal weights over the levels of
-the other categories, numbers at their means (Searle, Speed & Milliken 1980, "Population marginal means
-in the linear model"; R's emmeans). An average marginal effect is the mean over the rows of the
-derivative of the output by a column, or of its change when every row is moved to a level from the
-first one (R's margins, statsmodels' get_margeff).
+A marginal mean is the output at a level of a category, averaged with equal weights over the levels
+of the other categories, numbers at their means (Searle, Speed & Milliken 1980, "Population marginal
+means in the linear model"; R's emmeans). An average marginal effect is the mean over the rows of
+the derivative of the output by a column, or of its change when every row is moved to a level from
+the first one (R's margins, statsmodels' get_margeff).
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def marginal_means(
     cells = list(product(*(range(len(v)) for v in levels.values())))
     if len(cells) > _MOST_CELLS:
         raise OptionError(
-            f"the categories have {len(cells):,} combinations; at most {_MOST_CELLS:,} are averaged over"
+            f"the categories have {len(cells):,} combinations; at most {_MOST_CELLS:,} are "
+            f"averaged over"
         )
     grid = {c: np.full(len(cells), v) for c, v in {**numbers, **(at or {})}.items()}
     codes = np.array(cells, dtype=np.intp).reshape(len(cells), len(levels))

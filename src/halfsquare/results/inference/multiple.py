@@ -16,8 +16,8 @@ ADJUSTMENTS = ("holm", "bh", "bonferroni", "none")
 def adjusted(p: Floats, method: str) -> Floats:
     """p-values (m,) adjusted for their number; NaN stays NaN and does not count.
 
-    ``"holm"`` holds the chance of any false rejection (Holm 1979), ``"bh"`` the expected share of false
-    ones among the rejections (Benjamini & Hochberg 1995), ``"bonferroni"`` is m p.
+    ``"holm"`` holds the chance of any false rejection (Holm 1979), ``"bh"`` the expected share of
+    false ones among the rejections (Benjamini & Hochberg 1995), ``"bonferroni"`` is m p.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """The sums that robust covariances are made of; each merges exactly, in one fixed tree.
 
-The score of a row is s = e a, with a its row of the design and e its error; a row of weight w stands
-w times. Sums over rows, over the rows of each cluster, and over pairs of rows that are some lags
-apart are all of the same shape: they add, or join at their ends.
+The score of a row is s = e a, with a its row of the design and e its error; a row of weight w
+stands w times. Sums over rows, over the rows of each cluster, and over pairs of rows that are some
+lags apart are all of the same shape: they add, or join at their ends.
 """
 
 from __future__ import annotations

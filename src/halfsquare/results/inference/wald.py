@@ -222,7 +222,9 @@ class _Hypotheses:
 
 
 def _spaced(name: str) -> str:
-    """A pattern for a name, with spaces where they make no difference; backticks may surround it."""
+    """A pattern for a name, with spaces where they make no difference; backticks may surround
+    it.
+    """
     letters = [re.escape(c) for c in name if not c.isspace()]
     pattern = r"\s*".join(letters) if re.search(r"\W", name) else re.escape(name)
     ending = r"(?![\w.])" if re.match(r"\w", name[-1]) else ""

@@ -1,9 +1,9 @@
 """The wild cluster bootstrap, for few clusters: p-values of single coefficients, the null imposed.
 
-Cameron, Gelbach & Miller (2008, "Bootstrap-based improvements for inference with clustered errors"):
-the restricted errors of each cluster are kept or turned, and the cluster-robust t is taken each time.
-All of it follows from X_gᵀX_g and X_gᵀt of each cluster (Roodman et al. 2019, section 5), so rows are
-passed over once and any number of draws costs nothing more.
+Cameron, Gelbach & Miller (2008, "Bootstrap-based improvements for inference with clustered
+errors"): the restricted errors of each cluster are kept or turned, and the cluster-robust t is
+taken each time. All of it follows from X_gᵀX_g and X_gᵀt of each cluster (Roodman et al. 2019,
+section 5), so rows are passed over once and any number of draws costs nothing more.
 """
 
 from __future__ import annotations
