@@ -258,7 +258,9 @@ def test_model_files(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(GOOD)
     (tmp_path / "m.hsq").write_text("no model")
     assert "there is no model file none.hsq" in refused("predict", "none.hsq", "a.csv")
-    assert "m.hsq is no halfsquare model, or it is damaged" in refused("evaluate", "m.hsq", "a.csv")
+    assert "m.hsq is no model file of halfsquare, or it is damaged" in refused(
+        "evaluate", "m.hsq", "a.csv"
+    )
     assert "is not a file" in refused("info", ".")
 
 

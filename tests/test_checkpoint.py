@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,7 +27,7 @@ from hypothesis import strategies as st
 from halfsquare import fit, load
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import CheckpointError, HalfsquareError, OptionError, OutputError
-from halfsquare.files.checkpoint import FORMAT_VERSION, Checkpoint
+from halfsquare.files.checkpoint import CHECKPOINT_FILE, Checkpoint
 from halfsquare.fitting.network import train_network
 from halfsquare.solvers.base import Descent, State
 from halfsquare.solvers.journal import Book, Journal
@@ -373,8 +374,9 @@ def test_what_is_no_checkpoint_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, data, options = stopped(tmp_path)
-    monkeypatch.setattr("halfsquare.files.checkpoint.FORMAT_VERSION", FORMAT_VERSION - 1)
-    with pytest.raises(CheckpointError, match=f"format {FORMAT_VERSION}; this version reads up to"):
+    earlier = replace(CHECKPOINT_FILE, version=CHECKPOINT_FILE.version - 1)
+    monkeypatch.setattr("halfsquare.files.checkpoint.CHECKPOINT_FILE", earlier)
+    with pytest.raises(CheckpointError, match="is a checkpoint of format 2; this version reads"):
         fit(data, **options, resume=path)
 
 

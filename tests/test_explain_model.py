@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from halfsquare import fit, load
 from halfsquare.data.features import Category
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.explain.leverage import InfluenceSums, Top
 from halfsquare.explain.pulls import explain_pulls
@@ -74,12 +75,12 @@ def test_the_pulls_of_a_linear_model_are_error_times_column() -> None:
 def test_at_the_optimum_the_pulls_balance_and_elsewhere_they_do_not() -> None:
     data = table()
     fitted = fit(data, "y", model="linear", weights="w", test_fraction=0)
-    assert explain_pulls(fitted, data, weights="w").balanced
+    assert explain_pulls(fitted, DataSpec(data, weights="w")).balanced
     assert not explain_pulls(
         fitted, data
     ).balanced  # without the weights of the fit it is not their optimum
     moved = {**data, "y": data["y"] + 1.0}
-    found = explain_pulls(fitted, moved, weights="w")
+    found = explain_pulls(fitted, DataSpec(moved, weights="w"))
     intercept = found.parameters[0]
     assert intercept.gradient == pytest.approx(
         -float(np.sum(data["w"]))
@@ -91,7 +92,7 @@ def test_at_the_optimum_the_pulls_balance_and_elsewhere_they_do_not() -> None:
 def test_the_penalty_pulls_back_as_hard_as_the_rows_pull(about: str) -> None:
     data = table()
     fitted = fit(data, "y", model="linear", weights="w", l2=0.3, test_fraction=0)
-    found = explain_pulls(fitted, data, weights="w", about=about)
+    found = explain_pulls(fitted, DataSpec(data, weights="w"), about=about)
     assert found.balanced
     slopes = found.parameters[1:]
     assert found.parameters[0].penalty == 0.0

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 
 from halfsquare import fit
 from halfsquare.errors import DataError
-from halfsquare.figures.static_figure import draw, plain
+from halfsquare.figures.static_figure import draw
 from halfsquare.figures.theme import LIGHT
 from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.collect import HIGH, LOW, WEIGHT, collect
@@ -260,7 +260,7 @@ def test_a_drawing_keeps_its_references_to_itself() -> None:
 
     rows = alt.InlineData(values=[{"a": 1, "b": 2}, {"a": 2, "b": 1}])
     chart = alt.Chart(rows).mark_line(clip=True, color=LIGHT.low).encode(x="a:Q", y="b:Q")
-    svg = draw(plain(chart), "one", "rises & falls")
+    svg = draw(chart, "one", "rises & falls")
     assert "rises &amp; falls" in svg and "var(--low)" in svg
     assert set(re.findall(r"url\(#([^)]+)\)", svg)) <= set(re.findall(r'id="([^"]+)"', svg))
     assert all(name.startswith("one-") for name in re.findall(r'id="([^"]+)"', svg))

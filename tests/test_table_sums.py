@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +17,12 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import load as tensors_of
-from safetensors.numpy import save as to_bytes
 
 from halfsquare import FittedModel, fit, fit_sums, load, load_sums, sum_rows
 from halfsquare.errors import DataError, FitError, ModelFileError, OptionError
 from halfsquare.exact import terms
-from halfsquare.exact.table_sums import TableSums, is_sums
+from halfsquare.exact.sums_file import SUMS_FILE, is_sums
+from halfsquare.exact.table_sums import TableSums
 
 
 def houses(n: int = 600, seed: int = 0) -> pd.DataFrame:
@@ -368,8 +366,10 @@ def test_changed_files_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("format_version", 99, "reads up to 1"),
         ("targets", [], "damaged"),
+        ("targets", "price", "targets is 'price'; expected a list"),
+        ("more", 1, "more is unknown"),
+        ("weight", 3, "weight is 3; expected a text"),
         ("columns", [], "damaged"),
         ("train", {"rows": -1, "low": 0}, "damaged"),
         ("train", {"rows": 10**9, "low": 10**6}, "damaged"),
@@ -379,27 +379,20 @@ def test_changed_files_are_refused(tmp_path: Path) -> None:
 )
 def test_files_that_lie_are_refused(tmp_path: Path, key: str, value: Any, message: str) -> None:
     """Even with the right digest over wrong contents."""
-    from safetensors import safe_open
-
-    from halfsquare.exact.table_sums import _KEY, _SEAL, _sealed
-
     path = tmp_path / "part.sums"
     of(houses(60)).save(path)
-    with safe_open(path, framework="numpy") as file:
-        described = json.loads(file.metadata()[_KEY])
-    tensors = tensors_of(path.read_bytes())
-    text = json.dumps({**described, key: value})
-    path.write_bytes(to_bytes(tensors, {_KEY: text, _SEAL: _sealed(text, tensors)}))
+    header, arrays = SUMS_FILE.read(path)
+    SUMS_FILE.write(path, {"sums": {**header["sums"], key: value}}, arrays)
     with pytest.raises(ModelFileError, match=message):
         load_sums(path)
 
 
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.sums").write_text("price,area\n1,2\n")
-    with pytest.raises(ModelFileError, match="no file of sums"):
+    with pytest.raises(ModelFileError, match="is no file of sums"):
         load_sums(tmp_path / "text.sums")
     fit_sums(of(houses(60))).save(tmp_path / "model.hsq")
-    with pytest.raises(ModelFileError, match="it is a model"):
+    with pytest.raises(ModelFileError, match="is a model file, not a file of sums"):
         load_sums(tmp_path / "model.hsq")
-    with pytest.raises(ModelFileError, match="there is no file"):
+    with pytest.raises(ModelFileError, match="there is no file of sums"):
         load_sums(tmp_path / "nothing.sums")

@@ -102,7 +102,7 @@ def test_serve_says_what_is_missing(
     (tmp_path / "bad.hsq").write_bytes(b"no model")
     bad = command("serve", tmp_path / "bad.hsq")
     assert bad.code == 1
-    assert "no halfsquare model" in bad.err
+    assert "no model file of halfsquare" in bad.err
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     ran = command("serve")
     assert ran.code == 2

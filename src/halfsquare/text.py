@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# How the conventions of the loss are written wherever they are named.
+LOSS_NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
+
 
 def number(value: float | None, digits: int = 5) -> str:
     """A number to some significant digits; whole ones with thousands separated."""
@@ -50,9 +53,7 @@ def descent_sentence(info: dict[str, Any]) -> str:
     if len(history) < 2:
         return ""
     first, last = history[0], history[-1]
-    name = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}[
-        info["options"]["loss"]
-    ]
+    name = LOSS_NAMES[info["options"]["loss"]]
     said = (
         f" after {last['iteration']:,.0f} step{'s' if last['iteration'] != 1 else ''}: "
         f"{name} {number(first['loss'])} → {number(last['loss'])}"

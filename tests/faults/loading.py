@@ -45,7 +45,7 @@ def load_mutated(
     what went wrong.
     """
     from halfsquare.errors import ModelFileError
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     if memory is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

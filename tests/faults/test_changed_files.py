@@ -16,6 +16,7 @@ import pytest
 
 from halfsquare import fit
 from halfsquare.data.source import Source, open_source
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
 from halfsquare.explain.pulls import explain_pulls
 from halfsquare.results.evaluate import evaluate
@@ -108,12 +109,14 @@ def test_during_other_passes(name: str, tmp_path: Path) -> None:
     out.write_text("old")
 
     def predict(once: Once) -> Any:
-        return write_batches(predicted_batches(fitted, str(path), progress=once), str(out))
+        return write_batches(
+            predicted_batches(fitted, DataSpec(str(path), progress=once)), str(out)
+        )
 
     for work in (
         predict,
-        lambda once: evaluate(fitted, str(path), progress=once),
-        lambda once: explain_pulls(fitted, str(path), progress=once),
+        lambda once: evaluate(fitted, DataSpec(str(path), progress=once)),
+        lambda once: explain_pulls(fitted, DataSpec(str(path), progress=once)),
     ):
         write(path)
         with pytest.raises(DataError, match=words):

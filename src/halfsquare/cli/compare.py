@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from halfsquare.cli.options import Json, Weights, dump
+from halfsquare.cli.reading import reads
 
 
 class Measure(StrEnum):
@@ -17,6 +18,7 @@ class Measure(StrEnum):
     sse = "sse"
 
 
+@reads()
 def compare(
     model_a: Annotated[str, typer.Argument(metavar="MODEL_A", help="A model file.")],
     model_b: Annotated[str, typer.Argument(metavar="MODEL_B", help="Another, of the same target.")],
@@ -33,6 +35,7 @@ def compare(
     by: Annotated[
         Measure, typer.Option(help="SSE is refused where the numbers of rows differ.")
     ] = Measure.mse,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Compare two models by the difference of their squared errors, with its standard error and a
@@ -40,16 +43,18 @@ def compare(
 
     [dim]halfsquare compare old.hsq new.hsq test.csv[/dim]
     """
+    from halfsquare.data.spec import DataSpec
     from halfsquare.results import evaluate
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     a, b = load(model_a), load(model_b)
     if data_b is None:
-        found = evaluate.compare(a, b, data, weights=weights)
+        found = evaluate.compare(a, b, DataSpec.of(data, weights=weights, **options))
     else:
         evaluate.require_same_target(a, b)
         summaries = [
-            evaluate.evaluate(m, d, weights=weights).summary for m, d in ((a, data), (b, data_b))
+            evaluate.evaluate(m, DataSpec.of(d, weights=weights, **options)).summary
+            for m, d in ((a, data), (b, data_b))
         ]
         found = evaluate.compare_unpaired(summaries[0], summaries[1], by=by.value)
     if json:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weights, dump, reading
+from typing import Any
+
+from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump, reading
+from halfsquare.cli.reading import reads
 
 
+@reads()
 def evaluate(
     model: ModelFile,
     data: Data,
     weights: Weights = None,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Measure MODEL on the rows of DATA that have a target.
 
     [dim]halfsquare evaluate houses.hsq sold.csv[/dim]
     """
+    from halfsquare.data.spec import DataSpec
     from halfsquare.results.evaluate import evaluate as measure
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     fitted = load(model)
     with reading() as progress:
-        found = measure(
-            fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
-        )
+        found = measure(fitted, DataSpec.of(data, weights=weights, progress=progress, **options))
     if json:
         dump(
             {

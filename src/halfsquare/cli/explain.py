@@ -4,13 +4,18 @@ on a model.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from halfsquare.cli.fit import Loss
-from halfsquare.cli.options import Encoding, Json, Table, Weights, dump, reading
+from halfsquare.cli.options import Json, Weights, dump, reading
+from halfsquare.cli.reading import reads
+
+if TYPE_CHECKING:
+    from halfsquare.data.spec import DataSpec
 
 
 class About(StrEnum):
@@ -20,6 +25,7 @@ class About(StrEnum):
     mean = "mean"
 
 
+@reads()
 def explain(
     model: Annotated[
         str | None,
@@ -65,8 +71,7 @@ def explain(
         typer.Option(help="Measure a linear model's columns from zero, or from their means."),
     ] = None,
     weights: Weights = None,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Explain one example of a squared error, or who pulls which weight of MODEL on the rows of
@@ -79,9 +84,7 @@ def explain(
     [dim]halfsquare explain houses.hsq houses.csv --row 17[/dim]
     """
     if model is None:
-        _refuse_with_numbers(
-            row=row, top=top, about=about, weights=weights, table=table, encoding=encoding
-        )
+        _refuse_with_numbers(row=row, top=top, about=about, weights=weights, **options)
         _explain_numbers(target or [], output or [], loss, plot, json)
         return
     if target or output:
@@ -94,30 +97,25 @@ def explain(
         raise typer.BadParameter("--top and --about are for all rows; --row is for one")
     if row is not None and (plot is not None or loss is not Loss.half_sse):
         raise typer.BadParameter("--plot and --loss are for all rows, or for --target and --output")
+    from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     require_writable(plot)
     fitted = load(model)
-    given = {
-        "weights": own_weights(fitted, data, weights, table, encoding),
-        "table": table,
-        "encoding": encoding,
-    }
+    rows = own_weights(fitted, DataSpec.of(data, weights=weights, **options))
     if row is not None:
-        _explain_row(fitted, model, data, row, given, json)
+        _explain_row(fitted, model, rows, row, json)
         return
     from halfsquare.explain.pulls import explain_pulls
 
     with reading() as progress:
         found = explain_pulls(
             fitted,
-            data,
+            replace(rows, progress=progress),
             loss=loss.value,
             about=about.value if about else "zero",
             top=5 if top is None else top,
-            progress=progress,
-            **given,
         )
     if plot is not None:
         from halfsquare.figures.charts_pulls import pulls_chart
@@ -129,7 +127,7 @@ def explain(
             "model_file": model,
             "data": data,
             "kind": fitted.kind,
-            "weights": given["weights"],
+            "weights": rows.weights,
             "plot": plot,
         }
         dump({**told, **found.as_dict()})
@@ -145,39 +143,36 @@ def _refuse_with_numbers(**options: Any) -> None:
             raise typer.BadParameter(f"--{name} is for a MODEL and DATA, and no model is given")
 
 
-def own_weights(
-    fitted: Any, data: str, weights: str | None, table: str | None, encoding: str | None
-) -> str | None:
-    """The column asked for; else that of the fit, where these rows have it too: then the pulls
-    balance.
+def own_weights(fitted: Any, rows: DataSpec) -> DataSpec:
+    """The rows with the weights asked for; else with those of the fit, where these rows have them
+    too: then the pulls balance.
     """
     from halfsquare.data.reading import open_for
 
     own = fitted.info.get("weights")
-    if weights is not None or own is None or data == "-":
-        return weights
-    names = {c.name for c in open_for(fitted.encoder, data, table=table, encoding=encoding).columns}
-    return own if own in names else None
+    if rows.weights is not None or own is None or rows.once:
+        return rows
+    names = {c.name for c in open_for(fitted.encoder, rows).columns}
+    return replace(rows, weights=own) if own in names else rows
 
 
-def _explain_row(
-    fitted: Any, model: str, data: str, row: int, given: dict[str, Any], json: bool
-) -> None:
+def _explain_row(fitted: Any, model: str, rows: DataSpec, row: int, json: bool) -> None:
     from halfsquare.explain.row import explain_row
 
     names = fitted.encoder.targets
-    if data == "-" and len(names) > 1:
+    if rows.once and len(names) > 1:
         raise typer.BadParameter(
             "standard input can be read once, and there are several targets: give a file"
         )
-    rows = [explain_row(fitted, data, row, target=name, **given) for name in names]
+    told_of = [explain_row(fitted, rows, row, target=name) for name in names]
     if json:
-        told = {"model_file": model, "data": data, "kind": fitted.kind, **rows[0].as_dict()}
-        dump(told if len(rows) == 1 else {**told, "targets": [r.as_dict() for r in rows]})
+        told = {"model_file": model, "data": rows.data, "kind": fitted.kind}
+        told |= told_of[0].as_dict()
+        dump(told if len(names) == 1 else {**told, "targets": [r.as_dict() for r in told_of]})
         return
     from halfsquare.cli.show_pulls import show_row
 
-    for one in rows:
+    for one in told_of:
         show_row(fitted, one)
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from halfsquare.cli.options import (
-    Encoding,
     Json,
     OptionalData,
-    Table,
     Watching,
     Weights,
     dump,
@@ -22,6 +21,7 @@ from halfsquare.cli.options import (
     reading,
     telling,
 )
+from halfsquare.cli.reading import reads
 
 if TYPE_CHECKING:
     from halfsquare.cluster.cluster import Cluster, Traffic
@@ -55,6 +55,7 @@ class Loss(StrEnum):
     half_mse = "half_mse"
 
 
+@reads(first=True)
 def fit(
     context: typer.Context,
     data: OptionalData = None,
@@ -126,10 +127,6 @@ def fit(
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
     ] = None,
-    category: Annotated[
-        list[str] | None,
-        typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text."),
-    ] = None,
     test: Annotated[
         str | None,
         typer.Option(metavar="DATA", help="Measure on these rows instead of setting some apart."),
@@ -195,8 +192,7 @@ def fit(
         list[str] | None,
         typer.Option(metavar="'gone*.sums'", help="Sums of rows to take away from those."),
     ] = None,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Fit a model to DATA, measure it on rows set apart, refit it on all rows, and print the
@@ -204,6 +200,7 @@ def fit(
 
     [dim]halfsquare fit houses.csv --target price --out houses.hsq[/dim]
     """
+    from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.fitting.fit import fit as fit_model
 
@@ -231,8 +228,9 @@ def fit(
         )
     files = _require_report(report, data) if report else None
     with telling(), reading() as progress, _reached(cluster, method, data) as reached:
+        rows = DataSpec.of(data, weights=weights, progress=progress, **options)
         fitted = fit_model(
-            data,
+            rows,
             target,
             model=model.value,
             method=method.value if method else None,
@@ -244,12 +242,8 @@ def fit(
             fix=numbers("--fix", fix),
             profile=profile,
             errors=errors,
-            weights=weights,
             features=listed(features) if features else None,
             exclude=listed(exclude),
-            category=listed(category),
-            table=table,
-            encoding=encoding,
             test=test,
             test_fraction=test_fraction,
             refit=refit,
@@ -260,7 +254,6 @@ def fit(
             checkpoint=checkpoint,
             resume=resume,
             checkpoint_every=checkpoint_every,
-            progress=progress,
             watch=Watching(time_limit),
         )
     if out:
@@ -270,7 +263,7 @@ def fit(
 
         if files is not None:
             files.require(data)  # the page reads the rows again: they must be those of the fit
-        write_report(fitted, data, report, weights=weights, table=table, encoding=encoding)
+        write_report(fitted, replace(rows, progress=None), report)
     _show(fitted, out, report, reached.traffic if reached else None, json=json)
 
 

@@ -19,13 +19,6 @@ Weights = Annotated[
         help="Column of row weights >= 0: a row of weight w stands w times.",
     ),
 ]
-Table = Annotated[
-    str | None, typer.Option("--table", metavar="NAME", help="Table of a database file.")
-]
-Encoding = Annotated[
-    str | None,
-    typer.Option("--encoding", help="Encoding of a text file that is not UTF-8, such as latin-1."),
-]
 _DATA = (
     "CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a "
     "SQL query, or - for CSV on standard input."

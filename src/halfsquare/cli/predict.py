@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, dump, reading
+from halfsquare.cli.options import Data, Json, ModelFile, dump, reading
+from halfsquare.cli.reading import reads
 
 
 class Of(StrEnum):
@@ -17,6 +18,7 @@ class Of(StrEnum):
     mean = "mean"
 
 
+@reads()
 def predict(
     model: ModelFile,
     data: Data,
@@ -43,8 +45,7 @@ def predict(
             help="What the interval holds: a new target, or the mean of targets in such rows."
         ),
     ] = Of.target,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Predict every row of DATA, in its order: columns prediction, and low and high with
@@ -52,8 +53,10 @@ def predict(
 
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """
+    from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.fitted import load, require_level
+    from halfsquare.results.fitted import require_level
+    from halfsquare.results.model_file import load
     from halfsquare.results.predict import predicted_batches, write_batches
 
     require_level(interval)
@@ -62,15 +65,8 @@ def predict(
     require_writable(out)
     fitted = load(model)
     with reading() as progress:
-        batches = predicted_batches(
-            fitted,
-            data,
-            interval=interval,
-            of=of.value,
-            table=table,
-            encoding=encoding,
-            progress=progress,
-        )
+        spec = DataSpec.of(data, progress=progress, **options)
+        batches = predicted_batches(fitted, spec, interval=interval, of=of.value)
         if json and out == "-":
             rows: list[Any] = [row for batch in batches for row in batch.to_pylist()]
             dump(

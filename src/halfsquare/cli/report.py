@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
 import typer
 
 from halfsquare.cli.explain import own_weights
-from halfsquare.cli.options import Data, Encoding, Json, ModelFile, Table, Weights, dump, reading
+from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump, reading
+from halfsquare.cli.reading import reads
 
 
+@reads()
 def report(
     model: ModelFile,
     data: Data,
@@ -17,32 +20,30 @@ def report(
         str, typer.Option("--out", "-o", metavar="FILE.html", help="Write the page here.")
     ],
     weights: Weights = None,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Write a page about MODEL on the rows of DATA that stands alone: no network, no script.
 
     [dim]halfsquare report houses.hsq houses.csv --out houses.html[/dim]
     """
+    from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra, write_report
-    from halfsquare.results.fitted import load
+    from halfsquare.results.model_file import load
 
     require_writable(out)
     require_extra()
     fitted = load(model)
-    weights = own_weights(fitted, data, weights, table, encoding)
+    rows = own_weights(fitted, DataSpec.of(data, weights=weights, **options))
     with reading() as progress:
-        path = write_report(
-            fitted, data, out, weights=weights, table=table, encoding=encoding, progress=progress
-        )
+        path = write_report(fitted, replace(rows, progress=progress), out)
     if json:
         dump(
             {
                 "model_file": model,
                 "data": data,
-                "weights": weights,
+                "weights": rows.weights,
                 "report": str(path),
                 "bytes": path.stat().st_size,
             }

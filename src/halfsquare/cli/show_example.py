@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from halfsquare.cli.show import console, grid
 from halfsquare.explain.one_example import ExampleExplanation, ExamplesExplanation
-from halfsquare.text import number, with_error
-
-NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
+from halfsquare.text import LOSS_NAMES, number, with_error
 
 
 def show_example(one: ExampleExplanation) -> None:
@@ -21,7 +19,7 @@ def show_example(one: ExampleExplanation) -> None:
     )
     rows = [
         [
-            NAMES[name] + (" ←" if name == one.convention else ""),
+            LOSS_NAMES[name] + (" ←" if name == one.convention else ""),
             number(at.value),
             number(at.gradient),
             number(at.curvature),
@@ -51,7 +49,7 @@ def show_example(one: ExampleExplanation) -> None:
 
 def show_examples(several: ExamplesExplanation) -> None:
     """Each example in a line, then what they come to together."""
-    screen, name = console(), NAMES[several.convention]
+    screen, name = console(), LOSS_NAMES[several.convention]
     rows = [
         [
             number(e.target),

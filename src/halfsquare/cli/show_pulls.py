@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from halfsquare.cli.show import console, grid
-from halfsquare.cli.show_example import NAMES
 from halfsquare.explain.pulls import Pull, Pulls
 from halfsquare.explain.row import RowExplanation
 from halfsquare.results.fitted import FittedModel
-from halfsquare.text import number
+from halfsquare.text import LOSS_NAMES, number
 
 MOST = 15
 _WHAT = {
@@ -25,7 +24,7 @@ _WHAT = {
 def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = None) -> None:
     """Each parameter with its pulls, hardest pulled first; then the rows that pull hardest."""
     screen = console()
-    name = NAMES[found.loss]
+    name = LOSS_NAMES[found.loss]
     screen.print(
         f"Who pulls at the {fitted.kind} model of {' and '.join(fitted.encoder.targets)}",
         style="bold",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Encoding, Json, Table, Weights, dump, listed, reading
+from halfsquare.cli.options import Data, Json, Weights, dump, listed, reading
+from halfsquare.cli.reading import reads
 
 if TYPE_CHECKING:
     from halfsquare.exact.table_sums import TableSums
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _FEW_ROWS = 5
 
 
+@reads(first=True)
 def sums(
     data: Data,
     target: Annotated[
@@ -34,10 +36,6 @@ def sums(
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
     ] = None,
-    category: Annotated[
-        list[str] | None,
-        typer.Option("--category", metavar="COLS", help="Columns of a text file to read as text."),
-    ] = None,
     test_fraction: Annotated[
         float,
         typer.Option(
@@ -46,8 +44,7 @@ def sums(
     ] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of test rows.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
-    table: Table = None,
-    encoding: Encoding = None,
+    options: Any = None,
     json: Json = False,
 ) -> None:
     """Write the exact sums of DATA that a linear model needs: they merge, and fit, without the
@@ -67,13 +64,11 @@ def sums(
             weights=weights,
             features=listed(features) if features else None,
             exclude=listed(exclude),
-            category=listed(category),
-            table=table,
-            encoding=encoding,
             test_fraction=test_fraction,
             seed=seed,
             threads=threads,
             progress=progress,
+            **options,
         )
     found.save(out)
     show(found, out, json=json)

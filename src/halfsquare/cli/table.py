@@ -37,8 +37,8 @@ def table(
     [dim]halfsquare table small.hsq large.hsq --format latex[/dim]
     """
     from halfsquare.files.atomic import atomic_write, require_writable
-    from halfsquare.results.fitted import load
     from halfsquare.results.inference.table import model_table
+    from halfsquare.results.model_file import load
 
     require_writable(out)
     titles = [n.strip() for n in names.split(",")] if names else [Path(m).stem for m in models]

@@ -28,7 +28,6 @@ from halfsquare.data.scan import (
     Cut,
     LevelCoder,
     Pair,
-    Progress,
     Scanned,
     Stretch,
     batch_columns,
@@ -36,6 +35,7 @@ from halfsquare.data.scan import (
 )
 from halfsquare.data.scan import scanned as scanned_of
 from halfsquare.data.source import Source
+from halfsquare.data.spec import Progress
 from halfsquare.data.table import Table
 from halfsquare.errors import ClusterError
 from halfsquare.loss import Floats

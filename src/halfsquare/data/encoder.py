@@ -26,6 +26,7 @@ from halfsquare.data.rows import Chunk, Rows
 from halfsquare.data.scan import MAX_LEVELS, Scanned
 from halfsquare.data.statistics import NumberStatistics, TableStatistics
 from halfsquare.data.times import PARTS, SEASON, TIME_OF_DAY, TREND, WEEKDAY
+from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 
 MAX_KEPT_LEVELS = 100
@@ -164,13 +165,19 @@ class ColumnEncoder(Encoder):
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> ColumnEncoder:
-        """The encoder that :meth:`as_dict` described."""
+        """The encoder that :meth:`as_dict` described.
+
+        Raises
+        ------
+        ValueError
+            If a value is missing or of another type.
+        """
         return cls(
-            tuple(feature_from_dict(f) for f in saved["features"]),
-            tuple(saved["targets"]),
-            np.array(saved["target_means"], dtype=np.float64),
-            np.array(saved["target_scales"], dtype=np.float64),
-            dict(saved["left_out"]),
+            tuple(feature_from_dict(f) for f in from_json(list[dict[str, Any]], saved["features"])),
+            from_json(tuple[str, ...], saved["targets"], "targets"),
+            from_json(Floats, saved["target_means"], "target_means"),
+            from_json(Floats, saved["target_scales"], "target_scales"),
+            from_json(dict[str, str], saved["left_out"], "left_out"),
         )
 
 

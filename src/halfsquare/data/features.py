@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsquare.data.scan import MISSING
 from halfsquare.data.times import PARTS, time_parts
-from halfsquare.errors import ModelFileError
+from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 
 
@@ -225,15 +225,11 @@ def feature_from_dict(saved: dict[str, Any]) -> Feature:
 
     Raises
     ------
-    ModelFileError
-        If the kind or its fields are unknown.
+    ValueError
+        If the kind or its fields are unknown, or a value is of another type.
     """
-    fields: Any = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "kind"
-    }
-    try:
-        return _KINDS[saved["kind"]](**fields)
-    except (KeyError, TypeError) as problem:
-        raise ModelFileError(
-            f"the file describes a column in a way this version does not know: {problem}"
-        ) from None
+    kind = _KINDS.get(str(saved.get("kind")))
+    if kind is None:
+        raise ValueError(f"a column of the unknown kind {saved.get('kind')!r}")
+    fields = {name: value for name, value in saved.items() if name != "kind"}
+    return from_json(kind, fields, f"column {saved.get('column')!r}")

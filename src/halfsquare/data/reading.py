@@ -12,6 +12,7 @@ from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Levels, Presence
 from halfsquare.data.scan import LevelCoder, batch_columns, require_weights
 from halfsquare.data.source import Source, SourceColumn, open_source
+from halfsquare.data.spec import DataSpec
 from halfsquare.data.statistics import require_finite
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats
@@ -38,16 +39,17 @@ class ReadBatch:
     weight: Floats | None
 
 
-def open_for(
-    encoder: Encoder, data: Any, *, table: str | None = None, encoding: str | None = None
-) -> Source:
-    """Open data for an encoder: its category columns are read as text, whatever they look like."""
+def open_for(encoder: Encoder, data: Any) -> Source:
+    """Open rows (or a :class:`DataSpec` of them) for an encoder: its category columns are read as
+    text, whatever they look like.
+    """
     if isinstance(data, Source):
         return data
-    if isinstance(data, np.ndarray) and data.ndim == 2 and not data.dtype.names:
-        data = _named(encoder, data)
-    text = [f.column for f in encoder.features if _is_text(f)]
-    return open_source(data, table=table, encoding=encoding, categories=text)
+    rows = DataSpec.of(data)
+    if isinstance(rows.data, np.ndarray) and rows.data.ndim == 2 and not rows.data.dtype.names:
+        rows = replace(rows, data=_named(encoder, rows.data))
+    text = tuple(f.column for f in encoder.features if _is_text(f))
+    return open_source(replace(rows, category=text))
 
 
 def read_encoded(

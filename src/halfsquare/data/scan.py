@@ -4,7 +4,7 @@ from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from halfsquare.data.roles import Roles
 from halfsquare.data.rows import CHUNK_ROWS
 from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.spec import Progress
 from halfsquare.data.statistics import NumberStatistics, TableStatistics, require_range
 from halfsquare.data.table import RawTable, Table
 from halfsquare.data.times import PARTS, time_parts
@@ -111,7 +112,6 @@ def order_in_chunk(seed: int, index: int, size: int, train_rows: int) -> npt.NDA
 
 MISSING, UNSEEN = -1, -2
 MAX_LEVELS = 100_000
-Progress = Callable[[int], None]
 Pair = tuple[TableStatistics, TableStatistics]  # of the rows to train on, and of those set apart
 
 

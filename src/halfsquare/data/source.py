@@ -19,6 +19,7 @@ import numpy as np
 
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
 from halfsquare.data.messages import missing_column, require_distinct
+from halfsquare.data.spec import DataSpec
 from halfsquare.data.sql import Kind, is_query, kind_of, quote_name, quote_text
 from halfsquare.data.text_file import suffix_of, text_relation
 from halfsquare.errors import DataError, OptionError
@@ -187,34 +188,24 @@ class Source:
         return (int(found[0][0]), str(found[0][1])) if found else None
 
 
-def open_source(
-    data: Any,
-    *,
-    table: str | None = None,
-    encoding: str | None = None,
-    categories: Sequence[str] = (),
-) -> Source:
+def open_source(data: Any) -> Source:
     """Open rows for scanning.
 
     Parameters
     ----------
-    data : path, SQL query, "-", array or frame
+    data : DataSpec, or path, SQL query, "-", array or frame
         A CSV, TSV, Parquet or JSON-lines file (plain or gzipped), a glob of these, a DuckDB or
         SQLite file (with ``table``), a query beginning with SELECT, WITH or FROM, ``"-"`` for CSV
         on standard input; or a NumPy array (columns x1, x2, …), a pandas, Polars or Arrow frame, or
         a mapping of names to arrays.
-    table : str, optional
-        Which table of a database file; needed if it has several.
-    encoding : str, optional
-        Of text files, if not UTF-8: ``"latin-1"``, ``"utf-16"``.
-    categories : sequence of str
-        Columns of a text file to read as text, whatever they look like.
 
     Raises
     ------
     DataError
         If there is no such file or it cannot be read; the message says what was found.
     """
+    rows = DataSpec.of(data)
+    data, table, encoding, categories = rows.data, rows.table, rows.encoding, rows.category
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")  # times mean the same wherever this runs
     connection.execute("SET enable_progress_bar=false")  # it would stand in the middle of JSON

@@ -17,7 +17,8 @@ from halfsquare.exact.design import design_sums, encoder_of
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.least_squares import train_exactly
 from halfsquare.exact.normal_equations import ExactSystem
-from halfsquare.exact.table_sums import TableSums, load_sums
+from halfsquare.exact.sums_file import load_sums
+from halfsquare.exact.table_sums import TableSums
 from halfsquare.fitting.options import FitOptions
 from halfsquare.loss import Floats, sse_factor
 from halfsquare.results.fitted import FittedModel, Member

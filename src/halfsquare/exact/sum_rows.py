@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from halfsquare.data.roles import choose_roles
-from halfsquare.data.scan import Progress, Scanned, scan
+from halfsquare.data.scan import Scanned, scan
 from halfsquare.data.source import open_source
+from halfsquare.data.spec import DataSpec, RowOptions
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.table_sums import Counts, SumSource, TableSums
@@ -27,16 +28,12 @@ def sum_rows(
     data: Any,
     target: str | Sequence[str],
     *,
-    weights: str | None = None,
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
-    category: Sequence[str] = (),
-    table: str | None = None,
-    encoding: str | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     threads: int | None = None,
-    progress: Progress | None = None,
+    **reading: Unpack[RowOptions],
 ) -> TableSums:
     """The exact sums of a table, from which a linear model can be fitted without its rows.
 
@@ -50,10 +47,11 @@ def sum_rows(
         What is wrong with an option.
     """
     FitOptions(model="linear", test_fraction=test_fraction, seed=seed, threads=threads)
-    source = open_source(data, table=table, encoding=encoding, categories=category)
+    spec = DataSpec.of(data, **reading)
+    source = open_source(spec)
     targets = [target] if isinstance(target, str) else list(target)
-    roles = choose_roles(source, targets, weight=weights, features=features, exclude=exclude)
-    scanned = scan(source, roles, test_fraction=test_fraction, seed=seed, progress=progress)
+    roles = choose_roles(source, targets, weight=spec.weights, features=features, exclude=exclude)
+    scanned = scan(source, roles, test_fraction=test_fraction, seed=seed, progress=spec.progress)
     columns = sum_columns(scanned)
     size = 1 + sum(len(c.terms) for c in columns) + len(targets)
     first, k = len(roles.scanned) - len(roles.features), len(targets)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
-from halfsquare.data.scan import Progress
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.explain.leverage import Influence, InfluenceSums, Top, influence_of
 from halfsquare.explain.levers import Levers, levers
@@ -190,21 +190,16 @@ def explain_pulls(
     fitted: FittedModel,
     data: Any,
     *,
-    weights: str | None = None,
     loss: Convention = "half_sse",
     about: str = "zero",
     top: int = 5,
-    table: str | None = None,
-    encoding: str | None = None,
-    progress: Progress | None = None,
 ) -> Pulls:
     """The pulls of every row of ``data`` on every parameter, in one pass; memory does not grow with
     the rows.
 
     Parameters
     ----------
-    weights : str, optional
-        Column of row weights.
+    data : rows, or a DataSpec of them
     loss : {"half_sse", "sse", "mse", "half_mse"}
         Whose gradient.
     about : {"zero", "mean"}
@@ -235,12 +230,13 @@ def explain_pulls(
         raise OptionError(f"top is {top}; expected a number >= 0 of rows to keep")
     sse_factor(loss, 1, 1.0)
     at = levers(fitted, about)
-    source = open_for(fitted.encoder, data, table=table, encoding=encoding)
+    spec = DataSpec.of(data)
+    source = open_for(fitted.encoder, spec)
     sums, missing = PullSums.zero(len(at.names), top), 0
     influence = InfluenceSums.of(fitted, top)
     batch_rows = int(min(16384, max(256, _BATCH_NUMBERS // max(1, len(at.names)))))
     for batch in read_encoded(
-        source, fitted.encoder, with_target=True, weight=weights, batch_rows=batch_rows
+        source, fitted.encoder, with_target=True, weight=spec.weights, batch_rows=batch_rows
     ):
         rows, design, target, w = usable(batch)
         missing += len(batch.design) - len(rows)
@@ -248,8 +244,7 @@ def explain_pulls(
         require_finite_errors(errors, rows, source.name)
         sums = sums.add(rows, at.pulls(design, errors) * w[:, None], errors, w, at.targets)
         influence = None if influence is None else influence.add(rows, design, errors, w)
-        if progress is not None:
-            progress(batch.first_row + len(batch.design))
+        spec.told(batch.first_row + len(batch.design))
     if not sums.weight > 0:
         raise DataError(
             f"no row of {source.name} has both a target and a positive weight: nothing pulls"

@@ -11,6 +11,7 @@ import numpy as np
 
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.data.source import Source
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.explain.changes import Change, changes
 from halfsquare.explain.leverage import InfluenceSums
@@ -146,17 +147,10 @@ class RowExplanation:
 
 
 def explain_row(
-    fitted: FittedModel,
-    data: Any,
-    row: int = 1,
-    *,
-    target: str | None = None,
-    weights: str | None = None,
-    table: str | None = None,
-    encoding: str | None = None,
+    fitted: FittedModel, data: Any, row: int = 1, *, target: str | None = None
 ) -> RowExplanation:
-    """Explain row ``row`` (from 1) of ``data``; ``target`` says for which output, the first by
-    default.
+    """Explain row ``row`` (from 1) of ``data`` (or of a DataSpec); ``target`` says for which
+    output, the first by default.
 
     Raises
     ------
@@ -180,9 +174,10 @@ def explain_row(
     if row < 1:
         raise OptionError(f"row is {row}; rows are counted from 1")
     j = names.index(target) if target is not None else 0
-    source = open_for(fitted.encoder, data, table=table, encoding=encoding)
+    spec = DataSpec.of(data)
+    source = open_for(fitted.encoder, spec)
     known = set(names) <= {c.name for c in source.columns}
-    batch, at = _find(fitted, source, row, known, weights)
+    batch, at = _find(fitted, source, row, known, spec.weights)
     design = batch.design[at : at + 1]
     outputs, low, high = fitted.limits_of(design, 0.95)
     if not np.isfinite(outputs).all():

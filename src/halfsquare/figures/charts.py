@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import altair as alt
 
 from halfsquare.explain.one_example import ExampleExplanation
-from halfsquare.figures.panel import (
+from halfsquare.figures.marks import (
     Mark,
-    Panel,
     curve,
+    dashed,
     dot,
+    finished,
+    haloed,
     handle,
     heading,
     label,
@@ -27,10 +30,10 @@ from halfsquare.figures.panel import (
     wash,
     written,
 )
-from halfsquare.figures.theme import FONT, LIGHT, Theme
+from halfsquare.figures.panel import Panel
+from halfsquare.figures.theme import LIGHT, Theme
 from halfsquare.loss import CONVENTIONS
-
-LABELS = {"half_sse": "½ SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½ MSE"}
+from halfsquare.text import LOSS_NAMES
 
 
 def one_example_chart(
@@ -58,18 +61,15 @@ def one_example_chart(
     """
     loss = alt.layer(*_loss_layers()).properties(width=width, height=300)
     gradient = alt.layer(*_gradient_layers()).properties(width=width, height=170)
-    chart = alt.vconcat(loss, gradient, spacing=18).add_params(*_params(explanation, theme))
-    chart = chart.properties(
-        background=alt.ExprRef("panel"),
-        padding={"left": 10, "right": 14, "top": 12, "bottom": 8},
-        description="The squared error as a parabola over the output, and its gradient. "
-        f"{explanation.sentence}",
-    )
+    chart = alt.vconcat(loss, gradient, spacing=18)
     if title:
         where, then = _sentence()
         chart.vconcat[0].title = heading(then, "side", size=13, offset=14)
         chart.title = heading(where, "ink", size=17, offset=4)
-    figure: alt.VConcatChart = chart.configure(font=FONT).configure_view(stroke=None)
+    said = "The squared error as a parabola over the output, and its gradient."
+    figure: alt.VConcatChart = finished(
+        chart, f"{said} {explanation.sentence}", params=_params(explanation), theme=theme
+    )
     return figure
 
 
@@ -79,10 +79,10 @@ def view_range(target: float, output: float) -> tuple[float, float]:
     return target - reach, target + reach
 
 
-def _params(explanation: ExampleExplanation, theme: Theme) -> list[alt.Parameter]:
+def _params(explanation: ExampleExplanation) -> list[alt.Parameter]:
     """What can be moved, and what follows from it."""
     low, high = view_range(explanation.target, explanation.output)
-    names = [LABELS[name] for name in CONVENTIONS]
+    names = [LOSS_NAMES[name] for name in CONVENTIONS]
     choice = alt.binding_select(options=list(CONVENTIONS), labels=names, name="Convention")
     given = [
         alt.param(
@@ -101,7 +101,6 @@ def _params(explanation: ExampleExplanation, theme: Theme) -> list[alt.Parameter
             name="factors",
             value={name: at.curvature / 2 for name, at in explanation.conventions.items()},
         ),
-        *[alt.param(name=name, value=colour) for name, colour in theme.colours().items()],
     ]
     follows = {
         # A number typed into a browser arrives as text, and text does not add.
@@ -174,10 +173,8 @@ def _loss_layers() -> list[alt.Chart]:
         draw(rule("side", strokeWidth=2.5), x="o", y="value", x2="t"),
         draw(_arrow_head(), x="t", y="value"),
         draw(dot("side"), x="o", y="value"),
-        *_over_curves(draw, text(signed_label("step", "-err"), "side", dy=16), x=middle, y="value"),
-        *_over_curves(
-            draw, text(label("loss", "value"), "ink", dy=-17, align=inward), x="o", y="value"
-        ),
+        *_over_curves(draw, signed_label("step", "-err"), "side", x=middle, y="value", dy=16),
+        *_over_curves(draw, label("loss", "value"), "ink", x="o", y="value", dy=-17, align=inward),
         draw(text(label("output", "o"), "side"), x="o", y="-0.065 * top"),
         draw(text(label("target", "t"), "ink", dy=-16), x="t", y="top"),
         draw(dot("ink", shape="triangle-down", size=120), x="t", y="top"),
@@ -226,15 +223,15 @@ def _shared_layers(panel: Panel, shape: str) -> list[alt.Chart]:
         draw(thin, x=right, y=f"other * {shape}", points=61),
         draw(curve("low"), x=left, y=f"factor * {shape}", points=61),
         draw(curve("high"), x=right, y=f"factor * {shape}", points=61),
-        draw(rule("ink", strokeDash=[5, 4]), x="t", y="@low", y2="@high"),
+        draw(dashed("ink"), x="t", y="@low", y2="@high"),
     ]
 
 
-def _over_curves(draw: Callable[..., alt.Chart], mark: Mark, *, x: str, y: str) -> list[alt.Chart]:
-    """A label that stays legible where a curve runs behind it: first its halo, then itself."""
-    behind = alt.ExprRef("side_wash")
-    halo = {**mark, "stroke": behind, "strokeWidth": 4, "strokeJoin": "round", "color": behind}
-    return [draw(halo, x=x, y=y), draw(mark, x=x, y=y)]
+def _over_curves(
+    draw: Callable[..., alt.Chart], expression: str, colour: str, *, x: str, y: str, **more: Any
+) -> list[alt.Chart]:
+    """A label over curves; its halo has the colour of the side on which it stands."""
+    return [draw(mark, x=x, y=y) for mark in haloed(expression, colour, "side_wash", **more)]
 
 
 def _arrow_head() -> Mark:
@@ -250,4 +247,4 @@ def _arrow_head() -> Mark:
 
 
 def _name_of(convention: str) -> str:
-    return f"{json.dumps(LABELS, ensure_ascii=False)}[{convention}]"
+    return f"{json.dumps(LOSS_NAMES, ensure_ascii=False)}[{convention}]"

@@ -5,7 +5,18 @@ from __future__ import annotations
 import altair as alt
 
 from halfsquare.explain.pulls import Pull, Pulls
-from halfsquare.figures.theme import FONT, LIGHT, Theme
+from halfsquare.figures.marks import (
+    axis,
+    bar,
+    colour,
+    drawn,
+    finished,
+    name_axis,
+    point,
+    rows_of,
+    zero,
+)
+from halfsquare.figures.theme import LIGHT, Theme
 
 _MOST = 15
 
@@ -20,55 +31,27 @@ def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.
     """
     ranked = sorted(pulls.parameters, key=lambda p: -p.strength)[:_MOST]
     rows = [_row(p) for p in ranked if p.strength]
-    order = [str(r["name"]) for r in rows]
-    y = alt.Y("name:N", sort=order, axis=alt.Axis(title=None, labelLimit=200))
-    axis = alt.Axis(
-        title="← pulled down, pulled up →  (on comparable scales)", format="~s", tickCount=7
-    )
-    x = alt.X("down:Q", axis=axis)
-    base = alt.Chart(alt.InlineData(values=rows))
-    tip = [
-        alt.Tooltip(f"{key}:N", title=title)
-        for key, title in (("name", "parameter"), ("told", "pulls"))
+    y = alt.Y("name:N", sort=[str(r["name"]) for r in rows], axis=name_axis(200))
+    x = alt.X("down:Q", axis=axis("← pulled down, pulled up →  (on comparable scales)", ticks=7))
+    base = alt.Chart(rows_of(rows))
+    layers = [
+        drawn(base, bar("muted", opacity=0.55, height={"band": 0.6}), x=x, x2="up:Q", y=y),
+        zero("x"),
+        drawn(base, point("ink", 70), x="gradient:Q", y=y),
     ]
-    bars = base.mark_bar(color=theme.muted, opacity=0.55, height={"band": 0.6}).encode(
-        x=x, x2="up:Q", y=y, tooltip=tip
-    )
-    middle = (
-        alt.Chart(alt.InlineData(values=[{}]))
-        .mark_rule(color=theme.ink, strokeWidth=1)
-        .encode(x=alt.datum(0))
-    )
-    dot = base.mark_point(filled=True, size=70, color=theme.ink, opacity=1).encode(
-        x="gradient:Q", y=y, tooltip=tip
-    )
+    height = max(60, 26 * len(rows))
     title = alt.TitleParams(
         "Who pulls which parameter",
         subtitle="Bars: all rows together. Dot: what is left of them, where descent goes.",
         anchor="start",
-        color=theme.ink,
-        subtitleColor=theme.muted,
-        font=FONT,
-        subtitleFont=FONT,
+        color=colour("ink"),
+        subtitleColor=colour("muted"),
     )
-    chart = alt.layer(bars, middle, dot).properties(
-        width=width, height=max(60, 26 * len(rows)), title=title
+    chart = alt.layer(*layers).properties(width=width, height=height, title=title)
+    figure: alt.LayerChart = finished(
+        chart, "How hard the rows pull each parameter up and down.", theme=theme
     )
-    styled: alt.LayerChart = (
-        chart.configure(background=theme.panel, padding=16, font=FONT)
-        .configure_axis(
-            labelColor=theme.muted,
-            titleColor=theme.muted,
-            gridColor=theme.line,
-            domainColor=theme.line,
-            tickColor=theme.line,
-            titleFontWeight="normal",
-            labelFont=FONT,
-            titleFont=FONT,
-        )
-        .configure_view(stroke=None)
-    )
-    return styled
+    return figure
 
 
 def _row(pull: Pull) -> dict[str, float | str]:
@@ -79,6 +62,4 @@ def _row(pull: Pull) -> dict[str, float | str]:
         "down": pull.down * scale,
         "up": pull.up * scale,
         "gradient": 0.0 if pull.balanced else pull.gradient * scale,
-        "told": f"{pull.rows_up:,} rows up {pull.up:.4g}, {pull.rows_down:,} rows down "
-        f"{pull.down:.4g}",
     }

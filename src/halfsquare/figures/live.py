@@ -7,12 +7,13 @@ parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import altair as alt
 
-from halfsquare.figures.engine import engine
+from halfsquare.figures.engine import to_vega
 
 HANDLES = {"output_handle": "output", "gradient_handle": "output", "target_handle": "target"}
 MARGIN = 0.02  # a dragged value stays this share of the width inside the figure
@@ -22,7 +23,8 @@ def vega_spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """The chart as a Vega specification, for a browser: fluid in width, draggable where it has
     handles.
     """
-    spec = compile_chart(chart)
+    spec = to_vega(chart)
+    spec.setdefault("signals", [])
     _fluid(spec)
     names = {signal["name"] for signal in spec["signals"]}
     if {"output", "target", "span"} <= names:
@@ -30,19 +32,37 @@ def vega_spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
     return spec
 
 
-def compile_chart(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """The chart as Vega, just as Vega-Lite compiles it."""
-    compiled: dict[str, Any] = engine().vegalite_to_vega(
-        chart.to_dict(), vl_version=vegalite_version()
-    )
-    compiled.setdefault("signals", [])
-    return compiled
+class Compiled:
+    """A figure that is compiled once, by whoever first asks; others wait for it.
 
+    Parameters
+    ----------
+    make : callable() -> chart
+    change : callable(spec) -> spec
+        What is done with the compiled figure, once.
 
-def vegalite_version() -> str | None:
-    """The Vega-Lite that Altair writes for, where vl-convert has it; else its newest."""
-    wanted = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    return wanted if wanted in engine().get_vegalite_versions() else None
+    Attributes
+    ----------
+    every : list of Compiled
+        All there are, so that a server can compile them as it starts.
+    """
+
+    every: ClassVar[list[Compiled]] = []
+
+    def __init__(
+        self, make: Callable[[], Any], change: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    ) -> None:
+        self._make, self._change = make, change
+        self._lock = threading.Lock()
+        self._spec: dict[str, Any] | None = None
+        self.every.append(self)
+
+    def __call__(self) -> dict[str, Any]:
+        """The specification."""
+        with self._lock:
+            if self._spec is None:
+                self._spec = self._change(vega_spec(self._make()))
+            return self._spec
 
 
 def refilled(

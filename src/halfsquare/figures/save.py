@@ -17,14 +17,12 @@ import altair as alt
 from halfsquare.errors import OptionError
 from halfsquare.explain.one_example import ExampleExplanation, derivation
 from halfsquare.figures.charts import one_example_chart
-from halfsquare.figures.engine import engine
-from halfsquare.figures.live import vega_spec, vegalite_version
+from halfsquare.figures.engine import bundle, to_png, to_svg
+from halfsquare.figures.live import vega_spec
 from halfsquare.figures.theme import DARK, FONT, LIGHT
 from halfsquare.files.atomic import atomic_write
 
 SUFFIXES = (".html", ".svg", ".png")
-
-
 _INPUTS = """<div class="figure-inputs"></div>
 <p class="hint">Drag the output or the target, or type.</p>"""
 
@@ -60,11 +58,9 @@ def save_chart(
     if suffix == ".html":
         content = figure_page(chart, title).encode()
     elif suffix == ".svg":
-        content = engine().vegalite_to_svg(chart.to_dict(), vl_version=vegalite_version()).encode()
+        content = to_svg(chart).encode()
     else:
-        content = engine().vegalite_to_png(
-            chart.to_dict(), vl_version=vegalite_version(), scale=2.0
-        )
+        content = to_png(chart)
     return _write(target, content)
 
 
@@ -124,11 +120,9 @@ def figure_page(chart: alt.TopLevelMixin, title: str, below: str = "") -> str:
 """
 
 
-@cache
 def vega_bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, from the installed vl-convert; no network."""
-    bundle: str = engine().javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return bundle.replace("</script", "<\\/script")
+    return bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
 
 
 @cache

@@ -15,10 +15,9 @@ from typing import Any
 
 import altair as alt
 
-from halfsquare.figures.engine import engine
-from halfsquare.figures.figures_fit import NARROW, WIDTH
-from halfsquare.figures.live import vegalite_version
-from halfsquare.figures.theme import FONT, LIGHT
+from halfsquare.figures.charts_fit import NARROW, WIDTH
+from halfsquare.figures.engine import clean, to_svg
+from halfsquare.figures.theme import LIGHT
 
 _ID = re.compile(r'\bid="([^"]+)"')
 _ARIA = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
@@ -54,8 +53,7 @@ def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
     """The chart as SVG markup for a page; ``name`` keeps its inner references apart from other
     figures'.
     """
-    spec = {**chart.to_dict(), "background": "transparent"}
-    svg: str = engine().vegalite_to_svg(spec, vl_version=vegalite_version())
+    svg = to_svg(chart, background="transparent")
     for meaning, colour in LIGHT.colours().items():
         svg = re.sub(
             re.escape(f'"{colour}"'),
@@ -80,7 +78,7 @@ def draw(chart: alt.TopLevelMixin, name: str, alternative: str) -> str:
         f'{size["height"]}" width="{size["width"]}" '
         f'height="{size["height"]}" role="img" aria-labelledby="{name}-alternative"><title '
         f'id="{name}-alternative">'
-        f"{escape(alternative)}</title>"
+        f"{escape(clean(alternative))}</title>"
     )
     return opened + svg[root.end() :]
 
@@ -89,33 +87,6 @@ def draw_both(chart: Callable[[int], Any], name: str, alternative: str) -> str:
     """A chart of two widths, of which the page shows the one that fits: on a phone the narrow
     one.
     """
-    wide = draw(plain(chart(WIDTH)), name, alternative)
-    narrow = draw(plain(chart(NARROW)), f"{name}-narrow", alternative)
+    wide = draw(chart(WIDTH), name, alternative)
+    narrow = draw(chart(NARROW), f"{name}-narrow", alternative)
     return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
-
-
-def plain(chart: Any) -> alt.TopLevelMixin:
-    """The quiet look that all figures of a report share."""
-    t = LIGHT
-    styled: alt.TopLevelMixin = (
-        chart.configure(
-            font=FONT, padding={"left": 2, "right": 8, "top": 4, "bottom": 2}, aria=False
-        )
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=t.muted,
-            titleColor=t.muted,
-            gridColor=t.line,
-            domain=False,
-            ticks=False,
-            labelFontSize=12,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            labelPadding=6,
-            titlePadding=8,
-            labelOverlap=True,
-        )
-        .configure_axisX(grid=False)
-        .configure_text(color=t.ink, fontSize=12)
-    )
-    return styled

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from halfsquare.data.encoder import EncodedRows
 from halfsquare.data.roles import Roles
-from halfsquare.data.scan import Progress, Scanned, scan
+from halfsquare.data.scan import Scanned, scan
 from halfsquare.data.source import Source, open_source
+from halfsquare.data.spec import DataSpec, Progress, RowOptions
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.options import FitOptions, Recipe, Request
 from halfsquare.fitting.resume import Resuming, journal_of
@@ -110,12 +111,8 @@ def fit(
     fix: Mapping[str, float] | None = None,
     profile: bool = False,
     errors: str | None = None,
-    weights: str | None = None,
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
-    category: Sequence[str] = (),
-    table: str | None = None,
-    encoding: str | None = None,
     test: Any = None,
     test_fraction: float = 0.2,
     refit: bool = True,
@@ -126,8 +123,8 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: str | Path | None = None,
     checkpoint_every: float = 10.0,
-    progress: Progress | None = None,
     watch: Watch | None = None,
+    **reading: Unpack[RowOptions],
 ) -> FittedModel:
     """Fit a regression model by descending the squared error, and measure it on rows set apart.
 
@@ -163,12 +160,8 @@ def fit(
         Standard errors of a linear model: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``,
         ``"cluster:COL"``, ``"cluster:COL,COL2"`` or ``"newey-west:LAGS"``; see
         :mod:`halfsquare.results.inference.covariance`.
-    weights : str, optional
-        Column of row weights >= 0: a row of weight w stands w times.
-    features, exclude, category : sequences of str
-        Columns to use (default: all others), to leave out, to read as text from a text file.
-    table, encoding : str, optional
-        See :func:`halfsquare.data.source.open_source`.
+    features, exclude : sequences of str
+        Columns to use (default: all others), to leave out.
     test : like ``data``, optional
         Rows to measure on, instead of a part of ``data``.
     test_fraction : float, [0, 1)
@@ -195,11 +188,12 @@ def fit(
         The same, but the file must be there.
     checkpoint_every : float, >= 0
         Seconds from one writing of the file to the next.
-    progress : callable(int), optional
-        Called with the rows read so far.
     watch : callable(State), optional
         Called with every state of an iterative descent. A KeyboardInterrupt that it raises ends the
         fit with the best so far: measured, and not trained again.
+    **reading
+        How the rows are read, and ``weights``, ``progress``: the fields of
+        :class:`halfsquare.data.spec.DataSpec`, which ``data`` may be as well.
 
     Returns
     -------
@@ -243,18 +237,19 @@ def fit(
         threads=threads,
         time_limit=time_limit,
     )
-    request = Request(_listed(target), weights, features, exclude)
+    spec = DataSpec.of(data, **reading)
+    request = Request(_listed(target), spec.weights, features, exclude)
     interruption = _Interruption()
     recipe = _recipe(options, interruption.noticed(watch))
     recipe.check()
     resuming = Resuming.of(checkpoint, resume, checkpoint_every, options, request)
     if cluster is not None:
-        require_for_cluster(method, data)
+        require_for_cluster(method, spec.data)
     with place(cluster, threads) as execution:
         recipe = replace(recipe, execution=execution)
-        source = open_source(data, table=table, encoding=encoding, categories=category)
+        source = open_source(spec)
         roles = recipe.roles(source, request)
-        scanned = scan_at(execution, source, roles, options.test_fraction, seed, progress)
+        scanned = scan_at(execution, source, roles, options.test_fraction, seed, spec.progress)
         rows = recipe.rows(scanned, "train")
         if not rows.row_count:
             raise FitError(
@@ -266,7 +261,7 @@ def fit(
             fitted = (
                 recipe.within(_FIT_MOST if again else 1.0).at(journal.at("measured")).train(rows)
             )
-            measured = _measured(fitted, rows, execution, test, weights)
+            measured = _measured(fitted, rows, execution, spec, test)
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
             again = again and not interruption.ended(fitted) and recipe.has_time(_REFIT_LEAST)
@@ -358,12 +353,12 @@ def _recipe(options: FitOptions, watch: Watch | None) -> Recipe:
 
 
 def _measured(
-    fitted: FittedModel, rows: EncodedRows, execution: Execution, test: Any, weights: str | None
+    fitted: FittedModel, rows: EncodedRows, execution: Execution, spec: DataSpec, test: Any
 ) -> dict[str, Any]:
     rows = replace(rows, encoder=fitted.encoder)  # training may leave columns out
     train = error_sums_of_rows(fitted, rows, execution).finish().as_dict()
     if test is not None:
-        sums, missing = error_sums(fitted, test, weights=weights)
+        sums, missing = error_sums(fitted, replace(spec, data=test, progress=None))
         summary = {**sums.finish().as_dict(), "missing_target": missing}
         return {"train": train, "test": summary, "test_source": "rows given"}
     held_out = rows.of("test")

@@ -25,6 +25,11 @@ class Model(ABC):
         """p names, in the order of the parameter vector."""
 
     @property
+    def parameter_count(self) -> int:
+        """p."""
+        return len(self.parameter_names)
+
+    @property
     @abstractmethod
     def outputs_count(self) -> int:
         """k."""

@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
+from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 
@@ -59,12 +60,7 @@ class Linear(Model):
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Linear:
         """The model that :meth:`as_dict` described."""
-        return cls(
-            tuple(saved["names"]),
-            tuple(saved["targets"]),
-            bool(saved.get("intercept", True)),
-            str(saved.get("target_function", "identity")),
-        )
+        return from_json(cls, {name: v for name, v in saved.items() if name != "kind"}, "model")
 
     def matrix(self, parameters: Floats) -> Floats:
         """The parameters as (1 + d, k)."""

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.errors import OptionError, ShapeError
+from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 
@@ -146,10 +147,7 @@ class Network(Model):
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Network:
         """The network that :meth:`as_dict` described."""
-        hidden, names = tuple(map(int, saved["hidden"])), tuple(map(str, saved["input_names"]))
-        return cls(
-            int(saved["inputs"]), hidden, int(saved["targets"]), str(saved["activation"]), names
-        )
+        return from_json(cls, {name: v for name, v in saved.items() if name != "kind"}, "model")
 
     @cached_property
     def layers(self) -> tuple[_Layer, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.reading import open_for, read_encoded
-from halfsquare.data.scan import Progress
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
 from halfsquare.explain.leverage import Top
 from halfsquare.explain.pulls import require_finite_errors, usable
@@ -85,28 +85,24 @@ def collect(
     fitted: FittedModel,
     data: Any,
     *,
-    weights: str | None = None,
     output: int = 0,
-    table: str | None = None,
-    encoding: str | None = None,
-    progress: Progress | None = None,
 ) -> Collected:
-    """Pass over ``data`` once, for the target number ``output``.
+    """Pass over ``data`` (rows, or a DataSpec of them) once, for the target number ``output``.
 
     Raises
     ------
     DataError
         If a column is missing or mistyped, or no row has a target.
     """
-    source = open_for(fitted.encoder, data, table=table, encoding=encoding)
+    spec = DataSpec.of(data)
+    source = open_for(fitted.encoder, spec)
     pass_ = _Pass(fitted, output, source.name)
-    for batch in read_encoded(source, fitted.encoder, with_target=True, weight=weights):
+    for batch in read_encoded(source, fitted.encoder, with_target=True, weight=spec.weights):
         rows, design, target, weight = usable(batch)
         pass_.missing += len(batch.design) - len(rows)
         if len(rows):
             pass_.add(rows, design, target, weight)
-        if progress is not None:
-            progress(batch.first_row + len(batch.design))
+        spec.told(batch.first_row + len(batch.design))
     if not pass_.sums.weight > 0:
         raise DataError(
             f"no row of {source.name} has both a target and a positive weight: there is "

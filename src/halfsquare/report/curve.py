@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
 import numpy as np
 
 from halfsquare.data.features import Number, Plain
 from halfsquare.data.reading import open_for, read_encoded
-from halfsquare.figures.figures_fit import WIDTH, Rows, T, _data, _x, _y
+from halfsquare.figures.charts_fit import curve_chart
+from halfsquare.figures.marks import Rows
 from halfsquare.figures.static_figure import Figure, draw_both
 from halfsquare.results.fitted import FittedModel
 from halfsquare.text import number
@@ -17,14 +17,7 @@ from halfsquare.text import number
 _STEPS, _MOST_ROWS = 160, 600
 
 
-def fit_curve(
-    fitted: FittedModel,
-    data: Any,
-    unit: str,
-    *,
-    table: str | None = None,
-    encoding: str | None = None,
-) -> Figure | None:
+def fit_curve(fitted: FittedModel, data: Any, unit: str) -> Figure | None:
     """The curve of a model of one number and one target; None for any other."""
     features = fitted.encoder.features
     if (
@@ -41,7 +34,7 @@ def fit_curve(
         for a, o, b, h in zip(x, output, low, high, strict=True)
         if np.isfinite(o)
     ]
-    rows = _rows(fitted, data, table, encoding)
+    rows = _rows(fitted, data)
     if not curve or not rows:
         return None
     for point in curve:  # a band that is not known is left out of the picture
@@ -58,7 +51,9 @@ def fit_curve(
         f"Points: {len(rows):,} rows, blue where the output is too low, orange where it is "
         "too high."
     )
-    svg = draw_both(lambda width: _chart(curve, rows, feature.column, unit, width), "curve", words)
+    svg = draw_both(
+        lambda width: curve_chart(curve, rows, feature.column, unit, width=width), "curve", words
+    )
     shown = curve[:: _STEPS // 8]
     numbers = tuple(
         (number(c["x"], 4), number(c["y"], 4), number(c["low"], 4), number(c["high"], 4))
@@ -75,9 +70,9 @@ def fit_curve(
     )
 
 
-def _rows(fitted: FittedModel, data: Any, table: str | None, encoding: str | None) -> Rows:
+def _rows(fitted: FittedModel, data: Any) -> Rows:
     """Some of the first rows, evenly taken."""
-    source = open_for(fitted.encoder, data, table=table, encoding=encoding)
+    source = open_for(fitted.encoder, data)
     batch = next(read_encoded(source, fitted.encoder, with_target=True), None)
     if batch is None or batch.target is None:
         return []
@@ -87,23 +82,8 @@ def _rows(fitted: FittedModel, data: Any, table: str | None, encoding: str | Non
     design, target = design[::every], target[::every]
     x = design[:, 0] * fitted.encoder.scales[0] + fitted.encoder.means[0]
     error = fitted.outputs_of(design)[0][:, 0] - target
+    rmse = float(np.sqrt(np.mean(error * error))) if len(error) else 0.0
     return [
-        {"x": float(a), "y": float(t), "error": float(e)}
+        {"x": float(a), "y": float(t), "error": float(e), "rmse": rmse}
         for a, t, e in zip(x, target, error, strict=True)
     ]
-
-
-def _chart(curve: Rows, rows: Rows, column: str, unit: str, width: int) -> Any:
-    at_x, at_y = _x("x", column), _y("y", unit)
-    line = alt.Chart(_data(curve))
-    band = line.mark_area(color=T.muted, opacity=0.16).encode(
-        x=at_x, y=_y("low", unit), y2="high:Q"
-    )
-    drawn = line.mark_line(color=T.ink, strokeWidth=2).encode(x=at_x, y=at_y)
-    side = alt.condition("datum.error < 0", alt.value(T.low), alt.value(T.high))
-    points = (
-        alt.Chart(_data(rows)).mark_circle(size=40, opacity=0.8).encode(x=at_x, y=at_y, color=side)
-    )
-    return alt.layer(band, drawn, points).properties(
-        width=width, height=320 if width == WIDTH else width
-    )

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.figures import figures_fit as draw_as
-from halfsquare.figures.static_figure import Figure, draw, draw_both, plain
+from halfsquare.figures import charts_fit as draw_as
+from halfsquare.figures.static_figure import Figure, draw, draw_both
 from halfsquare.models.linear import Linear
 from halfsquare.report.collect import ERROR, MEASURED, SPREAD, TARGET, WEIGHT, Collected
 from halfsquare.report.profiles import padded
 from halfsquare.report.views import relevance
 from halfsquare.results.fitted import FittedModel
-from halfsquare.text import number
+from halfsquare.text import LOSS_NAMES, number
 
 _GROUPS, _FEATURE_GROUPS, _LEVELS, _EFFECTS = 24, 12, 12, 15
 Row = dict[str, Any]
@@ -181,15 +181,12 @@ def learning(c: Collected, unit: str) -> Figure | None:
     )
 
 
-_NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
-
-
 def descent(fitted: FittedModel) -> list[Figure]:
     """What the descent said of each step; none where the answer was found in one."""
     history = fitted.info.get("history") or []
     if len(history) < 3:
         return []
-    loss = _NAMES.get(str(fitted.info.get("options", {}).get("loss")), "loss")
+    loss = LOSS_NAMES.get(str(fitted.info.get("options", {}).get("loss")), "loss")
     # In mini-batches the noise is that of the gradient; otherwise that of the targets, on their
     # standardized scale.
     noise = (
@@ -227,7 +224,7 @@ def descent(fitted: FittedModel) -> list[Figure]:
                 (name := title.replace(" (log)", ""))[0].upper() + name[1:],
                 "",
                 words,
-                draw(plain(chart), f"descent-{key}", words),
+                draw(chart, f"descent-{key}", words),
             )
         )
     return found

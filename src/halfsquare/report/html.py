@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from halfsquare.data.scan import Progress
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write
 from halfsquare.results.fitted import FittedModel
@@ -19,17 +19,8 @@ MISSING = "the report needs the extra 'page': pip install 'halfsquare[page]' ({}
 _KINDS = {"linear": "Linear model", "network": "Network", "formula": "Formula"}
 
 
-def write_report(
-    fitted: FittedModel,
-    data: Any,
-    path: str | os.PathLike[str],
-    *,
-    weights: str | None = None,
-    table: str | None = None,
-    encoding: str | None = None,
-    progress: Progress | None = None,
-) -> Path:
-    """Write the report of a fitted model on the rows of ``data``; one pass over them.
+def write_report(fitted: FittedModel, data: Any, path: str | os.PathLike[str]) -> Path:
+    """Write the report of a fitted model on rows (or a DataSpec of them); one pass over them.
 
     Raises
     ------
@@ -40,38 +31,23 @@ def write_report(
     OutputError
         If the file cannot be written; what stood there before is then still there.
     """
-    page = report_page(
-        fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
-    )
+    page = report_page(fitted, data)
     with atomic_write(Path(path)) as file:
         file.write(page.encode())
     return Path(path)
 
 
-def report_page(
-    fitted: FittedModel,
-    data: Any,
-    *,
-    weights: str | None = None,
-    table: str | None = None,
-    encoding: str | None = None,
-    progress: Progress | None = None,
-) -> str:
+def report_page(fitted: FittedModel, data: Any) -> str:
     """The report as HTML; see :func:`write_report`."""
     require_extra()
     from halfsquare.report.collect import collect
 
-    collected = collect(
-        fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
-    )
+    spec = DataSpec.of(data)
+    collected = collect(fitted, spec)
     from halfsquare.report.curve import fit_curve
 
     # A pipe can be read once, and that has been done.
-    curve = (
-        None
-        if isinstance(data, str) and data == "-"
-        else fit_curve(fitted, data, fitted.encoder.targets[0], table=table, encoding=encoding)
-    )
+    curve = None if spec.once else fit_curve(fitted, spec, fitted.encoder.targets[0])
     page: str = _template().render(**_context(fitted, collected), curve=curve)
     return page
 
@@ -87,9 +63,9 @@ def require_extra() -> None:
         import altair  # noqa: F401
         import jinja2  # noqa: F401
 
-        from halfsquare.figures.engine import engine
+        from halfsquare.figures.engine import require_engine
 
-        engine()
+        require_engine()
     except ModuleNotFoundError as problem:
         raise OptionError(MISSING.format(problem.name)) from None
 

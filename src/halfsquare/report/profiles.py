@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.figures import figures_fit as draw_as
-from halfsquare.figures.static_figure import Figure, draw, draw_both, plain
+from halfsquare.figures import charts_fit as draw_as
+from halfsquare.figures.static_figure import Figure, draw, draw_both
 from halfsquare.loss import Floats
 from halfsquare.report.bins import Bins
 from halfsquare.report.collect import ERROR, HIGH, LOW, SQUARE, WEIGHT, Collected
@@ -60,11 +60,7 @@ def _profile(
     def chart(width: int) -> Any:
         return draw_as.error_chart(rows, x_title, width=width, domain=domain)
 
-    svg = (
-        draw_both(chart, name, words)
-        if wide
-        else draw(plain(chart(draw_as.HALF - 50)), name, words)
-    )
+    svg = draw_both(chart, name, words) if wide else draw(chart(draw_as.HALF - 50), name, words)
     table = tuple((f"{number(r['left'], 4)} to {number(r['right'], 4)}", *_cells(r)) for r in rows)
     return Figure(name, title, "", words, svg, ("from, to", *_HEADER), table)
 
@@ -79,9 +75,7 @@ def _levels(name: str, view: View, sums: Floats, unit: str) -> Figure:
     words = _words(view.title, rows, unit)
     chart = draw_as.level_chart(rows, width=draw_as.HALF)
     table = tuple((str(r["level"]), *_cells(r)) for r in rows)
-    return Figure(
-        name, view.title, "", words, draw(plain(chart), name, words), ("level", *_HEADER), table
-    )
+    return Figure(name, view.title, "", words, draw(chart, name, words), ("level", *_HEADER), table)
 
 
 _HEADER = ("rows", "mean error", "± std. error", "RMSE", "too low", "too high")

@@ -16,7 +16,7 @@ import numpy as np
 
 from halfsquare.data.encoder import EncodedRows
 from halfsquare.data.reading import open_for, read_encoded
-from halfsquare.data.scan import Progress
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats, error
 from halfsquare.parallel.base import Execution
@@ -83,25 +83,15 @@ class Comparison:
         }
 
 
-def evaluate(
-    fitted: FittedModel,
-    data: Any,
-    *,
-    weights: str | None = None,
-    table: str | None = None,
-    encoding: str | None = None,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Errors of ``fitted`` on every row of ``data`` that has a target.
+def evaluate(fitted: FittedModel, data: Any) -> Evaluation:
+    """Errors of ``fitted`` on every row of ``data`` (or of a DataSpec) that has a target.
 
     Raises
     ------
     DataError
         If a column is missing or mistyped, or no row has a target.
     """
-    sums, missing = error_sums(
-        fitted, data, weights=weights, table=table, encoding=encoding, progress=progress
-    )
+    sums, missing = error_sums(fitted, data)
     if not sums.rows:
         raise DataError(
             f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and "
@@ -110,19 +100,12 @@ def evaluate(
     return Evaluation(sums.finish(), missing)
 
 
-def error_sums(
-    fitted: FittedModel,
-    data: Any,
-    *,
-    weights: str | None = None,
-    table: str | None = None,
-    encoding: str | None = None,
-    progress: Progress | None = None,
-) -> tuple[ErrorSums, int]:
+def error_sums(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int]:
     """The sums over the errors on a source, and how many rows lack a target."""
-    source = open_for(fitted.encoder, data, table=table, encoding=encoding)
+    spec = DataSpec.of(data)
+    source = open_for(fitted.encoder, spec)
     sums, missing = ErrorSums.zero(len(fitted.encoder.targets)), 0
-    for batch in read_encoded(source, fitted.encoder, with_target=True, weight=weights):
+    for batch in read_encoded(source, fitted.encoder, with_target=True, weight=spec.weights):
         assert batch.target is not None
         keep = ~np.isnan(batch.target).any(axis=1)
         missing += int((~keep).sum())
@@ -130,8 +113,7 @@ def error_sums(
         sums = sums.add(
             batch.target[keep], outputs[keep], None if batch.weight is None else batch.weight[keep]
         )
-        if progress is not None:
-            progress(batch.first_row + len(batch.target))
+        spec.told(batch.first_row + len(batch.target))
     return sums, missing
 
 
@@ -151,7 +133,7 @@ def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execut
     return execution.reduce(of, ErrorSums.merge, rows.chunk_count, ErrorSums.zero(k))
 
 
-def compare(a: FittedModel, b: FittedModel, data: Any, *, weights: str | None = None) -> Comparison:
+def compare(a: FittedModel, b: FittedModel, data: Any) -> Comparison:
     """Which of two models errs less on the same rows: the paired difference of their squared
     errors.
 
@@ -166,11 +148,12 @@ def compare(a: FittedModel, b: FittedModel, data: Any, *, weights: str | None = 
     k = len(a.encoder.targets)
     # One pass for both where the source can be read twice side by side: batches come in the same
     # order.
-    source_a, source_b = open_for(a.encoder, data), open_for(b.encoder, data)
+    spec = DataSpec.of(data)
+    source_a, source_b = open_for(a.encoder, spec), open_for(b.encoder, spec)
     difference, sums_a, sums_b = Moments.zero(1), ErrorSums.zero(k), ErrorSums.zero(k)
     pairs = zip(
-        read_encoded(source_a, a.encoder, with_target=True, weight=weights),
-        read_encoded(source_b, b.encoder, with_target=True, weight=weights),
+        read_encoded(source_a, a.encoder, with_target=True, weight=spec.weights),
+        read_encoded(source_b, b.encoder, with_target=True, weight=spec.weights),
         strict=True,
     )
     for one, other in pairs:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.reading import open_for, read_encoded
-from halfsquare.data.scan import Progress
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write
 from halfsquare.results.fitted import FittedModel
@@ -23,9 +23,6 @@ def predicted_batches(
     *,
     interval: float | None = None,
     of: str = "target",
-    table: str | None = None,
-    encoding: str | None = None,
-    progress: Progress | None = None,
 ) -> Iterator[Any]:
     """Arrow record batches of columns ``prediction`` (``low``, ``high``), in the order of the rows.
 
@@ -38,7 +35,8 @@ def predicted_batches(
     if interval is not None:
         fitted.quantile(interval)
     suffixes = [""] if len(targets) == 1 else [f"_{t}" for t in targets]
-    source = open_for(fitted.encoder, data, table=table, encoding=encoding)
+    spec = DataSpec.of(data)
+    source = open_for(fitted.encoder, spec)
     for batch in read_encoded(source, fitted.encoder):
         if interval is None:
             outputs = low = high = fitted.outputs_of(batch.design)[0]
@@ -52,8 +50,7 @@ def predicted_batches(
             if interval is not None:
                 columns[f"low{suffix}"] = np.ascontiguousarray(low[:, j])
                 columns[f"high{suffix}"] = np.ascontiguousarray(high[:, j])
-        if progress is not None:
-            progress(batch.first_row + len(outputs))
+        spec.told(batch.first_row + len(outputs))
         yield pa.RecordBatch.from_pydict(columns)
 
 

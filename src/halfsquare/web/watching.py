@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.figures.charts_run import SHOWN_WEIGHTS
 from halfsquare.loss import Floats, error
 from halfsquare.models.formula.model import Formula
 from halfsquare.results.fitted import FittedModel
 from halfsquare.solvers.base import State
 from halfsquare.solvers.objective import Objective
 
-SHOWN_WEIGHTS = 12
 SHOWN_ROWS = 240
 _MOST_POINTS = 300  # of one way down; beyond, every second is dropped
 _MOST_WAYS = 80

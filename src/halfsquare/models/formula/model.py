@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from halfsquare.errors import FormulaError, ShapeError
+from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.formula.derivatives import derivatives, jointly_linear
@@ -96,13 +97,14 @@ class Formula(Model):
         ------
         FormulaError
             If the text is none, or has other names.
+        ValueError
+            If a value is missing or of another type.
         """
-        fixed = tuple((str(name), float(value)) for name, value in saved["fixed"])
         return cls(
-            str(saved["text"]),
-            tuple(map(str, saved["columns"])),
-            tuple(map(str, saved["parameters"])),
-            fixed,
+            from_json(str, saved["text"], "text"),
+            from_json(tuple[str, ...], saved["columns"], "columns"),
+            from_json(tuple[str, ...], saved["parameters"], "parameters"),
+            from_json(tuple[tuple[str, float], ...], saved["fixed"], "fixed"),
         )
 
     @property

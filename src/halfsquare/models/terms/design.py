@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from halfsquare.errors import DataError, FormulaError
+from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.terms.chunks import RawChunk, values_at
 from halfsquare.models.terms.coding import Part, full_rank
-from halfsquare.models.terms.expand import Expanded, Term
+from halfsquare.models.terms.expand import MOST_TERMS, Expanded, Term
 from halfsquare.models.terms.factors import Category, Columns, Factor, Numeric
 from halfsquare.models.terms.learn import learn
 from halfsquare.models.terms.parser import parse
@@ -153,13 +154,23 @@ class TermsDesign:
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> TermsDesign:
-        """The design that :meth:`as_dict` described."""
-        return cls(
-            tuple(tuple(str(f) for f in term) for term in saved["terms"]),
-            {str(k): str(v) for k, v in saved["kinds"].items()},
-            {str(k): tuple(map(str, v)) for k, v in saved["texts"].items()},
-            dict(saved["states"]),
-        )
+        """The design that :meth:`as_dict` described.
+
+        Raises
+        ------
+        ValueError
+            If a value is missing or of another type, or a factor cannot be read.
+        """
+        design = from_json(cls, saved, "design")
+        if set(design.kinds.values()) - {"text", "number"}:
+            raise ValueError("design.kinds are neither text nor number")
+        if len(design.terms) > MOST_TERMS or not design.terms:
+            raise ValueError(f"design.terms are {len(design.terms)}")
+        try:
+            _require_few(design)
+        except FormulaError as problem:
+            raise ValueError(f"a term of the design cannot be read: {problem}") from None
+        return design
 
     def _names(self, part: Part) -> list[str]:
         if not part:

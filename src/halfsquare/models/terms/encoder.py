@@ -13,6 +13,7 @@ from halfsquare.data.features import Feature, Levels, Plain, feature_from_dict
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.data.table import Table
+from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.terms.chunks import RawChunk
 from halfsquare.models.terms.design import TermsDesign, make_design, needed_columns
@@ -129,20 +130,34 @@ class TermsEncoder(Encoder):
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> TermsEncoder:
-        """The encoder that :meth:`as_dict` described."""
-        return cls(
-            str(saved["formula"]),
-            TermsDesign.from_dict(saved["design"]),
-            tuple(feature_from_dict(f) for f in saved["features"]),
-            tuple(saved["targets"]),
-            np.array(saved["target_means"], dtype=np.float64),
-            np.array(saved["target_scales"], dtype=np.float64),
-            dict(saved["left_out"]),
-            tuple(int(j) for j in saved["kept"]),
-            np.array(saved["means"], dtype=np.float64),
-            np.array(saved["scales"], dtype=np.float64),
-            tuple(saved["aliased"]),
+        """The encoder that :meth:`as_dict` described.
+
+        Raises
+        ------
+        ValueError
+            If a value is missing or of another type.
+        """
+        design = TermsDesign.from_dict(from_json(dict[str, Any], saved["design"], "design"))
+        kept = from_json(tuple[int, ...], saved["kept"], "kept")
+        if any(not 0 <= j < len(design.names) for j in kept):
+            raise ValueError("kept names columns that the design does not have")
+        features = from_json(list[dict[str, Any]], saved["features"], "features")
+        encoder = cls(
+            from_json(str, saved["formula"], "formula"),
+            design,
+            tuple(feature_from_dict(f) for f in features),
+            from_json(tuple[str, ...], saved["targets"], "targets"),
+            from_json(Floats, saved["target_means"], "target_means"),
+            from_json(Floats, saved["target_scales"], "target_scales"),
+            from_json(dict[str, str], saved["left_out"], "left_out"),
+            kept,
+            from_json(Floats, saved["means"], "means"),
+            from_json(Floats, saved["scales"], "scales"),
+            from_json(tuple[str, ...], saved["aliased"], "aliased"),
         )
+        if {f.column for f in encoder.features} != set(design.columns):
+            raise ValueError("features and the columns of the design differ")
+        return encoder
 
 
 def plain_terms(encoder: TermsEncoder) -> list[tuple[Feature, int, int]]:

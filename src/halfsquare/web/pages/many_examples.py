@@ -21,7 +21,7 @@ from halfsquare.explain.many_examples import (
     growth,
 )
 from halfsquare.figures.charts_sums import growth_chart, growth_rows, scatter_chart, scatter_rows
-from halfsquare.figures.live import refilled, vega_spec
+from halfsquare.figures.live import Compiled, refilled
 from halfsquare.sums import ErrorSummary
 from halfsquare.web.templates import Room, island, part, render
 
@@ -164,24 +164,26 @@ def _scatter(asked: Asked) -> BatchScatter:
 
 def _specs(asked: Asked) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both figures with the rows that are asked for."""
-    first, second = _compiled()
     signals, rows = {"chosen": asked.n}, {"growth": _growth(asked.copies)}
-    return refilled(first, signals=signals, data=rows), refilled(
-        second, data=scatter_rows(_scatter(asked))
+    return refilled(_growth_spec(), signals=signals, data=rows), refilled(
+        _scatter_spec(), data=scatter_rows(_scatter(asked))
     )
 
 
-@cache
-def _compiled() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Both figures, their axes wide enough for everything that can be asked for."""
+def _growth_figure() -> Any:
+    """Its axes are wide enough for everything that can be asked for."""
     top = (1.02 * _growth(COPIES[-1])[-1]["sse"], 1.1 * max(row["most"] for row in _growth(1)))
-    first = growth_chart(_growth(1), ROWS[0], top=top, typical=_sample().typical)
+    return growth_chart(_growth(1), ROWS[0], top=top, typical=_sample().typical)
+
+
+def _scatter_figure() -> Any:
     widest = batch_scatter(_sample(), BATCHES[0]).ellipse
     (x0, y0), (x1, y1) = widest.min(axis=0).tolist(), widest.max(axis=0).tolist()
-    second = scatter_chart(
-        scatter_rows(_scatter(Asked())), reach=(x0, max(x1, 0.2), y0, max(y1, 0.2))
-    )
-    return vega_spec(first), vega_spec(second)
+    reach = (x0, max(x1, 0.2), y0, max(y1, 0.2))
+    return scatter_chart(scatter_rows(_scatter(Asked())), reach=reach)
+
+
+_growth_spec, _scatter_spec = Compiled(_growth_figure), Compiled(_scatter_figure)
 
 
 ROOM = Room(PATH, "Many examples", (Route(PATH, _page), Route(f"{PATH}/part", _part)))

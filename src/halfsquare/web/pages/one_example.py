@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from starlette.requests import Request
@@ -11,9 +10,10 @@ from starlette.routing import Route
 
 from halfsquare.errors import DataError, OptionError
 from halfsquare.explain.one_example import ExampleExplanation, explain_example
-from halfsquare.figures.charts import LABELS, one_example_chart, view_range
-from halfsquare.figures.live import refilled, vega_spec, without_inputs
+from halfsquare.figures.charts import one_example_chart, view_range
+from halfsquare.figures.live import Compiled, refilled, without_inputs
 from halfsquare.loss import CONVENTIONS
+from halfsquare.text import LOSS_NAMES
 from halfsquare.web.templates import Room, island, part, render
 
 PATH = "/one-example"
@@ -31,7 +31,7 @@ def _page(request: Request) -> Response:
         "one_example.html",
         explained=explained,
         spec=island("spec", _spec(explained)),
-        labels=LABELS,
+        labels=LOSS_NAMES,
         part=f"{PATH}/part",
     )
 
@@ -39,7 +39,12 @@ def _page(request: Request) -> Response:
 def _part(request: Request) -> Response:
     explained = _asked(request)
     return part(
-        request, "one_example_answer.html", explained=explained, labels=LABELS, signals={}, data={}
+        request,
+        "one_example_answer.html",
+        explained=explained,
+        labels=LOSS_NAMES,
+        signals={},
+        data={},
     )
 
 
@@ -71,10 +76,10 @@ def _spec(explained: ExampleExplanation) -> dict[str, Any]:
     return {**refilled(_compiled(), signals=values), "description": DESCRIPTION}
 
 
-@cache
-def _compiled() -> dict[str, Any]:
-    explained = explain_example(float(FIRST["target"]), float(FIRST["output"]))
-    return without_inputs(vega_spec(one_example_chart(explained)))
+_compiled = Compiled(
+    lambda: one_example_chart(explain_example(float(FIRST["target"]), float(FIRST["output"]))),
+    without_inputs,
+)
 
 
 ROOM = Room(PATH, "One example", (Route(PATH, _page), Route(f"{PATH}/part", _part)))

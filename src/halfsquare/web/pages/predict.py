@@ -5,7 +5,6 @@ say of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from math import isfinite
 from typing import Any
 
@@ -18,7 +17,7 @@ from halfsquare.explain.changes import Change, changes
 from halfsquare.explain.one_example import ExampleExplanation, explain_example
 from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.figures.charts import one_example_chart
-from halfsquare.figures.live import refilled, vega_spec, without_inputs
+from halfsquare.figures.live import Compiled, refilled, without_inputs
 from halfsquare.results.fitted import FittedModel
 from halfsquare.web.fields import Field, design_of, fields_of, number_of
 from halfsquare.web.figures import parts_drawn, parts_spec
@@ -155,15 +154,19 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
     )
 
 
-@cache
-def _compiled() -> dict[str, Any]:
+def _fixed_output(spec: dict[str, Any]) -> dict[str, Any]:
     """The figure of one example; the output is the model's, so only the truth can be dragged."""
-    spec = without_inputs(vega_spec(one_example_chart(explain_example(3.0, 2.2), title=False)))
+    spec = without_inputs(spec)
     signals = [
         {k: v for k, v in s.items() if k != "on"} if s["name"] == "output" else s
         for s in spec["signals"]
     ]
     return {**spec, "signals": signals}
+
+
+_compiled = Compiled(
+    lambda: one_example_chart(explain_example(3.0, 2.2), title=False), _fixed_output
+)
 
 
 ROOM = Room(PATH, "Predict", (Route(PATH, _page), Route(f"{PATH}/part", _part)))

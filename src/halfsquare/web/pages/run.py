@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from halfsquare.figures.live import refilled
 from halfsquare.results.fitted import FittedModel
-from halfsquare.web.figures import drawn, errors_spec, way_spec, weights_spec
+from halfsquare.web.figures import descent_spec, drawn, errors_spec, weights_spec
 from halfsquare.web.jobs import RUNNING, Job
 from halfsquare.web.templates import island, markup, render, wants_json
 
@@ -43,10 +43,10 @@ def _page(request: Request) -> Response:
     job = _job(request)
     answer = _answer(job)
     shown = drawn(job.look, job.watcher.ways())
-    specs = {"way": way_spec(), "errors": errors_spec(), "weights": weights_spec()}
-    descends = answer["running"] or bool(shown["data"]["ways"])
+    specs = {"descent": descent_spec(), "errors": errors_spec(), "weights": weights_spec()}
+    descends = answer["running"] or bool(shown["data"]["lines"])
     failed = answer["standing"] in ("failed", "ended")
-    figures = {} if failed else {k: v for k, v in specs.items() if k != "way" or descends}
+    figures = {} if failed else {k: v for k, v in specs.items() if k != "descent" or descends}
     return render(
         request,
         "run.html",

@@ -1,0 +1,80 @@
+"""One record for "these rows": where they are, how they are read, and which column weighs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict, Unpack
+
+Progress = Callable[[int], None]
+
+
+class ReadOptions(TypedDict, total=False):
+    """What can be said of how rows are read; the fields of :class:`DataSpec` of the same names."""
+
+    table: str | None
+    encoding: str | None
+    category: Sequence[str]
+
+
+class RowOptions(ReadOptions, total=False):
+    """The same, with the weights and who is told of the progress."""
+
+    weights: str | None
+    progress: Progress | None
+
+
+_LISTS = ("category",)
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Rows: whatever ``fit``, ``evaluate``, ``predict``, ``explain`` and ``report`` are given.
+
+    Attributes
+    ----------
+    data : path, SQL query, "-", array or frame
+        See :func:`halfsquare.data.source.open_source`.
+    weights : str or None
+        Column of row weights >= 0: a row of weight w stands w times.
+    progress : callable(int) or None
+        Called with the rows read so far.
+    table : str or None
+        Of a database file.
+    encoding : str or None
+        Of text files, if not UTF-8.
+    category : tuple of str
+        Columns to read as text, whatever they look like.
+
+    Examples
+    --------
+    >>> rows = DataSpec.of("houses.csv", weights="n", category=["zip"])
+    >>> rows.category, DataSpec.of(rows).weights, DataSpec.of(rows, weights=None).weights
+    (('zip',), 'n', None)
+    """
+
+    data: Any
+    weights: str | None = None
+    progress: Progress | None = None
+    table: str | None = None
+    encoding: str | None = None
+    category: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, data: Any, **options: Unpack[RowOptions]) -> DataSpec:
+        """Rows by themselves, or a record of them, with these options in place of its own."""
+        listed: dict[str, Any] = {
+            name: tuple(value or ()) if name in _LISTS else value  # type: ignore[arg-type]
+            for name, value in options.items()
+        }
+        return replace(data if isinstance(data, DataSpec) else cls(data), **listed)
+
+    @property
+    def once(self) -> bool:
+        """Whether the rows can be read once only: those of a pipe."""
+        return isinstance(self.data, str) and self.data == "-"
+
+    def told(self, rows: int) -> None:
+        """Tell who wants to know how many rows have been read."""
+        if self.progress is not None:
+            self.progress(rows)

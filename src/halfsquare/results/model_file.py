@@ -1,0 +1,146 @@
+"""The model file: a fitted model in a :class:`~halfsquare.files.container.Container`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.encoder import ColumnEncoder, Encoder
+from halfsquare.errors import ModelFileError
+from halfsquare.files.container import Container
+from halfsquare.loss import Floats
+from halfsquare.models.base import Model
+from halfsquare.results.fitted import FittedModel, Member
+
+MODEL_FILE = Container("model", 2, ModelFileError)
+
+
+def save(fitted: FittedModel, path: str | Path) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the folder is not there, may not be written to, or the disk is full; an existing file
+        stays as it was.
+    """
+    arrays: dict[str, Any] = {}
+    for i, member in enumerate(fitted.members):
+        arrays[f"{i}.parameters"] = np.ascontiguousarray(member.parameters)
+        arrays[f"{i}.noise"] = np.ascontiguousarray(member.noise)
+        if member.covariance is not None:
+            arrays[f"{i}.covariance"] = np.ascontiguousarray(member.covariance)
+        for name, more in (("robust", member.robust), ("triangle", member.triangle)):
+            if more is not None:
+                arrays[f"{i}.{name}"] = np.ascontiguousarray(more)
+    header = {
+        "encoder": fitted.encoder.as_dict(),
+        "members": [{"model": member.model.as_dict()} for member in fitted.members],
+        "info": fitted.info,
+    }
+    MODEL_FILE.write(path, header, arrays)
+
+
+def load(path: str | Path) -> FittedModel:
+    """Read a model file.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, it is damaged, is no model of ours, or is of another version.
+
+    Examples
+    --------
+    >>> load("no-such-file.hsq")
+    Traceback (most recent call last):
+    ...
+    halfsquare.errors.ModelFileError: there is no model file no-such-file.hsq
+    """
+    header, arrays = MODEL_FILE.read(path)
+    with MODEL_FILE.checking(path):
+        encoder = _encoder(header["encoder"])
+        members = tuple(
+            _member(_model(m["model"]), arrays, i) for i, m in enumerate(header["members"])
+        )
+        fitted = FittedModel(encoder, members, header["info"])
+        _check(fitted)
+        return fitted
+
+
+def _encoder(saved: dict[str, Any]) -> Encoder:
+    """The encoder that its ``as_dict`` described."""
+    if saved.get("kind", "columns") == "terms":
+        from halfsquare.models.terms.encoder import TermsEncoder
+
+        return TermsEncoder.from_dict(saved)
+    return ColumnEncoder.from_dict(saved)
+
+
+def _model(saved: dict[str, Any]) -> Model:
+    """The model that its ``as_dict`` described."""
+    kind = saved["kind"]
+    if kind == "linear":
+        from halfsquare.models.linear import Linear
+
+        return Linear.from_dict(saved)
+    if kind == "network":
+        from halfsquare.models.network import Network
+
+        return Network.from_dict(saved)
+    if kind == "formula":
+        from halfsquare.models.formula.model import Formula
+
+        return Formula.from_dict(saved)
+    raise ValueError(f"a model of the unknown kind {kind!r}")
+
+
+def _member(model: Model, arrays: dict[str, Floats], i: int) -> Member:
+    parameters, noise = arrays[f"{i}.parameters"], arrays[f"{i}.noise"]
+    covariance = arrays.get(f"{i}.covariance")
+    robust, triangle = arrays.get(f"{i}.robust"), arrays.get(f"{i}.triangle")
+    p, k = model.parameter_count, model.outputs_count
+    q = model.linear_parameters if covariance is not None and len(covariance) != p else p
+    for name, array, shape in (
+        ("parameters", parameters, (p,)),
+        ("noise", noise, (k,)),
+        ("covariance", covariance, (q, q)),
+        ("robust covariance", robust, (p, p)),
+        ("triangle", triangle, (p + 1, p + 1)),
+    ):
+        if array is not None and (array.shape != shape or array.dtype != np.float64):
+            raise ValueError(
+                f"{name} of shape {array.shape} and type {array.dtype}; expected {shape} and "
+                "float64"
+            )
+    if not np.isfinite(parameters).all():
+        raise ValueError("parameters that are not finite")
+    return Member(model, parameters, covariance, noise, robust, triangle)
+
+
+def _check(fitted: FittedModel) -> None:
+    """What the parts say of each other must agree."""
+    encoder = fitted.encoder
+    d, k = len(encoder.names), len(encoder.targets)
+    if not fitted.members or not isinstance(fitted.info, dict):
+        raise ValueError("no model in it")
+    if len(encoder.target_means) != k or len(encoder.target_scales) != k:
+        raise ValueError("targets and their scales differ in number")
+    for feature in encoder.features:
+        if not len(feature.names) == len(feature.means) == len(feature.scales):
+            raise ValueError("columns and their scales differ in number")
+    if not d == len(encoder.means) == len(encoder.scales):
+        raise ValueError("columns and their scales differ in number")
+    numbers = np.concatenate(
+        [encoder.means, encoder.scales, encoder.target_means, encoder.target_scales]
+    )
+    if not np.isfinite(numbers).all() or not encoder.scales.all():
+        raise ValueError("means or scales of columns that are no numbers")
+    with np.errstate(all="ignore"):
+        encoder.encode(np.full((len(encoder.features), 1), np.nan), np.empty((d, 1)))
+    for member in fitted.members:
+        if member.model.outputs_count != k:
+            raise ValueError(f"a model of {member.model.outputs_count} outputs for {k} targets")
+        with np.errstate(all="ignore"):
+            member.model.outputs(member.parameters, np.zeros((1, d)))
