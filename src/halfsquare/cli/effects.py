@@ -147,7 +147,8 @@ def shown(found: Effects) -> str:
         parts.append(_estimates(title, found.average, found.level))
     for marginal in found.marginal:
         title = f"Marginal means of {found.left_side} by {', '.join(marginal.columns)}"
-        parts.append(_estimates(title, marginal.means, found.level))
+        if marginal.means:
+            parts.append(_estimates(title, marginal.means, found.level))
         if marginal.contrasts:
             rows = [
                 [
@@ -161,7 +162,7 @@ def shown(found: Effects) -> str:
             ]
             title = f"p ({found.adjustment})" if found.adjustment != "none" else "p"
             parts.append(
-                "Their differences\n"
+                f"Differences of marginal means by {', '.join(marginal.columns)}\n"
                 + grid(rows, header=["", "difference", "std. error", "t", title])
             )
     return "\n\n".join(parts)

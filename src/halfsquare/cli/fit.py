@@ -116,6 +116,14 @@ def fit(
             "newey-west:LAGS.",
         ),
     ] = None,
+    absorb: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--absorb",
+            metavar="COLS",
+            help="Columns whose levels have effects, taken out of a linear model of terms.",
+        ),
+    ] = None,
     l2: Annotated[
         str, typer.Option(metavar="0|auto|VALUE", help="Penalty per row on standardized columns.")
     ] = "0",
@@ -242,6 +250,7 @@ def fit(
             fix=numbers("--fix", fix),
             profile=profile,
             errors=errors,
+            absorb=listed(absorb),
             features=listed(features) if features else None,
             exclude=listed(exclude),
             test=test,

@@ -94,8 +94,9 @@ class LinearLevers(Levers):
             )
         scales = np.repeat(np.concatenate([[1.0], 1.0 / encoder.scales]), k)
         first = 0 if model.intercept else k
-        names = tuple(model.parameter_names)[first:]
-        return cls(fitted, names, values[-len(names) :], scales[first:], shift)
+        stop = len(model.parameter_names) - k * model.held
+        names = tuple(model.parameter_names)[first:stop]
+        return cls(fitted, names, values, scales[first:stop], shift)
 
     @property
     def targets(self) -> tuple[int | None, ...]:
@@ -115,7 +116,10 @@ class LinearLevers(Levers):
         )
         slopes[:, 1:] -= self.shift
         whole = (slopes[:, :, None] * errors[:, None, :]).reshape(len(design), -1)
-        return whole[:, whole.shape[1] - len(self.names) :]
+        model, k = self.fitted.members[0].model, errors.shape[1]
+        assert isinstance(model, Linear)
+        first = 0 if model.intercept else k
+        return whole[:, first : first + len(self.names)]
 
     def penalty(self, weight: float) -> Floats:
         # ½ λ Σw Σ_j (b_j s_j)², b in the user's units and s_j the column's standard deviation

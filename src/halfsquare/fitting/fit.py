@@ -111,6 +111,7 @@ def fit(
     fix: Mapping[str, float] | None = None,
     profile: bool = False,
     errors: str | None = None,
+    absorb: str | Sequence[str] = (),
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     test: Any = None,
@@ -160,6 +161,9 @@ def fit(
         Standard errors of a linear model: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``,
         ``"cluster:COL"``, ``"cluster:COL,COL2"`` or ``"newey-west:LAGS"``; see
         :mod:`halfsquare.results.inference.covariance`.
+    absorb : str or sequence of str
+        Columns whose levels have effects that are taken out of a linear model of terms without
+        columns of their own; no rows are set apart then. See :mod:`halfsquare.fitting.absorbed`.
     features, exclude : sequences of str
         Columns to use (default: all others), to leave out.
     test : like ``data``, optional
@@ -231,7 +235,9 @@ def fit(
         fix=fix,
         profile=profile,
         errors=errors,
-        test_fraction=0.0 if test is not None else test_fraction,
+        absorb=tuple(_listed(absorb)),
+        # Effects of levels that only rows set apart have could not be known.
+        test_fraction=0.0 if test is not None or absorb else test_fraction,
         refit=refit,
         seed=seed,
         threads=threads,
@@ -261,7 +267,7 @@ def fit(
             fitted = (
                 recipe.within(_FIT_MOST if again else 1.0).at(journal.at("measured")).train(rows)
             )
-            measured = _measured(fitted, rows, execution, spec, test)
+            measured = _measured(fitted, recipe.measured(fitted, rows), execution, spec, test)
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
             again = again and not interruption.ended(fitted) and recipe.has_time(_REFIT_LEAST)
@@ -355,7 +361,6 @@ def _recipe(options: FitOptions, watch: Watch | None) -> Recipe:
 def _measured(
     fitted: FittedModel, rows: EncodedRows, execution: Execution, spec: DataSpec, test: Any
 ) -> dict[str, Any]:
-    rows = replace(rows, encoder=fitted.encoder)  # training may leave columns out
     train = error_sums_of_rows(fitted, rows, execution).finish().as_dict()
     if test is not None:
         sums, missing = error_sums(fitted, replace(spec, data=test, progress=None))

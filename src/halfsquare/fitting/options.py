@@ -37,6 +37,7 @@ class FitOptions:
     fix: Mapping[str, float] | None = None
     profile: bool = False
     errors: str | None = None
+    absorb: tuple[str, ...] = ()
     test_fraction: float = 0.2
     refit: bool = True
     seed: int = 0
@@ -68,6 +69,8 @@ class FitOptions:
                 "a formula belongs to the model formula, or with terms to the model linear: give "
                 "both, or the formula alone"
             )
+        if self.absorb and (self.model != "linear" or self.formula is None):
+            raise OptionError("effects are absorbed from a linear model of terms: give a formula")
         if self.errors is not None and self.model != "linear":
             raise OptionError("errors are chosen for the linear model: add model linear")
         for name in ("start", "bounds", "fix", "profile"):
@@ -146,6 +149,10 @@ class Recipe(ABC):
     @abstractmethod
     def train(self, rows: EncodedRows) -> FittedModel:
         """Train on encoded rows."""
+
+    def measured(self, fitted: FittedModel, rows: EncodedRows) -> EncodedRows:
+        """The rows as the model that was trained on them encodes them."""
+        return replace(rows, encoder=fitted.encoder)
 
     def again(self, fitted: FittedModel, rows: EncodedRows) -> FittedModel:
         """Train the model that was measured once more, on more rows."""

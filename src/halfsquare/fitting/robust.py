@@ -36,6 +36,8 @@ def with_beside(roles: Roles, source: Source, columns: Sequence[str], what: str)
     """
     found = []
     for name in columns:
+        if name in [c.name for c in roles.beside]:
+            continue
         column = source.column(name, role=f"{what} column")
         if name in [t.name for t in roles.targets]:
             raise OptionError(f"{what} column {name!r} is the target")
@@ -77,7 +79,7 @@ class Scoring:
         a = chunk.design
         if self.model.intercept:
             a = np.hstack([np.ones((len(a), 1)), a])
-        clusters = self._clusters(index)
+        clusters = self.clusters_of(index)
         if not self.in_order or self.rows.part != "all":
             return ScoredRows(a, error, chunk.weight, clusters)
         table = self.rows.scanned.table
@@ -86,7 +88,8 @@ class Scoring:
         weight = None if chunk.weight is None else chunk.weight[back]
         return ScoredRows(a[back], error[back], weight, tuple(c[back] for c in clusters))
 
-    def _clusters(self, index: int) -> tuple[Keys, ...]:
+    def clusters_of(self, index: int) -> tuple[Keys, ...]:
+        """The numbers of the clusters of each row of a chunk, a column after the other."""
         found = []
         for position, values in zip(self.positions, self.values, strict=True):
             raw = self._column(index, position)

@@ -21,6 +21,7 @@ from halfsquare.fitting.robust import (
     scoring_of,
     with_beside,
 )
+from halfsquare.fitting.train_absorbed import rows_with_effects, train_absorbed
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.rows import TargetRows
@@ -75,6 +76,7 @@ class TermsRecipe(Recipe):
         by_name = {c.name: c for c in roles.features}
         ordered = tuple(by_name[name] for name in needed)
         roles = replace(roles, features=ordered, complete=bool(needed))
+        roles = with_beside(roles, source, self.options.absorb, "absorbed")
         return with_beside(roles, source, errors.columns, "cluster")
 
     def _expanded(
@@ -105,6 +107,8 @@ class TermsRecipe(Recipe):
         expanded = self._expanded([*rows.scanned.roles.targets, *rows.scanned.roles.features])
         _, function = left_side(expanded, list(encoder.targets))
         model = Linear(encoder.names, encoder.targets, encoder.design.has_intercept, function)
+        if self.options.absorb:
+            return self._absorbed(rows, encoder, model, expanded)
         if options.method == "least-squares" and options.l2 == 0:
             trained, encoder = self._solved(rows, encoder, model)
         else:
@@ -117,6 +121,33 @@ class TermsRecipe(Recipe):
         facts = {**trained.facts, "formula": encoder.formula, "target_function": function}
         trained = replace(trained, warnings=[*warnings, *more], facts=facts)
         return self.fitted(rows, [trained], "linear", options.method, inference=told)
+
+    def _absorbed(
+        self, rows: EncodedRows, encoder: TermsEncoder, model: Linear, expanded: Expanded
+    ) -> FittedModel:
+        options = self._linear()
+        if options.method != "least-squares" or options.l2 != 0:
+            raise OptionError("effects are absorbed from least squares: leave method and l2 out")
+        errors = ErrorsOption.read(self.options.errors)
+        trained, encoder = train_absorbed(
+            rows, encoder, model, self.options.absorb, errors, self.options.seed, self.execution
+        )
+        told: dict[str, Any] = {"errors": str(errors), "aliased": list(encoder.aliased)}
+        if trained.covariance is not None:
+            told |= self._averages(rows, encoder)
+        facts = {
+            **trained.facts,
+            "formula": encoder.formula,
+            "target_function": model.target_function,
+        }
+        trained = replace(trained, warnings=[*expanded.notes, *trained.warnings], facts=facts)
+        rows = rows_with_effects(rows, encoder)
+        return self.fitted(rows, [trained], "linear", options.method, inference=told)
+
+    def measured(self, fitted: FittedModel, rows: EncodedRows) -> EncodedRows:
+        """The rows with the columns that have a coefficient, and the absorbed effects."""
+        assert isinstance(fitted.encoder, TermsEncoder)
+        return rows_with_effects(rows, fitted.encoder)
 
     def _solved(
         self, rows: EncodedRows, encoder: TermsEncoder, model: Linear

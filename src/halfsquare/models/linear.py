@@ -30,12 +30,15 @@ class Linear(Model):
     target_function : str
         What the left side of a formula applies to the target, as "log"; the outputs are those of
         the transformed target.
+    held : int
+        How many columns, the last ones, have a coefficient that is held and no parameter.
     """
 
     names: tuple[str, ...]
     targets: tuple[str, ...]
     intercept: bool = True
     target_function: str = "identity"
+    held: int = 0
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -55,6 +58,7 @@ class Linear(Model):
             "targets": list(self.targets),
             "intercept": self.intercept,
             "target_function": self.target_function,
+            "held": self.held,
         }
 
     @classmethod

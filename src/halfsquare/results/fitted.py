@@ -254,8 +254,11 @@ class FittedModel:
         open_names = facts.get("undetermined", ())
         errors[[name in open_names for name in member.model.parameter_names]] = np.inf
         every = student(list(member.model.parameter_names), values, errors, freedom)
-        without = isinstance(member.model, Linear) and not member.model.intercept
-        return every[len(self.encoder.targets) :] if without else every
+        if not isinstance(member.model, Linear):
+            return every
+        k = len(self.encoder.targets)
+        first = 0 if member.model.intercept else k
+        return every[first : len(every) - k * member.model.held]
 
     @property
     def residual_standard_deviation(self) -> list[float]:

@@ -44,8 +44,11 @@ class Triangle:
         taken = self.r[:, np.array([*columns, len(self.r) - 1], dtype=np.intp)]
         return Triangle(r_factor(taken), self.weight, self.rows)
 
-    def dependent(self) -> list[int]:
-        """The columns of A that those before them determine."""
+    def dependent(self, lengths: Floats | None = None) -> list[int]:
+        """The columns of A that those before them determine.
+
+        ``lengths`` (p,) are those that a column's rest is held against; its own if left out.
+        """
         basis = np.zeros((len(self.r), 0))
         found = []
         for j in range(len(self.r) - 1):
@@ -53,7 +56,8 @@ class Triangle:
             left = column - basis @ (basis.T @ column)
             left -= basis @ (basis.T @ left)  # twice is enough (Giraud et al. 2005)
             length = float(np.linalg.norm(left))
-            if length <= ALIASED * float(np.linalg.norm(column)) or not length:
+            whole = float(np.linalg.norm(column)) if lengths is None else float(lengths[j])
+            if length <= ALIASED * whole or not length:
                 found.append(j)
             else:
                 basis = np.column_stack([basis, left / length])

@@ -13,7 +13,7 @@ from halfsquare.data.features import Feature, Levels, Plain, feature_from_dict
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.data.table import Table
-from halfsquare.files.records import from_json
+from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.models.terms.chunks import RawChunk
 from halfsquare.models.terms.design import TermsDesign, make_design, needed_columns
@@ -24,6 +24,47 @@ from halfsquare.sums import Moments
 
 # Rows of a design that are made at a time: the columns of its factors stay near the cache.
 _BLOCK_ROWS = 4096
+
+
+#: The name of the column that holds the absorbed effects of a row.
+ABSORBED = "absorbed effects"
+
+
+@dataclass(frozen=True)
+class Absorbed:
+    """The effects of the levels of one column, which have no columns of their own.
+
+    Attributes
+    ----------
+    column : str
+    is_text : bool
+    levels : tuple of str
+        Of a text column, in the order of their codes.
+    values : tuple of float
+        Of a number column, rising.
+    effects : tuple of float
+    """
+
+    column: str
+    is_text: bool
+    levels: tuple[str, ...]
+    values: tuple[float, ...]
+    effects: tuple[float, ...]
+
+    def codes(self, raw: Floats) -> Floats:
+        """The level of each raw value (m,); NaN where it is missing, -1 where it is none."""
+        if self.is_text:
+            return np.where(np.isnan(raw) | (raw == -1), np.nan, np.where(raw < -1, -1.0, raw))
+        known = np.array(self.values)
+        at = np.clip(np.searchsorted(known, raw), 0, len(known) - 1)
+        return np.where(np.isnan(raw), np.nan, np.where(known[at] == raw, at, -1.0))
+
+    def of(self, raw: Floats) -> Floats:
+        """The effect of each raw value (m,); NaN where there is none."""
+        codes = self.codes(raw)
+        gone = np.isnan(codes) | (codes < 0)
+        found = np.array(self.effects)[np.where(gone, 0, codes).astype(np.intp)]
+        return np.where(gone, np.nan, found)
 
 
 @final
@@ -44,6 +85,9 @@ class TermsEncoder(Encoder):
         Of these.
     aliased : tuple of str
         Columns that those before them determine: they have none.
+    absorbed : tuple of Absorbed
+        Effects that are added up in a last column of the design, whose coefficient is 1. Their
+        columns come last among the features.
     """
 
     formula: str
@@ -57,11 +101,13 @@ class TermsEncoder(Encoder):
     column_means: Floats
     column_scales: Floats
     aliased: tuple[str, ...] = ()
+    absorbed: tuple[Absorbed, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         every = self.design.names
-        return tuple(every[j] for j in self.kept)
+        last = (ABSORBED,) if self.absorbed else ()
+        return (*(every[j] for j in self.kept), *last)
 
     @property
     def groups(self) -> tuple[tuple[str, int, int], ...]:
@@ -72,33 +118,45 @@ class TermsEncoder(Encoder):
             if stop > start:
                 found.append((term, start, stop))
             start = stop
+        if self.absorbed:
+            found.append((ABSORBED, start, start + 1))
         return tuple(found)
 
     @property
     def means(self) -> Floats:
-        return self.column_means
+        return np.append(self.column_means, 0.0) if self.absorbed else self.column_means
 
     @property
     def scales(self) -> Floats:
-        return self.column_scales
+        return np.append(self.column_scales, 1.0) if self.absorbed else self.column_scales
 
     def columns_of(self, raw: Floats) -> dict[str, Floats]:
         """The raw rows (features, m) by the names of their columns."""
-        return {f.column: values for f, values in zip(self.features, raw, strict=True)}
+        count = len(self.features) - len(self.absorbed)
+        return {f.column: v for f, v in zip(self.features[:count], raw[:count], strict=True)}
 
     def encode(self, raw: Floats, out: Floats) -> None:
         kept = np.array(self.kept, dtype=np.intp)
         mean, scale = self.column_means[:, None], self.column_scales[:, None]
         for start in range(0, raw.shape[1], _BLOCK_ROWS):
             part, to = raw[:, start : start + _BLOCK_ROWS], out[:, start : start + _BLOCK_ROWS]
-            np.subtract(self.design.write(self.columns_of(part), part.shape[1])[kept], mean, out=to)
-            to /= scale
+            design = self.design.write(self.columns_of(part), part.shape[1])[kept]
+            np.subtract(design, mean, out=to[: len(kept)])
+            to[: len(kept)] /= scale
+            if self.absorbed:
+                first = len(part) - len(self.absorbed)
+                to[-1] = sum(a.of(v) for a, v in zip(self.absorbed, part[first:], strict=True))
 
     def unseen(self, raw: Floats) -> tuple[int, int] | None:
         found = self.design.unseen(self.columns_of(raw))
-        if found is None:
-            return None
-        return [f.column for f in self.features].index(found[0]), found[1]
+        if found is not None:
+            return [f.column for f in self.features].index(found[0]), found[1]
+        first = len(self.features) - len(self.absorbed)
+        for j, effects in enumerate(self.absorbed, first):
+            beyond = effects.codes(raw[j]) < 0
+            if beyond.any():
+                return j, int(np.argmax(beyond))
+        return None
 
     def without(self, columns: Sequence[int]) -> TermsEncoder:
         """The same without these of its columns, which others determine."""
@@ -126,6 +184,7 @@ class TermsEncoder(Encoder):
             "means": self.column_means.tolist(),
             "scales": self.column_scales.tolist(),
             "aliased": list(self.aliased),
+            "absorbed": to_json(self.absorbed),
         }
 
     @classmethod
@@ -154,9 +213,14 @@ class TermsEncoder(Encoder):
             from_json(Floats, saved["means"], "means"),
             from_json(Floats, saved["scales"], "scales"),
             from_json(tuple[str, ...], saved["aliased"], "aliased"),
+            from_json(tuple[Absorbed, ...], saved["absorbed"], "absorbed"),
         )
-        if {f.column for f in encoder.features} != set(design.columns):
+        needed = [*design.columns, *(a.column for a in encoder.absorbed)]
+        if [f.column for f in encoder.features] != needed:
             raise ValueError("features and the columns of the design differ")
+        for a in encoder.absorbed:
+            if not len(a.effects) == len(a.levels if a.is_text else a.values) > 0:
+                raise ValueError("absorbed effects and their levels differ in number")
         return encoder
 
 

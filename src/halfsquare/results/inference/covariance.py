@@ -52,12 +52,15 @@ class Bread:
     rank : int
         p, as the degrees of freedom count it: absorbed effects included.
     sse : float
+    rank_in_clusters : float or None
+        p as clustered errors count it, where absorbed effects are nested in the clusters.
     """
 
     inverse: Floats
     weight: float
     rank: float
     sse: float
+    rank_in_clusters: float | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def _clustered(
     execution: Execution,
 ) -> Covariance:
     n, p = bread.weight, bread.rank
+    p = p if bread.rank_in_clusters is None else bread.rank_in_clusters
     two = len(option.columns) == 2
     second = _largest_key(rows, count, execution) + 1 if two else 1
 

@@ -45,7 +45,7 @@ def criteria(fit: LinearInference) -> Criteria:
     n, p, sse = fit.weight, fit.rank, fit.sse
     constant = 1 if fit.intercept else 0
     total = fit.sse_of([0] if fit.intercept else [])
-    base = n - (1 if fit.intercept or fit.absorbed else 0)
+    base = n - (fit.absorbed or (1 if fit.intercept else 0))
     r2 = 1.0 - sse / total if total > 0 else nan
     adjusted = 1.0 - (1.0 - r2) * base / (n - p) if n > p else nan
     slopes = list(range(constant, len(fit.names)))

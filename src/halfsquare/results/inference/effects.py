@@ -224,6 +224,7 @@ def _marginal(
             estimates = linear_estimates(fit, pairs.names, pairs.rows, level)
             p = adjusted(np.array([e.p for e in estimates]), adjust)
             compared = tuple(Contrast(e, float(q)) for e, q in zip(estimates, p, strict=True))
-        means = tuple(linear_estimates(fit, rows.names, rows.rows, level))
+        # Where effects are absorbed the level of the output is theirs; differences are not.
+        means = () if fit.absorbed else tuple(linear_estimates(fit, rows.names, rows.rows, level))
         found.append(MarginalMeans(tuple(columns), means, compared))
     return tuple(found)

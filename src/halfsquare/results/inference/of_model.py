@@ -37,25 +37,26 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
         raise OptionError("this model has a penalty: tests and effects are of least squares alone")
     if member.covariance is None or not facts.get("degrees_of_freedom", 0.0) > 0:
         raise OptionError("the rows of the fit leave no degrees of freedom: nothing can be tested")
-    if facts.get("rank", len(model.names)) < len(model.names):
+    names = model.names[: len(model.names) - model.held]
+    if facts.get("rank", len(names)) < len(names):
         raise OptionError(
             "some columns of this model are determined by others, so its coefficients are no "
             "estimates of their own; fit it with a formula, which leaves such columns out"
         )
     k = len(model.targets)
     encoder, unit = fitted.encoder, float(fitted.encoder.target_scales[output])
-    back = _back(encoder.means, encoder.scales, unit)
+    d = len(names)
+    back = _back(encoder.means[:d], encoder.scales[:d], unit)
     told = member.told
     assert told is not None
-    covariance = back @ told[output::k, output::k] @ back.T
-    values = back @ model.matrix(member.parameters)[:, output]
+    covariance = back @ told[output::k, output::k][: d + 1, : d + 1] @ back.T
+    values = back @ model.matrix(member.parameters)[: d + 1, output]
     values[0] += encoder.target_means[output]
     first = 0 if model.intercept else 1
     freedom = float(facts["degrees_of_freedom"])
-    rank = len(model.names) + model.intercept
-    names = ("intercept", *model.names)[first:]
+    rank = d + model.intercept
     return LinearInference(
-        names,
+        ("intercept", *names)[first:],
         values[first:],
         covariance[first:, first:],
         float(facts.get("test_degrees_of_freedom", freedom)),
@@ -79,7 +80,8 @@ def _back(means: Floats, scales: Floats, unit: float) -> Floats:
 
 def _spans(fitted: FittedModel, model: Linear) -> tuple[Span, ...]:
     shift = 1 if model.intercept else 0
-    spans = [(name, a + shift, b + shift) for name, a, b in fitted.encoder.groups]
+    stop = len(model.names) - model.held
+    spans = [(name, a + shift, b + shift) for name, a, b in fitted.encoder.groups if b <= stop]
     return tuple([("intercept", 0, 1), *spans] if model.intercept else spans)
 
 
@@ -87,7 +89,9 @@ def _triangle(fitted: FittedModel, member: Member, model: Linear, output: int) -
     """R of [X | t] in the units of the columns."""
     encoder = fitted.encoder
     if member.triangle is not None:
-        standard = member.triangle if model.intercept else member.triangle[1:, 1:]
+        p = len(member.triangle) - 1 - model.held
+        at = np.array([*range(0 if model.intercept else 1, p), len(member.triangle) - 1])
+        standard = member.triangle[np.ix_(at, at)]
         target = float(fitted.info["facts"].get("shift", 0.0)), 1.0
     else:
         # From the inverse: (AᵀWA)⁻¹ = HHᵀ with H upper, so that R = H⁻¹; then R b, and √SSE.
@@ -102,8 +106,9 @@ def _triangle(fitted: FittedModel, member: Member, model: Linear, output: int) -
         standard[:p, p] = r @ model.matrix(member.parameters)[:, output]
         standard[p, p] = np.sqrt(noise * float(fitted.info["facts"]["degrees_of_freedom"]))
         target = float(encoder.target_means[output]), float(encoder.target_scales[output])
-    means = np.append(encoder.means, target[0])
-    scales = np.append(encoder.scales, target[1])
+    d = len(model.names) - model.held
+    means = np.append(encoder.means[:d], target[0])
+    scales = np.append(encoder.scales[:d], target[1])
     return triangle_in_units(standard, means, scales, model.intercept)
 
 
