@@ -1,6 +1,7 @@
 """A linear model of terms whose rows also have effects of categories too many to be columns.
 
-    singletons ─ left out → effects ─ taken out of [Z | t] → R → coefficients → effects of the levels
+    singletons ─ left out → effects ─ taken out of [Z | t] → R → coefficients → effects of the
+    levels
 
 A row that is alone in a level says nothing of the coefficients: it is left out, and others with it
 that are then alone. Degrees of freedom are counted as fixest does: the levels of each effect, less

@@ -1,8 +1,8 @@
 """Effects of categories of many levels, taken out of columns without a column for each level.
 
 With D the indicators of all levels of all absorbed categories, what is left of a column v is
-v - Dα, (DᵀWD) α = DᵀWv (Frisch & Waugh 1933; Guimarães & Portugal 2010). DᵀWD holds the counts of the
-levels and of the pairs of levels that meet, so that rows are passed over for sums alone: one pass
+v - Dα, (DᵀWD) α = DᵀWv (Frisch & Waugh 1933; Guimarães & Portugal 2010). DᵀWD holds the counts of
+the levels and of the pairs of levels that meet, so that rows are passed over for sums alone: one pass
 for DᵀWV of all columns at once, conjugate gradients on the sparse matrix in memory, and one more
 pass that takes off what rounding left.
 """
@@ -169,8 +169,8 @@ def solve_effects(products: Any, right: Floats, scale: Floats | None = None) -> 
 
     The matrix is singular (each category sums to a constant) and the right side consistent: the
     gradients stay in its range, and so does α. All columns descend side by side. A right side that
-    is rounding is not quite consistent: ``scale`` (q,) is the energy gᵀM⁻¹g, M the diagonal, that its
-    gradients are to be small beside; their own at the start if left out.
+    is rounding is not quite consistent: ``scale`` (q,) is the energy gᵀM⁻¹g, M the diagonal, that
+    its gradients are to be small beside; their own at the start if left out.
 
     Raises
     ------
