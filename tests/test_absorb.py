@@ -217,9 +217,8 @@ def test_singletons_are_looked_for_until_there_are_none() -> None:
 
 
 def test_a_frame_of_one_effect_is_that_of_group_means() -> None:
-    frame = pd.DataFrame(
-        {"g": [1, 1, 1, 2, 2, 2], "x": [0.0, 1, 2, 5, 6, 8], "y": [1.0, 2, 4, 0, 1, 2]}
-    )
+    columns = {"g": [1, 1, 1, 2, 2, 2], "x": [0.0, 1, 2, 5, 6, 8], "y": [1.0, 2, 4, 0, 1, 2]}
+    frame = pd.DataFrame(columns)
     model = fit(frame, formula="y ~ x", model="linear", absorb="g")
     within = frame.groupby("g")[["x", "y"]].transform(lambda v: v - v.mean())
     assert model.parameters[0].value == pytest.approx((within.x @ within.y) / (within.x @ within.x))
