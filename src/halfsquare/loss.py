@@ -42,6 +42,7 @@ Floats = npt.NDArray[np.floating]
 # gradient. OpenBLAS also keeps a dot product this short on one thread, so its bits do not depend
 # on the number of threads.
 _BLOCK = 9984
+_OVERFLOWS = "the squared error overflows float64; state target and output in a larger unit"
 
 
 def error(target: Floats, output: Floats) -> Floats:
@@ -115,9 +116,7 @@ class SquaredError:
         """
         value, _ = self._evaluate(target, output, weight, want_gradient=False)
         if not np.isfinite(value):
-            raise NotFiniteError(
-                "the squared error overflows float64; state target and output in a larger unit"
-            )
+            raise NotFiniteError(_OVERFLOWS)
         return value
 
     def gradient(
@@ -130,6 +129,8 @@ class SquaredError:
         """
         gradient = self._evaluate(target, output, weight, want_gradient=True)[1]
         assert gradient is not None
+        if not np.isfinite(gradient.sum()) and not np.isfinite(gradient).all():
+            raise NotFiniteError(_OVERFLOWS)
         return gradient
 
     def value_and_gradient(
@@ -138,9 +139,7 @@ class SquaredError:
         """Loss and gradient in one pass over the data; see :meth:`value` and :meth:`gradient`."""
         value, gradient = self._evaluate(target, output, weight, want_gradient=True)
         if not np.isfinite(value):
-            raise NotFiniteError(
-                "the squared error overflows float64; state target and output in a larger unit"
-            )
+            raise NotFiniteError(_OVERFLOWS)
         assert gradient is not None
         return value, gradient
 

@@ -20,6 +20,31 @@ from halfsquare.errors import DataError, NotFiniteError, ShapeError
 from halfsquare.loss import Floats, as_matching, error, require_finite, sse_factor
 
 
+def weighted_mean(values: Floats, weight: Floats) -> Floats:
+    """Σ w x / Σw of the columns of ``values`` (n, k), weights (n,) with a sum > 0.
+
+    The mean of what a first mean leaves is added to it: so equal values have exactly that mean.
+
+    Examples
+    --------
+    >>> weighted_mean(np.full((7, 1), 0.1), np.ones(7)).tolist()
+    [0.1]
+    """
+    share = weight / weight.sum()  # no product of a weight and a value overflows
+    mean = share @ values
+    return np.asarray(mean + share @ (values - mean))
+
+
+def varies(m2: Floats, weight: Floats | float, mean: Floats) -> npt.NDArray[np.bool_]:
+    """Which columns vary by more than the rounding of their values: the one rule for all doors.
+
+    ``m2`` is Σ w (x - mean)². Values that differ by a unit in the last place do not vary.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = np.sqrt(m2 / np.maximum(weight, np.finfo(float).tiny))
+    return np.asarray(spread > np.finfo(float).eps * np.abs(mean))
+
+
 @dataclass(frozen=True)
 class Moments:
     """Weight, mean and Σ w (x - mean)² of k columns, merged without cancellation.
@@ -39,12 +64,27 @@ class Moments:
     @classmethod
     def of(cls, values: Floats, weight: Floats | None = None) -> Moments:
         """Moments of the columns of ``values`` (n, k) with row weights (n,)."""
+        if weight is not None and not weight.all():
+            values, weight = values[weight > 0], weight[weight > 0]
         total = float(len(values)) if weight is None else float(weight.sum())
         if not total > 0:
             return cls.zero(values.shape[1])
         w = np.ones(len(values)) if weight is None else weight
-        mean = (w @ values) / total
+        mean = weighted_mean(values, w)
         return cls(total, mean, w @ (values - mean) ** 2)
+
+    @property
+    def varies(self) -> npt.NDArray[np.bool_]:
+        """Which columns (k,) vary by more than the rounding of their values."""
+        return varies(self.m2, self.weight, self.mean)
+
+    @property
+    def scale(self) -> Floats:
+        """The standard deviations (k,), 1 where a column does not vary: what columns are divided
+        by, behind every door.
+        """
+        spread = np.sqrt(self.m2 / max(self.weight, np.finfo(float).tiny))
+        return np.where(self.varies, spread, 1.0)
 
     def merge(self, other: Moments) -> Moments:
         total = self.weight + other.weight
@@ -218,7 +258,7 @@ class ErrorSums:
             mse=mse,
             mse_se=sqrt(spread / (self.weight - 1.0) / self.weight) if self.weight > 1 else nan,
             rmse=sqrt(mse),
-            r2=1.0 - sse / sst if sst > 0 else nan,
+            r2=1.0 - sse / sst if self.target.varies.any() and sst > 0 else nan,
             too_high=self.too_high,
             too_low=self.too_low,
             mean_error=float(self.error.sum()) / (self.outputs * self.weight),

@@ -92,9 +92,9 @@ def effects(
     if json:
         dump({"model_file": model, **found.as_dict()})
         return
-    from halfsquare.cli.show import console
+    from halfsquare.cli.screen import say
 
-    console().print(shown(found), markup=False)
+    say(shown(found))
 
 
 def _columns(text: str) -> list[str]:
@@ -103,7 +103,7 @@ def _columns(text: str) -> list[str]:
 
 def shown(found: Effects) -> str:
     """The effects as text."""
-    from halfsquare.cli.show import grid
+    from halfsquare.cli.screen import table as grid
     from halfsquare.text import number
 
     parts = [whole_fit(found)]
@@ -200,7 +200,7 @@ def whole_fit(found: Effects) -> str:
 
 
 def _estimates(title: str, estimates: Sequence[Estimate], level: float) -> str:
-    from halfsquare.cli.show import grid
+    from halfsquare.cli.screen import table as grid
     from halfsquare.text import number
 
     rows = [
@@ -224,6 +224,6 @@ def _p(p: float) -> str:
 
 
 def _sign(p: float) -> str:
-    from halfsquare.cli.show import p_value
+    from halfsquare.report.summary import p_value
 
     return p_value(p)

@@ -13,14 +13,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from halfsquare.cli import (
+    audit,
     compare,
     demo,
     effects,
     evaluate,
     explain,
     fit,
+    fit_sums,
     info,
     predict,
+    pulls,
     report,
     serve,
     sums,
@@ -51,6 +54,7 @@ for command in (
     evaluate.evaluate,
     compare.compare,
     explain.explain,
+    pulls.pulls,
     effects.effects,
     table.table,
     report.report,
@@ -58,6 +62,8 @@ for command in (
     demo.demo,
     serve.serve,
     sums.sums,
+    fit_sums.fit_sums,
+    audit.audit,
 ):
     app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 

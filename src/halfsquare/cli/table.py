@@ -52,9 +52,9 @@ def table(
         return
     shown = found.render(form.value)
     if out is None:
-        from halfsquare.cli.show import console
+        from halfsquare.cli.screen import say
 
-        console().print(shown, markup=False)
+        say(shown)
         return
     with atomic_write(out) as file:
         file.write((shown + "\n").encode())

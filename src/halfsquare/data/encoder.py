@@ -28,6 +28,7 @@ from halfsquare.data.statistics import NumberStatistics, TableStatistics
 from halfsquare.data.times import PARTS, SEASON, TIME_OF_DAY, TREND, WEEKDAY
 from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
+from halfsquare.sums import Moments, varies
 
 MAX_KEPT_LEVELS = 100
 _ID_NAMES = ("id", "row", "rowid", "row_id", "index", "unnamed: 0", "uuid", "key")
@@ -230,9 +231,9 @@ def make_encoder(
             features.append(made)
             kept.append(j)
     numbers = statistics.numbers
-    scales = np.sqrt(numbers.m2[:k] / np.where(numbers.weight[:k] > 0, numbers.weight[:k], 1.0))
     still = [_still(_one(numbers, j)) for j in range(k)]
-    scales = np.where(still, 1.0, scales)
+    targets = Moments(max(n, np.finfo(float).tiny), numbers.mean[:k], numbers.m2[:k])
+    scales = np.where(still, 1.0, targets.scale)
     encoder = ColumnEncoder(
         tuple(features),
         tuple(t.name for t in roles.targets),
@@ -268,8 +269,7 @@ def _one(numbers: NumberStatistics, j: int) -> NumberStatistics:
 
 def _still(s: NumberStatistics) -> bool:
     """Whether the values do not vary: not at all, or by less than their own rounding."""
-    spread = float(np.sqrt(s.m2 / s.weight)) if s.weight > 0 else 0.0
-    return bool(s.minimum >= s.maximum or spread <= 4 * np.finfo(float).eps * abs(float(s.mean)))
+    return bool(s.minimum >= s.maximum or not varies(s.m2, s.weight, s.mean))
 
 
 def _number(name: str, s: NumberStatistics, n: float) -> Feature | str:
@@ -394,6 +394,10 @@ class EncodedRows(Rows):
         table = self.scanned.table
         train, size = table.train_sizes[index], table.sizes[index]
         return {"train": train, "test": size - train, "all": size}[self.part]
+
+    @property
+    def offsets(self) -> Floats | None:
+        return self.encoder.means / self.encoder.scales
 
     def of(self, part: Part) -> EncodedRows:
         """Another part of the same table, with the same encoder."""

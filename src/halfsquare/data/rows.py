@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from halfsquare.loss import Floats
+from halfsquare.sums import Moments, weighted_mean
 
 # A chunk is the unit of parallel work: large enough that Python's overhead vanishes, small enough
 # that a chunk per thread of a wide table stays in tens of megabytes.
@@ -56,6 +57,13 @@ class Rows(ABC):
         """Rows of chunk ``index``."""
         return len(self.chunk(index).target)
 
+    @property
+    def offsets(self) -> Floats | None:
+        """What was taken off the design's columns, in their units (d,): with it the size of the
+        values as they were given, whose rounding no sum can undo. None for nothing.
+        """
+        return None
+
 
 @dataclass(frozen=True)
 class ArrayRows(Rows):
@@ -89,8 +97,8 @@ class ShiftedRows(Rows):
     """Arrays X (n, d) and t (n, k) less a shift of each column, so that no digits cancel in their
     sums.
 
-    The shift is near the mean: that of the first chunk. X may have any layout, and be float32; it
-    is never copied as a whole.
+    The shift is the weighted mean, or without weights near it: the mean of the first chunk. X may
+    have any layout, and be float32; it is never copied as a whole.
     """
 
     x: Floats
@@ -103,28 +111,25 @@ class ShiftedRows(Rows):
 
     @classmethod
     def of(cls, x: Floats, t: Floats, weight: Floats | None) -> ShiftedRows:
-        """Shifted by the mean of the first rows: good enough for sums, and no pass of its own."""
+        """Shifted by the weighted mean; without weights by that of the first rows, which is good
+        enough for sums and no pass of its own.
+        """
         # A block of about two megabytes: its sums are taken while it is in the cache.
         chunk_rows = max(512, min(CHUNK_ROWS, (1 << 18) // (1 + x.shape[1] + t.shape[1])))
-        first = slice(0, chunk_rows)
+        some = slice(0, chunk_rows if weight is None else len(x))
+        w = np.ones(len(x[some])) if weight is None else weight
         with np.errstate(over="ignore", invalid="ignore"):
-            return cls(
-                x,
-                t,
-                weight,
-                x[first].mean(axis=0, dtype=np.float64),
-                t[first].mean(axis=0),
-                chunk_rows,
-            )
+            means = weighted_mean(x[some], w), weighted_mean(t[some], w)
+            return cls(x, t, weight, *means, chunk_rows)
 
     def standardized(self) -> ShiftedRows:
         """The same rows with columns of mean 0 and variance 1, as gradient methods need them."""
-        w = np.ones(len(self.x)) if self.weight is None else self.weight
-        total = max(float(w.sum()), np.finfo(float).tiny)
-        mean = w @ self.x / total
-        variance = w @ np.square(self.x - mean) / total
-        scale = np.where(variance > 0, np.sqrt(variance), 1.0)
-        return replace(self, x_shift=mean, t_shift=w @ self.t / total, x_scale=scale)
+        of_x, of_t = Moments.of(self.x, self.weight), Moments.of(self.t, self.weight)
+        return replace(self, x_shift=of_x.mean, t_shift=of_t.mean, x_scale=of_x.scale)
+
+    @property
+    def offsets(self) -> Floats | None:
+        return self.x_shift if self.x_scale is None else self.x_shift / self.x_scale
 
     @property
     def row_count(self) -> int:

@@ -40,22 +40,27 @@ class NumberStatistics:
         if weight is None and np.isfinite(np.add.reduce(block, axis=1)).all():
             mean = block.mean(axis=1)
             centred = block - mean[:, None]
+            # What rounding left in the mean, which for numbers far from zero is many spreads.
+            left = centred.mean(axis=1)
+            mean, centred = mean + left, np.subtract(centred, left[:, None], out=centred)
             m2 = np.einsum("ij,ij->i", centred, centred)
             return cls(
                 np.full(c, float(m)), mean, m2, np.zeros(c), block.min(axis=1), block.max(axis=1)
             )
         w = np.ones(m) if weight is None else weight
-        gone = np.isnan(block)
+        gone = np.isnan(block) | (w == 0)  # a row of weight 0 is no row
         present = np.where(gone, 0.0, w)
         total = present.sum(axis=1)
         filled = np.where(gone, 0.0, block)
-        mean = (present * filled).sum(axis=1) / np.where(total > 0, total, 1.0)
-        centred = np.where(gone, 0.0, block - mean[:, None])
+        share = present / np.where(total > 0, total, 1.0)[:, None]
+        mean = (share * filled).sum(axis=1)
+        mean += (share * np.where(gone, 0.0, filled - mean[:, None])).sum(axis=1)
+        centred = np.where(gone, 0.0, filled - mean[:, None])
         return cls(
             total,
             mean,
             (present * centred * centred).sum(axis=1),
-            w.sum() - total,
+            np.where(np.isnan(block), w, 0.0).sum(axis=1),
             np.where(gone, np.inf, block).min(axis=1),
             np.where(gone, -np.inf, block).max(axis=1),
         )
@@ -123,6 +128,36 @@ LARGEST = 1e140
 LARGEST_TARGET = 1e70
 
 
+def out_of_range(what: str, value: float, limit: float) -> str:
+    """The sentence on a column whose largest value in size is ``value``."""
+    size = "large" if abs(value) > limit else "small"
+    return (
+        f"{what} has values as {size} as {value:g}, and their squares are lost in float64: "
+        f"expected numbers from {1 / limit:g} to {limit:g} in size. State it in another unit"
+    )
+
+
+def require_array_range(what: str, values: Floats, limit: float) -> None:
+    """As :func:`require_range`, of the columns of an array (n, c); NaN and infinity are others'
+    to refuse.
+
+    Raises
+    ------
+    DataError
+        Naming the column's number and its largest value.
+    """
+    if not values.size:
+        return
+    low, high = (np.asarray(v, dtype=np.float64) for v in (values.min(axis=0), values.max(axis=0)))
+    value = np.where(np.abs(low) > np.abs(high), low, high)
+    with np.errstate(invalid="ignore"):
+        bad = np.isfinite(value) & (np.abs(value) > limit)
+        bad |= (value != 0) & (np.abs(value) < 1 / limit)
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise DataError(out_of_range(f"{what}, column {at},", float(value[at]), limit))
+
+
 def require_range(statistics: TableStatistics, roles: Roles, name: str) -> None:
     """Refuse columns whose numbers are so large or so small that their squares are lost.
 
@@ -135,19 +170,11 @@ def require_range(statistics: TableStatistics, roles: Roles, name: str) -> None:
         if column.kind not in ("number", "boolean") or not statistics.numbers.weight[j] > 0:
             continue
         low, high = float(statistics.numbers.minimum[j]), float(statistics.numbers.maximum[j])
-        value, limit = (
-            max((low, high), key=abs),
-            LARGEST_TARGET if j < len(roles.targets) else LARGEST,
-        )
+        value = max((low, high), key=abs)
+        limit = LARGEST_TARGET if j < len(roles.targets) else LARGEST
         if abs(value) > limit or 0 < abs(value) < 1 / limit:
-            size = "large" if abs(value) > limit else "small"
-            raise DataError(
-                f"column {column.name!r} of {name} has values as {size} as {value:g}, and "
-                "their squares are lost in "
-                f"float64: expected numbers from {1 / limit:g} to {limit:g} in size. State "
-                "it in another unit, "
-                f"or leave it out (--exclude {column.name})"
-            )
+            hint = f", or leave it out (--exclude {column.name})"
+            raise DataError(out_of_range(f"column {column.name!r} of {name}", value, limit) + hint)
 
 
 def require_finite(values: Floats, first_row: int, name: str, column: str) -> None:

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import FitError, FormulaError, OptionError
+from halfsquare.estimators.rows import design_of, training_rows
 from halfsquare.fitting.formula.inference import output_variance, parameter_table
 from halfsquare.fitting.formula.train import train_formula
-from halfsquare.loss import Floats, require_weights
+from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.parser import read_tokens
 from halfsquare.parallel.threads import Local
+from halfsquare.solvers.run import Run, Seed
 
 
 class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -92,29 +94,21 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         FormulaError, OptionError, FitError
             (ValueErrors) As :func:`halfsquare.fitting.formula.train.train_formula`.
         """
-        X, y = validate_data(self, X, y, y_numeric=True, dtype=np.float64)
-        weight = (
-            None
-            if sample_weight is None
-            else _check_sample_weight(sample_weight, X, dtype=np.float64)
-        )
-        if weight is not None:
-            require_weights(weight)
+        given = training_rows(self, X, y, sample_weight, single=True, shift=False)
+        X, weight = given.x, given.weight
         model, self._columns = self._read()
         if len(X) < len(model.names):
             raise FitError(
                 f"n_samples={len(X)} for {len(model.names)} parameters; a fit needs at least "
                 "as many"
             )
-        target = np.asarray(y, dtype=np.float64)[:, None]
         trained = train_formula(
-            ArrayRows(np.ascontiguousarray(X[:, self._columns]), target, weight),
+            ArrayRows(np.ascontiguousarray(X[:, self._columns]), given.t, weight),
             model,
+            Run(Local(self.n_jobs), seed=Seed(int(self.random_state or 0))),
             start=self.start,
             bounds=self.bounds,
             fixed=self.fixed,
-            seed=0 if self.random_state is None else int(self.random_state),
-            execution=Local(self.n_jobs),
         )
         self._trained, self._model = trained, model
         degrees = trained.facts["degrees_of_freedom"]
@@ -129,7 +123,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.standard_errors_ = {str(row["name"]): row["standard_error"] for row in self.table_}
         self.covariance_, self.sigma_ = trained.covariance, float(np.sqrt(trained.noise[0]))
         self.n_iter_ = max(int(trained.facts["iterations"]), 1)
-        self.reason_, self.warnings_ = trained.reason, trained.warnings
+        self.reason_, self.warnings_ = str(trained.termination), trained.warnings
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -139,7 +133,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         parameters together, on the scale of the left side.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = design_of(self, X)
         design = np.ascontiguousarray(X[:, self._columns])
         if not return_std:
             return self._model.restore_target(

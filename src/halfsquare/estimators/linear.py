@@ -8,18 +8,21 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from halfsquare.data.rows import ShiftedRows
+from halfsquare.data.statistics import LARGEST, require_array_range
 from halfsquare.errors import NotFiniteError, ShapeError
+from halfsquare.estimators.rows import design_of, shift_of, training_rows
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.least_squares import train_exactly
 from halfsquare.exact.normal_equations import ExactSystem
 from halfsquare.fitting.linear import LinearOptions, train_linear
-from halfsquare.loss import Floats, require_weights
+from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.trained import Trained
+from halfsquare.solvers.run import Run, Seed
 
 
 class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -88,28 +91,12 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         OptionError, FitError
             (ValueErrors) As :func:`halfsquare.fit`.
         """
-        options = LinearOptions(
-            self.method, self.l2, 0 if self.random_state is None else int(self.random_state)
-        )
+        options = LinearOptions(self.method, self.l2)
+        run = Run(Local(self.n_jobs), seed=Seed(int(self.random_state or 0)))
         # Whether X is finite shows in the sums, for nothing; looking at every value first costs a
         # pass.
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            multi_output=True,
-            y_numeric=True,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=False,
-        )
-        weight = (
-            None
-            if sample_weight is None
-            else _check_sample_weight(sample_weight, X, dtype=np.float64)
-        )
-        if weight is not None:
-            require_weights(weight)
-        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        given = training_rows(self, X, y, sample_weight, keep_float32=True)
+        X, t, weight = given.x, given.t, given.weight
         names = [f"x{j}" for j in range(X.shape[1])]
         targets = [f"y{j}" for j in range(t.shape[1])]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -117,12 +104,11 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
             if self.method != "least-squares":
                 _check_finite(X)
                 rows = rows.standardized()
-            trained = train_linear(
-                rows, names, targets, options, execution=Local(self.n_jobs), check=lambda: _check(X)
-            )
+            trained = train_linear(rows, names, targets, options, run, check=lambda: _check(X))
         self.__dict__.pop("sums_", None)  # these rows are not in them
         scale = np.ones(X.shape[1]) if rows.x_scale is None else rows.x_scale
-        self._describe(trained, rows.x_shift, rows.t_shift, scale, flat=np.ndim(y) == 1)
+        shift = rows.x_shift + shift_of(self)
+        self._describe(trained, shift, rows.t_shift, scale, flat=given.flat)
         return self
 
     def partial_fit(
@@ -145,19 +131,9 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         (True, [0.154])
         """
         first = not hasattr(self, "sums_")
-        X, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, reset=first
-        )
-        weight = (
-            None
-            if sample_weight is None
-            else _check_sample_weight(sample_weight, X, dtype=np.float64)
-        )
-        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        given = training_rows(self, X, y, sample_weight, first=first, exact=True)
+        X, t, weight = given.x, given.t, given.weight
         block = np.vstack([np.ones(len(X)), X.T, t.T])
-        if weight is not None:
-            require_weights(weight)
-            block, weight = block[:, weight > 0], weight[weight > 0]
         sums: ExactGram = ExactGram.zero(len(block)) if first else self.sums_
         if sums.columns != len(block):
             raise ShapeError(
@@ -171,15 +147,15 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         )
         trained = train_exactly(ExactSystem.of_gram(sums, t.shape[1]), names, targets, l2=self.l2)
         self.sums_: ExactGram = sums
-        zero = np.zeros(X.shape[1])
-        self._describe(trained, zero, np.zeros(t.shape[1]), zero + 1.0, flat=np.ndim(y) == 1)
+        shift, scale = shift_of(self), np.ones(X.shape[1])
+        self._describe(trained, shift, np.zeros(t.shape[1]), scale, flat=given.flat)
         return self
 
     def predict(self, X: Any) -> Floats:
         """Outputs (n,) or (n, k) for X (n, d)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        outputs: Floats = X @ self.coef_.T + self.intercept_
+        X = design_of(self, X, keep_float32=True)
+        outputs: Floats = (X - self._center) @ self.coef_.T + self._middle
         return outputs
 
     def _describe(
@@ -205,6 +181,10 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         self.coef_std_error_ = errors[1:, 0].copy() if flat else errors[1:].T.copy()
         self.intercept_ = intercept[0] if flat else intercept
         self.intercept_std_error_ = errors[0, 0] if flat else errors[0]
+        # Outputs are computed about the middle of the columns, where the digits of a column far
+        # from 0 do not cancel.
+        self._center = x_shift - shift_of(self)
+        self._middle = (t_shift + values[0])[0] if flat else t_shift + values[0]
         sigma = np.sqrt(trained.noise)
         self.sigma_ = sigma[0] if flat else sigma
         self.rank_, self.l2_ = int(trained.facts["rank"]), float(trained.facts["l2"])
@@ -218,4 +198,5 @@ def _check_finite(X: Any) -> None:
 def _check(X: Any) -> None:
     """Called when a sum is not finite: say which value is to blame, in scikit-learn's words."""
     _check_finite(X)
+    require_array_range("X", X, LARGEST)
     raise NotFiniteError("the squares of X overflow float64; divide its columns by a power of ten")

@@ -9,18 +9,22 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from halfsquare.data.rows import ArrayRows
+from halfsquare.errors import FitError, ShapeError
+from halfsquare.estimators.rows import design_of, training_rows
 from halfsquare.fitting.network import predictive, train_network
-from halfsquare.loss import Floats, error, require_weights
+from halfsquare.loss import Floats, error
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
 from halfsquare.results.trained import Trained
-from halfsquare.solvers.adam import Stochastic
-from halfsquare.solvers.base import State
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.adam import Adam, AdamMemory
+from halfsquare.solvers.base import Reason, State, Termination
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.run import Run, Seed, Stream
+from halfsquare.sums import Moments
 
 
 class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -64,7 +68,8 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
     (0.8, True)
     """
 
-    _state: State  # where partial_fit stands
+    _state: State[AdamMemory]  # where partial_fit stands
+    _network: Network
 
     def __init__(
         self,
@@ -94,20 +99,12 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         ValueError
             If a value is NaN or infinite, or there are fewer than 2 rows.
         """
-        X, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
-        )
+        given = training_rows(self, X, y, sample_weight)
+        X, t, weight = given.x, given.t, given.weight
+        if len(X) < 2:
+            raise FitError(f"n_samples={len(X)} of positive weight; a network needs at least 2")
         self.__dict__.pop("_state", None)  # of partial_fit
-        weight = (
-            None
-            if sample_weight is None
-            else _check_sample_weight(sample_weight, X, dtype=np.float64)
-        )
-        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
-        self._flat = np.ndim(y) == 1
-        if weight is not None:
-            require_weights(weight)
-            X, t, weight = X[weight > 0], t[weight > 0], weight[weight > 0]
+        self._flat = given.flat
         self._x = _standard(X, weight)
         self._t = _standard(t, weight)
         self.members_ = self._train(
@@ -132,18 +129,15 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
             If a value is NaN or infinite, or the number of columns differs from the first call's.
         """
         first = not hasattr(self, "_state")
-        X, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, reset=first
-        )
-        weight = (
-            None
-            if sample_weight is None
-            else _check_sample_weight(sample_weight, X, dtype=np.float64)
-        )
-        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        given = training_rows(self, X, y, sample_weight, first=first)
+        X, t, weight = given.x, given.t, given.weight
+        if not first and t.shape[1] != self._network.outputs_count:
+            raise ShapeError(
+                f"y has {t.shape[1]} outputs; the rows before had {self._network.outputs_count}"
+            )
         if first:
             self._flat, self._x, self._t = (
-                np.ndim(y) == 1,
+                given.flat,
                 _standard(X, weight),
                 _standard(t, weight),
             )
@@ -152,20 +146,30 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
             self._seen, self._noise = 0.0, np.zeros(t.shape[1])
         rows = ArrayRows((X - self._x[0]) / self._x[1], (t - self._t[0]) / self._t[1], weight)
         penalty = np.full(self._network.parameter_count, 0.1)
-        objective = Objective(self._network, rows, Local(1), penalty)
-        method = Stochastic(objective, seed=int(self.random_state or 0))
+        seed = Seed(int(self.random_state or 0)).child(Stream.MEMBER, 0)
+        run = Run(Local(1), seed=seed)
+        objective = Objective(self._network, rows, run.execution, penalty)
+        solver = Adam(objective, seed=seed)
         if first:
-            start = self._network.initial_parameters(
-                np.random.default_rng([int(self.random_state or 0), 1])
-            )
-            state = method.begin(objective, start)
+            start = self._network.initial_parameters(seed.generator(Stream.START))
+            state = solver.begin(objective, start)
         else:
-            state = method.resume(objective, self._state)
+            state = solver.resume(objective, self._state)
         self._learn_noise(rows, state.parameters)
-        self._state, history = descend(method, objective, state, limits=Limits(state.iteration + 1))
+        self._state, history = descend(
+            solver, objective, state, run, iterations=state.iteration + 1
+        )
         self.n_iter_ = self._state.iteration
         self.members_ = [
-            Trained(self._network, self._state.parameters, None, self._noise, penalty.size, history)
+            Trained(
+                self._network,
+                self._state.parameters,
+                None,
+                self._noise,
+                penalty.size,
+                self._state.stopped or Termination(Reason.ITERATION_LIMIT, self.n_iter_),
+                history,
+            )
         ]
         return self
 
@@ -186,7 +190,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         The standard deviation holds noise, uncertainty of the parameters and spread of the members.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = design_of(self, X)
         design = (X - self._x[0]) / self._x[1]
         if not return_std:
             outputs = np.mean(
@@ -199,16 +203,18 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         )
 
     def _train(self, rows: ArrayRows) -> list[Trained]:
-        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
+        run = Run(
+            Local(self.n_jobs),
+            None if self.time_limit is None else time.monotonic() + self.time_limit,
+            seed=Seed(int(self.random_state or 0)),
+        )
         return train_network(
             rows,
+            run,
             hidden=self.hidden,
             activation=self.activation,
             members=self.members,
             method=self.method,
-            seed=0 if self.random_state is None else int(self.random_state),
-            deadline=deadline,
-            execution=Local(self.n_jobs),
         )
 
     def _shaped(self, values: Floats) -> Floats:
@@ -263,14 +269,13 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         """
         from halfsquare.fitting.fit import fit
 
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
-        t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
-        self._flat = np.ndim(y) == 1
+        given = training_rows(self, X, y, sample_weight)
+        X, t, self._flat = given.x, given.t, given.flat
         table = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {
             f"y{j}": t[:, j] for j in range(t.shape[1])
         }
-        if sample_weight is not None:
-            table["weight"] = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if given.weight is not None:
+            table["weight"] = given.weight
         self.fitted_ = fit(
             table,
             [f"y{j}" for j in range(t.shape[1])],
@@ -288,7 +293,7 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         new target.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = design_of(self, X)
         found = self.fitted_.predict(
             {f"x{j}": X[:, j] for j in range(X.shape[1])}, return_std=return_std
         )
@@ -301,8 +306,5 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
 
 def _standard(values: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
     """Means and standard deviations (1 where a column does not vary) of the columns."""
-    w = np.ones(len(values)) if weight is None else weight
-    total = max(float(w.sum()), np.finfo(float).tiny)
-    mean = w @ values / total
-    deviation = np.sqrt(w @ np.square(values - mean) / total)
-    return mean, np.where(deviation > 4 * np.finfo(float).eps * np.abs(mean), deviation, 1.0)
+    moments = Moments.of(values, weight)
+    return moments.mean, moments.scale

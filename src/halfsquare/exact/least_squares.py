@@ -26,6 +26,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.trained import Trained
+from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.least_squares import (
     GOOD_RECIPROCAL_CONDITION,
     Solution,
@@ -35,9 +36,6 @@ from halfsquare.solvers.least_squares import (
     symmetric,
 )
 
-# A column that others give to a relative error of 1e-10 is determined by them, as in
-# halfsquare.solvers.least_squares.
-_DEPENDENT_ONE_IN = 10**20
 # Refinement ends below 2^-240 of a coefficient's natural unit σ_t/σ_z; what is below 2^-200 of it
 # is 0.
 _REFINED, _NOTHING = 2.0**-240, 1 << (BITS - 200)
@@ -173,7 +171,8 @@ def _by_factors(
     """
     curvature, right = scaled.fixed_point()
     d, k = right.shape
-    factors = Factors.of(curvature, _DEPENDENT_ONE_IN)
+    # Pivots are squares; a column that others give to its own rounding is determined by them.
+    factors = Factors.of(curvature, int(system.resolution**-2.0) if d else 1)
     kept, left = list(factors.kept), list(factors.left)
     units = _units(np.diag(_rounded(curvature)), penalty)
     on_kept = factors.solve(right[kept])
@@ -278,13 +277,14 @@ def train_exactly(
         "reciprocal_condition": solution.reciprocal_condition,
         "degrees_of_freedom": freedom,
     }
+    termination = Termination(Reason.SOLVED_EXACTLY, solution.path)
     return Trained(
         Linear(tuple(names), tuple(targets)),
         solution.coefficients.reshape(-1),
         np.kron(solution.inverse, np.diag(noise)) if known else None,
         noise,
         solution.effective_parameters,
-        reason=f"solved from exact sums ({solution.path})",
-        warnings=linear_warnings(solution, names, system),
+        termination=termination,
+        warnings=linear_warnings(solution, names, system, termination),
         facts=facts,
     )

@@ -13,7 +13,7 @@ from halfsquare.errors import FitError
 from halfsquare.exact.gram import ExactGram, nearest
 from halfsquare.exact.integer_solver import Wholes
 from halfsquare.loss import Floats
-from halfsquare.solvers.least_squares import System
+from halfsquare.solvers.least_squares import System, resolution
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class ExactSystem:
         if not numbers[0, 0] > 0:
             raise FitError("there are no rows of positive weight to fit")
         sums = numbers[0, 1:]
-        return cls(
-            rows,
-            outputs,
-            numbers,
-            exponent,
-            numbers[0, 0] * numbers[1:, 1:] - np.multiply.outer(sums, sums),
-        )
+        centred = numbers[0, 0] * numbers[1:, 1:] - np.multiply.outer(sums, sums)
+        # A column whose values differ by their rounding alone does not vary, as in
+        # halfsquare.sums.varies: variance <= ε² mean², both times W².
+        for j in range(len(sums) - outputs):
+            if int(centred[j, j]) << 104 <= int(sums[j]) ** 2:
+                centred[j, :] = centred[:, j] = 0
+        return cls(rows, outputs, numbers, exponent, centred)
 
     @classmethod
     def of_gram(cls, gram: ExactGram, outputs: int) -> ExactSystem:
@@ -99,17 +99,18 @@ class ExactSystem:
         roots = np.sqrt(np.diag(scaled))
         unit = np.where(roots > 0, roots, 1.0)
         correlation = scaled / unit / unit[:, None]
-        varies = scale[:d] > 0
+        varied = scale[:d] > 0
         np.fill_diagonal(correlation, roots > 0)
         return System(
             self.rows,
             self.weight,
             mean[:d],
-            np.where(varies, scale[:d], 1.0),
+            np.where(varied, scale[:d], 1.0),
             correlation[:d, :d],
             correlation[:d, d:] * scale[d:],
             mean[d:],
             squares,
+            resolution(mean[:d][varied], scale[:d][varied]),
         )
 
     def sse(self, coefficients: Floats) -> Floats:

@@ -15,7 +15,8 @@ from halfsquare.data.roles import Roles
 from halfsquare.data.rows import Rows
 from halfsquare.data.source import Source
 from halfsquare.errors import NotFiniteError, OptionError
-from halfsquare.fitting.options import Recipe, Request
+from halfsquare.fitting.family import Family
+from halfsquare.fitting.options import Request
 from halfsquare.fitting.robust import robust_trained, with_beside
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
@@ -23,11 +24,12 @@ from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.trained import Trained
-from halfsquare.solvers.growing_batches import Minibatch
-from halfsquare.solvers.journal import NO_JOURNAL, Journal
+from halfsquare.solvers.base import Reason, Solver, Termination
+from halfsquare.solvers.growing_batches import GrowingBatches
 from halfsquare.solvers.least_squares import Solution, System, linear_sums, solve
-from halfsquare.solvers.loop import Limits, Record, Watch, descend
-from halfsquare.solvers.objective import Quadratic
+from halfsquare.solvers.loop import Record, descend
+from halfsquare.solvers.objective import Objective, Quadratic
+from halfsquare.solvers.run import Run
 from halfsquare.solvers.steepest_descent import SteepestDescent
 from halfsquare.sums import NormalSums
 
@@ -47,13 +49,10 @@ class LinearOptions:
     l2 : float >= 0 or "auto"
         λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted; ``"auto"`` takes
         the λ of greatest evidence.
-    seed : int
-        Of the shuffling of mini-batches.
     """
 
     method: LinearMethod = "least-squares"
     l2: float | Literal["auto"] = 0.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in ("least-squares", "gradient", "minibatch"):
@@ -72,11 +71,8 @@ def train_linear(
     names: Sequence[str],
     targets: Sequence[str],
     options: LinearOptions,
+    run: Run,
     *,
-    execution: Execution,
-    deadline: float | None = None,
-    watch: Watch | None = None,
-    journal: Journal = NO_JOURNAL,
     check: Callable[[], None] | None = None,
 ) -> Trained:
     """Train on standardized rows: ``names`` of the d design columns, ``targets`` of the k outputs.
@@ -94,29 +90,30 @@ def train_linear(
         If a sum is not finite.
     """
     model = Linear(tuple(names), tuple(targets))
-    sums = linear_sums(rows, execution)
+    sums = linear_sums(rows, run.execution)
     if not np.isfinite(np.trace(sums.gram)) or not np.isfinite(sums.gram).all():
         if check is not None:
             check()
         raise NotFiniteError(
             "the squares of the columns overflow float64, or a value is not finite"
         )
-    system = System.of(sums, len(targets))
-    solution = solve(rows, execution, system, l2=options.l2)
+    system = System.of(sums, len(targets), rows.offsets)
+    solution = solve(rows, run.execution, system, l2=options.l2)
     parameters = solution.coefficients.reshape(-1)
     history: list[Record] = []
-    reason, converged = f"solved directly ({solution.path})", True
+    termination = Termination(Reason.SOLVED, solution.path)
     if options.method != "least-squares":
         penalty = _penalty(system, solution.l2) if solution.l2 else None
-        limits = Limits(_ITERATIONS[options.method], deadline)
         start = np.zeros_like(parameters)
-        quadratic = Quadratic(model, rows, execution, penalty, sums=sums)
-        method = SteepestDescent() if options.method == "gradient" else Minibatch(seed=options.seed)
-        state, history = descend(
-            method, quadratic, start, limits=limits, watch=watch, journal=journal
+        quadratic = Quadratic(model, rows, run.execution, penalty, sums=sums)
+        solver: Solver[Objective, Any] = (
+            SteepestDescent() if options.method == "gradient" else GrowingBatches(seed=run.seed)
         )
-        parameters, reason, converged = state.parameters, state.stopped or "", state.converged
-    sse = _sse(rows, execution, model, parameters, sums)
+        most = _ITERATIONS[options.method]
+        state, history = descend(solver, quadratic, start, run, iterations=most)
+        assert state.stopped is not None
+        parameters, termination = state.parameters, state.stopped
+    sse = _sse(rows, run.execution, model, parameters, sums)
     freedom = system.weight - solution.effective_parameters
     noise = sse / freedom if freedom > 1e-9 else np.full(len(targets), np.nan)
     covariance = np.kron(solution.inverse, np.diag(noise)) if freedom > 1e-9 else None
@@ -127,16 +124,15 @@ def train_linear(
         "reciprocal_condition": solution.reciprocal_condition,
         "degrees_of_freedom": freedom,
     }
-    warnings = linear_warnings(solution, names, system, converged, reason)
+    warnings = linear_warnings(solution, names, system, termination)
     return Trained(
         model,
         parameters,
         covariance,
         noise,
         solution.effective_parameters,
+        termination,
         history,
-        reason,
-        converged,
         warnings,
         facts,
     )
@@ -182,8 +178,7 @@ def linear_warnings(
     solution: Solution,
     names: Sequence[str],
     system: System,
-    converged: bool = True,
-    reason: str = "",
+    termination: Termination,
 ) -> list[str]:
     """What is to be said of the columns and of the descent."""
     found = []
@@ -202,9 +197,9 @@ def linear_warnings(
             "those of smallest norm "
             "(on standardized columns) were taken"
         )
-    if not converged:
+    if not termination.converged:
         found.append(
-            f"the descent did not converge ({reason}): its coefficients are not those of "
+            f"the descent did not converge ({termination}): its coefficients are not those of "
             "least squares yet. The columns are "
             f"nearly collinear (condition number {solution.reciprocal_condition**-0.5:.0f}), "
             "which makes gradients slow; "
@@ -214,7 +209,7 @@ def linear_warnings(
 
 
 @final
-class LinearRecipe(Recipe):
+class LinearFamily(Family):
     """Standardized columns, an intercept, least squares."""
 
     def check(self) -> None:
@@ -230,24 +225,15 @@ class LinearRecipe(Recipe):
         told = {c: "clusters of rows, and no feature" for c in clusters if c in roles.left_out}
         return replace(beside, left_out={**roles.left_out, **told})
 
-    def train(self, rows: EncodedRows) -> FittedModel:
+    def train(self, rows: EncodedRows, run: Run) -> FittedModel:
         encoder, options = rows.encoder, self._linear()
-        trained = train_linear(
-            rows,
-            encoder.names,
-            encoder.targets,
-            options,
-            execution=self.execution,
-            deadline=self.deadline,
-            watch=self.watch,
-            journal=self.journal,
-        )
+        trained = train_linear(rows, encoder.names, encoder.targets, options, run)
         errors = ErrorsOption.read(self.options.errors)
-        trained = robust_trained(trained, rows, errors, self.options.seed, self.execution)
+        trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
         return self.fitted(
             rows, [trained], "linear", options.method, inference={"errors": str(errors)}
         )
 
     def _linear(self) -> LinearOptions:
         method: Any = self.options.method or "least-squares"
-        return LinearOptions(method, self.options.l2, self.options.seed)
+        return LinearOptions(method, self.options.l2)

@@ -13,8 +13,9 @@ from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.family import Family
 from halfsquare.fitting.linear import LinearOptions, train_linear
-from halfsquare.fitting.options import Recipe, Request
+from halfsquare.fitting.options import Request
 from halfsquare.fitting.robust import (
     bread_of,
     robust_trained,
@@ -31,11 +32,14 @@ from halfsquare.models.terms.encoder import TermsEncoder, make_terms_encoder, ra
 from halfsquare.models.terms.expand import Expanded, expand
 from halfsquare.models.terms.syntax import Call, Name
 from halfsquare.models.terms.tokens import refuse
+from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.inference.heteroscedasticity import breusch_pagan
 from halfsquare.results.inference.margins import average_effects
 from halfsquare.results.trained import Trained
+from halfsquare.solvers.base import Reason, Termination
+from halfsquare.solvers.run import Run
 from halfsquare.solvers.triangular_least_squares import Triangle, triangle_of
 
 _USABLE = ("number", "boolean", "text")
@@ -46,7 +50,7 @@ _UNEQUAL = 0.01
 
 
 @final
-class TermsRecipe(Recipe):
+class TermsFamily(Family):
     """The columns of the terms, solved directly from R of [design | target]."""
 
     def check(self) -> None:
@@ -55,7 +59,7 @@ class TermsRecipe(Recipe):
 
     def _linear(self) -> LinearOptions:
         method: Any = self.options.method or "least-squares"
-        return LinearOptions(method, self.options.l2, self.options.seed)
+        return LinearOptions(method, self.options.l2)
 
     def roles(self, source: Source, request: Request) -> Roles:
         errors = ErrorsOption.read(self.options.errors)
@@ -90,51 +94,56 @@ class TermsRecipe(Recipe):
                 usable = [c for c in usable if c in request.features or c in request.targets]
         return expand(str(self.options.formula), usable)
 
-    def rows(self, scanned: Scanned, part: Part) -> EncodedRows:
+    def rows(self, scanned: Scanned, part: Part, execution: Execution) -> EncodedRows:
         # The scan holds the columns that the formula needs and no others: '.' stands for these.
         roles = scanned.roles
         expanded = self._expanded([*roles.targets, *roles.features])
         if not scanned.table.rows:
             raise FitError(f"{scanned.source_name} has no rows to fit")
         encoder, raw = make_terms_encoder(
-            expanded, scanned, whole=part == "all", execution=self.execution
+            expanded, scanned, whole=part == "all", execution=execution
         )
         return EncodedRows(scanned, encoder, raw.recoding, raw.positions, part)
 
-    def train(self, rows: EncodedRows) -> FittedModel:
+    def train(self, rows: EncodedRows, run: Run) -> FittedModel:
         encoder, options = rows.encoder, self._linear()
         assert isinstance(encoder, TermsEncoder)
         expanded = self._expanded([*rows.scanned.roles.targets, *rows.scanned.roles.features])
         _, function = left_side(expanded, list(encoder.targets))
         model = Linear(encoder.names, encoder.targets, encoder.design.has_intercept, function)
         if self.options.absorb:
-            return self._absorbed(rows, encoder, model, expanded)
+            return self._absorbed(rows, encoder, model, expanded, run.execution)
         if options.method == "least-squares" and options.l2 == 0:
-            trained, encoder = self._solved(rows, encoder, model)
+            trained, encoder = self._solved(rows, encoder, model, run.execution)
         else:
-            trained = self._descended(rows, encoder, model, options)
+            trained = self._descended(rows, encoder, model, options, run)
         rows = replace(rows, encoder=encoder)
         errors = ErrorsOption.read(self.options.errors)
-        trained = robust_trained(trained, rows, errors, self.options.seed, self.execution)
+        trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
         warnings = [*expanded.notes, *trained.warnings]
-        told, more = self._told(trained, rows, encoder, errors)
+        told, more = self._told(trained, rows, encoder, errors, run.execution)
         facts = {**trained.facts, "formula": encoder.formula, "target_function": function}
         trained = replace(trained, warnings=[*warnings, *more], facts=facts)
         return self.fitted(rows, [trained], "linear", options.method, inference=told)
 
     def _absorbed(
-        self, rows: EncodedRows, encoder: TermsEncoder, model: Linear, expanded: Expanded
+        self,
+        rows: EncodedRows,
+        encoder: TermsEncoder,
+        model: Linear,
+        expanded: Expanded,
+        execution: Execution,
     ) -> FittedModel:
         options = self._linear()
         if options.method != "least-squares" or options.l2 != 0:
             raise OptionError("effects are absorbed from least squares: leave method and l2 out")
         errors = ErrorsOption.read(self.options.errors)
         trained, encoder = train_absorbed(
-            rows, encoder, model, self.options.absorb, errors, self.options.seed, self.execution
+            rows, encoder, model, self.options.absorb, errors, self.options.seed, execution
         )
         told: dict[str, Any] = {"errors": str(errors), "aliased": list(encoder.aliased)}
         if trained.covariance is not None:
-            told |= self._averages(rows, encoder)
+            told |= self._averages(rows, encoder, execution)
         facts = {
             **trained.facts,
             "formula": encoder.formula,
@@ -150,11 +159,11 @@ class TermsRecipe(Recipe):
         return rows_with_effects(rows, fitted.encoder)
 
     def _solved(
-        self, rows: EncodedRows, encoder: TermsEncoder, model: Linear
+        self, rows: EncodedRows, encoder: TermsEncoder, model: Linear, execution: Execution
     ) -> tuple[Trained, TermsEncoder]:
         first = 1 if model.intercept else 0
         shift = _shift(rows, model) if model.intercept else 0.0
-        triangle = triangle_of(rows, model, self.execution, intercept=model.intercept, shift=shift)
+        triangle = triangle_of(rows, model, execution, intercept=model.intercept, shift=shift)
         if not np.isfinite(triangle.r).all():
             raise FitError(
                 f"{model.target_function}({model.targets[0]}) is not finite in some rows: "
@@ -170,7 +179,12 @@ class TermsRecipe(Recipe):
         return _trained(triangle, model, shift, encoder), encoder
 
     def _descended(
-        self, rows: EncodedRows, encoder: TermsEncoder, model: Linear, options: LinearOptions
+        self,
+        rows: EncodedRows,
+        encoder: TermsEncoder,
+        model: Linear,
+        options: LinearOptions,
+        run: Run,
     ) -> Trained:
         if not model.intercept:
             raise OptionError(
@@ -181,15 +195,17 @@ class TermsRecipe(Recipe):
             encoder.names,
             encoder.targets,
             options,
-            execution=self.execution,
-            deadline=self.deadline,
-            watch=self.watch,
-            journal=self.journal,
+            run,
         )
         return replace(trained, model=model)
 
     def _told(
-        self, trained: Trained, rows: EncodedRows, encoder: TermsEncoder, errors: ErrorsOption
+        self,
+        trained: Trained,
+        rows: EncodedRows,
+        encoder: TermsEncoder,
+        errors: ErrorsOption,
+        execution: Execution,
     ) -> tuple[dict[str, Any], list[str]]:
         """What tests and effects are read off besides the covariance, and what is to be said."""
         told: dict[str, Any] = {"errors": str(errors), "aliased": list(encoder.aliased)}
@@ -197,8 +213,8 @@ class TermsRecipe(Recipe):
             return told, []
         warnings = []
         if encoder.design.has_intercept and len(encoder.names):
-            scoring = scoring_of(trained, rows, ErrorsOption(), self.options.seed, self.execution)
-            test = breusch_pagan(bread_of(trained), scoring, rows.chunk_count, self.execution)
+            scoring = scoring_of(trained, rows, ErrorsOption(), self.options.seed, execution)
+            test = breusch_pagan(bread_of(trained), scoring, rows.chunk_count, execution)
             told["breusch_pagan"] = None if test is None else test.as_dict()
             if test is not None and test.p < _UNEQUAL and errors.kind == "classical":
                 warnings.append(
@@ -206,10 +222,12 @@ class TermsRecipe(Recipe):
                     f"{'< 1e-16' if test.p < 1e-16 else f'= {test.p:.2g}'}): classical standard "
                     "errors may be wrong; errors hc3 are right either way"
                 )
-        told |= self._averages(rows, encoder)
+        told |= self._averages(rows, encoder, execution)
         return told, warnings
 
-    def _averages(self, rows: EncodedRows, encoder: TermsEncoder) -> dict[str, Any]:
+    def _averages(
+        self, rows: EncodedRows, encoder: TermsEncoder, execution: Execution
+    ) -> dict[str, Any]:
         """Means of the numbers, and the average effects as functions of the coefficients."""
         design, scanned = encoder.design, rows.scanned
         raw = raw_terms(scanned, design.columns, whole=rows.part == "all")
@@ -223,7 +241,7 @@ class TermsRecipe(Recipe):
         told: dict[str, Any] = {"means": means, "standard_deviations": spreads}
         levels = sum(max(1, len(design.levels_of(c)) - 1) for c in design.columns)
         if levels * len(design.names) <= _MOST_EFFECTS:
-            effects = average_effects(design, spreads, raw.chunk, rows.chunk_count, self.execution)
+            effects = average_effects(design, spreads, raw.chunk, rows.chunk_count, execution)
             told["average_effects"] = {
                 "names": list(effects.names),
                 "rows": effects.rows.tolist(),
@@ -298,7 +316,7 @@ def _trained(triangle: Triangle, model: Linear, shift: float, encoder: TermsEnco
         inverse * noise[0] if freedom > 1e-9 else None,
         noise,
         float(rank),
-        reason="solved directly (qr)",
+        Termination(Reason.SOLVED, "qr"),
         warnings=warnings,
         facts=facts,
         triangle=_square(triangle.r, model),

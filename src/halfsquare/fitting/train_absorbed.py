@@ -26,6 +26,7 @@ from halfsquare.parallel.base import Execution
 from halfsquare.results.inference.covariance import Bread, covariance
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.trained import Trained
+from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.triangular_least_squares import Triangle, triangle_of
 from halfsquare.sums import Moments
 
@@ -105,9 +106,7 @@ def train_absorbed(
         _padded(noise[0] * triangle.inverse) if known else None,
         noise,
         float(len(b) + count.freedom),
-        reason="solved directly (qr), effects by conjugate gradients"
-        if len(columns) > 1
-        else "solved directly (qr)",
+        Termination(Reason.SOLVED, "qr"),
         warnings=_warnings(encoder, facts["singletons"]),
         facts=facts,
         robust=None if found is None or errors.kind == "classical" else _padded(found.matrix),

@@ -21,7 +21,7 @@ from halfsquare.errors import FitError
 from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.sums import NormalSums
+from halfsquare.sums import NormalSums, varies
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ class System:
     target_means : (k,)
     target_squares : (k,)
         Σ w (t - mean)².
+    resolution : float
+        A column that others give to this error, in standard deviations, is determined by them: what
+        is left is the rounding of the values themselves. See :func:`resolution`.
     """
 
     rows: int
@@ -53,10 +56,12 @@ class System:
     products: Floats
     target_means: Floats
     target_squares: Floats
+    resolution: float = 0.0
 
     @classmethod
-    def of(cls, sums: NormalSums, outputs: int) -> System:
-        """From the sums of blocks [1 | Z | T]ᵀ with ``outputs`` targets.
+    def of(cls, sums: NormalSums, outputs: int, offsets: Floats | None = None) -> System:
+        """From the sums of blocks [1 | Z | T]ᵀ with ``outputs`` targets; ``offsets`` (d,) as
+        :attr:`halfsquare.data.rows.Rows.offsets`.
 
         Raises
         ------
@@ -72,15 +77,35 @@ class System:
         squares = np.maximum(np.diag(central), 0.0)
         # What is left of the squares after the mean is taken off may be rounding alone.
         noise = 8 * np.finfo(float).eps * np.diag(gram)[1:]
-        varies = squares[:d] > noise[:d]
-        scales = np.where(varies, np.sqrt(squares[:d] / sums.weight), 1.0)
+        given = mean[:d] if offsets is None else mean[:d] + offsets
+        varied = (squares[:d] > noise[:d]) & varies(squares[:d], sums.weight, given)
+        scales = np.where(varied, np.sqrt(squares[:d] / sums.weight), 1.0)
         correlation = central[:d, :d] / sums.weight / np.outer(scales, scales)
-        correlation[~varies], correlation[:, ~varies] = 0.0, 0.0
-        np.fill_diagonal(correlation, np.where(varies, 1.0, 0.0))
-        products = np.where(varies[:, None], central[:d, d:] / sums.weight / scales[:, None], 0.0)
+        correlation[~varied], correlation[:, ~varied] = 0.0, 0.0
+        np.fill_diagonal(correlation, np.where(varied, 1.0, 0.0))
+        products = np.where(varied[:, None], central[:d, d:] / sums.weight / scales[:, None], 0.0)
         return cls(
-            sums.rows, sums.weight, mean[:d], scales, correlation, products, mean[d:], squares[d:]
+            sums.rows,
+            sums.weight,
+            mean[:d],
+            scales,
+            correlation,
+            products,
+            mean[d:],
+            squares[d:],
+            resolution(given[varied], scales[varied]),
         )
+
+
+def resolution(means: Floats, scales: Floats) -> float:
+    """To what error, in its standard deviation, a column can be told from what others make of it.
+
+    Values are rounded to ε of their size, which is √(mean² + variance): relative to the standard
+    deviation that is much where the mean is far from 0. The largest of all columns counts, with a
+    margin for the arithmetic; exact and rounded sums judge by this one number.
+    """
+    far = float(np.abs(means / scales).max(initial=0.0))
+    return _MARGIN * float(np.finfo(float).eps) * float(np.hypot(1.0, far))
 
 
 def linear_sums(rows: Rows, execution: Execution) -> NormalSums:
@@ -109,8 +134,8 @@ Path = Literal["cholesky", "qr", "minimum norm", "exact"]
 GOOD_RECIPROCAL_CONDITION = 1e-6
 # A pivot 1 - R² of C is resolved down to its rounding, some 1e-13 for hundreds of columns.
 _PIVOT = 1e-12
-# A column that others give to this relative error is determined by them.
-_DEPENDENT = 1e-10
+# How many roundings of a value are no difference; and what looking at the rows resolves at best.
+_MARGIN, _LOOK = 64.0, 1e-12
 
 
 @dataclass(frozen=True)
@@ -255,7 +280,7 @@ def _truly_dependent(
 
     zero: Floats = np.zeros(len(s))
     squares = execution.reduce(of, np.add, rows.chunk_count, zero)
-    return bool(np.all(squares <= _DEPENDENT**2 * system.weight))
+    return bool(np.all(squares <= max(system.resolution, _LOOK) ** 2 * system.weight))
 
 
 def _by_qr(rows: Rows, execution: Execution, system: System, penalty: float) -> Solution:
@@ -276,13 +301,12 @@ def _by_qr(rows: Rows, execution: Execution, system: System, penalty: float) -> 
     r = np.zeros((d, d))
     r[: len(factor)] = factor[:d, :d]
     u, values, vt = svd(r)
-    cutoff = max(system.rows, d) * np.finfo(float).eps * values.max(initial=0.0)
-    rank = int((values > cutoff).sum())
+    dependent = _dependent_columns(r, max(system.resolution, d * np.finfo(float).eps))
+    rank = min(d - len(dependent), int((values > 0).sum()))
     half = vt[:rank].T / values[:rank]
     rhs = np.zeros((d, k))
     rhs[: len(factor)] = factor[:d, d:]
     standard = half @ (u[:, :rank].T @ rhs)
-    dependent = _dependent_columns(r, cutoff) if rank < d else ()
     reciprocal = float(values[rank - 1] / values[0]) ** 2 if rank else 1.0
     path: Path = "qr" if rank == d else "minimum norm"
     solution = solution_of(
@@ -326,8 +350,10 @@ def _r_factor(matrix: Floats) -> Floats:
 
 
 def _dependent_columns(r: Floats, cutoff: float) -> tuple[int, ...]:
+    """Columns of R that those before them give, by QR with pivoting, to a share of their length."""
     _, diagonal, pivots = qr(r, mode="economic", pivoting=True)
-    small = np.abs(np.diag(diagonal)) <= max(cutoff, 1e-300)
+    norms = np.linalg.norm(r, axis=0)[pivots]
+    small = np.abs(np.diag(diagonal)) <= cutoff * np.where(norms > 0, norms, 1.0)
     return tuple(sorted(int(p) for p in pivots[small]))
 
 

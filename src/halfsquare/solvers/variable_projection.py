@@ -21,8 +21,7 @@ import numpy.typing as npt
 
 from halfsquare.files.packing import packable
 from halfsquare.loss import Floats
-from halfsquare.solvers.base import Descent, State
-from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.base import Reason, Solver, State, Termination
 from halfsquare.solvers.qr_objective import FormulaObjective
 
 # Singular values below this, relative to the largest of unit columns, are taken for zero in steps.
@@ -36,7 +35,9 @@ _OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
 
 @packable("variable_projection.memory")
 @dataclass(frozen=True)
-class _Memory:
+class ProjectedMemory:
+    """What the next step needs: the triangle of the sums, and the damping."""
+
     triangle: Floats  # (p+1, p+1) of the columns in this order, then the error
     order: tuple[int, ...]  # linear parameters, then the others
     scaling: Floats  # (s,) running maximum of the norms of the nonlinear columns
@@ -45,16 +46,16 @@ class _Memory:
     contraction: float = 1.0  # of the offset by the last whole step
 
 
-def triangle_of(state: State) -> Floats:
+def triangle_of(state: State[ProjectedMemory]) -> Floats:
     """The R factor at a state, its columns in the order of the parameters (so no longer
     triangular).
     """
-    m: _Memory = state.memory
+    m = state.memory
     return m.triangle[:, [*np.argsort(m.order), len(m.order)]]
 
 
 @dataclass(frozen=True)
-class VariableProjection(Descent):
+class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
     """Damped Gauss-Newton descent with exact linear parameters, within bounds.
 
     Parameters
@@ -89,30 +90,31 @@ class VariableProjection(Descent):
     unseen: float = 0.0
     damping: float = 1e-3
 
-    def begin(self, objective: Objective, parameters: Floats) -> State:
+    def begin(self, objective: FormulaObjective, parameters: Floats) -> State[ProjectedMemory]:
         """The state at ``parameters``; far from the minimum, with the best linear part there is."""
-        assert isinstance(objective, FormulaObjective)
         settled = np.clip(parameters, self.lower, self.upper)
         r = objective.triangle(settled, self._order(len(settled)))
         if self.linear and not r[:-1, -1] @ r[:-1, -1] <= _NEAR * (r[:, -1] @ r[:, -1]):
             settled, _ = self.settle(objective, settled)
             r = objective.triangle(settled, self._order(len(settled)))
-        if not np.isfinite(r).all():
-            loss = objective.half_sse(settled)
-            return State(settled, loss, np.nan, stopped="the formula is not finite at the start")
         order = self._order(len(settled))
-        memory = _Memory(r, order, np.zeros(len(settled) - len(self.linear)), self.damping, 2.0)
+        free = np.zeros(len(settled) - len(self.linear))
+        memory = ProjectedMemory(r, order, free, self.damping, 2.0)
+        if not np.isfinite(r).all():
+            loss, stopped = objective.half_sse(settled), Termination(Reason.FORMULA_NOT_FINITE)
+            return State(settled, loss, np.nan, stopped=stopped, memory=memory)
         return self._state(settled, memory, 0, {})
 
-    def step(self, objective: Objective, state: State) -> State:
+    def step(
+        self, objective: FormulaObjective, state: State[ProjectedMemory]
+    ) -> State[ProjectedMemory]:
         """One trial step; refused where the loss does not fall or the formula is not finite."""
-        assert isinstance(objective, FormulaObjective)
-        m: _Memory = state.memory
+        m = state.memory
         free = self._free(state.parameters, m.triangle)
         r = _columns(m.triangle, len(self.linear), free)
         offset = self._offset(r)
         if offset < self.tolerance:
-            return self._ended(state, f"converged: relative offset {offset:.1e}")
+            return self._ended(state, Reason.SMALL_OFFSET, offset)
         if offset < self.unseen and m.contraction * offset < self.tolerance and free.all():
             return self._last(state, m.contraction * offset)
         newton = 0.5 * _within(r) ** 2
@@ -122,10 +124,7 @@ class VariableProjection(Descent):
             if near is not None:
                 return near
             if newton <= rounding:
-                return self._ended(
-                    state,
-                    f"converged: relative offset {offset:.1e}, no step lowers the loss further",
-                )
+                return self._ended(state, Reason.OFFSET_ROUNDING, offset)
         q = len(self.linear)
         r22, z = r[q:-1, q:-1], r[q:-1, -1]
         scale = np.where(m.scaling > 0, m.scaling, 1.0)[free]
@@ -151,9 +150,9 @@ class VariableProjection(Descent):
             {"damping": damping, "accepted": 1.0, "offset": offset},
         )
 
-    def _last(self, state: State, offset: float) -> State:
+    def _last(self, state: State[ProjectedMemory], offset: float) -> State[ProjectedMemory]:
         """A whole step that nothing is asked about: the formula is as good as linear from here."""
-        m: _Memory = state.memory
+        m = state.memory
         r = m.triangle.copy()
         delta = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(r) - 1))
         r[:-1, -1] += r[:-1, :-1] @ delta
@@ -164,20 +163,20 @@ class VariableProjection(Descent):
         after = self._state(
             trial, replace(m, triangle=r), state.iteration, {"accepted": 1.0, "offset": offset}
         )
-        return self._ended(after, f"converged: relative offset {offset:.1e}")
+        return self._ended(after, Reason.SMALL_OFFSET, offset)
 
     def _gauss_newton(
         self,
         objective: FormulaObjective,
-        state: State,
+        state: State[ProjectedMemory],
         r: Floats,
         free: npt.NDArray[np.bool_],
         offset: float,
-    ) -> State | None:
+    ) -> State[ProjectedMemory] | None:
         """The whole step of all parameters, linear ones too, in one pass over the rows; None if the
         offset stays.
         """
-        m: _Memory = state.memory
+        m = state.memory
         order = np.array(self._order(len(state.parameters)))
         chosen = np.concatenate([order[: len(self.linear)], order[len(self.linear) :][free]])
         trial = state.parameters.copy()
@@ -217,8 +216,8 @@ class VariableProjection(Descent):
         return settled, 0.5 * float(left @ left)
 
     def _state(
-        self, parameters: Floats, memory: _Memory, iteration: int, notes: dict[str, float]
-    ) -> State:
+        self, parameters: Floats, memory: ProjectedMemory, iteration: int, notes: dict[str, float]
+    ) -> State[ProjectedMemory]:
         r, q = memory.triangle, len(self.linear)
         # A parameter that the linear ones stand in for has no column of its own left: it must not
         # run off.
@@ -236,20 +235,19 @@ class VariableProjection(Descent):
             memory=memory,
         )
 
-    def _refused(self, state: State) -> State:
-        m: _Memory = state.memory
+    def _refused(self, state: State[ProjectedMemory]) -> State[ProjectedMemory]:
+        m = state.memory
         damping = m.damping * m.growth
         notes = {"damping": damping, "accepted": 0.0}
         memory = replace(m, damping=damping, growth=2.0 * m.growth)
         state = replace(state, iteration=state.iteration + 1, notes=notes, memory=memory)
-        return (
-            replace(state, stopped="stopped: no step, however short, lowers the loss")
-            if damping > 1e50
-            else state
-        )
+        return replace(state, stopped=Termination(Reason.NO_STEP)) if damping > 1e50 else state
 
-    def _ended(self, state: State, reason: str) -> State:
-        return replace(state, iteration=state.iteration + 1, stopped=reason, converged=True)
+    def _ended(
+        self, state: State[ProjectedMemory], reason: Reason, offset: float
+    ) -> State[ProjectedMemory]:
+        stopped = Termination(reason, offset)
+        return replace(state, iteration=state.iteration + 1, stopped=stopped)
 
     def _offset(self, r: Floats) -> float:
         """The relative offset; 0 where the gradient vanishes."""

@@ -15,9 +15,14 @@ from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.base import State
-from halfsquare.solvers.loop import Limits, Record
+from halfsquare.solvers.loop import Record
 from halfsquare.solvers.qr_objective import FormulaObjective
-from halfsquare.solvers.variable_projection import VariableProjection, triangle_of
+from halfsquare.solvers.run import Run
+from halfsquare.solvers.variable_projection import (
+    ProjectedMemory,
+    VariableProjection,
+    triangle_of,
+)
 
 
 @dataclass(frozen=True)
@@ -26,19 +31,24 @@ class Ending:
 
     full: Formula
     objective: FormulaObjective
-    method: VariableProjection
+    solver: VariableProjection
     rows: Rows  # the target as in the data
-    limits: Limits
+    run: Run
     weight: float
 
     def trained(
-        self, state: State, history: list[Record], warnings: list[str], profile: bool
+        self,
+        state: State[ProjectedMemory],
+        history: list[Record],
+        warnings: list[str],
+        profile: bool,
     ) -> Trained:
+        assert state.stopped is not None
         full, formula = self.full, self.objective.formula
         p, degrees = len(formula.names), self.weight - len(formula.names)
         refined = self._refined(state)
         best, sse = (state.parameters, None) if refined is None else refined
-        if refined is None and state.memory is not None:
+        if refined is None:
             triangle = triangle_of(state)
         else:
             triangle = self.objective.triangle(best, tuple(range(p)))
@@ -66,7 +76,7 @@ class Ending:
         if profile:
             errors = np.sqrt(np.diag(covariance))[at]
             facts["profile"] = profile_intervals(
-                self.objective, best, errors, sse, degrees, limits=self.limits
+                self.objective, best, errors, sse, degrees, self.run
             )
         return Trained(
             model=full,
@@ -75,19 +85,18 @@ class Ending:
             noise=np.array([variance]),
             effective_parameters=float(p - len(known.free)),
             history=history,
-            reason=state.stopped or "",
-            converged=state.converged,
+            termination=state.stopped,
             warnings=[*warnings, *map(free_warning, known.free)],
             facts=facts,
         )
 
-    def _refined(self, state: State) -> tuple[Floats, float] | None:
+    def _refined(self, state: State[ProjectedMemory]) -> tuple[Floats, float] | None:
         """Parameters and SSE in extended precision where float64 does not resolve the errors."""
         formula, at = self.objective.formula, state.parameters
-        if ((at <= self.method.lower) | (at >= self.method.upper)).any():
+        if ((at <= self.solver.lower) | (at >= self.solver.upper)).any():
             return None
         if not is_needed(
-            2.0 * state.loss, self.method.target_norm**2, self.rows.row_count, len(formula.names)
+            2.0 * state.loss, self.solver.target_norm**2, self.rows.row_count, len(formula.names)
         ):
             return None
         return refine(formula, self.rows, at)
