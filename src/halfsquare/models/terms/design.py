@@ -26,6 +26,7 @@ from halfsquare.models.terms.factors import Category, Columns, Factor, Numeric
 from halfsquare.models.terms.learn import learn
 from halfsquare.models.terms.parser import parse
 from halfsquare.models.terms.reading import read_factor
+from halfsquare.models.terms.syntax import Name
 from halfsquare.parallel.base import Execution
 
 MOST_COLUMNS = 5_000
@@ -96,8 +97,10 @@ class TermsDesign:
         design: Floats = out((len(self.names), rows))
         made: dict[tuple[str, bool], Floats] = {}
         start = 0
-        for part, width in self._widths:
-            if touching is None or any(touching in self.factors[f].columns for f, _ in part):
+        for part, width, plain in self._widths:
+            if plain is not None and touching in (None, plain):
+                design[start] = columns[plain]
+            elif touching is None or any(touching in self.factors[f].columns for f, _ in part):
                 for factor in part:
                     if factor not in made:
                         value = self.factors[factor[0]].write(columns, self.states, factor[1])
@@ -107,9 +110,18 @@ class TermsDesign:
         return design
 
     @cached_property
-    def _widths(self) -> list[tuple[Part, int]]:
-        """Each part with the number of its columns."""
-        return [(part, len(self._names(part))) for term in self.parts for part in term]
+    def _widths(self) -> list[tuple[Part, int, str | None]]:
+        """Each part with the number of its columns, and the column of the data if it is no more."""
+        return [
+            (part, len(self._names(part)), self._plain(part))
+            for term in self.parts
+            for part in term
+        ]
+
+    def _plain(self, part: Part) -> str | None:
+        factor = self.factors[part[0][0]] if len(part) == 1 else None
+        plain = isinstance(factor, Numeric) and isinstance(factor.node, Name)
+        return factor.columns[0] if factor is not None and plain and factor.columns else None
 
     def unseen(self, columns: Columns) -> tuple[str, int] | None:
         """The first column with a value that is no level of the model, and the row of the value."""

@@ -136,13 +136,17 @@ class TermsEncoder(Encoder):
         return {f.column: v for f, v in zip(self.features[:count], raw[:count], strict=True)}
 
     def encode(self, raw: Floats, out: Floats) -> None:
-        kept = np.array(self.kept, dtype=np.intp)
-        mean, scale = self.column_means[:, None], self.column_scales[:, None]
+        d = len(self.kept)
+        follow = d > 0 and self.kept == tuple(range(self.kept[0], self.kept[0] + d))
+        kept: Any = (
+            slice(self.kept[0], self.kept[0] + d) if follow else np.array(self.kept, dtype=np.intp)
+        )
+        mean, inverse = self.column_means[:, None], 1.0 / self.column_scales[:, None]
         for start in range(0, raw.shape[1], _BLOCK_ROWS):
             part, to = raw[:, start : start + _BLOCK_ROWS], out[:, start : start + _BLOCK_ROWS]
             design = self.design.write(self.columns_of(part), part.shape[1])[kept]
-            np.subtract(design, mean, out=to[: len(kept)])
-            to[: len(kept)] /= scale
+            np.subtract(design, mean, out=to[:d])
+            to[:d] *= inverse
             if self.absorbed:
                 first = len(part) - len(self.absorbed)
                 to[-1] = sum(a.of(v) for a, v in zip(self.absorbed, part[first:], strict=True))

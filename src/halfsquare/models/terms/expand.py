@@ -284,7 +284,6 @@ def only_columns(text: str, columns: Sequence[str]) -> bool:
             "ns",
             "cr",
             "cs",
-            "lag",
         )
         waiting.extend(children(node)[:1] if with_options else children(node))
     return named

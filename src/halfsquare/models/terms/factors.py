@@ -264,4 +264,4 @@ def legendre_values(x: Floats, low: float, high: float, degree: int) -> Floats:
 
 
 def _rows(columns: Columns, value: Floats) -> int:
-    return max((len(v) for v in columns.values()), default=len(value))
+    return next((len(v) for v in columns.values()), len(value))

@@ -69,7 +69,7 @@ class _Reading:
             return self._category(node, written)
         if node.function in BASES:
             return self._basis(node, written)
-        known = ("I", "C", *BASES, *FUNCTIONS, *LEARNING, "min", "max", "lag")
+        known = ("I", "C", *BASES, *FUNCTIONS, *LEARNING, "min", "max")
         if node.function not in known:
             self._refuse(node, unknown_function(node.function, known))
         for name in _names(node):

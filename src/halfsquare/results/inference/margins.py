@@ -167,8 +167,10 @@ def average_effects(
 
     sizes = sum(len(levels[c]) - 1 if c in levels else 1 for c in slopes)
     zero: tuple[Floats, float] = (np.zeros((sizes, width)), 0.0)
-    total, weight = execution.reduce(of, lambda a, b: (a[0] + b[0], a[1] + b[1]), count, zero)
-    computed = iter(total / weight)
+    computed = iter(np.empty((0, width)))
+    if sizes:  # else no row need be looked at
+        total, weight = execution.reduce(of, lambda a, b: (a[0] + b[0], a[1] + b[1]), count, zero)
+        computed = iter(total / weight)
     rows: list[Floats] = []
     for column in design.columns:
         known = constant[column]
