@@ -195,8 +195,8 @@ def test_certified_values(name: str, start: int | None) -> None:
     assert trained.covariance is not None
     assert digits(trained.parameters, problem.parameters) >= 9
     assert digits(np.sqrt(np.diag(trained.covariance)), problem.standard_errors) >= 9
-    assert digits(trained.facts["sse"], problem.sse) >= 9
-    assert trained.facts["extended_precision"] is (name == "Lanczos1")
+    assert digits(trained.facts.sse, problem.sse) >= 9
+    assert trained.facts.extended_precision is (name == "Lanczos1")
 
 
 def test_digits_are_those_of_the_worst() -> None:

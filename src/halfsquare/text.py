@@ -8,6 +8,20 @@ from typing import Any
 LOSS_NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
 
 
+def visible(text: str) -> str:
+    r"""The text with every character that is not to be seen written by its number: what stands in a
+    file's columns and levels must not steer a terminal.
+
+    Examples
+    --------
+    >>> print(visible("a" + chr(27) + "[2J"))
+    a\x1b[2J
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
 def number(value: float | None, digits: int = 5) -> str:
     """A number to some significant digits, a whole one to all of them; see :func:`plain`."""
     if value is None or value != value:

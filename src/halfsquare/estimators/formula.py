@@ -111,18 +111,18 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             fixed=self.fixed,
         )
         self._trained, self._model = trained, model
-        degrees = trained.facts["degrees_of_freedom"]
+        degrees = trained.facts.degrees_of_freedom or 0.0
         self.table_ = parameter_table(
             model.names,
             trained.parameters,
             trained.covariance,
             degrees,
-            undetermined=trained.facts["undetermined"],
+            undetermined=trained.facts.undetermined,
         )
         self.parameters_ = dict(zip(model.names, map(float, trained.parameters), strict=True))
         self.standard_errors_ = {str(row["name"]): row["standard_error"] for row in self.table_}
         self.covariance_, self.sigma_ = trained.covariance, float(np.sqrt(trained.noise[0]))
-        self.n_iter_ = max(int(trained.facts["iterations"]), 1)
+        self.n_iter_ = max(int(trained.facts.iterations), 1)
         self.reason_, self.warnings_ = str(trained.termination), trained.warnings
         return self
 

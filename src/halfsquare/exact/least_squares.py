@@ -21,11 +21,11 @@ from halfsquare.errors import FitError
 from halfsquare.exact.gram import nearest
 from halfsquare.exact.integer_solver import BITS, Factors, Wholes
 from halfsquare.exact.normal_equations import ExactSystem, half_bits, in_range, ratio
-from halfsquare.fitting.linear import LinearOptions, linear_warnings
+from halfsquare.fitting.linear import LinearOptions, linear_facts, linear_warnings
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.least_squares import (
     GOOD_RECIPROCAL_CONDITION,
@@ -246,7 +246,7 @@ def train_exactly(
     targets: Sequence[str],
     *,
     l2: float | Literal["auto"] = 0.0,
-) -> Trained:
+) -> Trained[LinearFacts]:
     """Train on the exact sums of [1 | design | targets]; what
     :func:`halfsquare.fitting.linear.train_linear` returns.
 
@@ -270,13 +270,6 @@ def train_exactly(
     freedom = system.weight - solution.effective_parameters
     known = freedom > 1e-9
     noise = sse / freedom if known else np.full(len(targets), np.nan)
-    facts: dict[str, Any] = {
-        "l2": solution.l2,
-        "rank": solution.rank,
-        "path": solution.path,
-        "reciprocal_condition": solution.reciprocal_condition,
-        "degrees_of_freedom": freedom,
-    }
     termination = Termination(Reason.SOLVED_EXACTLY, solution.path)
     return Trained(
         Linear(tuple(names), tuple(targets)),
@@ -284,7 +277,7 @@ def train_exactly(
         np.kron(solution.inverse, np.diag(noise)) if known else None,
         noise,
         solution.effective_parameters,
-        termination=termination,
-        warnings=linear_warnings(solution, names, system, termination),
-        facts=facts,
+        termination,
+        linear_facts(solution, freedom),
+        linear_warnings(solution, names, system, termination),
     )

@@ -14,7 +14,8 @@ from halfsquare.data.source import Source
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.loss import Convention, sse_factor
 from halfsquare.parallel.base import Execution
-from halfsquare.results.fitted import FittedModel, Member
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.record import FitRecord, Training
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.loop import Record
 from halfsquare.solvers.run import Run
@@ -66,25 +67,19 @@ class Family(ABC):
         return self.train(rows, run)
 
     def fitted(
-        self, rows: EncodedRows, trained: Sequence[Trained], kind: str, method: str, **more: Any
+        self, rows: EncodedRows, trained: Sequence[Trained[Any]], training: Training
     ) -> FittedModel:
-        """The fitted model of these members, with what is to be known of the training."""
-        first = trained[0]
-        info = {
-            "kind": kind,
-            "method": method,
-            "reason": str(first.termination),
-            "converged": all(m.termination.converged for m in trained),
-            "effective_parameters": first.effective_parameters,
-            "facts": first.facts,
-            "warnings": list(dict.fromkeys(w for m in trained for w in m.warnings)),
-            "history": history_of(first, rows, self.options.loss),
-            **more,
-        }
-        return FittedModel(rows.encoder, tuple(Member.of(m) for m in trained), info)
+        """The fitted model of these members, with their warnings and the first one's history."""
+        warnings = tuple(dict.fromkeys(w for m in trained for w in m.warnings))
+        history = history_in(self.options.loss, trained[0].history, rows)
+        members = tuple(replace(m, history=(), held_out=None) for m in trained)
+        record = FitRecord(replace(training, warnings=warnings, history=history))
+        return FittedModel(rows.encoder, members, record)
 
 
-def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[dict[str, float]]:
+def history_in(
+    loss: Convention, history: Sequence[Record], rows: EncodedRows
+) -> tuple[Record, ...]:
     """The descent in the wanted convention; for one target in its squared unit, for several
     standardized.
 
@@ -97,14 +92,12 @@ def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[di
     k = len(rows.encoder.targets)
     factor = 2.0 * sse_factor(loss, k, statistics.weight)  # a descent states ½SSE
     unit = float(rows.encoder.target_scales[0]) ** 2 if k == 1 else 1.0
-
-    def line(record: Record) -> dict[str, float]:
-        norm = record.gradient_norm * factor * unit
-        return {
-            "iteration": record.iteration,
-            "loss": record.loss * factor * unit,
-            "gradient_norm": norm,
-            **record.notes,
-        }
-
-    return [line(r) for r in trained.history if r.loss < float("inf")]
+    return tuple(
+        replace(
+            step,
+            loss=step.loss * factor * unit,
+            gradient_norm=step.gradient_norm * factor * unit,
+        )
+        for step in history
+        if step.loss < float("inf")
+    )

@@ -23,7 +23,8 @@ from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
-from halfsquare.results.trained import Trained
+from halfsquare.results.record import Training
+from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Solver, Termination
 from halfsquare.solvers.growing_batches import GrowingBatches
 from halfsquare.solvers.least_squares import Solution, System, linear_sums, solve
@@ -74,7 +75,7 @@ def train_linear(
     run: Run,
     *,
     check: Callable[[], None] | None = None,
-) -> Trained:
+) -> Trained[LinearFacts]:
     """Train on standardized rows: ``names`` of the d design columns, ``targets`` of the k outputs.
 
     The covariance of the parameters is σ²(AᵀWA)⁻¹, σ² = SSE/(Σw - p); with a penalty it is the
@@ -117,14 +118,6 @@ def train_linear(
     freedom = system.weight - solution.effective_parameters
     noise = sse / freedom if freedom > 1e-9 else np.full(len(targets), np.nan)
     covariance = np.kron(solution.inverse, np.diag(noise)) if freedom > 1e-9 else None
-    facts = {
-        "l2": solution.l2,
-        "rank": solution.rank,
-        "path": solution.path,
-        "reciprocal_condition": solution.reciprocal_condition,
-        "degrees_of_freedom": freedom,
-    }
-    warnings = linear_warnings(solution, names, system, termination)
     return Trained(
         model,
         parameters,
@@ -132,9 +125,20 @@ def train_linear(
         noise,
         solution.effective_parameters,
         termination,
-        history,
-        warnings,
-        facts,
+        linear_facts(solution, freedom),
+        linear_warnings(solution, names, system, termination),
+        tuple(history),
+    )
+
+
+def linear_facts(solution: Solution, freedom: float) -> LinearFacts:
+    """What is to be known of a solution."""
+    return LinearFacts(
+        degrees_of_freedom=freedom,
+        l2=solution.l2,
+        rank=solution.rank,
+        path=solution.path,
+        reciprocal_condition=solution.reciprocal_condition,
     )
 
 
@@ -179,7 +183,7 @@ def linear_warnings(
     names: Sequence[str],
     system: System,
     termination: Termination,
-) -> list[str]:
+) -> tuple[str, ...]:
     """What is to be said of the columns and of the descent."""
     found = []
     if solution.dependent:
@@ -200,12 +204,22 @@ def linear_warnings(
     if not termination.converged:
         found.append(
             f"the descent did not converge ({termination}): its coefficients are not those of "
-            "least squares yet. The columns are "
-            f"nearly collinear (condition number {solution.reciprocal_condition**-0.5:.0f}), "
-            "which makes gradients slow; "
-            "least-squares has no such trouble"
+            "least squares yet" + _slowed(solution.reciprocal_condition**-0.5)
         )
-    return found
+    return tuple(found)
+
+
+_CONDITION = 100.0  # below, columns are no reason for a slow descent
+
+
+def _slowed(condition: float) -> str:
+    """What made the descent slow, where it is the columns."""
+    if condition < _CONDITION:
+        return "; least-squares solves it at once"
+    return (
+        f". The columns are nearly collinear (condition number {condition:.0f}), which makes "
+        "gradients slow; least-squares has no such trouble"
+    )
 
 
 @final
@@ -230,9 +244,9 @@ class LinearFamily(Family):
         trained = train_linear(rows, encoder.names, encoder.targets, options, run)
         errors = ErrorsOption.read(self.options.errors)
         trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
-        return self.fitted(
-            rows, [trained], "linear", options.method, inference={"errors": str(errors)}
-        )
+        facts = replace(trained.facts, inference={"errors": str(errors)})
+        trained = replace(trained, facts=facts)
+        return self.fitted(rows, [trained], Training("linear", options.method))
 
     def _linear(self) -> LinearOptions:
         method: Any = self.options.method or "least-squares"

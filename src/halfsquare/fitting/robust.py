@@ -19,7 +19,7 @@ from halfsquare.parallel.base import Execution
 from halfsquare.results.inference.covariance import Bread, Covariance, covariance
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.inference.scores import Keys, ScoredRows
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import LinearFacts, Trained
 
 _MOST_CLUSTERS = 10_000_000
 
@@ -142,7 +142,7 @@ class Scoring:
         return found
 
 
-def classical_inverse(trained: Trained) -> Floats:
+def classical_inverse(trained: Trained[LinearFacts]) -> Floats:
     """(AᵀWA)⁻¹ of a linear fit of one target, without the place of an intercept that it has not."""
     assert trained.covariance is not None and isinstance(trained.model, Linear)
     inverse: Floats = trained.covariance / trained.noise[0]
@@ -150,8 +150,12 @@ def classical_inverse(trained: Trained) -> Floats:
 
 
 def robust_trained(
-    trained: Trained, rows: EncodedRows, option: ErrorsOption, seed: int, execution: Execution
-) -> Trained:
+    trained: Trained[LinearFacts],
+    rows: EncodedRows,
+    option: ErrorsOption,
+    seed: int,
+    execution: Execution,
+) -> Trained[LinearFacts]:
     """The trained model with the covariance that the option asks for, and what it rests on.
 
     Raises
@@ -169,7 +173,7 @@ def robust_trained(
         raise OptionError(
             f"errors {option} are for one target; this model has {len(model.targets)}"
         )
-    if trained.facts.get("l2"):
+    if trained.facts.l2:
         raise OptionError(f"errors {option} are for least squares without a penalty: leave l2 out")
     if trained.covariance is None:
         return trained
@@ -181,24 +185,26 @@ def robust_trained(
     return replace(
         trained,
         robust=matrix,
-        facts={
-            **trained.facts,
-            "test_degrees_of_freedom": found.freedom,
-            **described(option, found),
-        },
+        facts=replace(
+            trained.facts, test_degrees_of_freedom=found.freedom, **described(option, found)
+        ),
     )
 
 
-def bread_of(trained: Trained) -> Bread:
+def bread_of(trained: Trained[LinearFacts]) -> Bread:
     """What a covariance is made with besides the rows."""
-    freedom = float(trained.facts["degrees_of_freedom"])
+    freedom = float(trained.facts.degrees_of_freedom or 0.0)
     rank = trained.effective_parameters
     sse = float(trained.noise[0]) * freedom
     return Bread(classical_inverse(trained), freedom + rank, rank, sse)
 
 
 def scoring_of(
-    trained: Trained, rows: EncodedRows, option: ErrorsOption, seed: int, execution: Execution
+    trained: Trained[LinearFacts],
+    rows: EncodedRows,
+    option: ErrorsOption,
+    seed: int,
+    execution: Execution,
 ) -> Scoring:
     """The rows at the trained parameters, with the clusters of the option."""
     assert isinstance(trained.model, Linear)

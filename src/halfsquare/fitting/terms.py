@@ -37,7 +37,8 @@ from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.inference.heteroscedasticity import breusch_pagan
 from halfsquare.results.inference.margins import average_effects
-from halfsquare.results.trained import Trained
+from halfsquare.results.record import Training
+from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.triangular_least_squares import Triangle, triangle_of
@@ -122,9 +123,11 @@ class TermsFamily(Family):
         trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
         warnings = [*expanded.notes, *trained.warnings]
         told, more = self._told(trained, rows, encoder, errors, run.execution)
-        facts = {**trained.facts, "formula": encoder.formula, "target_function": function}
-        trained = replace(trained, warnings=[*warnings, *more], facts=facts)
-        return self.fitted(rows, [trained], "linear", options.method, inference=told)
+        facts = replace(
+            trained.facts, formula=encoder.formula, target_function=function, inference=told
+        )
+        trained = replace(trained, warnings=(*warnings, *more), facts=facts)
+        return self.fitted(rows, [trained], Training("linear", options.method))
 
     def _absorbed(
         self,
@@ -144,14 +147,15 @@ class TermsFamily(Family):
         told: dict[str, Any] = {"errors": str(errors), "aliased": list(encoder.aliased)}
         if trained.covariance is not None:
             told |= self._averages(rows, encoder, execution)
-        facts = {
-            **trained.facts,
-            "formula": encoder.formula,
-            "target_function": model.target_function,
-        }
-        trained = replace(trained, warnings=[*expanded.notes, *trained.warnings], facts=facts)
+        facts = replace(
+            trained.facts,
+            formula=encoder.formula,
+            target_function=model.target_function,
+            inference=told,
+        )
+        trained = replace(trained, warnings=(*expanded.notes, *trained.warnings), facts=facts)
         rows = rows_with_effects(rows, encoder)
-        return self.fitted(rows, [trained], "linear", options.method, inference=told)
+        return self.fitted(rows, [trained], Training("linear", options.method))
 
     def measured(self, fitted: FittedModel, rows: EncodedRows) -> EncodedRows:
         """The rows with the columns that have a coefficient, and the absorbed effects."""
@@ -160,7 +164,7 @@ class TermsFamily(Family):
 
     def _solved(
         self, rows: EncodedRows, encoder: TermsEncoder, model: Linear, execution: Execution
-    ) -> tuple[Trained, TermsEncoder]:
+    ) -> tuple[Trained[LinearFacts], TermsEncoder]:
         first = 1 if model.intercept else 0
         shift = _shift(rows, model) if model.intercept else 0.0
         triangle = triangle_of(rows, model, execution, intercept=model.intercept, shift=shift)
@@ -185,7 +189,7 @@ class TermsFamily(Family):
         model: Linear,
         options: LinearOptions,
         run: Run,
-    ) -> Trained:
+    ) -> Trained[LinearFacts]:
         if not model.intercept:
             raise OptionError(
                 "a model without an intercept is solved directly: leave method and l2 out"
@@ -201,7 +205,7 @@ class TermsFamily(Family):
 
     def _told(
         self,
-        trained: Trained,
+        trained: Trained[LinearFacts],
         rows: EncodedRows,
         encoder: TermsEncoder,
         errors: ErrorsOption,
@@ -209,7 +213,7 @@ class TermsFamily(Family):
     ) -> tuple[dict[str, Any], list[str]]:
         """What tests and effects are read off besides the covariance, and what is to be said."""
         told: dict[str, Any] = {"errors": str(errors), "aliased": list(encoder.aliased)}
-        if trained.covariance is None or trained.facts.get("l2") or trained.triangle is None:
+        if trained.covariance is None or trained.facts.l2 or trained.triangle is None:
             return told, []
         warnings = []
         if encoder.design.has_intercept and len(encoder.names):
@@ -282,7 +286,9 @@ def _shift(rows: EncodedRows, model: Linear) -> float:
     return shift if np.isfinite(shift) else 0.0
 
 
-def _trained(triangle: Triangle, model: Linear, shift: float, encoder: TermsEncoder) -> Trained:
+def _trained(
+    triangle: Triangle, model: Linear, shift: float, encoder: TermsEncoder
+) -> Trained[LinearFacts]:
     b = triangle.coefficients
     inverse = triangle.inverse
     if model.intercept:
@@ -292,16 +298,14 @@ def _trained(triangle: Triangle, model: Linear, shift: float, encoder: TermsEnco
     rank = len(triangle.r) - 1
     freedom = triangle.weight - rank
     noise = np.array([triangle.sse / freedom if freedom > 1e-9 else np.nan])
-    lengths = np.linalg.norm(triangle.r[:-1, :-1], axis=0)
-    values = np.linalg.svd(triangle.r[:-1, :-1] / lengths, compute_uv=False)
-    facts = {
-        "l2": 0.0,
-        "rank": rank,
-        "path": "qr",
-        "reciprocal_condition": float((values[-1] / values[0]) ** 2),
-        "degrees_of_freedom": freedom,
-        "shift": shift,
-    }
+    facts = LinearFacts(
+        l2=0.0,
+        rank=rank,
+        path="qr",
+        reciprocal_condition=triangle.reciprocal_condition,
+        degrees_of_freedom=freedom,
+        shift=shift,
+    )
     warnings = []
     if encoder.aliased:
         shown = ", ".join(map(repr, encoder.aliased[:10]))
@@ -317,8 +321,8 @@ def _trained(triangle: Triangle, model: Linear, shift: float, encoder: TermsEnco
         noise,
         float(rank),
         Termination(Reason.SOLVED, "qr"),
-        warnings=warnings,
-        facts=facts,
+        facts,
+        tuple(warnings),
         triangle=_square(triangle.r, model),
     )
 

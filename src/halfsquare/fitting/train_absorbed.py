@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from halfsquare.models.terms.encoder import Absorbed, TermsEncoder
 from halfsquare.parallel.base import Execution
 from halfsquare.results.inference.covariance import Bread, covariance
 from halfsquare.results.inference.errors import ErrorsOption
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.triangular_least_squares import Triangle, triangle_of
 from halfsquare.sums import Moments
@@ -39,7 +38,7 @@ def train_absorbed(
     errors: ErrorsOption,
     seed: int,
     execution: Execution,
-) -> tuple[Trained, TermsEncoder]:
+) -> tuple[Trained[LinearFacts], TermsEncoder]:
     """The trained model, and the encoder that adds the effects of a row up in a last column.
 
     Raises
@@ -87,19 +86,21 @@ def train_absorbed(
     encoder = _with_effects(rows, encoder.without(gone), left, effects, columns)
     total = float(_squares(left, execution).m2[0])
     noise = np.array([triangle.sse / freedom if known else np.nan])
-    facts: dict[str, Any] = {
-        "l2": 0.0,
-        "rank": len(b) + 1,
-        "path": "qr",
-        "degrees_of_freedom": freedom,
-        "absorbed": dict(zip(columns, count.levels, strict=True)),
-        "absorbed_degrees_of_freedom": count.freedom,
-        "singletons": rows.row_count - triangle.rows,
-        "overall_r2": 1.0 - triangle.sse / total if total > 0 else None,
-    }
+    singletons = rows.row_count - triangle.rows
+    facts = LinearFacts(
+        l2=0.0,
+        rank=len(b) + 1,
+        path="qr",
+        reciprocal_condition=triangle.reciprocal_condition,
+        degrees_of_freedom=freedom,
+        absorbed=dict(zip(columns, count.levels, strict=True)),
+        absorbed_degrees_of_freedom=count.freedom,
+        singletons=singletons,
+        overall_r2=1.0 - triangle.sse / total if total > 0 else None,
+    )
     if found is not None:
-        facts |= {"test_degrees_of_freedom": found.freedom}
-        facts |= {} if errors.kind == "classical" else described(errors, found)
+        told = {} if errors.kind == "classical" else described(errors, found)
+        facts = replace(facts, test_degrees_of_freedom=found.freedom, **told)
     trained = Trained(
         replace(plain, names=encoder.names, held=1),
         np.concatenate([[0.0], b, [1.0]]),
@@ -107,8 +108,8 @@ def train_absorbed(
         noise,
         float(len(b) + count.freedom),
         Termination(Reason.SOLVED, "qr"),
-        warnings=_warnings(encoder, facts["singletons"]),
-        facts=facts,
+        facts,
+        tuple(_warnings(encoder, singletons)),
         robust=None if found is None or errors.kind == "classical" else _padded(found.matrix),
         triangle=_padded_triangle(triangle),
     )

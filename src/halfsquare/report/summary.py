@@ -175,7 +175,7 @@ def inference_part(fitted: FittedModel) -> str:
     facts = fitted.info["facts"]
     lines = []
     if facts.get("errors"):
-        clusters = facts.get("errors_facts", {}).get("clusters", {})
+        clusters = (facts["errors_facts"] or {}).get("clusters", {})
         shown = "".join(f"; {n:,} clusters of {c}" for c, n in clusters.items())
         lines.append(
             f"  standard errors {facts['errors']}, small-sample correction "

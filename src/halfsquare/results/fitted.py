@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +17,9 @@ from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.results.trained import Trained
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model of a fitted one, in standardized units.
-
-    Attributes
-    ----------
-    parameters : (p,)
-    covariance : (p, p), or (q, q) of the last q parameters where the others are not known, or None
-    noise : (k,)
-        Variance of the targets about the outputs; NaN where it is not known.
-    robust : same shape as covariance, or None
-        Of the parameters, by errors other than classical ones: it is then what is told of them.
-    triangle : (p+1, p+1) or None
-        Of a linear model, R of [design | target]: the sums that tests of its terms are read off.
-    """
-
-    model: Model
-    parameters: Floats
-    covariance: Floats | None
-    noise: Floats
-    robust: Floats | None = None
-    triangle: Floats | None = None
-
-    @classmethod
-    def of(cls, trained: Trained) -> Member:
-        return cls(
-            trained.model,
-            trained.parameters,
-            trained.covariance,
-            trained.noise,
-            trained.robust,
-            trained.triangle,
-        )
-
-    @property
-    def told(self) -> Floats | None:
-        """The covariance that errors of parameters and outputs are stated by."""
-        return self.covariance if self.robust is None else self.robust
+from halfsquare.results.methods import Methods
+from halfsquare.results.record import FitRecord, as_info
+from halfsquare.results.trained import AnyFacts, LinearFacts, Trained
 
 
 @dataclass(frozen=True)
@@ -80,30 +43,42 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class FittedModel:
+class FittedModel(Methods):
     """What ``fit`` returns and ``load`` reads.
 
     Attributes
     ----------
     encoder : Encoder
         How columns become a design matrix.
-    members : tuple of Member
-        One model, or a small ensemble whose mean is the output.
-    info : dict
-        What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
-        ``train`` and ``test`` (the error's summary under its names in
-        :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
-        ``version``.
+    members : tuple of Trained
+        One model, or a small ensemble whose mean is the output; in standardized units.
+    record : FitRecord
+        How it was made, from what, and how wrong it is.
     """
 
     encoder: Encoder
-    members: tuple[Member, ...]
-    info: dict[str, Any] = field(default_factory=dict)
+    members: tuple[Trained[Any], ...]
+    record: FitRecord
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
+        ``train`` and ``test`` (the error's summary under its names in
+        :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
+        ``version``.
+        """
+        return as_info(self.record, self.members)
 
     @property
     def kind(self) -> str:
         """``"linear"``, ``"network"`` or ``"formula"``."""
-        return str(self.info.get("kind", "linear"))
+        return self.record.training.kind
+
+    @property
+    def facts(self) -> AnyFacts:
+        """What the trainer found besides the parameters; of the first member."""
+        facts: AnyFacts = self.members[0].facts
+        return facts
 
     @property
     def train(self) -> dict[str, Any]:
@@ -171,7 +146,7 @@ class FittedModel:
             )
         from scipy.special import stdtrit
 
-        freedom = self.info.get("facts", {}).get("degrees_of_freedom") or np.inf
+        freedom = self.facts.degrees_of_freedom or np.inf
         return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
 
     def limits_of(self, design: Floats, level: float) -> tuple[Floats, Floats, Floats]:
@@ -244,14 +219,17 @@ class FittedModel:
         """
         member = self.members[0]
         values, variances = self._in_user_units(member)
-        facts = self.info.get("facts", {})
-        freedom = facts.get("test_degrees_of_freedom", facts.get("degrees_of_freedom", np.inf))
+        facts = self.facts
+        known = facts.degrees_of_freedom
+        if isinstance(facts, LinearFacts) and facts.test_degrees_of_freedom is not None:
+            known = facts.test_degrees_of_freedom
+        freedom = np.inf if known is None else known
         errors = (
             np.full(len(values), np.nan)
             if variances is None
             else np.sqrt(np.maximum(variances, 0.0))
         )
-        open_names = facts.get("undetermined", ())
+        open_names = getattr(self.facts, "undetermined", ())
         errors[[name in open_names for name in member.model.parameter_names]] = np.inf
         every = student(list(member.model.parameter_names), values, errors, freedom)
         if not isinstance(member.model, Linear):
@@ -265,7 +243,7 @@ class FittedModel:
         """√(SSE / degrees of freedom) of each output, in the unit of the target."""
         return [float(s) for s in np.sqrt(self.members[0].noise) * self.encoder.target_scales]
 
-    def _in_user_units(self, member: Member) -> tuple[Floats, Floats | None]:
+    def _in_user_units(self, member: Trained[Any]) -> tuple[Floats, Floats | None]:
         """Parameters (p,) and their variances (p,), None if not known."""
         covariance = member.told
         if not isinstance(member.model, Linear):
@@ -340,7 +318,7 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
     ]
 
 
-def member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
+def member_variance(member: Trained[Any], design: Floats) -> tuple[Floats, Floats]:
     """Outputs and their predictive variance (m, k): noise + J cov Jᵀ."""
     covariance = member.told
     if covariance is None:

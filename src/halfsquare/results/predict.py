@@ -12,7 +12,7 @@ import numpy as np
 from halfsquare.data.reading import open_for, read_encoded
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
-from halfsquare.files.atomic import atomic_write
+from halfsquare.files.atomic import atomic_write, note
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.band import mean_band
 
@@ -69,11 +69,17 @@ def write_batches(batches: Iterator[Any], out: str) -> int:
     """
     suffix = Path(out).suffix.lower()
     if out == "-":
-        return _write(batches, sys.stdout.buffer, ".csv")
+        return _write(_noted(batches), sys.stdout.buffer, ".csv")
     if suffix not in (".csv", ".parquet", ".pq"):
         raise OptionError(f"{out} ends in {suffix or 'nothing'}; expected .csv or .parquet")
     with atomic_write(out) as file:
         return _write(batches, file, suffix)
+
+
+def _noted(batches: Iterator[Any]) -> Iterator[Any]:
+    for batch in batches:
+        note("a part of the predictions, to standard output,")
+        yield batch
 
 
 def _write(batches: Iterator[Any], file: Any, suffix: str) -> int:

@@ -1,18 +1,131 @@
-"""What every trainer returns."""
+"""What every trainer returns, and a fitted model is made of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.solvers.base import Termination
+from halfsquare.solvers.least_squares import Path
 from halfsquare.solvers.loop import Record
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a trainer found besides the parameters.
+
+    Attributes
+    ----------
+    degrees_of_freedom : float or None
+        Σw less the effective parameters, where the noise was estimated with them.
+    """
+
+    degrees_of_freedom: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearFacts(Facts):
+    """Of a linear model; see :class:`halfsquare.solvers.least_squares.Solution`.
+
+    Attributes
+    ----------
+    test_degrees_of_freedom : float or None
+        Of Student's t, where the errors are not classical.
+    errors, errors_correction, errors_facts
+        The errors that were chosen, their small-sample correction, numbers of clusters.
+    formula : str or None
+        Of terms.
+    shift : float
+        What the target was less when ``triangle`` was summed.
+    absorbed : dict of column to int, or None
+        How many levels each absorbed effect has.
+    singletons : int
+        Rows left out because they are alone in such a level.
+    overall_r2 : float or None
+        R² that counts absorbed effects as explained.
+    inference : dict or None
+        What tests and effects are read off besides: means of the numbers, average effects.
+    """
+
+    l2: float
+    rank: int
+    path: Path
+    reciprocal_condition: float
+    test_degrees_of_freedom: float | None = None
+    errors: str | None = None
+    errors_correction: str | None = None
+    errors_facts: dict[str, Any] | None = None
+    formula: str | None = None
+    target_function: str = "identity"
+    shift: float = 0.0
+    absorbed: dict[str, int] | None = None
+    absorbed_degrees_of_freedom: int = 0
+    singletons: int = 0
+    overall_r2: float | None = None
+    inference: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFacts(Facts):
+    """Of one network of an ensemble.
+
+    Attributes
+    ----------
+    relevance : tuple of float
+        The share of each input group in the mean square slope of the outputs.
+    log_evidence : float or None
+    held_out_mse, held_out_ensemble_mse : float or None
+        On the rows left out, standardized: of one member, and of the ensemble.
+    held_out_rows : int or None
+    """
+
+    member: int
+    method: str
+    hidden: tuple[int, ...]
+    relevance: tuple[float, ...]
+    log_evidence: float | None = None
+    held_out_mse: float | None = None
+    held_out_ensemble_mse: float | None = None
+    held_out_rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormulaFacts(Facts):
+    """Of a formula.
+
+    Attributes
+    ----------
+    undetermined : tuple of str
+        Parameters that some direction moves along which the loss does not change.
+    fixed : dict of str to float
+        Parameters that were held.
+    linear : tuple of str
+        Parameters that were solved for exactly.
+    correlation : (p, p)
+    profile : dict of str to (low, high), or None
+        Profile-likelihood intervals.
+    """
+
+    formula: str
+    sse: float
+    sigma: float
+    iterations: int
+    undetermined: tuple[str, ...]
+    fixed: dict[str, float]
+    linear: tuple[str, ...]
+    correlation: tuple[tuple[float, ...], ...]
+    extended_precision: bool
+    profile: dict[str, tuple[float, float]] | None = None
+
+
+AnyFacts = LinearFacts | NetworkFacts | FormulaFacts
+F = TypeVar("F", bound=AnyFacts, covariant=True)
+
+
 @dataclass(frozen=True)
-class Trained:
+class Trained(Generic[F]):
     """One trained model, in the units of the design it was given.
 
     Attributes
@@ -23,20 +136,23 @@ class Trained:
         Of the parameters, or of the last q, noise included (σ² times the inverse curvature); None
         if not known.
     noise : (k,)
-        Variance of the targets about the outputs, in the squared unit of the design's target.
+        Variance of the targets about the outputs, in the squared unit of the design's target; NaN
+        where it is not known.
     effective_parameters : float
         Degrees of freedom that the data determine; p without a penalty.
     termination : Termination
         Why the descent ended.
-    history : list of Record
-    warnings : list of str
-    facts : dict
-        Whatever else is worth keeping (log evidence, penalties, relevance, rounds, …): JSON values.
+    facts : LinearFacts, NetworkFacts or FormulaFacts
+    warnings : tuple of str
+    history : tuple of Record
+        Not kept in a file; the fitted model keeps that of its first member.
     held_out : (n,) or None
         Of each row, in the order of the chunks, its own MSE from models that had not seen it; NaN
         where there was none. Not kept in a file.
-    robust, triangle
-        See :class:`halfsquare.results.fitted.Member`.
+    robust : same shape as covariance, or None
+        Of the parameters, by errors other than classical ones: it is then what is told of them.
+    triangle : (p+1, p+1) or None
+        Of a linear model, R of [design | target]: the sums that tests of its terms are read off.
     """
 
     model: Model
@@ -45,9 +161,14 @@ class Trained:
     noise: Floats
     effective_parameters: float
     termination: Termination
-    history: list[Record] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    held_out: Floats | None = None
-    robust: Floats | None = None
-    triangle: Floats | None = None
+    facts: F
+    warnings: tuple[str, ...] = ()
+    history: tuple[Record, ...] = field(default=(), repr=False)
+    held_out: Floats | None = field(default=None, repr=False)
+    robust: Floats | None = field(default=None, repr=False)
+    triangle: Floats | None = field(default=None, repr=False)
+
+    @property
+    def told(self) -> Floats | None:
+        """The covariance that errors of parameters and outputs are stated by."""
+        return self.covariance if self.robust is None else self.robust

@@ -75,6 +75,13 @@ class Triangle:
         return cast(Floats, half @ half.T)
 
     @property
+    def reciprocal_condition(self) -> float:
+        """Of AᵀWA with columns of unit length."""
+        r = self.r[:-1, :-1]
+        values = np.linalg.svd(r / np.linalg.norm(r, axis=0), compute_uv=False)
+        return float((values[-1] / values[0]) ** 2) if len(values) else 1.0
+
+    @property
     def sse(self) -> float:
         """Σ w (o-t)²."""
         return float(self.r[-1, -1] ** 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from halfsquare.fitting.formula.inference import correlation, determined, free_w
 from halfsquare.fitting.formula.profile import profile_intervals
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import FormulaFacts, Trained
 from halfsquare.solvers.base import State
 from halfsquare.solvers.loop import Record
 from halfsquare.solvers.qr_objective import FormulaObjective
@@ -42,7 +41,7 @@ class Ending:
         history: list[Record],
         warnings: list[str],
         profile: bool,
-    ) -> Trained:
+    ) -> Trained[FormulaFacts]:
         assert state.stopped is not None
         full, formula = self.full, self.objective.formula
         p, degrees = len(formula.names), self.weight - len(formula.names)
@@ -61,32 +60,31 @@ class Ending:
         parameters[at] = best
         covariance = np.zeros((len(parameters), len(parameters)))
         covariance[np.ix_(at, at)] = known.inverse * (variance if degrees > 0 else 0.0)
-        facts: dict[str, Any] = {
-            "formula": full.text,
-            "degrees_of_freedom": degrees,
-            "sse": sse,
-            "sigma": float(np.sqrt(variance)),
-            "iterations": state.iteration,
-            "undetermined": known.undetermined,
-            "fixed": held,
-            "linear": [formula.names[j] for j in formula.linear],
-            "correlation": correlation(covariance).tolist(),
-            "extended_precision": refined is not None,
-        }
-        if profile:
-            errors = np.sqrt(np.diag(covariance))[at]
-            facts["profile"] = profile_intervals(
-                self.objective, best, errors, sse, degrees, self.run
-            )
+        errors = np.sqrt(np.diag(covariance))[at]
+        facts = FormulaFacts(
+            degrees_of_freedom=degrees,
+            formula=full.text,
+            sse=sse,
+            sigma=float(np.sqrt(variance)),
+            iterations=state.iteration,
+            undetermined=tuple(known.undetermined),
+            fixed=held,
+            linear=tuple(formula.names[j] for j in formula.linear),
+            correlation=tuple(map(tuple, correlation(covariance).tolist())),
+            extended_precision=refined is not None,
+            profile=profile_intervals(self.objective, best, errors, sse, degrees, self.run)
+            if profile
+            else None,
+        )
         return Trained(
             model=full,
             parameters=parameters,
             covariance=covariance if degrees > 0 else None,
             noise=np.array([variance]),
             effective_parameters=float(p - len(known.free)),
-            history=history,
+            history=tuple(history),
             termination=state.stopped,
-            warnings=[*warnings, *map(free_warning, known.free)],
+            warnings=(*warnings, *map(free_warning, known.free)),
             facts=facts,
         )
 

@@ -28,7 +28,8 @@ from halfsquare.models.rows import TargetRows
 from halfsquare.models.terms.expand import only_columns
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.trained import Trained
+from halfsquare.results.record import Training
+from halfsquare.results.trained import FormulaFacts, Trained
 from halfsquare.solvers.base import State
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.run import Run
@@ -123,7 +124,7 @@ def train_formula(
     bounds: Bounds | None = None,
     fixed: Mapping[str, float] | None = None,
     profile: bool = False,
-) -> Trained:
+) -> Trained[FormulaFacts]:
     """Fit a formula by least squares.
 
     Parameters
@@ -142,7 +143,7 @@ def train_formula(
     fixed : mapping of name to number, optional
         Parameters that are held.
     profile : bool
-        Add profile-likelihood intervals to ``facts["profile"]``.
+        Add profile-likelihood intervals, to ``facts.profile``.
 
     Raises
     ------
@@ -291,4 +292,4 @@ class FormulaFamily(Family):
             fixed=options.fix,
             profile=options.profile,
         )
-        return self.fitted(rows, [trained], "formula", "levenberg-marquardt")
+        return self.fitted(rows, [trained], Training("formula", "levenberg-marquardt"))

@@ -4,13 +4,16 @@ new target.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.results.fitted import FittedModel, Member, member_variance
+from halfsquare.results.fitted import FittedModel, member_variance
+from halfsquare.results.trained import LinearFacts, Trained
 
 
 def mean_band(fitted: FittedModel, design: Floats, level: float) -> tuple[Floats, Floats, Floats]:
@@ -31,8 +34,10 @@ def mean_band(fitted: FittedModel, design: Floats, level: float) -> tuple[Floats
         raise OptionError(
             "the errors of this model's parameters are not known, so there is no band of the mean"
         )
-    facts = fitted.info.get("facts", {})
-    freedom = facts.get("test_degrees_of_freedom", facts.get("degrees_of_freedom")) or np.inf
+    facts = fitted.facts
+    freedom = facts.degrees_of_freedom or np.inf
+    if isinstance(facts, LinearFacts) and facts.test_degrees_of_freedom is not None:
+        freedom = facts.test_degrees_of_freedom
     reach = float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0))
     with one_blas_thread():
         outputs, variances = [], []
@@ -50,7 +55,7 @@ def mean_band(fitted: FittedModel, design: Floats, level: float) -> tuple[Floats
     return mean, low, high
 
 
-def _of_mean(member: Member, design: Floats) -> tuple[Floats, Floats]:
+def _of_mean(member: Trained[Any], design: Floats) -> tuple[Floats, Floats]:
     """Outputs and the variance (m, k) of what is expected there."""
     if not isinstance(member.model, Linear):
         o, variance = member_variance(member, design)

@@ -27,7 +27,7 @@ from halfsquare.results.inference.margins import (
     pairwise,
 )
 from halfsquare.results.inference.multiple import ADJUSTMENTS, adjusted
-from halfsquare.results.inference.of_model import inference_of, terms_of
+from halfsquare.results.inference.of_model import inference_of, terms_of, told_of
 from halfsquare.results.inference.wald import Wald, joint_tests
 
 CONTRASTS = ("pairwise", "first", "none")
@@ -159,7 +159,7 @@ def effects_of(
     if not 0.0 < level < 1.0:
         raise OptionError(f"the level is {level:g}; expected a number between 0 and 1: 0.95")
     fit = inference_of(fitted)
-    told = fitted.info.get("inference", {})
+    told = told_of(fitted)
     names = list(fit.names)
     function = fitted.members[0].model.target_function
     target = fitted.encoder.targets[0]
@@ -181,7 +181,7 @@ def effects_of(
 
 
 def _average(fitted: FittedModel, fit: LinearInference, level: float) -> tuple[Estimate, ...]:
-    told = fitted.info.get("inference", {}).get("average_effects")
+    told = told_of(fitted).get("average_effects")
     if not told or not told["names"]:
         return ()
     rows = _of_coefficients(fitted, fit, np.array(told["rows"], dtype=np.float64))
@@ -204,7 +204,7 @@ def _marginal(
     adjust: str,
     level: float,
 ) -> tuple[MarginalMeans, ...]:
-    told = fitted.info.get("inference", {})
+    told = told_of(fitted)
     if "means" not in told:
         if wanted or at:
             terms_of(fitted)

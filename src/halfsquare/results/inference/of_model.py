@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -11,12 +11,13 @@ from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.terms.encoder import TermsEncoder
-from halfsquare.results.fitted import FittedModel, Member
+from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.linear import (
     LinearInference,
     Span,
     triangle_in_units,
 )
+from halfsquare.results.trained import LinearFacts
 
 
 def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
@@ -28,17 +29,17 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
         If the model is not linear, has a penalty, or leaves no degrees of freedom.
     """
     member = fitted.members[0]
-    model, facts = member.model, fitted.info.get("facts", {})
-    if not isinstance(model, Linear):
+    model, facts = member.model, fitted.facts
+    if not isinstance(model, Linear) or not isinstance(facts, LinearFacts):
         raise OptionError(
             f"a {fitted.kind} model has no terms to test; tests and effects are of linear models"
         )
-    if facts.get("l2"):
+    if facts.l2:
         raise OptionError("this model has a penalty: tests and effects are of least squares alone")
-    if member.covariance is None or not facts.get("degrees_of_freedom", 0.0) > 0:
+    if member.covariance is None or not (facts.degrees_of_freedom or 0.0) > 0:
         raise OptionError("the rows of the fit leave no degrees of freedom: nothing can be tested")
     names = model.names[: len(model.names) - model.held]
-    if facts.get("rank", len(names)) < len(names):
+    if facts.rank < len(names):
         raise OptionError(
             "some columns of this model are determined by others, so its coefficients are no "
             "estimates of their own; fit it with a formula, which leaves such columns out"
@@ -53,21 +54,21 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
     values = back @ model.matrix(member.parameters)[: d + 1, output]
     values[0] += encoder.target_means[output]
     first = 0 if model.intercept else 1
-    freedom = float(facts["degrees_of_freedom"])
+    freedom = float(facts.degrees_of_freedom or 0.0)
     rank = d + model.intercept
     return LinearInference(
         ("intercept", *names)[first:],
         values[first:],
         covariance[first:, first:],
-        float(facts.get("test_degrees_of_freedom", freedom)),
-        _triangle(fitted, member, model, output),
-        freedom + rank + float(facts.get("absorbed_degrees_of_freedom", 0.0)),
+        freedom if facts.test_degrees_of_freedom is None else facts.test_degrees_of_freedom,
+        _triangle(fitted, facts, model, output),
+        freedom + rank + float(facts.absorbed_degrees_of_freedom),
         _spans(fitted, model),
         model.intercept,
-        float(facts.get("absorbed_degrees_of_freedom", 0.0)),
-        str(facts.get("errors", "classical")),
-        str(facts.get("errors_correction", "n - p")),
-        facts.get("errors_facts", {}),
+        float(facts.absorbed_degrees_of_freedom),
+        facts.errors or "classical",
+        facts.errors_correction or "n - p",
+        facts.errors_facts or {},
     )
 
 
@@ -85,14 +86,14 @@ def _spans(fitted: FittedModel, model: Linear) -> tuple[Span, ...]:
     return tuple([("intercept", 0, 1), *spans] if model.intercept else spans)
 
 
-def _triangle(fitted: FittedModel, member: Member, model: Linear, output: int) -> Floats:
+def _triangle(fitted: FittedModel, facts: LinearFacts, model: Linear, output: int) -> Floats:
     """R of [X | t] in the units of the columns."""
-    encoder = fitted.encoder
+    encoder, member = fitted.encoder, fitted.members[0]
     if member.triangle is not None:
         p = len(member.triangle) - 1 - model.held
         at = np.array([*range(0 if model.intercept else 1, p), len(member.triangle) - 1])
         standard = member.triangle[np.ix_(at, at)]
-        target = float(fitted.info["facts"].get("shift", 0.0)), 1.0
+        target = facts.shift, 1.0
     else:
         # From the inverse: (AᵀWA)⁻¹ = HHᵀ with H upper, so that R = H⁻¹; then R b, and √SSE.
         assert member.covariance is not None
@@ -104,7 +105,7 @@ def _triangle(fitted: FittedModel, member: Member, model: Linear, output: int) -
         standard = np.zeros((p + 1, p + 1))
         standard[:p, :p] = r
         standard[:p, p] = r @ model.matrix(member.parameters)[:, output]
-        standard[p, p] = np.sqrt(noise * float(fitted.info["facts"]["degrees_of_freedom"]))
+        standard[p, p] = np.sqrt(noise * float(facts.degrees_of_freedom or 0.0))
         target = float(encoder.target_means[output]), float(encoder.target_scales[output])
     d = len(model.names) - model.held
     means = np.append(encoder.means[:d], target[0])
@@ -126,3 +127,9 @@ def terms_of(fitted: FittedModel) -> TermsEncoder:
             "--formula"
         )
     return fitted.encoder
+
+
+def told_of(fitted: FittedModel) -> dict[str, Any]:
+    """What effects are read off besides the coefficients; empty for a model without terms."""
+    facts = fitted.facts
+    return (facts.inference or {}) if isinstance(facts, LinearFacts) else {}
