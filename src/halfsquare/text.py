@@ -55,15 +55,22 @@ def plain(value: float | None, digits: int = 4) -> str:
 
 
 def with_error(value: float, error: float | None) -> str:
-    """value ± standard error, the value to the digits that the error leaves."""
+    """value ± standard error, both to the digits that the error leaves: two of its own.
+
+    Examples
+    --------
+    >>> with_error(310.8123, 1.634), with_error(795998067.0, 95184264.0), with_error(2.5, None)
+    ('310.8 ± 1.6', '796,000,000 ± 95,000,000', '2.5')
+    """
     from math import floor, log10
 
     if not error or error != error:
         return number(value)
-    places = max(0, 1 - floor(log10(abs(error))))
-    if places > 8 or abs(value) >= 1e9:
+    places = 1 - floor(log10(abs(error)))
+    if places > 8 or abs(value) >= 1e15:
         return f"{value:.6g} ± {error:.2g}"
-    return f"{value:,.{places}f} ± {error:,.{places}f}"
+    shown = max(0, places)
+    return f"{round(value, places):,.{shown}f} ± {round(error, places):,.{shown}f}"
 
 
 def rows_sentence(info: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from halfsquare.explain.levers import levers
 from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.loss import Direction, direction
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.intervals import ends_of
 
 _SHOWN = 6
 
@@ -179,7 +180,7 @@ def explain_row(
     known = set(names) <= {c.name for c in source.columns}
     batch, at = _find(fitted, source, row, known, spec.weights)
     design = batch.design[at : at + 1]
-    outputs, low, high = fitted.limits_of(design, 0.95)
+    outputs, (low, high) = fitted.quantiles_of(design, ends_of(0.95))
     if not np.isfinite(outputs).all():
         raise DataError(
             f"{source.name}, row {row}: the model has no finite output there; is a value missing?"

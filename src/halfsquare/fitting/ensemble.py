@@ -76,13 +76,14 @@ def with_noise(
         np.mean((mse - noise - judgement.between) / np.maximum(judgement.parameters, 1e-300))
     )
     share = min(max(room, 0.0), 1.0)
-    held_out = judgement.held_out(len(ensemble))
+    held_out, left_out = judgement.held_out(len(ensemble)), judgement.by_row
     return [
         replace(
             m,
             noise=noise,
             covariance=None if m.covariance is None else share * m.covariance,
             held_out=held_out,
+            left_out=left_out,
             facts=replace(
                 m.facts,
                 held_out_mse=float(judgement.single.mean()),

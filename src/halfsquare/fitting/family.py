@@ -11,8 +11,10 @@ from halfsquare.data.encoder import EncodedRows, Part, encoded_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
+from halfsquare.fitting.calibrate import calibrated
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.loss import Convention, sse_factor
+from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import FitRecord, Training
@@ -72,9 +74,17 @@ class Family(ABC):
         """The fitted model of these members, with their warnings and the first one's history."""
         warnings = tuple(dict.fromkeys(w for m in trained for w in m.warnings))
         history = history_in(self.options.loss, trained[0].history, rows)
-        members = tuple(replace(m, history=(), held_out=None) for m in trained)
+        members = tuple(replace(m, history=(), held_out=None, left_out=None) for m in trained)
         record = FitRecord(replace(training, warnings=warnings, history=history))
-        return FittedModel(rows.encoder, members, record)
+        # Errors of a whole ensemble on rows left out stand with each of its members; those of
+        # members apart say nothing of it.
+        first = trained[0].left_out
+        left_out = first if all(m.left_out is first for m in trained) else None
+        model = FittedModel(rows.encoder, members, record)
+        # Who writes terms down is told Student's intervals, and by a test if they do not hold.
+        if isinstance(rows.encoder, TermsEncoder):
+            return model
+        return calibrated(model, rows, left_out)
 
 
 def history_in(

@@ -20,6 +20,7 @@ from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.learning import Learning, LinearLearning, Point, reason_against
 from halfsquare.report.views import View, important, row_values, views
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.intervals import ends_of
 from halfsquare.sums import ErrorSummary, ErrorSums
 
 FEATURES = 6
@@ -149,7 +150,9 @@ class _Pass:
     def add(
         self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
     ) -> None:
-        outputs, std = self._outputs(design)
+        outputs, low, high = self._outputs(design)
+        # Half the width, in what is one standard deviation of Student's t.
+        std = (high - low) / (2.0 * self.quantile)
         require_finite_errors(error(target, outputs), rows, self.name)
         o, t = outputs[:, self.output], target[:, self.output]
         e = error(t, o)
@@ -157,7 +160,7 @@ class _Pass:
         measured = weight * ~np.isnan(std)
         known = np.nan_to_num(std)
         self.measured += float(measured.sum())
-        inside = measured * (np.abs(e) <= self.quantile * known)
+        inside = measured * ((t >= low) & (t <= high))
         self.covered += float(inside.sum())
         columns = np.vstack(
             [
@@ -191,18 +194,19 @@ class _Pass:
         if self.learning is not None:
             self.learning.add(rows, design, target, weight)
 
-    def _outputs(self, design: Floats) -> tuple[Floats, Floats]:
-        """Outputs (m, k) and the standard deviation (m,) of a new target, NaN where it was not
-        computed.
+    def _outputs(self, design: Floats) -> tuple[Floats, Floats, Floats]:
+        """Outputs (m, k) and the ends (m,) of the 95 % interval of a new target, NaN where they
+        were not computed.
         """
         if self.is_linear or len(design) <= _SPREAD_ROWS:
-            outputs, std = self.fitted.outputs_of(design, with_std=True)
-            return outputs, std[:, self.output]
+            outputs, ends = self.fitted.quantiles_of(design, ends_of(0.95))
+            return outputs, ends[0, :, self.output], ends[1, :, self.output]
         outputs, _ = self.fitted.outputs_of(design)
-        std = np.full(len(design), np.nan)
+        found = np.full((2, len(design)), np.nan)
         some = np.linspace(0, len(design) - 1, _SPREAD_ROWS).astype(np.intp)
-        std[some] = self.fitted.outputs_of(design[some], with_std=True)[1][:, self.output]
-        return outputs, std
+        ends = self.fitted.quantiles_of(design[some], ends_of(0.95))[1]
+        found[:, some] = ends[:, :, self.output]
+        return outputs, found[0], found[1]
 
     def _keep_worst(
         self, rows: npt.NDArray[np.intp], design: Floats, t: Floats, o: Floats, e: Floats

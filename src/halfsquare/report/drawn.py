@@ -119,11 +119,12 @@ def _cut(count: float, what: str) -> str:
     return f" Beyond the axes: {number(count)} {what} outside." if count else ""
 
 
-def coverage(c: Collected, unit: str) -> list[list[str]]:
+def coverage(c: Collected, fitted: FittedModel) -> list[list[str]]:
     """How many targets lie inside their 95 % interval, by fifths of the rows in the order of their
     outputs: right on average may be wrong for the lowest or the highest.
     """
     edges, sums = c.by_output.shares(5)
+    reach = fitted.quantile(0.95)
     found = []
     for low, high, s in zip(edges, edges[1:], sums, strict=False):
         measured = float(s[MEASURED])
@@ -136,7 +137,7 @@ def coverage(c: Collected, unit: str) -> list[list[str]]:
                 f"{number(low, 4)} to {number(high, 4)}",
                 number(measured),
                 f"{share:.1%} ± {se:.1%}",
-                number(2.0 * float(s[SPREAD]) / measured, 4),
+                number(2.0 * reach * float(s[SPREAD]) / measured, 4),
             ]
         )
     return found

@@ -105,7 +105,7 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         "formula": info.get("facts", {}).get("formula"),
         "lead": " ".join(typical_error(fitted)),
         "read": f"Fitted to {info.get('data', 'data')}: {rows_sentence(info)}.",
-        "coverage": drawn.coverage(c, unit),
+        "coverage": drawn.coverage(c, fitted),
         "warnings": info.get("warnings", []),
         "predicted": drawn.predicted(c, fitted, unit),
         "errors": drawn.error_histogram(c, unit),

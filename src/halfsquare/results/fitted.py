@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +12,16 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
-from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
+from halfsquare.results.intervals import (
+    Calibration,
+    ends_of,
+    require_level,
+    require_probability,
+)
 from halfsquare.results.methods import Methods
 from halfsquare.results.record import FitRecord, as_info
 from halfsquare.results.trained import AnyFacts, LinearFacts, Trained
@@ -127,42 +132,106 @@ class FittedModel(Methods):
         OptionError
             If the level is not between 0 and 1.
         """
-        self.quantile(level)
-        parts = [self.limits_of(batch.design, level) for batch in self._batches(data)]
-        k = len(self.encoder.targets)
-        empty = (np.empty((0, k)),) * 3
-        found = [np.vstack([p[i] for p in parts] or [empty[i]]) for i in range(3)]
-        outputs, low, high = (v[:, 0] for v in found) if k == 1 else found
+        outputs, (low, high) = self.predict_quantiles(data, ends_of(level))
         return outputs, low, high
+
+    def predict_quantiles(
+        self, data: Any, probabilities: Sequence[float]
+    ) -> tuple[Floats, list[Floats]]:
+        """Outputs, and for each probability the value below which a new target lies with it.
+
+        Returns
+        -------
+        output : (n,) or (n, k)
+        quantiles : list of the same shape, one for each probability
+
+        Raises
+        ------
+        OptionError
+            If a probability is not between 0 and 1.
+        """
+        k, count = len(self.encoder.targets), len(probabilities)
+        parts = [self.quantiles_of(b.design, probabilities) for b in self._batches(data)]
+        outputs = np.vstack([o for o, _ in parts] or [np.empty((0, k))])
+        found = np.concatenate([q for _, q in parts] or [np.empty((count, 0, k))], axis=1)
+        if k == 1:
+            return outputs[:, 0], list(found[:, :, 0])
+        return outputs, list(found)
+
+    def predict_std(self, data: Any) -> Floats:
+        """The standard deviation (n,) or (n, k) of a new target about the output: that row's
+        noise, parameters and spread, in the unit of the target.
+        """
+        std: Floats = self.predict(data, return_std=True)[1]
+        return std
 
     def quantile(self, level: float) -> float:
         """How many standard deviations the interval of that level reaches to each side (Student's
         t).
         """
-        if not 0.0 < level < 1.0:
-            raise OptionError(
-                f"the level of an interval is {level:g}; expected a number between 0 and 1, "
-                "such as 0.95"
-            )
+        require_level(level)
         from scipy.special import stdtrit
 
         freedom = self.facts.degrees_of_freedom or np.inf
         return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
 
-    def limits_of(self, design: Floats, level: float) -> tuple[Floats, Floats, Floats]:
-        """Outputs (m, k) of encoded rows with the bounds of a new target, in its unit.
+    def quantiles_of(self, design: Floats, probabilities: Sequence[float]) -> tuple[Floats, Floats]:
+        """Outputs (m, k) of encoded rows and the quantiles (p, m, k) of a new target, in its unit.
 
-        With a function on the left side, as log(y), the bounds are taken there and brought back.
+        By the calibration on rows left out where there is one, else Student's t about the output.
+        Of a model with a function on its left side, as log(y), the ends are transformed back.
         """
-        quantile, model = self.quantile(level), self.members[0].model
-        if model.target_function == "identity":
+        model = self.members[0].model
+        transformed = model.target_function != "identity"
+        reaches = np.array([self._reaches(p) for p in probabilities]).reshape(
+            len(probabilities), 1, len(self.encoder.targets)
+        )
+        if not transformed:
             outputs, std = self.outputs_of(design, with_std=True)
-            return outputs, outputs - quantile * std, outputs + quantile * std
+            return outputs, outputs + reaches * std
         with one_blas_thread():
             mean, variance = self._predictive(design)
-        reach = quantile * np.sqrt(variance)
-        low, output, high = (model.restore_target(v) for v in (mean - reach, mean, mean + reach))
-        return output, low, high
+        ends = np.sort(
+            [model.restore_target(end) for end in mean + reaches * np.sqrt(variance)], axis=0
+        )
+        if len(ends):  # a falling function turns the ends round
+            ranks = np.argsort(np.argsort(probabilities, kind="stable"), kind="stable")
+            ends = ends[ranks]
+        return model.restore_target(mean), ends
+
+    def _reaches(self, probability: float) -> Floats:
+        """How many standard deviations (k,) above the output that quantile lies."""
+        require_probability(probability)
+        level = abs(2.0 * probability - 1.0)
+        student = self.quantile(level) * np.sign(probability - 0.5) if level else 0.0
+        found = [None if c is None else c.quantile(probability) for c in self.calibrations]
+        return np.array([student if r is None else r for r in found])
+
+    @property
+    def calibrations(self) -> tuple[Calibration | None, ...]:
+        """What errors on rows left out say of the interval of each target."""
+        return self.record.training.calibration or (None,) * len(self.encoder.targets)
+
+    @property
+    def noise(self) -> Floats:
+        """Variance (k,) of the targets about the outputs, standardized, one for all rows."""
+        return np.asarray(np.mean([member.noise for member in self.members], axis=0))
+
+    def predictive(self, design: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance (m, k) of the target, standardized, before any calibration."""
+        return self._predictive(design)
+
+    def _calibrated(self, design: Floats, mean: Floats, variance: Floats) -> Floats:
+        """The variance (m, k) with the noise that errors on rows left out give each row."""
+        calibrations, noise = self.calibrations, self.noise
+        if all(c is None for c in calibrations):
+            return variance
+        found = variance.copy()
+        for j, c in enumerate(calibrations):
+            if c is not None:
+                others = np.maximum(variance[:, j] - noise[j], 0.0)
+                found[:, j] = c.variance(design, mean[:, j], float(noise[j]), others)
+        return found
 
     def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked
@@ -180,6 +249,7 @@ class FittedModel(Methods):
         scales = self.encoder.target_scales
         if with_std:
             mean, variance = self._predictive(design)
+            variance = self._calibrated(design, mean, variance)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
         mean = self.members[0].model.outputs(self.members[0].parameters, design)
         for member in self.members[1:]:
@@ -337,12 +407,3 @@ def member_variance(member: Trained[Any], design: Floats) -> tuple[Floats, Float
     )
     moved = jacobian @ covariance
     return o, member.noise + np.einsum("nkp,nkp->nk", moved, jacobian)
-
-
-def require_level(level: float | None) -> None:
-    """Refuse a level that is no probability."""
-    if level is not None and not 0.0 < level < 1.0:
-        raise OptionError(
-            f"the level of an interval is {level:g}; expected a number between 0 and 1, such "
-            "as 0.95"
-        )

@@ -15,6 +15,7 @@ from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.intervals import require_calibration
 from halfsquare.results.record import FitRecord
 from halfsquare.results.trained import AnyFacts, Trained
 from halfsquare.solvers.base import Termination
@@ -156,6 +157,7 @@ def _check(fitted: FittedModel) -> None:
     d, k = len(encoder.names), len(encoder.targets)
     if not fitted.members:
         raise ValueError("no model in it")
+    require_calibration(fitted.record.training.calibration, d, k)
     if len(encoder.target_means) != k or len(encoder.target_scales) != k:
         raise ValueError("targets and their scales differ in number")
     for feature in encoder.features:

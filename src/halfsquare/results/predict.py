@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +15,55 @@ from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write, note
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.band import mean_band
+from halfsquare.results.intervals import ends_of
 
 
 def predicted_batches(
     fitted: FittedModel,
     data: Any,
     *,
-    interval: float | None = None,
+    interval: float | Sequence[float] | None = None,
+    quantile: Sequence[float] = (),
     of: str = "target",
 ) -> Iterator[Any]:
     """Arrow record batches of columns ``prediction`` (``low``, ``high``), in the order of the rows.
 
-    The bounds are those of a new target, or with ``of="mean"`` the confidence band of the mean
-    output. With several targets each column's name ends in ``_TARGET``.
+    Of several levels the bounds are ``low_0.5``, ``high_0.5``, …; a quantile is ``quantile_0.9``.
+    With ``of="mean"`` the bounds of one level are the confidence band of the mean output. With
+    several targets each column's name ends in ``_TARGET``.
     """
     import pyarrow as pa
 
     targets = fitted.encoder.targets
-    if interval is not None:
-        fitted.quantile(interval)
+    ends = _ends(interval, quantile)
     suffixes = [""] if len(targets) == 1 else [f"_{t}" for t in targets]
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
     for batch in read_encoded(source, fitted.encoder):
-        if interval is None:
-            outputs = low = high = fitted.outputs_of(batch.design)[0]
-        elif of == "mean":
+        if of == "mean" and isinstance(interval, float):
             outputs, low, high = mean_band(fitted, batch.design, interval)
+            found = np.stack([low, high])
+        elif ends:
+            outputs, found = fitted.quantiles_of(batch.design, list(ends.values()))
         else:
-            outputs, low, high = fitted.limits_of(batch.design, interval)
+            outputs, found = fitted.outputs_of(batch.design)[0], np.empty((0, 0, 0))
         columns = {}
         for j, suffix in enumerate(suffixes):
             columns[f"prediction{suffix}"] = np.ascontiguousarray(outputs[:, j])
-            if interval is not None:
-                columns[f"low{suffix}"] = np.ascontiguousarray(low[:, j])
-                columns[f"high{suffix}"] = np.ascontiguousarray(high[:, j])
+            for name, end in zip(ends, found, strict=True):
+                columns[f"{name}{suffix}"] = np.ascontiguousarray(end[:, j])
         spec.told(batch.first_row + len(outputs))
         yield pa.RecordBatch.from_pydict(columns)
+
+
+def _ends(interval: float | Sequence[float] | None, quantiles: Sequence[float]) -> dict[str, float]:
+    """The probability of each column beside the prediction, by its name."""
+    levels = [interval] if isinstance(interval, (int, float)) else list(interval or ())
+    ends: dict[str, float] = {}
+    for level in levels:
+        mark = f"_{level:g}" if len(levels) > 1 else ""
+        ends[f"low{mark}"], ends[f"high{mark}"] = ends_of(level)
+    return ends | {f"quantile_{q:g}": q for q in quantiles}
 
 
 def write_batches(batches: Iterator[Any], out: str) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from halfsquare.files.records import to_json
+from halfsquare.results.intervals import Calibration
 from halfsquare.results.trained import LinearFacts, NetworkFacts, Trained
 from halfsquare.solvers.base import Reason
 from halfsquare.solvers.loop import Record
@@ -46,6 +47,8 @@ class Training:
         Of a network, averaged over its members.
     candidates : tuple of Candidate
         What was tried before the model was chosen, which is ``chosen``.
+    calibration : tuple of Calibration or None
+        Of each target's interval, from errors on rows left out; empty where there is none.
     """
 
     kind: str
@@ -55,6 +58,7 @@ class Training:
     relevance: dict[str, float] | None = None
     candidates: tuple[Candidate, ...] = ()
     chosen: str | None = None
+    calibration: tuple[Calibration | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,8 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
     if training.kind == "network":
         info["members"] = [_network(member) for member in members]
         info["relevance"] = training.relevance
+    if training.calibration:
+        info["calibration"] = to_json(training.calibration)
     if training.candidates:
         info["tried"] = to_json(training.candidates)
         info["chosen"] = training.chosen

@@ -149,6 +149,9 @@ class Trained(Generic[F]):
     held_out : (n,) or None
         Of each row, in the order of the chunks, its own MSE from models that had not seen it; NaN
         where there was none. Not kept in a file.
+    left_out : (2, n, k) or None
+        Of each row, in the order of the chunks, the errors of two members that had not seen it; NaN
+        where there were none. Not kept in a file.
     robust : same shape as covariance, or None
         Of the parameters, by errors other than classical ones: it is then what is told of them.
     triangle : (p+1, p+1) or None
@@ -165,6 +168,7 @@ class Trained(Generic[F]):
     warnings: tuple[str, ...] = ()
     history: tuple[Record, ...] = field(default=(), repr=False)
     held_out: Floats | None = field(default=None, repr=False)
+    left_out: Floats | None = field(default=None, repr=False)
     robust: Floats | None = field(default=None, repr=False)
     triangle: Floats | None = field(default=None, repr=False)
 

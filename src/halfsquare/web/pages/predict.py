@@ -20,6 +20,7 @@ from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.figures.charts import one_example_chart
 from halfsquare.figures.live import Compiled, refilled, without_inputs
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.intervals import ends_of
 from halfsquare.web.fields import Field, design_of, designs_along, fields_of, number_of
 from halfsquare.web.figures import effect_drawn, effect_spec, parts_drawn, parts_spec
 from halfsquare.web.templates import Page, island, part, render
@@ -134,10 +135,10 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
     encoder = fitted.encoder
     fields = fields_of(encoder, given)
     design = design_of(encoder, fields)
-    outputs, low, high_limits = fitted.limits_of(design[None, :], LEVEL)
+    outputs, (lows, highs) = fitted.quantiles_of(design[None, :], ends_of(LEVEL))
     bounds = [
-        (float(o), float(a), float(b))
-        for o, a, b in zip(outputs[0], low[0], high_limits[0], strict=True)
+        (float(o), float(low), float(high))
+        for o, low, high in zip(outputs[0], lows[0], highs[0], strict=True)
     ]
     if not isfinite(bounds[0][0]):
         raise OptionError(
