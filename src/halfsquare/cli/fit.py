@@ -89,7 +89,11 @@ def fit(
     ] = Loss.half_sse,
     formula: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Fit this, such as 'y ~ b1*(1 - exp(-b2*x))'."),
+        typer.Option(
+            metavar="TEXT",
+            help="Fit this, such as 'y ~ b1*(1 - exp(-b2*x))'; with --model linear terms, such as "
+            "'log(y) ~ a*b + poly(x, 2)'.",
+        ),
     ] = None,
     start: Annotated[
         list[str] | None,
@@ -124,6 +128,22 @@ def fit(
             "model that is not significantly worse."
         ),
     ] = Preference.accurate,
+    errors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="hc3|cluster:COL",
+            help="Standard errors of a linear model: classical, hc0 … hc3, cluster:COL[,COL2], "
+            "newey-west:LAGS.",
+        ),
+    ] = None,
+    absorb: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--absorb",
+            metavar="COLS",
+            help="Columns whose levels have effects, taken out of a linear model of terms.",
+        ),
+    ] = None,
     l2: Penalty = "0",
     weights: Weights = None,
     features: Features = None,
@@ -229,6 +249,8 @@ def fit(
             profile=profile,
             monotone=signs("--monotone", monotone),
             prefer=prefer.value,
+            errors=errors,
+            absorb=listed(absorb),
             features=listed(features) if features else None,
             exclude=listed(exclude),
             test=test,

@@ -13,7 +13,8 @@ from halfsquare.data.features import Category
 from halfsquare.explain.parts import output_slopes
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
-from halfsquare.models.formula.parser import TARGET_FUNCTIONS
+from halfsquare.models.target import TARGET_FUNCTIONS
+from halfsquare.models.terms.encoder import TermsEncoder, plain_terms
 from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
 
@@ -60,6 +61,8 @@ def changes(fitted: FittedModel, design: Floats, output: int = 0) -> tuple[Chang
         return _over_steps(fitted, design, output)
     encoder, found = fitted.encoder, []
     slopes = output_slopes(fitted, design[None, :], output)[0] / encoder.scales
+    if isinstance(encoder, TermsEncoder):
+        return _of_terms(fitted, encoder, design, slopes)
     for feature, (column, a, b) in zip(encoder.features, encoder.groups, strict=True):
         if isinstance(feature, Category):
             found.append(_of_category(fitted, feature, design, a, b, output))
@@ -71,6 +74,25 @@ def changes(fitted: FittedModel, design: Floats, output: int = 0) -> tuple[Chang
             if j not in missing
         ]
     return tuple(found)
+
+
+def _of_terms(
+    fitted: FittedModel, encoder: TermsEncoder, design: Floats, slopes: Floats
+) -> tuple[Change, ...]:
+    """Of the numbers that stand in one term, alone: the others' slopes need more than the
+    design.
+    """
+    name = TARGET_FUNCTIONS.get(fitted.members[0].model.target_function)
+    output = float(fitted.outputs_of(design[None, :])[0][0, 0])
+    back = 1.0 if name is None else float(_BACK[name](output))
+    uses = [
+        c for term in encoder.design.terms for f in term for c in encoder.design.factors[f].columns
+    ]
+    return tuple(
+        Change(f.column, f.column, float(slopes[a]) * back, "derivative")
+        for f, a, _ in plain_terms(encoder)
+        if uses.count(f.column) == 1
+    )
 
 
 def _of_category(

@@ -59,8 +59,12 @@ class Levers(ABC):
         return (0 if one else None,) * len(self.names)
 
     def errors(self, design: Floats, target: Floats) -> Floats:
-        """o - t (m, k) in the unit of the target."""
-        return error(target, self.fitted.outputs_of(design)[0])
+        """o - t (m, k) in the unit of the target, or of what the left side makes of it."""
+        model = self.fitted.members[0].model
+        if model.target_function == "identity":
+            return error(target, self.fitted.outputs_of(design)[0])
+        outputs = model.outputs(self.fitted.members[0].parameters, design)
+        return error(model.transform_target(target), outputs)
 
     @abstractmethod
     def pulls(self, design: Floats, errors: Floats) -> Floats:
@@ -82,15 +86,19 @@ class LinearLevers(Levers):
     @classmethod
     def of(cls, fitted: FittedModel, about: str) -> LinearLevers:
         encoder, model, k = fitted.encoder, fitted.members[0].model, len(fitted.encoder.targets)
+        assert isinstance(model, Linear)
         values: Floats = np.array([p.value for p in fitted.parameters])
         shift: Floats = np.zeros(len(encoder.names))
-        if about == "mean":
+        if about == "mean" and model.intercept:
             shift = encoder.means
             values[:k] = (
                 encoder.target_means + encoder.target_scales * fitted.members[0].parameters[:k]
             )
         scales = np.repeat(np.concatenate([[1.0], 1.0 / encoder.scales]), k)
-        return cls(fitted, tuple(model.parameter_names), values, scales, shift)
+        first = 0 if model.intercept else k
+        stop = len(model.parameter_names) - k * model.held
+        names = tuple(model.parameter_names)[first:stop]
+        return cls(fitted, names, values, scales[first:stop], shift)
 
     @property
     def targets(self) -> tuple[int | None, ...]:
@@ -109,7 +117,11 @@ class LinearLevers(Levers):
             0.0
         )
         slopes[:, 1:] -= self.shift
-        return (slopes[:, :, None] * errors[:, None, :]).reshape(len(design), -1)
+        whole = (slopes[:, :, None] * errors[:, None, :]).reshape(len(design), -1)
+        model, k = self.fitted.members[0].model, errors.shape[1]
+        assert isinstance(model, Linear)
+        first = 0 if model.intercept else k
+        return whole[:, first : first + len(self.names)]
 
     def penalty(self, weight: float) -> Floats:
         # ½ λ Σw Σ_j (b_j s_j)², b in the user's units and s_j the column's standard deviation
@@ -117,7 +129,8 @@ class LinearLevers(Levers):
         l2 = facts.l2 if isinstance(facts, LinearFacts) else 0.0
         k = len(self.fitted.encoder.targets)
         pull = l2 * weight * self.values / self.scales**2
-        pull[:k] = 0.0  # none on the intercepts
+        if len(self.names) > k * len(self.fitted.encoder.names):
+            pull[:k] = 0.0  # none on the intercepts
         return pull
 
 
@@ -134,11 +147,6 @@ class FormulaLevers(Levers):
         assert isinstance(formula, Formula)
         scales = np.where(member.parameters != 0, np.abs(member.parameters), 1.0)
         return cls(fitted, tuple(formula.parameter_names), member.parameters, scales, formula)
-
-    def errors(self, design: Floats, target: Floats) -> Floats:
-        return error(
-            self.formula.transform_target(target), self.formula.outputs(self.values, design)
-        )
 
     def pulls(self, design: Floats, errors: Floats) -> Floats:
         _, jacobian = self.formula.outputs_and_jacobian(self.values, design)

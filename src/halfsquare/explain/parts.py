@@ -44,7 +44,8 @@ def parts_of(fitted: FittedModel, design: Floats, output: int = 0) -> Parts | No
 
     None for a formula: it knows of no average row.
     """
-    if isinstance(fitted.members[0].model, Formula):
+    first = fitted.members[0].model
+    if isinstance(first, Formula) or first.target_function != "identity":
         return None
     smooth, grown = _sorted(fitted)
     whole = float(fitted.outputs_of(design[None, :])[0][0, output])

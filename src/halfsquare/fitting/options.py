@@ -29,6 +29,8 @@ class FitOptions:
     profile: bool = False
     monotone: Mapping[str, int] | None = None
     prefer: str = "accurate"
+    errors: str | None = None
+    absorb: tuple[str, ...] = ()
     test_fraction: float = 0.2
     refit: bool = True
     seed: int = 0
@@ -64,13 +66,20 @@ class FitOptions:
             raise OptionError(f"the time limit is {self.time_limit:g} s; expected more than 0")
         if self.seed < 0:
             raise OptionError(f"the seed is {self.seed}; expected a whole number >= 0")
-        if (self.model == "formula") != (self.formula is not None):
+        if (self.model == "formula" and self.formula is None) or (
+            self.formula is not None and self.model not in ("formula", "linear")
+        ):
             raise OptionError(
-                "a formula belongs to the model formula: give both, or the formula alone"
+                "a formula belongs to the model formula, or with terms to the model linear: give "
+                "both, or the formula alone"
             )
+        if self.absorb and (self.model != "linear" or self.formula is None):
+            raise OptionError("effects are absorbed from a linear model of terms: give a formula")
+        if self.errors is not None and self.model != "linear":
+            raise OptionError("errors are chosen for the linear model: add model linear")
         for name in ("start", "bounds", "fix", "profile"):
-            if getattr(self, name) and self.formula is None:
-                raise OptionError(f"{name} is for a formula's parameters, and there is no formula")
+            if getattr(self, name) and self.model != "formula":
+                raise OptionError(f"{name} is for a formula's parameters, and there are none")
 
 
 def options_as_json(options: FitOptions) -> dict[str, Any]:

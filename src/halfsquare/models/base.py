@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.loss import Floats
+from halfsquare.models.target import restore, transform
 
 
 class Model(ABC):
@@ -33,6 +34,21 @@ class Model(ABC):
     @abstractmethod
     def outputs_count(self) -> int:
         """k."""
+
+    @property
+    def target_function(self) -> str:
+        """What the left side of a formula applies to the target, as ``"log"``; the outputs are of
+        the target so transformed.
+        """
+        return "identity"
+
+    def transform_target(self, target: Floats) -> Floats:
+        """What is compared with the outputs. Same shape as ``target``."""
+        return transform(self.target_function, target)
+
+    def restore_target(self, output: Floats) -> Floats:
+        """Outputs in the unit of the target."""
+        return restore(self.target_function, output)
 
     @abstractmethod
     def outputs(self, parameters: Floats, design: Floats) -> Floats:

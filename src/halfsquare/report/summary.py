@@ -146,6 +146,8 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
     ]
     if info["kind"] == "formula":
         parts.append(formula_part(fitted))
+    if info["kind"] == "linear" and info.get("inference"):
+        parts.append(inference_part(fitted))
     parts += [f"\nWarning: {w}" for w in info["warnings"]]
     return "\n".join(parts)
 
@@ -181,6 +183,38 @@ def formula_part(fitted: FittedModel) -> str:
         ]
         parts += ["Profile-likelihood intervals", grid(rows, header=["", "95 % from", "to"])]
     return "\n".join(parts)
+
+
+def inference_part(fitted: FittedModel) -> str:
+    """By which errors a linear model is judged, and with a formula the figures of the whole fit."""
+    facts = fitted.info["facts"]
+    lines = []
+    if facts.get("errors"):
+        clusters = (facts["errors_facts"] or {}).get("clusters", {})
+        shown = "".join(f"; {n:,} clusters of {c}" for c, n in clusters.items())
+        lines.append(
+            f"  standard errors {facts['errors']}, small-sample correction "
+            f"{facts['errors_correction']}{shown}"
+        )
+    if facts.get("formula") and not facts.get("l2") and facts["degrees_of_freedom"] > 0:
+        from halfsquare.results.inference.criteria import criteria
+        from halfsquare.results.inference.of_model import inference_of
+
+        found = criteria(inference_of(fitted))
+        target = fitted.encoder.targets[0]
+        function = facts.get("target_function", "identity")
+        of = f" of {function}({target})" if function != "identity" else ""
+        f = ""
+        if found.f is not None:
+            f = (
+                f"; F {number(found.f.statistic, 5)} on {found.f.numerator} and "
+                f"{number(found.f.denominator)} degrees of freedom, p {p_value(found.f.p)}"
+            )
+        lines.append(
+            f"  R²{of} {number(found.r2, 5)}, adjusted {number(found.adjusted_r2, 5)}{f}; "
+            f"AIC {number(found.aic, 6)}"
+        )
+    return "\n".join(lines)
 
 
 def tried_table(info: dict[str, Any]) -> str:

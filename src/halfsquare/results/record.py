@@ -8,7 +8,7 @@ from typing import Any
 
 from halfsquare.files.records import to_json
 from halfsquare.results.intervals import Calibration
-from halfsquare.results.trained import NetworkFacts, Trained, TreesFacts
+from halfsquare.results.trained import LinearFacts, NetworkFacts, Trained, TreesFacts
 from halfsquare.solvers.base import Reason
 from halfsquare.solvers.loop import Record
 from halfsquare.sums import ErrorSummary
@@ -193,6 +193,8 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
         "warnings": list(training.warnings),
         "history": [_line(step) for step in training.history],
     }
+    if isinstance(first.facts, LinearFacts):
+        info["inference"] = info["facts"].pop("inference")
     if training.kind == "network":
         info["members"] = [_network(member) for member in members]
         info["relevance"] = training.relevance
