@@ -3,8 +3,8 @@
 With D the indicators of all levels of all absorbed categories, what is left of a column v is
 v - Dα, (DᵀWD) α = DᵀWv (Frisch & Waugh 1933; Guimarães & Portugal 2010). DᵀWD holds the counts of
 the levels and of the pairs of levels that meet, so that rows are passed over for sums alone: one
-pass for DᵀWV of all columns at once, conjugate gradients on the sparse matrix in memory, and one more
-pass that takes off what rounding left.
+pass for DᵀWV of all columns at once, conjugate gradients on the sparse matrix in memory, and one
+more pass that takes off what rounding left.
 """
 
 from __future__ import annotations
