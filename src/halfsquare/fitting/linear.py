@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, final
 
 import numpy as np
 
-from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Rows
 from halfsquare.errors import NotFiniteError, OptionError
 from halfsquare.fitting.family import Family
