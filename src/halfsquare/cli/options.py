@@ -142,3 +142,24 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(v) for v in value]
     return value
+
+
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Write the model whatever its file is called."),
+]
+
+
+def require_model_name(out: str | None, *, force: bool) -> None:
+    """Refuse to write a model to a file whose ending says that something else is in it.
+
+    Raises
+    ------
+    OptionError
+    """
+    from pathlib import Path
+
+    from halfsquare.errors import OptionError
+
+    if out is not None and not force and Path(out).suffix.lower() != ".hsq":
+        raise OptionError(f"--out {out}: a model file ends in .hsq; --force writes it all the same")

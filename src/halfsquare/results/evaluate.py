@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.reading import open_for, read_encoded
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
