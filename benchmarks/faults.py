@@ -8,6 +8,7 @@ twice as many, hostile tables five times.
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "faults"))
 
 from forking import Commands  # noqa: E402
+from fuzzing import fuzzed  # noqa: E402
 from hostile import outcome, planned_outcome, tables  # noqa: E402
 from hypothesis import HealthCheck, given, seed, settings  # noqa: E402
 from injecting import (  # noqa: E402
@@ -40,9 +42,19 @@ from injecting import (  # noqa: E402
     prepared,
     write_table,
 )  # fmt: skip
-from loading import load_mutated, visit  # noqa: E402
+from loading import visit  # noqa: E402
 
 MEMORY = 3 << 30  # address space of a process that loads changed model files
+FUZZED = {
+    "model": "model files with changed bytes",
+    "sums": "files of sums with changed bytes",
+    "checkpoint": "checkpoints with changed bytes",
+    "model, edited": "model files with an edited value, their digest made anew",
+    "sums, edited": "files of sums with an edited value, their digest made anew",
+    "checkpoint, edited": "checkpoints with an edited value, their digest made anew",
+    "upload": "uploads with changed bytes",
+    "formula": "formulas of random pieces",
+}
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 Tally = dict[str, Counter[str]]
 
@@ -104,30 +116,19 @@ def tabled(
             yield "odd names and scales, against NumPy", planned_outcome(i, commands, Path(made))
 
 
-def loaded(folder: Path, models: int) -> Counter[str]:
-    """Changed model files, split over two processes that have little memory."""
-    from halfsquare import fit
-
-    random = np.random.default_rng(0)
-    data = {
-        "a": random.normal(size=200),
-        "b": random.choice(["x", "y"], 200),
-        "y": random.normal(size=200),
-    }
-    for name, options in {
-        "linear": {"model": "linear"},
-        "network": {"model": "network", "time_limit": 2.0},
-    }.items():
-        fit(data, "y", **options).save(folder / f"{name}.hsq")
-    contents = [(folder / f"{name}.hsq").read_bytes() for name in ("linear", "network")]
-    total = Counter[str]()
+def fuzzing(cases: int) -> Iterator[tuple[str, Counter[str]]]:
+    """Files of our own, uploads and formulas, split over two processes that have little memory."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        parts = [
-            pool.submit(load_mutated, contents, folder, i, models // 2, MEMORY) for i in range(2)
-        ]
-        for part in parts:
-            total += part.result()
-    return total
+        for kind, fault in FUZZED.items():
+            parts = [pool.submit(fuzz, kind, part, cases // 2) for part in range(2)]
+            yield fault, sum((part.result() for part in parts), Counter[str]())
+
+
+def fuzz(kind: str, seed: int, count: int) -> Counter[str]:
+    """One part of the cases of a kind."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with tempfile.TemporaryDirectory() as folder:
+        return fuzzed(kind, Path(folder), seed, count)
 
 
 def visited(seconds: float = 60.0) -> tuple[Counter[str], int]:
@@ -150,13 +151,15 @@ def visited(seconds: float = 60.0) -> tuple[Counter[str], int]:
 
 def table(tally: Tally) -> list[str]:
     lines = [
-        "| fault | cases | right answers | clear errors | failures |",
-        "|---|---:|---:|---:|---:|",
+        "| fault | cases | right | read as another | clear errors | failures |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for fault, found in tally.items():
-        failures = sum(count for what, count in found.items() if what not in ("right", "error"))
+        fine = ("right", "another", "error")
+        failures = sum(count for what, count in found.items() if what not in fine)
         lines.append(
-            f"| {fault} | {found.total():,} | {found['right']:,} | {found['error']:,} | "
+            f"| {fault} | {found.total():,} | {found['right']:,} | {found['another']:,} | "
+            f"{found['error']:,} | "
             f"{failures:,} |"
         )
     return lines
@@ -166,7 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument(
-        "--models", type=int, default=100_000, help="model files with changed bytes"
+        "--fuzz", type=int, default=100_000, help="files, uploads and formulas of each kind"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "faults.md")
@@ -183,8 +186,8 @@ def main() -> None:
                 tally.setdefault(fault, Counter())[found] += 1
                 if found not in ("right", "error"):
                     print(f"{fault}: {found}", file=sys.stderr)
-        (folder / "models").mkdir()
-        tally["model files with changed bytes"] = loaded(folder / "models", given_.models)
+        for fault, count in fuzzing(given_.fuzz):
+            tally[fault] = count
     visits, memory = visited()
     vanished, cut = visits.pop("vanished", 0), visits.pop("cut off", 0)
     tally["requests to the page among slow and vanishing ones"] = visits

@@ -277,3 +277,9 @@ def test_nothing_evaluates_text() -> None:
                     "" if name == "compile" and isinstance(node.func, ast.Attribute) else name
                 )  # re.compile
                 assert name not in forbidden, f"{path.name}:{node.lineno}"
+
+
+def test_a_formula_whose_every_product_is_a_result_needs_no_buffer() -> None:
+    formula = Formula.read("y ~ b1*x", ["x", "y"])
+    outputs, jacobian = formula.outputs_and_jacobian(np.array([2.0]), np.array([[3.0], [5.0]]))
+    assert (outputs.tolist(), jacobian.tolist()) == ([[6.0], [10.0]], [[[3.0]], [[5.0]]])

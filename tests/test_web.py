@@ -56,7 +56,7 @@ class Client:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if cookie is not None:
             sent["Cookie"] = cookie or self.cookie
-        connection = http.client.HTTPConnection(self.host, timeout=30)
+        connection = http.client.HTTPConnection(self.host, timeout=120)
         connection.request(method, path, headers=sent)
         answer = connection.getresponse()
         text = answer.read().decode()

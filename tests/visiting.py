@@ -41,7 +41,7 @@ class Visitor:
     def ask(
         self, path: str, body: Any = None, method: str | None = None, **headers: str
     ) -> tuple[Any, bytes]:
-        connection = http.client.HTTPConnection(self.host, timeout=60)
+        connection = http.client.HTTPConnection(self.host, timeout=180)
         sent = {**self.headers, **{k.replace("_", "-"): v for k, v in headers.items()}}
         connection.request(method or ("GET" if body is None else "POST"), path, body, sent)
         reply = connection.getresponse()

@@ -62,9 +62,9 @@ def with_error(value: float, error: float | None) -> str:
     >>> with_error(310.8123, 1.634), with_error(795998067.0, 95184264.0), with_error(2.5, None)
     ('310.8 ± 1.6', '796,000,000 ± 95,000,000', '2.5')
     """
-    from math import floor, log10
+    from math import floor, isfinite, log10
 
-    if not error or error != error:
+    if not error or not isfinite(error) or not isfinite(value):
         return number(value)
     places = 1 - floor(log10(abs(error)))
     if places > 8 or abs(value) >= 1e15:

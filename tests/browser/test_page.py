@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import Page, appear, resize
+from driving import Page, appear, read, resize
 
 from halfsquare.explain.one_example import explain_example
 from halfsquare.figures.save import save_example
@@ -147,10 +147,10 @@ def test_the_four_conventions_change_the_scale_and_not_the_step(page: Page) -> N
     ]:
         page.find(f"input[value='{name}']").click()
         page.wait(f"return document.querySelector('#value').textContent === '{value}'")
-        assert page.text("#gradient") == gradient
-        assert page.text("#step") == "0.8"
+        assert read(page, "#gradient") == gradient
+        assert read(page, "#step") == "0.8"
         assert signal(page, "convention") == name
-        assert f"gradient {gradient}" in page.text("#figure svg")
+        assert f"gradient {gradient}" in read(page, "#figure svg")
 
 
 def test_what_is_no_number_is_said(page: Page) -> None:

@@ -1,16 +1,12 @@
-"""Model files with changed bytes, and the page with many visitors at once: injected by the
-thousand.
-"""
+"""Bytes that are changed by chance, and the page with many visitors at once."""
 
 from __future__ import annotations
 
 import http.client
-import resource
 import socket
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -36,32 +32,6 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
     else:
         made[:8] = int(random.integers(0, 2**62)).to_bytes(8, "little")
     return bytes(made)
-
-
-def load_mutated(
-    contents: list[bytes], folder: Path, seed: int, count: int, memory: int | None = None
-) -> Counter[str]:
-    """Load so many mutated files, perhaps with address space for so many bytes: refused, loaded, or
-    what went wrong.
-    """
-    from halfsquare.errors import ModelFileError
-    from halfsquare.results.model_file import load
-
-    if memory is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    random, found = np.random.default_rng(seed), Counter[str]()
-    path = folder / f"{seed}.hsq"
-    for i in range(count):
-        path.write_bytes(mutated(contents[i % len(contents)], random))
-        try:
-            load(path)
-            found["right"] += 1
-        except ModelFileError:
-            found["error"] += 1
-        except Exception as problem:
-            found[f"{type(problem).__name__}: {problem}"[:200]] += 1
-    path.unlink(missing_ok=True)
-    return found
 
 
 def visit(url: str, clients: int, seconds: float) -> Counter[str]:

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from halfsquare import fit
-from halfsquare.data.source import Source, open_source
+from halfsquare.data.deciding import open_source
+from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
 from halfsquare.explain.pulls import explain_pulls

@@ -18,6 +18,7 @@ if sys.platform != "linux":
     pytest.skip("fork, /proc and limits as Linux has them", allow_module_level=True)
 
 from forking import Commands
+from fuzzing import KINDS, fuzzed
 from hostile import outcome, planned_outcome, tables
 from hypothesis import HealthCheck, given, settings
 from injecting import (
@@ -34,7 +35,7 @@ from injecting import (
     prepared,
     write_table,
 )  # fmt: skip
-from loading import load_mutated, visit
+from loading import visit
 
 from halfsquare.files.atomic import atomic_write
 
@@ -166,11 +167,13 @@ def test_hostile_names_and_scales_do_not_change_the_answer(
     assert planned_outcome(seed, commands, tmp_path) == "right"
 
 
-def test_changed_model_files(folder: Path, tmp_path: Path) -> None:
-    content = (folder / "m.hsq").read_bytes()
-    found = load_mutated([content], tmp_path, 0, 400)
-    assert set(found) <= set(FINE)
-    assert found["error"] > 200
+@pytest.mark.parametrize("kind", KINDS)
+def test_fuzzed(kind: str, tmp_path: Path) -> None:
+    """Of a file of our own with changed bytes nothing is believed: it is refused, or as it was."""
+    found = fuzzed(kind, tmp_path, 0, 60)
+    believed = ("another",) if "edited" in kind or kind == "upload" else ()
+    assert set(found) <= {*FINE, *believed}
+    assert found["error"] > 20
 
 
 def test_the_page_among_slow_and_vanishing_visitors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Json, Weights, dump
+from halfsquare.cli.options import ClusterBy, InTime, Json, Weights, dump
 from halfsquare.cli.reading import reads
 
 
@@ -35,6 +35,8 @@ def compare(
     by: Annotated[
         Measure, typer.Option(help="SSE is refused where the numbers of rows differ.")
     ] = Measure.mse,
+    cluster_by: ClusterBy = None,
+    in_time: InTime = False,
     options: Any = None,
     json: Json = False,
 ) -> None:
@@ -49,11 +51,17 @@ def compare(
 
     a, b = load(model_a), load(model_b)
     if data_b is None:
-        found = evaluate.compare(a, b, DataSpec.of(data, weights=weights, **options))
+        rows = DataSpec.of(data, weights=weights, **options)
+        found = evaluate.compare(a, b, rows, cluster_by=cluster_by, in_time=in_time)
     else:
         evaluate.require_same_target(a, b)
         summaries = [
-            evaluate.evaluate(m, DataSpec.of(d, weights=weights, **options)).summary
+            evaluate.evaluate(
+                m,
+                DataSpec.of(d, weights=weights, **options),
+                cluster_by=cluster_by,
+                in_time=in_time,
+            ).summary
             for m, d in ((a, data), (b, data_b))
         ]
         found = evaluate.compare_unpaired(summaries[0], summaries[1], by=by.value)
@@ -75,4 +83,12 @@ def compare(
         f"MSE of A − MSE of B, ({unit})²: "
         f"{with_error(found.difference, found.standard_error)} ({kind})"
     )
+    if found.method != "independent rows":
+        say(f"Standard error for {found.method}")
+    if found.fitted_to:
+        who = "both models were" if len(found.fitted_to) == 2 else f"{found.fitted_to[0]} was"
+        say(
+            f"Warning: {who} fitted to {data}. On rows of the fit the larger model looks better "
+            "than it is; compare on rows that neither has seen"
+        )
     say(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump
+import typer
+
+from halfsquare.cli.options import ClusterBy, Data, InTime, Json, ModelFile, Weights, dump
 from halfsquare.cli.progress import reading
 from halfsquare.cli.reading import reads
 
@@ -14,6 +16,16 @@ def evaluate(
     model: ModelFile,
     data: Data,
     weights: Weights = None,
+    cluster_by: ClusterBy = None,
+    in_time: InTime = False,
+    coverage: Annotated[
+        bool,
+        typer.Option(
+            "--coverage",
+            help="Add how many targets lie inside their 95 % interval, by fifths of the "
+            "prediction and of the columns that matter most, and by levels.",
+        ),
+    ] = False,
     options: Any = None,
     json: Json = False,
 ) -> None:
@@ -22,12 +34,21 @@ def evaluate(
     [dim]halfsquare evaluate houses.hsq sold.csv[/dim]
     """
     from halfsquare.data.spec import DataSpec
+    from halfsquare.errors import OptionError
     from halfsquare.results.evaluate import evaluate as measure
     from halfsquare.results.model_file import load
 
     fitted = load(model)
     with reading() as progress:
-        found = measure(fitted, DataSpec.of(data, weights=weights, progress=progress, **options))
+        rows = DataSpec.of(data, weights=weights, progress=progress, **options)
+        found = measure(fitted, rows, cluster_by=cluster_by, in_time=in_time)
+    covered = []
+    if coverage:
+        from halfsquare.report.coverage import coverage as promised
+
+        if rows.once:
+            raise OptionError("--coverage needs a second pass over the rows: write them to a file")
+        covered = promised(fitted, rows)
     if json:
         dump(
             {
@@ -35,14 +56,29 @@ def evaluate(
                 "data": data,
                 "target": list(fitted.encoder.targets),
                 **found.as_dict(),
+                **({"coverage": [vars(part) for part in covered]} if coverage else {}),
             }
         )
         return
-    from halfsquare.cli.screen import say, width
+    from halfsquare.cli.screen import say, table, width
     from halfsquare.report.summary import error_table
+    from halfsquare.text import number
 
     unit = " and ".join(fitted.encoder.targets)
     say(f"Errors of {model} ({fitted.kind} model of {unit}) on {data}")
     if found.missing_target:
         say(f"{found.missing_target:,} rows without a target left out")
     say(error_table({"": found.as_dict()}, unit, width()))
+    low, high = found.mse_low, found.mse_high
+    if low == low:
+        say(
+            f"MSE between {number(low, 4)} and {number(high, 4)} with 95 % confidence "
+            f"({found.mse_method})"
+        )
+    if covered:
+        lines = [
+            [c.by, c.part, f"{c.rows:,}", f"{c.covered:.1%} ± {c.standard_error:.1%}"]
+            for c in covered
+        ]
+        say("Targets inside their 95 % interval, with the standard error of the share")
+        say(table(lines))

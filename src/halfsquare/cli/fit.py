@@ -14,6 +14,7 @@ from halfsquare.cli.options import (
     Data,
     Exclude,
     Features,
+    Force,
     Json,
     Loss,
     Penalty,
@@ -23,6 +24,7 @@ from halfsquare.cli.options import (
     numbers,
     penalty,
     ranges,
+    require_model_name,
     signs,
 )
 from halfsquare.cli.progress import working
@@ -187,6 +189,7 @@ def fit(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but errors; no progress either.")
     ] = False,
+    force: Force = False,
     options: Any = None,
     json: Json = False,
 ) -> None:
@@ -195,11 +198,17 @@ def fit(
 
     [dim]halfsquare fit houses.csv --target price --out houses.hsq[/dim]
     """
+    from halfsquare.data.paths import require_other_files
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.fitting.fit import fit as fit_model
 
+    require_other_files(
+        [("--out", out), ("--report", report), ("--checkpoint", checkpoint or resume)],
+        [data, *([test] if test else [])],
+    )
     require_writable(out)
+    require_model_name(out, force=force)
     files = _require_report(report, data) if report else None
     with (
         working(time_limit, quiet=quiet or json) as work,
@@ -313,8 +322,7 @@ def _require_report(report: str, data: str) -> Unchanged | None:
     """Refuse, before any work is done, a report that could not be written; the files as they are
     now.
     """
-    from halfsquare.data.integrity import Unchanged
-    from halfsquare.data.sql import is_query
+    from halfsquare.data.paths import is_sql, locate
     from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra
 
@@ -324,7 +332,7 @@ def _require_report(report: str, data: str) -> Unchanged | None:
         )
     require_writable(report)
     require_extra()
-    return None if is_query(data) else Unchanged.at(data)
+    return None if is_sql(data) else locate(data).files
 
 
 def as_dict(fitted: Any, out: str | None = None) -> dict[str, Any]:

@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from halfsquare.cli.fit import show
-from halfsquare.cli.options import Exclude, Features, Json, Penalty, listed, penalty
+from halfsquare.cli.options import (
+    Exclude,
+    Features,
+    Force,
+    Json,
+    Penalty,
+    listed,
+    penalty,
+    require_model_name,
+)
 
 
 def fit_sums(
@@ -28,16 +37,20 @@ def fit_sums(
     refit: Annotated[
         bool, typer.Option("--refit/--no-refit", help="Fit again on all rows after measuring.")
     ] = True,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Fit a linear model to files of exact sums; what belongs to the rows was decided by sums.
 
     [dim]halfsquare fit-sums north.sums south.sums --out houses.hsq[/dim]
     """
+    from halfsquare.data.paths import require_other_files
     from halfsquare.exact.fit_sums import fit_sums as fit_files
     from halfsquare.files.atomic import require_writable
 
+    require_other_files([("--out", out)], [*sums, *(subtract or ())])
     require_writable(out)
+    require_model_name(out, force=force)
     fitted = fit_files(
         list(sums),
         subtract=list(subtract or ()),

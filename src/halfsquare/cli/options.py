@@ -18,6 +18,23 @@ Weights = Annotated[
         help="Column of row weights >= 0: a row of weight w stands w times.",
     ),
 ]
+ClusterBy = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster-by",
+        metavar="COL",
+        help="Rows of the same value here may depend on each other: the standard error allows "
+        "for it.",
+    ),
+]
+InTime = Annotated[
+    bool,
+    typer.Option(
+        "--in-time",
+        help="The rows stand in the order of time: the standard error allows for what neighbours "
+        "share (Newey-West).",
+    ),
+]
 _DATA = (
     "CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a "
     "SQL query, or - for CSV on standard input."
@@ -140,3 +157,24 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(v) for v in value]
     return value
+
+
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Write the model whatever its file is called."),
+]
+
+
+def require_model_name(out: str | None, *, force: bool) -> None:
+    """Refuse to write a model to a file whose ending says that something else is in it.
+
+    Raises
+    ------
+    OptionError
+    """
+    from pathlib import Path
+
+    from halfsquare.errors import OptionError
+
+    if out is not None and not force and Path(out).suffix.lower() != ".hsq":
+        raise OptionError(f"--out {out}: a model file ends in .hsq; --force writes it all the same")

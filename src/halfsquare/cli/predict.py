@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Json, ModelFile, dump
+from halfsquare.cli.options import Data, Json, ModelFile, dump, listed
 from halfsquare.cli.progress import reading
 from halfsquare.cli.reading import reads
 
@@ -40,6 +41,10 @@ def predict(
             "repeated.",
         ),
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="COLS", help="Columns of DATA to carry along."),
+    ] = None,
     options: Any = None,
     json: Json = False,
 ) -> None:
@@ -48,6 +53,8 @@ def predict(
 
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """
+    from halfsquare.data.paths import require_other_files
+    from halfsquare.data.reading import Novelty
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.results.intervals import require_level, require_probability
@@ -60,17 +67,38 @@ def predict(
     for probability in quantile or ():
         require_probability(probability)
     asked: Any = None if not levels else levels[0] if len(levels) == 1 else levels
+    require_other_files([("--out", out)], [model, data])
     require_writable(out)
     fitted = load(model)
     with reading() as progress:
+        novelty = Novelty()
         spec = DataSpec.of(data, progress=progress, **options)
-        batches = predicted_batches(fitted, spec, interval=asked, quantile=quantile or ())
+        batches = predicted_batches(
+            fitted,
+            spec,
+            interval=asked,
+            quantile=quantile or (),
+            keep=listed(keep),
+            novelty=novelty,
+        )
         if json and out == "-":
             rows: list[Any] = [row for batch in batches for row in batch.to_pylist()]
-            dump({"model_file": model, "rows": len(rows), "interval": asked, "predictions": rows})
+            dump(
+                {
+                    "model_file": model,
+                    "rows": len(rows),
+                    "interval": asked,
+                    "unlike_training": novelty.as_dict(),
+                    "predictions": rows,
+                }
+            )
             return
         count = write_batches(batches, out)
     if json:
-        dump({"model_file": model, "rows": count, "interval": asked, "out": out})
+        told = {"model_file": model, "rows": count, "interval": asked, "out": out}
+        dump({**told, "unlike_training": novelty.as_dict()})
     elif out != "-":
         print(f"{count:,} predictions written to {out}")
+    if not json:
+        for sentence in novelty.sentences:
+            print(f"Look at {sentence}", file=sys.stderr)

@@ -56,10 +56,12 @@ def pulls(
         raise typer.BadParameter("--top and --about are for all rows; --row is for one")
     if row is not None and loss is not Loss.half_sse:
         raise typer.BadParameter("--loss is for all rows; --row is for one")
+    from halfsquare.data.paths import require_other_files
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.results.model_file import load
 
+    require_other_files([("--plot", plot)], [model, data])
     require_writable(plot)
     fitted = load(model)
     rows = own_weights(fitted, DataSpec.of(data, weights=weights, **options))

@@ -28,11 +28,13 @@ def report(
 
     [dim]halfsquare report houses.hsq houses.csv --out houses.html[/dim]
     """
+    from halfsquare.data.paths import require_other_files
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra, write_report
     from halfsquare.results.model_file import load
 
+    require_other_files([("--out", out)], [model, data])
     require_writable(out)
     require_extra()
     fitted = load(model)

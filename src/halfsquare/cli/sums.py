@@ -49,9 +49,11 @@ def sums(
     [dim]halfsquare sums north.csv --target price --out north.sums[/dim]
     [dim]halfsquare fit-sums '*.sums' --out houses.hsq[/dim]
     """
+    from halfsquare.data.paths import require_other_files
     from halfsquare.exact.sum_rows import sum_rows
     from halfsquare.files.atomic import require_writable
 
+    require_other_files([("--out", out)], [data])
     require_writable(out)
     with reading() as progress:
         found = sum_rows(

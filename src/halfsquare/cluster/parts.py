@@ -15,6 +15,7 @@ from halfsquare.data.integrity import Unchanged
 from halfsquare.data.messages import translated
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.sql import quote_text
+from halfsquare.data.text_file import escaped
 from halfsquare.errors import DataError, OptionError
 
 # So many rows of a Parquet file are one part: some row groups of the usual size.
@@ -64,7 +65,8 @@ class PartedSource:
             If it is not made of files that others could read: a frame, a query, a database, a pipe.
         """
         reader, _, rest = source.relation.partition("(")
-        quoted = quote_text(source.name)
+        own = escaped(source.name) if Path(source.name).exists() else source.name
+        quoted = quote_text(own)
         if reader not in ("read_csv", "read_parquet", "read_json") or not rest.startswith(quoted):
             raise OptionError(
                 "a cluster's workers read files for themselves, by their paths; "
@@ -73,14 +75,15 @@ class PartedSource:
                 "a cluster"
             )
         path = str(Path(source.name).absolute())
-        relation = f"{reader}({quote_text(path)}{rest.removeprefix(quoted)}"
+        pattern = escaped(path) if Path(path).exists() else path
+        relation = f"{reader}({quote_text(pattern)}{rest.removeprefix(quoted)}"
         files = {str(Path(f.path).absolute()): f.size for f in source.files.files}
         with translated(source.name):
             exact = Path(path).exists()
             paths = [path] if exact else [r[0] for r in _rows(f"FROM glob({quote_text(path)})")]
             parts = tuple(Part(p) for p in paths)
             if reader == "read_parquet" and all(c.name != _ROW for c in source.columns):
-                parts = tuple(_by_rows(path))
+                parts = tuple(_by_rows(pattern))
         return cls(source.name, source.columns, relation, parts, files)
 
     def read(

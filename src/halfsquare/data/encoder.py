@@ -6,31 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from halfsquare.data.features import (
-    Category,
-    Feature,
-    Instant,
-    Number,
-    Plain,
-    Presence,
-    feature_from_dict,
-)
+from halfsquare.data.choosing import category, instant, number, one, still
+from halfsquare.data.columns import NO_READING, Reading
+from halfsquare.data.features import Feature, Number, Plain, feature_from_dict
 from halfsquare.data.roles import Roles
-from halfsquare.data.rows import Chunk, Rows
-from halfsquare.data.scan import MAX_LEVELS, Scanned
-from halfsquare.data.statistics import NumberStatistics, TableStatistics
-from halfsquare.data.times import PARTS, SEASON, TIME_OF_DAY, TREND, WEEKDAY
+from halfsquare.data.scan import Scanned
+from halfsquare.data.statistics import TableStatistics
 from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
-from halfsquare.sums import Moments, varies
+from halfsquare.sums import Moments
 
-MAX_KEPT_LEVELS = 100
-_ID_NAMES = ("id", "row", "rowid", "row_id", "index", "unnamed: 0", "uuid", "key")
 _CACHED_ROWS = 2048
 
 
@@ -45,6 +34,8 @@ class Encoder:
     target_means, target_scales : (k,)
         Targets are standardized by these during training.
     left_out : dict of column to reason
+    reading : Reading
+        How the values of its columns are written.
     """
 
     features: tuple[Feature, ...]
@@ -52,6 +43,7 @@ class Encoder:
     target_means: Floats
     target_scales: Floats
     left_out: dict[str, str]
+    reading: Reading = NO_READING
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,6 +97,7 @@ class Encoder:
             "target_means": self.target_means.tolist(),
             "target_scales": self.target_scales.tolist(),
             "left_out": self.left_out,
+            "reading": self.reading.as_dict(),
         }
 
     @classmethod
@@ -122,6 +115,7 @@ class Encoder:
             from_json(Floats, saved["target_means"], "target_means"),
             from_json(Floats, saved["target_scales"], "target_scales"),
             from_json(dict[str, str], saved["left_out"], "left_out"),
+            Reading.from_dict(saved.get("reading", {})),
         )
 
 
@@ -142,9 +136,13 @@ class Recoding:
 
 
 def make_encoder(
-    roles: Roles, levels: Mapping[str, Sequence[str]], statistics: TableStatistics
+    roles: Roles,
+    levels: Mapping[str, Sequence[str]],
+    statistics: TableStatistics,
+    whole: TableStatistics,
 ) -> tuple[Encoder, Recoding, list[int]]:
-    """Decide how each column is encoded, from its statistics over the training rows.
+    """Decide how each column is encoded, from its statistics over all rows (``whole``) and over
+    those that are trained on; see :mod:`halfsquare.data.choosing`.
 
     ``levels`` are those of each text column, in the order of their codes. Returns the encoder, the
     recoding of these codes, and the positions of the kept features among the scanned columns.
@@ -159,14 +157,19 @@ def make_encoder(
     for j, column in enumerate(roles.features, first):
         made: Feature | str
         if column.kind == "text":
-            made, table = _category(column.name, levels[column.name], statistics.levels[j])
+            made, table = category(
+                column.name,
+                levels[column.name],
+                statistics.levels[j],
+                whole.levels[j],
+                asked=column.name in roles.categories,
+            )
             tables[len(features)] = table
         elif column.kind in ("timestamp", "time"):
-            made = _instant(
-                column.name, column.kind, _one(statistics.numbers, j), statistics.time_parts[j]
-            )
+            both = [(one(s.numbers, j), s.time_parts[j]) for s in (statistics, whole)]
+            made = instant(column.name, column.kind, *both)
         else:
-            made = _number(column.name, _one(statistics.numbers, j), n)
+            made = number(column.name, one(statistics.numbers, j), n, one(whole.numbers, j))
         if isinstance(made, str):
             tables.pop(len(features), None)
             left_out[column.name] = made
@@ -174,15 +177,15 @@ def make_encoder(
             features.append(made)
             kept.append(j)
     numbers = statistics.numbers
-    still = [_still(_one(numbers, j)) for j in range(k)]
     targets = Moments(max(n, np.finfo(float).tiny), numbers.mean[:k], numbers.m2[:k])
-    scales = np.where(still, 1.0, targets.scale)
+    scales = np.where([still(one(numbers, j)) for j in range(k)], 1.0, targets.scale)
     encoder = Encoder(
         tuple(features),
         tuple(t.name for t in roles.targets),
         numbers.mean[:k].copy(),
         scales,
         left_out,
+        roles.reading.of([*(f.column for f in features), *(t.name for t in roles.targets)]),
     )
     return encoder, Recoding(tables), kept
 
@@ -203,179 +206,5 @@ def plain_encoder(scanned: Scanned) -> Encoder:
         np.zeros(k),
         np.ones(k),
         dict(roles.left_out),
+        roles.reading,
     )
-
-
-def _one(numbers: NumberStatistics, j: int) -> NumberStatistics:
-    return NumberStatistics(*(getattr(numbers, f)[j] for f in numbers.__dataclass_fields__))
-
-
-def _still(s: NumberStatistics) -> bool:
-    """Whether the values do not vary: not at all, or by less than their own rounding."""
-    return bool(s.minimum >= s.maximum or not varies(s.m2, s.weight, s.mean))
-
-
-def _number(name: str, s: NumberStatistics, n: float) -> Feature | str:
-    missing = float(s.missing) / n if n else 0.0
-    if not s.weight > 0:
-        return "it has no values"
-    if _still(s):
-        return (
-            Presence(name, (missing,), (_binary_scale(missing),), False)
-            if missing
-            else f"constant: {float(s.mean):g}"
-        )
-    if (
-        name.strip().lower() in _ID_NAMES
-        and not missing
-        and float(s.maximum - s.minimum) == n - 1
-        and n > 2
-    ):
-        return "an identifier: it counts the rows"
-    # The spread of the column as it will stand in the design: with the mean where it is missing.
-    scale = float(np.sqrt(s.m2 / n))
-    means = (float(s.mean), missing) if missing else (float(s.mean),)
-    scales = (scale, _binary_scale(missing)) if missing else (scale,)
-    return Number(name, means, scales, float(s.minimum), float(s.maximum), bool(missing))
-
-
-def _binary_scale(share: float) -> float:
-    return float(np.sqrt(share * (1.0 - share)))
-
-
-def _category(name: str, levels: Sequence[str], weights: Floats) -> tuple[Feature | str, Floats]:
-    """The category, and the table from the scan's codes (shifted by 2) to its own."""
-    unseen, missing, counts = float(weights[0]), float(weights[1]), weights[2:]
-    n = fsum(weights)  # the same whatever the order in which levels turned up
-    present = [c for c in range(len(counts)) if counts[c] > 0]
-    table = np.full(len(levels) + 2, float(MAX_KEPT_LEVELS + len(levels)))
-    table[:2] = -2.0, -1.0
-    if not present:
-        return "it has no values", table
-    if len(present) >= MAX_LEVELS:
-        return f"more than {MAX_LEVELS:,} different texts", table
-    if len(present) > max(10, 0.5 * n):
-        return f"an identifier: {len(present):,} different texts in {n:,.0f} rows", table
-    # Levels by weight, then by text, so that the order does not depend on that of the rows.
-    order = sorted(present, key=lambda c: (-counts[c], levels[c]))
-    fewest = min(10.0, max(2.0, n // 100))
-    kept = [c for c in order[:MAX_KEPT_LEVELS] if counts[c] >= fewest] or order[:1]
-    # Summed rather than left over: of weights that are no whole numbers, rounding would be left.
-    chosen = set(kept)
-    rare = fsum([unseen, *(counts[c] for c in present if c not in chosen)])
-    for position, code in enumerate(kept):
-        table[code + 2] = float(position)
-    if len(kept) == 1 and not rare:
-        if missing:
-            share = missing / n
-            return Presence(name, (share,), (_binary_scale(share),), True), table
-        return f"constant: {levels[kept[0]]}", table
-    shares = [float(counts[c]) / n for c in kept[1:]]
-    shares += [rare / n] if rare else []
-    shares += [missing / n] if missing else []
-    scales = tuple(_binary_scale(s) for s in shares)
-    names = tuple(levels[c] for c in kept)
-    return Category(name, tuple(shares), scales, names, bool(rare), bool(missing)), table
-
-
-def _instant(name: str, kind: str, s: NumberStatistics, parts: NumberStatistics) -> Feature | str:
-    if not s.weight > 0:
-        return "it has no values"
-    n = float(s.weight + s.missing)
-    share = float(s.missing) / n
-    span_days = float(s.maximum - s.minimum) / 86400.0
-    wanted: list[str] = list(TIME_OF_DAY) if kind == "time" else [*TREND, *TIME_OF_DAY]
-    if kind == "timestamp":
-        wanted += WEEKDAY if span_days >= 7 else []
-        wanted += SEASON if span_days >= 300 else []
-    kept = [
-        p
-        for p in wanted
-        if not _still(_one(parts, PARTS.index(p))) and parts.m2[PARTS.index(p)] > 1e-9 * n
-    ]
-    if not kept:
-        return Presence(name, (share,), (_binary_scale(share),), False) if share else "constant"
-    at = [PARTS.index(p) for p in kept]
-    means = [float(parts.mean[i]) for i in at] + ([share] if share else [])
-    scales = [float(np.sqrt(parts.m2[i] / n)) for i in at] + (
-        [_binary_scale(share)] if share else []
-    )
-    return Instant(name, tuple(means), tuple(scales), tuple(kept), bool(share))
-
-
-Part = Literal["train", "test", "all"]
-
-
-@dataclass(frozen=True)
-class EncodedRows(Rows):
-    """One part of a scanned table, design and targets standardized by the encoder."""
-
-    scanned: Scanned
-    encoder: Encoder
-    recoding: Recoding
-    kept: tuple[int, ...]
-    part: Part
-
-    @property
-    def row_count(self) -> int:
-        table = self.scanned.table
-        return {
-            "train": table.train_rows,
-            "test": table.rows - table.train_rows,
-            "all": table.rows,
-        }[self.part]
-
-    @property
-    def weighted(self) -> bool:
-        return self.scanned.roles.weight is not None
-
-    @property
-    def chunk_count(self) -> int:
-        return len(self.scanned.table.sizes)
-
-    def chunk_size(self, index: int) -> int:
-        table = self.scanned.table
-        train, size = table.train_sizes[index], table.sizes[index]
-        return {"train": train, "test": size - train, "all": size}[self.part]
-
-    @property
-    def offsets(self) -> Floats | None:
-        return self.encoder.means / self.encoder.scales
-
-    def of(self, part: Part) -> EncodedRows:
-        """Another part of the same table, with the same encoder."""
-        return EncodedRows(self.scanned, self.encoder, self.recoding, self.kept, part)
-
-    def chunk(self, index: int) -> Chunk:
-        table, k = self.scanned.table, len(self.encoder.targets)
-        raw, cut = table.read(index), table.train_sizes[index]
-        if self.part != "all":
-            raw = raw[:, :cut] if self.part == "train" else raw[:, cut:]
-        d, m = len(self.encoder.names), raw.shape[1]
-        # One block [1 | design | target], transposed: the sums of linear least squares take it as
-        # it is.
-        block = np.empty((1 + d + k, m))
-        block[0] = 1.0
-        first = len(self.scanned.roles.scanned) - len(self.scanned.roles.features)
-        whole = len(self.kept) == len(self.scanned.roles.features)
-        features = raw[first:] if whole else raw[list(self.kept)]
-        self.encoder.encode(self.recoding.apply(features), block[1 : 1 + d])
-        np.subtract(raw[:k], self.encoder.target_means[:, None], out=block[1 + d :])
-        block[1 + d :] /= self.encoder.target_scales[:, None]
-        weight = raw[k] if self.scanned.roles.weight is not None else None
-        return Chunk(block[1 : 1 + d].T, block[1 + d :].T, weight, block)
-
-
-def plain_rows(scanned: Scanned, part: Part) -> EncodedRows:
-    """The rows of ``part`` as they are, in the user's units."""
-    kept = tuple(
-        range(len(scanned.roles.scanned) - len(scanned.roles.features), len(scanned.roles.scanned))
-    )
-    return EncodedRows(scanned, plain_encoder(scanned), Recoding({}), kept, part)
-
-
-def encoded_rows(scanned: Scanned, part: Part) -> EncodedRows:
-    """The rows of ``part``, with an encoder made from the statistics of that part alone."""
-    statistics = scanned.train.merge(scanned.test) if part == "all" else getattr(scanned, part)
-    encoder, recoding, kept = make_encoder(scanned.roles, scanned.levels, statistics)
-    return EncodedRows(scanned, encoder, recoding, tuple(kept), part)

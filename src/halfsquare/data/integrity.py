@@ -14,6 +14,14 @@ from halfsquare.data.messages import translated
 from halfsquare.errors import DataError
 
 
+def exists(text: str) -> bool:
+    """Whether there is a file or folder of that name."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long for a name, or with a character that none has
+        return False
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """What tells two versions of a file apart without reading it: size, time of the last change,
@@ -73,16 +81,12 @@ class Unchanged:
         DataError
             If there is none, or one is a folder or empty.
         """
-        is_glob = any(c in text for c in "*?[") and not Path(text).exists()
+        is_glob = any(c in text for c in "*?[") and not exists(text)
         matches = sorted(glob.glob(text, recursive=True)) if is_glob else [text]  # noqa: PTH207 - may be absolute
         if not matches:
             raise DataError(f"no file matches {text}")
-        if not Path(matches[0]).exists():
+        if not exists(matches[0]):
             raise DataError(f"there is no file {text}")
-        if Path(text).is_dir():
-            raise DataError(
-                f"{text} is a folder: name a file, or the files in it as {Path(text) / '*.csv'}"
-            )
         found = cls.of(matches, text if is_glob else None)
         for file in found.files:
             if file.size == 0:

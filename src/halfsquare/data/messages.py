@@ -14,6 +14,28 @@ from halfsquare.process import asked_to_end
 _PARQUET = (".parquet", ".pq")
 
 
+class Misread(DataError):
+    """A value that does not fit the type or the reading of its column.
+
+    Attributes
+    ----------
+    column : str
+    row : int or None
+        From 1; None where only the line is known.
+    """
+
+    def __init__(self, message: str, column: str = "", row: int | None = None) -> None:
+        super().__init__(message, column, row)
+        self.column, self.row = column, row
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class BadLine(DataError):
+    """A line that the reader cannot divide into fields as the others."""
+
+
 def missing_column(name: str, names: Sequence[str], source: str, role: str) -> DataError:
     """The error for a column that is not there, with the nearest names that are."""
     from difflib import get_close_matches
@@ -36,6 +58,9 @@ def require_distinct(names: Sequence[str], source: str) -> None:
                 "rename one"
             )
         seen.add(name)
+
+
+_BAD_LINES = ("Expected Number of Columns", "state machine reached", "unterminated quote")
 
 
 @contextmanager
@@ -71,26 +96,27 @@ def _told_again(problem: Exception, name: str) -> DataError:
     if convert:
         column, value, kind = convert.groups()
         wanted = {"DOUBLE": "a number", "BOOLEAN": "true or false"}.get(kind, f"a {kind.lower()}")
-        return DataError(
+        return Misread(
             f"{name}{where}, column {column!r}: found {value!r}, expected {wanted} as in the "
             "rows before. "
             f"Correct the value, leave the column out (--exclude {column}), or read it as "
-            f"text (--category {column})"
+            f"text (--category {column})",
+            column,
         )
     first = re.sub(r"^\w[\w ]* Error: ", "", text.split("\n\n")[0].replace("\n", " ")).strip()
     if name.lower().endswith(_PARQUET) and not isinstance(problem, duckdb.OutOfMemoryException):
         return DataError(f"{name} is damaged, or no Parquet file: {first[:300]}")
-    if "unicode" in text or "utf-8" in text.lower():
+    if any(words in text for words in _BAD_LINES):
+        counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
+        detail = f": found {counts[2]} fields, expected {counts[1]}" if counts else ""
+        return BadLine(
+            f"{name}{where}{detail}. Correct the line; a field that holds the delimiter "
+            "needs quotes"
+        )
+    if "unicode" in text.split("Possible fixes")[0].lower() or "not utf-8" in text.lower():
         return DataError(
             f"{name}{where} is not UTF-8 text. Save it as UTF-8, or say what it is: "
             "--encoding latin-1"
-        )
-    if "Expected Number of Columns" in text:
-        counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
-        detail = f": found {counts[2]} fields, expected {counts[1]}" if counts else ""
-        return DataError(
-            f"{name}{where}{detail}. Correct the line; a field that holds the delimiter "
-            "needs quotes"
         )
     if isinstance(problem, duckdb.OutOfMemoryException):
         return DataError(f"{name} needs more memory than is there: {text.splitlines()[0]}")

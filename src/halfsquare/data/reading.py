@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.features import Category, Feature, Instant, Presence
-from halfsquare.data.scan import LevelCoder, batch_columns, require_weights
-from halfsquare.data.source import Source, SourceColumn, open_source
+from halfsquare.data.features import Category, Feature, Instant, Number, Presence
+from halfsquare.data.scan import MISSING, LevelCoder, batch_columns, require_weights
+from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.statistics import require_finite
 from halfsquare.errors import DataError
@@ -31,12 +32,69 @@ class ReadBatch:
     target : (m, k) or None
         In the user's unit, NaN where missing; None if it was not asked for.
     weight : (m,) or None
+    kept : Arrow record batch or None
+        The columns that are carried along, as they stand in the source.
     """
 
     first_row: int
     design: Floats
     target: Floats | None
     weight: Floats | None
+    kept: Any = None
+
+
+@dataclass
+class Novelty:
+    """What of some rows the model has not seen in training: counts by column.
+
+    Attributes
+    ----------
+    unseen, outside, missing : dict of column to number of rows
+        Levels that were not there; numbers below the least or above the greatest; no value where
+        there always was one.
+    """
+
+    unseen: dict[str, int] = field(default_factory=dict)
+    outside: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+
+    def add(self, features: Sequence[Feature], raw: Floats) -> None:
+        """Count raw feature rows (features, m)."""
+        for feature, values in zip(features, raw, strict=True):
+            if isinstance(feature, Category):
+                self._count(self.unseen, feature.column, values < MISSING)
+                if not feature.missing:
+                    self._count(self.missing, feature.column, values == MISSING)
+            elif isinstance(feature, Number):
+                beyond = (values < feature.minimum) | (values > feature.maximum)
+                self._count(self.outside, feature.column, beyond)
+                if not feature.indicator:
+                    self._count(self.missing, feature.column, np.isnan(values))
+            elif isinstance(feature, Instant) and not feature.indicator:
+                self._count(self.missing, feature.column, np.isnan(values))
+
+    @staticmethod
+    def _count(counts: dict[str, int], column: str, rows: Any) -> None:
+        found = int(np.count_nonzero(rows))
+        if found:
+            counts[column] = counts.get(column, 0) + found
+
+    @property
+    def sentences(self) -> list[str]:
+        """In words, a column a line."""
+        said = [
+            f"{c}: {n:,} rows of a level that was not in training" for c, n in self.unseen.items()
+        ]
+        said += [f"{c}: {n:,} rows outside the range of training" for c, n in self.outside.items()]
+        said += [
+            f"{c}: {n:,} rows without a value, which none lacked in training"
+            for c, n in self.missing.items()
+        ]
+        return said
+
+    def as_dict(self) -> dict[str, dict[str, int]]:
+        """JSON values."""
+        return {"unseen": self.unseen, "outside": self.outside, "missing": self.missing}
 
 
 def open_for(encoder: Encoder, data: Any) -> Source:
@@ -48,8 +106,8 @@ def open_for(encoder: Encoder, data: Any) -> Source:
     rows = DataSpec.of(data)
     if isinstance(rows.data, np.ndarray) and rows.data.ndim == 2 and not rows.data.dtype.names:
         rows = replace(rows, data=_named(encoder, rows.data))
-    text = tuple(f.column for f in encoder.features if _is_text(f))
-    return open_source(replace(rows, category=text))
+    levels = {f.column: getattr(f, "levels", ()) for f in encoder.features if _is_text(f)}
+    return open_as(rows, encoder.reading, levels)
 
 
 def read_encoded(
@@ -58,7 +116,9 @@ def read_encoded(
     *,
     with_target: bool = False,
     weight: str | None = None,
+    keep: Sequence[str] = (),
     batch_rows: int = 16384,
+    novelty: Novelty | None = None,
 ) -> Iterator[ReadBatch]:
     """The rows of a source, encoded as in training; other columns are passed over.
 
@@ -80,17 +140,22 @@ def read_encoded(
     }
     scanned = [*extra, *columns] or [replace(source.columns[0], kind="text")]
     coders |= {scanned[0].name: LevelCoder()} if not extra and not columns else {}
+    kept = [replace(source.column(name), kind="text", words=()) for name in keep]
+    carried = [replace(c, name=f"kept {c.name}", value=c.stored) for c in kept]
     seen = 0
-    for batch in source.scan(scanned, batch_rows):
+    for batch in source.scan([*scanned, *carried], batch_rows):
         raw = batch_columns(batch, scanned, coders)
         for column, values in zip(scanned, raw, strict=True):
             require_finite(values, seen, source.name, column.name)
         out = np.empty((len(encoder.names), raw.shape[1]))
+        if novelty is not None and columns:
+            novelty.add(encoder.features, raw[len(extra) : len(extra) + len(columns)])
         encoder.encode(raw[len(extra) : len(extra) + len(columns)], out)
         weights = raw[k] if weight else None
         if weights is not None:
             require_weights(weights, seen, source.name, weight or "")
-        yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights)
+        own = batch.select(range(len(scanned), len(scanned) + len(carried))) if carried else None
+        yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights, own)
         seen += raw.shape[1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.data.messages import missing_column
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.errors import DataError, OptionError
@@ -21,6 +22,9 @@ class Roles:
     left_out : dict of column name to reason
     complete : bool
         Whether a row that lacks a feature is left out (a formula cannot do without its columns).
+    reading : Reading
+    categories : tuple of str
+        Columns that are categories by their type or by request.
     """
 
     targets: tuple[SourceColumn, ...]
@@ -28,6 +32,8 @@ class Roles:
     weight: SourceColumn | None
     left_out: dict[str, str]
     complete: bool = False
+    reading: Reading = NO_READING
+    categories: tuple[str, ...] = ()
 
     @property
     def scanned(self) -> tuple[SourceColumn, ...]:
@@ -85,12 +91,31 @@ def choose_roles(
         for c in wanted
         if c.kind == "unsupported"
     }
-    return Roles(chosen, tuple(c for c in wanted if c.name not in left_out), weights, left_out)
+    for j, c in enumerate(source.columns):
+        index = c.name in source.unnamed or c.name.startswith(_INDEX_NAMES)
+        if features is None and j == 0 and index and c.name not in used:
+            left_out[c.name] = "a first column without a name: the index of the rows"
+    kept = tuple(c for c in wanted if c.name not in left_out)
+    return Roles(
+        chosen, kept, weights, left_out, reading=source.reading, categories=source.categories
+    )
+
+
+_INDEX_NAMES = ("Unnamed: 0", "__index_level_0__", "...1")
 
 
 def _numeric(source: Source, name: str, role: str) -> SourceColumn:
     column = source.column(name, role=role)
+    lenient = [n for n, c in source.reading.columns.items() if c.lenient]
     if column.kind in ("number", "boolean"):
+        odd = source.findings[name].odd if name in source.findings else ()
+        for cell in odd:
+            if not cell.means_none and name not in lenient:
+                raise DataError(
+                    f"{role} {name!r} of {source.name} is text: found {cell.text!r} in row "
+                    f"{cell.row}, expected numbers. Correct it, or take it for no value: "
+                    f"--missing {cell.text!r}"
+                )
         return column
     if column.kind == "text":
         found = source.not_a_number(name)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from halfsquare.data.columns import level_of
 from halfsquare.data.roles import Roles
 from halfsquare.data.rows import CHUNK_ROWS
 from halfsquare.data.source import Source, SourceColumn
@@ -138,7 +139,8 @@ class LevelCoder:
     frozen: bool = False
 
     def __post_init__(self) -> None:
-        self._code = {level: code for code, level in enumerate(self.levels)}
+        self._code = {level_of(level): code for code, level in enumerate(self.levels)}
+        self._of_text: dict[str, int] = {}
 
     def encode(self, texts: Any) -> Floats:
         """Codes (m,) of an Arrow string array, as float64; -1 missing, -2 unseen."""
@@ -156,6 +158,14 @@ class LevelCoder:
     def _of(self, text: str | None) -> int:
         if text is None:
             return MISSING
+        known = self._of_text.get(text)
+        if known is None:
+            known = self._code_of(level_of(text))
+            if len(self._of_text) < MAX_LEVELS:
+                self._of_text[text] = known
+        return known
+
+    def _code_of(self, text: str) -> int:
         if text not in self._code and not self.frozen and len(self.levels) < MAX_LEVELS:
             self._code[text] = len(self.levels)
             self.levels.append(text)

@@ -13,8 +13,20 @@ class ReadOptions(TypedDict, total=False):
     """What can be said of how rows are read; the fields of :class:`DataSpec` of the same names."""
 
     table: str | None
+    sheet: str | None
+    partitions: bool
     encoding: str | None
+    delimiter: str | None
+    header: bool | None
+    skip: int | None
+    comment: str | None
+    missing: Sequence[str]
+    decimal: str | None
+    thousands: str | None
+    dates: str | None
+    number: Sequence[str]
     category: Sequence[str]
+    text: Sequence[str]
 
 
 class RowOptions(ReadOptions, total=False):
@@ -24,7 +36,7 @@ class RowOptions(ReadOptions, total=False):
     progress: Progress | None
 
 
-_LISTS = ("category",)
+_LISTS = ("missing", "number", "category", "text", "known")
 
 
 @dataclass(frozen=True)
@@ -34,17 +46,37 @@ class DataSpec:
     Attributes
     ----------
     data : path, SQL query, "-", array or frame
-        See :func:`halfsquare.data.source.open_source`.
+        See :func:`halfsquare.data.deciding.open_source`.
     weights : str or None
         Column of row weights >= 0: a row of weight w stands w times.
     progress : callable(int) or None
         Called with the rows read so far.
-    table : str or None
-        Of a database file.
+    table, sheet : str or None
+        Of a database file; of a spreadsheet.
+    partitions : bool
+        Whether names of folders such as x=5 are values of columns.
     encoding : str or None
-        Of text files, if not UTF-8.
-    category : tuple of str
-        Columns to read as text, whatever they look like.
+        Of text files, if not UTF-8: any that Python names.
+    delimiter : str or None
+        Of the fields of text files; found if left out, as are the next two.
+    header : bool or None
+        Whether they begin with a line of names; without, the columns are x1, x2, ….
+    skip : int or None
+        Lines (of a spreadsheet rows) before the header.
+    comment : str or None
+        What a line that is passed over begins with.
+    missing : tuple of str
+        Words for "no value", besides the usual ones of text files.
+    decimal, thousands : str or None
+        The marks in numbers that are written as text.
+    dates : str or None
+        How dates are written: dmy, mdy or ymd, or a format such as dd/mm/yyyy or %d/%m/%Y.
+    number : tuple of str
+        Columns of numbers; whatever is none in them is missing.
+    category, text : tuple of str
+        Columns to read as levels, or as text, whatever they look like.
+    known : tuple of str
+        Names that the columns are known to have; a header line is told by them.
 
     Examples
     --------
@@ -57,15 +89,27 @@ class DataSpec:
     weights: str | None = None
     progress: Progress | None = None
     table: str | None = None
+    sheet: str | None = None
+    partitions: bool = False
     encoding: str | None = None
+    delimiter: str | None = None
+    header: bool | None = None
+    skip: int | None = None
+    comment: str | None = None
+    missing: tuple[str, ...] = ()
+    decimal: str | None = None
+    thousands: str | None = None
+    dates: str | None = None
+    number: tuple[str, ...] = ()
     category: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, data: Any, **options: Unpack[RowOptions]) -> DataSpec:
         """Rows by themselves, or a record of them, with these options in place of its own."""
         listed: dict[str, Any] = {
-            name: tuple(value or ()) if name in _LISTS else value  # type: ignore[arg-type]
-            for name, value in options.items()
+            name: _listed(value) if name in _LISTS else value for name, value in options.items()
         }
         return replace(data if isinstance(data, DataSpec) else cls(data), **listed)
 
@@ -78,3 +122,8 @@ class DataSpec:
         """Tell who wants to know how many rows have been read."""
         if self.progress is not None:
             self.progress(rows)
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    """Names given as a sequence, or one by itself."""
+    return (value,) if isinstance(value, str) else tuple(value or ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 Kind = Literal["number", "boolean", "text", "timestamp", "time", "unsupported"]
@@ -32,6 +33,15 @@ def quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def is_one_of(value: str, texts: Sequence[str]) -> str:
+    """SQL that says whether the SQL ``value`` is one of some texts.
+
+    Not by IN or a list: DuckDB makes a join of a long one, and rows would come in another order.
+    """
+    pattern = "|".join(map(re.escape, texts))
+    return f"regexp_matches({value}, {quote_text(f'^(?:{pattern})$')})"
+
+
 def is_query(text: str) -> bool:
     """Whether this is SQL rather than the name of a file."""
     return re.match(r"\s*(select|with|from)\s", text, re.IGNORECASE) is not None
@@ -42,14 +52,14 @@ def kind_of(type_name: str) -> Kind:
     if type_name.endswith("[]"):
         return "unsupported"
     base = type_name.split("(")[0].strip()
+    if base == "INTERVAL":
+        return "number"  # of days
     if base in _INTEGERS or base in ("FLOAT", "DOUBLE", "DECIMAL"):
         return "number"
     if base == "BOOLEAN":
         return "boolean"
-    if base in ("VARCHAR", "ENUM", "UUID"):
+    if base in ("VARCHAR", "ENUM", "UUID", "JSON"):
         return "text"
     if base.startswith("TIMESTAMP") or base == "DATE":
         return "timestamp"
-    return (
-        "time" if base in ("TIME", "INTERVAL", "TIME WITH TIME ZONE", "TIME_NS") else "unsupported"
-    )
+    return "time" if base in ("TIME", "TIME WITH TIME ZONE", "TIME_NS") else "unsupported"

@@ -1,137 +1,243 @@
-"""Text files: how fields are divided, and types that do not change half-way."""
+"""Text files as DuckDB reads them: laid out as found, with types that do not change half-way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 
-from halfsquare.data.messages import missing_column, require_distinct, translated
-from halfsquare.data.sql import kind_of, quote_text
-from halfsquare.errors import DataError
+from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
+from halfsquare.data.dialect import Dialect, Wanted, examine, is_number, type_of
+from halfsquare.data.spool import PACKED, Spool, copied, inner_name, rewritten_copy, translated_copy
+from halfsquare.data.sql import quote_text
 
-# What stands for "no value" in the text files of the world, besides an empty field.
-_NULLS = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "Null", "None", "#N/A", "?"]
+_NATIVE = (".gz", ".gzip")  # what DuckDB unpacks by itself
 
 
-def text_relation(
-    connection: Any,
-    text: str,
-    first: str,
-    encoding: str | None,
-    categories: Sequence[str],
+@dataclass(frozen=True)
+class TextTable:
+    """One or more text files as a table.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    parts : tuple of (Dialect, paths)
+        Files of one layout together, in order.
+    pattern : str or None
+        A glob that stands for all the paths, where they have one layout and need no copies.
+    types : dict of column to DuckDB's type
+        VARCHAR is read as it stands, by :class:`halfsquare.data.columns.ColumnReading`.
+    comma : bool
+        Whether the numbers have a decimal comma.
+    words : tuple of str
+        For "no value".
+    held : tuple
+        Temporary copies.
+    alike : bool
+        Whether every line is written alike, by :meth:`rewritten`.
+    """
+
+    name: str
+    parts: tuple[tuple[Dialect, tuple[str, ...]], ...]
+    pattern: str | None
+    types: Mapping[str, str]
+    comma: bool = False
+    words: tuple[str, ...] = NO_VALUE
+    held: tuple[Spool, ...] = field(default=(), repr=False)
+    alike: bool = False
+
+    @property
+    def dialect(self) -> Dialect:
+        """That of the first file."""
+        return self.parts[0][0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all columns, those of the first file first."""
+        return tuple(dict.fromkeys(n for d, _ in self.parts for n in d.names))
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What DuckDB is to call each column: it does not tell large letters from small ones."""
+        found: dict[str, str] = {}
+        taken: set[str] = set()
+        for name in self.names:
+            own, k = name, 1
+            while own.lower() in taken:
+                own, k = f"{name} ({k})", k + 1
+            taken.add(own.lower())
+            found[name] = own
+        return found
+
+    @property
+    def relation(self) -> str:
+        """SQL that reads it."""
+        if self.pattern is not None:
+            return self._read(self.dialect, quote_text(self.pattern))
+        reads = []
+        for dialect, paths in self.parts:
+            listed = ", ".join(quote_text(escaped(p)) for p in paths)
+            reads.append(self._read(dialect, f"[{listed}]" if len(paths) > 1 else listed))
+        return reads[0] if len(reads) == 1 else (
+            "(" + " UNION ALL BY NAME ".join(f"FROM {r}" for r in reads) + ")"
+        )  # fmt: skip
+
+    def _read(self, dialect: Dialect, paths: str) -> str:
+        fields = self.fields
+        columns = ", ".join(
+            f"{quote_text(fields[n])}: {quote_text(self.types.get(n, 'VARCHAR'))}"
+            for n in dialect.names
+        )
+        words = ", ".join(quote_text(w) for w in self.words)
+        options = [
+            "auto_detect=false",
+            f"columns={{{columns}}}",
+            f"delim={quote_text(dialect.delimiter)}",
+            "quote='\"', escape='\"'",
+            f"header={str(dialect.header).lower()}",
+            f"skip={dialect.skip}",
+            f"nullstr=[{words}]",
+            "hive_partitioning=false",
+            "dateformat='%Y-%m-%d'",
+        ]
+        options += ["decimal_separator=','"] if self.comma else []
+        options += [f"comment={quote_text(dialect.comment)}"] if dialect.comment else []
+        return f"read_csv({paths}, {', '.join(options)})"
+
+    def as_text(self, columns: Iterable[str]) -> TextTable:
+        """With these columns read as they stand."""
+        return replace(self, types={**self.types, **dict.fromkeys(columns, "VARCHAR")})
+
+    def rewritten(self) -> TextTable:
+        """With every line written alike: for mixed line ends and bare quotes.
+
+        Raises
+        ------
+        DataError
+            If a line has another number of fields than the header.
+        """
+        held, parts = list(self.held), []
+        for dialect, paths in self.parts:
+            copies = []
+            for path in paths:
+                name = path if len(self.parts) + len(paths) > 2 else self.name
+                held.append(
+                    rewritten_copy(path, name, dialect.delimiter, dialect.skip, len(dialect.names))
+                )
+                copies.append(held[-1].path)
+            parts.append((replace(dialect, skip=0), tuple(copies)))
+        return replace(self, parts=tuple(parts), pattern=None, held=tuple(held), alike=True)
+
+
+def escaped(path: str) -> str:
+    """A path as a pattern that matches it alone."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
+def text_table(
+    paths: Sequence[str],
+    pattern: str | None,
     name: str,
-) -> str:
-    """SQL that reads a text file, or a glob ``text`` of which ``first`` is the first file.
+    wanted: Wanted,
+    words: Sequence[str] = (),
+    reading: Reading | None = None,
+    text: Sequence[str] = (),
+) -> TextTable:
+    """The table of some text files.
+
+    Parameters
+    ----------
+    pattern : str or None
+        A glob for all of them.
+    words : sequence of str
+        For "no value", besides the usual ones.
+    reading : Reading or None
+        That of a model, whose columns are read as they were; else types are found.
+    text : sequence of str
+        Columns to read as they stand.
 
     Raises
     ------
     DataError
-        If it has no header of distinct names, or lines of different numbers of fields; ``name`` is
-        what messages call it.
+        What is wrong with the layout of a file.
     """
-    # skip=0: a file whose first lines do not fit the rest is an error, not a file with fewer rows.
-    base = [f"nullstr=[{', '.join(quote_text(n) for n in _NULLS)}]", "skip=0"]
-    base += ["delim='\t'"] if suffix_of(first) == ".tsv" else []
-    base += [f"encoding={quote_text(encoding)}"] if encoding else []
-    dialect = _sniffed(connection, first, base, name)
-    if dialect["Delimiter"] == ";":
-        # Where a semicolon divides fields, a comma often divides 2,5: read so if more columns are
-        # numbers then.
-        comma = [*base, "decimal_separator=','"]
-        other = _sniffed(connection, first, comma, name)
-        if _numbers(other) > _numbers(dialect):
-            base, dialect = comma, other
-    sniffed = {c["name"]: c["type"] for c in dialect["Columns"]}
-    _require_table(dialect, list(sniffed), first, encoding, name)
-    for category in categories:
-        if category not in sniffed:
-            raise missing_column(category, list(sniffed), name, "column")
-        sniffed[category] = "VARCHAR"
-    # A column that begins with whole numbers may go on with fractions, which an integer column
-    # would round without a word: whatever looks like a number is read as float64.
-    types = {n: "DOUBLE" if kind_of(t) == "number" else t for n, t in sniffed.items()}
-    listed = "{" + ", ".join(f"{quote_text(n)}: {quote_text(t)}" for n, t in types.items()) + "}"
-    # A quote may first turn up after the lines that were looked at.
-    marks = {
-        "delim": dialect["Delimiter"],
-        "quote": _mark(dialect["Quote"]),
-        "escape": _mark(dialect["Escape"]),
-    }
-    marks |= {"dateformat": dialect["DateFormat"], "timestampformat": dialect["TimestampFormat"]}
-    base = [b for b in base if not b.startswith("delim")] + [
-        f"{k}={quote_text(str(v))}" for k, v in marks.items() if v
-    ]
-    base.append("header=true")
-    schema = (
-        f"columns={listed}, auto_detect=false"
-        if text == first
-        else f"types={listed}, union_by_name=true"
+    held: list[Spool] = []
+    found: list[tuple[Dialect, str]] = []
+    samples: dict[str, list[str]] = {}
+    for path in paths:
+        label = name if len(paths) == 1 else path
+        suffix = "." + inner_name(path).lower().rpartition(".")[2]
+        dialect, rows = examine(path, label, suffix, wanted)
+        ready = path
+        if dialect.encoding is not None:
+            held.append(translated_copy(path, label, dialect.encoding))
+            ready = held[-1].path
+        elif path.lower().endswith(PACKED) and not path.lower().endswith(_NATIVE):
+            held.append(copied(path, label))
+            ready = held[-1].path
+        found.append((replace(dialect, encoding=None), ready))
+        if len(found) <= 20:
+            for j, column in enumerate(dialect.names):
+                samples.setdefault(column, []).extend(row[j] for row in rows)
+    parts = tuple(
+        (next(iter(group))[0], tuple(p for d, p in found if d.layout == layout))
+        for layout, group in groupby(found, key=lambda f: f[0].layout)
     )
-    return f"read_csv({', '.join([quote_text(text), *base, schema])})"
+    if len({p[0].layout for p in parts}) < len(parts):  # layouts take turns: each file by itself
+        parts = tuple((d, (p,)) for d, p in found)
+    every = tuple(dict.fromkeys((*NO_VALUE, *words)))
+    if reading is None:
+        types = {n: type_of(v, every) for n, v in samples.items()}
+        comma = _decimal_comma(parts[0][0], samples, types, every)
+    else:
+        types = {n: _known_type(reading.columns.get(n)) for n in samples}
+        marks = {c.decimal for c in reading.columns.values() if _native(c) and c.kind == "number"}
+        comma = marks == {","}
+        if comma or len(marks) > 1:
+            types |= {
+                n: "VARCHAR" if c.decimal != "," or not comma else "DOUBLE"
+                for n, c in reading.columns.items()
+                if n in types and c.kind == "number" and _native(c)
+            }
+    types |= {n: "VARCHAR" for n in text if n in types}
+    one = len(parts) == 1 and not held
+    return TextTable(name, parts, pattern if one else None, types, comma, every, held=tuple(held))
 
 
-def suffix_of(path: str) -> str:
-    """The ending that says what is in the file, whatever packs it."""
-    suffixes = [s.lower() for s in Path(path).suffixes]
-    while suffixes and suffixes[-1] in (".gz", ".zst", ".gzip"):
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
+def _native(column: ColumnReading) -> bool:
+    return not (column.thousands or column.unit or column.missing or column.lenient)
 
 
-def _sniffed(connection: Any, path: str, options: list[str], name: str) -> dict[str, Any]:
-    with translated(name):
-        query = connection.sql(f"FROM sniff_csv({', '.join([quote_text(path), *options])})")
-        return dict(zip(query.columns, query.fetchall()[0], strict=True))
+def _known_type(column: ColumnReading | None) -> str:
+    """The type to read a column as whose reading is known."""
+    if column is None or column.kind == "text" or not _native(column):
+        return "VARCHAR"
+    if column.kind == "number":
+        return "DOUBLE" if column.decimal == "." else "VARCHAR"
+    if column.kind == "boolean":
+        return "BOOLEAN"
+    if column.kind == "timestamp" and column.type == "DATE" and not column.dates:
+        return "DATE"
+    return "VARCHAR"
 
 
-def _numbers(dialect: dict[str, Any]) -> int:
-    return sum(kind_of(column["type"]) == "number" for column in dialect["Columns"])
-
-
-def _mark(sniffed: str | None) -> str:
-    return '"' if not sniffed or sniffed == "(empty)" else sniffed
-
-
-def _require_table(
-    dialect: dict[str, Any], names: list[str], path: str, encoding: str | None, source: str
-) -> None:
-    """See that the file has a header of distinct names, and a number of fields that stays the same.
-
-    DuckDB renames columns that share a name, makes names up where there is no header, and reads
-    lines that do not fit together as one wide text column: each is an error here.
-    """
-    import csv
-    import gzip
-    import zlib
-    from itertools import islice
-
-    opener: Any = gzip.open if path.lower().endswith((".gz", ".gzip")) else open
-    lines: list[list[str]] = []
-    with (
-        suppress(OSError, EOFError, UnicodeError, csv.Error, zlib.error),
-        opener(path, "rt", encoding=encoding or "utf-8-sig", newline="") as file,
-    ):
-        sample = list(islice(file, 200))
-        delimiter = dialect["Delimiter"]
-        if (
-            len(names) == 1
-        ):  # no delimiter fits every line: take the one that the first line is full of
-            delimiter = max(",\t;|", key=sample[0].count)
-        lines = [fields for fields in csv.reader(sample, delimiter=delimiter) if fields]
-    if lines:
-        require_distinct([h.strip() for h in lines[0]], source)
-        for row, fields in enumerate(lines[1:-1] if len(lines) == 200 else lines[1:], 1):
-            if len(fields) != len(lines[0]):
-                raise DataError(
-                    f"{source}, row {row}: found {len(fields)} fields, expected "
-                    f"{len(lines[0])} as in the header. "
-                    "Correct the line; a field that holds the delimiter needs quotes"
-                )
-    if not dialect["HasHeader"]:
-        raise DataError(
-            f"{source} has no header line: its first line, "
-            f"{','.join(lines[0])[:60] if lines else ''!r}, reads as data. "
-            f"Add a first line with {len(names)} column names"
-        )
+def _decimal_comma(
+    dialect: Dialect, samples: Mapping[str, list[str]], types: dict[str, str], words: Sequence[str]
+) -> bool:
+    """Whether numbers have a decimal comma throughout; their types are set so."""
+    if dialect.delimiter == ",":
+        return False
+    found = []
+    for name, kind in types.items():
+        shown = [v for v in (v.strip() for v in samples[name]) if v not in words]
+        if kind == "DOUBLE" and any("." in v for v in shown):
+            return False
+        if kind == "VARCHAR" and shown and all(
+            v.count(",") <= 1 and "." not in v and is_number(v.replace(",", ".")) for v in shown
+        ):  # fmt: skip
+            groups = all(len(v.partition(",")[2]) in (0, 3) for v in shown)
+            if not groups:  # 1,033 may be a thousand and thirty-three: the whole column decides
+                found.append(name)
+    types.update(dict.fromkeys(found, "DOUBLE"))
+    return bool(found)

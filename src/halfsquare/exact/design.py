@@ -62,9 +62,8 @@ def encoder_of(
     """The encoder that a fit to these rows makes; ``ranges`` are least and greatest values, one a
     part of the rows.
     """
-    at, reading = sums.positions(), _Sums(*gram.integers())
+    whole = [r for s in sums.sources for r in (s.train, s.test)]
     features = [c for c in sums.columns if c.kind != "crowded"]
-    k, total = len(sums.targets), gram.columns
     # A column that has no values is left out as a text without values is.
     columns = [SourceColumn(c.name, "text" if c.kind == "empty" else c.kind, "") for c in features]  # type: ignore[arg-type]
     targets = tuple(SourceColumn(t, "number", "DOUBLE") for t in sums.targets)
@@ -73,7 +72,22 @@ def encoder_of(
         for c in sums.columns
         if c.kind == "crowded"
     }
-    roles = Roles(targets, tuple(columns), None, {**sums.left_out, **crowded})
+    roles = Roles(targets, tuple(columns), None, {**sums.left_out, **crowded}, False, sums.reading)
+    codes = {c.name: c.levels for c in features}
+    own = _statistics(sums, features, gram, ranges)
+    every = _statistics(sums, features, sums.all, whole)
+    return make_encoder(roles, codes, own, every)[0]
+
+
+def _statistics(
+    sums: TableSums,
+    features: Sequence[SumColumn],
+    gram: ExactGram,
+    ranges: Sequence[Mapping[str, tuple[float, float]]],
+) -> TableStatistics:
+    """What a scan would have learnt of these rows."""
+    at, reading = sums.positions(), _Sums(*gram.integers())
+    k, total = len(sums.targets), gram.columns
     # Of a target the least and greatest value are not kept: whether it varies is all that is asked.
     lines = [
         (*m, 0.0, float(m[2] > 0)) for m in (reading.moments(total - k + j, None) for j in range(k))
@@ -92,8 +106,7 @@ def encoder_of(
         elif column.kind in ("text", "empty"):
             weights = [reading.weight(at[column.name, f"={v}"]) for v in column.levels]
             levels[j] = np.array([0.0, reading.weight(gone), *weights])
-    statistics = TableStatistics(gram.rows, reading.weight(), _stacked(lines), times, levels)
-    return make_encoder(roles, {c.name: c.levels for c in features}, statistics)[0]
+    return TableStatistics(gram.rows, reading.weight(), _stacked(lines), times, levels)
 
 
 def _stacked(lines: Sequence[Sequence[float]]) -> NumberStatistics:

@@ -8,9 +8,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from halfsquare.data.deciding import whole
+from halfsquare.data.late import require_no_late_values
 from halfsquare.data.roles import choose_roles
 from halfsquare.data.scan import Scanned, scan
-from halfsquare.data.source import open_source
+from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec, RowOptions
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.exact.gram import ExactGram
@@ -48,10 +50,18 @@ def sum_rows(
     """
     FitOptions(model="linear", test_fraction=test_fraction, seed=seed, threads=threads)
     spec = DataSpec.of(data, **reading)
-    source = open_source(spec)
     targets = [target] if isinstance(target, str) else list(target)
-    roles = choose_roles(source, targets, weight=spec.weights, features=features, exclude=exclude)
-    scanned = scan(source, roles, test_fraction=test_fraction, seed=seed, progress=spec.progress)
+
+    def passed(source: Source) -> Scanned:
+        chosen = choose_roles(
+            source, targets, weight=spec.weights, features=features, exclude=exclude
+        )
+        found = scan(source, chosen, test_fraction=test_fraction, seed=seed, progress=spec.progress)
+        require_no_late_values(source, found)
+        return found
+
+    scanned = whole(replace(spec, known=(*targets, *(features or ()))), passed)
+    roles = scanned.roles
     columns = sum_columns(scanned)
     size = 1 + sum(len(c.terms) for c in columns) + len(targets)
     first, k = len(roles.scanned) - len(roles.features), len(targets)
@@ -81,11 +91,23 @@ def sum_rows(
     read = scanned.table.rows + scanned.missing_target + scanned.zero_weight
     counts = Counts(read, scanned.missing_target, scanned.zero_weight)
     weight_name = roles.weight.name if roles.weight else None
-    found = TableSums(tuple(targets), weight_name, columns, roles.left_out, train, test, counts, ())
+    found = TableSums(
+        tuple(targets),
+        weight_name,
+        columns,
+        roles.left_out,
+        train,
+        test,
+        counts,
+        (),
+        (),
+        roles.reading,
+    )
     ranges = [_ranges(scanned, part) for part in (scanned.train, scanned.test)]
     name = scanned.source_name
     return replace(
         found,
+        reading=roles.reading,
         sources=(
             SumSource(name, found.digest(), found.rows, ranges[0], ranges[1], test_fraction, seed),
         ),

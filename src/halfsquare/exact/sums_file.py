@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.columns import Reading
 from halfsquare.errors import ModelFileError
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.slices import BITS
@@ -45,6 +46,7 @@ class _Saved:
     counts: Counts
     sources: tuple[SumSource, ...]
     doubts: tuple[str, ...]
+    reading: dict[str, Any]
 
 
 def save_sums(sums: TableSums, path: str | Path) -> None:
@@ -68,6 +70,7 @@ def save_sums(sums: TableSums, path: str | Path) -> None:
         sums.counts,
         sums.sources,
         sums.doubts,
+        sums.reading.as_dict(),
     )
     arrays = {"train": _packed(sums.train), "test": _packed(sums.test)}
     SUMS_FILE.write(path, {"sums": to_json(saved)}, arrays)
@@ -122,6 +125,7 @@ def _sums(saved: _Saved, arrays: dict[str, Any]) -> TableSums:
         counts,
         saved.sources,
         saved.doubts,
+        Reading.from_dict(saved.reading),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.errors import DataError
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.terms import ABSENT, SumColumn, require_few
@@ -74,6 +75,8 @@ class TableSums:
         In the order of their digests.
     doubts : tuple of str
         What merging and taking away had to warn of.
+    reading : Reading
+        How the values of the columns were written.
 
     Examples
     --------
@@ -93,6 +96,7 @@ class TableSums:
     counts: Counts
     sources: tuple[SumSource, ...]
     doubts: tuple[str, ...] = ()
+    reading: Reading = NO_READING
 
     @property
     def name(self) -> str:
@@ -142,6 +146,7 @@ class TableSums:
                 sorted((*self.sources, *other.sources), key=lambda s: (s.digest, s.name))
             ),
             doubts=(*self.doubts, *other.doubts, *doubts),
+            reading=self.reading.merge(other.reading, self.name, other.name),
         )
 
     def subtract(self, other: TableSums) -> TableSums:

@@ -158,6 +158,9 @@ class Engine:
         if process is not None and self._owner == os.getpid():
             process.kill()
             process.wait()
+            if self._lock.acquire(timeout=5.0):  # whoever waited has been told
+                self._end()
+                self._lock.release()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._closed:

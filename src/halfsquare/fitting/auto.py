@@ -18,7 +18,7 @@ from typing import Any, final
 
 import numpy as np
 
-from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.blend import (
     Blend,

@@ -6,8 +6,9 @@ e / (1 - h) with h the leverage; for a formula it is so to first order. The memb
 bring the errors of the rows they left out. Nothing is learnt from rows set apart for the test.
 
 A noise that depends on the row is taken only where it predicts the size of errors it has not seen
-better than one noise for all (five folds, significant at 1 %); scores off Student's shape only
-where a test of normality says so. What is homoscedastic and normal keeps its exact t intervals.
+better than one noise for all (five folds), and a test says that this is no chance; scores off
+Student's shape only where a test of normality says so. What is homoscedastic and normal keeps its
+exact t intervals.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ _MOST_ROWS, _MOST_CHUNKS = 8000, 8
 _MOST_LEVERAGE = 0.99
 _FOLDS, _COLUMNS, _STEPS = 5, 8, 8
 _PRIORS = (0.1, 1.0)  # variances of a ramp's rise that are tried
-_BETTER = 2.33  # in standard errors: by chance once in a hundred
+_WORTH_A_LOOK, _SURE = 0.1, 0.005  # chances
+# How many standard errors better on other folds: by chance once in a hundred; and where a test has
+# settled the question.
+_BETTER, _BETTER_IF_SURE = 2.33, 0.5
 _MOST_SQUARE = 10.0  # of a score, while η is fitted: an outlier is no sign of noise
 _NORMAL, _NORMAL_OTHERS = 1e-3, 1e-2
 _SCORES = 400
@@ -213,8 +217,10 @@ def _scale(rows: _Scored) -> tuple[Floats, Scale | None]:
     noise for all does as well.
     """
     n = len(rows.error)
-    if not _suspect(rows):
+    chance = _chance(rows)
+    if chance > _WORTH_A_LOOK:
         return np.zeros(n), None
+    least = _BETTER if chance > _SURE else _BETTER_IF_SURE
     fold = np.random.default_rng(0).permutation(n) % _FOLDS
     constant = _losses(rows, np.zeros(n))
     best: tuple[float, Floats, float] | None = None
@@ -226,18 +232,18 @@ def _scale(rows: _Scored) -> tuple[Floats, Scale | None]:
             eta[fold == f] = intercept + sum(r(own.design, own.output) for r in ramps)
         gain = constant - _losses(rows, eta)
         z = float(gain.mean() / max(gain.std() / np.sqrt(n), 1e-300))
-        if z > _BETTER and (best is None or gain.mean() > best[0]):
+        if z > least and (best is None or gain.mean() > best[0]):
             best = float(gain.mean()), eta, prior
     if best is None:
         return np.zeros(n), None
     return best[1], _fitted(rows, best[2])
 
 
-def _suspect(rows: _Scored) -> bool:
-    """Whether the size of the errors goes with any ramp of any column: a look that costs little,
-    by chance once in ten times.
+def _chance(rows: _Scored) -> float:
+    """By what chance alone the size of the errors would go as well with some ramp of some column:
+    a look that costs little. Bonferroni's bound.
     """
-    from scipy.special import ndtri
+    from scipy.special import ndtr
 
     size = np.abs(rows.error) / np.sqrt(rows.noise + rows.others)
     size = (size - size.mean()) / max(float(size.std()), 1e-300)
@@ -251,7 +257,7 @@ def _suspect(rows: _Scored) -> bool:
             norm = np.sqrt((ramps**2).sum(axis=0))
             found = max(found, float(np.max(np.abs(size @ ramps) / np.maximum(norm, 1e-9))))
             tests += ramps.shape[1]
-    return tests > 0 and found > -ndtri(0.05 / tests)
+    return min(1.0, 2.0 * tests * float(ndtr(-found))) if tests else 1.0
 
 
 def _losses(rows: _Scored, eta: Floats) -> Floats:

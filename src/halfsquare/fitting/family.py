@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from halfsquare.data.encoder import EncodedRows, Part, encoded_rows
+from halfsquare.data.encoded_rows import EncodedRows, Part, encoded_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source

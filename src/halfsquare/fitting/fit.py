@@ -14,10 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.deciding import whole
+from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.late import require_no_late_values
+from halfsquare.data.notes import how_it_was_read
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned, scan
-from halfsquare.data.source import Source, open_source
+from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec, Progress, RowOptions
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.family import Family
@@ -136,7 +139,7 @@ def fit(
     Parameters
     ----------
     data : path, glob, SQL query, array or frame
-        See :func:`halfsquare.data.source.open_source`. Columns of an array are named x1, x2, ….
+        See :func:`halfsquare.data.deciding.open_source`. Columns of an array are named x1, x2, ….
     target : str or sequence of str
         The column, or columns, to predict; a formula names it itself.
     model : {"auto", "linear", "network", "trees", "formula"}
@@ -251,9 +254,13 @@ def fit(
     if cluster is not None:
         require_for_cluster(method, spec.data)
     with place(cluster, threads) as execution:
-        source = open_source(spec)
-        roles = family.roles(source, request)
-        scanned = scan_at(execution, source, roles, options.test_fraction, seed, spec.progress)
+        source, scanned = whole(
+            replace(spec, known=tuple(request.names)),
+            lambda source: _scanned(
+                execution, source, family.roles(source, request), options, spec
+            ),
+        )
+        roles = scanned.roles
         rows = family.rows(scanned, "train")
         if not rows.row_count:
             raise FitError(
@@ -282,13 +289,21 @@ def fit(
                 fitted = refitted if again else fitted
     record = FitRecord(
         fitted.record.training,
-        _data_summary(scanned, roles),
+        _data_summary(source, scanned, roles),
         measured,
         options_as_json(options),
         version("halfsquare"),
         again,
     )
     return replace(fitted, record=record)
+
+
+def _scanned(
+    execution: Execution, source: Source, roles: Roles, options: FitOptions, spec: DataSpec
+) -> tuple[Source, Scanned]:
+    scanned = scan_at(execution, source, roles, options.test_fraction, options.seed, spec.progress)
+    require_no_late_values(source, scanned)
+    return source, scanned
 
 
 @dataclass(frozen=True)
@@ -392,7 +407,7 @@ def _measured(
     return Measurement(train, summary, "rows set apart")
 
 
-def _data_summary(scanned: Scanned, roles: Roles) -> DataSummary:
+def _data_summary(source: Source, scanned: Scanned, roles: Roles) -> DataSummary:
     left_out = scanned.missing_target + scanned.missing_feature + scanned.zero_weight
     return DataSummary(
         scanned.source_name,
@@ -402,4 +417,5 @@ def _data_summary(scanned: Scanned, roles: Roles) -> DataSummary:
         scanned.missing_target,
         scanned.missing_feature,
         scanned.zero_weight,
+        reading=how_it_was_read(source, scanned),
     )

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, final
 
 import numpy as np
 
-from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Rows
 from halfsquare.errors import NotFiniteError, OptionError
 from halfsquare.fitting.family import Family
@@ -27,6 +27,7 @@ from halfsquare.solvers.loop import Record, descend
 from halfsquare.solvers.objective import Objective, Quadratic
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.steepest_descent import SteepestDescent
+from halfsquare.solvers.wide import is_wide, require_columns, solve_wide
 from halfsquare.sums import NormalSums
 
 LinearMethod = Literal["least-squares", "gradient", "minibatch"]
@@ -86,6 +87,10 @@ def train_linear(
         If a sum is not finite.
     """
     model = Linear(tuple(names), tuple(targets))
+    wide = is_wide(rows, len(names)) and options.method == "least-squares" and options.l2 == 0
+    require_columns(rows, len(names), wide=wide)
+    if wide:
+        return _trained_wide(model, rows, run, check)
     sums = linear_sums(rows, run.execution)
     if not np.isfinite(np.trace(sums.gram)) or not np.isfinite(sums.gram).all():
         if check is not None:
@@ -123,6 +128,45 @@ def train_linear(
         linear_facts(solution, freedom),
         linear_warnings(solution, names, system, termination),
         tuple(history),
+    )
+
+
+def _trained_wide(
+    model: Linear, rows: Rows, run: Run, check: Callable[[], None] | None
+) -> Trained[LinearFacts]:
+    """Of more columns than rows: the rows leave no degrees of freedom for standard errors."""
+    found = solve_wide(rows, run.execution)
+    if not np.isfinite(found.coefficients).all() or not np.isfinite(found.sse).all():
+        if check is not None:
+            check()
+        raise NotFiniteError(
+            "the squares of the columns overflow float64, or a value is not finite"
+        )
+    effective = 1.0 + found.rank
+    freedom = found.weight - effective
+    facts = LinearFacts(
+        degrees_of_freedom=freedom,
+        l2=0.0,
+        rank=found.rank,
+        path="minimum norm",
+        reciprocal_condition=found.reciprocal_condition,
+    )
+    return Trained(
+        model,
+        found.coefficients.reshape(-1),
+        None,
+        found.sse / freedom if freedom > 1e-9 else np.full(len(found.sse), np.nan),
+        effective,
+        Termination(Reason.SOLVED, "minimum norm"),
+        facts,
+        (_too_few(rows.row_count, len(model.names)),),
+    )
+
+
+def _too_few(rows: int, columns: int) -> str:
+    return (
+        f"rank deficient: {rows} rows cannot determine {columns} coefficients; those of smallest "
+        "norm (on standardized columns) were taken"
     )
 
 
@@ -191,11 +235,7 @@ def linear_warnings(
             "well, those of smallest norm (on standardized columns) were taken"
         )
     elif solution.rank < len(names) and not solution.l2:
-        found.append(
-            f"rank deficient: {system.rows} rows cannot determine {len(names)} coefficients; "
-            "those of smallest norm "
-            "(on standardized columns) were taken"
-        )
+        found.append(_too_few(system.rows, len(names)))
     if not termination.converged:
         found.append(
             f"the descent did not converge ({termination}): its coefficients are not those of "

@@ -22,7 +22,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.ensemble import better, predictive, stopping_point, with_noise

@@ -88,3 +88,9 @@ class Request:
     weights: str | None = None
     features: Sequence[str] | None = None
     exclude: Sequence[str] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """All columns that it names."""
+        weights = [self.weights] if self.weights else []
+        return [*self.targets, *weights, *(self.features or ()), *self.exclude]

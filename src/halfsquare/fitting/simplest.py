@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError
 from halfsquare.fitting.blend import weights_of

@@ -16,7 +16,8 @@ from typing import Any, final
 
 import numpy as np
 
-from halfsquare.data.encoder import EncodedRows, Encoder
+from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Instant, Number
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, OptionError

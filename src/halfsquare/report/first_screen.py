@@ -113,7 +113,7 @@ def suspicious(fitted: FittedModel) -> list[str]:
         named = ", ".join(f"{name} ({why})" for name, why in left[:_REASONS])
         more = f", and {len(left) - _REASONS} more" if len(left) > _REASONS else ""
         said.append(f"Left out: {named}{more}.")
-    warnings = list(fitted.info["warnings"])
+    warnings = [*fitted.info.get("reading", {}).get("suspicious", ()), *fitted.info["warnings"]]
     room = _DOUBTS - len(said)
     said += warnings[:room]
     if len(warnings) > room:

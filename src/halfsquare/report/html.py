@@ -112,7 +112,7 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         "lead": " ".join(typical_error(fitted)),
         "read": f"Fitted to {info.get('data', 'data')}: {rows_sentence(info)}.",
         "coverage": drawn.coverage(c, fitted),
-        "warnings": info.get("warnings", []),
+        "warnings": [*info.get("reading", {}).get("suspicious", ()), *info.get("warnings", [])],
         "predicted": drawn.predicted(c, fitted, unit),
         "errors": drawn.error_histogram(c, unit),
         "by_output": profiles.by_output(c, unit),

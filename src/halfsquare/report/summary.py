@@ -39,7 +39,7 @@ def _mean_error(summary: dict[str, Any]) -> str:
     """Where the fit makes it zero, what rounding leaves is no news."""
     return (
         "0"
-        if abs(summary["mean_error"]) < 1e-11 * summary["rmse"]
+        if abs(summary["mean_error"] or 0.0) < 1e-11 * (summary["rmse"] or 0.0)
         else plain(summary["mean_error"], 3)
     )
 
@@ -112,6 +112,8 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
         rows_sentence(info),
         "",
     ]
+    reading = how_it_was_read(info)
+    parts += ["How it was read", *reading, ""] if reading else []
     parts += ["Columns", decisions(fitted, width=width), ""]
     if info.get("tried"):
         parts += [tried_table(info), ""]
@@ -146,6 +148,18 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
         parts.append(formula_part(fitted))
     parts += [f"\nWarning: {w}" for w in info["warnings"]]
     return "\n".join(parts)
+
+
+def how_it_was_read(info: dict[str, Any]) -> list[str]:
+    """What is suspicious, then each column that is not what it is stored as or has gaps."""
+    found = info.get("reading") or {}
+    said = [f"  ! {text}" for text in found.get("suspicious", ())]
+    for column in found.get("columns", ()):
+        span = f", {column['from']} to {column['to']}" if column.get("from") is not None else ""
+        gaps = f", {number(column['missing'])} missing" if column["missing"] else ""
+        if gaps or column["read_as"] not in ("number", "text", "true or false"):
+            said.append(f"  {column['name']}: {column['read_as']}{span}{gaps}")
+    return said
 
 
 def formula_part(fitted: FittedModel) -> str:

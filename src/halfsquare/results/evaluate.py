@@ -8,19 +8,22 @@ be compared across sizes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import hypot, isfinite
 from typing import Any, Literal
 
 import numpy as np
 
-from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.reading import open_for, read_encoded
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats, error
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.mean_error import LossMoments, MeanError, by_cluster
+from halfsquare.results.mean_error import in_time as by_time
 from halfsquare.sums import ErrorSummary, ErrorSums, Moments
 
 Verdict = Literal["A is better", "B is better", "cannot tell"]
@@ -35,14 +38,28 @@ class Evaluation:
     summary : ErrorSummary
     missing_target : int
         Rows left out because their target is missing.
+    mse_low, mse_high : float
+        95 % confidence limits of the MSE; see :mod:`halfsquare.results.mean_error`. NaN where there
+        are too few rows.
+    mse_method : str
+        What the standard error and the limits take rows for.
     """
 
     summary: ErrorSummary
     missing_target: int
+    mse_low: float = np.nan
+    mse_high: float = np.nan
+    mse_method: str = "independent rows"
 
     def as_dict(self) -> dict[str, Any]:
-        """The summary's JSON values and ``missing_target``."""
-        return {**self.summary.as_dict(), "missing_target": self.missing_target}
+        """The summary's JSON values, the limits and ``missing_target``."""
+        limits = {"mse_low": self.mse_low, "mse_high": self.mse_high}
+        return {
+            **self.summary.as_dict(),
+            "missing_target": self.missing_target,
+            **{name: None if not isfinite(v) else v for name, v in limits.items()},
+            "mse_method": self.mse_method,
+        }
 
 
 @dataclass(frozen=True)
@@ -56,12 +73,18 @@ class Comparison:
     z : float
         The difference in standard errors.
     p : float
-        Two-sided probability of a difference as large if there were none (normal approximation).
+        Two-sided probability of a difference as large if there were none (normal approximation;
+        of clusters and time Student's t).
     verdict : str
         ``"A is better"``, ``"B is better"``, or ``"cannot tell"`` where p > 0.05.
     paired : bool
     rows_a, rows_b : int
     mse_a, mse_b : float
+    method : str
+        What the standard error takes rows for.
+    fitted_to : tuple of str
+        Which of ``"A"`` and ``"B"`` was fitted to a source of this name: on rows of the fit the
+        larger model looks better than it is, and p says nothing of new rows.
     """
 
     difference: float
@@ -74,6 +97,8 @@ class Comparison:
     rows_b: int
     mse_a: float
     mse_b: float
+    method: str = "independent rows"
+    fitted_to: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; a number that is not finite as None."""
@@ -83,38 +108,115 @@ class Comparison:
         }
 
 
-def evaluate(fitted: FittedModel, data: Any) -> Evaluation:
+def evaluate(
+    fitted: FittedModel, data: Any, *, cluster_by: str | None = None, in_time: bool = False
+) -> Evaluation:
     """Errors of ``fitted`` on every row of ``data`` (or of a DataSpec) that has a target.
+
+    Parameters
+    ----------
+    cluster_by : str, optional
+        A column: rows of the same value may depend on each other, and the standard error of the MSE
+        allows for it.
+    in_time : bool
+        Whether the rows stand in the order of time: the standard error allows for what neighbours
+        share (Newey & West).
 
     Raises
     ------
     DataError
         If a column is missing or mistyped, or no row has a target.
     """
-    sums, missing = error_sums(fitted, data)
+    sums, missing, moments = _sums_and_moments(fitted, data)
     if not sums.rows:
         raise DataError(
             f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and "
             "a positive weight"
         )
-    return Evaluation(sums.finish(), missing)
+    if cluster_by is None and not in_time:
+        return Evaluation(sums.finish(), missing, *moments.interval())
+    losses, weight, clusters = _losses([fitted], data, cluster_by)
+    found = _mean_error(losses[0], weight, clusters, cluster_by)
+    summary = replace(sums.finish(), mse_se=found.standard_error)
+    low, high = found.interval()
+    return Evaluation(summary, missing, max(low, 0.0), high, found.method)
+
+
+def _mean_error(
+    losses: Floats, weight: Floats | None, clusters: Any, cluster_by: str | None
+) -> MeanError:
+    if cluster_by is None:
+        return by_time(losses, weight)
+    return by_cluster(losses, weight, clusters, cluster_by)
+
+
+def _losses(
+    models: Sequence[FittedModel], data: Any, cluster_by: str | None
+) -> tuple[list[Floats], Floats | None, Any]:
+    """The MSE of each row (n,) by each model, its weight, and its value of ``cluster_by``.
+
+    Raises
+    ------
+    OptionError
+        If the rows can be read once only, or there is no such column.
+    """
+    spec = replace(DataSpec.of(data), progress=None)
+    if spec.once:
+        raise OptionError(
+            "rows of a pipe can be read once, and this needs several passes: write them to a file"
+        )
+    kept, weights, losses = [], [], []
+    for model in models:
+        own = []
+        source = open_for(model.encoder, spec)
+        for batch in read_encoded(source, model.encoder, with_target=True, weight=spec.weights):
+            assert batch.target is not None
+            keep = ~np.isnan(batch.target).any(axis=1)
+            output = model.outputs_of(batch.design[keep])[0]
+            own.append(_row_loss(batch.target[keep], output)[:, 0])
+            if model is models[0]:
+                kept.append(keep)
+                weights += [] if batch.weight is None else [batch.weight[keep]]
+        losses.append(np.concatenate(own))
+    weight = np.concatenate(weights) if weights else None
+    if cluster_by is None:
+        return losses, weight, None
+    return losses, weight, _values_of(models[0], spec, cluster_by)[np.concatenate(kept)]
+
+
+def _values_of(fitted: FittedModel, spec: DataSpec, name: str) -> Any:
+    """A column of the source, whatever it holds, as whole numbers that tell its values apart."""
+    import pyarrow as pa
+
+    source = open_for(fitted.encoder, spec)
+    column = next((c for c in source.columns if c.name == name), None)
+    if column is None:
+        raise OptionError(f"{source.name} has no column {name!r} to tell clusters apart by")
+    parts = [batch.column(0) for batch in source.scan([replace(column, kind="text")], 16384)]
+    codes = pa.chunked_array(parts).combine_chunks().dictionary_encode("encode").indices
+    return codes.to_numpy(zero_copy_only=False)
 
 
 def error_sums(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int]:
     """The sums over the errors on a source, and how many rows lack a target."""
+    return _sums_and_moments(fitted, data)[:2]
+
+
+def _sums_and_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, LossMoments]:
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
-    sums, missing = ErrorSums.zero(len(fitted.encoder.targets)), 0
+    sums, missing, moments = ErrorSums.zero(len(fitted.encoder.targets)), 0, LossMoments()
     for batch in read_encoded(source, fitted.encoder, with_target=True, weight=spec.weights):
         assert batch.target is not None
         keep = ~np.isnan(batch.target).any(axis=1)
         missing += int((~keep).sum())
         outputs, _ = fitted.outputs_of(batch.design)
-        sums = sums.add(
-            batch.target[keep], outputs[keep], None if batch.weight is None else batch.weight[keep]
-        )
+        weight = None if batch.weight is None else batch.weight[keep]
+        sums = sums.add(batch.target[keep], outputs[keep], weight)
+        losses = _row_loss(batch.target[keep], outputs[keep])[:, 0]
+        moments = moments.merge(LossMoments.of(losses, weight))
         spec.told(batch.first_row + len(batch.target))
-    return sums, missing
+    return sums, missing, moments
 
 
 def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execution) -> ErrorSums:
@@ -133,9 +235,16 @@ def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execut
     return execution.reduce(of, ErrorSums.merge, rows.chunk_count, ErrorSums.zero(k))
 
 
-def compare(a: FittedModel, b: FittedModel, data: Any) -> Comparison:
+def compare(
+    a: FittedModel,
+    b: FittedModel,
+    data: Any,
+    *,
+    cluster_by: str | None = None,
+    in_time: bool = False,
+) -> Comparison:
     """Which of two models errs less on the same rows: the paired difference of their squared
-    errors.
+    errors. For ``cluster_by`` and ``in_time`` see :func:`evaluate`.
 
     Raises
     ------
@@ -175,7 +284,27 @@ def compare(a: FittedModel, b: FittedModel, data: Any) -> Comparison:
         if difference.weight > 1
         else np.nan
     )
-    return _judged(float(difference.mean[0]), error_of_mean, True, sums_a.finish(), sums_b.finish())
+    seen = tuple(
+        name
+        for name, model in (("A", a), ("B", b))
+        if model.record.data is not None and model.record.data.name == source_a.name
+    )
+    if cluster_by is not None or in_time:
+        (of_a, of_b), weight, clusters = _losses([a, b], spec, cluster_by)
+        found = _mean_error(of_a - of_b, weight, clusters, cluster_by)
+        judged = _judged(
+            found.mean,
+            found.standard_error,
+            True,
+            sums_a.finish(),
+            sums_b.finish(),
+            found.degrees_of_freedom,
+        )
+        return replace(judged, method=found.method, fitted_to=seen)
+    judged = _judged(
+        float(difference.mean[0]), error_of_mean, True, sums_a.finish(), sums_b.finish()
+    )
+    return replace(judged, fitted_to=seen)
 
 
 def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Comparison:
@@ -213,9 +342,14 @@ def _row_loss(target: Floats, output: Floats) -> Floats:
 
 
 def _judged(
-    difference: float, standard_error: float, paired: bool, a: ErrorSummary, b: ErrorSummary
+    difference: float,
+    standard_error: float,
+    paired: bool,
+    a: ErrorSummary,
+    b: ErrorSummary,
+    freedom: float = 1e9,
 ) -> Comparison:
-    from scipy.special import ndtr
+    from scipy.special import ndtr, stdtr
 
     if standard_error > 0:
         z = difference / standard_error
@@ -225,7 +359,7 @@ def _judged(
             if difference == 0 or standard_error != standard_error
             else float(np.copysign(np.inf, difference))
         )
-    p = float(2.0 * ndtr(-abs(z)))
+    p = float(2.0 * (ndtr(-abs(z)) if freedom >= 1e9 else stdtr(freedom, -abs(z))))
     verdict: Verdict = (
         "cannot tell" if p > 0.05 else ("A is better" if difference < 0 else "B is better")
     )

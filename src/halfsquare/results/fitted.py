@@ -25,6 +25,7 @@ from halfsquare.results.intervals import (
 from halfsquare.results.methods import Methods
 from halfsquare.results.record import FitRecord, as_info
 from halfsquare.results.trained import AnyFacts, Trained
+from halfsquare.text import number
 
 
 @dataclass(frozen=True)
@@ -366,7 +367,7 @@ class FittedModel(Methods):
     def __repr__(self) -> str:
         measured = self.test or self.info.get("train")
         error = (
-            f", RMSE {measured['rmse']:.4g} on {'test' if self.test else 'training'} rows"
+            f", RMSE {number(measured['rmse'], 4)} on {'test' if self.test else 'training'} rows"
             if measured
             else ""
         )

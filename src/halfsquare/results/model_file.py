@@ -14,6 +14,7 @@ from halfsquare.files.container import Container
 from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
+from halfsquare.results.consistency import require_consistent
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import require_calibration
 from halfsquare.results.record import FitRecord
@@ -70,6 +71,7 @@ def load(path: str | Path) -> FittedModel:
         members = tuple(_member(saved, arrays, i) for i, saved in enumerate(described))
         fitted = FittedModel(encoder, members, from_json(FitRecord, header["record"], "record"))
         _check(fitted)
+        require_consistent(fitted)
         return fitted
 
 

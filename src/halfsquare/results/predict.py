@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.data.reading import Novelty, open_for, read_encoded
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write, note
@@ -23,11 +23,14 @@ def predicted_batches(
     *,
     interval: float | Sequence[float] | None = None,
     quantile: Sequence[float] = (),
+    keep: Sequence[str] = (),
+    novelty: Novelty | None = None,
 ) -> Iterator[Any]:
     """Arrow record batches of columns ``prediction`` (``low``, ``high``), in the order of the rows.
 
     Of several levels the bounds are ``low_0.5``, ``high_0.5``, …; a quantile is ``quantile_0.9``.
-    With several targets each column's name ends in ``_TARGET``.
+    With several targets each column's name ends in ``_TARGET``. Columns of the rows named in
+    ``keep`` come first, as they stand there; ``novelty`` counts what training has not seen.
     """
     import pyarrow as pa
 
@@ -36,12 +39,14 @@ def predicted_batches(
     suffixes = [""] if len(targets) == 1 else [f"_{t}" for t in targets]
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
-    for batch in read_encoded(source, fitted.encoder):
+    for batch in read_encoded(source, fitted.encoder, keep=keep, novelty=novelty):
         if ends:
             outputs, found = fitted.quantiles_of(batch.design, list(ends.values()))
         else:
             outputs, found = fitted.outputs_of(batch.design)[0], np.empty((0, 0, 0))
-        columns = {}
+        columns: dict[str, Any] = {}
+        if batch.kept is not None:
+            columns = dict(zip(keep, batch.kept.columns, strict=True))
         for j, suffix in enumerate(suffixes):
             columns[f"prediction{suffix}"] = np.ascontiguousarray(outputs[:, j])
             for name, end in zip(ends, found, strict=True):

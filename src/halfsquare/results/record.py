@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from halfsquare.files.records import to_json
@@ -104,6 +104,8 @@ class DataSummary:
         All of it, those left out included.
     sources : tuple of SourceSummary
         Where the model is one of sums.
+    reading : dict
+        How it was read, see :func:`halfsquare.data.notes.how_it_was_read`.
     """
 
     name: str
@@ -114,6 +116,7 @@ class DataSummary:
     rows_missing_feature: int
     rows_zero_weight: int
     sources: tuple[SourceSummary, ...] = ()
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,7 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
             "target": list(data.targets),
             "weights": data.weights,
             "rows_read": data.rows_read,
+            "reading": data.reading,
             "rows_missing_target": data.rows_missing_target,
             "rows_missing_feature": data.rows_missing_feature,
             "rows_zero_weight": data.rows_zero_weight,

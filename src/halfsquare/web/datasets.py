@@ -19,7 +19,8 @@ from starlette.concurrency import run_in_threadpool
 
 from halfsquare.data import datasets as examples
 from halfsquare.data import datasets as flights
-from halfsquare.data.source import Source, open_source
+from halfsquare.data.deciding import open_source
+from halfsquare.data.source import Source
 from halfsquare.errors import DataError, HalfsquareError, OptionError, OutputError
 from halfsquare.files.private import PrivateFolder
 
@@ -30,7 +31,8 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.
 
 # What a message proposes to those who have a command line.
 _OPTIONS = re.compile(
-    r", or say what it is: --encoding [\w-]+| \(--exclude [^)]*\)|"
+    r", or say what it is: --encoding [\w-]+|, or say what it is: --header .*$|"
+    r" \(--exclude [^)]*\)|, or take it for no value: --missing .*$|"
     r", or read it as text \(--category [^)]*\)"
 )
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import tempfile
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from halfsquare.errors import HalfsquareError, OptionError
+from halfsquare.files.private import private_folder
 
 _MISSING = "the page needs the extra 'page': pip install 'halfsquare[page]' ({} is not installed)"
 
@@ -144,8 +145,8 @@ def _leading_to(url: str) -> Iterator[Path]:
     """A page that leads to the address, in a folder that nobody else may open: what is on the
     browser's command line, every user of the machine can read.
     """
-    with tempfile.TemporaryDirectory(prefix="halfsquare-") as folder:  # 0700
-        page = Path(folder) / "open.html"
+    with private_folder() as folder:
+        page = folder / "open.html"
         page.write_text(
             '<!doctype html><html lang="en"><meta charset="utf-8"><title>halfsquare</title>'
             f'<meta http-equiv="refresh" content="0; url={url}"></html>',
@@ -159,9 +160,10 @@ def _compile_figures() -> None:
     from halfsquare.figures.save import vega_bundle
 
     with suppress(HalfsquareError):  # whoever asks for the figure is told
-        vega_bundle()
         for compiled in Compiled.every:
             compiled()
+            time.sleep(0.02)  # a visitor who waits for the engine goes first
+        vega_bundle()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 
-from halfsquare.data.encoder import EncodedRows, Part, plain_rows
+from halfsquare.data.encoded_rows import EncodedRows, Part, plain_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.rows import Chunk, Rows
 from halfsquare.data.scan import Scanned

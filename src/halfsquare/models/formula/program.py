@@ -130,7 +130,7 @@ class Program:
             columns,
             calls,
             self.results,
-            max(self.buffers, default=-1) + 1,
+            max((-1, *self.buffers)) + 1,
         )
 
     def scalars(

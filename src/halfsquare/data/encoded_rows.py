@@ -1,0 +1,91 @@
+"""Rows of a scanned table, encoded: one part of them, by an encoder made from that part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from halfsquare.data.encoder import Encoder, Recoding, make_encoder, plain_encoder
+from halfsquare.data.rows import Chunk, Rows
+from halfsquare.data.scan import Scanned
+from halfsquare.loss import Floats
+
+Part = Literal["train", "test", "all"]
+
+
+@dataclass(frozen=True)
+class EncodedRows(Rows):
+    """One part of a scanned table, design and targets standardized by the encoder."""
+
+    scanned: Scanned
+    encoder: Encoder
+    recoding: Recoding
+    kept: tuple[int, ...]
+    part: Part
+
+    @property
+    def row_count(self) -> int:
+        table = self.scanned.table
+        return {
+            "train": table.train_rows,
+            "test": table.rows - table.train_rows,
+            "all": table.rows,
+        }[self.part]
+
+    @property
+    def weighted(self) -> bool:
+        return self.scanned.roles.weight is not None
+
+    @property
+    def chunk_count(self) -> int:
+        return len(self.scanned.table.sizes)
+
+    def chunk_size(self, index: int) -> int:
+        table = self.scanned.table
+        train, size = table.train_sizes[index], table.sizes[index]
+        return {"train": train, "test": size - train, "all": size}[self.part]
+
+    @property
+    def offsets(self) -> Floats | None:
+        return self.encoder.means / self.encoder.scales
+
+    def of(self, part: Part) -> EncodedRows:
+        """Another part of the same table, with the same encoder."""
+        return EncodedRows(self.scanned, self.encoder, self.recoding, self.kept, part)
+
+    def chunk(self, index: int) -> Chunk:
+        table, k = self.scanned.table, len(self.encoder.targets)
+        raw, cut = table.read(index), table.train_sizes[index]
+        if self.part != "all":
+            raw = raw[:, :cut] if self.part == "train" else raw[:, cut:]
+        d, m = len(self.encoder.names), raw.shape[1]
+        # One block [1 | design | target], transposed: the sums of linear least squares take it as
+        # it is.
+        block = np.empty((1 + d + k, m))
+        block[0] = 1.0
+        first = len(self.scanned.roles.scanned) - len(self.scanned.roles.features)
+        whole = len(self.kept) == len(self.scanned.roles.features)
+        features = raw[first:] if whole else raw[list(self.kept)]
+        self.encoder.encode(self.recoding.apply(features), block[1 : 1 + d])
+        np.subtract(raw[:k], self.encoder.target_means[:, None], out=block[1 + d :])
+        block[1 + d :] /= self.encoder.target_scales[:, None]
+        weight = raw[k] if self.scanned.roles.weight is not None else None
+        return Chunk(block[1 : 1 + d].T, block[1 + d :].T, weight, block)
+
+
+def plain_rows(scanned: Scanned, part: Part) -> EncodedRows:
+    """The rows of ``part`` as they are, in the user's units."""
+    kept = tuple(
+        range(len(scanned.roles.scanned) - len(scanned.roles.features), len(scanned.roles.scanned))
+    )
+    return EncodedRows(scanned, plain_encoder(scanned), Recoding({}), kept, part)
+
+
+def encoded_rows(scanned: Scanned, part: Part) -> EncodedRows:
+    """The rows of ``part``, with an encoder made from the statistics of that part alone."""
+    whole = scanned.train.merge(scanned.test)
+    statistics = whole if part == "all" else getattr(scanned, part)
+    encoder, recoding, kept = make_encoder(scanned.roles, scanned.levels, statistics, whole)
+    return EncodedRows(scanned, encoder, recoding, tuple(kept), part)

@@ -1,0 +1,62 @@
+"""What was found of columns whose values are written as text, and what the user said of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from halfsquare.data.columns import NO_NUMBER, ColumnReading
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user said of columns and their values; ``words`` are all those for "no value"."""
+
+    number: tuple[str, ...] = ()
+    dates: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    missing: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A text in a column of numbers or dates: how often it stands there, and first in which row."""
+
+    text: str
+    count: int
+    row: int
+
+    @property
+    def means_none(self) -> bool:
+        """Whether it is a word for "no value"."""
+        return self.text.strip().lower() in NO_NUMBER
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of a column whose values are written as text.
+
+    Attributes
+    ----------
+    reading : ColumnReading
+    odd : tuple of Odd
+        What is no number (or date) in it, the most frequent first: missing values.
+    doubt : str
+        What else the values could mean, and the option that settles it.
+    span : (first, last) or None
+        Of dates, in seconds since 1970.
+    """
+
+    reading: ColumnReading
+    odd: tuple[Odd, ...] = ()
+    doubt: str = ""
+    span: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """A column to look at: its name, SQL for its values, whether it was asked to be a number."""
+
+    name: str
+    sql: str

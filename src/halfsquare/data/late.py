@@ -1,0 +1,34 @@
+"""What a pass over all rows shows that the first of them did not."""
+
+from __future__ import annotations
+
+from halfsquare.data.deciding import Reread
+from halfsquare.data.profile import late_texts
+from halfsquare.data.scan import MAX_LEVELS, Scanned
+from halfsquare.data.source import Source
+
+
+def require_no_late_values(source: Source, scanned: Scanned) -> None:
+    """See that columns that were read as texts are texts throughout.
+
+    Raises
+    ------
+    Reread
+        Naming columns to be decided again, from all rows.
+    """
+    both = scanned.train.merge(scanned.test)
+    weights = {
+        column.name: both.levels[j][2:]
+        for j, column in enumerate(scanned.roles.scanned)
+        if column.kind == "text"
+    }
+    plain = {
+        name: levels
+        for name, levels in scanned.levels.items()
+        if name not in scanned.roles.categories and name in source.unsettled
+    }
+    found = late_texts(plain, weights)
+    # Of a column of very many texts not all are kept: all of it has to be looked at.
+    found += [n for n, own in plain.items() if len(own) >= MAX_LEVELS and n not in found]
+    if found:
+        raise Reread(found)

@@ -1,0 +1,148 @@
+"""How a table was read, told: for each column its reading, and first what is suspicious."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from halfsquare.data.number_format import NumberFormat
+from halfsquare.data.roles import Roles
+from halfsquare.data.scan import Scanned
+from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.statistics import NumberStatistics
+
+_SHOWN = 5
+# Numbers that stand for "no value" in many tables, where they lie far outside.
+_SENTINELS = {float(s * v) for v in (99, 999, 9999, 99999, 999999) for s in (1, -1)} | {-1.0}
+_DECISIVE = 0.5  # of a column's spread, that one row makes alone
+
+
+def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
+    """JSON values: ``suspicious`` (sentences), ``columns``, ``file``."""
+    roles = scanned.roles
+    both = scanned.train.merge(scanned.test)
+    numbers = both.numbers
+    columns, suspicious = [], [*(f"{text}." for text in source.remarks)]
+    for j, column in enumerate(roles.scanned):
+        finding = source.findings.get(column.name)
+        reading = source.reading.columns.get(column.name)
+        one: dict[str, Any] = {
+            "name": column.name,
+            "read_as": reading.told if reading else column.kind,
+        }
+        if column.kind == "text":
+            levels = both.levels.get(j)
+            one["missing"] = float(levels[1]) if levels is not None else 0.0
+        else:
+            one["missing"] = float(numbers.missing[j])
+            if numbers.weight[j] > 0:
+                low, high = float(numbers.minimum[j]), float(numbers.maximum[j])
+                one["from"], one["to"] = (_shown(column, v) for v in (low, high))
+        if reading and reading.unit and not finding:
+            one["unit"] = reading.unit
+        if finding is not None:
+            one["odd"] = [vars(o) for o in finding.odd[:_SHOWN]]
+            suspicious += _of_finding(column.name, finding)
+            if finding.reading.dates and "from" in one:
+                suspicious.append(
+                    f"{column.name}: {finding.reading.told}, from {one['from']} to {one['to']}."
+                )
+        elif column.name in source.mixed:
+            suspicious.append(
+                f"{column.name}: some of its texts are numbers or dates, and too few for a column "
+                f"of them; it is read as text (--number {column.name} takes the rest for missing)."
+            )
+        columns.append(one)
+    suspicious += _standing_apart(source, roles, numbers)
+    return {"suspicious": suspicious, "columns": columns, "file": dict(source.reading.file)}
+
+
+def _of_finding(name: str, finding: Any) -> list[str]:
+    said = []
+    reading = finding.reading
+    if finding.odd:
+        count = sum(o.count for o in finding.odd)
+        shown = ", ".join(f"{o.text!r} (row {o.row})" for o in finding.odd[:3])
+        more = " …" if len(finding.odd) > 3 else ""
+        what = "no number" if reading.kind == "number" else "no date"
+        said.append(
+            f"{name}: {count:,} value{'s' if count > 1 else ''} that {'are' if count > 1 else 'is'}"
+            f" {what}, read as missing: {shown}{more}."
+        )
+        repeated = next((o for o in finding.odd if o.text.strip() == name), None)
+        if repeated is not None:
+            said.append(f"Row {repeated.row} repeats the header.")
+        total = next((o for o in finding.odd if _is_total(o.text)), None)
+        if total is not None:
+            said.append(f"Row {total.row} looks like a total of the others ({total.text!r}).")
+    if (
+        reading.kind == "number"
+        and not NumberFormat(reading.decimal, reading.thousands, reading.unit).plain
+    ):
+        said.append(f"{name}: {reading.told}.")
+    if finding.doubt:
+        said.append(f"{name}: {finding.doubt}.")
+    return said
+
+
+def _is_total(text: str) -> bool:
+    return text.strip().lower().rstrip(":") in (
+        "total", "totals", "sum", "grand total", "summe", "gesamt", "mean", "average", "all",
+    )  # fmt: skip
+
+
+def _shown(column: SourceColumn, value: float) -> Any:
+    if column.kind != "timestamp":
+        return value
+    try:
+        when = datetime.fromtimestamp(value, UTC)
+    except (OverflowError, OSError, ValueError):
+        return value
+    return when.date().isoformat() if value % 86400 == 0 else when.isoformat()[:19]
+
+
+def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> list[str]:
+    """Rows that are not like the others: a value for "no value", one row that decides a column."""
+    said = []
+    for j, column in enumerate(roles.scanned):
+        weight, m2 = float(numbers.weight[j]), float(numbers.m2[j])
+        if column.kind != "number" or not m2 > 0 or weight < 8 or column is roles.weight:
+            continue
+        low, high = float(numbers.minimum[j]), float(numbers.maximum[j])
+        mean = float(numbers.mean[j])
+        far = max((low, high), key=lambda v: abs(v - mean))
+        if far in _SENTINELS:
+            said += _sentinel(source, column, far, low if far == high else high)
+        elif (far - mean) ** 2 > _DECISIVE * m2:
+            row = _row_of(source, column, far)
+            said.append(
+                f"{column.name}: row {row} ({far:g}) stands apart from all others and decides "
+                "most of what this column says."
+            )
+    return said
+
+
+def _sentinel(source: Source, column: SourceColumn, value: float, other: float) -> list[str]:
+    """A number such as -999 that lies further from its neighbour than all the rest spreads."""
+    own = column.as_double().rpartition(" AS ")[0]
+    beside = "min(v) FILTER (v > {0})" if value < other else "max(v) FILTER (v < {0})"
+    count, near = source.run(
+        f"SELECT count(*) FILTER (v = {value!r}), {beside.format(repr(value))} "
+        f"FROM (SELECT {own} AS v FROM {source.relation})"
+    )[0]
+    if near is None or abs(value - float(near)) <= abs(float(near) - other):
+        return []
+    return [
+        f"{column.name}: {value:g} stands {int(count):,} time{'s' if count > 1 else ''} far from "
+        f"all other values (from {min(near, other):g} to {max(near, other):g}); if it means no "
+        f"value: --missing {value:g}."
+    ]
+
+
+def _row_of(source: Source, column: SourceColumn, value: float) -> int:
+    own = column.as_double().rpartition(" AS ")[0]
+    found = source.run(
+        f"SELECT min(i) FROM (SELECT row_number() OVER () AS i, {own} AS v FROM {source.relation}) "
+        f"WHERE v = {value!r}"
+    )
+    return int(found[0][0] or 0)

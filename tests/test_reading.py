@@ -1,0 +1,597 @@
+"""What the file says is what is fitted: tables that readers get wrong, through several doors."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import Ran
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from halfsquare import FittedModel, fit_sums, load, sum_rows
+from halfsquare import fit as fit_any
+from halfsquare.data.columns import level_of
+from halfsquare.data.spec import DataSpec
+from halfsquare.errors import DataError, OptionError
+from halfsquare.results.evaluate import evaluate
+
+Command = Callable[..., Ran]
+fit = partial(fit_any, model="linear", test_fraction=0)
+N = 40
+V = [1000 + 37 * i for i in range(N)]
+
+
+def write(path: Path, rows: Sequence[Sequence[object]], sep: str = ",", end: str = "\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [sep.join(str(cell) for cell in row) for row in rows]
+    path.write_bytes((end.join(lines) + end).encode())
+    return path
+
+
+def slopes(fitted: FittedModel) -> dict[str, float]:
+    return {p.name: p.value for p in fitted.parameters}
+
+
+def said(fitted: FittedModel) -> str:
+    return "\n".join(fitted.info["reading"]["suspicious"])
+
+
+DOORS: dict[str, Callable[[dict[str, list[Any]], Path], Any]] = {
+    "csv": lambda t, p: write(
+        p / "t.csv", [list(t), *zip(*[[f'"{c}"' for c in v] for v in t.values()], strict=True)]
+    ),
+    "tsv": lambda t, p: write(p / "t.tsv", [list(t), *zip(*t.values(), strict=True)], "\t"),
+    "parquet": lambda t, p: pq.write_table(pa.table(t), p / "t.parquet") or p / "t.parquet",
+    "json": lambda t, p: (
+        (p / "t.jsonl").write_text(
+            "\n".join(json.dumps(dict(zip(t, row, strict=True)))
+                      for row in zip(*t.values(), strict=True))
+        ) and p / "t.jsonl"
+    ),
+    "pandas": lambda t, p: pd.DataFrame(t),
+    "polars": lambda t, p: pl.DataFrame(t),
+    "arrow": lambda t, p: pa.table(t),
+    "lists": lambda t, p: t,
+}  # fmt: skip
+some_doors = pytest.mark.parametrize("door", ["csv", "json", "pandas"])
+
+
+NUMBERS: dict[str, tuple[Callable[[float], str], float]] = {
+    # how 1234.5 is written, and what a unit of it counts
+    "thousands": (lambda v: f"{v:,.2f}", 1),
+    "german": (lambda v: f"{v:,.2f}".translate(str.maketrans(",.", ".,")), 1),
+    "swiss": (lambda v: f"{v:,.2f}".replace(",", "'"), 1),
+    "french": (lambda v: f"{v:,.2f}".replace(",", "\u202f").replace(".", ","), 1),
+    "hard spaces": (lambda v: f"{v:,.0f}".replace(",", "\u00a0"), 1),
+    "dollars": (lambda v: f"${v:,.2f}", 1),
+    "euros": (lambda v: f"{v:.2f} €", 1),
+    "code before": (lambda v: f"USD {v:,.0f}", 1),
+    "percent": (lambda v: f"{v / 100:.2f}%", 100),
+    "unit": (lambda v: f"{v:.1f} kg", 1),
+    "square metres": (lambda v: f"{v:.0f} m2", 1),
+    "plus": (lambda v: f"+{v:.1f}", 1),
+    "parentheses": (lambda v: f"({v:.1f})", -1),
+    "minus behind": (lambda v: f"{v:.1f}-", -1),
+    "real minus": (lambda v: f"\u2212{v:.1f}", -1),
+    "scientific": (lambda v: f"{v:.6e}".replace(".", ","), 1),
+    "padded": (lambda v: f"{v:08.1f}", 1),
+}
+
+
+@some_doors
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers_that_are_text(tmp_path: Path, door: str, kind: str) -> None:
+    spell, unit = NUMBERS[kind]
+    table = {"area": [spell(v) for v in V], "y": [5.0 + 2 * v for v in V]}
+    fitted = fit(DOORS[door](table, tmp_path), "y")
+    assert slopes(fitted) == pytest.approx({"intercept": 5, "area": 2 * unit}, abs=1e-6)
+    again = {"area": [spell(1234.0)]}
+    assert fitted.predict(again) == pytest.approx([2473])
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door(tmp_path: Path, door: str) -> None:
+    table = {
+        "area": [f"{v:,.2f} €".translate(str.maketrans(",.", ".,")) for v in V],
+        "when": [(date(2024, 1, 1) + timedelta(9 * i)).strftime("%d.%m.%Y") for i in range(N)],
+        "y": [2.0 * v + i * i % 7 for i, v in enumerate(V)],
+    }
+    here = fit(DOORS[door](table, tmp_path), "y")
+    there = fit(pd.DataFrame(table), "y")
+    assert slopes(here) == pytest.approx(slopes(there), rel=1e-12)
+    assert here.encoder.reading.columns["area"].numbers.told == (
+        "decimal mark ',', thousands mark '.', unit '€' left out"
+    )
+
+
+def test_indian_groups(tmp_path: Path) -> None:
+    table = {"x": ["1,00,000", "12,34,567", "99,999", "5,000", "7,50,000"], "y": [1.0, 2, 3, 4, 5]}
+    assert fit(table, "y").encoder.features[0].maximum == 1234567  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("cell", [" ", "-", "none", "unknown", "n.a.", "–", "#VALUE!", "abc"])
+@some_doors
+def test_an_odd_cell_is_missing_and_said(tmp_path: Path, door: str, cell: str) -> None:
+    cells = [str(v) for v in V]
+    cells[7] = cell
+    fitted = fit(DOORS[door]({"area": cells, "y": [5.0 + 2 * v for v in V]}, tmp_path), "y")
+    assert slopes(fitted)["area"] == pytest.approx(2)
+    assert fitted.encoder.names == ("area", "area is missing")
+    if cell.strip():
+        assert f"{cell!r} (row 8)" in said(fitted)
+
+
+def test_an_odd_cell_in_the_target_or_at_prediction_is_an_error(tmp_path: Path) -> None:
+    cells = [str(v) for v in V]
+    cells[7] = "abc"
+    table = {"x": V, "y": cells}
+    with pytest.raises(DataError, match="'y' of the data is text: found 'abc' in row 8"):
+        fit(table, "y")
+    assert fit(table, "y", missing=["abc"]).info["rows_missing_target"] == 1
+    fitted = fit({"x": [f"{v:,}" for v in V], "y": V}, "y")
+    with pytest.raises(DataError, match=r"row 2, column 'x': found '1\.000,5', expected numbers"):
+        fitted.predict({"x": ["1,000", "1.000,5"]})
+
+
+def test_thousands_or_decimals(tmp_path: Path) -> None:
+    values = [700 + 37 * i for i in range(N)]
+    rows = [["area", "y"], *([f"{a:,}".replace(",", "."), 5 + 2 * a] for a in values)]
+    fitted = fit(write(tmp_path / "g.csv", rows, ";"), "y")
+    assert slopes(fitted)["area"] == pytest.approx(2)
+    assert "could be a fraction: --decimal '.' reads it so" in said(fitted)
+    other = fit(tmp_path / "g.csv", "y", decimal=".", thousands="")
+    assert slopes(other)["area"] != pytest.approx(2, rel=0.1)
+    # 0.996 beside 1.033: no doubt.
+    rows = [["area", "y"], *([f"{a / 1000:.3f}", 5 + 2 * a] for a in values)]
+    assert slopes(fit(write(tmp_path / "d.csv", rows), "y"))["area"] == pytest.approx(2000)
+
+
+DATES = {
+    "%d/%m/%y": "dd/mm/yy", "%d.%m.%Y": "dd.mm.yyyy", "%m/%d/%Y": "mm/dd/yyyy",
+    "%d-%b-%Y": "dd-mmm-yyyy", "%B %d, %Y": "month dd, yyyy", "%Y/%m/%d": "yyyy/mm/dd",
+    "%d.%m.%Y %H:%M": "dd.mm.yyyy hh:mm", "%m/%d/%Y %I:%M %p": "mm/dd/yyyy hh:mm AM/PM",
+    "%a, %d %b %Y": "weekday, dd mmm yyyy", "%G-W%V-%u": "year-Wweek-day",
+    "%Y-%m-%dT%H:%M:%S+00:00": "yyyy-mm-dd", "%Y-%m-%d": None,
+}  # fmt: skip
+
+
+@some_doors
+@pytest.mark.parametrize("form", DATES)
+def test_dates(tmp_path: Path, door: str, form: str) -> None:
+    days = [date(2024, 1, 1) + timedelta(9 * i) for i in range(N)]
+    y = [10 + 0.5 * (d - days[0]).days for d in days]
+    table = {"when": [d.strftime(form) for d in days], "y": y}
+    fitted = fit(DOORS[door](table, tmp_path), "y")
+    assert slopes(fitted)["when day"] == pytest.approx(0.5)
+    if DATES[form] and form != "%Y-%m-%dT%H:%M:%S+00:00":
+        assert f"dates as {DATES[form]}, from 2024-01-01 to 2024-12-17" in said(fitted)
+    assert fitted.predict({"when": [days[3].strftime(form)]}) == pytest.approx([y[3]])
+
+
+def test_the_format_of_dates_is_kept(tmp_path: Path) -> None:
+    days = [date(2022, 1, 1) + timedelta(i) for i in range(730)]
+    table = pd.DataFrame({"day": [d.strftime("%m/%d/%Y") for d in days], "y": np.arange(730.0)})
+    fitted = fit(table, "y")
+    fitted.save(tmp_path / "m.hsq")
+    for model in (fitted, load(tmp_path / "m.hsq")):
+        assert model.predict({"day": ["03/02/2023"]}) == pytest.approx([425])
+        assert model.predict({"day": ["03/02/2023", "03/20/2023"]}) == pytest.approx([425, 443])
+        with pytest.raises(DataError, match=r"row 2.*'13/01/2023', expected dates as mm/dd/yyyy"):
+            model.predict({"day": ["01/02/2023", "13/01/2023"]})
+    north = [d.day <= 12 for d in days]
+    parts = table[north], table[[not n for n in north]]
+    whole = fit_sums([sum_rows(part, "y", test_fraction=0) for part in parts])
+    assert slopes(whole)["day day"] == pytest.approx(1)
+    for i, part in enumerate(parts):
+        part.to_csv(tmp_path / f"part{i}.csv", index=False)
+    assert slopes(fit(tmp_path / "part*.csv", "y"))["day day"] == pytest.approx(1)
+    european = [d.strftime("%d/%m/%Y") for d in days]
+    with pytest.raises(DataError, match=r"dates as dd/mm/yyyy in .* and dates as mm/dd/yyyy in"):
+        sum_rows({"day": european, "y": np.arange(730.0)}, "y").merge(sum_rows(table, "y"))
+
+
+def test_ambiguous_dates_are_said_and_settled() -> None:
+    table = {"d": [f"{m:02}/{k:02}/2023" for m in range(1, 13) for k in range(1, 13)]}
+    table["y"] = np.arange(144.0)  # type: ignore[assignment]
+    assert "could be dd/mm/yyyy: --dates dmy reads it so" in said(fit(table, "y"))
+    settled = fit(table, "y", dates="dmy")
+    assert settled.encoder.reading.columns["d"].dates == ("%d/%m/%Y",)
+    assert "could be" not in said(settled)
+    assert fit(table, "y", dates="dd/mm/yyyy").encoder.as_dict() == settled.encoder.as_dict()
+    with pytest.raises(OptionError, match="expected dmy, mdy or ymd"):
+        fit(table, "y", dates="sometimes")
+
+
+def test_two_orders_in_one_column_are_refused_with_the_row() -> None:
+    days = [date(2023, 1, 1) + timedelta(5 * i) for i in range(60)]
+    cells = [d.strftime("%m/%d/%Y") for d in days]
+    cells[30] = "31/05/2023"
+    with pytest.raises(DataError, match="row 31: found '31/05/2023'"):
+        fit({"d": cells, "y": np.arange(60.0)}, "y")
+
+
+def test_decisions_are_made_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=50).round(2)
+    table = {"id": np.arange(1, 51), "x": x, "y": x + 0.3 * np.arange(50)}
+    found = fit(table, "y", test_fraction=0.2, refit=False)
+    assert found.encoder.names == fit(table, "y", test_fraction=0.2).encoder.names == ("x",)
+    names = [f"p{k}" for k in range(49)]
+    levels = {"p": (names * 3)[:100], "y": [10.0 * names.index(p) for p in (names * 3)[:100]]}
+    measured = fit(levels, "y", test_fraction=0.2, refit=False)
+    returned = fit(levels, "y", test_fraction=0.2)
+    assert measured.encoder.names == returned.encoder.names
+    assert len(returned.encoder.names) == 48
+
+
+def test_the_unnamed_index_is_not_a_feature(tmp_path: Path) -> None:
+    pd.DataFrame({"x": range(N), "y": [1 + 2 * i for i in range(N)]}).to_csv(tmp_path / "i.csv")
+    fitted = fit(tmp_path / "i.csv", "y")
+    assert "without a name" in fitted.encoder.left_out["column0"]
+    assert fitted.predict({"x": [3.0]}) == pytest.approx([7])
+
+
+def test_an_existing_file_is_that_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, slope in (("trial[1].csv", 2), ("trial1.csv", 7), ("from shop.csv", 2),
+                        ("x=5/d.csv", 2), ("a*b.csv", 3), ("select a from b.csv", 4)):  # fmt: skip
+        write(tmp_path / name, [["x", "y"], *([i, 1 + slope * i] for i in range(N))])
+    for name, slope in (("trial[1].csv", 2), ("from shop.csv", 2), ("x=5/d.csv", 2),
+                        ("a*b.csv", 3), ("select a from b.csv", 4)):  # fmt: skip
+        assert slopes(fit(name, "y"))["x"] == pytest.approx(slope), name
+    pq.write_table(pa.table({"z": [1.0, 2, 3], "y": [2.0, 4, 6]}), tmp_path / "x=5" / "p.parquet")
+    assert fit("x=5/p.parquet", "y").encoder.names == ("z",)
+    assert "x" in fit("x=5/p.parquet", "y", partitions=True).encoder.left_out
+
+
+def test_a_level_called_none(tmp_path: Path) -> None:
+    plan = ["None", "Gold", "Silver"]
+    table = pa.table(
+        {"plan": [plan[i % 3] for i in range(N)], "y": [(i % 3) * 10 for i in range(N)]}
+    )
+    pq.write_table(table, tmp_path / "plan.parquet")
+    fitted = fit(tmp_path / "plan.parquet", "y")
+    write(tmp_path / "new.csv", [["plan"], *([p] for p in plan)])
+    for data in (tmp_path / "new.csv", {"plan": plan}, pd.DataFrame({"plan": plan})):
+        assert fitted.predict(data) == pytest.approx([0, 10, 20], abs=1e-9)
+
+
+def test_levels_are_compared_by_value(tmp_path: Path) -> None:
+    y = [(i % 3) * 10.0 for i in range(N)]
+    frame = pd.DataFrame({"store": [1 + i % 3 for i in range(N)], "y": y})
+    frame.to_csv(tmp_path / "s.csv", index=False)
+    frame.to_parquet(tmp_path / "s.parquet")
+    write(tmp_path / "new.csv", [["store"], ["1.0"], ["2.0"], ["3.0"]])
+    for data in (tmp_path / "s.csv", tmp_path / "s.parquet", frame, frame.astype({"store": float})):
+        fitted = fit(data, "y", category=["store"])
+        assert fitted.encoder.names == ("store=2", "store=3")
+        for new in (tmp_path / "new.csv", {"store": [1, 2, 3]}, {"store": ["1", "2", "3"]}):
+            assert fitted.predict(new) == pytest.approx([0, 10, 20], abs=1e-9)
+    with pytest.raises(DataError, match=r"no column 'stoer'\. Did you mean 'store'"):
+        fit(frame, "y", category=["stoer"])
+    assert level_of("007") == "007"
+    assert level_of("TRUE") == "true"
+
+
+def test_types_that_frames_have(tmp_path: Path) -> None:
+    stay = [1 + i % 3 for i in range(N)]
+    frame = pd.DataFrame({"stay": pd.to_timedelta(stay, unit="D"), "y": [4.0 * s for s in stay]})
+    frame.to_parquet(tmp_path / "stay.parquet")
+    for data in (frame, tmp_path / "stay.parquet", pl.from_pandas(frame)):
+        assert slopes(fit(data, "y")) == pytest.approx({"intercept": 0, "stay": 4}, abs=1e-9)
+    kinds = pd.DataFrame({"c": pd.Categorical([1 + i % 3 for i in range(N)]),
+                          "y": [[0.0, 10, 5][i % 3] for i in range(N)]})  # fmt: skip
+    kinds.to_parquet(tmp_path / "c.parquet")
+    for data in (kinds, tmp_path / "c.parquet"):
+        assert slopes(fit(data, "y")) == pytest.approx(
+            {"intercept": 0, "c=2": 10, "c=3": 5}, abs=1e-9
+        )
+
+
+def test_what_only_shows_late(tmp_path: Path) -> None:
+    n, change = 21_000, 20_500
+    z = [None if i < change else (i * 7919) % 101 / 10 for i in range(n)]
+    rows = [["z", "y"], *(["" if v is None else v, 0 if v is None else 3 * v] for v in z)]
+    assert slopes(fit(write(tmp_path / "late.csv", rows), "y"))["z"] == pytest.approx(3)
+    a = [i % 10 if i < change else round(i % 10 + 0.4, 1) for i in range(n)]
+    lines = [json.dumps({"a": v, "y": round(3 * v, 1)}) for v in a]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    fitted = fit(tmp_path / "a.jsonl", "y")
+    assert slopes(fitted)["a"] == pytest.approx(3)
+    assert fitted.encoder.features[0].maximum == 9.4  # type: ignore[attr-defined]
+    query = f"SELECT * FROM '{tmp_path / 'a.jsonl'}'"
+    assert slopes(fit(query, "y"))["a"] == pytest.approx(3)
+    lines = [json.dumps({"y": 1.0} if i < change else {"y": 3.0 * (i % 7), "a": i % 7})
+             for i in range(n)]  # fmt: skip
+    (tmp_path / "k.jsonl").write_text("\n".join(lines))
+    assert slopes(fit(tmp_path / "k.jsonl", "y"))["a"] == pytest.approx(3)
+    # Numbers that turn into text, and text that turns into numbers.
+    x = ["a" if i % 2 else "b" for i in range(200)] + [str(i % 9) for i in range(n)]
+    rows = [["x", "y"], *([v, 2 * float(v) if v.isdigit() else 1] for v in x)]
+    fitted = fit(write(tmp_path / "x.csv", rows), "y")
+    assert fitted.encoder.reading.columns["x"].kind == "number"
+    assert "200 values that are no number" in said(fitted)
+
+
+def test_json_that_is_wide_mixed_or_nested(tmp_path: Path) -> None:
+    wide = [json.dumps({**{f"k{c}": (i * 7 + c * c) % 11 for c in range(260)}, "y": i})
+            for i in range(300)]  # fmt: skip
+    (tmp_path / "w.jsonl").write_text("\n".join(wide))
+    assert len(fit(tmp_path / "w.jsonl", "y", exclude=["k0"]).encoder.features) == 259
+    mixed = [{"a": v, "b": {"c": i}, "y": 2.0 * i} for i, v in enumerate([0, "1", 2.0, "3.0", 4])]
+    (tmp_path / "m.json").write_text(json.dumps(mixed))
+    fitted = fit(tmp_path / "m.json", "y", features=["a"])
+    assert slopes(fitted) == pytest.approx({"intercept": 0, "a": 2}, abs=1e-9)
+    nested = fit(tmp_path / "m.json", "y", features=["b.c"])
+    assert slopes(nested)["b.c"] == pytest.approx(2)
+
+
+def test_several_files(tmp_path: Path) -> None:
+    rows = [[i, 1 + 2 * i] for i in range(N)]
+    write(tmp_path / "parts" / "a.csv", [["x", "y"], *rows])
+    write(tmp_path / "parts" / "b.csv", [["x", "y"], *rows], ";")
+    for data in (tmp_path / "parts" / "*.csv", tmp_path / "parts"):
+        fitted = fit(data, "y")
+        assert (fitted.info["rows_read"], slopes(fitted)["x"]) == (80, pytest.approx(2))
+        assert "has the delimiter ';'" in said(fitted)
+    pq.write_table(pa.table({"x": [1.0], "y": [3.0]}), tmp_path / "parts" / "c.parquet")
+    with pytest.raises(DataError, match=r"folder of 2 \.csv and 1 \.parquet files"):
+        fit(tmp_path / "parts", "y")
+
+
+def test_lines(tmp_path: Path) -> None:
+    lines = [f"{q},{1 + 2 * q}" for q in range(3000)]
+    ragged = ["x,y", *lines[:1500], "7", *lines[1500:]]
+    (tmp_path / "r.csv").write_text("\n".join(ragged))
+    with pytest.raises(DataError, match="row 1501: found 1 fields, expected 2"):
+        fit(tmp_path / "r.csv", "y")
+    text = "x,y\r\n" + "\r\n".join(lines[:20]) + "\r\n" + "\n".join(lines[20:40]) + "\n"
+    (tmp_path / "m.csv").write_bytes(text.encode())
+    assert fit(tmp_path / "m.csv", "y").info["rows_read"] == 40
+    cells = [["note", "y"], *(['"two\nlines"' if i in (1, 198) else "one", i * 0.5]
+                              for i in range(1, 301))]  # fmt: skip
+    assert fit(write(tmp_path / "b.csv", cells), "y").info["rows_read"] == 300
+    cells[250][1] = "many"
+    with pytest.raises(DataError, match="found 'many' in row 250"):
+        fit(write(tmp_path / "b.csv", cells), "y")
+    quoted = [["note", "y"], *(['5" pipe', i] for i in range(20))]
+    assert fit(write(tmp_path / "q.csv", quoted), "y").info["rows_read"] == 20
+
+
+def test_padded_targets(tmp_path: Path) -> None:
+    rows = [["x", "y"], *([q, f"{1 + 2 * q:05d}"] for q in range(30))]
+    assert slopes(fit(write(tmp_path / "p.csv", rows), "y"))["x"] == pytest.approx(2)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig", "latin-1", "gb18030"])
+def test_encodings(tmp_path: Path, encoding: str) -> None:
+    sign = "€" if encoding not in ("latin-1",) else "kr"
+    text = "prix payé,y\n" + "".join(f"{q} {sign},{2 * q}\n" for q in range(N))
+    (tmp_path / "e.csv").write_bytes(text.encode(encoding))
+    found = fit(tmp_path / "e.csv", "y", encoding=encoding)
+    assert slopes(found)["prix payé"] == pytest.approx(2)
+    assert found.predict(tmp_path / "e.csv")[3] == pytest.approx(6)
+    if encoding in ("utf-16", "utf-8-sig"):  # a mark at the beginning says it
+        assert slopes(fit(tmp_path / "e.csv", "y"))["prix payé"] == pytest.approx(2)
+    with pytest.raises(OptionError, match="there is no encoding 'klingon'"):
+        fit(write(tmp_path / "k.csv", [["x", "y"], [1, 2]]), "y", encoding="klingon")
+
+
+def test_headers(tmp_path: Path) -> None:
+    rows = [
+        ["country", 1990, 2000, 2010],
+        *([f"c{q % 3}", q, q * q % 17, 3 * q] for q in range(30)),
+    ]
+    fitted = fit(write(tmp_path / "years.csv", rows), "2010")
+    assert slopes(fitted)["1990"] == pytest.approx(3)
+    assert fitted.predict(tmp_path / "years.csv")[5] == pytest.approx(15)
+    bare = write(tmp_path / "bare.csv", [[i, 1 + 2 * i] for i in range(N)])
+    with pytest.raises(DataError, match=r"has no header line.*--no-header"):
+        fit(bare, "x2")
+    assert slopes(fit(bare, "x2", header=False))["x1"] == pytest.approx(2)
+    case = [["iod", "IOD", "y"], *([q, q * q % 13, q + 2 * (q * q % 13)] for q in range(N))]
+    expected = {"intercept": 0, "iod": 1, "IOD": 2}
+    assert slopes(fit(write(tmp_path / "c.csv", case), "y")) == pytest.approx(expected, abs=1e-9)
+    frame = pd.DataFrame(case[1:], columns=case[0])
+    frame.to_parquet(tmp_path / "c.parquet")
+    for data in (frame, tmp_path / "c.parquet"):
+        assert slopes(fit(data, "y")) == pytest.approx(expected, abs=1e-9)
+    titled = [["Quarterly figures"], [""], ["x", "y"], *([q, 1 + 2 * q] for q in range(N))]
+    path = write(tmp_path / "t.csv", titled)
+    for more in ({}, {"skip": 2}):
+        assert slopes(fit(path, "y", **more))["x"] == pytest.approx(2)
+    assert "before the header passed over, the first 'Quarterly figures'" in said(fit(path, "y"))
+    noted = [["# made by hand"], ["x", "y"], ["# a note"], *([q, 1 + 2 * q] for q in range(N))]
+    path = write(tmp_path / "n.csv", noted)
+    assert slopes(fit(path, "y", comment="#"))["x"] == pytest.approx(2)
+    spaced = write(tmp_path / "s.csv", [["x", " y"], *([q, f" {1 + 2 * q}"] for q in range(N))])
+    assert slopes(fit(spaced, "y"))["x"] == pytest.approx(2)
+
+
+def test_rows_that_are_not_like_the_others(tmp_path: Path) -> None:
+    rows = [["sample", "x", "y"], *([q, q * 3 % 7, q * 3 % 7 + 1] for q in range(N))]
+    total = write(tmp_path / "t.csv", [*rows, ["Total", "", 180]])
+    assert "Row 41 looks like a total of the others" in said(fit(total, "y"))
+    assert "y: row 41 (180) stands apart" in said(fit(total, "y"))
+    twice = write(tmp_path / "h.csv", [*rows[:20], ["sample", "x", ""], *rows[20:]])
+    assert "Row 20 repeats the header" in said(fit(twice, "y"))
+    spike = [["x", "y"], *([-999 if q % 10 == 3 else q % 7, q % 7] for q in range(200))]
+    found = fit(write(tmp_path / "s.csv", spike), "y")
+    assert "x: -999 stands 20 times far from all other values (from 0 to 6)" in said(found)
+    settled = fit(tmp_path / "s.csv", "y", missing=["-999"])
+    assert settled.encoder.names == ("x", "x is missing")
+    assert slopes(settled)["x"] == pytest.approx(1)
+    assert settled.predict({"x": [-999.0]}) == pytest.approx(settled.predict({"x": [np.nan]}))
+
+
+def test_an_input_is_never_an_output(tmp_path: Path, command: Command) -> None:
+    rows = [["x", "y"], *([q, 1 + 2 * q] for q in range(N))]
+    mine = write(tmp_path / "mine.csv", rows)
+    before = mine.read_bytes()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.hsq").symlink_to(mine)
+    os.link(mine, tmp_path / "hard.hsq")
+    base = ("fit", "mine.csv", "-t", "y", "--model", "linear")
+    for out in ("mine.csv", "sub/../mine.csv", mine, "link.hsq", "hard.hsq"):
+        ran = command(*base, "--out", out)
+        assert ran.code == 2
+        assert "is the input mine.csv: it would be written over" in ran.err
+    for option in ("--report", "--checkpoint"):
+        assert "is the input" in command(*base, option, "mine.csv").err
+    glob = command("fit", "*.csv", "-t", "y", "--out", "mine.csv")
+    assert "is the input" in glob.err
+    assert "one file" in command(*base, "--out", "m.hsq", "--report", "sub/../m.hsq").err
+    assert "ends in .hsq" in command(*base, "--out", "m.json").err
+    assert command(*base, "--out", "m.json", "--force").code == 0
+    assert command(*base, "--out", "m.hsq").code == 0
+    for out in ("mine.csv", "m.hsq"):
+        assert command("predict", "m.hsq", "mine.csv", "--out", out).code == 2
+    assert "is the input" in command("sums", "mine.csv", "-t", "y", "--out", "mine.csv").err
+    assert mine.read_bytes() == before
+
+
+def test_predict_keeps_columns_and_tells_what_is_new(tmp_path: Path, command: Command) -> None:
+    rows = [["town", "x", "y"], *(["ab"[q % 2], q, q + q % 2] for q in range(N))]
+    write(tmp_path / "a.csv", rows)
+    assert command("fit", "a.csv", "-t", "y", "--model", "linear", "--out", "m.hsq").code == 0
+    write(
+        tmp_path / "n.csv", [["id", "town", "x"], ["007", "a", 1], ["8", "c", 99], ["9", "b", ""]]
+    )
+    ran = command("predict", "m.hsq", "n.csv", "--keep", "id,town")
+    assert ran.out.splitlines()[0] == '"id","town","prediction"'
+    assert ran.out.splitlines()[1].startswith('"007","a",')
+    assert "town: 1 rows of a level that was not in training" in ran.err
+    assert "x: 1 rows outside the range of training" in ran.err
+    found = command("predict", "m.hsq", "n.csv", "--json").json["unlike_training"]
+    assert found == {"unseen": {"town": 1}, "outside": {"x": 1}, "missing": {"x": 1}}
+
+
+def test_spreadsheets_and_archives(tmp_path: Path) -> None:
+    rows = [["x", "y"], *([q, 1 + 2 * q] for q in range(N))]
+    plain = write(tmp_path / "a.csv", rows)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(plain, "a.csv")
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    with (
+        pa.OSFile(str(tmp_path / "c.csv.zst"), "wb") as raw,
+        pa.CompressedOutputStream(raw, "zstd") as out,
+    ):
+        out.write(plain.read_bytes())
+    for name in ("a.zip", "b.csv.gz", "c.csv.zst"):
+        assert slopes(fit(tmp_path / name, "y"))["x"] == pytest.approx(2), name
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.write(plain, "a.csv")
+        archive.write(plain, "b.csv")
+    with pytest.raises(DataError, match="holds 2 files"):
+        fit(tmp_path / "two.zip", "y")
+    book(tmp_path / "s.xlsx", {"First": [["Title"], *rows], "Other": [["z"], [1]]})
+    with pytest.raises(DataError, match="several sheets; name one with --sheet: First, Other"):
+        fit(tmp_path / "s.xlsx", "y")
+    fitted = fit(tmp_path / "s.xlsx", "y", sheet="First")
+    assert slopes(fitted)["x"] == pytest.approx(2)
+    assert evaluate(fitted, DataSpec(tmp_path / "s.xlsx", sheet="First")).summary.rows == N
+
+
+def book(path: Path, sheets: dict[str, list[list[Any]]]) -> None:
+    """A spreadsheet by hand, of numbers and texts."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    packed = "http://schemas.openxmlformats.org/package/2006"
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    names = list(sheets)
+    with zipfile.ZipFile(path, "w") as archive:
+        parts = "".join(
+            f'<Override PartName="/xl/worksheets/sheet{i}.xml" ContentType="{kind}.worksheet+xml"/>'
+            for i in range(1, len(names) + 1)
+        )
+        archive.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{packed}/content-types"><Default Extension="rels" ContentType='
+            '"application/vnd.openxmlformats-package.relationships+xml"/><Override PartName='
+            f'"/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/>{parts}</Types>',
+        )
+        archive.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{packed}/relationships"><Relationship Id="r" Type="{office}/'
+            'officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        )
+        listed = "".join(
+            f'<sheet name="{n}" sheetId="{i}" r:id="r{i}"/>' for i, n in enumerate(names, 1)
+        )
+        archive.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>',
+        )
+        links = "".join(
+            f'<Relationship Id="r{i}" Type="{office}/worksheet" Target="worksheets/sheet{i}.xml"/>'
+            for i in range(1, len(names) + 1)
+        )
+        archive.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="{packed}/relationships">{links}</Relationships>',
+        )
+        for i, rows in enumerate(sheets.values(), 1):
+            body = ""
+            for r, row in enumerate(rows, 1):
+                cells = "".join(
+                    f'<c r="{"ABC"[c]}{r}" t="inlineStr"><is><t>{v}</t></is></c>'
+                    if isinstance(v, str)
+                    else f'<c r="{"ABC"[c]}{r}"><v>{v}</v></c>'
+                    for c, v in enumerate(row)
+                )
+                body += f'<row r="{r}">{cells}</row>'
+            archive.writestr(
+                f"xl/worksheets/sheet{i}.xml",
+                f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>',
+            )
+
+
+@settings(max_examples=12)
+@given(
+    st.integers(0, 2**31),
+    st.sampled_from(sorted(NUMBERS)),
+    st.sampled_from(["%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%d", "%d %b %Y"]),
+    st.sampled_from(sorted(DOORS)),
+)
+def test_one_table_in_any_spelling_by_any_door(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, kind: str, form: str, door: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    spell, unit = NUMBERS[kind]
+    area = (rng.integers(1_000, 900_000, 80) / 10).round(1 if unit != 100 else 0)
+    if kind in ("hard spaces", "code before", "square metres"):
+        area = area.round()
+    days = [date(2019, 1, 1) + timedelta(int(d)) for d in rng.integers(0, 2000, 80)]
+    level = [("Ulm", "Bonn", "true", "7")[i] for i in rng.integers(0, 4, 80)]
+    y = area * 0.01 + np.array([d.toordinal() for d in days]) + (np.array(level) == "Ulm")
+    y += rng.normal(size=80)
+    plain = {
+        "area": area / unit if unit != 100 else area / 100,
+        "when": days,
+        "level": level,
+        "y": y,
+    }
+    plain["area"] = area if abs(unit) == 1 and unit > 0 else (-area if unit < 0 else area / 100)
+    written = {
+        "area": [spell(float(v)) for v in area],
+        "when": [d.strftime(form) for d in days],
+        "level": level,
+        "y": y.tolist(),
+    }
+    by_hand = fit(pd.DataFrame({**plain, "when": pd.to_datetime(days)}), "y")
+    by_door = fit(DOORS[door](written, tmp_path_factory.mktemp("door")), "y")
+    assert slopes(by_door) == pytest.approx(slopes(by_hand), rel=1e-6, abs=1e-6)

@@ -1,0 +1,69 @@
+"""More columns than rows: the minimum-norm answer, at the cost of the rows squared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from halfsquare import LinearRegressor, fit
+from halfsquare.errors import FitError
+from halfsquare.solvers import wide
+from halfsquare.solvers.wide import MOST_COLUMNS
+
+
+def problem(n: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(n)
+    x = random.normal(3.0, random.uniform(0.1, 10, d), (n, d))
+    return x, random.normal(size=n), random.uniform(0.5, 2.0, n)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_it_is_the_answer_of_smallest_norm(weighted: bool) -> None:
+    """Of the standardized columns, against the pseudo-inverse."""
+    x, y, w = problem(7, 300)
+    weight = w if weighted else np.ones(7)
+    mean, middle = (np.average(v, axis=0, weights=weight) for v in (x, y))
+    scale = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weight))
+    root = np.sqrt(weight)[:, None]
+    standard = np.linalg.pinv((x - mean) / scale * root, rcond=1e-10) @ ((y - middle) * root[:, 0])
+    found = LinearRegressor().fit(x, y, sample_weight=weight if weighted else None)
+    np.testing.assert_allclose(found.coef_, standard / scale, rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(found.predict(x), y, atol=1e-9)
+    assert found.rank_ == 6 and np.isnan(found.coef_std_error_).all()
+
+
+def test_the_same_as_from_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, _ = problem(12, 230)
+    x[:, 5], x[:, 9] = 1.0, x[:, 8]
+    there = LinearRegressor().fit(x, y)
+    monkeypatch.setattr(wide, "_LEAST", 1 << 30)
+    here = LinearRegressor().fit(x, y)
+    np.testing.assert_allclose(there.coef_, here.coef_, rtol=1e-6, atol=1e-12)
+    assert (there.rank_, there.coef_[5]) == (here.rank_, 0.0)
+
+
+def test_rows_that_stand_twice_leave_degrees_of_freedom() -> None:
+    x, y, _ = problem(5, 250)
+    fitted = fit(
+        {f"x{j}": np.tile(x[:, j], 2) for j in range(250)} | {"y": np.concatenate([y, y + 1.0])},
+        "y",
+        model="linear",
+        test_fraction=0,
+    )
+    assert fitted.info["facts"]["degrees_of_freedom"] == pytest.approx(5.0)
+    assert fitted.residual_standard_deviation[0] == pytest.approx(np.sqrt(2.5 / 5.0))
+    assert "10 rows cannot determine 250 coefficients" in fitted.info["warnings"][0]
+
+
+def test_what_is_too_wide_is_refused_with_its_cost() -> None:
+    n, d = MOST_COLUMNS + 2, MOST_COLUMNS + 1
+    with pytest.raises(FitError, match=r"10,001 columns are too many: .* 0\.8 GB, and solving .*"):
+        wide.require_columns(_Rows(n), d, wide=False)
+    with pytest.raises(FitError, match=r"200,000 columns on 5,000 rows are too many: .* 24\.0 GB"):
+        wide.require_columns(_Rows(5000), 200_000, wide=True)
+    wide.require_columns(_Rows(3), 200_000, wide=True)
+
+
+class _Rows:
+    def __init__(self, count: int) -> None:
+        self.row_count = count
