@@ -89,7 +89,11 @@ def _member(member: Trained[Any], models: tuple[type, ...]) -> Iterator[str]:
         p = member.model.parameter_count
         if [len(row) for row in member.facts.correlation] != [p] * p:
             yield f"correlations that are not those of {p} parameters"
-    elif isinstance(member.model, Network) and member.facts.hidden != member.model.hidden:
+    elif (
+        isinstance(member.model, Network)
+        and isinstance(member.facts, NetworkFacts)
+        and member.facts.hidden != member.model.hidden
+    ):
         yield "a network of other layers than it says"
     elif isinstance(member.facts, TreesFacts) and len(member.facts.trees) != (
         member.model.outputs_count
