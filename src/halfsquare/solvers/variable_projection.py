@@ -110,12 +110,13 @@ class VariableProjection(Descent):
         m: _Memory = state.memory
         free = self._free(state.parameters, m.triangle)
         r = _columns(m.triangle, len(self.linear), free)
-        offset = self._offset(r)
+        within = _within(r)
+        offset = self._offset(r, within)
         if offset < self.tolerance:
             return self._ended(state, f"converged: relative offset {offset:.1e}")
         if offset < self.unseen and m.contraction * offset < self.tolerance and free.all():
             return self._last(state, m.contraction * offset)
-        newton = 0.5 * _within(r) ** 2
+        newton = 0.5 * within**2
         rounding = _ROUNDING * state.loss + 0.5 * (_OUTPUT_ROUNDING * self.target_norm) ** 2
         if newton <= max(_NEAR * state.loss, rounding):
             near = self._gauss_newton(objective, state, r, free, offset)
@@ -186,7 +187,8 @@ class VariableProjection(Descent):
         after = objective.triangle(trial, tuple(order))
         loss = 0.5 * float(after[:, -1] @ after[:, -1])
         if np.isfinite(after).all() and loss <= state.loss * (1.0 + _ROUNDING):
-            reached = self._offset(_columns(after, len(self.linear), self._free(trial, after)))
+            left = _columns(after, len(self.linear), self._free(trial, after))
+            reached = self._offset(left, _within(left))
             if reached < 0.7 * offset:
                 memory = replace(m, triangle=after, contraction=reached / offset)
                 return self._state(
@@ -251,10 +253,9 @@ class VariableProjection(Descent):
     def _ended(self, state: State, reason: str) -> State:
         return replace(state, iteration=state.iteration + 1, stopped=reason, converged=True)
 
-    def _offset(self, r: Floats) -> float:
+    def _offset(self, r: Floats, within: float) -> float:
         """The relative offset; 0 where the gradient vanishes."""
-        p = len(r) - 1
-        within, whole = _within(r), float(np.linalg.norm(r[:, -1]))
+        p, whole = len(r) - 1, float(np.linalg.norm(r[:, -1]))
         if within == 0.0:
             return 0.0
         beyond = sqrt(max(whole**2 - within**2, 0.0))

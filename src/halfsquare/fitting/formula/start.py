@@ -9,7 +9,7 @@ best points decides. Everything follows from the data and the seed.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -32,6 +32,9 @@ _POINTS = 512  # for each nonlinear parameter, up to 4096 in all
 _TRIED, _REFINED = 40, 6
 _TURNS = 64  # parts sought anew at most
 _FEW = 4  # parts of which two at once are sought anew
+_AGAIN = 8  # descents to the same lowest minimum: others are no longer expected to be lower
+_ROUNDS = ((3, 0.5), (9, 0.25), (20, 0.0))  # iterations, and the share that goes on after them
+_AT_ONCE = 1 << 18  # rows times points whose formula is computed at once
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def search(
     blocks = [block for block in blocks if block]
     if states and len(blocks) > 1:
         states = _by_parts(method, objective, points, blocks, states, quick)
-    ends = [_resumed(method, objective, state, long) for state in states[:_REFINED]]
+    ends = [_further(method, objective, state, long) for state in states[:_REFINED]]
     return _distinct(sorted(ends, key=lambda state: ranges.distance(state.parameters, nonlinear)))
 
 
@@ -191,20 +194,89 @@ def _tried(
     """Short descents from half as many of the best points as ``count``, and from others down the
     ranking.
     """
-    settled = [method.settle(objective, point) for point in points]
-    losses = np.array([loss for _, loss in settled])
+    losses = settled_losses(objective, points, method.linear)
     order = [int(i) for i in np.argsort(losses, kind="stable") if np.isfinite(losses[i])]
     half = count // 2
     chosen = order[:half] + order[half :: max(1, len(order) // half)]
-    return _distinct([descend(method, objective, settled[i][0], limits=limits)[0] for i in chosen])
+    states = [method.begin(objective, method.settle(objective, points[i])[0]) for i in chosen]
+    for iterations, share in _ROUNDS:
+        few = replace(limits, iterations=min(iterations, limits.iterations))
+        states = [_further(method, objective, state, few) for state in states]
+        states.sort(key=lambda state: state.loss)
+        # Short descents rank their starts; only the better ones are worth long ones.
+        kept = max(_REFINED, round(share * len(chosen)))
+        going = [state for state in states[:kept] if np.isfinite(state.loss)]
+        if share == 0.0 or _found_again(going) >= _AGAIN:
+            break
+        states = going
+    return _distinct(states)
 
 
-def _resumed(
+def _further(
     method: VariableProjection, objective: FormulaObjective, state: State, limits: Limits
 ) -> State:
-    if state.converged:
+    """The descent taken up where its limit had ended it."""
+    if state.converged or state.memory is None:
         return state
-    return descend(method, objective, state.parameters, limits=limits)[0]
+    return descend(method, objective, replace(state, stopped=None), limits=limits)[0]
+
+
+def _found_again(states: list[State]) -> int:
+    """How many of the descents ended at the lowest minimum there is among them."""
+    best = min(states, key=lambda state: state.loss, default=None)
+    if best is None or not best.converged:
+        return 0
+    return sum(state.loss <= best.loss * (1.0 + 1e-6) for state in states)
+
+
+def settled_losses(
+    objective: FormulaObjective, points: Floats, linear: tuple[int, ...]
+) -> Floats:
+    """½SSE (m,) at each of ``points`` (m, p) with the best linear parameters; infinite where the
+    formula is not finite.
+
+    All points at once: a nonlinear parameter is one more column of the formula, which is then
+    linear in what is left.
+    """
+    formula, chunk = objective.formula, objective.rows.chunk(0)
+    nonlinear = [j for j in range(len(formula.names)) if j not in linear]
+    program, held = formula.at_points(linear), [value for _, value in formula.fixed]
+    n, q = len(chunk.target), len(linear)
+    root = None if chunk.weight is None else np.sqrt(chunk.weight)
+    losses = np.empty(len(points))
+    step = max(1, _AT_ONCE // n)
+    for first in range(0, len(points), step):
+        some = points[first : first + step][:, nonlinear]
+        design = np.hstack([np.tile(chunk.design, (len(some), 1)), np.repeat(some, n, axis=0)])
+        block = np.empty((q + 1, len(design)))
+        program.run(np.concatenate([np.zeros(q), held]), design, list(block))
+        table = block.reshape(q + 1, len(some), n).transpose(1, 2, 0).copy()
+        table[:, :, q] -= chunk.target[:, 0]
+        if root is not None:
+            table *= root[:, None]
+        losses[first : first + step] = 0.5 * _left_over(table)
+    return losses
+
+
+def _left_over(tables: Floats) -> Floats:
+    """The squared length (m,) of the last column of each table (m, n, q+1) that the others leave."""
+    q = tables.shape[2] - 1
+    finite = np.isfinite(tables).all(axis=(1, 2))
+    left = np.full(len(tables), np.inf)
+    tables = tables[finite]
+    with np.errstate(over="ignore", invalid="ignore"):
+        last = tables[:, :, q].copy()
+        if q and len(tables):
+            norms = np.linalg.norm(tables[:, :, :q], axis=1)
+            u, s, _ = np.linalg.svd(
+                tables[:, :, :q] / np.where(norms > 0, norms, 1.0)[:, None, :], full_matrices=False
+            )
+            kept = s > 1e-11 * s[:, :1]
+            within = np.einsum("mnq,mn->mq", u, last) * kept
+            last -= np.einsum("mnq,mq->mn", u, within)
+        squares = np.einsum("mn,mn->m", last, last)
+    left[finite] = np.where(np.isfinite(squares), squares, np.inf)
+    return left
 
 
 def _distinct(states: list[State]) -> list[State]:

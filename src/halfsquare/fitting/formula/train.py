@@ -24,7 +24,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import canonical
 from halfsquare.parallel.base import Execution
-from halfsquare.parallel.threads import Local
+from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.base import State
@@ -208,7 +208,8 @@ def train_formula(
     target_norm = sqrt(float(sums.m2[0] + weight * sums.mean[0] ** 2))
     unseen = _BATES_WATTS if rows.row_count > MANY_ROWS else 0.0
     method = VariableProjection(linear, lower, upper, tolerance, weight - p, target_norm, unseen)
-    with np.errstate(all="ignore"):  # what is not finite is refused as a step, with no warning
+    # What is not finite is refused as a step, with no warning.
+    with one_blas_thread(), np.errstate(all="ignore"):
         ways = Ways(objective, method, limits, watch, journal, seed, float(sums.m2[0]))
         end = ways.best(given)
         state = _relabelled(objective, method, end.state, given)
