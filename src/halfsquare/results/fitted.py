@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -218,8 +218,12 @@ class FittedModel:
             else np.sqrt(np.maximum(variances, 0.0))
         )
         open_names = facts.get("undetermined", ())
-        errors[[name in open_names for name in member.model.parameter_names]] = np.inf
-        return student(list(member.model.parameter_names), values, errors, freedom)
+        names = list(member.model.parameter_names)
+        errors[[name in open_names for name in names]] = np.inf
+        return [
+            constrained(p, facts.get("fixed", {}), facts.get("on_bound", {}))
+            for p in student(names, values, errors, freedom)
+        ]
 
     @property
     def residual_standard_deviation(self) -> list[float]:
@@ -274,6 +278,22 @@ class FittedModel:
             f"<FittedModel {self.kind}: {', '.join(self.encoder.targets)} from "
             f"{len(self.encoder.features)} columns{error}>"
         )
+
+
+def constrained(
+    parameter: Parameter, fixed: Mapping[str, float], on_bound: Mapping[str, Sequence[float]]
+) -> Parameter:
+    """The parameter without t and p where it is fixed, and with a one-sided interval and no error
+    where it lies on a bound.
+    """
+    if parameter.name in fixed:
+        value = parameter.value
+        return replace(parameter, standard_error=0.0, t=np.nan, p=np.nan, low=value, high=value)
+    if parameter.name in on_bound:
+        low, high = on_bound[parameter.name]
+        nan = np.nan
+        return replace(parameter, standard_error=nan, t=nan, p=nan, low=low, high=high)
+    return parameter
 
 
 def student(names: list[str], values: Floats, errors: Floats, freedom: float) -> list[Parameter]:

@@ -114,7 +114,7 @@ def _triangle_of(block: Floats) -> Floats:
             return np.full_like(total, np.nan)
         # The first block has nothing above it but zeros.
         long = not start and part.shape[1] >= len(block)
-        total = np.linalg.qr(part.T, mode="r") if long else _stack(total, part.T)
+        total = np.asarray(np.linalg.qr(part.T, mode="r")) if long else _stack(total, part.T)
     return total
 
 

@@ -31,7 +31,13 @@ _RANK = 1e-11
 # parameters is tried before others; below the second, falls are lost in rounding and nothing else
 # helps.
 _NEAR, _ROUNDING = 1e-2, 1e-9
+# Below this offset a step that is too long for the curvature of a valley is halved.
+_BENT = 1e-3
 _OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
+
+
+#: Begins the reason of a descent that ended on level ground above the tolerance.
+LEVEL = "level"
 
 
 @packable("variable_projection.memory")
@@ -122,10 +128,9 @@ class VariableProjection(Descent):
             near = self._gauss_newton(objective, state, r, free, offset)
             if near is not None:
                 return near
-            if newton <= rounding:
+            if newton <= self._unresolved(state.loss):
                 return self._ended(
-                    state,
-                    f"converged: relative offset {offset:.1e}, no step lowers the loss further",
+                    state, f"{LEVEL}: relative offset {offset:.1e}, no step lowers the loss further"
                 )
         q = len(self.linear)
         r22, z = r[q:-1, q:-1], r[q:-1, -1]
@@ -135,13 +140,13 @@ class VariableProjection(Descent):
         trial = self._moved(state.parameters, free, delta)
         trial, loss = self.settle(objective, trial)
         if not predicted > 0 or not loss < state.loss:
-            return self._refused(state)
+            return self._refused(state, newton <= rounding)
         after = objective.triangle(trial, self._order(len(trial)))
         if (
             not np.isfinite(after).all()
             or not 0.5 * float(after[:, -1] @ after[:, -1]) < state.loss
         ):
-            return self._refused(state)
+            return self._refused(state, newton <= rounding)
         gain = (state.loss - loss) / predicted
         damping = m.damping * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3)
         memory = replace(m, triangle=after, damping=max(damping, 1e-16), growth=2.0)
@@ -175,25 +180,26 @@ class VariableProjection(Descent):
         free: npt.NDArray[np.bool_],
         offset: float,
     ) -> State | None:
-        """The whole step of all parameters, linear ones too, in one pass over the rows; None if the
-        offset stays.
+        """The whole step of all parameters, linear ones too, in one pass over the rows, or half of
+        it; None if the offset stays.
         """
         m: _Memory = state.memory
         order = np.array(self._order(len(state.parameters)))
         chosen = np.concatenate([order[: len(self.linear)], order[len(self.linear) :][free]])
-        trial = state.parameters.copy()
-        trial[chosen] += _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(chosen)))
-        trial = np.clip(trial, self.lower, self.upper)
-        after = objective.triangle(trial, tuple(order))
-        loss = 0.5 * float(after[:, -1] @ after[:, -1])
-        if np.isfinite(after).all() and loss <= state.loss * (1.0 + _ROUNDING):
-            left = _columns(after, len(self.linear), self._free(trial, after))
-            reached = self._offset(left, _within(left))
-            if reached < 0.7 * offset:
-                memory = replace(m, triangle=after, contraction=reached / offset)
-                return self._state(
-                    trial, memory, state.iteration + 1, {"accepted": 1.0, "offset": reached}
-                )
+        whole = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(chosen)))
+        for length in (1.0, 0.5, 0.25) if offset < _BENT else (1.0,):
+            trial = state.parameters.copy()
+            trial[chosen] += length * whole
+            trial = np.clip(trial, self.lower, self.upper)
+            after = objective.triangle(trial, tuple(order))
+            loss = 0.5 * float(after[:, -1] @ after[:, -1])
+            if np.isfinite(after).all() and loss <= state.loss * (1.0 + _ROUNDING):
+                left = _columns(after, len(self.linear), self._free(trial, after))
+                reached = self._offset(left, _within(left))
+                if reached < (1.0 - 0.3 * length) * offset:
+                    memory = replace(m, triangle=after, contraction=reached / offset)
+                    notes = {"accepted": 1.0, "offset": reached}
+                    return self._state(trial, memory, state.iteration + 1, notes)
         return None
 
     def settle(self, objective: FormulaObjective, parameters: Floats) -> tuple[Floats, float]:
@@ -238,17 +244,26 @@ class VariableProjection(Descent):
             memory=memory,
         )
 
-    def _refused(self, state: State) -> State:
+    def _unresolved(self, loss: float) -> float:
+        """Falls of the loss that are lost in the rounding of the outputs, one part in some 10¹⁵ of
+        the target each: a change of the error e by δ changes the loss by e·δ, of random signs.
+        """
+        eps, rows = float(np.finfo(float).eps), max(self.degrees + len(self.lower), 1.0)
+        cross = self.target_norm * sqrt(2.0 * loss / rows)
+        return 4.0 * eps * (loss + cross) + 0.5 * (_OUTPUT_ROUNDING * self.target_norm) ** 2
+
+    def _refused(self, state: State, level: bool) -> State:
+        """Shorten the step; ``level`` says that what is left to gain is next to nothing."""
         m: _Memory = state.memory
         damping = m.damping * m.growth
         notes = {"damping": damping, "accepted": 0.0}
         memory = replace(m, damping=damping, growth=2.0 * m.growth)
         state = replace(state, iteration=state.iteration + 1, notes=notes, memory=memory)
-        return (
-            replace(state, stopped="stopped: no step, however short, lowers the loss")
-            if damping > 1e50
-            else state
-        )
+        if damping <= 1e50:
+            return state
+        if level:
+            return self._ended(state, f"{LEVEL}: no step, however short, lowers the loss")
+        return replace(state, stopped="stopped: no step, however short, lowers the loss")
 
     def _ended(self, state: State, reason: str) -> State:
         return replace(state, iteration=state.iteration + 1, stopped=reason, converged=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import inf, nan, sqrt
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
@@ -46,12 +47,29 @@ class Determined:
         return list(dict.fromkeys(name for direction in self.free for name in direction))
 
 
-def determined(triangle: Floats, parameters: Floats, names: Sequence[str]) -> Determined:
-    """Read the R factor (p+1, p+1) of [J | e] at the minimum, by the SVD of its unit columns."""
+def determined(
+    triangle: Floats,
+    parameters: Floats,
+    names: Sequence[str],
+    held: npt.NDArray[np.bool_] | None = None,
+) -> Determined:
+    """Read the R factor (p+1, p+1) of [J | e] at the minimum, by the SVD of its unit columns.
+
+    Parameters that are ``held`` (p,), on a bound, are taken for constants.
+    """
+    if held is not None and held.any():
+        kept = np.flatnonzero(~held).tolist()
+        within = determined(
+            triangle[:, [*kept, len(held)]], parameters[kept], [names[j] for j in kept]
+        )
+        inverse = np.zeros((len(held), len(held)))
+        inverse[np.ix_(kept, kept)] = within.inverse
+        return Determined(inverse, within.sse, within.free)
     r = triangle[:-1, :-1]
     norms = np.linalg.norm(r, axis=0)
     unit = np.where(norms > 0, norms, 1.0)
-    _, s, vt = np.linalg.svd(r / unit)
+    _, s, vt = np.linalg.svd(r / unit, full_matrices=True)
+    s = np.concatenate([s, np.zeros(len(vt) - len(s))])
     kept = s > _RANK * s.max(initial=0.0)
     half = (vt[kept].T / s[kept]) / unit[:, None]
     free = [_direction(v / unit, parameters, names) for v in vt[~kept]]

@@ -19,7 +19,7 @@ from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import symmetry
-from halfsquare.models.formula.units import places, unit_exponents
+from halfsquare.models.formula.units import places, unit_exponents, unit_numbers
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local
 from halfsquare.solvers.base import State
@@ -112,7 +112,7 @@ def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats)
     spread = np.ptp(values, axis=0)
     size = np.median(np.abs(values), axis=0)
     unit = np.where(spread > 0, spread, np.where(size > 0, size, 1.0))
-    scale = np.exp(np.clip(exponents @ np.log(unit), -300.0, 300.0))
+    scale = np.exp(np.clip(exponents @ np.log(unit) + unit_numbers(formula), -600.0, 600.0))
     place = np.full((len(exponents), 2), np.nan)
     for name, column in places(formula).items():
         place[formula.names.index(name)] = values[:, column].min(), values[:, column].max()
@@ -229,9 +229,7 @@ def _found_again(states: list[State]) -> int:
     return sum(state.loss <= best.loss * (1.0 + 1e-6) for state in states)
 
 
-def settled_losses(
-    objective: FormulaObjective, points: Floats, linear: tuple[int, ...]
-) -> Floats:
+def settled_losses(objective: FormulaObjective, points: Floats, linear: tuple[int, ...]) -> Floats:
     """½SSE (m,) at each of ``points`` (m, p) with the best linear parameters; infinite where the
     formula is not finite.
 
@@ -259,7 +257,9 @@ def settled_losses(
 
 
 def _left_over(tables: Floats) -> Floats:
-    """The squared length (m,) of the last column of each table (m, n, q+1) that the others leave."""
+    """The squared length (m,) that the others leave of the last column of each table
+    (m, n, q+1).
+    """
     q = tables.shape[2] - 1
     finite = np.isfinite(tables).all(axis=(1, 2))
     left = np.full(len(tables), np.inf)
