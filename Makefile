@@ -5,12 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format clean browser
 
 demo: $(VENV)/demo.done
 	$(BIN)/halfsquare demo --out demo-output
 
-test: $(VENV)/test.done tests/browser/node_modules lint
+test: $(VENV)/test.done browser tests/browser/node_modules lint
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/test.done
@@ -33,8 +33,23 @@ $(VENV)/test.done: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[demo,page,test,dev]'
 	touch $@
 
+# The page is tested in a real browser, and its accessibility by a package of npm. What is missing is
+# fetched where this may be done; elsewhere it is said.
+APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
+INSTALL := $(APT) install -y -qq --no-install-recommends
+MISSING = $(if $(shell command -v chromium chromium-browser google-chrome | head -n 1),,chromium) \
+	$(if $(shell command -v chromedriver),,chromium-driver) $(if $(shell command -v npm),,nodejs npm)
+SAY = echo "make test needs $(strip $(MISSING)): install with 'apt-get install $(strip $(MISSING))' as root,\
+ or in your system's own way, and run make test again" >&2; exit 1
+
+browser:
+	@if [ -n "$(strip $(MISSING))" ]; then \
+	  { command -v apt-get >/dev/null && $(APT) update -qq && $(INSTALL) $(strip $(MISSING)); } \
+	  || { $(SAY); }; \
+	fi
+
 # axe-core judges the accessibility of the page.
-tests/browser/node_modules: tests/browser/package-lock.json
+tests/browser/node_modules: tests/browser/package-lock.json | browser
 	npm ci --prefix tests/browser --no-audit --no-fund --silent
 	touch $@
 

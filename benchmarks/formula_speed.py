@@ -89,7 +89,7 @@ def compare(name: str, rows: int) -> None:
         np.abs([lmfits[1].best_values[n] for n in formula.names] - trained.parameters) / errors
     )
     gap_found = np.max(np.abs(found[1].parameters - trained.parameters) / errors)
-    print(f"{name}, {rows:,} rows: {trained.reason}")
+    print(f"{name}, {rows:,} rows: {trained.termination}")
     print(
         f"  lmfit / halfsquare           {lmfits[0] / ours[0]:6.1f} x   answers "
         f"{gap_lmfit:.1e} standard errors apart"

@@ -22,11 +22,12 @@ from scipy.linalg.blas import dsyrk
 from halfsquare.data.rows import ArrayRows
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local, one_blas_thread
-from halfsquare.solvers.adam import Stochastic
+from halfsquare.solvers.adam import Adam
 from halfsquare.solvers.base import State
 from halfsquare.solvers.evidence import Evidence
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.run import Run
 
 
 def iteration_ratio(
@@ -71,15 +72,12 @@ def seconds_to(error: float, design: np.ndarray, target: np.ndarray, way: str) -
 
     if way == "levenberg-marquardt":
         objective = Objective(Network(design.shape[1], (16, 16)), rows, Local(1))
-        method: Evidence | Stochastic = Evidence(objective.model.groups())
+        method: Evidence | Adam = Evidence(objective.model.groups())
     else:
         objective = Objective(Network(design.shape[1], (128,) * 3, 1, "silu"), rows, Local(1))
-        method = Stochastic(
-            Objective(objective.model, ArrayRows(design[:1000], target[:1000]), Local(1))
-        )
-    descend(
-        method, objective, objective.model.initial_parameters(0), limits=Limits(200), watch=watch
-    )
+        method = Adam(Objective(objective.model, ArrayRows(design[:1000], target[:1000]), Local(1)))
+    start = objective.model.initial_parameters(0)
+    descend(method, objective, start, Run(callback=watch), iterations=200)
     return float(reached[0])
 
 

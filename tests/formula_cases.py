@@ -10,6 +10,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.parallel.threads import Local
 from halfsquare.results.trained import Trained
+from halfsquare.solvers.run import Run
 
 DECAY = "y ~ b1*exp(-b2*x) + b3"
 
@@ -31,7 +32,7 @@ def formula(text: str, *columns: str) -> Formula:
 def fit(
     text: str, x: Floats, y: Floats, weight: Floats | None = None, **options: object
 ) -> Trained:
-    options.setdefault("execution", Local(1))
+    options.setdefault("run", Run(Local(1)))
     return train_formula(ArrayRows(x, y, weight), formula(text), **options)  # type: ignore[arg-type]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ pytest.importorskip("altair", reason="the figures need the extra 'page'")
 from halfsquare.errors import OptionError, OutputError
 from halfsquare.explain.one_example import explain_example
 from halfsquare.figures.charts import one_example_chart, view_range
-from halfsquare.figures.live import vega_spec, without_inputs
+from halfsquare.figures.engine import DrawingError, Engine, clean, specification
+from halfsquare.figures.live import Compiled, vega_spec, without_inputs
+from halfsquare.figures.marks import bar, drawn, finished, rows_of
 from halfsquare.figures.save import data_island, save_chart, save_example
 from halfsquare.figures.theme import DARK, LIGHT, Theme, contrast
 
@@ -167,3 +171,45 @@ def test_data_cannot_end_its_island() -> None:
     assert json.loads(inner)["a"].startswith("</script>")
     with pytest.raises(ValueError):
         data_island("spec", float("nan"))
+
+
+HOSTILE = "a\x1b[31m\x07\x01\ufffe\ud800b"
+
+
+def bars(name: str) -> Any:
+    rows = rows_of([{"name": name, "v": 1.0}])
+    return finished(drawn(rows, bar("muted"), x="v:Q", y="name:N"), name)
+
+
+def test_what_no_figure_can_show_is_replaced_and_not_sent_to_the_engine(tmp_path: Path) -> None:
+    svg = save_chart(bars(HOSTILE), tmp_path / "bars.svg").read_text()
+    assert "a\ufffd[31m\ufffd\ufffd\ufffd\ufffdb" in texts(svg)
+    assert clean("ß − \U0001f600\n") == "ß − \U0001f600\n"
+
+
+def test_an_engine_that_ends_is_an_error_and_the_next_figure_is_drawn() -> None:
+    """The same text, not cleaned: without a process of its own this would end the tests."""
+    engine = Engine()
+    spec = {**specification(bars("fine")), "title": HOSTILE[:4]}
+    with pytest.raises(DrawingError, match="the engine ended"):
+        engine.ask("vegalite_to_svg", spec)
+    assert "fine" in engine.ask("vegalite_to_svg", specification(bars("fine")))
+    with pytest.raises(DrawingError, match="could not be drawn"):
+        engine.ask("vegalite_to_svg", {"mark": 3})
+    engine.close()
+
+
+def test_a_figure_that_many_ask_for_at_once_is_compiled_once() -> None:
+    made = []
+
+    def make() -> Any:
+        made.append(1)
+        time.sleep(0.2)  # the others come meanwhile
+        return bars("one")
+
+    compiled = Compiled(make)
+    with ThreadPoolExecutor(8) as pool:
+        specs = list(pool.map(lambda _: compiled(), range(8)))
+    assert len(made) == 1
+    assert all(spec is specs[0] for spec in specs)
+    Compiled.every.remove(compiled)

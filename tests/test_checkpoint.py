@@ -29,9 +29,10 @@ from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import CheckpointError, HalfsquareError, OptionError, OutputError
 from halfsquare.files.checkpoint import CHECKPOINT_FILE, Checkpoint
 from halfsquare.fitting.network import train_network
-from halfsquare.solvers.base import Descent, State
-from halfsquare.solvers.journal import Book, Journal
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.base import Solver, State
+from halfsquare.solvers.checkpointer import Checkpointer, CheckpointStore
+from halfsquare.solvers.loop import descend
+from halfsquare.solvers.run import Run
 from halfsquare.solvers.steepest_descent import SteepestDescent
 
 Table = dict[str, Any]
@@ -87,7 +88,7 @@ class Watcher:
     def __init__(self, most: int | None = None) -> None:
         self.steps, self.most = 0, most
 
-    def __call__(self, state: State) -> None:
+    def __call__(self, state: State[None]) -> None:
         self.steps += 1
         if self.most is not None and self.steps > self.most:
             raise Killed
@@ -97,7 +98,7 @@ class Watcher:
 def test_what_was_stopped_goes_on_to_the_same_bits(name: str, tmp_path: Path) -> None:
     data, options = FITS[name]
     whole = Watcher()
-    fit(data, **options, watch=whole).save(tmp_path / "whole")
+    fit(data, **options, callback=whole).save(tmp_path / "whole")
     random, steps, stops = np.random.default_rng(0), 0, 0
     while True:
         watcher = Watcher(int(random.integers(1, max(whole.steps // 4, 2))))
@@ -107,7 +108,7 @@ def test_what_was_stopped_goes_on_to_the_same_bits(name: str, tmp_path: Path) ->
                 **options,
                 checkpoint=tmp_path / "c",
                 checkpoint_every=0,
-                watch=watcher,
+                callback=watcher,
                 threads=1 + stops % 2,
             )
             break
@@ -128,20 +129,19 @@ def test_members_of_both_kinds_go_on_to_the_same_bits(tmp_path: Path) -> None:
     rows, small = ArrayRows(x, np.sin(x[:, :1]) * x[:, 1:]), {"hidden": (3,), "members": 4}
     for method in ("minibatch", "levenberg-marquardt"):
         whole = train_network(rows, method=method, **small)
-        book, random, done = (
-            Book(tmp_path / method, Checkpoint({}, {}), 0.0),
+        store, random, done = (
+            CheckpointStore(tmp_path / method, Checkpoint({}, {}), 0.0),
             np.random.default_rng(1),
             None,
         )
         while done is None:
             try:
-                watch = Watcher(int(random.integers(50, 500)))
-                done = train_network(
-                    rows, method=method, **small, watch=watch, journal=Journal(book)
-                )
+                watcher = Watcher(int(random.integers(50, 500)))
+                run = Run(callback=watcher, checkpointer=Checkpointer(store))
+                done = train_network(rows, run, method=method, **small)
             except Killed:
-                book.close(False)
-                book = Book(tmp_path / method, Checkpoint.read(tmp_path / method), 0.0)
+                store.close(False)
+                store = CheckpointStore(tmp_path / method, Checkpoint.read(tmp_path / method), 0.0)
         for a, b in zip(done, whole, strict=True):
             assert a.history == b.history
             np.testing.assert_array_equal(a.parameters, b.parameters)
@@ -152,7 +152,7 @@ def test_a_fit_that_is_over_is_not_taken_up_again(tmp_path: Path) -> None:
     data, options = FITS["gradient"]
     first = fit(data, **options, checkpoint=tmp_path / "c")
     watcher = Watcher()
-    again = fit(data, **options, resume=tmp_path / "c", watch=watcher)
+    again = fit(data, **options, resume=tmp_path / "c", callback=watcher)
     assert watcher.steps == 0
     assert again.info == first.info
 
@@ -268,7 +268,7 @@ def stopped(tmp_path: Path, **more: Any) -> tuple[Path, Table, dict[str, Any]]:
     data, options = FITS["gradient"]
     path = tmp_path / "c"
     with pytest.raises(Killed):
-        fit(data, **{**options, **more}, checkpoint=path, checkpoint_every=0, watch=Watcher(20))
+        fit(data, **{**options, **more}, checkpoint=path, checkpoint_every=0, callback=Watcher(20))
     return path, data, options
 
 
@@ -403,31 +403,23 @@ def test_a_state_of_another_start_is_not_taken(tmp_path: Path) -> None:
     anew.
     """
 
-    class Half(Descent):
-        def begin(self, objective: Any, parameters: Any) -> State:
-            return State(parameters, 1.0, 1.0)
+    class Half(Solver[Any, None]):
+        def begin(self, objective: Any, parameters: Any) -> State[None]:
+            return State(parameters, 1.0, 1.0, memory=None)
 
-        def step(self, objective: Any, state: State) -> State:
-            return State(0.5 * state.parameters, 1.0, 1.0, state.iteration + 1)
+        def step(self, objective: Any, state: State[None]) -> State[None]:
+            return State(0.5 * state.parameters, 1.0, 1.0, state.iteration + 1, memory=None)
 
-    book = Book(tmp_path / "c", Checkpoint({}, {}), 0.0)
-    journal, none = Journal(book).at("a"), Any
-    one, _ = descend(Half(), none, np.ones(2), limits=Limits(3), journal=journal)
-    assert (
-        descend(Half(), none, np.ones(2), limits=Limits(9), journal=journal)[0].iteration
-        == one.iteration
-        == 3
-    )
-    assert descend(Half(), none, np.full(2, 8.0), limits=Limits(3), journal=journal)[
-        0
-    ].parameters.tolist() == [1, 1]
-    assert (
-        descend(Half(), none, np.ones(2), limits=Limits(3), journal=journal.at("b"))[0].parameters[
-            0
-        ]
-        == 0.125
-    )
-    assert list(book.entries) == ["a", "a/b"]
+    store = CheckpointStore(tmp_path / "c", Checkpoint({}, {}), 0.0)
+    run, none = Run(checkpointer=Checkpointer(store)).at("a"), Any
+    one, _ = descend(Half(), none, np.ones(2), run, iterations=3)
+    assert descend(Half(), none, np.ones(2), run, iterations=9)[0].iteration == one.iteration == 3
+    assert descend(Half(), none, np.full(2, 8.0), run, iterations=3)[0].parameters.tolist() == [
+        1,
+        1,
+    ]
+    assert descend(Half(), none, np.ones(2), run.at("b"), iterations=3)[0].parameters[0] == 0.125
+    assert list(store.entries) == ["a", "a/b"]
 
 
 def test_an_entry_that_is_no_state_is_refused(tmp_path: Path) -> None:
@@ -435,14 +427,15 @@ def test_an_entry_that_is_no_state_is_refused(tmp_path: Path) -> None:
     from halfsquare.files.packing import Packed
 
     start = np.ones(2)
-    page = Journal(None).at("a").page(start)
+    slot = Checkpointer(None).at("a").slot(start)
     digest = Packed.of(start).digest()
-    assert page.last() is None
-    for wrong in ([1, 2], (State(np.ones(3), 1.0, 1.0), []), (State(start, 1.0, 1.0), 1)):
+    assert slot.last() is None
+    long, right = (State(p, 1.0, 1.0, memory=None) for p in (np.ones(3), start))
+    for wrong in ([1, 2], (long, []), (right, 1)):
         entry = Entry(digest, 1, False, partial(Packed.of, wrong))
-        book = Book(tmp_path / "c", Checkpoint({}, {"a": entry}), 0.0)
+        store = CheckpointStore(tmp_path / "c", Checkpoint({}, {"a": entry}), 0.0)
         with pytest.raises(CheckpointError, match="damaged at 'a'"):
-            descend(SteepestDescent(), Any, start, journal=Journal(book, "a"))
+            descend(SteepestDescent(), Any, start, Run(checkpointer=Checkpointer(store, "a")))
     Checkpoint({"options": [1]}, {}).write(tmp_path / "c")
     with pytest.raises(CheckpointError, match="is damaged"):
         Checkpoint.read(tmp_path / "c")

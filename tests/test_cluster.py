@@ -28,7 +28,7 @@ from halfsquare.cluster.shares import Shares
 from halfsquare.data import scan as cut
 from halfsquare.errors import ClusterError, DataError, NotFiniteError, OptionError
 from halfsquare.fitting import network as network_trainer
-from halfsquare.fitting.network import NetworkRecipe
+from halfsquare.fitting.network import NetworkFamily
 
 pa = pytest.importorskip("pyarrow")
 psutil = pytest.importorskip("psutil")
@@ -78,7 +78,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cut, "CHUNK_ROWS", 256)
     monkeypatch.setattr(network_trainer, "_ITERATIONS", {"levenberg-marquardt": 4, "minibatch": 3})
     monkeypatch.setattr(
-        NetworkRecipe, "train", lambda self, rows: self.train_sized(rows, (3,), 4)[0]
+        NetworkFamily, "train", lambda self, rows, run: self.train_sized(rows, run, (3,), 4)[0]
     )
 
 
@@ -137,7 +137,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(
             os.kill(killed[-1], signal.SIGKILL)
 
     here = fit(folder / "part*.csv", **NETWORK)
-    there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, watch=watch)
+    there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, callback=watch)
     assert len(killed) == 2
     assert capfd.readouterr() == ("", ""), "what Dask says of it is no news to the user"
     assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
@@ -155,7 +155,7 @@ def test_a_worker_that_stands_still_for_a_while_changes_nothing(
             Timer(1.5, os.kill, (stopped[0], signal.SIGCONT)).start()
 
     here = fit(folder / "part*.csv", **NETWORK)
-    there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, watch=watch)
+    there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, callback=watch)
     assert stopped
     assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
 
@@ -173,13 +173,13 @@ def test_a_checkpoint_goes_from_a_machine_to_a_cluster(
     steps: list[float] = []
     kept = {"checkpoint": tmp_path / "kept", "checkpoint_every": 0.0}
     with pytest.raises(Killed):
-        fit(folder / "part*.csv", **NETWORK, **kept, watch=watch, threads=1)
+        fit(folder / "part*.csv", **NETWORK, **kept, callback=watch, threads=1)
     there = fit(
         folder / "part*.csv",
         **NETWORK,
         **kept,
         cluster=cluster,
-        watch=lambda s: steps.append(s.iteration),
+        callback=lambda s: steps.append(s.iteration),
     )
     here = fit(folder / "part*.csv", **NETWORK)
     assert steps[0] > 1, "it began anew"
@@ -249,7 +249,7 @@ def test_an_interrupted_fit_keeps_the_best_so_far(folder: Path, cluster: Cluster
         if state.iteration == 3:
             raise KeyboardInterrupt
 
-    fitted = fit(folder / "part*.csv", **NETWORK, cluster=cluster, watch=watch)
+    fitted = fit(folder / "part*.csv", **NETWORK, cluster=cluster, callback=watch)
     assert fitted.info["reason"] == "stopped: interrupted"
     assert not fitted.info["refit"]
     assert np.isfinite(fitted.test["rmse"])

@@ -5,6 +5,7 @@ it is said to be.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -22,11 +23,12 @@ from halfsquare.errors import OptionError
 from halfsquare.loss import CONVENTIONS, Convention
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import Local
-from halfsquare.solvers.base import State
-from halfsquare.solvers.growing_batches import Minibatch
+from halfsquare.solvers.base import Reason, State, Termination
+from halfsquare.solvers.growing_batches import GrowingBatches
 from halfsquare.solvers.least_squares import linear_sums
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective, Quadratic
+from halfsquare.solvers.run import Run, Seed
 from halfsquare.solvers.steepest_descent import SteepestDescent
 
 fit = partial(fit_any, model="linear")
@@ -172,7 +174,7 @@ def test_the_loss_of_steepest_descent_never_rises(
         SteepestDescent(),
         objective(30, d, seed, penalty=penalty, weighted=weighted),
         np.random.default_rng(seed).normal(size=1 + d) * 5,
-        limits=Limits(300),
+        iterations=300,
     )
     assert all(b.loss <= a.loss for a, b in pairwise(history))
     assert state.loss == history[-1].loss
@@ -229,7 +231,7 @@ def test_the_noise_is_the_variance_of_batch_gradients(batch: int) -> None:
     expected = means.var(axis=0).sum()
     reported = []
     for seed in range(200):
-        method = Minibatch(first_batch=batch, seed=seed)
+        method = GrowingBatches(first_batch=batch, seed=Seed(seed))
         reported.append(method.step(goal, method.begin(goal, b)).notes)
     noise = np.array([r["noise"] for r in reported])
     assert noise.mean() == pytest.approx(expected, rel=0.06)
@@ -244,7 +246,7 @@ def test_the_noise_is_the_variance_of_batch_gradients(batch: int) -> None:
 
 def test_a_pass_of_batches_draws_every_row_once() -> None:
     goal = objective(40_000, 2)
-    method = Minibatch(first_batch=1000, noise_share=1e9)
+    method = GrowingBatches(first_batch=1000, noise_share=1e9)
     state = method.begin(goal, np.zeros(3))
     seen = []
     for _ in range(20):
@@ -269,12 +271,13 @@ def test_the_seed_decides_the_batches() -> None:
 # -------------------
 
 
-@pytest.mark.parametrize("method", [SteepestDescent(), Minibatch(first_batch=16)])
+@pytest.mark.parametrize("method", [SteepestDescent(), GrowingBatches(first_batch=16)])
 def test_a_descent_stopped_and_resumed_is_the_same_descent(method: Any) -> None:
     goal = objective()
     whole, history = descend(method, goal, np.zeros(4))
-    half, _ = descend(method, goal, np.zeros(4), limits=Limits(7))
-    assert half.stopped == "stopped: the limit of 7 iterations"
+    half, _ = descend(method, goal, np.zeros(4), iterations=7)
+    assert half.stopped == Termination(Reason.ITERATION_LIMIT, 7)
+    assert str(half.stopped) == "stopped: the limit of 7 iterations"
     assert not half.converged
     resumed, rest = descend(method, goal, replace(half, stopped=None))
     np.testing.assert_array_equal(resumed.parameters, whole.parameters)
@@ -283,19 +286,17 @@ def test_a_descent_stopped_and_resumed_is_the_same_descent(method: Any) -> None:
 
 def test_limits_and_interruption_keep_the_best_so_far() -> None:
     goal = objective()
-    late, _ = descend(
-        SteepestDescent(), goal, np.zeros(4), limits=Limits(deadline=time.monotonic() - 1)
-    )
-    assert (late.stopped, late.iteration) == ("stopped: the time limit", 0)
-    seen: list[State] = []
+    late, _ = descend(SteepestDescent(), goal, np.zeros(4), Run(deadline=time.monotonic() - 1))
+    assert (late.stopped, late.iteration) == (Termination(Reason.TIME_LIMIT), 0)
+    seen: list[State[Any]] = []
 
-    def interrupt(state: State) -> None:
+    def interrupt(state: State[Any]) -> None:
         seen.append(state)
         if len(seen) == 3:
             raise KeyboardInterrupt
 
-    stopped, _ = descend(SteepestDescent(), goal, np.zeros(4), watch=interrupt)
-    assert stopped.stopped == "stopped: interrupted"
+    stopped, _ = descend(SteepestDescent(), goal, np.zeros(4), Run(callback=interrupt))
+    assert stopped.stopped == Termination(Reason.INTERRUPTED)
     np.testing.assert_array_equal(stopped.parameters, seen[-1].parameters)
 
 
@@ -314,6 +315,16 @@ def collinear(seed: int, d: int = 6, most: float = 6.0) -> dict[str, np.ndarray]
     }
 
 
+def after(steps: int) -> Callable[[State[Any]], None]:
+    """Ends a descent after so many steps."""
+
+    def end(state: State[Any]) -> None:
+        if state.iteration >= steps:
+            raise KeyboardInterrupt
+
+    return end
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_converged_means_there_to_a_hundredth_of_a_standard_error(method: str) -> None:
     """Where columns are nearly collinear a gradient may not arrive; what counts is that it does not
@@ -323,7 +334,7 @@ def test_converged_means_there_to_a_hundredth_of_a_standard_error(method: str) -
     for seed in range(12):
         table = collinear(seed)
         found, direct = (
-            fit(table, "y", method=method, test_fraction=0, time_limit=0.3),
+            fit(table, "y", method=method, test_fraction=0, callback=after(3000)),
             fit(table, "y", test_fraction=0),
         )
         assert found.info["converged"] == (not found.info["warnings"])
@@ -338,7 +349,7 @@ def test_converged_means_there_to_a_hundredth_of_a_standard_error(method: str) -
 
 
 def test_a_descent_that_did_not_arrive_says_so() -> None:
-    fitted = fit(collinear(1, most=9.0), "y", method="gradient", test_fraction=0, time_limit=0.05)
+    fitted = fit(collinear(1, most=9.0), "y", method="gradient", test_fraction=0, time_limit=1e-9)
     assert not fitted.info["converged"]
     (warning,) = fitted.info["warnings"]
     assert "did not converge (stopped: the time limit)" in warning

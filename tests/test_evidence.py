@@ -11,7 +11,7 @@ from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
 from halfsquare.solvers.cholesky import Cholesky
 from halfsquare.solvers.evidence import Evidence, belief_of, covariance_of, highest_evidence
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective
 
 
@@ -28,7 +28,7 @@ def line():
 
 def _descend(objective: Objective, method: Evidence):
     start = objective.model.initial_parameters(1)
-    return descend(method, objective, start, limits=Limits(400))
+    return descend(method, objective, start, iterations=400)
 
 
 def test_log_evidence_is_the_density_of_the_targets(line):

@@ -287,34 +287,37 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "m.hsq", path
 
 
-def test_the_command_takes_a_model_or_two_numbers_and_no_mixture(
+def test_pulls_takes_a_model_and_explain_two_numbers(
     command: Callable[..., Any], files: Any
 ) -> None:
     model, data = files
-    found = command("explain", model, data, "--json").json
+    found = command("pulls", model, data, "--json").json
     assert found["balanced"] and found["weights"] == "w" and found["rows"] == N
     assert {p["name"] for p in found["parameters"]} >= {"intercept", "x", "z"}
-    one = command("explain", model, data, "--row", 2, "--json").json
+    one = command("pulls", model, data, "--row", 2, "--json").json
     assert one["row"] == 2 and one["direction"] in ("raise", "lower") and one["asks"]
-    assert "balance" in command("explain", model, data).out
-    assert "asks of the weights" in command("explain", model, data, "--row", 2).out
+    assert "balance" in command("pulls", model, data).out
+    assert "asks of the weights" in command("pulls", model, data, "--row", 2).out
     numbers = command("explain", "--target", 3, "--output", 2.2, "--plot", "e.svg", "--json").json
     assert numbers["gradient"] == pytest.approx(-0.8) and Path("e.svg").read_text().startswith(
         "<svg"
     )
-    assert command("explain", model, data, "--plot", "p.svg").code == 0
+    assert command("pulls", model, data, "--plot", "p.svg").code == 0
+    assert "Row 2" in command("pulls", model, data, "--row", 2, "--plot", "r.svg").out
+    assert "Row 2" in Path("r.svg").read_text()
     for wrong in (
-        [model],
-        [model, data, "--target", 3],
-        ["--target", 3],
-        ["--target", 3, "--output", 2, "--row", 1],
-        [model, data, "--row", 1, "--top", 2],
-        [model, data, "--row", 0],
-        ["--target", 3, "--output", 2, "--target", 1, "--output", 1, "--plot", "x.svg"],
-        ["--target", 3, "--output", 2, "--plot", "x.gif"],
+        ["pulls", model],
+        ["explain", model, data],
+        ["pulls", model, data, "--target", 3],
+        ["explain", "--target", 3],
+        ["explain", "--target", 3, "--output", 2, "--row", 1],
+        ["pulls", model, data, "--row", 1, "--top", 2],
+        ["pulls", model, data, "--row", 0],
+        ["explain", "--target", 3, "--output", 2, "--target", 1, "--output", 1, "--plot", "x.svg"],
+        ["explain", "--target", 3, "--output", 2, "--plot", "x.gif"],
     ):
-        ran = command("explain", *wrong)
+        ran = command(*wrong)
         assert ran.code == 2 and "Traceback" not in ran.err, wrong
-    missing = command("explain", model, data, "--row", 9999)
+    missing = command("pulls", model, data, "--row", 9999)
     assert missing.code == 1 and "no row 9999" in missing.err
     assert json.loads(json.dumps(load(model).info))

@@ -63,6 +63,26 @@ def folder(tmp_path: Path, command: Command) -> Path:
 def test_fit_prints_a_summary_a_person_can_read(folder: Path, command: Command) -> None:
     ran = command(*FIT, "--out", "again.hsq")
     assert (ran.code, ran.err) == (0, "")
+    assert len(ran.out.splitlines()) <= 15
+    test = command(*FIT, "--json").json["test"]
+    for words in (
+        "Linear model of price, from 2 columns of houses.csv",
+        "500 rows read; 100 set apart for the test",
+        f"Typical error ±{test['rmse']:.3f} (price), on 100 test rows.",
+        f"R² {test['r2']:.4f}",
+        "smaller than the mean's (±",
+        "Strongest columns: size +",
+        "Model written to again.hsq. Next: halfsquare predict again.hsq",
+    ):
+        assert words in ran.out, words
+    assert "\x1b[" not in ran.out  # no colours in a pipe
+    assert (folder / "again.hsq").read_bytes() == (folder / "m.hsq").read_bytes()
+    assert command(*FIT, "--quiet").out == ""
+
+
+def test_fit_all_prints_everything(folder: Path, command: Command) -> None:
+    ran = command(*FIT, "--out", "again.hsq", "--all")
+    assert (ran.code, ran.err) == (0, "")
     for words in (
         "500 rows read",
         "100 set apart for the test",
@@ -77,8 +97,25 @@ def test_fit_prints_a_summary_a_person_can_read(folder: Path, command: Command) 
         "Model written to again.hsq",
     ):
         assert words in ran.out, words
-    assert "\x1b[" not in ran.out  # no colours in a pipe
-    assert (folder / "again.hsq").read_bytes() == (folder / "m.hsq").read_bytes()
+
+
+def test_the_first_screen_of_a_wide_table_is_short_and_folds(
+    folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(60, 200))
+    names = ",".join(f"c{j}" for j in range(200))
+    lines = [",".join(map(str, [*row, 137_900 + 50_000 * row[0]])) for row in x.tolist()]
+    (folder / "wide.csv").write_text(f"{names},price\n" + "\n".join(lines) + "\n")
+    wide = ("fit", "wide.csv", "-t", "price", "--model", "linear", "--l2", "auto")
+    out = command(*wide).out
+    assert len(out.splitlines()) <= 15 and "e+0" not in out
+    monkeypatch.setattr("halfsquare.cli.screen.width", lambda: 40)
+    folded = command(*wide).out
+    assert max(map(len, folded.splitlines())) <= 40
+    assert folded.split() == out.split()  # the same words, in shorter lines
+    narrow = command("fit", "houses.csv", "-t", "price", "--model", "linear", "--all").out
+    assert "MSE ± standard error" in narrow
 
 
 def test_fit_json(folder: Path, command: Command) -> None:

@@ -20,9 +20,10 @@ from halfsquare.data.rows import ArrayRows
 from halfsquare.fitting.formula.inference import output_variance, parameter_table
 from halfsquare.fitting.formula.train import train_formula
 from halfsquare.parallel.threads import Local
-from halfsquare.solvers.base import State
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.base import Reason, State, Termination
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.qr_objective import FormulaObjective
+from halfsquare.solvers.run import Run, Seed
 from halfsquare.solvers.variable_projection import VariableProjection
 
 # Against others
@@ -61,13 +62,13 @@ def test_as_curve_fit(start: object) -> None:
     )
     np.testing.assert_allclose(trained.parameters, values, rtol=1e-7)
     np.testing.assert_allclose(errors_of(trained), np.sqrt(np.diag(covariance)), rtol=1e-4)
-    assert trained.converged
+    assert trained.termination.converged
     assert trained.warnings == []
 
 
 def test_many_rows_as_curve_fit_on_any_number_of_threads() -> None:
     x, y = noisy(100_000)
-    one, two = (fit(DECAY, x, y, execution=Local(threads)) for threads in (1, 2))
+    one, two = (fit(DECAY, x, y, run=Run(Local(threads))) for threads in (1, 2))
     values, covariance = curve_fit(
         decay, x[:, 0], y[:, 0], [5.0, 1.0, 1.0], ftol=1e-14, xtol=1e-14, gtol=1e-14
     )
@@ -160,13 +161,13 @@ def test_units_do_not_matter_to_the_search() -> None:
 def test_the_loss_never_rises_and_a_search_repeats_itself() -> None:
     x, y = noisy(50)
     seen: list[State] = []
-    first = fit(DECAY, x, y, start=[-1.0, 3.0, 9.0], watch=seen.append)
+    first = fit(DECAY, x, y, start=[-1.0, 3.0, 9.0], run=Run(callback=seen.append))
     losses = [record.loss for record in first.history]
     assert all(b <= a * (1 + 1e-9) for a, b in pairwise(losses))
     assert len(seen) == len(first.history) - 1
     assert (
-        fit(DECAY, x, y, seed=3).parameters.tobytes()
-        == fit(DECAY, x, y, seed=3).parameters.tobytes()
+        fit(DECAY, x, y, run=Run(Local(1), seed=Seed(3))).parameters.tobytes()
+        == fit(DECAY, x, y, run=Run(Local(1), seed=Seed(3))).parameters.tobytes()
     )
 
 
@@ -272,7 +273,7 @@ def test_exact_data() -> None:
     for start in (None, [1.0, 1.0, 1.0]):
         trained = fit(DECAY, x, decay(x, 5.0, 1.3, 0.7), start=start)
         np.testing.assert_allclose(trained.parameters, [5.0, 1.3, 0.7], rtol=1e-12)
-        assert trained.converged
+        assert trained.termination.converged
 
 
 def test_two_peaks_without_a_start() -> None:
@@ -302,7 +303,7 @@ def test_limits_stop_the_descent() -> None:
     objective = FormulaObjective(model, ArrayRows(x, y), Local(1))
     none = np.full(3, np.inf)
     state, _ = descend(
-        VariableProjection((), -none, none), objective, np.array([9.0, 9.0, 9.0]), limits=Limits(2)
+        VariableProjection((), -none, none), objective, np.array([9.0, 9.0, 9.0]), iterations=2
     )
-    assert state.stopped == "stopped: the limit of 2 iterations"
+    assert state.stopped == Termination(Reason.ITERATION_LIMIT, 2)
     assert not state.converged

@@ -17,7 +17,9 @@ from halfsquare.fitting.network import predictive, train_network
 from halfsquare.models.base import Model
 from halfsquare.models.network import ACTIVATIONS, Network
 from halfsquare.parallel.threads import Local
+from halfsquare.solvers.base import Reason
 from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.run import Run, Seed
 
 networks = st.builds(
     Network,
@@ -148,8 +150,8 @@ def waves():
 
 def test_training_finds_noise_relevance_and_honest_intervals(waves):
     design, target = waves
-    trained = train_network(ArrayRows(design, target), seed=1, hidden=(6,))
-    assert len(trained) == 10 and all(m.converged for m in trained)
+    trained = train_network(ArrayRows(design, target), Run(seed=Seed(1)), hidden=(6,))
+    assert len(trained) == 10 and all(m.termination.converged for m in trained)
     random = np.random.default_rng(6)
     unseen = random.normal(size=(2000, 3))
     truth = np.sin(2.0 * unseen[:, :1]) + 0.5 * unseen[:, 1:2]
@@ -167,7 +169,7 @@ def test_training_finds_noise_relevance_and_honest_intervals(waves):
 def test_result_does_not_depend_on_threads(waves):
     rows = ArrayRows(waves[0][:120], waves[1][:120])
     one, two = (
-        train_network(rows, seed=3, members=2, hidden=(4,), execution=Local(t)) for t in (1, 2)
+        train_network(rows, Run(Local(t), seed=Seed(3)), members=2, hidden=(4,)) for t in (1, 2)
     )
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a.parameters, b.parameters)
@@ -216,7 +218,7 @@ def test_deadline_returns_what_there_is(waves, monkeypatch):
     def trained(deadline):
         steps.clear()
         return train_network(
-            ArrayRows(*waves), members=4, hidden=(5,), deadline=deadline, watch=steps.append
+            ArrayRows(*waves), Run(deadline=deadline, callback=steps.append), members=4, hidden=(5,)
         )
 
     everything, unhurried = trained(None), len(steps)
@@ -230,12 +232,12 @@ def test_deadline_returns_what_there_is(waves, monkeypatch):
 
 
 def test_interruption_returns_what_there_is(waves):
-    def watch(state):
+    def interrupt(state):
         if state.iteration == 5:
             raise KeyboardInterrupt
 
-    trained = train_network(ArrayRows(*waves), members=3, hidden=(4,), watch=watch)
-    assert trained and all(m.reason == "stopped: interrupted" for m in trained)
+    trained = train_network(ArrayRows(*waves), Run(callback=interrupt), members=3, hidden=(4,))
+    assert trained and all(m.termination.reason is Reason.INTERRUPTED for m in trained)
 
 
 def test_no_rows_are_refused():
@@ -253,22 +255,22 @@ def test_kept_rows_are_a_selection():
 
 
 def test_each_row_is_left_out_twice():
-    folds = Folds.deal(100, 10, seed=1)
+    folds = Folds.deal(100, 10, np.random.default_rng(1))
     assert folds is not None
     out = np.array([folds.left_out(member) for member in range(10)])
     assert (out.sum(axis=0) == 2).all() and out[0].sum() == 20
     assert not folds.left_out(10).any()
-    assert Folds.deal(20, 10, seed=1) is None  # four rows a fold: too few
+    assert Folds.deal(20, 10, np.random.default_rng(1)) is None  # four rows a fold: too few
 
 
 def test_of_many_rows_few_are_left_out_and_those_twice():
-    folds = Folds.deal(200_000, 6, seed=1, least=10)
+    folds = Folds.deal(200_000, 6, np.random.default_rng(1), least=10)
     assert folds is not None and folds.fold.nbytes == 2 * 200_000
     out = np.array([folds.left_out(member) for member in range(6)])
     times = out.sum(axis=0)
     assert abs(out.sum(axis=1) - 20_000).max() <= 1 and set(times) == {0, 2}
     assert (out[:3].sum(axis=0) == out[3:].sum(axis=0)).all()  # once in each round
-    assert Folds.deal(10**6, 6, seed=1, least=10).left_out(0).sum() < 40_000
+    assert Folds.deal(10**6, 6, np.random.default_rng(1), least=10).left_out(0).sum() < 40_000
 
 
 def test_judgement_tells_an_ensemble_from_its_members():

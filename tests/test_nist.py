@@ -17,6 +17,7 @@ from halfsquare.data.rows import ArrayRows
 from halfsquare.fitting.formula.train import train_formula
 from halfsquare.models.formula.model import Formula
 from halfsquare.parallel.threads import Local
+from halfsquare.solvers.run import Run
 
 
 @dataclass(frozen=True)
@@ -188,9 +189,9 @@ def test_certified_values(name: str, start: int | None) -> None:
         rows,
         formula,
         start=None if start is None else problem.starts[start],
-        execution=Local(threads=1),
+        run=Run(Local(threads=1)),
     )
-    assert trained.converged
+    assert trained.termination.converged
     assert trained.covariance is not None
     assert digits(trained.parameters, problem.parameters) >= 9
     assert digits(np.sqrt(np.diag(trained.covariance)), problem.standard_errors) >= 9

@@ -19,10 +19,11 @@ from halfsquare.fitting.output_layer import solve_output_layer
 from halfsquare.models.base import Model
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
-from halfsquare.solvers.adam import Stochastic, row_losses
+from halfsquare.solvers.adam import Adam
 from halfsquare.solvers.evidence import belief_of, covariance_of
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.run import Run, Seed
 
 
 @settings(max_examples=30, deadline=None)
@@ -49,10 +50,10 @@ def waves():
 def _descent(design, target, held_out: int = 500, **options):
     network = Network(design.shape[1], (32, 32), 1, "silu")
     objective = Objective(network, ArrayRows(design[held_out:], target[held_out:]), Local(1))
-    method = Stochastic(
+    method = Adam(
         Objective(network, ArrayRows(design[:held_out], target[:held_out]), Local(1)), **options
     )
-    return descend(method, objective, network.initial_parameters(1), limits=Limits(1000))
+    return descend(method, objective, network.initial_parameters(1), iterations=1000)
 
 
 def test_reaches_the_noise_and_stops(waves):
@@ -66,7 +67,7 @@ def test_batch_grows_when_noise_dominates():
     """Pure noise: the rows' gradients cancel, so the batch has to grow."""
     random = np.random.default_rng(2)
     _, history = _descent(
-        random.normal(size=(3000, 2)), random.normal(size=(3000, 1)), patience=100
+        random.normal(size=(3000, 2)), random.normal(size=(3000, 1)), passes_no_change=100
     )
     assert max(record.notes["batch"] for record in history[1:]) > history[1].notes["batch"]
 
@@ -80,7 +81,7 @@ def test_early_stopping_keeps_what_predicts_best():
 
 
 def _pools(rows, passes, **options):
-    method = Stochastic(Objective(Network(1), rows, Local(1)), **options)
+    method = Adam(Objective(Network(1), rows, Local(1)), **options)
     return [method._pool(rows, number)[0][:, 0] for number in range(passes)]
 
 
@@ -90,9 +91,8 @@ def test_passes_over_many_rows_take_turns():
     pools = _pools(rows, 7, pass_rows=2 * 16384)
     counts = np.bincount((np.concatenate(pools) // 16384).astype(int))
     np.testing.assert_array_equal(counts, [2 * 16384] * 6 + [200])
-    assert not np.array_equal(
-        np.concatenate(pools[:3]), np.concatenate(_pools(rows, 3, pass_rows=2 * 16384, seed=1))
-    )
+    other = _pools(rows, 3, pass_rows=2 * 16384, seed=Seed(1))
+    assert not np.array_equal(np.concatenate(pools[:3]), np.concatenate(other))
 
 
 def test_a_pass_over_few_rows_takes_all():
@@ -110,12 +110,12 @@ def test_rows_in_order_are_learnt_as_well_as_shuffled_ones():
     held = Objective(network, ArrayRows(test, np.sin(3 * test)), Local(1))
     for order in (np.arange(40000), random.permutation(40000)):
         rows = ArrayRows(x[order], np.sin(3 * x[order]))
-        method = Stochastic(held, first_length=0.02)
+        method = Adam(held, first_length=0.02)
         state, _ = descend(
             method,
             Objective(network, rows, Local(1)),
             network.initial_parameters(1),
-            limits=Limits(8),
+            iterations=8,
         )
         assert state.notes["held_out_loss"] < 2e-3
 
@@ -142,17 +142,15 @@ def test_with_weights_they_are_added():
 def test_row_losses_are_weighted_halves_of_squares():
     network = Network(1, ())
     rows = ArrayRows(np.array([[1.0], [2.0]]), np.array([[0.0], [0.0]]), np.array([1.0, 3.0]))
-    losses = row_losses(Objective(network, rows, Local(1)), np.array([2.0, 0.0]))
+    losses = Objective(network, rows, Local(1)).row_losses(np.array([2.0, 0.0]))
     np.testing.assert_allclose(losses, [0.5 * 4.0, 3 * 0.5 * 16.0])
 
 
 def test_ensemble_by_minibatches_is_calibrated_and_repeatable(waves):
     design, target = waves
-    options = {"method": "minibatch", "members": 4, "hidden": (8,), "seed": 2}
-    one, two = (
-        train_network(ArrayRows(design[:1500], target[:1500]), execution=Local(t), **options)
-        for t in (1, 2)
-    )
+    options = {"method": "minibatch", "members": 4, "hidden": (8,)}
+    rows = ArrayRows(design[:1500], target[:1500])
+    one, two = (train_network(rows, Run(Local(t), seed=Seed(2)), **options) for t in (1, 2))
     np.testing.assert_array_equal(one[3].parameters, two[3].parameters)
     assert all(m.facts["method"] == "minibatch" for m in one)
     mean, variance = predictive(one, design[1500:])
@@ -169,7 +167,7 @@ def layer():
     network = Network(2, (6, 5), 2, "silu")
     parameters = network.initial_parameters(3)
     state = solve_output_layer(
-        network, parameters, ArrayRows(design, target, weight), 1.0, Local(1)
+        network, parameters, ArrayRows(design, target, weight), 1.0, Run(Local(1))
     )
     return network, parameters, (design, target, weight), state
 
@@ -271,7 +269,7 @@ def test_the_output_layer_keeps_no_more_of_many_rows_than_it_uses(monkeypatch):
     network = Network(40, (8,))
     tracemalloc.start()
     solve_output_layer(
-        network, network.initial_parameters(1), Made(*np.zeros((2, 1, 1))), 1.0, Local(1)
+        network, network.initial_parameters(1), Made(*np.zeros((2, 1, 1))), 1.0, Run(Local(1))
     )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

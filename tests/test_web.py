@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -25,7 +26,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 from halfsquare.errors import OptionError
 from halfsquare.explain.many_examples import built_in_sample
 from halfsquare.web.access import POLICY
-from halfsquare.web.serve import PageServer
+from halfsquare.web.serve import PageServer, serve
 
 
 @dataclass
@@ -283,8 +284,8 @@ def test_ctrl_c_ends_the_server_quietly() -> None:
         assert re.match(
             r"halfsquare is at http://127\.0\.0\.1:\d+/\?token=[\w-]{40,}$", first.strip()
         )
-        _wait_for(first.split()[-1])
-        time.sleep(0.3)
+        host, port = urlsplit(first.split()[-1]).netloc.split(":")
+        socket.create_connection((host, int(port)), timeout=5).close()  # it listens already
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=20)
     assert process.returncode == 0
@@ -304,3 +305,39 @@ def _field(html: str, name: str) -> str:
     found = re.search(rf'id="{name}"[^>]*>([^<]*)<', html)
     assert found is not None
     return found[1]
+
+
+def test_the_browser_is_handed_a_private_file_and_no_token(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What stands on the browser's command line, every user of the machine can read."""
+    handed: list[tuple[str, str, int]] = []
+
+    def opened(address: str) -> bool:
+        page = Path(address.removeprefix("file://"))
+        handed.append((address, page.read_text(), page.parent.stat().st_mode & 0o777))
+        servers[0].stop()
+        return True
+
+    class Kept(PageServer):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            servers.append(self)
+
+    servers: list[PageServer] = []
+    monkeypatch.setattr("halfsquare.web.serve.PageServer", Kept)
+    monkeypatch.setattr("webbrowser.open", opened)
+    serve(open_browser=True)
+    (address, page, mode), token = handed[0], servers[0].url.split("=")[1]
+    assert token not in address and token in page and mode == 0o700
+    assert not Path(address.removeprefix("file://")).exists()
+    assert token in capsys.readouterr().out
+
+
+def test_who_comes_from_a_file_is_led_on_by_a_page(client: Client) -> None:
+    """A SameSite=Strict cookie does not follow a redirect that another site began."""
+    reply = client.get(
+        f"/one-example?token={client.token}&target=1", cookie=None, Sec_Fetch_Site="cross-site"
+    )
+    assert reply.status == 200 and 'url=/one-example?target=1"' in reply.text
+    assert client.token not in reply.text and "SameSite=strict" in reply.headers["set-cookie"]

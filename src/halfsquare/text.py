@@ -9,12 +9,35 @@ LOSS_NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MS
 
 
 def number(value: float | None, digits: int = 5) -> str:
-    """A number to some significant digits; whole ones with thousands separated."""
+    """A number to some significant digits, a whole one to all of them; see :func:`plain`."""
     if value is None or value != value:
         return "–"
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
+    return plain(value, digits)
+
+
+def plain(value: float | None, digits: int = 4) -> str:
+    """A measured number as people write it: thousands set apart, no power of ten where the size
+    can be seen without one.
+
+    Examples
+    --------
+    >>> plain(137912.3), plain(0.0045678), plain(-2.0), plain(2e-9), plain(float("nan"))
+    ('137,900', '0.004568', '-2', '2e-09', '–')
+    """
+    if value is None or value != value:
+        return "–"
+    rounded = float(f"{value:.{digits}g}")
+    size = abs(rounded)
+    if size >= 1e15 or 0 < size < 1e-5:
+        return f"{rounded:.{digits}g}"
+    if size >= 10 ** (digits - 1) or rounded.is_integer():
+        return f"{rounded:,.0f}"
+    from math import floor, log10
+
+    places = digits - 1 - floor(log10(size))
+    return f"{rounded:,.{places}f}".rstrip("0").rstrip(".")
 
 
 def with_error(value: float, error: float | None) -> str:

@@ -60,19 +60,19 @@ def compare(
     if json:
         dump({"model_a": model_a, "model_b": model_b, **found.as_dict()})
         return
-    from halfsquare.cli.show import console, grid, p_value
+    from halfsquare.cli.screen import say, table
+    from halfsquare.report.summary import p_value
     from halfsquare.text import number, with_error
 
-    screen, unit = console(), " and ".join(a.encoder.targets)
+    unit = " and ".join(a.encoder.targets)
     kind = "paired, on the same rows" if found.paired else "unpaired, on different rows"
     lines = [
         [f"A  {model_a}", f"{found.rows_a:,} rows", f"MSE {number(found.mse_a, 6)}"],
         [f"B  {model_b}", f"{found.rows_b:,} rows", f"MSE {number(found.mse_b, 6)}"],
     ]
-    screen.print(grid(lines), markup=False)
-    screen.print(
+    say(table(lines))
+    say(
         f"MSE of A − MSE of B, ({unit})²: "
-        f"{with_error(found.difference, found.standard_error)} ({kind})",
-        markup=False,
+        f"{with_error(found.difference, found.standard_error)} ({kind})"
     )
-    screen.print(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}", markup=False)
+    say(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}")

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Json, dump, reading
+from halfsquare.cli.options import Json, dump
+from halfsquare.cli.progress import reading
 
 
 def demo(
@@ -66,20 +67,20 @@ def _can_draw() -> bool:
 
 
 def _show(fitted: Any, files: dict[str, Path], count: int, whole: Any, row: Any) -> None:
-    from halfsquare.cli.show import console, error_table, summary
+    from halfsquare.cli.screen import say, width
     from halfsquare.data.datasets import TARGET
+    from halfsquare.report.first_screen import first_screen
+    from halfsquare.report.summary import error_table
 
-    screen = console()
-    screen.print(summary(fitted), markup=False)
-    screen.print(
+    say(first_screen(fitted, width=width()))
+    say(
         f"\nThe refitted model on the whole file ({whole.missing_target:,} flights without "
-        "an arrival left out)",
-        markup=False,
+        "an arrival left out)"
     )
-    screen.print(error_table({"": whole.as_dict()}, TARGET + " in minutes"), markup=False)
-    screen.print("\nOne flight explained", markup=False)
-    screen.print(row.sentences("arrival delay in minutes"), markup=False)
-    screen.print(
+    say(error_table({"": whole.as_dict()}, TARGET + " in minutes", width()))
+    say("\nOne flight explained")
+    say(row.sentences("arrival delay in minutes"))
+    say(
         f"""
 Where everything is
   the flights       {files["data"]}
@@ -93,6 +94,5 @@ What to try next
   halfsquare evaluate {files["model"]} {files["data"]}
   halfsquare fit {files["data"]} --target {TARGET} --features dep_delay,carrier,dest --out small.hsq
   halfsquare compare {files["model"]} small.hsq {files["data"]}
-  halfsquare explain --target 3 --output 2.2""",
-        markup=False,
+  halfsquare explain --target 3 --output 2.2"""
     )

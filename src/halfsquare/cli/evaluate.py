@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump, reading
+from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump
+from halfsquare.cli.progress import reading
 from halfsquare.cli.reading import reads
 
 
@@ -37,10 +38,11 @@ def evaluate(
             }
         )
         return
-    from halfsquare.cli.show import console, error_table
+    from halfsquare.cli.screen import say, width
+    from halfsquare.report.summary import error_table
 
-    screen, unit = console(), " and ".join(fitted.encoder.targets)
-    screen.print(f"Errors of {model} ({fitted.kind} model of {unit}) on {data}", markup=False)
+    unit = " and ".join(fitted.encoder.targets)
+    say(f"Errors of {model} ({fitted.kind} model of {unit}) on {data}")
     if found.missing_target:
-        screen.print(f"{found.missing_target:,} rows without a target left out", markup=False)
-    screen.print(error_table({"": found.as_dict()}, unit), markup=False)
+        say(f"{found.missing_target:,} rows without a target left out")
+    say(error_table({"": found.as_dict()}, unit, width()))

@@ -5,22 +5,26 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from enum import StrEnum
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from halfsquare.cli.options import (
+    Data,
+    Exclude,
+    Features,
     Json,
-    OptionalData,
-    Watching,
+    Loss,
+    Penalty,
     Weights,
     dump,
     listed,
     numbers,
+    penalty,
     ranges,
-    reading,
-    telling,
 )
+from halfsquare.cli.progress import working
 from halfsquare.cli.reading import reads
 
 if TYPE_CHECKING:
@@ -46,19 +50,9 @@ class Method(StrEnum):
     levenberg_marquardt = "levenberg-marquardt"
 
 
-class Loss(StrEnum):
-    """The four conventions."""
-
-    half_sse = "half_sse"
-    sse = "sse"
-    mse = "mse"
-    half_mse = "half_mse"
-
-
 @reads(first=True)
 def fit(
-    context: typer.Context,
-    data: OptionalData = None,
+    data: Data,
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,6 +71,7 @@ def fit(
     ] = None,
     loss: Annotated[
         Loss,
+        Penalty,
         typer.Option(
             help="Convention in which the descent states the loss; the answer is the same."
         ),
@@ -104,17 +99,10 @@ def fit(
         bool,
         typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters."),
     ] = False,
-    l2: Annotated[
-        str, typer.Option(metavar="0|auto|VALUE", help="Penalty per row on standardized columns.")
-    ] = "0",
+    l2: Penalty = "0",
     weights: Weights = None,
-    features: Annotated[
-        list[str] | None,
-        typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
-    ] = None,
+    features: Features = None,
+    exclude: Exclude = None,
     test: Annotated[
         str | None,
         typer.Option(metavar="DATA", help="Measure on these rows instead of setting some apart."),
@@ -170,21 +158,17 @@ def fit(
             metavar="FILE.html", help="Write a page about the fit here: no network, no script."
         ),
     ] = None,
-    from_sums: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="'part*.sums'", help="Fit a linear model to files of sums, instead of to DATA."
-        ),
-    ] = None,
-    subtract: Annotated[
-        list[str] | None,
-        typer.Option(metavar="'gone*.sums'", help="Sums of rows to take away from those."),
-    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print everything: every coefficient, every column.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but errors; no progress either.")
+    ] = False,
     options: Any = None,
     json: Json = False,
 ) -> None:
-    """Fit a model to DATA, measure it on rows set apart, refit it on all rows, and print the
-    summary.
+    """Fit a model to DATA, measure it on rows set apart, refit it on all rows, and say how good it
+    is.
 
     [dim]halfsquare fit houses.csv --target price --out houses.hsq[/dim]
     """
@@ -193,37 +177,19 @@ def fit(
     from halfsquare.fitting.fit import fit as fit_model
 
     require_writable(out)
-    if from_sums or subtract:
-        from halfsquare.cli.from_sums import fit_from_sums
-
-        chosen = listed(features) if features else None
-        fitted = fit_from_sums(
-            context,
-            from_sums,
-            subtract,
-            l2=_l2(l2),
-            features=chosen,
-            exclude=listed(exclude),
-            refit=refit,
-        )
-        if out:
-            fitted.save(out)
-        _show(fitted, out, None, json=json)
-        return
-    if data is None:
-        raise typer.BadParameter(
-            "name the DATA to fit, or files of sums by --from-sums", param_hint="DATA"
-        )
     files = _require_report(report, data) if report else None
-    with telling(), reading() as progress, _reached(cluster, method, data) as reached:
-        rows = DataSpec.of(data, weights=weights, progress=progress, **options)
+    with (
+        working(time_limit, quiet=quiet or json) as work,
+        _reached(cluster, method, data) as reached,
+    ):
+        rows = DataSpec.of(data, weights=weights, progress=work.read, **options)
         fitted = fit_model(
             rows,
             target,
             model=model.value,
             method=method.value if method else None,
             loss=loss.value,
-            l2=_l2(l2),
+            l2=penalty(l2),
             formula=formula,
             start=numbers("--start", start),
             bounds=ranges("--bounds", bounds),
@@ -241,7 +207,7 @@ def fit(
             checkpoint=checkpoint,
             resume=resume,
             checkpoint_every=checkpoint_every,
-            watch=Watching(time_limit),
+            callback=work.step,
         )
     if out:
         fitted.save(out)
@@ -251,7 +217,8 @@ def fit(
         if files is not None:
             files.require(data)  # the page reads the rows again: they must be those of the fit
         write_report(fitted, replace(rows, progress=None), report)
-    _show(fitted, out, report, reached.traffic if reached else None, json=json)
+    traffic = reached.traffic if reached else None
+    show(fitted, out, report, traffic, json=json, every=every, quiet=quiet)
 
 
 def _reached(
@@ -269,10 +236,17 @@ def _reached(
     return connect(cluster)
 
 
-def _show(
-    fitted: Any, out: str | None, report: str | None, traffic: Traffic | None = None, *, json: bool
+def show(
+    fitted: Any,
+    out: str | None,
+    report: str | None,
+    traffic: Traffic | None = None,
+    *,
+    json: bool,
+    every: bool = False,
+    quiet: bool = False,
 ) -> None:
-    """Print the summary, and what was written."""
+    """Print the first screen (everything, if asked for; nothing, if that), and what comes next."""
     if json:
         more = {
             **({"report": report} if report else {}),
@@ -280,19 +254,34 @@ def _show(
         }
         dump({**as_dict(fitted, out), **more})
         return
-    from halfsquare.cli.show import console, summary
+    if quiet:
+        return
+    from halfsquare.cli.screen import say, width
+    from halfsquare.report.first_screen import first_screen
+    from halfsquare.report.layout import folded
+    from halfsquare.report.summary import summary
 
-    screen = console()
-    screen.print(summary(fitted), markup=False)
+    if every:
+        say(summary(fitted, every_parameter=True, width=width()))
+    else:
+        say(first_screen(fitted, width=width()))
+    say()
     if traffic:
-        screen.print(f"\nCluster: {traffic}", markup=False)
-    if out:
-        screen.print(
-            f"\nModel written to {out}. Next: halfsquare predict {out} DATA --interval 0.95",
-            markup=False,
-        )
+        say(f"Cluster: {traffic}")
     if report:
-        screen.print(f"\nReport written to {report}: it opens in any browser", markup=False)
+        say(f"Report written to {report}: it opens in any browser.")
+    say("\n".join(folded(_next(out), width())))
+
+
+def _next(out: str | None) -> str:
+    """What to do next."""
+    if out is None:
+        return "Next: the same with --out FILE.hsq keeps the model; --all shows everything."
+    name = quote(out)
+    return (
+        f"Model written to {out}. Next: halfsquare predict {name} DATA --interval 0.95; "
+        f"halfsquare info {name} shows everything."
+    )
 
 
 def _require_report(report: str, data: str) -> Unchanged | None:
@@ -332,17 +321,3 @@ def as_dict(fitted: Any, out: str | None = None) -> dict[str, Any]:
         ],
         "left_out": fitted.encoder.left_out,
     }
-
-
-def _l2(text: str) -> float | str:
-    if text == "auto":
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is neither a number nor auto", param_hint="--l2"
-        ) from None
-    if not 0.0 <= value < float("inf"):
-        raise typer.BadParameter(f"{text} is not a finite number >= 0", param_hint="--l2")
-    return value

@@ -32,8 +32,8 @@ def info(
 
         dump(as_dict(fitted, model))
         return
-    from halfsquare.cli.show import console, summary
+    from halfsquare.cli.screen import say, width
+    from halfsquare.report.summary import summary
 
-    screen = console()
-    screen.print(summary(fitted, every_parameter=every), markup=False)
-    screen.print(f"\nWritten by halfsquare {fitted.info.get('version')}", markup=False)
+    say(summary(fitted, every_parameter=every, width=width()))
+    say(f"\nWritten by halfsquare {fitted.info.get('version')}")

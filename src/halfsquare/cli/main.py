@@ -12,7 +12,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from halfsquare.cli import compare, demo, evaluate, explain, fit, info, predict, report, serve, sums
+from halfsquare.cli import (
+    compare,
+    demo,
+    evaluate,
+    explain,
+    fit,
+    fit_sums,
+    info,
+    predict,
+    pulls,
+    report,
+    serve,
+    sums,
+)
 from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.process import (
     TO_WORK,
@@ -38,11 +51,13 @@ for command in (
     evaluate.evaluate,
     compare.compare,
     explain.explain,
+    pulls.pulls,
     report.report,
     info.info,
     demo.demo,
     serve.serve,
     sums.sums,
+    fit_sums.fit_sums,
 ):
     app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Json, ModelFile, dump, reading
+from halfsquare.cli.options import Data, Json, ModelFile, dump
+from halfsquare.cli.progress import reading
 from halfsquare.cli.reading import reads
 
 

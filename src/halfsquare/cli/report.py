@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.explain import own_weights
-from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump, reading
+from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump
+from halfsquare.cli.progress import reading
+from halfsquare.cli.pulls import own_weights
 from halfsquare.cli.reading import reads
 
 

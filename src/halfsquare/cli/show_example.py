@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halfsquare.cli.show import console, grid
+from halfsquare.cli.screen import say, table
 from halfsquare.explain.one_example import ExampleExplanation, ExamplesExplanation
 from halfsquare.text import LOSS_NAMES, number, with_error
 
@@ -11,9 +11,8 @@ def show_example(one: ExampleExplanation) -> None:
     """Value, gradient and sign under each convention, the step, the confirmation, the
     derivation.
     """
-    screen = console()
-    screen.print(one.sentence, style="bold", markup=False)
-    screen.print(
+    say(one.sentence, bold=True)
+    say(
         "The square is never negative; its derivative with respect to the output has the "
         f"sign of o − t = {number(one.error)}.\n"
     )
@@ -26,30 +25,29 @@ def show_example(one: ExampleExplanation) -> None:
         ]
         for name, at in one.conventions.items()
     ]
-    screen.print(grid(rows, header=["convention", "value", "gradient", "curvature"]), markup=False)
+    say(table(rows, header=["convention", "value", "gradient", "curvature"]))
     verb = {"raise": "raises", "lower": "lowers", "stay": "leaves"}[one.direction]
-    screen.print(
+    say(
         f"\nDescent {verb} the output: step = −gradient / curvature = {number(one.step)}, to "
         f"{number(one.output + one.step)}."
     )
-    screen.print(
+    say(
         "The four conventions differ by a factor, which cancels in the step: it is the same "
         "for all."
     )
     check = one.finite_difference
-    screen.print(
+    say(
         f"Confirmed by a central difference: {check.value:.9g} (differs by "
-        f"{check.difference:.1g}).\n",
-        markup=False,
+        f"{check.difference:.1g}).\n"
     )
-    screen.print("Derivation", style="bold")
+    say("Derivation", bold=True)
     for line in one.derivation.lines:
-        screen.print(f"  {line.text}", markup=False)
+        say(f"  {line.text}")
 
 
 def show_examples(several: ExamplesExplanation) -> None:
     """Each example in a line, then what they come to together."""
-    screen, name = console(), LOSS_NAMES[several.convention]
+    name = LOSS_NAMES[several.convention]
     rows = [
         [
             number(e.target),
@@ -61,22 +59,18 @@ def show_examples(several: ExamplesExplanation) -> None:
         ]
         for e, gradient in zip(several.examples, several.gradients, strict=True)
     ]
-    screen.print(
-        grid(
+    say(
+        table(
             rows,
             header=["target", "output", "error o − t", f"gradient of {name}", "descent", "step"],
             left=0,
-        ),
-        markup=False,
+        )
     )
     s = several.summary
-    screen.print(
+    say(
         f"\n{s.rows} examples: SSE {number(s.sse)}, ½SSE {number(s.half_sse)}, MSE "
         f"{with_error(s.mse, s.mse_se)}; "
         f"{number(s.too_high)} too high, {number(s.too_low)} too low, mean error "
-        f"{number(s.mean_error)}",
-        markup=False,
+        f"{number(s.mean_error)}"
     )
-    screen.print(
-        "SSE adds up and grows with every example; MSE is its mean, the loss of a typical one."
-    )
+    say("SSE adds up and grows with every example; MSE is its mean, the loss of a typical one.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from halfsquare.cli.show import console, grid
+from halfsquare.cli.screen import say, table
 from halfsquare.explain.pulls import Pull, Pulls
 from halfsquare.explain.row import RowExplanation
 from halfsquare.results.fitted import FittedModel
@@ -23,17 +23,16 @@ _WHAT = {
 
 def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = None) -> None:
     """Each parameter with its pulls, hardest pulled first; then the rows that pull hardest."""
-    screen = console()
     name = LOSS_NAMES[found.loss]
-    screen.print(
+    say(
         f"Who pulls at the {fitted.kind} model of {' and '.join(fitted.encoder.targets)}",
-        style="bold",
+        bold=True,
     )
     said = f"{found.rows:,} rows of {data}"
     if found.missing_target:
         said += f"; {found.missing_target:,} that lack a value left out"
-    screen.print(f"{said}. {_WHAT[fitted.kind]}", markup=False)
-    screen.print(
+    say(f"{said}. {_WHAT[fitted.kind]}")
+    say(
         f"Its parts of the gradient of {name}: a negative pull asks for more, since descent "
         "moves against the gradient.\n"
     )
@@ -64,25 +63,24 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
         ]
         for p in ranked
     ]
-    screen.print(grid(rows, header=header), markup=False)
+    say(table(rows, header=header))
     hidden = len(found.parameters) - len(ranked)
     if hidden:
-        screen.print(f"  … {hidden} more, pulled less hard: --json shows every one")
-    screen.print("\n" + _verdict(found, fitted.kind), markup=False)
+        say(f"  … {hidden} more, pulled less hard: --json shows every one")
+    say("\n" + _verdict(found, fitted.kind))
     far = _far_from_zero(fitted, found)
     if far:
-        screen.print(
+        say(
             f"Far from zero, {far} repeat the intercept's pulls: --about mean measures each "
-            "column from its mean.",
-            markup=False,
+            "column from its mean."
         )
     hardest = [_hardest(p) for p in ranked[:6] if p.hardest]
     if hardest:
-        screen.print("\nThe rows that pull hardest (row: pull)", style="bold")
-        screen.print(grid(hardest, left=2), markup=False)
+        say("\nThe rows that pull hardest (row: pull)", bold=True)
+        say(table(hardest, left=2))
     _show_influence(found)
     if plot is not None:
-        screen.print(f"\nFigure written to {plot}", markup=False)
+        say(f"\nFigure written to {plot}")
 
 
 def _far_from_zero(fitted: FittedModel, found: Pulls) -> str:
@@ -130,8 +128,7 @@ def _show_influence(found: Pulls) -> None:
     influence = found.influence
     if influence is None or not influence.leverage:
         return
-    screen = console()
-    screen.print("\nRows that matter most by themselves", style="bold")
+    say("\nRows that matter most by themselves", bold=True)
     rows = [
         [
             "highest leverage",
@@ -144,8 +141,8 @@ def _show_influence(found: Pulls) -> None:
             ),
         ],
     ]
-    screen.print(grid(rows, left=2), markup=False)
-    screen.print(
+    say(table(rows, left=2))
+    say(
         f"  mean leverage {number(influence.mean_leverage, 3)}; {influence.high_leverage:,} "
         "rows have more than twice that of an average row of the fit"
     )
@@ -153,42 +150,40 @@ def _show_influence(found: Pulls) -> None:
 
 def show_row(fitted: FittedModel, one: RowExplanation) -> None:
     """One row in words, then how its output moves and what it asks of the weights."""
-    screen = console()
-    screen.print(one.sentences(one.target_name), markup=False)
+    say(one.sentences(one.target_name))
     if one.contributions:
-        screen.print(f"  The parts ({one.method}) add up to the output but for {one.gap:.1g}.")
+        say(f"  The parts ({one.method}) add up to the output but for {one.gap:.1g}.")
     moved = sorted(one.changes, key=lambda c: -abs(c.change))
     derivatives = [[c.of, f"{c.change:+.4g}"] for c in moved if c.kind == "derivative"][:MOST]
     levels = [[f"{c.column} {c.of}", f"{c.change:+.4g}"] for c in moved if c.kind != "derivative"][
         :MOST
     ]
     if derivatives:
-        screen.print(
+        say(
             f"\nHow {one.target_name} would change for one unit more of (derivative at this row)",
-            style="bold",
-            markup=False,
+            bold=True,
         )
-        screen.print(grid(derivatives), markup=False)
+        say(table(derivatives))
     if levels:
-        screen.print("\nWhat its categories do to it", style="bold")
-        screen.print(grid(levels), markup=False)
+        say("\nWhat its categories do to it", bold=True)
+        say(table(levels))
     if not one.asks:
         return
     if one.weight == 0:
-        screen.print("\nIts weight is 0: it asks nothing of the weights.")
+        say("\nIts weight is 0: it asks nothing of the weights.")
         return
     scale = dict(zip(one.asks, _scales(fitted, one), strict=True))
     asked = sorted((a for a in one.asks if a.pull), key=lambda a: -abs(a.pull) * scale[a])[:MOST]
-    screen.print("\nWhat it asks of the weights (its pull; descent moves against it)", style="bold")
+    say("\nWhat it asks of the weights (its pull; descent moves against it)", bold=True)
     rows = [[a.name, number(a.value), f"{a.pull:+.4g}", f"{a.direction}"] for a in asked]
-    screen.print(grid(rows, header=["", "value", "pull", "asks to"]), markup=False)
+    say(table(rows, header=["", "value", "pull", "asks to"]))
     if len(one.asks) > len(asked):
-        screen.print(
+        say(
             f"  … and little or nothing of {len(one.asks) - len(asked)} more: --json shows "
             "every one"
         )
     if one.leverage is not None and one.cooks_distance is not None:
-        screen.print(f"\nLeverage {one.leverage:.3g}, Cook's distance {one.cooks_distance:.3g}")
+        say(f"\nLeverage {one.leverage:.3g}, Cook's distance {one.cooks_distance:.3g}")
 
 
 def _scales(fitted: FittedModel, one: RowExplanation) -> list[float]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import Data, Json, Weights, dump, listed, reading
+from halfsquare.cli.options import Data, Exclude, Features, Json, Weights, dump, listed
+from halfsquare.cli.progress import reading
 from halfsquare.cli.reading import reads
 
 if TYPE_CHECKING:
@@ -29,13 +30,8 @@ def sums(
         str, typer.Option("--out", "-o", metavar="FILE.sums", help="Write the sums here.")
     ],
     weights: Weights = None,
-    features: Annotated[
-        list[str] | None,
-        typer.Option("--features", metavar="COLS", help="Columns to use; all others if left out."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
-    ] = None,
+    features: Features = None,
+    exclude: Exclude = None,
     test_fraction: Annotated[
         float,
         typer.Option(
@@ -51,7 +47,7 @@ def sums(
     rows.
 
     [dim]halfsquare sums north.csv --target price --out north.sums[/dim]
-    [dim]halfsquare fit --from-sums '*.sums' --out houses.hsq[/dim]
+    [dim]halfsquare fit-sums '*.sums' --out houses.hsq[/dim]
     """
     from halfsquare.exact.sum_rows import sum_rows
     from halfsquare.files.atomic import require_writable
@@ -73,7 +69,7 @@ def sums(
     found.save(out)
     show(found, out, json=json)
     if not json:
-        print(f"\nSums written to {out}. Next: halfsquare fit --from-sums {out}")
+        print(f"\nSums written to {out}. Next: halfsquare fit-sums {out}")
 
 
 def show(found: TableSums, path: str, *, json: bool) -> None:
@@ -81,7 +77,7 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
     if json:
         dump(as_dict(found, path))
         return
-    from halfsquare.cli.show import console, grid
+    from halfsquare.cli.screen import say, table
     from halfsquare.text import rows_sentence
 
     known = as_dict(found, path)
@@ -96,25 +92,23 @@ def show(found: TableSums, path: str, *, json: bool) -> None:
         rows_sentence({**known, **apart}),
         "",
         "Columns",
-        grid([[c["name"], _told(c)] for c in known["columns"]], left=2)
+        table([[c["name"], _told(c)] for c in known["columns"]], left=2)
         if found.columns
         else "  none",
         *(f"  {name}  left out: {reason}" for name, reason in found.left_out.items()),
         "",
         f"{known['sums']:,} sums of products, without rounding",
     ]
-    screen = console()
-    screen.print("\n".join(lines), markup=False)
+    say("\n".join(lines))
     few = [c for c in known["columns"] if c["fewest"] is not None and c["fewest"] < _FEW_ROWS]
     if few:
         names = ", ".join(repr(c["name"]) for c in few[:5])
-        screen.print(
+        say(
             f"\nNote: some levels of {names} have fewer than {_FEW_ROWS} rows, and the sums "
-            "tell the values of these rows",
-            markup=False,
+            "tell the values of these rows"
         )
     for doubt in found.doubts:
-        screen.print(f"\nWarning: {doubt}", markup=False)
+        say(f"\nWarning: {doubt}")
 
 
 def as_dict(found: TableSums, path: str | None = None) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Presence
-from halfsquare.data.scan import LevelCoder, batch_columns, require_weights
+from halfsquare.data.scan import LevelCoder, batch_columns
 from halfsquare.data.source import Source, SourceColumn, open_source
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.statistics import require_finite
+from halfsquare.data.weighting import Weighting, as_weights
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats
 
@@ -58,6 +59,7 @@ def read_encoded(
     *,
     with_target: bool = False,
     weight: str | None = None,
+    weighting: Weighting = "counts",
     batch_rows: int = 16384,
 ) -> Iterator[ReadBatch]:
     """The rows of a source, encoded as in training; other columns are passed over.
@@ -89,7 +91,7 @@ def read_encoded(
         encoder.encode(raw[len(extra) : len(extra) + len(columns)], out)
         weights = raw[k] if weight else None
         if weights is not None:
-            require_weights(weights, seen, source.name, weight or "")
+            weights = as_weights(weights, weighting, seen, source.name, weight or "")
         yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights)
         seen += raw.shape[1]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from halfsquare.data.messages import missing_column
 from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.weighting import Weighting
 from halfsquare.errors import DataError, OptionError
 
 
@@ -21,6 +22,8 @@ class Roles:
     left_out : dict of column name to reason
     complete : bool
         Whether a row that lacks a feature is left out (a formula cannot do without its columns).
+    weighting : str
+        What the weight column says of its rows.
     """
 
     targets: tuple[SourceColumn, ...]
@@ -28,6 +31,7 @@ class Roles:
     weight: SourceColumn | None
     left_out: dict[str, str]
     complete: bool = False
+    weighting: Weighting = "counts"
 
     @property
     def scanned(self) -> tuple[SourceColumn, ...]:
@@ -49,6 +53,7 @@ def choose_roles(
     targets: Sequence[str],
     *,
     weight: str | None = None,
+    weighting: Weighting = "counts",
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
 ) -> Roles:
@@ -85,7 +90,8 @@ def choose_roles(
         for c in wanted
         if c.kind == "unsupported"
     }
-    return Roles(chosen, tuple(c for c in wanted if c.name not in left_out), weights, left_out)
+    kept = tuple(c for c in wanted if c.name not in left_out)
+    return Roles(chosen, kept, weights, left_out, weighting=weighting)
 
 
 def _numeric(source: Source, name: str, role: str) -> SourceColumn:

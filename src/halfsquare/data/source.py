@@ -275,7 +275,7 @@ def _file(
     first = files.files[0].path
     suffix = suffix_of(first)
     if suffix == ".sums":
-        raise DataError(f"{text} is a file of sums, not of rows: halfsquare fit --from-sums {text}")
+        raise DataError(f"{text} is a file of sums, not of rows: halfsquare fit-sums {text}")
     if suffix in _DATABASE_FILES:
         return _database(connection, text, table, files)
     if suffix in _PARQUET_FILES:

@@ -20,6 +20,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.parser import read_tokens
 from halfsquare.parallel.threads import Local
+from halfsquare.solvers.run import Run, Seed
 
 
 class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -104,11 +105,10 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         trained = train_formula(
             ArrayRows(np.ascontiguousarray(X[:, self._columns]), given.t, weight),
             model,
+            Run(Local(self.n_jobs), seed=Seed(int(self.random_state or 0))),
             start=self.start,
             bounds=self.bounds,
             fixed=self.fixed,
-            seed=0 if self.random_state is None else int(self.random_state),
-            execution=Local(self.n_jobs),
         )
         self._trained, self._model = trained, model
         degrees = trained.facts["degrees_of_freedom"]
@@ -123,7 +123,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.standard_errors_ = {str(row["name"]): row["standard_error"] for row in self.table_}
         self.covariance_, self.sigma_ = trained.covariance, float(np.sqrt(trained.noise[0]))
         self.n_iter_ = max(int(trained.facts["iterations"]), 1)
-        self.reason_, self.warnings_ = trained.reason, trained.warnings
+        self.reason_, self.warnings_ = str(trained.termination), trained.warnings
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:

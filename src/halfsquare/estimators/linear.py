@@ -22,6 +22,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.trained import Trained
+from halfsquare.solvers.run import Run, Seed
 
 
 class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -90,9 +91,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         OptionError, FitError
             (ValueErrors) As :func:`halfsquare.fit`.
         """
-        options = LinearOptions(
-            self.method, self.l2, 0 if self.random_state is None else int(self.random_state)
-        )
+        options = LinearOptions(self.method, self.l2)
+        run = Run(Local(self.n_jobs), seed=Seed(int(self.random_state or 0)))
         # Whether X is finite shows in the sums, for nothing; looking at every value first costs a
         # pass.
         given = training_rows(self, X, y, sample_weight, keep_float32=True)
@@ -104,9 +104,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
             if self.method != "least-squares":
                 _check_finite(X)
                 rows = rows.standardized()
-            trained = train_linear(
-                rows, names, targets, options, execution=Local(self.n_jobs), check=lambda: _check(X)
-            )
+            trained = train_linear(rows, names, targets, options, run, check=lambda: _check(X))
         self.__dict__.pop("sums_", None)  # these rows are not in them
         scale = np.ones(X.shape[1]) if rows.x_scale is None else rows.x_scale
         shift = rows.x_shift + shift_of(self)

@@ -19,10 +19,11 @@ from halfsquare.loss import Floats, error
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
 from halfsquare.results.trained import Trained
-from halfsquare.solvers.adam import Stochastic
-from halfsquare.solvers.base import State
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.adam import Adam, AdamMemory
+from halfsquare.solvers.base import Reason, State, Termination
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.run import Run, Seed, Stream
 from halfsquare.sums import Moments
 
 
@@ -67,7 +68,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
     (0.8, True)
     """
 
-    _state: State  # where partial_fit stands
+    _state: State[AdamMemory]  # where partial_fit stands
     _network: Network
 
     def __init__(
@@ -145,20 +146,30 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
             self._seen, self._noise = 0.0, np.zeros(t.shape[1])
         rows = ArrayRows((X - self._x[0]) / self._x[1], (t - self._t[0]) / self._t[1], weight)
         penalty = np.full(self._network.parameter_count, 0.1)
-        objective = Objective(self._network, rows, Local(1), penalty)
-        method = Stochastic(objective, seed=int(self.random_state or 0))
+        seed = Seed(int(self.random_state or 0)).child(Stream.MEMBER, 0)
+        run = Run(Local(1), seed=seed)
+        objective = Objective(self._network, rows, run.execution, penalty)
+        solver = Adam(objective, seed=seed)
         if first:
-            start = self._network.initial_parameters(
-                np.random.default_rng([int(self.random_state or 0), 1])
-            )
-            state = method.begin(objective, start)
+            start = self._network.initial_parameters(seed.generator(Stream.START))
+            state = solver.begin(objective, start)
         else:
-            state = method.resume(objective, self._state)
+            state = solver.resume(objective, self._state)
         self._learn_noise(rows, state.parameters)
-        self._state, history = descend(method, objective, state, limits=Limits(state.iteration + 1))
+        self._state, history = descend(
+            solver, objective, state, run, iterations=state.iteration + 1
+        )
         self.n_iter_ = self._state.iteration
         self.members_ = [
-            Trained(self._network, self._state.parameters, None, self._noise, penalty.size, history)
+            Trained(
+                self._network,
+                self._state.parameters,
+                None,
+                self._noise,
+                penalty.size,
+                self._state.stopped or Termination(Reason.ITERATION_LIMIT, self.n_iter_),
+                history,
+            )
         ]
         return self
 
@@ -192,16 +203,18 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         )
 
     def _train(self, rows: ArrayRows) -> list[Trained]:
-        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
+        run = Run(
+            Local(self.n_jobs),
+            None if self.time_limit is None else time.monotonic() + self.time_limit,
+            seed=Seed(int(self.random_state or 0)),
+        )
         return train_network(
             rows,
+            run,
             hidden=self.hidden,
             activation=self.activation,
             members=self.members,
             method=self.method,
-            seed=0 if self.random_state is None else int(self.random_state),
-            deadline=deadline,
-            execution=Local(self.n_jobs),
         )
 
     def _shaped(self, values: Floats) -> Floats:

@@ -150,7 +150,7 @@ def _trained(
     info = {
         "kind": "linear",
         "method": "exact sums",
-        "reason": trained.reason,
+        "reason": str(trained.termination),
         "converged": True,
         "effective_parameters": trained.effective_parameters,
         "facts": trained.facts,

@@ -26,6 +26,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.trained import Trained
+from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.least_squares import (
     GOOD_RECIPROCAL_CONDITION,
     Solution,
@@ -276,13 +277,14 @@ def train_exactly(
         "reciprocal_condition": solution.reciprocal_condition,
         "degrees_of_freedom": freedom,
     }
+    termination = Termination(Reason.SOLVED_EXACTLY, solution.path)
     return Trained(
         Linear(tuple(names), tuple(targets)),
         solution.coefficients.reshape(-1),
         np.kron(solution.inverse, np.diag(noise)) if known else None,
         noise,
         solution.effective_parameters,
-        reason=f"solved from exact sums ({solution.path})",
-        warnings=linear_warnings(solution, names, system),
+        termination=termination,
+        warnings=linear_warnings(solution, names, system, termination),
         facts=facts,
     )

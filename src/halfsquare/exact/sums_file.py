@@ -1,4 +1,4 @@
-"""The file of exact sums: what ``halfsquare sums`` writes and ``halfsquare fit --from-sums`` reads,
+"""The file of exact sums: what ``halfsquare sums`` writes and ``halfsquare fit-sums`` reads,
 in a :class:`~halfsquare.files.container.Container`.
 """
 

@@ -1,10 +1,13 @@
-"""The figure of pulls: for each parameter how hard the rows pull it up, and how hard down."""
+"""The figures of pulls: for each parameter how hard the rows pull it up and down; of one row, what
+its output is made of.
+"""
 
 from __future__ import annotations
 
 import altair as alt
 
 from halfsquare.explain.pulls import Pull, Pulls
+from halfsquare.explain.row import RowExplanation
 from halfsquare.figures.marks import (
     axis,
     bar,
@@ -51,6 +54,32 @@ def pulls_chart(pulls: Pulls, *, theme: Theme = LIGHT, width: int = 620) -> alt.
     figure: alt.LayerChart = finished(
         chart, "How hard the rows pull each parameter up and down.", theme=theme
     )
+    return figure
+
+
+def row_chart(one: RowExplanation, *, theme: Theme = LIGHT, width: int = 620) -> alt.LayerChart:
+    """What each column adds to the output of one row, or what the row asks of each parameter where
+    the output is no sum over columns.
+    """
+    added = {f"{c} = {one.values.get(c)}": part for c, part in one.contributions.items()}
+    found = added or {a.name: -a.pull for a in one.asks}
+    ranked = sorted(found.items(), key=lambda item: -abs(item[1]))[:_MOST]
+    rows = [{"name": name, "part": part} for name, part in ranked]
+    words = f"added to the output: {one.target_name}" if added else "asked of the parameter"
+    y = alt.Y("name:N", sort=[name for name, _ in ranked], axis=name_axis(200))
+    x = alt.X("part:Q", axis=axis(words, ticks=7))
+    mark = bar("muted", height={"band": 0.6})
+    layers = [drawn(rows_of(rows), mark, x=x, x2=alt.datum(0), y=y), zero("x")]
+    title = alt.TitleParams(
+        f"Row {one.row}: {one.target_name}",
+        subtitle=one.sentences(one.target_name).split("\n")[0],
+        anchor="start",
+        color=colour("ink"),
+        subtitleColor=colour("muted"),
+    )
+    height = max(60, 26 * len(rows))
+    chart = alt.layer(*layers).properties(width=width, height=height, title=title)
+    figure: alt.LayerChart = finished(chart, one.sentences(one.target_name), theme=theme)
     return figure
 
 

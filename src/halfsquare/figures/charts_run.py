@@ -22,7 +22,6 @@ from halfsquare.figures.marks import (
     rule,
     span,
     text,
-    zero,
 )
 
 WIDE = "width > 360"  # a desk rather than a phone
@@ -109,7 +108,10 @@ def parts_chart() -> Any:
     base, y = alt.Chart(rows_of([], "parts")), _named()
     domain = [alt.ExprRef(f"({WIDE} ? part_wide : part_narrow)[{end}]") for end in (0, 1)]
     x = alt.X("part:Q", scale=span(domain), axis=axis("added to the output"))
-    layers = [zero("part", "muted"), drawn(base, rule("ink", strokeWidth=8), x=x, x2="zero:Q", y=y)]
+    layers = [
+        drawn(rows_of([{"part": 0}]), rule("muted"), x=x),
+        drawn(base, rule("ink", strokeWidth=8), x=x, x2="zero:Q", y=y),
+    ]
     for side, align, away in ((1, "left", 8), (-1, "right", -8)):
         words = text("datum.written", "ink", align=align, dx=away)
         there = base.transform_filter(f"datum.side == {side}")

@@ -2,8 +2,8 @@
 and back.
 
 A tree is made of None, booleans, numbers, strings, lists, tuples, dicts, NumPy arrays and numbers,
-and of the dataclasses that say they may be packed. In JSON the first four, and lists, stand for
-themselves; all else is an object with one key that says what it is:
+and of the dataclasses and enumerations that say they may be packed. In JSON the first four, and
+lists, stand for themselves; all else is an object with one key that says what it is:
 
     {"tuple": [...]}   {"dict": [[key, value], ...]}   {"array": 3}   {"number": 4}
     {"evidence.memory": {...}}
@@ -19,6 +19,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from enum import Enum
 from typing import Any, TypeVar, cast, final
 
 import numpy as np
@@ -33,8 +34,8 @@ _PLAIN = (type(None), bool, int, float, str)
 
 
 def packable(name: str) -> Callable[[type[C]], type[C]]:
-    """Let a frozen dataclass be part of a packed tree, under a name that stays when the class is
-    moved or renamed.
+    """Let a frozen dataclass, or an enumeration, be part of a packed tree, under a name that stays
+    when the class is moved or renamed.
 
     Raises
     ------
@@ -125,6 +126,8 @@ class _Packer:
         if type(value) is np.ndarray:
             return self._array(value)
         name = _NAMES.get(type(value))
+        if name is not None and isinstance(value, Enum):
+            return {name: value.name}
         if name is not None:
             parts = {f.name: self.pack(getattr(value, f.name)) for f in fields(_CLASSES[name])}
             return {name: parts}
@@ -157,6 +160,8 @@ def _unpacked(tree: Any, arrays: Sequence[Array]) -> Any:
     if kind in _KINDS:
         return _KINDS[kind](inside, arrays)
     cls = _CLASSES[kind]
+    if issubclass(cls, Enum):
+        return cls[inside]
     if inside.keys() != {f.name for f in fields(cls)}:
         raise ValueError(f"{kind} with the fields {', '.join(inside)}")
     return cls(**{name: _unpacked(v, arrays) for name, v in inside.items()})

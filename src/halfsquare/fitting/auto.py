@@ -8,26 +8,26 @@ small network is no better than the linear model, larger ones are not tried.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.encoder import EncodedRows
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import Rows, row_weights
 from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.family import Family
 from halfsquare.fitting.folds import KeptRows, Mask
-from halfsquare.fitting.linear import LinearRecipe
-from halfsquare.fitting.network import NetworkRecipe
-from halfsquare.fitting.options import Recipe
+from halfsquare.fitting.linear import LinearFamily
+from halfsquare.fitting.network import NetworkFamily
 from halfsquare.loss import Floats, error
 from halfsquare.results.fitted import FittedModel
 from halfsquare.solvers.least_squares import System, block_of, solve
-from halfsquare.sums import Moments, NormalSums
+from halfsquare.solvers.run import Run, Stream
+from halfsquare.sums import MeanSums, NormalSums
 
 # Better by chance alone once in forty times.
 _Z = 1.96
@@ -71,7 +71,7 @@ class Tried:
 
 
 @final
-class AutoRecipe(Recipe):
+class AutoFamily(Family):
     """Linear, then networks, as long as they are significantly better."""
 
     def check(self) -> None:
@@ -82,21 +82,21 @@ class AutoRecipe(Recipe):
             )
         self._linear().check()
 
-    def train(self, rows: EncodedRows) -> FittedModel:
-        best = self._linear().train(rows)
+    def train(self, rows: EncodedRows, run: Run) -> FittedModel:
+        best = self._linear().train(rows, run)
         why = self._why_no_network(rows)
-        losses: Floats | None = None if why else held_out_linear(rows, self)
-        if losses is not None and float(np.nanmean(losses)) < 1e-12:
+        losses: Floats | None = None if why else held_out_linear(rows, self.options.l2, run)
+        if losses is not None and _mean(losses, rows)[0] < 1e-12:
             why = "the linear model is exact"
         tried, chosen = [self._tried("linear", losses, None, rows)], "linear"
         for name, size in SIZES.items():
-            late = self.deadline is not None and time.monotonic() >= self.deadline
-            why = why or _too_slow(rows, size) or ("the time limit has passed" if late else "")
+            late = "the time limit has passed" if run.late else ""
+            why = why or _too_slow(rows, size) or late
             if why:
                 tried.append(Tried(name, note=f"not tried: {why}"))
                 break
             try:
-                network, found = self._network(rows, name)
+                network, found = self._network(rows, name, run)
             except FitError as problem:
                 tried.append(Tried(name, note=f"failed: {problem}"))
                 break
@@ -107,24 +107,26 @@ class AutoRecipe(Recipe):
         info = {**best.info, "tried": [vars(t) for t in tried], "chosen": chosen}
         return FittedModel(best.encoder, best.members, info)
 
-    def again(self, fitted: FittedModel, rows: EncodedRows) -> FittedModel:
+    def again(self, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
         """The chosen family trained on more rows; nothing is chosen again."""
         chosen = fitted.info["chosen"]
-        found = self._linear().train(rows) if chosen == "linear" else self._network(rows, chosen)[0]
+        found = (
+            self._linear().train(rows, run)
+            if chosen == "linear"
+            else self._network(rows, chosen, run)[0]
+        )
         info = {**found.info, "tried": fitted.info["tried"], "chosen": chosen}
         return FittedModel(found.encoder, found.members, info)
 
-    def _network(self, rows: EncodedRows, name: str) -> tuple[FittedModel, Floats | None]:
-        size, journal = SIZES[name], self.journal.at(name)
-        options = replace(self.options, l2=0)
-        recipe = NetworkRecipe(
-            options, self.execution, self.watch, self.began, self.deadline, journal
+    def _network(self, rows: EncodedRows, name: str, run: Run) -> tuple[FittedModel, Floats | None]:
+        size, family = SIZES[name], NetworkFamily(replace(self.options, l2=0))
+        fitted, trained = family.train_sized(
+            rows, run.at(name), size.hidden, size.members, size.method
         )
-        fitted, trained = recipe.train_sized(rows, size.hidden, size.members, size.method)
         return fitted, trained[0].held_out
 
-    def _linear(self) -> LinearRecipe:
-        return LinearRecipe(self.options, self.execution, self.watch, self.began, self.deadline)
+    def _linear(self) -> LinearFamily:
+        return LinearFamily(self.options)
 
     def _why_no_network(self, rows: EncodedRows) -> str:
         if not rows.encoder.names:
@@ -144,10 +146,10 @@ class AutoRecipe(Recipe):
             return Tried(
                 model, note="" if before is None else "no rows were left out to judge it by"
             )
-        mse, mse_se = (v * unit for v in _mean(losses))
+        mse, mse_se = (v * unit for v in _mean(losses, rows))
         if before is None:
             return Tried(model, mse, mse_se)
-        difference, difference_se = (v * unit for v in _mean(losses - before))
+        difference, difference_se = (v * unit for v in _mean(losses - before, rows))
         return Tried(model, mse, mse_se, difference, difference_se)
 
 
@@ -171,15 +173,14 @@ def _better(tried: Tried) -> bool:
     return tried.difference < -_Z * tried.difference_se
 
 
-def _mean(losses: Floats) -> tuple[float, float]:
-    """Mean and its standard error over the rows that were judged."""
-    known = losses[~np.isnan(losses)][:, None]
-    moments = Moments.of(known)
-    n = moments.weight
-    return float(moments.mean[0]), float(np.sqrt(moments.m2[0] / (n - 1) / n)) if n > 1 else np.nan
+def _mean(losses: Floats, rows: Rows) -> tuple[float, float]:
+    """Mean and its standard error over the rows that were judged, by their weights."""
+    known, weight = ~np.isnan(losses), row_weights(rows)
+    sums = MeanSums.of(losses[known], None if weight is None else weight[known])
+    return sums.mean, sums.standard_error
 
 
-def held_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
+def held_out_linear(rows: EncodedRows, l2: Any, run: Run) -> Floats:
     """Each row's own MSE (n,), standardized, from a linear model of the rows of the other folds.
 
     The sums of a fold are those of all rows but its own: one pass gives the sums of every fold.
@@ -187,7 +188,7 @@ def held_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
     n, k = rows.row_count, len(rows.encoder.targets)
     if n < 2 * _FOLDS:
         return np.full(n, np.nan)
-    fold = np.random.default_rng([recipe.options.seed, 7]).permutation(n) % _FOLDS
+    fold = run.seed.generator(Stream.LINEAR_FOLDS).permutation(n) % _FOLDS
     starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
     size = 1 + len(rows.encoder.names) + k
     losses = np.empty(n)
@@ -205,15 +206,12 @@ def held_out_linear(rows: EncodedRows, recipe: Recipe) -> Floats:
         return found
 
     zero = [NormalSums.zero(size, 0) for _ in range(_FOLDS)]
-    sums = recipe.execution.reduce(of, _merged, rows.chunk_count, zero)
+    sums = run.execution.reduce(of, _merged, rows.chunk_count, zero)
     for f in range(_FOLDS):
         kept = KeptRows.of(rows, fold != f)
-        b = solve(
-            kept, recipe.execution, System.of(sums[f], k, rows.offsets), l2=recipe.options.l2
-        ).coefficients
-        judged = recipe.execution.map(
-            partial(_judged, rows, fold == f, starts, b), rows.chunk_count
-        )
+        system = System.of(sums[f], k, rows.offsets)
+        b = solve(kept, run.execution, system, l2=l2).coefficients
+        judged = run.execution.map(partial(_judged, rows, fold == f, starts, b), rows.chunk_count)
         losses[fold == f] = np.concatenate(list(judged))
     return losses
 

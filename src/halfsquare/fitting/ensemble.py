@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from halfsquare.fitting.folds import Judgement, outputs_and_variance
-from halfsquare.fitting.network_member import Run
+from halfsquare.fitting.member import MemberFit
 from halfsquare.loss import Floats
 from halfsquare.results.trained import Trained
 
@@ -23,13 +23,13 @@ def predictive(members: Sequence[Trained], design: Floats) -> tuple[Floats, Floa
     return outputs.mean(axis=0), noise + parameters.mean(axis=0) + outputs.var(axis=0)
 
 
-def better(pilots: list[Run], names: list[str]) -> tuple[list[Run], list[str]]:
-    """Of members trained in different ways, those not clearly worse on the rows they left out; and
-    their ways.
+def better(pilots: list[MemberFit], methods: list[str]) -> tuple[list[MemberFit], list[str]]:
+    """Of members trained by different methods, those not clearly worse on the rows they left out;
+    and their methods.
     """
-    losses = {run.way.name: run.stops[0].held_out for run in pilots}
+    losses = {fit.trainer.name: fit.stops[0].held_out for fit in pilots}
     if len(pilots) < 2 or any(held is None for held in losses.values()):
-        return pilots, names
+        return pilots, methods
     squares = {
         name: held.weight * (held.error**2).mean(axis=1)
         for name, held in losses.items()
@@ -39,22 +39,22 @@ def better(pilots: list[Run], names: list[str]) -> tuple[list[Run], list[str]]:
     best, other = (squares[name] for name in ordered)
     doubt = np.hypot(best.std() / np.sqrt(len(best)), other.std() / np.sqrt(len(other)))
     if other.mean() - best.mean() <= doubt:
-        return pilots, names
-    return [run for run in pilots if run.way.name == ordered[0]], ordered[:1]
+        return pilots, methods
+    return [fit for fit in pilots if fit.trainer.name == ordered[0]], ordered[:1]
 
 
-def stopping_point(runs: list[Run], row_count: int) -> tuple[int, Judgement | None]:
+def stopping_point(fits: list[MemberFit], row_count: int) -> tuple[int, Judgement | None]:
     """Which of their stopping points is best for the average of all, by the rows left out; how good
     it is there.
     """
     judged = {}
-    for at in range(max(len(run.stops) for run in runs)):
-        held = [run.stops[min(at, len(run.stops) - 1)].held_out for run in runs]
+    for at in range(max(len(fit.stops) for fit in fits)):
+        held = [fit.stops[min(at, len(fit.stops) - 1)].held_out for fit in fits]
         judgement = Judgement.of([errors for errors in held if errors is not None], row_count)
         if judgement is not None:
             judged[at] = judgement
     if not judged:  # nothing was left out: what the evidence says is the best there is
-        return max(len(run.stops) for run in runs) - 1, None
+        return max(len(fit.stops) for fit in fits) - 1, None
     at = min(judged, key=lambda at: float(judged[at].ensemble.sum()))
     return at, judged[at]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -19,15 +19,16 @@ from halfsquare.data.scan import Scanned, scan
 from halfsquare.data.source import Source, open_source
 from halfsquare.data.spec import DataSpec, Progress, RowOptions
 from halfsquare.errors import FitError, OptionError
-from halfsquare.fitting.options import FitOptions, Recipe, Request
-from halfsquare.fitting.resume import Resuming, journal_of
+from halfsquare.fitting.family import Family
+from halfsquare.fitting.options import FitOptions, Request
+from halfsquare.fitting.resume import Resuming, checkpointer_of
 from halfsquare.loss import Convention
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local
 from halfsquare.results.evaluate import error_sums, error_sums_of_rows
 from halfsquare.results.fitted import FittedModel
-from halfsquare.solvers.base import State
-from halfsquare.solvers.loop import INTERRUPTED, Watch
+from halfsquare.solvers.base import Reason, State, Termination
+from halfsquare.solvers.run import Callback, Run, Seed
 
 if TYPE_CHECKING:
     from halfsquare.cluster.cluster import Cluster
@@ -122,7 +123,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: str | Path | None = None,
     checkpoint_every: float = 10.0,
-    watch: Watch | None = None,
+    callback: Callback | None = None,
     **reading: Unpack[RowOptions],
 ) -> FittedModel:
     """Fit a regression model by descending the squared error, and measure it on rows set apart.
@@ -181,7 +182,7 @@ def fit(
         The same, but the file must be there.
     checkpoint_every : float, >= 0
         Seconds from one writing of the file to the next.
-    watch : callable(State), optional
+    callback : callable(State), optional
         Called with every state of an iterative descent. A KeyboardInterrupt that it raises ends the
         fit with the best so far: measured, and not trained again.
     **reading
@@ -230,39 +231,40 @@ def fit(
         time_limit=time_limit,
     )
     spec = DataSpec.of(data, **reading)
-    request = Request(_listed(target), spec.weights, features, exclude)
-    interruption = _Interruption()
-    recipe = _recipe(options, interruption.noticed(watch))
-    recipe.check()
+    request = Request(_listed(target), spec.weight_column, spec.weighting, features, exclude)
+    limit, interruption = _TimeLimit(time_limit), _Interruption()
+    family = _family(options)
+    family.check()
     resuming = Resuming.of(checkpoint, resume, checkpoint_every, options, request)
     if cluster is not None:
         require_for_cluster(method, spec.data)
     with place(cluster, threads) as execution:
-        recipe = replace(recipe, execution=execution)
         source = open_source(spec)
-        roles = recipe.roles(source, request)
+        roles = family.roles(source, request)
         scanned = scan_at(execution, source, roles, options.test_fraction, seed, spec.progress)
-        rows = recipe.rows(scanned, "train")
+        rows = family.rows(scanned, "train")
         if not rows.row_count:
             raise FitError(
                 f"{source.name} leaves no row to train on: every row with a target is in the "
                 "test part"
             )
         again = refit and bool(scanned.test.rows)
-        with journal_of(resuming, scanned, execution) as journal:
-            fitted = (
-                recipe.within(_FIT_MOST if again else 1.0).at(journal.at("measured")).train(rows)
+        with checkpointer_of(resuming, scanned, execution) as checkpointer:
+            run = Run(
+                execution,
+                limit.at(_FIT_MOST if again else 1.0),
+                interruption.noticed(callback),
+                checkpointer,
+                Seed(seed),
             )
+            fitted = family.train(rows, run.at("measured"))
             measured = _measured(fitted, rows, execution, spec, test)
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
-            again = again and not interruption.ended(fitted) and recipe.has_time(_REFIT_LEAST)
+            again = again and not interruption.ended(fitted) and limit.leaves(_REFIT_LEAST)
             if again:
-                refitted = (
-                    recipe.within(1.0)
-                    .at(journal.at("refit"))
-                    .again(fitted, recipe.rows(scanned, "all"))
-                )
+                run = replace(run, deadline=limit.at(1.0))
+                refitted = family.again(fitted, family.rows(scanned, "all"), run.at("refit"))
                 # A refit that was cut short is not the model that was measured: that one is kept.
                 again = not interruption.ended(refitted)
                 fitted = refitted if again else fitted
@@ -270,21 +272,38 @@ def fit(
     return FittedModel(fitted.encoder, fitted.members, info)
 
 
+@dataclass(frozen=True)
+class _TimeLimit:
+    """Seconds for the whole fit, from when it began."""
+
+    seconds: float | None
+    began: float = field(default_factory=time.monotonic)
+
+    def at(self, share: float) -> float | None:
+        """The deadline of what may take that share of them."""
+        return None if self.seconds is None else self.began + share * self.seconds
+
+    def leaves(self, share: float) -> bool:
+        """Whether that share of them is still to come."""
+        deadline = self.at(1.0 - share)
+        return deadline is None or time.monotonic() <= deadline
+
+
 class _Interruption:
-    """Whether Ctrl-C or the one who watches has ended the fit: then no further descent is to
+    """Whether Ctrl-C or the callback has ended the fit: then no further descent is to
     begin.
     """
 
     def __init__(self) -> None:
         self.happened = False
 
-    def noticed(self, watch: Watch | None) -> Watch | None:
-        """``watch``, with its KeyboardInterrupt remembered."""
-        if watch is None:
+    def noticed(self, callback: Callback | None) -> Callback | None:
+        """``callback``, with its KeyboardInterrupt remembered."""
+        if callback is None:
             return None
-        told = watch
+        told = callback
 
-        def tell(state: State) -> None:
+        def tell(state: State[Any]) -> None:
             try:
                 told(state)
             except KeyboardInterrupt:
@@ -299,7 +318,7 @@ class _Interruption:
             fitted.info["reason"],
             *(member["reason"] for member in fitted.info.get("members", ())),
         ]
-        return self.happened or INTERRUPTED in reasons
+        return self.happened or str(Termination(Reason.INTERRUPTED)) in reasons
 
 
 def _implied(model: str, formula: str | None, method: str | None, l2: Any) -> str:
@@ -317,24 +336,23 @@ def _listed(target: str | Sequence[str] | None) -> list[str]:
     return [target] if isinstance(target, str) else list(target)
 
 
-def _recipe(options: FitOptions, watch: Watch | None) -> Recipe:
-    """The recipe of the family; each is imported when it is used."""
-    began, execution = time.monotonic(), Local(options.threads)
+def _family(options: FitOptions) -> Family:
+    """The family of models; each is imported when it is used."""
     if options.model == "formula":
-        from halfsquare.fitting.formula.train import FormulaRecipe
+        from halfsquare.fitting.formula.train import FormulaFamily
 
-        return FormulaRecipe(options, execution, watch, began)
+        return FormulaFamily(options)
     if options.model == "network":
-        from halfsquare.fitting.network import NetworkRecipe
+        from halfsquare.fitting.network import NetworkFamily
 
-        return NetworkRecipe(options, execution, watch, began)
+        return NetworkFamily(options)
     if options.model == "auto":
-        from halfsquare.fitting.auto import AutoRecipe
+        from halfsquare.fitting.auto import AutoFamily
 
-        return AutoRecipe(options, execution, watch, began)
-    from halfsquare.fitting.linear import LinearRecipe
+        return AutoFamily(options)
+    from halfsquare.fitting.linear import LinearFamily
 
-    return LinearRecipe(options, execution, watch, began)
+    return LinearFamily(options)
 
 
 def _measured(

@@ -84,11 +84,9 @@ class KeptRows(Rows):
         )
 
 
-def some_rows(rows: int, seed: Sequence[int]) -> Mask:
+def some_rows(rows: int, random: np.random.Generator) -> Mask:
     """One row in ten (n,), but at least one and of very many some ten thousand."""
-    chosen = np.random.default_rng(seed).choice(
-        rows, max(1, min(rows // 10, _MOST_ROWS)), replace=False
-    )
+    chosen = random.choice(rows, max(1, min(rows // 10, _MOST_ROWS)), replace=False)
     mask = np.zeros(rows, dtype=bool)
     mask[chosen] = True
     return mask
@@ -106,7 +104,9 @@ class Folds:
     count: int  # folds of a round that a member leaves out
 
     @classmethod
-    def deal(cls, rows: int, members: int, seed: int, least: int = 0) -> Folds | None:
+    def deal(
+        cls, rows: int, members: int, random: np.random.Generator, least: int = 0
+    ) -> Folds | None:
         """Two rounds of ``members`` / 2 folds, of the same rows.
 
         A member leaves out no more than one row in ``least``; and of very many rows some ten
@@ -116,7 +116,6 @@ class Folds:
         count = members // _ROUNDS
         if count < 2 or rows < _LEAST_ROWS * count:
             return None
-        random = np.random.default_rng([seed, 0])
         judged = min(rows * count // max(count, least), _MOST_ROWS * count)
         chosen = (
             slice(None)

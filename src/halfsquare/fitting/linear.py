@@ -13,23 +13,26 @@ import numpy as np
 from halfsquare.data.encoder import EncodedRows
 from halfsquare.data.rows import Rows
 from halfsquare.errors import NotFiniteError, OptionError
-from halfsquare.fitting.options import Recipe
+from halfsquare.fitting.family import Family
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.trained import Trained
-from halfsquare.solvers.growing_batches import Minibatch
-from halfsquare.solvers.journal import NO_JOURNAL, Journal
+from halfsquare.solvers.base import Reason, Solver, Termination
+from halfsquare.solvers.growing_batches import GrowingBatches
 from halfsquare.solvers.least_squares import Solution, System, linear_sums, solve
-from halfsquare.solvers.loop import Limits, Record, Watch, descend
-from halfsquare.solvers.objective import Quadratic
+from halfsquare.solvers.loop import Record, descend
+from halfsquare.solvers.objective import Objective, Quadratic
+from halfsquare.solvers.run import Run
 from halfsquare.solvers.steepest_descent import SteepestDescent
 from halfsquare.sums import NormalSums
 
 LinearMethod = Literal["least-squares", "gradient", "minibatch"]
 # An SSE above this share of the terms it is the difference of has 9 digits in the sums.
 _RESOLVED = 1e-6
+# The square of what is left of a unit vector outside a space that it lies in.
+_ESTIMABLE = 1e-14
 _ITERATIONS = {"gradient": 50_000, "minibatch": 20_000}
 
 
@@ -43,13 +46,10 @@ class LinearOptions:
     l2 : float >= 0 or "auto"
         λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted; ``"auto"`` takes
         the λ of greatest evidence.
-    seed : int
-        Of the shuffling of mini-batches.
     """
 
     method: LinearMethod = "least-squares"
     l2: float | Literal["auto"] = 0.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in ("least-squares", "gradient", "minibatch"):
@@ -68,11 +68,8 @@ def train_linear(
     names: Sequence[str],
     targets: Sequence[str],
     options: LinearOptions,
+    run: Run,
     *,
-    execution: Execution,
-    deadline: float | None = None,
-    watch: Watch | None = None,
-    journal: Journal = NO_JOURNAL,
     check: Callable[[], None] | None = None,
 ) -> Trained:
     """Train on standardized rows: ``names`` of the d design columns, ``targets`` of the k outputs.
@@ -90,7 +87,7 @@ def train_linear(
         If a sum is not finite.
     """
     model = Linear(tuple(names), tuple(targets))
-    sums = linear_sums(rows, execution)
+    sums = linear_sums(rows, run.execution)
     if not np.isfinite(np.trace(sums.gram)) or not np.isfinite(sums.gram).all():
         if check is not None:
             check()
@@ -98,21 +95,22 @@ def train_linear(
             "the squares of the columns overflow float64, or a value is not finite"
         )
     system = System.of(sums, len(targets), rows.offsets)
-    solution = solve(rows, execution, system, l2=options.l2)
+    solution = solve(rows, run.execution, system, l2=options.l2)
     parameters = solution.coefficients.reshape(-1)
     history: list[Record] = []
-    reason, converged = f"solved directly ({solution.path})", True
+    termination = Termination(Reason.SOLVED, solution.path)
     if options.method != "least-squares":
         penalty = _penalty(system, solution.l2) if solution.l2 else None
-        limits = Limits(_ITERATIONS[options.method], deadline)
         start = np.zeros_like(parameters)
-        quadratic = Quadratic(model, rows, execution, penalty, sums=sums)
-        method = SteepestDescent() if options.method == "gradient" else Minibatch(seed=options.seed)
-        state, history = descend(
-            method, quadratic, start, limits=limits, watch=watch, journal=journal
+        quadratic = Quadratic(model, rows, run.execution, penalty, sums=sums)
+        solver: Solver[Objective, Any] = (
+            SteepestDescent() if options.method == "gradient" else GrowingBatches(seed=run.seed)
         )
-        parameters, reason, converged = state.parameters, state.stopped or "", state.converged
-    sse = _sse(rows, execution, model, parameters, sums)
+        most = _ITERATIONS[options.method]
+        state, history = descend(solver, quadratic, start, run, iterations=most)
+        assert state.stopped is not None
+        parameters, termination = state.parameters, state.stopped
+    sse = _sse(rows, run.execution, model, parameters, sums)
     freedom = system.weight - solution.effective_parameters
     noise = sse / freedom if freedom > 1e-9 else np.full(len(targets), np.nan)
     covariance = np.kron(solution.inverse, np.diag(noise)) if freedom > 1e-9 else None
@@ -122,20 +120,64 @@ def train_linear(
         "path": solution.path,
         "reciprocal_condition": solution.reciprocal_condition,
         "degrees_of_freedom": freedom,
+        **not_estimable(solution, system, model, rows.offsets),
     }
-    warnings = linear_warnings(solution, names, system, converged, reason)
+    warnings = linear_warnings(solution, names, system, termination)
+    warnings += freedom_warnings(system, freedom, solution.l2)
     return Trained(
         model,
         parameters,
         covariance,
         noise,
         solution.effective_parameters,
+        termination,
         history,
-        reason,
-        converged,
         warnings,
         facts,
     )
+
+
+def not_estimable(
+    solution: Solution, system: System, model: Linear, offsets: Floats | None = None
+) -> dict[str, Any]:
+    """Of a rank-deficient design: the coefficients that the rows do not determine, and unit vectors
+    (in the design's units) along which they say nothing. Nothing otherwise.
+
+    A coefficient is estimable where its unit vector lies in the space of the rows (Searle 1971,
+    *Linear Models*, section 5.4): where C⁺C has a 1. ``offsets``: of the design's columns, because
+    the intercept is meant at 0 of the columns as given.
+    """
+    d = len(system.scales)
+    if solution.l2 or solution.rank >= d:
+        return {}
+    values, vectors = np.linalg.eigh(system.correlation)
+    empty = vectors[:, : d - solution.rank]  # the smallest ones
+    determined = np.einsum("ij,ij->i", empty, empty) < _ESTIMABLE
+    shift = np.zeros(d) if offsets is None else offsets
+    at_zero = -(system.means + shift) / system.scales
+    of_intercept = float(np.abs(at_zero @ empty).max(initial=0.0))
+    k = model.outputs_count
+    known = [of_intercept < _ESTIMABLE**0.5 * (1.0 + float(np.linalg.norm(at_zero))), *determined]
+    names = model.parameter_names
+    directions = (empty / system.scales[:, None]).T
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return {
+        "undetermined": [
+            names[i * k + j] for i, sure in enumerate(known) if not sure for j in range(k)
+        ],
+        "undetermined_directions": directions.tolist(),
+    }
+
+
+def freedom_warnings(system: System, freedom: float, l2: float) -> list[str]:
+    """What is to be said where nothing is left to tell the noise by."""
+    if freedom > 1e-9:
+        return []
+    what = "as many coefficients as rows" if not l2 else "no more rows than effective parameters"
+    return [
+        f"{what}: of {system.weight:g} rows no degrees of freedom are left to tell the noise by, so "
+        "there are no standard errors and no intervals"
+    ]
 
 
 def _penalty(system: System, l2: float) -> Floats:
@@ -178,8 +220,7 @@ def linear_warnings(
     solution: Solution,
     names: Sequence[str],
     system: System,
-    converged: bool = True,
-    reason: str = "",
+    termination: Termination,
 ) -> list[str]:
     """What is to be said of the columns and of the descent."""
     found = []
@@ -198,9 +239,9 @@ def linear_warnings(
             "those of smallest norm "
             "(on standardized columns) were taken"
         )
-    if not converged:
+    if not termination.converged:
         found.append(
-            f"the descent did not converge ({reason}): its coefficients are not those of "
+            f"the descent did not converge ({termination}): its coefficients are not those of "
             "least squares yet. The columns are "
             f"nearly collinear (condition number {solution.reciprocal_condition**-0.5:.0f}), "
             "which makes gradients slow; "
@@ -210,26 +251,17 @@ def linear_warnings(
 
 
 @final
-class LinearRecipe(Recipe):
+class LinearFamily(Family):
     """Standardized columns, an intercept, least squares."""
 
     def check(self) -> None:
         self._linear()
 
-    def train(self, rows: EncodedRows) -> FittedModel:
+    def train(self, rows: EncodedRows, run: Run) -> FittedModel:
         encoder, options = rows.encoder, self._linear()
-        trained = train_linear(
-            rows,
-            encoder.names,
-            encoder.targets,
-            options,
-            execution=self.execution,
-            deadline=self.deadline,
-            watch=self.watch,
-            journal=self.journal,
-        )
+        trained = train_linear(rows, encoder.names, encoder.targets, options, run)
         return self.fitted(rows, [trained], "linear", options.method)
 
     def _linear(self) -> LinearOptions:
         method: Any = self.options.method or "least-squares"
-        return LinearOptions(method, self.options.l2, self.options.seed)
+        return LinearOptions(method, self.options.l2)

@@ -1,24 +1,14 @@
-"""What a recipe is: it checks its options before a row is read, chooses an encoding, and trains."""
+"""The options of a fit, checked where they are given."""
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
-from halfsquare.data.encoder import EncodedRows, Part, encoded_rows
-from halfsquare.data.roles import Roles, choose_roles
-from halfsquare.data.scan import Scanned
-from halfsquare.data.source import Source
+from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError
-from halfsquare.loss import CONVENTIONS, Convention, sse_factor
-from halfsquare.parallel.base import Execution
-from halfsquare.results.fitted import FittedModel, Member
-from halfsquare.results.trained import Trained
-from halfsquare.solvers.journal import NO_JOURNAL, Journal
-from halfsquare.solvers.loop import Record, Watch
+from halfsquare.loss import CONVENTIONS, Convention
 
 MODELS = ("auto", "linear", "network", "formula")
 
@@ -75,117 +65,6 @@ class Request:
 
     targets: Sequence[str]
     weights: str | None = None
+    weighting: Weighting = "counts"
     features: Sequence[str] | None = None
     exclude: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Recipe(ABC):
-    """Trains one family of models.
-
-    Attributes
-    ----------
-    began : float
-        The reading of ``time.monotonic()`` when the fit began: its time limit counts from there.
-    deadline : float or None
-        The reading after which no step is begun.
-    journal : Journal
-        Where the states of the descents are kept.
-    """
-
-    options: FitOptions
-    execution: Execution
-    watch: Watch | None = None
-    began: float = 0.0
-    deadline: float | None = None
-    journal: Journal = NO_JOURNAL
-
-    def within(self, share: float) -> Self:
-        """This recipe with that share of the time limit, counted from the beginning of the fit."""
-        limit = self.options.time_limit
-        return self if limit is None else replace(self, deadline=self.began + share * limit)
-
-    def at(self, journal: Journal) -> Self:
-        """This recipe with its descents kept in that journal."""
-        return replace(self, journal=journal)
-
-    def has_time(self, share: float) -> bool:
-        """Whether that share of the time limit is still to come."""
-        limit = self.options.time_limit
-        return limit is None or time.monotonic() <= self.began + (1.0 - share) * limit
-
-    @abstractmethod
-    def check(self) -> None:
-        """Refuse options that do not go together.
-
-        Raises
-        ------
-        OptionError
-        """
-
-    def roles(self, source: Source, request: Request) -> Roles:
-        """The role of each column."""
-        return choose_roles(
-            source,
-            request.targets,
-            weight=request.weights,
-            features=request.features,
-            exclude=request.exclude,
-        )
-
-    def rows(self, scanned: Scanned, part: Part) -> EncodedRows:
-        """The rows of a part, encoded as this family wants them."""
-        return encoded_rows(scanned, part)
-
-    @abstractmethod
-    def train(self, rows: EncodedRows) -> FittedModel:
-        """Train on encoded rows."""
-
-    def again(self, fitted: FittedModel, rows: EncodedRows) -> FittedModel:
-        """Train the model that was measured once more, on more rows."""
-        del fitted
-        return self.train(rows)
-
-    def fitted(
-        self, rows: EncodedRows, trained: Sequence[Trained], kind: str, method: str, **more: Any
-    ) -> FittedModel:
-        """The fitted model of these members, with what is to be known of the training."""
-        first = trained[0]
-        info = {
-            "kind": kind,
-            "method": method,
-            "reason": first.reason,
-            "converged": all(m.converged for m in trained),
-            "effective_parameters": first.effective_parameters,
-            "facts": first.facts,
-            "warnings": list(dict.fromkeys(w for m in trained for w in m.warnings)),
-            "history": history_of(first, rows, self.options.loss),
-            **more,
-        }
-        return FittedModel(rows.encoder, tuple(Member.of(m) for m in trained), info)
-
-
-def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[dict[str, float]]:
-    """The descent in the wanted convention; for one target in its squared unit, for several
-    standardized.
-
-    The gradient norm is with respect to the parameters of standardized columns, in the same
-    convention.
-    """
-    statistics = (
-        rows.scanned.train.merge(rows.scanned.test) if rows.part == "all" else rows.scanned.train
-    )
-    k = len(rows.encoder.targets)
-    factor = 2.0 * sse_factor(loss, k, statistics.weight)  # a descent states ½SSE
-    unit = float(rows.encoder.target_scales[0]) ** 2 if k == 1 else 1.0
-
-    def line(record: Record) -> dict[str, float]:
-        norm = record.gradient_norm * factor * unit
-        return {
-            "iteration": record.iteration,
-            "loss": record.loss * factor * unit,
-            "gradient_norm": norm,
-            **record.notes,
-        }
-
-    return [line(r) for r in trained.history if r.loss < float("inf")]

@@ -16,12 +16,12 @@ import numpy as np
 from halfsquare.data.rows import ArrayRows, Chunk, Rows
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
-from halfsquare.parallel.base import Execution
 from halfsquare.solvers.base import State
-from halfsquare.solvers.evidence import Belief, Evidence
+from halfsquare.solvers.evidence import Evidence, EvidenceMemory
 from halfsquare.solvers.levenberg_marquardt import LevenbergMarquardt
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.run import Run
 
 # The first step is the answer under the first penalty; the others settle penalty and noise.
 _STEPS = 6
@@ -31,31 +31,26 @@ _MOST_NUMBERS = 1 << 23
 
 
 def solve_output_layer(
-    network: Network,
-    parameters: Floats,
-    rows: Rows,
-    noise: float,
-    execution: Execution,
-    deadline: float | None = None,
-) -> State:
+    network: Network, parameters: Floats, rows: Rows, noise: float, run: Run
+) -> State[EvidenceMemory]:
     """The state of :class:`Evidence` at the output layer's best parameters (q,), the last q of the
     network's (p,).
 
-    ``noise`` is what σ² is taken for at first, in the squared unit of the target.
+    ``noise`` is what σ² is taken for at first, in the squared unit of the target. The run's
+    execution and deadline count; nobody is told, and nothing is kept.
     """
     last = network.layers[-1]
     layer = Network(last.fan_in, (), last.fan_out)
-    objective = Objective(layer, _signals(network, parameters, rows), execution)
-    # One penalty for all weights, one for the biases. A linear model needs no damping.
-    method = Evidence(
-        layer.groups([0] * last.fan_in), inner=LevenbergMarquardt(scaling="identity", damping=1e-9)
-    )
+    objective = Objective(layer, _signals(network, parameters, rows), run.execution)
     start = parameters[last.start :]
-    precision = 1.0 / max(float(np.mean(start**2)), 1e-12)
-    begun = method.resume(
-        objective, start, Belief(noise, np.full(2, noise * precision), np.zeros(2), -np.inf)
+    # One penalty for all weights, one for the biases. A linear model needs no damping.
+    solver = Evidence(
+        layer.groups([0] * last.fan_in),
+        first_noise=noise,
+        first_precision=1.0 / max(float(np.mean(start**2)), 1e-12),
+        inner=LevenbergMarquardt(scaling="identity", damping=1e-9),
     )
-    return descend(method, objective, begun, limits=Limits(_STEPS, deadline))[0]
+    return descend(solver, objective, start, Run(run.execution, run.deadline), iterations=_STEPS)[0]
 
 
 def _signals(network: Network, parameters: Floats, rows: Rows) -> ArrayRows:

@@ -24,7 +24,7 @@ from halfsquare.files.atomic import require_writable
 from halfsquare.files.checkpoint import Checkpoint
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.parallel.base import Execution
-from halfsquare.solvers.journal import NO_JOURNAL, Book, Journal
+from halfsquare.solvers.checkpointer import NO_CHECKPOINTS, Checkpointer, CheckpointStore
 
 _SHOWN = 3  # differences that are named
 _LOG = logging.getLogger("halfsquare")
@@ -115,9 +115,8 @@ class Resuming:
         )
 
     @contextmanager
-    def journal(self, scanned: Scanned, execution: Execution) -> Iterator[Journal]:
-        """The journal in which the fit of these rows is kept, and whose file is written one last
-        time at the end.
+    def checkpointer(self, scanned: Scanned, execution: Execution) -> Iterator[Checkpointer]:
+        """Keeps the fit of these rows; its file is written one last time at the end.
 
         Raises
         ------
@@ -126,7 +125,7 @@ class Resuming:
         """
         identity = {**self.settings, "data": _data(scanned, execution)}
         found = self._checked(identity).found
-        book = Book(self.path, found or Checkpoint(identity, {}), self.seconds)
+        store = CheckpointStore(self.path, found or Checkpoint(identity, {}), self.seconds)
         if found is None:
             _LOG.info("checkpoint in %s, every %g s", self.path, self.seconds)
         else:
@@ -144,16 +143,16 @@ class Resuming:
             )
         whole = False
         try:
-            yield Journal(book)
+            yield Checkpointer(store)
             whole = True
         finally:
-            if not book.close(whole):
+            if not store.close(whole):
                 _LOG.info(
                     "%s holds where the fit stands: --resume %s goes on from there",
                     self.path,
                     self.path,
                 )
-            elif not book.entries:
+            elif not store.entries:
                 _LOG.info(
                     "this fit is solved directly, with no descent: nothing was kept in %s",
                     self.path,
@@ -161,15 +160,15 @@ class Resuming:
 
 
 @contextmanager
-def journal_of(
+def checkpointer_of(
     resuming: Resuming | None, scanned: Scanned, execution: Execution
-) -> Iterator[Journal]:
-    """The journal of a fit; one that keeps nothing if no checkpoint is asked for."""
+) -> Iterator[Checkpointer]:
+    """The checkpointer of a fit; one that keeps nothing if no checkpoint is asked for."""
     if resuming is None:
-        yield NO_JOURNAL
+        yield NO_CHECKPOINTS
     else:
-        with resuming.journal(scanned, execution) as journal:
-            yield journal
+        with resuming.checkpointer(scanned, execution) as checkpointer:
+            yield checkpointer
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Section]) -> list[str]:

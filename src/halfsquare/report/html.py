@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,17 @@ def write_report(fitted: FittedModel, data: Any, path: str | os.PathLike[str]) -
     return Path(path)
 
 
-def report_page(fitted: FittedModel, data: Any) -> str:
-    """The report as HTML; see :func:`write_report`."""
+def report_page(fitted: FittedModel, data: Any, *, name: str | None = None) -> str:
+    """The report as HTML; see :func:`write_report`. ``name`` is what people call the rows, where
+    that is not their path.
+    """
     require_extra()
     from halfsquare.report.collect import collect
 
     spec = DataSpec.of(data)
     collected = collect(fitted, spec)
+    if name is not None:
+        collected = replace(collected, source=name)
     from halfsquare.report.curve import fit_curve
 
     # A pipe can be read once, and that has been done.

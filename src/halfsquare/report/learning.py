@@ -23,6 +23,7 @@ from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
+from halfsquare.solvers.run import Run
 from halfsquare.sums import ErrorSums
 
 _PARTS = 10
@@ -221,7 +222,7 @@ class FormulaLearning(Learning):
             zip(self.formula.names, map(float, self.fitted.members[0].parameters), strict=True)
         )
         try:
-            found = train_formula(rows, self.formula, start=start, execution=Local(1))
+            found = train_formula(rows, self.formula, Run(Local(1)), start=start)
             outputs = self.formula.restore_target(self.formula.outputs(found.parameters, design))
             judged = ErrorSums.zero().add(target, outputs, weight).finish()
         except (

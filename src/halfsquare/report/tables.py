@@ -6,7 +6,7 @@ from typing import Any
 
 from halfsquare.report.collect import Collected
 from halfsquare.results.fitted import FittedModel
-from halfsquare.text import descent_sentence, number, with_error
+from halfsquare.text import descent_sentence, number, plain, with_error
 
 _MOST = 200  # rows of a table
 _VALUES = 8  # columns of the worst rows
@@ -124,7 +124,7 @@ def _errors(columns: dict[str, dict[str, Any]], unit: str) -> Cells:
 def _mean_error(summary: dict[str, Any]) -> str:
     """Zero where it is nothing but rounding, as on the rows of a linear fit."""
     mean = float(summary["mean_error"])
-    return f"{mean:.3g}" if abs(mean) > 1e-9 * summary["rmse"] else "0"
+    return plain(mean, 3) if abs(mean) > 1e-9 * summary["rmse"] else "0"
 
 
 def _tried(info: dict[str, Any]) -> Cells:

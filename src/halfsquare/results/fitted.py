@@ -62,6 +62,10 @@ class Parameter:
         return {k: None if v != v else v for k, v in vars(self).items()}
 
 
+# A row this share of its size off the space of rank-deficient columns is off it.
+_OFF = 1e-7
+
+
 @dataclass(frozen=True)
 class FittedModel:
     """What ``fit`` returns and ``load`` reads.
@@ -114,7 +118,8 @@ class FittedModel:
             If a column is missing or mistyped.
         """
         parts = [
-            self.outputs_of(batch.design, with_std=return_std) for batch in self._batches(data)
+            self.outputs_of(batch.design, with_std=return_std, weight=batch.weight)
+            for batch in self.batches(data, with_std=return_std)
         ]
         k = len(self.encoder.targets)
         empty = (np.empty((0, k)), np.empty((0, k)))
@@ -135,9 +140,36 @@ class FittedModel:
         OptionError
             If the level is not between 0 and 1.
         """
-        quantile = self.quantile(level)
-        outputs, std = self.predict(data, return_std=True)
-        return outputs, outputs - quantile * std, outputs + quantile * std
+        parts = [
+            self.bounds_of(batch.design, level, weight=batch.weight)
+            for batch in self.batches(data, with_std=True)
+        ]
+        empty = np.empty((0, len(self.encoder.targets)))
+        output, low, high = (np.vstack([p[i] for p in parts] or [empty]) for i in range(3))
+        if output.shape[1] == 1:
+            return output[:, 0], low[:, 0], high[:, 0]
+        return output, low, high
+
+    def bounds_of(
+        self, design: Floats, level: float, *, weight: Floats | None = None
+    ) -> tuple[Floats, Floats, Floats]:
+        """Outputs (m, k) of encoded rows and the bounds of their intervals, in the unit of the
+        target. Of a formula for log(y) or the like, the ends are those of log(y), brought back.
+
+        ``weight`` (m,): as of :meth:`outputs_of`.
+        """
+        quantile, formula = self.quantile(level), self.members[0].model
+        if not isinstance(formula, Formula) or formula.target_function == "identity":
+            outputs, std = self.outputs_of(design, with_std=True, weight=weight)
+            return outputs, outputs - quantile * std, outputs + quantile * std
+        with one_blas_thread():
+            mean, variance = self._predictive(design, weight)
+        reach = quantile * np.sqrt(variance)
+        low = mean - reach
+        if formula.target_function == "sqrt":
+            low = np.maximum(low, 0.0)  # no root is negative
+        output, low, high = (formula.restore_target(v) for v in (mean, low, mean + reach))
+        return output, low, high
 
     def quantile(self, level: float) -> float:
         """How many standard deviations the interval of that level reaches to each side (Student's
@@ -150,25 +182,35 @@ class FittedModel:
             )
         from scipy.special import stdtrit
 
-        freedom = self.info.get("facts", {}).get("degrees_of_freedom") or np.inf
+        facts = self.info.get("facts", {})
+        known = facts.get("noise_known", False)  # then there is no noise to estimate
+        freedom = facts.get("degrees_of_freedom")
+        freedom = np.inf if known or freedom is None else freedom
         return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
 
-    def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
+    def outputs_of(
+        self, design: Floats, *, with_std: bool = False, weight: Floats | None = None
+    ) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked
         for).
+
+        ``weight`` (m,) is that of the rows where their noise is measured or relative, see
+        :mod:`halfsquare.data.weighting`: it divides the variance of their noise.
         """
         with (
             one_blas_thread()
         ):  # the bits of a prediction do not depend on what else is computed beside it
-            return self._outputs_of(design, with_std=with_std)
+            return self._outputs_of(design, weight, with_std=with_std)
 
-    def _outputs_of(self, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
+    def _outputs_of(
+        self, design: Floats, weight: Floats | None, *, with_std: bool
+    ) -> tuple[Floats, Floats]:
         model = self.members[0].model
         if isinstance(model, Formula) and model.target_function != "identity":
-            return self._restored(model, design, with_std=with_std)
+            return self._restored(model, design, weight, with_std=with_std)
         scales = self.encoder.target_scales
         if with_std:
-            mean, variance = self._predictive(design)
+            mean, variance = self._predictive(design, weight)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
         mean = self.members[0].model.outputs(self.members[0].parameters, design)
         for member in self.members[1:]:
@@ -177,7 +219,7 @@ class FittedModel:
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
 
     def _restored(
-        self, formula: Formula, design: Floats, *, with_std: bool
+        self, formula: Formula, design: Floats, weight: Floats | None, *, with_std: bool
     ) -> tuple[Floats, Floats]:
         """Of a formula with a function on its left side, as log(y): back in the unit of y, first
         order.
@@ -185,20 +227,32 @@ class FittedModel:
         if not with_std:
             outputs = formula.restore_target(formula.outputs(self.members[0].parameters, design))
             return outputs, np.full_like(outputs, np.nan)
-        mean, variance = self._predictive(design)
+        mean, variance = self._predictive(design, weight)
         std = np.sqrt(variance)
         spread = formula.restore_target(mean + std) - formula.restore_target(mean - std)
         return formula.restore_target(mean), 0.5 * np.abs(spread)
 
-    def _predictive(self, design: Floats) -> tuple[Floats, Floats]:
-        """Mean and variance in standardized units: noise + parameters + spread of the members."""
+    def _predictive(self, design: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+        """Mean and variance in standardized units: noise + parameters + spread of the members.
+
+        Infinite where rows leave the space that rank-deficient columns span: what is not
+        determined there has no bound.
+        """
+        weighed = self.info.get("weighed")
+        share = None if weight is None or not weighed else 1.0 / (weight * weighed["factor"])
         outputs, variances = [], []
         for member in self.members:
-            o, variance = _member_variance(member, design)
+            o, variance = _member_variance(member, design, share)
             outputs.append(o)
             variances.append(variance)
         stacked = np.stack(outputs)
-        return stacked.mean(axis=0), np.mean(variances, axis=0) + stacked.var(axis=0)
+        variance = np.mean(variances, axis=0) + stacked.var(axis=0)
+        open_space = self.info.get("facts", {}).get("undetermined_directions")
+        if open_space:
+            off = np.abs(design @ np.array(open_space).T).max(axis=1)
+            size = np.linalg.norm(design, axis=1)
+            variance = np.where((off > _OFF * (1.0 + size))[:, None], np.inf, variance)
+        return stacked.mean(axis=0), variance
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -212,6 +266,7 @@ class FittedModel:
         values, variances = self._in_user_units(member)
         facts = self.info.get("facts", {})
         freedom = facts.get("degrees_of_freedom", np.inf)
+        freedom = np.inf if facts.get("noise_known") else freedom
         errors = (
             np.full(len(values), np.nan)
             if variances is None
@@ -219,7 +274,9 @@ class FittedModel:
         )
         open_names = facts.get("undetermined", ())
         names = list(member.model.parameter_names)
-        errors[[name in open_names for name in names]] = np.inf
+        # Of a formula any value fits as well; of collinear columns one of many was chosen.
+        none = np.nan if isinstance(member.model, Linear) else np.inf
+        errors[[name in open_names for name in names]] = none
         return [
             constrained(p, facts.get("fixed", {}), facts.get("on_bound", {}))
             for p in student(names, values, errors, freedom)
@@ -258,8 +315,15 @@ class FittedModel:
             variances[1:, j] = np.diag(of_output)[1:] / scales**2
         return values.reshape(-1), (variances * units**2).reshape(-1)
 
-    def _batches(self, data: Any) -> Iterator[ReadBatch]:
-        return read_encoded(open_for(self.encoder, data), self.encoder)
+    def batches(self, data: Any, *, with_std: bool = False) -> Iterator[ReadBatch]:
+        """The rows of ``data``, encoded; for standard deviations with their weights, where those of
+        the fit were no counts and the column is there.
+        """
+        source, weighed = open_for(self.encoder, data), self.info.get("weighed")
+        if not with_std or not weighed or weighed["column"] not in [c.name for c in source.columns]:
+            return read_encoded(source, self.encoder)
+        column, weighting = weighed["column"], weighed["weighting"]
+        return read_encoded(source, self.encoder, weight=column, weighting=weighting)
 
     def save(self, path: str | Path) -> None:
         """Write the model file, whole or not at all; see :mod:`halfsquare.results.model_file`."""
@@ -321,11 +385,14 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
     ]
 
 
-def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
-    """Outputs and their predictive variance (m, k): noise + J cov Jᵀ."""
+def _member_variance(member: Member, design: Floats, share: Floats | None) -> tuple[Floats, Floats]:
+    """Outputs and their predictive variance (m, k): noise + J cov Jᵀ; the noise of a row is
+    ``share`` (m,) of the model's.
+    """
+    noise = member.noise if share is None else share[:, None] * member.noise
     if member.covariance is None:
         o = member.model.outputs(member.parameters, design)
-        return o, np.broadcast_to(member.noise, o.shape)
+        return o, np.broadcast_to(noise, o.shape)
     if isinstance(member.model, Linear):  # J is [1 | z] for each output: no need to write it out
         o = member.model.outputs(member.parameters, design)
         k = o.shape[1]
@@ -334,12 +401,12 @@ def _member_variance(member: Member, design: Floats) -> tuple[Floats, Floats]:
             np.einsum("ni,ij,nj->n", a, member.covariance[j::k, j::k], a, optimize=True)
             for j in range(k)
         ]
-        return o, member.noise + np.column_stack(spread)
+        return o, noise + np.column_stack(spread)
     o, jacobian = member.model.outputs_and_last_derivatives(
         member.parameters, design, len(member.covariance)
     )
     moved = jacobian @ member.covariance
-    return o, member.noise + np.einsum("nkp,nkp->nk", moved, jacobian)
+    return o, noise + np.einsum("nkp,nkp->nk", moved, jacobian)
 
 
 def require_level(level: float | None) -> None:

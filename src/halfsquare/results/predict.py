@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.reading import open_for, read_encoded
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write
@@ -29,18 +28,19 @@ def predicted_batches(
     import pyarrow as pa
 
     targets = fitted.encoder.targets
-    quantile = None if interval is None else fitted.quantile(interval)
     suffixes = [""] if len(targets) == 1 else [f"_{t}" for t in targets]
     spec = DataSpec.of(data)
-    source = open_for(fitted.encoder, spec)
-    for batch in read_encoded(source, fitted.encoder):
-        outputs, std = fitted.outputs_of(batch.design, with_std=quantile is not None)
+    for batch in fitted.batches(spec, with_std=interval is not None):
+        if interval is None:
+            outputs, low, high = fitted.outputs_of(batch.design)[0], None, None
+        else:
+            outputs, low, high = fitted.bounds_of(batch.design, interval, weight=batch.weight)
         columns = {}
         for j, suffix in enumerate(suffixes):
             columns[f"prediction{suffix}"] = np.ascontiguousarray(outputs[:, j])
-            if quantile is not None:
-                columns[f"low{suffix}"] = outputs[:, j] - quantile * std[:, j]
-                columns[f"high{suffix}"] = outputs[:, j] + quantile * std[:, j]
+            if low is not None and high is not None:
+                columns[f"low{suffix}"] = np.ascontiguousarray(low[:, j])
+                columns[f"high{suffix}"] = np.ascontiguousarray(high[:, j])
         spec.told(batch.first_row + len(outputs))
         yield pa.RecordBatch.from_pydict(columns)
 

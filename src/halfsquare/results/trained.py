@@ -7,6 +7,7 @@ from typing import Any
 
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
+from halfsquare.solvers.base import Termination
 from halfsquare.solvers.loop import Record
 
 
@@ -25,10 +26,9 @@ class Trained:
         Variance of the targets about the outputs, in the squared unit of the design's target.
     effective_parameters : float
         Degrees of freedom that the data determine; p without a penalty.
-    history : list of Record
-    reason : str
+    termination : Termination
         Why the descent ended.
-    converged : bool
+    history : list of Record
     warnings : list of str
     facts : dict
         Whatever else is worth keeping (log evidence, penalties, relevance, rounds, …): JSON values.
@@ -42,9 +42,8 @@ class Trained:
     covariance: Floats | None
     noise: Floats
     effective_parameters: float
+    termination: Termination
     history: list[Record] = field(default_factory=list)
-    reason: str = ""
-    converged: bool = True
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     held_out: Floats | None = None

@@ -22,11 +22,12 @@ from math import sqrt
 
 import numpy as np
 
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import Chunk, Rows
 from halfsquare.files.packing import packable
-from halfsquare.loss import Floats, error
-from halfsquare.solvers.base import Descent, State
+from halfsquare.loss import Floats
+from halfsquare.solvers.base import Reason, Solver, State, Termination
 from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.run import SEED_ZERO, Seed, Stream
 
 _POOL_NUMBERS = 1 << 23  # at most: 32 MB
 _PLATEAU = 2_500_000  # rows times passes: from 8,300 rows on nothing is added to 300
@@ -34,7 +35,9 @@ _PLATEAU = 2_500_000  # rows times passes: from 8,300 rows on nothing is added t
 
 @packable("adam.memory")
 @dataclass(frozen=True)
-class _Memory:
+class AdamMemory:
+    """What a pass needs of those before it."""
+
     iterate: Floats  # (p,) float32: where the next pass begins
     first: Floats  # (p,) running mean of the gradient
     second: Floats  # (p,) running mean of its square
@@ -66,7 +69,7 @@ class _Pass:
 
 
 @dataclass(frozen=True)
-class Stochastic(Descent):
+class Adam(Solver[Objective, AdamMemory]):
     """Mini-batch descent; one step of it is a pass: over all rows, or where they are very many over
     the next of them.
 
@@ -92,10 +95,10 @@ class Stochastic(Descent):
     most_rows : int
         Rows seen after which the step length halves in any case: the descent ends however many rows
         there are.
-    patience : int
+    passes_no_change : int
         Passes without a better average after which the step length halves and the descent goes back
         to the best.
-    seed : int
+    seed : Seed
         Of the shuffling.
     """
 
@@ -109,14 +112,16 @@ class Stochastic(Descent):
     least_fall: float = 0.5
     stuck_steps: int = 300
     most_rows: int = 1 << 21
-    patience: int = 6
-    seed: int = 0
+    passes_no_change: int = 6
+    seed: Seed = SEED_ZERO
 
-    def begin(self, objective: Objective, parameters: Floats) -> State:
+    def begin(self, objective: Objective, parameters: Floats) -> State[AdamMemory]:
         zero = np.zeros_like(parameters)
         batch = max(16, min(self.first_batch, objective.rows.row_count // 8))
-        judged = row_losses(self.held_out, parameters)
-        memory = _Memory(parameters, zero, zero, 0, batch, self.first_length, np.inf, 0, judged, 0)
+        judged = self.held_out.row_losses(parameters)
+        memory = AdamMemory(
+            parameters, zero, zero, 0, batch, self.first_length, np.inf, 0, judged, 0
+        )
         mean = float(judged.sum()) / self.held_out.weight
         return State(
             parameters,
@@ -125,21 +130,21 @@ class Stochastic(Descent):
             memory=memory,
         )
 
-    def resume(self, objective: Objective, state: State) -> State:
+    def resume(self, objective: Objective, state: State[AdamMemory]) -> State[AdamMemory]:
         """A state reached on other rows, to go on from on these: Adam's memory stays, the judges
         are new.
         """
-        m: _Memory = state.memory
+        m = state.memory
         batch = max(16, min(self.first_batch, objective.rows.row_count // 8))
-        judged = row_losses(self.held_out, state.parameters)
+        judged = self.held_out.row_losses(state.parameters)
         memory = replace(m, batch=batch, lowest=np.inf, stuck=0, judged=judged, waited=0)
-        return replace(state, stopped=None, converged=False, memory=memory)
+        return replace(state, stopped=None, memory=memory)
 
-    def step(self, objective: Objective, state: State) -> State:
-        m: _Memory = state.memory
+    def step(self, objective: Objective, state: State[AdamMemory]) -> State[AdamMemory]:
+        m = state.memory
         done = self._pass(objective, state.iteration, m)
         average = done.average / max(done.batches, 1)
-        losses = row_losses(self.held_out, average)
+        losses = self.held_out.row_losses(average)
         change = losses - m.judged
         better = float(change.mean()) < 0.0
         mean = done.loss / done.weight
@@ -152,19 +157,19 @@ class Stochastic(Descent):
         fallen = mean < m.lowest - self.least_fall * deviation
         stuck = 0 if fallen else m.stuck + done.batches
         waited = 0 if better else m.waited + 1
-        patient = passes(self.stuck_steps, objective.rows.row_count)
-        stalled = stuck >= max(patient, 3 * done.batches)
-        beyond = waited * done.batches >= patient and waited >= self.patience
+        enough = passes(self.stuck_steps, objective.rows.row_count)
+        stalled = stuck >= max(enough, 3 * done.batches)
+        beyond = waited * done.batches >= enough and waited >= self.passes_no_change
         kept = m.kept + done.weight
         halve = stalled or beyond or kept >= self.most_rows
         length = 0.5 * m.length if halve else m.length
         best = average if better else state.parameters
         stopped = None
         if not np.isfinite(mean):
-            stopped = "stopped: the loss is no longer finite"
+            stopped = Termination(Reason.LOSS_NOT_FINITE)
         elif length < self.least_length:
-            stopped = "converged: shorter steps predict the rows held out no better"
-        memory = _Memory(
+            stopped = Termination(Reason.HELD_OUT_NO_BETTER)
+        memory = AdamMemory(
             best if beyond else done.iterate,
             done.first,
             done.second,
@@ -183,7 +188,6 @@ class Stochastic(Descent):
             sqrt(signal),
             state.iteration + 1,
             stopped,
-            stopped is not None and stopped.startswith("converged"),
             {
                 "batch": float(m.batch),
                 "step_length": m.length,
@@ -191,21 +195,22 @@ class Stochastic(Descent):
                 "noise": noise,
                 "held_out_loss": float(memory.judged.mean()),
             },
-            memory,
+            memory=memory,
         )
 
-    def _pass(self, objective: Objective, number: int, m: _Memory) -> _Pass:
+    def _pass(self, objective: Objective, number: int, m: AdamMemory) -> _Pass:
         """One shuffled pass, cut into random batches."""
         done = _Pass(
             m.iterate.astype(np.float32), m.first, m.second, m.steps, np.zeros(len(m.iterate))
         )
-        random = np.random.default_rng([self.seed, 2, number])
+        random = self.seed.generator(Stream.SHUFFLE, number)
         pull = None if objective.penalty is None else objective.penalty / objective.weight
         design, target, weight = self._pool(objective.rows, number)
         order = random.permutation(len(design))
         for rows in np.array_split(order, max(1, round(len(order) / m.batch))):
             if weight[rows].sum() > 0:
-                self._batch(objective, done, design[rows], target[rows], weight[rows], pull, m)
+                batch = Chunk(design[rows], target[rows], weight[rows])
+                self._batch(objective, done, batch, pull, m)
         return done
 
     def _pool(self, rows: Rows, number: int) -> tuple[Floats, Floats, Floats]:
@@ -221,8 +226,7 @@ class Stochastic(Descent):
         each = min(count, max(1, wanted * count // rows.row_count))
         places = [divmod(place, count) for place in range(number * each, (number + 1) * each)]
         orders = {
-            turn: np.random.default_rng([self.seed, 4, turn]).permutation(count)
-            for turn, _ in places
+            turn: self.seed.generator(Stream.CHUNKS, turn).permutation(count) for turn, _ in places
         }
         chunks = [rows.chunk(int(orders[turn][at])) for turn, at in places]
         weights = [np.ones(len(c.target)) if c.weight is None else c.weight for c in chunks]
@@ -236,24 +240,19 @@ class Stochastic(Descent):
         self,
         objective: Objective,
         done: _Pass,
-        design: Floats,
-        target: Floats,
-        weight: Floats,
+        rows: Chunk,
         pull: Floats | None,
-        m: _Memory,
+        m: AdamMemory,
     ) -> None:
         """One step of Adam, its gradient a mean over the batch plus the penalty's share."""
-        total = float(weight.sum())
-        e = error(target, objective.model.outputs(done.iterate, design))
-        summed, norms = objective.model.pull(done.iterate, design, e, weight)
-        gradient = np.asarray(summed, dtype=np.float64) / total
+        sums = objective.batch(done.iterate, rows)
+        gradient = sums.gradient / sums.weight
         power = float(gradient @ gradient)
-        done.noise += max(float(weight @ norms) / total - power, 0.0) / total
+        done.noise += max(sums.gradient_squares / sums.weight - power, 0.0) / sums.weight
         done.power += power
-        losses = 0.5 * np.einsum("nk,nk->n", e, e)
-        done.loss += float(weight @ losses)
-        done.loss_squares += float(weight @ losses**2)
-        done.weight += total
+        done.loss += sums.half_sse
+        done.loss_squares += sums.loss_squares
+        done.weight += sums.weight
         if pull is not None:
             gradient += pull * done.iterate
         done.steps += 1
@@ -264,17 +263,6 @@ class Stochastic(Descent):
         done.iterate = done.iterate - move.astype(np.float32)
         done.average += done.iterate
         done.batches += 1
-
-
-def row_losses(objective: Objective, parameters: Floats) -> Floats:
-    """½ w |o - t|² of each row (n,), in order."""
-    losses = []
-    for index in range(objective.rows.chunk_count):
-        chunk = objective.rows.chunk(index)
-        e = error(chunk.target, objective.model.outputs(parameters, chunk.design))
-        half = 0.5 * np.einsum("nk,nk->n", e, e)
-        losses.append(half if chunk.weight is None else chunk.weight * half)
-    return np.concatenate(losses)
 
 
 def passes(count: int, rows: int) -> int:

@@ -1,20 +1,99 @@
-"""What a descent method is: a first state, and a step from one state to the next."""
+"""What a solver is: a first state, and a step from one state to the next."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from enum import Enum
+from typing import Any, Generic, Self, TypeVar
 
 from halfsquare.files.packing import packable
 from halfsquare.loss import Floats
 from halfsquare.solvers.objective import Objective
 
 
+@packable("reason")
+class Reason(Enum):
+    """Why a descent ended: whether that is where it was to end, and the sentence that tells it.
+
+    The names stand in files; a sentence may have a place for what was measured.
+    """
+
+    converged: bool
+    sentence: str
+
+    ZERO_GRADIENT = True, "converged: the gradient is zero"
+    SMALL_GRADIENT = True, "converged: the gradient fell to {:g} of the first"
+    GRADIENT_ROUNDING = True, "converged: the gradient over all rows is zero to rounding"
+    NO_LOWER = True, "converged: no step lowers the loss further"
+    EVIDENCE_CALM = True, "converged: the evidence no longer changes"
+    HELD_OUT_NO_BETTER = True, "converged: shorter steps predict the rows held out no better"
+    SMALL_OFFSET = True, "converged: relative offset {:.1e}"
+    OFFSET_ROUNDING = (
+        True,
+        "converged: relative offset {:.1e}, no step lowers the loss further",
+    )
+    OFFSET_ABOVE = False, "stopped: relative offset {:.1e}, no step lowers the loss further"
+    EXTENDED_PRECISION = True, "converged: in extended precision"
+    ERRORS_ROUNDING = True, "converged: the errors are the rounding of float64"
+    HELD_OUT_BEST = True, "stopped: where the rows left out favour it"
+    SOLVED = True, "solved directly ({})"
+    SOLVED_EXACTLY = True, "solved from exact sums ({})"
+    NO_PROGRESS = False, "stopped: no further progress"
+    NO_STEP = False, "stopped: no step, however short, lowers the loss"
+    SINGULAR = False, "stopped: the curvature is singular"
+    LOSS_NOT_FINITE = False, "stopped: the loss is no longer finite"
+    MODEL_NOT_FINITE = False, "the model is not finite at the starting parameters"
+    FORMULA_NOT_FINITE = False, "the formula is not finite at the start"
+    ITERATION_LIMIT = False, "stopped: the limit of {} iterations"
+    TIME_LIMIT = False, "stopped: the time limit"
+    INTERRUPTED = False, "stopped: interrupted"
+
+    def __init__(self, converged: bool, sentence: str) -> None:
+        self.converged = converged
+        self.sentence = sentence
+
+
+@packable("termination")
+@dataclass(frozen=True)
+class Termination:
+    """Why a descent ended, and what was measured then.
+
+    Examples
+    --------
+    >>> str(Termination(Reason.ITERATION_LIMIT, 7))
+    'stopped: the limit of 7 iterations'
+    """
+
+    reason: Reason
+    detail: float | str | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether it ended where it was to end rather than at a limit."""
+        return self.reason.converged
+
+    def __str__(self) -> str:
+        return self.reason.sentence.format(self.detail)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"reason": self.reason.name.lower(), "detail": self.detail}
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """What :meth:`as_dict` described."""
+        return cls(Reason[saved["reason"].upper()], saved["detail"])
+
+
+M = TypeVar("M")
+O = TypeVar("O", bound=Objective)
+
+
 @packable("state")
 @dataclass(frozen=True)
-class State:
+class State(Generic[M]):
     """Where a descent stands. States are values: a descent can be paused, resumed and replayed.
 
     Attributes
@@ -27,37 +106,47 @@ class State:
         Euclidean norm of its gradient.
     iteration : int
         Steps tried, those refused included.
-    stopped : str or None
-        Why the descent is over, in words; None while it goes on.
-    converged : bool
-        Whether it ended at a minimum rather than at a limit.
+    stopped : Termination or None
+        Why the descent is over; None while it goes on.
     notes : mapping of str to float
-        What else the method reports of this step (damping, batch, signal, noise, …).
-    memory : Any
-        What the method itself needs for the next step, all of it: made of what
+        What else the solver reports of this step (damping, batch, signal, noise, …).
+    memory : M
+        What the solver itself needs for the next step, all of it: made of what
         :mod:`halfsquare.files.packing` can pack.
     objective : Objective or None
-        What is descended, told to those who watch; None in all other states.
+        What is descended, told to callbacks; None in all other states.
     """
 
     parameters: Floats
     loss: float
     gradient_norm: float
     iteration: int = 0
-    stopped: str | None = None
-    converged: bool = False
+    stopped: Termination | None = None
     notes: Mapping[str, float] = field(default_factory=dict)
-    memory: Any = None
+    memory: M = field(kw_only=True)
     objective: Objective | None = None
 
+    @property
+    def converged(self) -> bool:
+        """Whether it ended at a minimum rather than at a limit."""
+        return self.stopped is not None and self.stopped.converged
 
-class Descent(ABC):
-    """A way down. Methods are frozen values; what changes is in the :class:`State` they pass on."""
+
+class Solver(ABC, Generic[O, M]):
+    """A way down an objective of type O, with a memory of type M.
+
+    Solvers are frozen values; what changes is in the :class:`State` they pass on. They see sums
+    over all rows or over a batch of them, by the objective's methods, and never a model.
+    """
 
     @abstractmethod
-    def begin(self, objective: Objective, parameters: Floats) -> State:
+    def begin(self, objective: O, parameters: Floats) -> State[M]:
         """The state at the starting parameters."""
 
     @abstractmethod
-    def step(self, objective: Objective, state: State) -> State:
+    def step(self, objective: O, state: State[M]) -> State[M]:
         """The state after one more step, accepted or refused."""
+
+    def resume(self, objective: O, state: State[M]) -> State[M]:
+        """The first state of a descent that goes on from a state reached on other rows."""
+        return self.begin(objective, state.parameters)

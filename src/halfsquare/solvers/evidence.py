@@ -26,9 +26,9 @@ from scipy.linalg import LinAlgError
 
 from halfsquare.files.packing import packable
 from halfsquare.loss import Floats
-from halfsquare.solvers.base import Descent, State
+from halfsquare.solvers.base import Reason, Solver, State, Termination
 from halfsquare.solvers.cholesky import Cholesky
-from halfsquare.solvers.levenberg_marquardt import LevenbergMarquardt
+from halfsquare.solvers.levenberg_marquardt import DampedMemory, LevenbergMarquardt
 from halfsquare.solvers.objective import Objective
 
 # α_g is at least this: a group is never quite free, so the curvature is never singular.
@@ -62,17 +62,19 @@ class Belief:
 
 @packable("evidence.memory")
 @dataclass(frozen=True)
-class _Memory:
-    inner: State  # of Levenberg-Marquardt, under the penalties of ``belief``
+class EvidenceMemory:
+    """The descent under the penalties of now, and the best there was."""
+
+    inner: State[DampedMemory]  # of Levenberg-Marquardt, under the penalties of ``belief``
     belief: Belief
     # Of Levenberg-Marquardt, where the log evidence was highest, under the penalties it had there.
-    best: State
+    best: State[DampedMemory]
     best_belief: Belief
     changes: tuple[float, ...] = ()  # of the log evidence in the last accepted steps
 
 
 @dataclass(frozen=True)
-class Evidence(Descent):
+class Evidence(Solver[Objective, EvidenceMemory]):
     """Levenberg-Marquardt with Bayesian regularization; see the formulas of this module.
 
     Penalties are re-estimated after every accepted step. In a network with many parameters the
@@ -89,9 +91,9 @@ class Evidence(Descent):
     first_precision : float
         α_g to begin with.
     tolerance : float
-        Converged when the last ``patience`` accepted steps changed the log evidence by less than
-        this, in nats.
-    patience : int
+        Converged when the last ``n_iter_no_change`` accepted steps changed the log evidence by less
+        than this, in nats.
+    n_iter_no_change : int
     most_precision : float
         α_g at most. A large one lets an input be switched off for good; a small one keeps it in
         play, which helps where it matters only together with others and so looks useless at first.
@@ -103,36 +105,40 @@ class Evidence(Descent):
     first_noise: float = 0.3
     first_precision: float = 1.0
     tolerance: float = 0.1
-    patience: int = 5
+    n_iter_no_change: int = 5
     most_precision: float = 1e6
     inner: LevenbergMarquardt = field(
         default_factory=lambda: LevenbergMarquardt(scaling="identity")
     )
 
-    def begin(self, objective: Objective, parameters: Floats) -> State:
+    def begin(self, objective: Objective, parameters: Floats) -> State[EvidenceMemory]:
         count = int(self.groups.max()) + 1
         penalties = np.full(count, self.first_noise * self.first_precision)
-        return self.resume(
-            objective, parameters, Belief(self.first_noise, penalties, np.zeros(count), -np.inf)
-        )
+        belief = Belief(self.first_noise, penalties, np.zeros(count), -np.inf)
+        return self._begun(objective, parameters, belief)
 
-    def resume(self, objective: Objective, parameters: Floats, belief: Belief) -> State:
-        """The first state of a descent that begins with what another has found, perhaps on other
-        rows.
-        """
+    def resume(self, objective: Objective, state: State[EvidenceMemory]) -> State[EvidenceMemory]:
+        """Noise and penalties are those that were found before."""
+        return self._begun(objective, state.parameters, belief_of(state))
+
+    def _begun(
+        self, objective: Objective, parameters: Floats, belief: Belief
+    ) -> State[EvidenceMemory]:
         inner = self.inner.begin(self._penalized(objective, belief), parameters)
         unknown = replace(belief, log_evidence=-np.inf)
-        return _state(_Memory(inner, unknown, inner, unknown))
+        return _state(EvidenceMemory(inner, unknown, inner, unknown))
 
-    def step(self, objective: Objective, state: State) -> State:
-        memory: _Memory = state.memory
+    def step(self, objective: Objective, state: State[EvidenceMemory]) -> State[EvidenceMemory]:
+        memory = state.memory
         inner = self.inner.step(self._penalized(objective, memory.belief), memory.inner)
         refused = inner.parameters is memory.inner.parameters
         if refused and inner.stopped is None:
             return _state(replace(memory, inner=inner))
         return self._reestimated(objective, inner, memory)
 
-    def _reestimated(self, objective: Objective, inner: State, memory: _Memory) -> State:
+    def _reestimated(
+        self, objective: Objective, inner: State[DampedMemory], memory: EvidenceMemory
+    ) -> State[EvidenceMemory]:
         """The state with noise and penalties set anew at the parameters just reached."""
         old = memory.belief
         try:
@@ -140,23 +146,25 @@ class Evidence(Descent):
                 self.groups,
                 inner,
                 old,
-                objective.weight * objective.model.outputs_count,
+                objective.numbers,
                 self.most_precision,
             )
         except LinAlgError:
-            why = inner.stopped or "stopped: the curvature is singular"
+            why = inner.stopped or Termination(Reason.SINGULAR)
             return _state(replace(memory, inner=replace(inner, stopped=why)))
-        changes = (*memory.changes, abs(new.log_evidence - old.log_evidence))[-self.patience :]
-        calm = len(changes) == self.patience and sum(changes) < self.tolerance
+        changes = (*memory.changes, abs(new.log_evidence - old.log_evidence))[
+            -self.n_iter_no_change :
+        ]
+        calm = len(changes) == self.n_iter_no_change and sum(changes) < self.tolerance
         # Under new penalties the old minimum is none: go on until the evidence is calm.
-        stopped = "converged: the evidence no longer changes" if calm else None
+        stopped = Termination(Reason.EVIDENCE_CALM) if calm else None
         moved = self.inner.with_penalty(
             inner, old.penalties[self.groups], new.penalties[self.groups]
         )
         better = new.log_evidence > memory.best_belief.log_evidence
         return _state(
-            _Memory(
-                inner=replace(moved, stopped=stopped, converged=calm),
+            EvidenceMemory(
+                inner=replace(moved, stopped=stopped),
                 belief=new,
                 best=inner if better else memory.best,
                 best_belief=new if better else memory.best_belief,
@@ -168,7 +176,7 @@ class Evidence(Descent):
         return replace(objective, penalty=belief.penalties[self.groups])
 
 
-def _state(memory: _Memory) -> State:
+def _state(memory: EvidenceMemory) -> State[EvidenceMemory]:
     belief = memory.belief
     notes = {
         **memory.inner.notes,
@@ -176,32 +184,42 @@ def _state(memory: _Memory) -> State:
         "noise": belief.noise,
         "log_evidence": belief.log_evidence,
     }
-    return replace(memory.inner, notes=notes, memory=memory)
-
-
-def belief_of(state: State) -> Belief:
-    """Noise, penalties and evidence at a state of :class:`Evidence`."""
-    belief: Belief = state.memory.belief
-    return belief
-
-
-def highest_evidence(state: State) -> State:
-    """The state with the parameters that had the highest evidence on the way to ``state``."""
-    memory: _Memory = state.memory
-    found = _state(replace(memory, inner=memory.best, belief=memory.best_belief))
-    return replace(
-        found, iteration=state.iteration, stopped=state.stopped, converged=state.converged
+    inner = memory.inner
+    return State(
+        inner.parameters,
+        inner.loss,
+        inner.gradient_norm,
+        inner.iteration,
+        inner.stopped,
+        notes,
+        memory=memory,
     )
 
 
-def covariance_of(state: State) -> Floats:
+def belief_of(state: State[EvidenceMemory]) -> Belief:
+    """Noise, penalties and evidence at a state of :class:`Evidence`."""
+    return state.memory.belief
+
+
+def highest_evidence(state: State[EvidenceMemory]) -> State[EvidenceMemory]:
+    """The state with the parameters that had the highest evidence on the way to ``state``."""
+    memory = state.memory
+    found = _state(replace(memory, inner=memory.best, belief=memory.best_belief))
+    return replace(found, iteration=state.iteration, stopped=state.stopped)
+
+
+def covariance_of(state: State[EvidenceMemory]) -> Floats:
     """σ² C⁻¹ (p, p): the covariance of the parameters at a state of :class:`Evidence`."""
-    curvature: Floats = state.memory.inner.memory.curvature
+    curvature = state.memory.inner.memory.curvature
     return belief_of(state).noise * Cholesky.of(curvature).inverse()
 
 
 def reestimate(
-    groups: npt.NDArray[np.intp], state: State, old: Belief, count: float, most: float = 1e6
+    groups: npt.NDArray[np.intp],
+    state: State[DampedMemory],
+    old: Belief,
+    count: float,
+    most: float = 1e6,
 ) -> Belief:
     """Noise and penalties, α_g at ``most``, after one round of the formulas of this module.
 

@@ -20,16 +20,19 @@ import numpy.typing as npt
 
 from halfsquare.data.rows import Chunk
 from halfsquare.files.packing import packable
-from halfsquare.loss import Floats, error
-from halfsquare.solvers.base import Descent, State
-from halfsquare.solvers.objective import Objective
+from halfsquare.loss import Floats
+from halfsquare.solvers.base import Reason, Solver, State, Termination
+from halfsquare.solvers.objective import BatchSums, Objective
+from halfsquare.solvers.run import SEED_ZERO, Seed, Stream
 
-Picked = list[tuple[int, npt.NDArray[np.intp] | None]]  # chunk and rows in it; None for all
+Picked = list[tuple[int, npt.NDArray[np.intp]]]  # chunk and rows in it
 
 
 @packable("growing_batches.memory")
 @dataclass(frozen=True)
-class _Memory:
+class BatchMemory:
+    """How large the next batch is, and which rows it draws."""
+
     batch: int
     drawn: int  # rows drawn since the beginning: where in which shuffled pass the next batch begins
     since_growth: int = 0
@@ -40,25 +43,7 @@ class _Memory:
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """Sums over a batch: weight, loss, gradient and Σ w |row gradient|², all about one point."""
-
-    weight: float
-    half_sse: float
-    gradient: Floats
-    squares: float
-
-    def merge(self, other: _Batch) -> _Batch:
-        return _Batch(
-            self.weight + other.weight,
-            self.half_sse + other.half_sse,
-            self.gradient + other.gradient,
-            self.squares + other.squares,
-        )
-
-
-@dataclass(frozen=True)
-class Minibatch(Descent):
+class GrowingBatches(Solver[Objective, BatchMemory]):
     """Descent by shuffled mini-batches that grow.
 
     Parameters
@@ -69,29 +54,32 @@ class Minibatch(Descent):
         θ²: the batch grows while the variance of its gradient is more than this share of |g|².
     tolerance : float
         Converged when, on all rows, the gradient's norm has fallen to this share of the first.
-    seed : int
+    seed : Seed
+        Of the shuffling.
     """
 
     first_batch: int = 256
     noise_share: float = 0.5
     tolerance: float = 1e-10
-    seed: int = 0
+    seed: Seed = SEED_ZERO
 
-    def begin(self, objective: Objective, parameters: Floats) -> State:
+    def begin(self, objective: Objective, parameters: Floats) -> State[BatchMemory]:
         n = objective.rows.row_count
-        return State(parameters, math.inf, math.inf, memory=_Memory(min(self.first_batch, n), 0))
+        return State(
+            parameters, math.inf, math.inf, memory=BatchMemory(min(self.first_batch, n), 0)
+        )
 
-    def step(self, objective: Objective, state: State) -> State:
+    def step(self, objective: Objective, state: State[BatchMemory]) -> State[BatchMemory]:
         if state.memory.batch >= objective.rows.row_count:
             return self._full_step(objective, state)
-        m: _Memory = state.memory
+        m = state.memory
         n, whole = objective.rows.row_count, objective.weight
         picked = self._draw(objective, m)
         sums = objective.execution.reduce(
-            lambda i: self._sums(objective, state.parameters, picked[i]),
-            _Batch.merge,
+            lambda i: objective.batch(state.parameters, _rows(objective, picked[i])),
+            BatchSums.merge,
             len(picked),
-            _Batch(0.0, 0.0, np.zeros_like(state.parameters), 0.0),
+            BatchSums(0.0, 0.0, 0.0, np.zeros_like(state.parameters), 0.0),
         )
         # Means over the batch; the penalty, a sum over all rows, is shared out evenly.
         share = 1.0 / sums.weight
@@ -99,11 +87,14 @@ class Minibatch(Descent):
         gradient = sums.gradient * share + pull
         norm2 = float(gradient @ gradient)
         spread = max(
-            sums.squares * share - float(sums.gradient @ sums.gradient) * share * share, 0.0
+            sums.gradient_squares * share - float(sums.gradient @ sums.gradient) * share * share,
+            0.0,
         )
         noise = spread / m.batch
         curvature = share * objective.execution.reduce(
-            lambda i: self._curvature(objective, state.parameters, gradient, picked[i]),
+            lambda i: objective.batch_curvature(
+                state.parameters, gradient, _rows(objective, picked[i])
+            ),
             operator.add,
             len(picked),
             0.0,
@@ -119,7 +110,7 @@ class Minibatch(Descent):
             batch, since = int(min(max(2.0 * batch, wanted), 4.0 * batch)), 0
         batch = n if batch > n // 2 else batch
         notes = {"batch": float(m.batch), "signal": max(norm2 - noise, 0.0), "noise": noise}
-        memory = _Memory(batch, m.drawn + m.batch, since)
+        memory = BatchMemory(batch, m.drawn + m.batch, since)
         loss = sums.half_sse * share * whole + objective.penalty_value(state.parameters)
         return State(
             state.parameters - length * gradient,
@@ -130,13 +121,13 @@ class Minibatch(Descent):
             memory=memory,
         )
 
-    def _full_step(self, objective: Objective, state: State) -> State:
+    def _full_step(self, objective: Objective, state: State[BatchMemory]) -> State[BatchMemory]:
         """A conjugate-gradient step on all rows: the minimum over span{gradient, last step}.
 
         Hestenes & Stiefel (1952); that the plane's minimum is the same step: Nocedal & Wright
         (2006), theorem 5.2.
         """
-        m: _Memory = state.memory
+        m = state.memory
         n = objective.rows.row_count
         loss, gradient = objective.loss_and_gradient(state.parameters)
         norm = float(np.linalg.norm(gradient))
@@ -148,12 +139,15 @@ class Minibatch(Descent):
         floor = 1e-13 * math.sqrt(2.0 * max(loss, 0.0) * objective.weight)
         if norm <= max(self.tolerance * first, floor) or stalled > 100:
             done = norm <= max(1e-6 * first, floor)
-            reason = (
-                "converged: the gradient over all rows is zero to rounding"
-                if done
-                else "stopped: no further progress"
+            stopped = Termination(Reason.GRADIENT_ROUNDING if done else Reason.NO_PROGRESS)
+            return replace(
+                state,
+                loss=loss,
+                gradient_norm=norm,
+                iteration=state.iteration + 1,
+                stopped=stopped,
+                notes=notes,
             )
-            return State(state.parameters, loss, norm, state.iteration + 1, reason, done, notes)
         last = m.last_step
         plane = gradient[:, None] if last is None else np.column_stack([gradient, last])
         curved = np.column_stack([objective.curvature_times(state.parameters, v) for v in plane.T])
@@ -168,7 +162,7 @@ class Minibatch(Descent):
             state.parameters + step, loss, norm, state.iteration + 1, notes=notes, memory=memory
         )
 
-    def _draw(self, objective: Objective, m: _Memory) -> Picked:
+    def _draw(self, objective: Objective, m: BatchMemory) -> Picked:
         """The next ``batch`` rows of the shuffled passes; the seed and the count drawn say
         which.
         """
@@ -177,12 +171,14 @@ class Minibatch(Descent):
         position, wanted = m.drawn, m.batch
         while wanted > 0:
             epoch, offset = divmod(position, n)
-            for index in np.random.default_rng([self.seed, 1, epoch]).permutation(rows.chunk_count):
+            chunks = self.seed.generator(Stream.CHUNKS, epoch).permutation(rows.chunk_count)
+            for index in chunks:
                 size = rows.chunk_size(int(index))
                 if offset >= size:
                     offset -= size
                     continue
-                order = np.random.default_rng([self.seed, 2, epoch, int(index)]).permutation(size)
+                shuffled = self.seed.generator(Stream.SHUFFLE, epoch, int(index))
+                order = shuffled.permutation(size)
                 taken = order[offset : offset + wanted]
                 picked.append((int(index), np.sort(taken)))
                 wanted, position, offset = wanted - len(taken), position + len(taken), 0
@@ -190,42 +186,10 @@ class Minibatch(Descent):
                     break
         return picked
 
-    def _sums(
-        self,
-        objective: Objective,
-        parameters: Floats,
-        picked: tuple[int, npt.NDArray[np.intp] | None],
-    ) -> _Batch:
-        chunk = _rows_of(objective.rows.chunk(picked[0]), picked[1])
-        e = error(chunk.target, objective.model.outputs(parameters, chunk.design))
-        w = np.ones(len(e)) if chunk.weight is None else chunk.weight
-        gradient, squares = objective.model.pull(parameters, chunk.design, e, w)
-        return _Batch(
-            float(w.sum()),
-            0.5 * float(np.einsum("i,ij,ij->", w, e, e)),
-            gradient,
-            float(w @ squares),
-        )
 
-    def _curvature(
-        self,
-        objective: Objective,
-        parameters: Floats,
-        direction: Floats,
-        picked: tuple[int, npt.NDArray[np.intp] | None],
-    ) -> float:
-        """gᵀJᵀWJg over the picked rows."""
-        chunk = _rows_of(objective.rows.chunk(picked[0]), picked[1])
-        moved = objective.model.directional(parameters, chunk.design, direction[:, None])[..., 0]
-        squares = np.einsum("ik,ik->i", moved, moved)
-        return float(squares.sum() if chunk.weight is None else chunk.weight @ squares)
-
-
-def _rows_of(chunk: Chunk, order: npt.NDArray[np.intp] | None) -> Chunk:
-    if order is None:
-        return chunk
-    return Chunk(
-        chunk.design[order],
-        chunk.target[order],
-        None if chunk.weight is None else chunk.weight[order],
-    )
+def _rows(objective: Objective, picked: tuple[int, npt.NDArray[np.intp]]) -> Chunk:
+    """The rows of a chunk that were picked."""
+    index, order = picked
+    chunk = objective.rows.chunk(index)
+    weight = None if chunk.weight is None else chunk.weight[order]
+    return Chunk(chunk.design[order], chunk.target[order], weight)

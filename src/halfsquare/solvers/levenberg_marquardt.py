@@ -16,14 +16,16 @@ from scipy.linalg import LinAlgError
 
 from halfsquare.files.packing import packable
 from halfsquare.loss import Floats
-from halfsquare.solvers.base import Descent, State
+from halfsquare.solvers.base import Reason, Solver, State, Termination
 from halfsquare.solvers.cholesky import Cholesky
 from halfsquare.solvers.objective import Objective
 
 
 @packable("levenberg_marquardt.memory")
 @dataclass(frozen=True)
-class _Memory:
+class DampedMemory:
+    """The sums at the parameters, and the damping of the next step."""
+
     curvature: Floats  # (p, p) JᵀWJ + P
     gradient: Floats  # (p,) of the penalized ½SSE
     scaling: Floats  # (p,) D
@@ -32,7 +34,7 @@ class _Memory:
 
 
 @dataclass(frozen=True)
-class LevenbergMarquardt(Descent):
+class LevenbergMarquardt(Solver[Objective, DampedMemory]):
     """Damped Gauss-Newton descent.
 
     Parameters
@@ -50,21 +52,21 @@ class LevenbergMarquardt(Descent):
     damping: float = 1e-3
     gradient_tolerance: float = 1e-14
 
-    def begin(self, objective: Objective, parameters: Floats) -> State:
+    def begin(self, objective: Objective, parameters: Floats) -> State[DampedMemory]:
         loss, curvature, gradient = _sums(objective, parameters)
         diagonal = np.diag(curvature).copy()
         scaling = diagonal if self.scaling == "marquardt" else np.ones_like(diagonal)
         first = self.damping * (
             1.0 if self.scaling == "marquardt" else max(float(diagonal.max(initial=0.0)), 1e-300)
         )
-        memory = _Memory(curvature, gradient, np.where(scaling > 0, scaling, 1.0), first, 2.0)
+        memory = DampedMemory(curvature, gradient, np.where(scaling > 0, scaling, 1.0), first, 2.0)
         state = State(parameters, loss, float(np.linalg.norm(gradient)), memory=memory)
         if not np.isfinite(loss):
-            return replace(state, stopped="the model is not finite at the starting parameters")
+            return replace(state, stopped=Termination(Reason.MODEL_NOT_FINITE))
         return state
 
-    def step(self, objective: Objective, state: State) -> State:
-        m: _Memory = state.memory
+    def step(self, objective: Objective, state: State[DampedMemory]) -> State[DampedMemory]:
+        m = state.memory
         try:
             delta = -Cholesky.of(m.curvature, m.damping * m.scaling).solve(m.gradient)
         except LinAlgError:
@@ -72,8 +74,8 @@ class LevenbergMarquardt(Descent):
         # Fall predicted by the quadratic model: L(0) - L(δ) = ½ δᵀ(μDδ - g)
         predicted = 0.5 * float(delta @ (m.damping * m.scaling * delta - m.gradient))
         if predicted <= self.gradient_tolerance * max(state.loss, np.finfo(float).tiny):
-            stopped = "converged: no step lowers the loss further"
-            return replace(state, iteration=state.iteration + 1, stopped=stopped, converged=True)
+            stopped = Termination(Reason.NO_LOWER)
+            return replace(state, iteration=state.iteration + 1, stopped=stopped)
         trial = state.parameters + delta
         trial_loss = objective.half_sse(trial) + objective.penalty_value(trial)
         if not trial_loss < state.loss:
@@ -90,14 +92,16 @@ class LevenbergMarquardt(Descent):
             float(np.linalg.norm(gradient)),
             state.iteration + 1,
             notes={"damping": damping, "accepted": 1.0},
-            memory=_Memory(curvature, gradient, scaling, damping, 2.0),
+            memory=DampedMemory(curvature, gradient, scaling, damping, 2.0),
         )
 
-    def with_penalty(self, state: State, old: Floats, new: Floats) -> State:
+    def with_penalty(
+        self, state: State[DampedMemory], old: Floats, new: Floats
+    ) -> State[DampedMemory]:
         """The same point under penalties ``new`` (p,) instead of ``old``; nothing is summed
         again.
         """
-        m: _Memory = state.memory
+        m = state.memory
         change = new - old
         curvature = m.curvature.copy()
         np.einsum("ii->i", curvature)[:] += change
@@ -109,10 +113,10 @@ class LevenbergMarquardt(Descent):
             memory=replace(m, curvature=curvature, gradient=gradient),
         )
 
-    def _refused(self, state: State) -> State:
-        m: _Memory = state.memory
+    def _refused(self, state: State[DampedMemory]) -> State[DampedMemory]:
+        m = state.memory
         damping = m.damping * m.growth
-        stopped = "stopped: no step, however short, lowers the loss" if damping > 1e100 else None
+        stopped = Termination(Reason.NO_STEP) if damping > 1e100 else None
         return replace(
             state,
             iteration=state.iteration + 1,

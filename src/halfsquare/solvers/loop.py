@@ -1,34 +1,18 @@
-"""The only training loop: step until the method says stop, a limit is reached, or someone
+"""The only training loop: step until the solver says stop, a limit is reached, or someone
 interrupts.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from halfsquare.files.packing import packable
 from halfsquare.loss import Floats
-from halfsquare.solvers.base import Descent, State
-from halfsquare.solvers.journal import NO_JOURNAL, Journal
-from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.base import M, O, Reason, Solver, State, Termination
+from halfsquare.solvers.run import Run
 
-
-@dataclass(frozen=True)
-class Limits:
-    """When to stop although the descent could go on.
-
-    Attributes
-    ----------
-    iterations : int
-        Steps at most.
-    deadline : float or None
-        A reading of ``time.monotonic()`` after which no step is begun.
-    """
-
-    iterations: int = 1000
-    deadline: float | None = None
+ITERATIONS = 1000
 
 
 @packable("record")
@@ -42,54 +26,49 @@ class Record:
     notes: dict[str, float]
 
 
-Watch = Callable[[State], None]
-INTERRUPTED = "stopped: interrupted"
-
-
 def descend(
-    method: Descent,
-    objective: Objective,
-    start: Floats | State,
+    solver: Solver[O, M],
+    objective: O,
+    start: Floats | State[M],
+    run: Run | None = None,
     *,
-    limits: Limits = Limits(),
-    watch: Watch | None = None,
-    journal: Journal = NO_JOURNAL,
-) -> tuple[State, list[Record]]:
-    """Run ``method`` down ``objective`` from parameters (p,), or on from a state reached before.
+    iterations: int = ITERATIONS,
+) -> tuple[State[M], list[Record]]:
+    """Run ``solver`` down ``objective`` from parameters (p,), or on from a state reached before.
 
-    ``watch`` is called with every state, its objective beside it (progress, the live page). A
-    KeyboardInterrupt ends the descent with the best state so far: nothing that was learnt is lost.
+    It ends after ``iterations`` steps at most, or at the run's deadline, although it could go on. A
+    KeyboardInterrupt ends it with the best state so far: nothing that was learnt is lost.
 
-    A descent that the journal knows goes on from where it stood, with the same bits as if it had
-    never stopped; one that is over there is not taken up again. What a clock or a person ended is
-    not over.
+    A descent that the checkpointer knows goes on from where it stood, with the same bits as if it
+    had never stopped; one that is over there is not taken up again. What a clock or a person ended
+    is not over.
     """
-    page = journal.page(start)
-    known = page.last()
+    run = run or Run()
+    slot = run.checkpointer.slot(start)
+    known = slot.last()
     if known is not None:
         state, history = known
     else:
-        state = start if isinstance(start, State) else method.begin(objective, start)
+        state = start if isinstance(start, State) else solver.begin(objective, start)
         history = [_record(state)]
-        page.keep(state, history)
+        slot.keep(state, history)
     try:
         while state.stopped is None:
-            if state.iteration >= limits.iterations:
-                state = replace(
-                    state, stopped=f"stopped: the limit of {limits.iterations} iterations"
-                )
-                page.keep(state, history)
-            elif limits.deadline is not None and time.monotonic() >= limits.deadline:
-                state = replace(state, stopped="stopped: the time limit")
+            if state.iteration >= iterations:
+                limit = Termination(Reason.ITERATION_LIMIT, iterations)
+                state = replace(state, stopped=limit)
+                slot.keep(state, history)
+            elif run.late:
+                state = replace(state, stopped=Termination(Reason.TIME_LIMIT))
             else:
-                state = method.step(objective, state)
+                state = solver.step(objective, state)
                 if _kept(state.iteration) or state.stopped is not None:
                     history.append(_record(state))
-                page.keep(state, history)
-                if watch is not None:
-                    watch(replace(state, objective=objective))
+                slot.keep(state, history)
+                if run.callback is not None:
+                    run.callback(replace(state, objective=objective))
     except KeyboardInterrupt:
-        state = replace(state, stopped=INTERRUPTED)
+        state = replace(state, stopped=Termination(Reason.INTERRUPTED))
     return state, history
 
 
@@ -99,5 +78,5 @@ def _kept(iteration: int) -> bool:
     return iteration % every == 0
 
 
-def _record(state: State) -> Record:
+def _record(state: State[Any]) -> Record:
     return Record(state.iteration, state.loss, state.gradient_norm, dict(state.notes))

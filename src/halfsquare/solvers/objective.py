@@ -3,7 +3,8 @@ curvature.
 
     F(θ) = ½ Σ w (o(θ) - t)² + ½ Σ_j penalty_j θ_j²
 
-Model and rows meet here; descent methods see sums alone and know nothing of either.
+Model and rows meet here. Solvers see sums over all rows, or over a batch of rows that they draw,
+and know nothing of the model.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import Chunk, Rows
 from halfsquare.loss import Floats, error
 from halfsquare.models.base import Model
 from halfsquare.parallel.base import Execution
@@ -22,6 +23,39 @@ from halfsquare.sums import NormalSums
 # The Jacobian of a chunk is formed a block at a time: about this many numbers, so that it stays
 # near the cache.
 _BLOCK_NUMBERS = 1 << 20
+
+
+@dataclass(frozen=True)
+class BatchSums:
+    """Sums over a batch of rows, all about one point.
+
+    Attributes
+    ----------
+    weight, half_sse : float
+        Σw and ½ Σ w |o-t|².
+    loss_squares : float
+        Σ w (½ |o-t|²)²: the spread of the rows' losses.
+    gradient : (p,)
+        Of ½SSE.
+    gradient_squares : float
+        Σ w |row gradient|²: the spread of the rows' gradients.
+    """
+
+    weight: float
+    half_sse: float
+    loss_squares: float
+    gradient: Floats
+    gradient_squares: float
+
+    def merge(self, other: BatchSums) -> BatchSums:
+        """The sums over both."""
+        return BatchSums(
+            self.weight + other.weight,
+            self.half_sse + other.half_sse,
+            self.loss_squares + other.loss_squares,
+            self.gradient + other.gradient,
+            self.gradient_squares + other.gradient_squares,
+        )
 
 
 @dataclass(frozen=True)
@@ -50,6 +84,11 @@ class Objective:
             return float(len(chunk.target) if chunk.weight is None else chunk.weight.sum())
 
         return self.execution.reduce(of, lambda a, b: a + b, self.rows.chunk_count, 0.0)
+
+    @property
+    def numbers(self) -> float:
+        """k Σw: the numbers in the target."""
+        return self.weight * self.model.outputs_count
 
     def half_sse(self, parameters: Floats) -> float:
         """½ Σ w (o-t)², without the penalty; infinite or NaN where the model overflows."""
@@ -85,6 +124,36 @@ class Objective:
         """(JᵀWJ + P) v for a direction v (p,)."""
         jtj, _, _ = self.normal_sums(parameters).finish()
         return jtj @ direction + (0.0 if self.penalty is None else self.penalty * direction)
+
+    def batch(self, parameters: Floats, rows: Chunk) -> BatchSums:
+        """The sums over a batch of rows, without the penalty; in the precision of the rows."""
+        e = error(rows.target, self.model.outputs(parameters, rows.design))
+        losses = 0.5 * np.einsum("nk,nk->n", e, e)
+        w = np.ones(len(e)) if rows.weight is None else rows.weight
+        gradient, squares = self.model.pull(parameters, rows.design, e, w)
+        return BatchSums(
+            float(w.sum()),
+            float(w @ losses),
+            float(w @ losses**2),
+            np.asarray(gradient, dtype=np.float64),
+            float(w @ squares),
+        )
+
+    def batch_curvature(self, parameters: Floats, direction: Floats, rows: Chunk) -> float:
+        """vᵀJᵀWJv over a batch of rows for a direction v (p,)."""
+        moved = self.model.directional(parameters, rows.design, direction[:, None])[..., 0]
+        squares = np.einsum("ik,ik->i", moved, moved)
+        return float(squares.sum() if rows.weight is None else rows.weight @ squares)
+
+    def row_losses(self, parameters: Floats) -> Floats:
+        """½ w |o - t|² of each row (n,), in order."""
+        losses = []
+        for index in range(self.rows.chunk_count):
+            chunk = self.rows.chunk(index)
+            e = error(chunk.target, self.model.outputs(parameters, chunk.design))
+            half = 0.5 * np.einsum("nk,nk->n", e, e)
+            losses.append(half if chunk.weight is None else chunk.weight * half)
+        return np.concatenate(losses)
 
     def penalty_value(self, parameters: Floats) -> float:
         """½ Σ penalty θ²."""

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from halfsquare.loss import Floats
-from halfsquare.solvers.base import Descent, State
+from halfsquare.solvers.base import Reason, Solver, State, Termination
 from halfsquare.solvers.objective import Objective
+
+Memory = tuple[Floats, float]  # the gradient, and the norm of the first
 
 
 @dataclass(frozen=True)
-class SteepestDescent(Descent):
+class SteepestDescent(Solver[Objective, Memory]):
     """Exact steps along the negative gradient.
 
     Parameters
@@ -28,17 +30,13 @@ class SteepestDescent(Descent):
 
     tolerance: float = 1e-11
 
-    def begin(self, objective: Objective, parameters: Floats) -> State:
+    def begin(self, objective: Objective, parameters: Floats) -> State[Memory]:
         loss, gradient = objective.loss_and_gradient(parameters)
         norm = float(np.linalg.norm(gradient))
         state = State(parameters, loss, norm, memory=(gradient, norm))
-        return (
-            replace(state, stopped="converged: the gradient is zero", converged=True)
-            if norm == 0.0
-            else state
-        )
+        return replace(state, stopped=Termination(Reason.ZERO_GRADIENT)) if norm == 0.0 else state
 
-    def step(self, objective: Objective, state: State) -> State:
+    def step(self, objective: Objective, state: State[Memory]) -> State[Memory]:
         gradient, first = state.memory
         length = float(gradient @ gradient) / float(
             gradient @ objective.curvature_times(state.parameters, gradient)
@@ -55,10 +53,7 @@ class SteepestDescent(Descent):
             loss,
             norm,
             state.iteration + 1,
-            stopped=f"converged: the gradient fell to {self.tolerance:g} of the first"
-            if done
-            else None,
-            converged=done,
+            stopped=Termination(Reason.SMALL_GRADIENT, self.tolerance) if done else None,
             notes={"step": length},
             memory=(gradient, first),
         )

@@ -21,8 +21,7 @@ import numpy.typing as npt
 
 from halfsquare.files.packing import packable
 from halfsquare.loss import Floats
-from halfsquare.solvers.base import Descent, State
-from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.base import Reason, Solver, State, Termination
 from halfsquare.solvers.qr_objective import FormulaObjective
 
 # Singular values below this, relative to the largest of unit columns, are taken for zero in steps.
@@ -36,13 +35,11 @@ _BENT = 1e-3
 _OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
 
 
-#: Begins the reason of a descent that ended on level ground above the tolerance.
-LEVEL = "level"
-
-
 @packable("variable_projection.memory")
 @dataclass(frozen=True)
-class _Memory:
+class ProjectedMemory:
+    """What the next step needs: the triangle of the sums, and the damping."""
+
     triangle: Floats  # (p+1, p+1) of the columns in this order, then the error
     order: tuple[int, ...]  # linear parameters, then the others
     scaling: Floats  # (s,) running maximum of the norms of the nonlinear columns
@@ -51,16 +48,16 @@ class _Memory:
     contraction: float = 1.0  # of the offset by the last whole step
 
 
-def triangle_of(state: State) -> Floats:
+def triangle_of(state: State[ProjectedMemory]) -> Floats:
     """The R factor at a state, its columns in the order of the parameters (so no longer
     triangular).
     """
-    m: _Memory = state.memory
+    m = state.memory
     return m.triangle[:, [*np.argsort(m.order), len(m.order)]]
 
 
 @dataclass(frozen=True)
-class VariableProjection(Descent):
+class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
     """Damped Gauss-Newton descent with exact linear parameters, within bounds.
 
     Parameters
@@ -95,31 +92,32 @@ class VariableProjection(Descent):
     unseen: float = 0.0
     damping: float = 1e-3
 
-    def begin(self, objective: Objective, parameters: Floats) -> State:
+    def begin(self, objective: FormulaObjective, parameters: Floats) -> State[ProjectedMemory]:
         """The state at ``parameters``; far from the minimum, with the best linear part there is."""
-        assert isinstance(objective, FormulaObjective)
         settled = np.clip(parameters, self.lower, self.upper)
         r = objective.triangle(settled, self._order(len(settled)))
         if self.linear and not r[:-1, -1] @ r[:-1, -1] <= _NEAR * (r[:, -1] @ r[:, -1]):
             settled, _ = self.settle(objective, settled)
             r = objective.triangle(settled, self._order(len(settled)))
-        if not np.isfinite(r).all():
-            loss = objective.half_sse(settled)
-            return State(settled, loss, np.nan, stopped="the formula is not finite at the start")
         order = self._order(len(settled))
-        memory = _Memory(r, order, np.zeros(len(settled) - len(self.linear)), self.damping, 2.0)
+        free = np.zeros(len(settled) - len(self.linear))
+        memory = ProjectedMemory(r, order, free, self.damping, 2.0)
+        if not np.isfinite(r).all():
+            loss, stopped = objective.half_sse(settled), Termination(Reason.FORMULA_NOT_FINITE)
+            return State(settled, loss, np.nan, stopped=stopped, memory=memory)
         return self._state(settled, memory, 0, {})
 
-    def step(self, objective: Objective, state: State) -> State:
+    def step(
+        self, objective: FormulaObjective, state: State[ProjectedMemory]
+    ) -> State[ProjectedMemory]:
         """One trial step; refused where the loss does not fall or the formula is not finite."""
-        assert isinstance(objective, FormulaObjective)
-        m: _Memory = state.memory
+        m = state.memory
         free = self._free(state.parameters, m.triangle)
         r = _columns(m.triangle, len(self.linear), free)
         within = _within(r)
         offset = self._offset(r, within)
         if offset < self.tolerance:
-            return self._ended(state, f"converged: relative offset {offset:.1e}")
+            return self._ended(state, Reason.SMALL_OFFSET, offset)
         if offset < self.unseen and m.contraction * offset < self.tolerance and free.all():
             return self._last(state, m.contraction * offset)
         newton = 0.5 * within**2
@@ -129,9 +127,7 @@ class VariableProjection(Descent):
             if near is not None:
                 return near
             if newton <= self._unresolved(state.loss):
-                return self._ended(
-                    state, f"{LEVEL}: relative offset {offset:.1e}, no step lowers the loss further"
-                )
+                return self._ended(state, Reason.OFFSET_ROUNDING, offset)
         q = len(self.linear)
         r22, z = r[q:-1, q:-1], r[q:-1, -1]
         scale = np.where(m.scaling > 0, m.scaling, 1.0)[free]
@@ -140,13 +136,13 @@ class VariableProjection(Descent):
         trial = self._moved(state.parameters, free, delta)
         trial, loss = self.settle(objective, trial)
         if not predicted > 0 or not loss < state.loss:
-            return self._refused(state, newton <= rounding)
+            return self._refused(state, newton <= rounding, offset)
         after = objective.triangle(trial, self._order(len(trial)))
         if (
             not np.isfinite(after).all()
             or not 0.5 * float(after[:, -1] @ after[:, -1]) < state.loss
         ):
-            return self._refused(state, newton <= rounding)
+            return self._refused(state, newton <= rounding, offset)
         gain = (state.loss - loss) / predicted
         damping = m.damping * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3)
         memory = replace(m, triangle=after, damping=max(damping, 1e-16), growth=2.0)
@@ -157,9 +153,9 @@ class VariableProjection(Descent):
             {"damping": damping, "accepted": 1.0, "offset": offset},
         )
 
-    def _last(self, state: State, offset: float) -> State:
+    def _last(self, state: State[ProjectedMemory], offset: float) -> State[ProjectedMemory]:
         """A whole step that nothing is asked about: the formula is as good as linear from here."""
-        m: _Memory = state.memory
+        m = state.memory
         r = m.triangle.copy()
         delta = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(r) - 1))
         r[:-1, -1] += r[:-1, :-1] @ delta
@@ -170,20 +166,20 @@ class VariableProjection(Descent):
         after = self._state(
             trial, replace(m, triangle=r), state.iteration, {"accepted": 1.0, "offset": offset}
         )
-        return self._ended(after, f"converged: relative offset {offset:.1e}")
+        return self._ended(after, Reason.SMALL_OFFSET, offset)
 
     def _gauss_newton(
         self,
         objective: FormulaObjective,
-        state: State,
+        state: State[ProjectedMemory],
         r: Floats,
         free: npt.NDArray[np.bool_],
         offset: float,
-    ) -> State | None:
+    ) -> State[ProjectedMemory] | None:
         """The whole step of all parameters, linear ones too, in one pass over the rows, or half of
         it; None if the offset stays.
         """
-        m: _Memory = state.memory
+        m = state.memory
         order = np.array(self._order(len(state.parameters)))
         chosen = np.concatenate([order[: len(self.linear)], order[len(self.linear) :][free]])
         whole = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(chosen)))
@@ -225,8 +221,8 @@ class VariableProjection(Descent):
         return settled, 0.5 * float(left @ left)
 
     def _state(
-        self, parameters: Floats, memory: _Memory, iteration: int, notes: dict[str, float]
-    ) -> State:
+        self, parameters: Floats, memory: ProjectedMemory, iteration: int, notes: dict[str, float]
+    ) -> State[ProjectedMemory]:
         r, q = memory.triangle, len(self.linear)
         # A parameter that the linear ones stand in for has no column of its own left: it must not
         # run off.
@@ -252,9 +248,11 @@ class VariableProjection(Descent):
         cross = self.target_norm * sqrt(2.0 * loss / rows)
         return 4.0 * eps * (loss + cross) + 0.5 * (_OUTPUT_ROUNDING * self.target_norm) ** 2
 
-    def _refused(self, state: State, level: bool) -> State:
+    def _refused(
+        self, state: State[ProjectedMemory], level: bool, offset: float
+    ) -> State[ProjectedMemory]:
         """Shorten the step; ``level`` says that what is left to gain is next to nothing."""
-        m: _Memory = state.memory
+        m = state.memory
         damping = m.damping * m.growth
         notes = {"damping": damping, "accepted": 0.0}
         memory = replace(m, damping=damping, growth=2.0 * m.growth)
@@ -262,11 +260,14 @@ class VariableProjection(Descent):
         if damping <= 1e50:
             return state
         if level:
-            return self._ended(state, f"{LEVEL}: no step, however short, lowers the loss")
-        return replace(state, stopped="stopped: no step, however short, lowers the loss")
+            return self._ended(state, Reason.OFFSET_ROUNDING, offset)
+        return replace(state, stopped=Termination(Reason.NO_STEP))
 
-    def _ended(self, state: State, reason: str) -> State:
-        return replace(state, iteration=state.iteration + 1, stopped=reason, converged=True)
+    def _ended(
+        self, state: State[ProjectedMemory], reason: Reason, offset: float
+    ) -> State[ProjectedMemory]:
+        stopped = Termination(reason, offset)
+        return replace(state, iteration=state.iteration + 1, stopped=stopped)
 
     def _offset(self, r: Floats, within: float) -> float:
         """The relative offset; 0 where the gradient vanishes."""

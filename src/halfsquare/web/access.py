@@ -11,11 +11,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from html import escape
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Vega draws with its expression interpreter, so nothing is ever compiled from text: no unsafe-eval.
@@ -80,12 +81,16 @@ class Keys:
         return f"http://127.0.0.1:{self.port}/?token={self.token}"
 
 
+_LEADING_ON = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>halfsquare</title>'
+    '<meta http-equiv="refresh" content="0; url={0}"><a href="{0}">Go on</a></html>'
+)
 Refusal = Callable[[Scope, int, str, str], Response]
 
 
-class Guard:
-    """ASGI middleware that lets through what the module's text allows, and dresses every answer in
-    HEADERS.
+class AccessControl:
+    """ASGI middleware that lets through what the module's text allows, and adds HEADERS to every
+    answer.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys, refuse: Refusal) -> None:
@@ -98,10 +103,10 @@ class Guard:
                 await self.app(scope, receive, send)
             return  # no WebSockets here
         answer = self._answer(scope)
-        await (answer or self.app)(scope, receive, _dressed(send))
+        await (answer or self.app)(scope, receive, _with_headers(send))
 
     def _answer(self, scope: Scope) -> Response | None:
-        """What the guard itself answers; None lets the request through."""
+        """The answer to a request that is not let through; None lets it through."""
         headers, keys = Headers(scope=scope), self.keys
         host = headers.get("host", "")
         if host not in keys.hosts:
@@ -124,7 +129,14 @@ class Guard:
                 return self._unknown(scope)
             rest = urlencode([(name, value) for name, value in query if name != "token"])
             path = "/" + scope["path"].lstrip("/")  # "//elsewhere" would be another host
-            answer = RedirectResponse(path + ("?" + rest if rest else ""), status_code=303)
+            address = path + ("?" + rest if rest else "")
+            # A cookie of SameSite=Strict does not follow a redirect that another site began, such
+            # as the private file of --open; a page that leads on is this site's own.
+            answer: Response = (
+                HTMLResponse(_LEADING_ON.format(escape(address)))
+                if site == "cross-site"
+                else RedirectResponse(address, status_code=303)
+            )
             answer.set_cookie(keys.cookie, keys.session, httponly=True, samesite="strict", path="/")
             return answer
         return None if _same(_cookie(headers, keys.cookie), keys.session) else self._unknown(scope)
@@ -153,12 +165,12 @@ def _cookie(headers: Headers, name: str) -> str:
     return found.value if found else ""
 
 
-def _dressed(send: Send) -> Callable[[Message], Awaitable[None]]:
-    async def dress(message: Message) -> None:
+def _with_headers(send: Send) -> Callable[[Message], Awaitable[None]]:
+    async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
         await send(message)
 
-    return dress
+    return add

@@ -1,4 +1,6 @@
-"""The page as an ASGI application: rooms, static files, errors, and the guard around it all."""
+"""The page as an ASGI application: its pages, static files, errors, and the access control around
+it all.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from halfsquare.errors import HalfsquareError
 from halfsquare.figures.save import css_variables, static_text, vega_bundle
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.model_file import load
-from halfsquare.web.access import Guard, Keys
+from halfsquare.web.access import AccessControl, Keys
 from halfsquare.web.datasets import Store
 from halfsquare.web.jobs import Busy, Jobs
 from halfsquare.web.pages import ROOMS
@@ -102,7 +104,7 @@ def create_app(
         import_module("pandas")
     app.state.rooms = ROOMS
     app.state.workshop, app.state.ending = workshop, ending
-    return Guard(app, keys, _refuse)  # outermost, so that errors are dressed too
+    return AccessControl(app, keys, _refuse)  # outermost, so that errors have its headers too
 
 
 async def _home(_: Request) -> Response:

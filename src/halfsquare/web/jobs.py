@@ -209,7 +209,7 @@ class Job:
                 path,
                 self.order.target,
                 progress=self._read,
-                watch=self._watch,
+                callback=self._watch,
                 **self.order.options,
             )
             self._last, self.seconds = look_at(fitted, path), time.monotonic() - self._began
@@ -238,7 +238,7 @@ class Job:
         self.rows_read = rows
         self.gate.check()
 
-    def _watch(self, state: State) -> None:
+    def _watch(self, state: State[Any]) -> None:
         self.watcher.see(state, closely=self.gate.pace != "full")
         self.gate.pass_through()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import tempfile
 import threading
 import webbrowser
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from halfsquare.errors import OptionError
+from halfsquare.errors import HalfsquareError, OptionError
 
 _MISSING = "the page needs the extra 'page': pip install 'halfsquare[page]' ({} is not installed)"
 
@@ -54,6 +55,17 @@ class PageServer:
         keys = Keys(self._socket.getsockname()[1])
         self.url = keys.url
         # No access log: it would write the token down.
+        self.when_ready: Callable[[], None] | None = None
+
+        ready = self._listening
+
+        class Server(uvicorn.Server):
+            """Tells when it listens."""
+
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().startup(sockets)
+                ready()
+
         config = uvicorn.Config(
             create_app(keys, self._workshop, lambda: self._server.should_exit),
             log_level="warning",
@@ -64,13 +76,19 @@ class PageServer:
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=2,
         )
-        self._server = uvicorn.Server(config)
+        self._server = Server(config)
 
     def run(self) -> None:
         """Serve until interrupted, or until :meth:`stop` is called from another thread."""
         # Uvicorn shuts down in order at Ctrl+C and then raises it again; it has been dealt with.
         with self._socket, closing(self._workshop), _orderly(), suppress(KeyboardInterrupt):
             self._server.run(sockets=[self._socket])
+
+    def _listening(self) -> None:
+        # Once, while the first visitor still reads the address: figures take seconds to compile.
+        threading.Thread(target=_compile_figures, name="figures", daemon=True).start()
+        if self.when_ready is not None:
+            self.when_ready()
 
     def stop(self) -> None:
         """End :meth:`run` soon."""
@@ -83,7 +101,7 @@ def serve(
     open_browser: bool = False,
     data: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Serve the page on 127.0.0.1 until interrupted; print its address first.
+    """Serve the page on 127.0.0.1 until interrupted; print its address once it listens.
 
     Parameters
     ----------
@@ -102,10 +120,40 @@ def serve(
         As :class:`PageServer`.
     """
     server = PageServer(model, data, port=port)
-    print(f"halfsquare is at {server.url}\nCtrl+C stops it.", flush=True)
-    if open_browser:
-        webbrowser.open(server.url)
-    server.run()
+    with ExitStack() as stack:
+
+        def ready() -> None:
+            print(f"halfsquare is at {server.url}\nCtrl+C stops it.", flush=True)
+            if open_browser:
+                webbrowser.open(stack.enter_context(_leading_to(server.url)).as_uri())
+
+        server.when_ready = ready
+        server.run()
+
+
+@contextmanager
+def _leading_to(url: str) -> Iterator[Path]:
+    """A page that leads to the address, in a folder that nobody else may open: what is on the
+    browser's command line, every user of the machine can read.
+    """
+    with tempfile.TemporaryDirectory(prefix="halfsquare-") as folder:  # 0700
+        page = Path(folder) / "open.html"
+        page.write_text(
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>halfsquare</title>'
+            f'<meta http-equiv="refresh" content="0; url={url}"></html>',
+            encoding="utf-8",
+        )
+        yield page
+
+
+def _compile_figures() -> None:
+    from halfsquare.figures.live import Compiled
+    from halfsquare.figures.save import vega_bundle
+
+    with suppress(HalfsquareError):  # whoever asks for the figure is told
+        vega_bundle()
+        for compiled in Compiled.every:
+            compiled()
 
 
 @contextmanager

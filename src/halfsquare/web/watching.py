@@ -120,7 +120,7 @@ class Watcher:
         self._sample: tuple[Objective, Floats, Floats] | None = None
         self.version = 0
 
-    def see(self, state: State, *, closely: bool) -> None:
+    def see(self, state: State[Any], *, closely: bool) -> None:
         """Note a state; look at weights and errors if asked to, or if it is time to."""
         member, objective = int(state.notes.get("member", 0)), state.objective
         assert objective is not None
@@ -160,7 +160,7 @@ class Watcher:
 
     def _follow(
         self,
-        state: State,
+        state: State[Any],
         objective: Objective,
         way: Way,
         loss: float,
@@ -183,7 +183,8 @@ class Watcher:
         self._look = Look(
             way.number, way.member, state.iteration, loss, norm, not formula,
             strongest(objective.model.parameter_names, state.parameters, step), targets, outputs,
-            {k: v for k, v in state.notes.items() if k != "member"}, state.stopped,
+            {k: v for k, v in state.notes.items() if k != "member"},
+            None if state.stopped is None else str(state.stopped),
         )  # fmt: skip
 
     def _errors(self, parameters: Floats, objective: Objective) -> tuple[Floats, Floats]:

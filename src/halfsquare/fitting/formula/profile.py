@@ -16,11 +16,11 @@ import numpy as np
 
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.qr_objective import FormulaObjective
+from halfsquare.solvers.run import Run
 from halfsquare.solvers.variable_projection import VariableProjection
 
-_NO_LIMITS = Limits()
 _FURTHEST = 50  # standard errors: beyond that the data set no end
 
 
@@ -30,9 +30,9 @@ def profile_intervals(
     standard_errors: Floats,
     sse: float,
     degrees: float,
+    run: Run,
     *,
     level: float = 0.95,
-    limits: Limits = _NO_LIMITS,
 ) -> dict[str, tuple[float, float]]:
     """(low, high) for each free parameter; infinite where the data set no end on that side.
 
@@ -44,13 +44,14 @@ def profile_intervals(
         At the minimum.
     sse, degrees : float
         SSE there, and Σw - p.
+    run : Run
+        Its deadline is that of each of the fits; nobody is told of them, and nothing is kept.
     level : float
         Of confidence.
-    limits : Limits
-        Of each of the fits.
     """
     from scipy.stats import t as student
 
+    run = Run(run.execution, run.deadline)
     names = objective.formula.names
     if degrees <= 0 or not sse > 0:
         return dict.fromkeys(names, (nan, nan))
@@ -60,7 +61,7 @@ def profile_intervals(
         if not isfinite(standard_errors[j]) or not standard_errors[j] > 0:
             result[name] = (-inf, inf)
             continue
-        tau = _Profile(objective, parameters, j, sse, sse / degrees, limits)
+        tau = _Profile(objective, parameters, j, sse, sse / degrees, run)
         low, high = (
             _end(tau, parameters[j], sign * standard_errors[j], wanted) for sign in (-1.0, 1.0)
         )
@@ -78,15 +79,10 @@ class _Profile:
         j: int,
         sse: float,
         variance: float,
-        limits: Limits,
+        run: Run,
     ) -> None:
-        self._objective, self._j, self._sse, self._variance, self._limits = (
-            objective,
-            j,
-            sse,
-            variance,
-            limits,
-        )
+        self._objective, self._j, self._run = objective, j, run
+        self._sse, self._variance = sse, variance
         self._others = np.delete(parameters, j)
 
     def __call__(self, value: float) -> float:
@@ -107,8 +103,8 @@ class _Profile:
 
     def _fit(self, objective: FormulaObjective, formula: Formula) -> float:
         none = np.full(len(formula.names), inf)
-        method = VariableProjection(formula.linear, -none, none, tolerance=1e-6)
-        state, _ = descend(method, objective, self._others, limits=self._limits)
+        solver = VariableProjection(formula.linear, -none, none, tolerance=1e-6)
+        state, _ = descend(solver, objective, self._others, self._run)
         if isfinite(state.loss):
             self._others = state.parameters
         return 2.0 * state.loss

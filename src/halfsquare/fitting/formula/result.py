@@ -21,10 +21,15 @@ from halfsquare.fitting.formula.profile import profile_intervals
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.results.trained import Trained
-from halfsquare.solvers.base import State
-from halfsquare.solvers.loop import Limits, Record
+from halfsquare.solvers.base import Reason, State, Termination
+from halfsquare.solvers.loop import Record
 from halfsquare.solvers.qr_objective import FormulaObjective
-from halfsquare.solvers.variable_projection import LEVEL, VariableProjection, triangle_of
+from halfsquare.solvers.run import Run
+from halfsquare.solvers.variable_projection import (
+    ProjectedMemory,
+    VariableProjection,
+    triangle_of,
+)
 
 
 @dataclass(frozen=True)
@@ -43,26 +48,30 @@ class Ending:
 
     full: Formula
     objective: FormulaObjective
-    method: VariableProjection
+    solver: VariableProjection
     rows: Rows
-    limits: Limits
+    run: Run
     weight: float
     sst: float
     shift: Floats | None = None
 
     def trained(
-        self, state: State, history: list[Record], warnings: list[str], profile: bool
+        self,
+        state: State[ProjectedMemory],
+        history: list[Record],
+        warnings: list[str],
+        profile: bool,
     ) -> Trained:
         """The fit at ``state``, with all that is to be said of it."""
         full, formula = self.full, self.objective.formula
         p, degrees = len(formula.names), self.weight - len(formula.names)
         refined = self._refined(state)
         best, sse = (state.parameters, None) if refined is None else refined
-        if refined is None and state.memory is not None:
+        if refined is None:
             triangle = triangle_of(state)
         else:
             triangle = self.objective.triangle(best, tuple(range(p)))
-        bound = (best <= self.method.lower) | (best >= self.method.upper)
+        bound = (best <= self.solver.lower) | (best >= self.solver.upper)
         known = determined(triangle, best, formula.names, bound)
         sse = known.sse if sse is None else sse
         variance = sse / degrees if degrees > 0 else np.nan
@@ -72,9 +81,9 @@ class Ending:
         parameters[at] = best
         covariance = np.zeros((len(parameters), len(parameters)))
         covariance[np.ix_(at, at)] = known.inverse * (variance if degrees > 0 else 0.0)
-        off = runaway(self.objective, self.method, best, triangle, variance, bound)
-        reason, converged = self._reason(state, refined is not None)
-        intervals = one_sided(triangle, best, variance, degrees, bound, self.method)
+        off = runaway(self.objective, self.solver, best, triangle, variance, bound)
+        termination = self._termination(state, refined is not None)
+        intervals = one_sided(triangle, best, variance, degrees, bound, self.solver)
         facts: dict[str, Any] = {
             "formula": full.text,
             "degrees_of_freedom": degrees,
@@ -91,13 +100,13 @@ class Ending:
         if profile:
             errors = np.sqrt(np.diag(covariance))[at]
             facts["profile"] = profile_intervals(
-                self.objective, best, errors, sse, degrees, limits=self.limits
+                self.objective, best, errors, sse, degrees, self.run
             )
         said = [*warnings, *map(free_warning, known.free)]
         said += [runaway_warning(off)] if off else []
         said += [bound_warning(formula.names[j], float(best[j])) for j in intervals]
         said += [poor_warning(sse, self.sst)] if sse > self.sst > 0 else []
-        said += [] if converged else [f"the descent did not converge ({reason})"]
+        said += [] if termination.converged else [f"the descent did not converge ({termination})"]
         return Trained(
             model=full,
             parameters=parameters,
@@ -105,35 +114,34 @@ class Ending:
             noise=np.array([variance]),
             effective_parameters=float(p - len(known.free)),
             history=history,
-            reason=reason,
-            converged=converged,
+            termination=termination,
             warnings=said,
             facts=facts,
         )
 
-    def _reason(self, state: State, refined: bool) -> tuple[str, bool]:
+    def _termination(self, state: State[ProjectedMemory], refined: bool) -> Termination:
         """Why the descent ended, and whether that was below the relative offset that is promised,
         or where the errors are rounding alone.
         """
-        reason = state.stopped or ""
+        assert state.stopped is not None
         if refined:
-            return "converged: in extended precision", True
-        if not reason.startswith(LEVEL):
-            return reason, state.converged
-        rounding = (64.0 * np.finfo(float).eps * self.method.target_norm) ** 2
+            return Termination(Reason.EXTENDED_PRECISION)
+        if state.stopped.reason is not Reason.OFFSET_ROUNDING:
+            return state.stopped
+        rounding = (64.0 * np.finfo(float).eps * self.solver.target_norm) ** 2
         if 2.0 * state.loss <= rounding:
-            return "converged: the errors are the rounding of float64", True
-        return reason.replace(LEVEL, "stopped", 1), False
+            return Termination(Reason.ERRORS_ROUNDING)
+        return Termination(Reason.OFFSET_ABOVE, state.stopped.detail)
 
-    def _refined(self, state: State) -> tuple[Floats, float] | None:
+    def _refined(self, state: State[ProjectedMemory]) -> tuple[Floats, float] | None:
         """Parameters and SSE in extended precision where float64 does not resolve the errors, or
         does not get below the relative offset that is promised.
         """
         formula, at = self.objective.formula, state.parameters
-        if ((at <= self.method.lower) | (at >= self.method.upper)).any():
+        if ((at <= self.solver.lower) | (at >= self.solver.upper)).any():
             return None
-        level = (state.stopped or "").startswith(LEVEL)
-        if not level and not is_needed(2.0 * state.loss, self.method.target_norm**2):
+        level = state.stopped is not None and state.stopped.reason is Reason.OFFSET_ROUNDING
+        if not level and not is_needed(2.0 * state.loss, self.solver.target_norm**2):
             return None
         if not is_possible(self.rows.row_count, len(formula.names)):
             return None

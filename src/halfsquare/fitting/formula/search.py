@@ -13,11 +13,15 @@ from halfsquare.fitting.formula.start import sample_rows, search
 from halfsquare.loss import Floats
 from halfsquare.models.formula.diagnosis import why_not_finite, why_nowhere
 from halfsquare.parallel.threads import Local
-from halfsquare.solvers.base import State
-from halfsquare.solvers.journal import Journal
-from halfsquare.solvers.loop import Limits, Record, Watch, descend
+from halfsquare.solvers.base import Reason, State
+from halfsquare.solvers.loop import Record, descend
 from halfsquare.solvers.qr_objective import FormulaObjective
-from halfsquare.solvers.variable_projection import VariableProjection, triangle_of
+from halfsquare.solvers.run import Run
+from halfsquare.solvers.variable_projection import (
+    ProjectedMemory,
+    VariableProjection,
+    triangle_of,
+)
 from halfsquare.sums import Moments
 
 # Of many rows a sample of this many is fitted first: from there a few passes over all rows are
@@ -32,14 +36,20 @@ _FAR_BETTER = 0.5
 class End:
     """Where a descent ended, and how it went."""
 
-    state: State
+    state: State[ProjectedMemory]
     history: list[Record]
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def finite(self) -> bool:
+        """Whether the formula was finite where it began."""
+        stopped = self.state.stopped
+        return stopped is None or stopped.reason is not Reason.FORMULA_NOT_FINITE
+
 
 @dataclass(frozen=True)
-class Ways:
-    """The ways to a minimum of ``objective`` by ``method``.
+class Minimizer:
+    """The ways to a minimum of ``objective`` by ``solver``.
 
     Attributes
     ----------
@@ -48,11 +58,8 @@ class Ways:
     """
 
     objective: FormulaObjective
-    method: VariableProjection
-    limits: Limits
-    watch: Watch | None
-    journal: Journal
-    seed: int
+    solver: VariableProjection
+    run: Run
     sst: float
 
     def best(self, given: Floats) -> End:
@@ -65,58 +72,42 @@ class Ways:
         """
         if self.objective.rows.row_count > MANY_ROWS:
             sampled = self._on_sample().best(given)
-            end = self._descend("from a sample", self.method, sampled.state.parameters)
+            end = self._descend("from a sample", self.solver, sampled.state.parameters)
             if end.state.converged and not self._worse(end.state, given):
                 return replace(end, warnings=sampled.warnings)
         if np.isnan(given).all():
             return self._searched()
         end = self._from_start(given)
-        return (
-            self._descend("from the start alone", replace(self.method, linear=()), given)
-            if (self._worse(end.state, given))
-            else end
-        )
+        if self._worse(end.state, given):
+            end = self._descend("from the start alone", replace(self.solver, linear=()), given)
+        return end
 
-    def _worse(self, state: State, given: Floats) -> bool:
+    def _worse(self, state: State[ProjectedMemory], given: Floats) -> bool:
         """Whether the fit is worse than the start, where that is a whole one."""
         if not np.isfinite(given).all():
             return False
         return bool(state.loss > self.objective.half_sse(given) * (1.0 + 1e-12))
 
-    def _on_sample(self) -> Ways:
-        rows = sample_rows(self.objective.rows, _SAMPLE, self.seed, self.objective.execution)
+    def _on_sample(self) -> Minimizer:
+        rows = sample_rows(self.objective.rows, _SAMPLE, self.run)
         sums = Moments.of(rows.target, rows.weight)
-        method = replace(
-            self.method, degrees=max(sums.weight - len(self.method.lower), 1.0), tolerance=1e-6
+        solver = replace(
+            self.solver, degrees=max(sums.weight - len(self.solver.lower), 1.0), tolerance=1e-6
         )
         objective = replace(self.objective, rows=rows, execution=Local(1))
-        journal = self.journal.at("sample")
-        return replace(
-            self,
-            objective=objective,
-            method=method,
-            watch=None,
-            journal=journal,
-            sst=float(sums.m2[0]),
-        )
+        run = replace(self.run.at("sample"), callback=None)
+        return Minimizer(objective, solver, run, float(sums.m2[0]))
 
     def _searched(self) -> End:
         """The lowest of the descents from where the search ended."""
         formula = self.objective.formula
-        found = search(
-            formula,
-            self.objective.rows,
-            self.method,
-            self.limits,
-            self.seed,
-            self.objective.execution,
-        )
+        found = search(formula, self.objective.rows, self.solver, self.run)
         close = [state for state in found[:3] if state.loss <= 1.5 * found[0].loss]
         ends = [
-            self._descend(f"from place {i}", self.method, state.parameters)
+            self._descend(f"from place {i}", self.solver, state.parameters)
             for i, state in enumerate(close)
         ]
-        ends = [end for end in ends if end.state.memory is not None]
+        ends = [end for end in ends if end.finite]
         if not ends:
             self._refuse_everywhere()
         return min(ends, key=lambda end: end.state.loss)
@@ -126,14 +117,14 @@ class Ways:
         lowest.
         """
         given = self._completed(given)
-        end = self._descend("from the start", self.method, given)
-        if end.state.memory is None:
+        end = self._descend("from the start", self.solver, given)
+        if not end.finite:
             self._refuse(given)
         if self._good(end.state):
             return end
         ends = [end]
-        if self.method.linear:
-            ends.append(self._descend("of all parameters", replace(self.method, linear=()), given))
+        if self.solver.linear:
+            ends.append(self._descend("of all parameters", replace(self.solver, linear=()), given))
         if not self._good(ends[-1].state):
             found = self._searched()
             warning = (
@@ -148,24 +139,14 @@ class Ways:
             lowest if lowest.state.loss < worth * end.state.loss or not end.state.converged else end
         )
 
-    def _descend(self, name: str, method: VariableProjection, parameters: Floats) -> End:
-        journal = self.journal.at(name)
-        return End(
-            *descend(
-                method,
-                self.objective,
-                parameters,
-                limits=self.limits,
-                watch=self.watch,
-                journal=journal,
-            )
-        )
+    def _descend(self, name: str, solver: VariableProjection, parameters: Floats) -> End:
+        return End(*descend(solver, self.objective, parameters, self.run.at(name)))
 
-    def _good(self, state: State) -> bool:
+    def _good(self, state: State[ProjectedMemory]) -> bool:
         """At a minimum that explains most of the variation, with every parameter determined."""
         return 2.0 * state.loss <= _POOR * self.sst and self._determined(state)
 
-    def _determined(self, state: State) -> bool:
+    def _determined(self, state: State[ProjectedMemory]) -> bool:
         names = self.objective.formula.names
         return state.converged and not determined(triangle_of(state), state.parameters, names).free
 
@@ -179,16 +160,14 @@ class Ways:
             name: float(v) for name, v in zip(formula.names, given, strict=True) if not np.isnan(v)
         }
         rest = formula.with_fixed(held)
-        linear = tuple(rest.names.index(formula.names[j]) for j in self.method.linear if missing[j])
-        method = replace(
-            self.method,
+        linear = tuple(rest.names.index(formula.names[j]) for j in self.solver.linear if missing[j])
+        solver = replace(
+            self.solver,
             linear=linear,
-            lower=self.method.lower[missing],
-            upper=self.method.upper[missing],
+            lower=self.solver.lower[missing],
+            upper=self.solver.upper[missing],
         )
-        found = search(
-            rest, self.objective.rows, method, self.limits, self.seed, self.objective.execution
-        )
+        found = search(rest, self.objective.rows, solver, self.run)
         completed = given.copy()
         completed[missing] = found[0].parameters if found else 1.0
         return completed

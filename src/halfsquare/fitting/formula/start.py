@@ -8,7 +8,6 @@ best points decides. Everything follows from the data and the seed.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -20,17 +19,18 @@ from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import symmetry
 from halfsquare.models.formula.units import places, unit_exponents, unit_numbers
-from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local
-from halfsquare.solvers.base import State
-from halfsquare.solvers.loop import Limits, descend
+from halfsquare.solvers.base import Reason, State
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.qr_objective import FormulaObjective
-from halfsquare.solvers.variable_projection import VariableProjection
+from halfsquare.solvers.run import Run, Seed, Stream
+from halfsquare.solvers.variable_projection import ProjectedMemory, VariableProjection
 
 _SAMPLE_ROWS = 500
 _POINTS = 512  # for each nonlinear parameter, up to 4096 in all
 _TRIED, _REFINED = 40, 6
 _TURNS = 64  # parts sought anew at most
+_LONG = 300  # steps of a descent from the best points
 _FEW = 4  # parts of which two at once are sought anew
 _AGAIN = 8  # descents to the same lowest minimum: others are no longer expected to be lower
 _ROUNDS = ((3, 0.5), (9, 0.25), (20, 0.0))  # iterations, and the share that goes on after them
@@ -81,13 +81,12 @@ class Ranges:
         return points
 
 
-def sample_rows(rows: Rows, most: int, seed: int, execution: Execution) -> ArrayRows:
+def sample_rows(rows: Rows, most: int, run: Run) -> ArrayRows:
     """At most ``most`` rows, one at random from each of as many equal stretches of the table."""
     n = rows.row_count
     stretch = np.linspace(0, n, min(n, most) + 1)
-    at = np.floor(
-        stretch[:-1] + np.random.default_rng(seed).random(len(stretch) - 1) * np.diff(stretch)
-    ).astype(int)
+    random = run.seed.generator(Stream.SAMPLE).random(len(stretch) - 1)
+    at = np.floor(stretch[:-1] + random * np.diff(stretch)).astype(int)
     at = np.arange(n) if n <= most else np.unique(at)
     starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
     cuts = np.searchsorted(at, starts)
@@ -100,9 +99,8 @@ def sample_rows(rows: Rows, most: int, seed: int, execution: Execution) -> Array
         weight = np.ones(len(here)) if chunk.weight is None else chunk.weight[here]
         return chunk.design[here], chunk.target[here], weight
 
-    return ArrayRows(
-        *(np.concatenate(part) for part in zip(*execution.map(of, rows.chunk_count), strict=True))
-    )
+    parts = zip(*run.execution.map(of, rows.chunk_count), strict=True)
+    return ArrayRows(*(np.concatenate(part) for part in parts))
 
 
 def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats) -> Ranges:
@@ -116,52 +114,45 @@ def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats)
     place = np.full((len(exponents), 2), np.nan)
     for name, column in places(formula).items():
         place[formula.names.index(name)] = values[:, column].min(), values[:, column].max()
-    place[np.abs(exponents).max(axis=1, initial=0.0) < 1e-6] = (
-        -4.0,
-        4.0,
-    )  # pure numbers, such as exponents
+    pure = np.abs(exponents).max(axis=1, initial=0.0) < 1e-6  # such as exponents
+    place[pure] = np.outer(scale[pure], (-4.0, 4.0))
     flipped = {flip[0] for flip in symmetry(formula).flips}
     return Ranges(scale, place, tuple(j in flipped for j in range(len(scale))), lower, upper)
 
 
 def search(
-    formula: Formula,
-    rows: Rows,
-    method: VariableProjection,
-    limits: Limits,
-    seed: int,
-    execution: Execution,
-) -> list[State]:
+    formula: Formula, rows: Rows, solver: VariableProjection, run: Run
+) -> list[State[ProjectedMemory]]:
     """The ends of the most promising descents on a sample of rows, the lowest loss first.
 
     Descend a little from the best points, and further from the best of those. Where the formula is
     a sum of parts with parameters of their own (peaks, decays), the best fit is then improved part
     by part: one part is sought anew while the others stay, until that helps no more.
     """
-    sample = sample_rows(rows, max(_SAMPLE_ROWS, 40 * len(formula.names)), seed, execution)
-    objective = FormulaObjective(formula, sample, Local(1))
-    nonlinear = [j for j in range(len(formula.names)) if j not in method.linear]
-    cube = _sobol(2 * len(nonlinear), seed)
-    ranges = ranges_of(formula, sample, method.lower, method.upper)
+    sample = sample_rows(rows, max(_SAMPLE_ROWS, 40 * len(formula.names)), run)
+    run = Run(Local(1), run.deadline, seed=run.seed)  # in memory; nobody is told, nothing is kept
+    objective = FormulaObjective(formula, sample, run.execution)
+    nonlinear = [j for j in range(len(formula.names)) if j not in solver.linear]
+    cube = _sobol(2 * len(nonlinear), run.seed)
+    ranges = ranges_of(formula, sample, solver.lower, solver.upper)
     points = ranges.points(cube, nonlinear)
-    quick, long = Limits(15, limits.deadline), Limits(300, limits.deadline)
-    states = _tried(method, objective, points, _TRIED, quick)
+    states = _tried(solver, objective, points, _TRIED, run)
     blocks = [[j for j in block if j in nonlinear] for block in symmetry(formula).blocks]
     blocks = [block for block in blocks if block]
     if states and len(blocks) > 1:
-        states = _by_parts(method, objective, points, blocks, states, quick)
-    ends = [_further(method, objective, state, long) for state in states[:_REFINED]]
+        states = _by_parts(solver, objective, points, blocks, states, run)
+    ends = [_further(solver, objective, state, run, _LONG) for state in states[:_REFINED]]
     return _distinct(sorted(ends, key=lambda state: ranges.distance(state.parameters, nonlinear)))
 
 
 def _by_parts(
-    method: VariableProjection,
+    solver: VariableProjection,
     objective: FormulaObjective,
     points: Floats,
     blocks: list[list[int]],
-    states: list[State],
-    limits: Limits,
-) -> list[State]:
+    states: list[State[ProjectedMemory]],
+    run: Run,
+) -> list[State[ProjectedMemory]]:
     """``states`` with better ones found by seeking one block of nonlinear parameters at a time."""
     # One part alone, then two at once: a broad peak over two narrow ones is only left by moving
     # both.
@@ -170,38 +161,33 @@ def _by_parts(
         *(first + second for first, second in combinations(blocks, 2) if 2 < len(blocks) <= _FEW),
     ]
     at, turns = 0, 0
-    while at < len(groups) and turns < min(8 * len(blocks), _TURNS) and not _is_over(limits):
+    while at < len(groups) and turns < min(8 * len(blocks), _TURNS) and not run.late:
         best, group = states[0], groups[at]
         mixed = np.tile(best.parameters, (min(len(points), _POINTS * len(group) // 2), 1))
         mixed[:, group] = points[: len(mixed), group]
-        states = _distinct([*states, *_tried(method, objective, mixed, 6 * len(group), limits)])
+        states = _distinct([*states, *_tried(solver, objective, mixed, 6 * len(group), run)])
         at = 0 if states[0].loss < best.loss * (1.0 - 1e-3) else at + 1
         turns += 1
     return states
 
 
-def _is_over(limits: Limits) -> bool:
-    return limits.deadline is not None and time.monotonic() >= limits.deadline
-
-
 def _tried(
-    method: VariableProjection,
+    solver: VariableProjection,
     objective: FormulaObjective,
     points: Floats,
     count: int,
-    limits: Limits,
-) -> list[State]:
+    run: Run,
+) -> list[State[ProjectedMemory]]:
     """Short descents from half as many of the best points as ``count``, and from others down the
     ranking.
     """
-    losses = settled_losses(objective, points, method.linear)
+    losses = settled_losses(objective, points, solver.linear)
     order = [int(i) for i in np.argsort(losses, kind="stable") if np.isfinite(losses[i])]
     half = count // 2
     chosen = order[:half] + order[half :: max(1, len(order) // half)]
-    states = [method.begin(objective, method.settle(objective, points[i])[0]) for i in chosen]
+    states = [solver.begin(objective, solver.settle(objective, points[i])[0]) for i in chosen]
     for iterations, share in _ROUNDS:
-        few = replace(limits, iterations=min(iterations, limits.iterations))
-        states = [_further(method, objective, state, few) for state in states]
+        states = [_further(solver, objective, state, run, iterations) for state in states]
         states.sort(key=lambda state: state.loss)
         # Short descents rank their starts; only the better ones are worth long ones.
         kept = max(_REFINED, round(share * len(chosen)))
@@ -213,15 +199,20 @@ def _tried(
 
 
 def _further(
-    method: VariableProjection, objective: FormulaObjective, state: State, limits: Limits
-) -> State:
+    solver: VariableProjection,
+    objective: FormulaObjective,
+    state: State[ProjectedMemory],
+    run: Run,
+    iterations: int,
+) -> State[ProjectedMemory]:
     """The descent taken up where its limit had ended it."""
-    if state.converged or state.memory is None:
+    if state.stopped is not None and state.stopped.reason is not Reason.ITERATION_LIMIT:
         return state
-    return descend(method, objective, replace(state, stopped=None), limits=limits)[0]
+    state = replace(state, stopped=None)
+    return descend(solver, objective, state, run, iterations=iterations)[0]
 
 
-def _found_again(states: list[State]) -> int:
+def _found_again(states: list[State[ProjectedMemory]]) -> int:
     """How many of the descents ended at the lowest minimum there is among them."""
     best = min(states, key=lambda state: state.loss, default=None)
     if best is None or not best.converged:
@@ -279,9 +270,9 @@ def _left_over(tables: Floats) -> Floats:
     return left
 
 
-def _distinct(states: list[State]) -> list[State]:
+def _distinct(states: list[State[ProjectedMemory]]) -> list[State[ProjectedMemory]]:
     """By loss; of those with the same loss the first that was given."""
-    kept: list[State] = []
+    kept: list[State[ProjectedMemory]] = []
     for state in states:
         if np.isfinite(state.loss) and all(
             abs(state.loss - other.loss) > 1e-6 * other.loss for other in kept
@@ -290,10 +281,12 @@ def _distinct(states: list[State]) -> list[State]:
     return sorted(kept, key=lambda state: state.loss)
 
 
-def _sobol(dimensions: int, seed: int) -> Any:
+def _sobol(dimensions: int, seed: Seed) -> Any:
     from scipy.stats import qmc
 
     if dimensions == 0:
         return np.zeros((1, 0))
-    count = min(4096, _POINTS * dimensions // 2)
-    return qmc.Sobol(dimensions, scramble=True, rng=seed).random_base2(int(np.ceil(np.log2(count))))
+    count, random = min(4096, _POINTS * dimensions // 2), seed.generator(Stream.SEARCH)
+    return qmc.Sobol(dimensions, scramble=True, rng=random).random_base2(
+        int(np.ceil(np.log2(count)))
+    )

@@ -17,23 +17,23 @@ from halfsquare.data.rows import Chunk, Rows
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.errors import DataError, FitError, NotFiniteError, OptionError
+from halfsquare.fitting.family import Family
 from halfsquare.fitting.formula.origin import Origin, OriginRows, find_origin
 from halfsquare.fitting.formula.result import Ending
-from halfsquare.fitting.formula.search import MANY_ROWS, Ways
+from halfsquare.fitting.formula.search import MANY_ROWS, Minimizer
 from halfsquare.fitting.formula.start import sample_rows
-from halfsquare.fitting.options import Recipe, Request
+from halfsquare.fitting.options import Request
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import canonical
 from halfsquare.parallel.base import Execution
-from halfsquare.parallel.threads import Local, one_blas_thread
+from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.base import State
-from halfsquare.solvers.journal import NO_JOURNAL, Journal
-from halfsquare.solvers.loop import Limits, Watch
 from halfsquare.solvers.qr_objective import FormulaObjective
-from halfsquare.solvers.variable_projection import VariableProjection
+from halfsquare.solvers.run import Run
+from halfsquare.solvers.variable_projection import ProjectedMemory, VariableProjection
 from halfsquare.sums import Moments
 
 Bounds = Mapping[str, tuple[float | None, float | None]]
@@ -109,7 +109,6 @@ def start_vector(formula: Formula, start: Start | None, lower: Floats, upper: Fl
     return given
 
 
-_ALL_THREADS, _NO_LIMITS = Local(), Limits()
 # Up to this many numbers in the Jacobian every R factor comes from Householder's QR.
 _QR_NUMBERS = 1 << 19
 _TOLERANCE = 1e-10
@@ -147,15 +146,11 @@ class TargetRows(Rows):
 def train_formula(
     rows: Rows,
     formula: Formula,
+    run: Run | None = None,
     *,
     start: Start | None = None,
     bounds: Bounds | None = None,
     fixed: Mapping[str, float] | None = None,
-    seed: int = 0,
-    execution: Execution = _ALL_THREADS,
-    limits: Limits = _NO_LIMITS,
-    watch: Watch | None = None,
-    journal: Journal = NO_JOURNAL,
     profile: bool = False,
 ) -> Trained:
     """Fit a formula by least squares.
@@ -167,17 +162,14 @@ def train_formula(
         the left side's function), weights: an integer weight w means the row stands w times.
     formula : Formula
         What to fit.
+    run : Run, optional
+        Its seed is that of the search for a start.
     start : mapping of name to number, or numbers in the order of the free parameters, optional
         Where to begin; parameters left out of a mapping are searched for. Without it, all are.
     bounds : mapping of name to (low, high), optional
         None for no bound on that side.
     fixed : mapping of name to number, optional
         Parameters that are held.
-    seed : int
-        Of the search for a start.
-    execution, limits, watch, journal
-        Where sums are computed, when to stop, who is told of every state, and where states are
-        kept.
     profile : bool
         Add profile-likelihood intervals to ``facts["profile"]``.
 
@@ -190,16 +182,16 @@ def train_formula(
     FormulaError
         The formula is not finite at the start; names row, column and operation.
     """
-    full = formula
+    run, full = run or Run(), formula
     formula = formula.with_fixed(fixed_values(formula, fixed))
     lower, upper = bound_vectors(formula, bounds)
     given = start_vector(formula, start, lower, upper)
     fitted = rows if formula.target_function == "identity" else TargetRows(rows, formula)
-    sums = _check_rows(fitted, formula, execution)
+    sums = _check_rows(fitted, formula, run.execution)
     p, weight = len(formula.names), sums.weight
     shift, origin = None, None
     if not profile:
-        sample = sample_rows(fitted, _ORIGIN_ROWS, seed, execution).design
+        sample = sample_rows(fitted, _ORIGIN_ROWS, run).design
         origin = _origin(formula, sums, lower, upper, given, sample)
     if origin is not None:
         shift = np.append(origin.columns, origin.target)
@@ -211,7 +203,7 @@ def train_formula(
             f"{weight:g} rows for {p} parameters; a fit needs at least as many rows as parameters"
         )
     objective = FormulaObjective(
-        formula, fitted, execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS
+        formula, fitted, run.execution, exact=rows.row_count * (p + 1) <= _QR_NUMBERS
     )
     linear = tuple(j for j in formula.linear if not np.isfinite([lower[j], upper[j]]).any())
     # Distance from the minimum in standard errors; these are themselves small where there are many
@@ -220,13 +212,12 @@ def train_formula(
     target_norm = sqrt(float(sums.m2[-1] + weight * sums.mean[-1] ** 2))
     sst = float(sums.m2[-1])
     unseen = _BATES_WATTS if rows.row_count > MANY_ROWS else 0.0
-    method = VariableProjection(linear, lower, upper, tolerance, weight - p, target_norm, unseen)
+    solver = VariableProjection(linear, lower, upper, tolerance, weight - p, target_norm, unseen)
     # What is not finite is refused as a step, with no warning.
     with one_blas_thread(), np.errstate(all="ignore"):
-        ways = Ways(objective, method, limits, watch, journal, seed, sst)
-        end = ways.best(given)
-        state = _relabelled(objective, method, end.state, given)
-        ending = Ending(full, objective, method, rows, limits, weight, sst, shift)
+        end = Minimizer(objective, solver, run, sst).best(given)
+        state = _relabelled(objective, solver, end.state, given)
+        ending = Ending(full, objective, solver, rows, run, weight, sst, shift)
         trained = ending.trained(state, end.history, end.warnings, profile)
         if origin is None:
             return trained
@@ -249,15 +240,21 @@ def _origin(
 
 
 def _relabelled(
-    objective: FormulaObjective, method: VariableProjection, state: State, given: Floats
-) -> State:
+    objective: FormulaObjective,
+    solver: VariableProjection,
+    state: State[ProjectedMemory],
+    given: Floats,
+) -> State[ProjectedMemory]:
     """Of the fits that are the same, the one labelled as the start is, or in ascending order."""
     like = given if np.isfinite(given).all() else None
     parameters = canonical(objective.formula, state.parameters, like)
-    within = ((method.lower <= parameters) & (parameters <= method.upper)).all()
+    within = ((solver.lower <= parameters) & (parameters <= solver.upper)).all()
     if not within or np.array_equal(parameters, state.parameters):
         return state
-    return replace(state, parameters=parameters, memory=None)
+    order = tuple(range(len(parameters)))
+    triangle = objective.triangle(parameters, order)
+    memory = replace(state.memory, triangle=triangle, order=order)
+    return replace(state, parameters=parameters, memory=memory)
 
 
 def _check_rows(rows: Rows, formula: Formula, execution: Execution) -> Moments:
@@ -295,7 +292,7 @@ def _refuse_target(rows: Rows, index: int, formula: Formula) -> None:
 
 
 @final
-class FormulaRecipe(Recipe):
+class FormulaFamily(Family):
     """The columns that the formula names, as they are; a row that lacks one of them is left out."""
 
     def check(self) -> None:
@@ -316,7 +313,11 @@ class FormulaRecipe(Recipe):
                 "leave the target out"
             )
         roles = choose_roles(
-            source, [formula.target], weight=request.weights, features=formula.columns
+            source,
+            [formula.target],
+            weight=request.weights,
+            weighting=request.weighting,
+            features=formula.columns,
         )
         by_name = {c.name: c for c in roles.features}
         for column in roles.features:
@@ -336,19 +337,15 @@ class FormulaRecipe(Recipe):
     def rows(self, scanned: Scanned, part: Part) -> EncodedRows:
         return plain_rows(scanned, part)
 
-    def train(self, rows: EncodedRows) -> FittedModel:
+    def train(self, rows: EncodedRows, run: Run) -> FittedModel:
         options = self.options
         trained = train_formula(
             rows,
             self._formula(rows.scanned.roles.scanned),
+            run,
             start=options.start,
             bounds=options.bounds,
             fixed=options.fix,
-            seed=options.seed,
-            execution=self.execution,
-            limits=Limits(deadline=self.deadline),
-            watch=self.watch,
-            journal=self.journal,
             profile=options.profile,
         )
         return self.fitted(rows, [trained], "formula", "levenberg-marquardt")

@@ -165,7 +165,7 @@ def _report(request: Request) -> Response:
     from halfsquare.report.html import report_page
 
     fitted, data = _trained(request), _job(request).order.data
-    page = data.told(report_page(fitted, str(data.make())))
+    page = report_page(fitted, str(data.make()), name=data.label)
     name = f"{_file_name(fitted.encoder.targets[0])}.html"
     return Response(
         page,

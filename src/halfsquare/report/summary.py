@@ -1,41 +1,19 @@
-"""How results look in a terminal: plain tables, every number with what it is."""
+"""Everything that is known of a fit, as text: plain tables, every number with what it is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from halfsquare.report.first_screen import headline
+from halfsquare.report.layout import grid
 from halfsquare.results.fitted import FittedModel, Parameter
-from halfsquare.text import descent_sentence, number, rows_sentence, with_error
+from halfsquare.text import descent_sentence, number, plain, rows_sentence, with_error
 
 MOST_PARAMETERS = 20
 
 
-def console() -> Any:
-    """A console that neither colours nor wraps what goes into a pipe."""
-    from rich.console import Console
-
-    plain = Console(highlight=False, soft_wrap=True)
-    return plain if plain.is_terminal else Console(highlight=False, soft_wrap=True, width=120)
-
-
-def grid(
-    rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None, left: int = 1
-) -> str:
-    """Columns that line up: the first ``left`` to the left, the others to the right."""
-    every = [list(r) for r in ([header] if header else []) + list(rows)]
-    widths = [max(len(r[j]) for r in every) for j in range(len(every[0]))] if every else []
-    return "\n".join(
-        "  "
-        + "  ".join(
-            c.ljust(w) if j < left else c.rjust(w)
-            for j, (c, w) in enumerate(zip(r, widths, strict=True))
-        ).rstrip()
-        for r in every
-    )
-
-
-def error_table(columns: dict[str, dict[str, Any]], unit: str) -> str:
+def error_table(columns: dict[str, dict[str, Any]], unit: str, width: int | None = None) -> str:
     """The errors of one or several parts, side by side."""
     lines = [
         ["rows", *(f"{s['rows']:,}" for s in columns.values())],
@@ -54,7 +32,7 @@ def error_table(columns: dict[str, dict[str, Any]], unit: str) -> str:
     header = ["", *columns] if any(columns) else None
     if any(s["weight"] != s["rows"] for s in columns.values()):
         lines.insert(1, ["sum of weights", *(number(s["weight"]) for s in columns.values())])
-    return grid(lines, header=header)
+    return grid(lines, header=header, width=width)
 
 
 def _mean_error(summary: dict[str, Any]) -> str:
@@ -62,7 +40,7 @@ def _mean_error(summary: dict[str, Any]) -> str:
     return (
         "0"
         if abs(summary["mean_error"]) < 1e-11 * summary["rmse"]
-        else f"{summary['mean_error']:.3g}"
+        else plain(summary["mean_error"], 3)
     )
 
 
@@ -72,7 +50,11 @@ def _share(summary: dict[str, Any], key: str) -> str:
     return f"{number(summary[key])} ({summary[key] / summary['weight']:.1%})"
 
 
-def parameter_table(parameters: Sequence[Parameter], most: int | None = MOST_PARAMETERS) -> str:
+def parameter_table(
+    parameters: Sequence[Parameter],
+    most: int | None = MOST_PARAMETERS,
+    width: int | None = None,
+) -> str:
     """Coefficients with standard error, t, p and 95 % limits; of many, those of greatest |t|."""
     shown = list(parameters)
     if most is not None and len(shown) > most:
@@ -90,7 +72,8 @@ def parameter_table(parameters: Sequence[Parameter], most: int | None = MOST_PAR
         ]
         for p in shown
     ]
-    table = grid(rows, header=["", "value", "std. error", "t", "p", "95 % from", "to"])
+    header = ["", "value", "std. error", "t", "p", "95 % from", "to"]
+    table = grid(rows, header=header, width=width)
     hidden = len(parameters) - len(shown)
     return table + (
         f"\n  … {hidden} more, of smaller |t|: info --all or --json shows every one"
@@ -110,7 +93,7 @@ def p_value(p: float) -> str:
     return "< 1e-16" if p < 1e-16 else f"= {p:.2g}" if p < 1e-3 else f"= {p:.3f}"
 
 
-def decisions(fitted: FittedModel, most: int = 40) -> str:
+def decisions(fitted: FittedModel, most: int = 40, width: int | None = None) -> str:
     """What was decided for each column."""
     rows = [[f.column, f.decision] for f in fitted.encoder.features[:most]]
     rows += [
@@ -118,18 +101,18 @@ def decisions(fitted: FittedModel, most: int = 40) -> str:
         for name, reason in list(fitted.encoder.left_out.items())[:most]
     ]
     hidden = len(fitted.encoder.features) + len(fitted.encoder.left_out) - len(rows)
-    return grid(rows, left=2) + (f"\n  … and {hidden} more columns" if hidden else "")
+    return grid(rows, left=2, width=width) + (f"\n  … and {hidden} more columns" if hidden else "")
 
 
-def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
+def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | None = None) -> str:
     """What a fitted model is, on what it was fitted, how well, with which coefficients."""
     info, unit = fitted.info, " and ".join(fitted.encoder.targets)
     parts = [
-        f"{info['kind'].capitalize()} model of {unit}, fitted to {info['data']}",
+        headline(fitted),
         rows_sentence(info),
         "",
     ]
-    parts += ["Columns", decisions(fitted), ""]
+    parts += ["Columns", decisions(fitted, width=width), ""]
     if info.get("tried"):
         parts += [tried_table(info), ""]
     columns = {"training rows": info["train"]}
@@ -138,20 +121,18 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False) -> str:
     parts += [
         "Errors"
         + (" on the rows of the fit (none were set apart)" if not info.get("test") else ""),
-        error_table(columns, unit),
+        error_table(columns, unit, width),
         "",
     ]
     if info["kind"] == "network":
         parts.append(network_part(info))
         return "\n".join([*parts, *(f"\nWarning: {w}" for w in info["warnings"])])
-    if info["kind"] == "formula":
-        parts.insert(1, f"{info['facts']['formula']}")
     freedom = info["facts"].get("degrees_of_freedom")
     deviation = ", ".join(number(s) for s in fitted.residual_standard_deviation)
     parts += [
         "Parameters, in the units of the "
         f"columns{', after the refit on all rows' if info.get('refit') else ''}",
-        parameter_table(fitted.parameters, None if every_parameter else MOST_PARAMETERS),
+        parameter_table(fitted.parameters, None if every_parameter else MOST_PARAMETERS, width),
         f"  residual standard deviation {deviation} on {number(freedom)} degrees of freedom"
         + (
             f"; l2 = {info['facts']['l2']:.4g} per row on standardized columns"
@@ -218,11 +199,11 @@ def tried_table(info: dict[str, Any]) -> str:
 _TRAINED = {
     "levenberg-marquardt": "trained by Levenberg-Marquardt, penalties set by the evidence",
     "minibatch": "trained by mini-batches that grow with the noise of the gradient, stopped "
-    "by rows left out",
+    "by the validation rows",
     "levenberg-marquardt and minibatch": "some trained by Levenberg-Marquardt, some by "
-    "mini-batches: rows left out liked both",
+    "mini-batches, as the validation rows favoured",
     "minibatch and levenberg-marquardt": "some trained by Levenberg-Marquardt, some by "
-    "mini-batches: rows left out liked both",
+    "mini-batches, as the validation rows favoured",
 }
 
 

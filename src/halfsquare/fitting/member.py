@@ -1,6 +1,4 @@
-"""One member of an ensemble of networks: trained by Levenberg-Marquardt with the evidence, or by
-mini-batches.
-"""
+"""One member of an ensemble of networks, trained by Levenberg-Marquardt with the evidence."""
 
 from __future__ import annotations
 
@@ -15,19 +13,18 @@ from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.fitting.folds import HeldOutErrors, KeptRows, Mask
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
-from halfsquare.parallel.base import Execution
 from halfsquare.results.trained import Trained
-from halfsquare.solvers.base import State
+from halfsquare.solvers.base import Reason, State, Termination
 from halfsquare.solvers.evidence import Evidence, belief_of, covariance_of, highest_evidence
-from halfsquare.solvers.journal import Journal
-from halfsquare.solvers.loop import INTERRUPTED, Limits, Record, Watch, descend
+from halfsquare.solvers.loop import Record, descend
 from halfsquare.solvers.objective import Objective
+from halfsquare.solvers.run import Run
 
 _PRECISIONS = (1e6, 10.0)
 
 
 @dataclass(frozen=True)
-class Stop:
+class StoppingPoint:
     """A point at which a descent may be stopped, and its errors on the rows left out.
 
     Attributes
@@ -39,12 +36,12 @@ class Stop:
         Whether its parameters stand in the state's, or those of the descent were better.
     """
 
-    state: State
+    state: State[Any]
     held_out: HeldOutErrors | None
-    layer: State | None = None
+    layer: State[Any] | None = None
     solved: bool = False
 
-    def with_layer(self, layer: State, *, solved: bool) -> Stop:
+    def with_layer(self, layer: State[Any], *, solved: bool) -> StoppingPoint:
         """This stop with an output layer solved anew."""
         parameters = self.state.parameters
         if solved:
@@ -60,160 +57,129 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Run:
+class MemberFit:
     """A member that has been trained on the rows it may see.
 
     Attributes
     ----------
-    stops : tuple of Stop
+    stops : tuple of StoppingPoint
         Where it may be stopped: first the end of its descent.
     """
 
     member: int
-    way: Way
+    trainer: MemberTrainer
     network: Network
-    stops: tuple[Stop, ...]
+    stops: tuple[StoppingPoint, ...]
     history: list[Record]
 
     @property
-    def reason(self) -> str:
-        return self.stops[0].state.stopped or ""
+    def termination(self) -> Termination:
+        """Why its descent ended."""
+        stopped = self.stops[0].state.stopped
+        assert stopped is not None
+        return stopped
 
     @property
     def interrupted(self) -> bool:
-        return self.reason == INTERRUPTED
+        """Whether somebody ended it."""
+        return self.termination.reason is Reason.INTERRUPTED
+
+    def only(self, stop: int) -> MemberFit:
+        """The same with one of its stopping points alone."""
+        return replace(self, stops=(self.stops[min(stop, len(self.stops) - 1)],))
 
 
-class Way(ABC):
-    """A way of training a member."""
+class MemberTrainer(ABC):
+    """A method by which members are trained."""
 
     name: str
+    iterations: int
 
     @abstractmethod
     def train(
-        self,
-        member: int,
-        network: Network,
-        start: Floats,
-        rows: Rows,
-        left_out: Mask,
-        limits: Limits,
-        watch: Watch,
-        journal: Journal,
-        execution: Execution,
-    ) -> Run:
+        self, member: int, network: Network, start: Floats, rows: Rows, left_out: Mask, run: Run
+    ) -> MemberFit:
         """Train on the rows that are not ``left_out`` (n,), from parameters ``start``."""
 
     @abstractmethod
-    def finish(
-        self,
-        run: Run,
-        stop: int,
-        rows: Rows,
-        deadline: float | None,
-        watch: Watch,
-        journal: Journal,
-        execution: Execution,
-    ) -> Run:
+    def finish(self, fit: MemberFit, stop: int, rows: Rows, run: Run) -> MemberFit:
         """A few more steps on all rows from one of its stopping points, which is then the only
         one.
         """
 
     @abstractmethod
-    def trained(self, run: Run, facts: dict[str, Any]) -> Trained:
+    def trained(self, fit: MemberFit, facts: dict[str, Any]) -> Trained:
         """The member at its first stopping point."""
 
 
 @final
 @dataclass(frozen=True)
-class ByEvidence(Way):
+class EvidenceTrainer(MemberTrainer):
     """Levenberg-Marquardt; penalties, noise and the parameters' covariance come from the evidence.
 
     Attributes
     ----------
     input_groups : sequence of int or None
         See :meth:`halfsquare.models.network.Network.groups`.
-    last_iterations : int
-        Steps on all rows.
+    iterations, last_iterations : int
+        Steps at most, and steps on all rows.
     """
 
     input_groups: Sequence[int] | None
+    iterations: int = 85
     last_iterations: int = 10
     name: str = "levenberg-marquardt"
 
     def train(
-        self,
-        member: int,
-        network: Network,
-        start: Floats,
-        rows: Rows,
-        left_out: Mask,
-        limits: Limits,
-        watch: Watch,
-        journal: Journal,
-        execution: Execution,
-    ) -> Run:
+        self, member: int, network: Network, start: Floats, rows: Rows, left_out: Mask, run: Run
+    ) -> MemberFit:
         seen = KeptRows.of(rows, ~left_out) if left_out.any() else rows
-        objective = Objective(network, seen, execution)
-        method = self._method(network, member)
+        objective = Objective(network, seen, run.execution)
         end, history = descend(
-            method, objective, start, limits=limits, watch=watch, journal=journal
+            self._solver(network, member), objective, start, run, iterations=self.iterations
         )
-        aside = KeptRows.of(rows, left_out).gathered(execution) if left_out.any() else None
+        aside = KeptRows.of(rows, left_out).gathered(run.execution) if left_out.any() else None
         stops = tuple(
-            Stop(s, self._held_out(network, s, aside, left_out))
+            StoppingPoint(s, self._held_out(network, s, aside, left_out))
             for s in (end, highest_evidence(end))
         )
-        return Run(member, self, network, stops, history)
+        return MemberFit(member, self, network, stops, history)
 
-    def finish(
-        self,
-        run: Run,
-        stop: int,
-        rows: Rows,
-        deadline: float | None,
-        watch: Watch,
-        journal: Journal,
-        execution: Execution,
-    ) -> Run:
-        chosen, method = run.stops[stop], self._method(run.network, run.member)
-        objective = Objective(run.network, rows, execution)
-        begun = method.resume(objective, chosen.state.parameters, belief_of(chosen.state))
-        limits = Limits(self.last_iterations, deadline)
-        state, history = descend(
-            method, objective, begun, limits=limits, watch=watch, journal=journal
-        )
+    def finish(self, fit: MemberFit, stop: int, rows: Rows, run: Run) -> MemberFit:
+        chosen, solver = fit.stops[stop], self._solver(fit.network, fit.member)
+        objective = Objective(fit.network, rows, run.execution)
+        begun = solver.resume(objective, chosen.state)
+        state, history = descend(solver, objective, begun, run, iterations=self.last_iterations)
         done = chosen.state.iteration
         history = [replace(record, iteration=done + record.iteration) for record in history]
-        if state.stopped != INTERRUPTED:
-            state = replace(state, stopped=chosen.state.stopped, converged=chosen.state.converged)
+        if state.stopped != Termination(Reason.INTERRUPTED):
+            state = replace(state, stopped=chosen.state.stopped)
         state = replace(state, iteration=done + state.iteration)
-        return replace(run, stops=(replace(chosen, state=state),), history=[*run.history, *history])
+        return replace(fit, stops=(replace(chosen, state=state),), history=[*fit.history, *history])
 
-    def trained(self, run: Run, facts: dict[str, Any]) -> Trained:
-        state = run.stops[0].state
+    def trained(self, fit: MemberFit, facts: dict[str, Any]) -> Trained:
+        state = fit.stops[0].state
         belief = belief_of(state)
-        planned = run.reason.startswith("stopped: the limit of ")
+        planned = fit.termination.reason is Reason.ITERATION_LIMIT
         return Trained(
-            model=run.network,
+            model=fit.network,
             parameters=state.parameters,
             covariance=covariance_of(state),
-            noise=np.full(run.network.targets, belief.noise),
+            noise=np.full(fit.network.targets, belief.noise),
             effective_parameters=float(belief.effective.sum()),
-            history=run.history,
-            reason="stopped: where the rows left out favour it" if planned else run.reason,
-            converged=planned or state.converged,
+            history=fit.history,
+            termination=Termination(Reason.HELD_OUT_BEST) if planned else fit.termination,
             facts={**facts, "log_evidence": belief.log_evidence},
         )
 
-    def _method(self, network: Network, member: int) -> Evidence:
+    def _solver(self, network: Network, member: int) -> Evidence:
         # Of each two pairs one may switch inputs off: where that is right it wins, elsewhere the
         # members differ more.
         most = _PRECISIONS[member // 2 % len(_PRECISIONS)]
         return Evidence(network.groups(self.input_groups), most_precision=most)
 
     def _held_out(
-        self, network: Network, state: State, aside: ArrayRows | None, left_out: Mask
+        self, network: Network, state: State[Any], aside: ArrayRows | None, left_out: Mask
     ) -> HeldOutErrors | None:
         if aside is None or not np.isfinite(state.loss):
             return None

@@ -1,9 +1,9 @@
-"""The journal of a fit: the latest state of every descent, so that a fit that was killed goes on
+"""Checkpoints of a fit: the latest state of every descent, so that a fit that was killed goes on
 where it stood.
 
 A state carries all that the next step needs, and what lies between two descents (folds, starts,
 judgement) follows from data and seed. So a fit is continued by beginning it anew, with every
-descent going on from its entry in the journal: the steps that follow, and the model, have the same
+descent going on from its entry there: the steps that follow, and the model, have the same
 bits as if nothing had happened.
 """
 
@@ -36,7 +36,7 @@ _LOG = logging.getLogger("halfsquare")
 
 
 @final
-class Book:
+class CheckpointStore:
     """What all descents of a fit have come to, and the file that it is written to now and then.
 
     The one thing here that changes; descents offer their states from several threads.
@@ -110,8 +110,8 @@ class Book:
 
 @final
 @dataclass(frozen=True)
-class Page:
-    """The place of one descent in the journal; without a book nothing is kept.
+class Slot:
+    """The place of one descent in the store; without a store nothing is kept.
 
     Attributes
     ----------
@@ -121,12 +121,12 @@ class Page:
         Of its parameters.
     """
 
-    book: Book | None
+    store: CheckpointStore | None
     name: str
     start: str
     shape: tuple[int, ...]
 
-    def last(self) -> tuple[State, list[Record]] | None:
+    def last(self) -> tuple[State[Any], list[Record]] | None:
         """State and history as far as this descent has come before; None if it has not begun.
 
         Raises
@@ -134,7 +134,7 @@ class Page:
         CheckpointError
             If the entry holds something else.
         """
-        entry = None if self.book is None else self.book.entries.get(self.name)
+        entry = None if self.store is None else self.store.entries.get(self.name)
         if entry is None or entry.start != self.start:
             return None
         try:
@@ -151,39 +151,39 @@ class Page:
             ) from None
         return state, history
 
-    def keep(self, state: State, history: list[Record]) -> None:
+    def keep(self, state: State[Any], history: list[Record]) -> None:
         """Enter the state just reached; ``history`` is only added to from here on."""
-        if self.book is not None:
+        if self.store is not None:
             packed = partial(_packed, state, history, len(history))
-            self.book.put(
+            self.store.put(
                 self.name, Entry(self.start, state.iteration, state.stopped is not None, packed)
             )
 
 
 @final
 @dataclass(frozen=True)
-class Journal:
-    """Where descents find their pages; the names of a fit, of its parts and of their descents make
+class Checkpointer:
+    """Where descents find their slots; the names of a fit, of its parts and of their descents make
     a path.
     """
 
-    book: Book | None = None
+    store: CheckpointStore | None = None
     name: str = ""
 
-    def at(self, name: str) -> Journal:
-        """The journal of a part."""
+    def at(self, name: str) -> Checkpointer:
+        """The checkpointer of a part."""
         return replace(self, name=f"{self.name}/{name}" if self.name else name)
 
-    def page(self, start: Floats | State) -> Page:
-        """The page of the descent that bears this journal's name and begins from ``start``."""
+    def slot(self, start: Floats | State[Any]) -> Slot:
+        """The slot of the descent that bears this checkpointer's name and begins from ``start``."""
         shape = (start.parameters if isinstance(start, State) else start).shape
-        return Page(
-            self.book, self.name, "" if self.book is None else Packed.of(start).digest(), shape
+        return Slot(
+            self.store, self.name, "" if self.store is None else Packed.of(start).digest(), shape
         )
 
 
-NO_JOURNAL = Journal()
+NO_CHECKPOINTS = Checkpointer()
 
 
-def _packed(state: State, history: list[Any], length: int) -> Packed:
+def _packed(state: State[Any], history: list[Any], length: int) -> Packed:
     return Packed.of((state, history[:length]))

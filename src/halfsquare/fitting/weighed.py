@@ -1,0 +1,67 @@
+"""What weights that are no counts change of a fitted model: the noise, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from halfsquare.data.encoder import EncodedRows
+from halfsquare.data.weighting import Weighting
+from halfsquare.results.trained import Trained
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """By which column a model's rows were weighed.
+
+    Attributes
+    ----------
+    column : str
+    weighting : str
+    factor : float
+        The weights used were the column's times this; a row's noise variance is the model's over
+        its weight used.
+    """
+
+    column: str
+    weighting: Weighting
+    factor: float
+
+
+def weighed_by(rows: EncodedRows) -> Weighed | None:
+    """The record for these rows; None where they have no weights or these are counts."""
+    roles = rows.scanned.roles
+    if roles.weight is None or roles.weighting == "counts":
+        return None
+    return Weighed(roles.weight.name, roles.weighting, rows.weight_factor)
+
+
+def with_known_noise(trained: Trained, rows: EncodedRows) -> Trained:
+    """The model with the noise that was measured in place of the one that its errors show.
+
+    With w = f/σ² the weights used, the variance of a row of weight 1 is f. χ² = Σ (o-t)²/σ² is
+    compared with n - p degrees of freedom, and its p is the probability of one as large: small
+    where the errors are larger than σ says, near 1 where they are smaller.
+    """
+    from scipy.special import chdtrc
+
+    known = rows.weight_factor / rows.encoder.target_scales**2
+    freedom = trained.facts.get("degrees_of_freedom")
+    facts = {**trained.facts, "noise_known": True}
+    if freedom is not None and freedom > 0 and np.isfinite(trained.noise).all():
+        chi2 = float(np.sum(freedom * trained.noise / known))
+        outputs = len(known)
+        facts |= {"chi2": chi2, "chi2_p": float(chdtrc(freedom * outputs, chi2))}
+    covariance = trained.covariance
+    if covariance is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(trained.noise > 0, known / trained.noise, np.nan)
+        k = len(known)
+        size = len(covariance)
+        if size % k == 0 and k > 1:
+            root = np.sqrt(np.tile(ratio, size // k))
+            covariance = covariance * np.outer(root, root)
+        else:
+            covariance = covariance * float(ratio[0])
+    return replace(trained, covariance=covariance, noise=known, facts=facts)
