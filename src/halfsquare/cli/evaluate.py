@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump
+from halfsquare.cli.options import Data, Json, ModelFile, Precision, Sigma, Weights, dump
 from halfsquare.cli.progress import reading
 from halfsquare.cli.reading import reads
 
@@ -14,6 +14,8 @@ def evaluate(
     model: ModelFile,
     data: Data,
     weights: Weights = None,
+    sigma: Sigma = None,
+    precision: Precision = None,
     options: Any = None,
     json: Json = False,
 ) -> None:
@@ -27,7 +29,17 @@ def evaluate(
 
     fitted = load(model)
     with reading() as progress:
-        found = measure(fitted, DataSpec.of(data, weights=weights, progress=progress, **options))
+        found = measure(
+            fitted,
+            DataSpec.of(
+                data,
+                weights=weights,
+                sigma=sigma,
+                precision=precision,
+                progress=progress,
+                **options,
+            ),
+        )
     if json:
         dump(
             {

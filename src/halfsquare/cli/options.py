@@ -17,6 +17,20 @@ Weights = Annotated[
         help="Column of row weights >= 0: a row of weight w stands w times.",
     ),
 ]
+Sigma = Annotated[
+    str | None,
+    typer.Option(
+        "--sigma",
+        metavar="COL",
+        help="Column of measured standard deviations of the target, in its unit.",
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision", metavar="COL", help="Column of inverse variances, up to a common factor."
+    ),
+]
 _DATA = (
     "CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a "
     "SQL query, or - for CSV on standard input."

@@ -12,7 +12,7 @@ from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
 from halfsquare.fitting.options import FitOptions, Request
-from halfsquare.fitting.weighed import weighed_by, with_known_noise
+from halfsquare.fitting.weighed import weighed_by, weight_warnings, with_known_noise
 from halfsquare.loss import Convention, sse_factor
 from halfsquare.results.fitted import FittedModel, Member
 from halfsquare.results.trained import Trained
@@ -65,7 +65,8 @@ class Family(ABC):
         """The fitted model of these members, with what is to be known of the training."""
         first, weighed = trained[0], weighed_by(rows)
         if weighed is not None and weighed.weighting == "sigma":
-            trained = [with_known_noise(m, rows) for m in trained]
+            known = rows.weight_factor / rows.encoder.target_scales**2
+            trained = [with_known_noise(m, known) for m in trained]
             first = trained[0]
         info = {
             "kind": kind,
@@ -74,7 +75,9 @@ class Family(ABC):
             "converged": all(m.termination.converged for m in trained),
             "effective_parameters": first.effective_parameters,
             "facts": first.facts,
-            "warnings": list(dict.fromkeys(w for m in trained for w in m.warnings)),
+            "warnings": list(
+                dict.fromkeys([*weight_warnings(rows), *(w for m in trained for w in m.warnings)])
+            ),
             "history": history_of(first, rows, self.options.loss),
             "weighed": None if weighed is None else asdict(weighed),
             **more,

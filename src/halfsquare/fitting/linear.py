@@ -150,7 +150,7 @@ def not_estimable(
     d = len(system.scales)
     if solution.l2 or solution.rank >= d:
         return {}
-    values, vectors = np.linalg.eigh(system.correlation)
+    vectors = np.linalg.eigh(system.correlation)[1]
     empty = vectors[:, : d - solution.rank]  # the smallest ones
     determined = np.einsum("ij,ij->i", empty, empty) < _ESTIMABLE
     shift = np.zeros(d) if offsets is None else offsets
@@ -175,8 +175,8 @@ def freedom_warnings(system: System, freedom: float, l2: float) -> list[str]:
         return []
     what = "as many coefficients as rows" if not l2 else "no more rows than effective parameters"
     return [
-        f"{what}: of {system.weight:g} rows no degrees of freedom are left to tell the noise by, so "
-        "there are no standard errors and no intervals"
+        f"{what}: of {system.weight:g} rows no degrees of freedom are left to tell the noise by, "
+        "so there are no standard errors and no intervals"
     ]
 
 

@@ -7,8 +7,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from halfsquare.data.encoder import EncodedRows
-from halfsquare.data.weighting import Weighting
+from halfsquare.data.weighting import Weighting, counts_warning
+from halfsquare.loss import Floats
 from halfsquare.results.trained import Trained
+
+_LOOKED_AT = 8  # chunks
+
+
+def weight_warnings(rows: EncodedRows) -> list[str]:
+    """Warnings of weights that are taken as counts and are none."""
+    scanned, roles = rows.scanned, rows.scanned.roles
+    if roles.weight is None or roles.weighting != "counts":
+        return []
+    k, statistics = len(roles.targets), scanned.statistics_of(rows.part)
+    chunks = range(min(_LOOKED_AT, rows.chunk_count))
+    whole = all(bool((w == np.floor(w)).all()) for w in (scanned.table.read(i)[k] for i in chunks))
+    said = counts_warning(roles.weight.name, statistics.rows, statistics.weight, whole)
+    return [said] if said else []
 
 
 @dataclass(frozen=True)
@@ -37,16 +52,16 @@ def weighed_by(rows: EncodedRows) -> Weighed | None:
     return Weighed(roles.weight.name, roles.weighting, rows.weight_factor)
 
 
-def with_known_noise(trained: Trained, rows: EncodedRows) -> Trained:
+def with_known_noise(trained: Trained, known: Floats) -> Trained:
     """The model with the noise that was measured in place of the one that its errors show.
 
-    With w = f/σ² the weights used, the variance of a row of weight 1 is f. χ² = Σ (o-t)²/σ² is
+    ``known`` (k,) is the variance of a row of weight 1 in the model's units: with w = f/σ² the
+    weights used, that is f. χ² = Σ (o-t)²/σ² is
     compared with n - p degrees of freedom, and its p is the probability of one as large: small
     where the errors are larger than σ says, near 1 where they are smaller.
     """
     from scipy.special import chdtrc
 
-    known = rows.weight_factor / rows.encoder.target_scales**2
     freedom = trained.facts.get("degrees_of_freedom")
     facts = {**trained.facts, "noise_known": True}
     if freedom is not None and freedom > 0 and np.isfinite(trained.noise).all():

@@ -165,7 +165,7 @@ class FittedModel:
         with one_blas_thread():
             mean, variance = self._predictive(design, weight)
         reach = quantile * np.sqrt(variance)
-        low = mean - reach
+        low: Floats = mean - reach
         if formula.target_function == "sqrt":
             low = np.maximum(low, 0.0)  # no root is negative
         output, low, high = (formula.restore_target(v) for v in (mean, low, mean + reach))
@@ -180,13 +180,11 @@ class FittedModel:
                 f"the level of an interval is {level:g}; expected a number between 0 and 1, "
                 "such as 0.95"
             )
-        from scipy.special import stdtrit
-
         facts = self.info.get("facts", {})
         known = facts.get("noise_known", False)  # then there is no noise to estimate
         freedom = facts.get("degrees_of_freedom")
         freedom = np.inf if known or freedom is None else freedom
-        return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
+        return _reach(freedom, level)
 
     def outputs_of(
         self, design: Floats, *, with_std: bool = False, weight: Floats | None = None
@@ -364,13 +362,13 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
     """Parameters with Student's t on ``freedom`` degrees, two-sided p and 95 % confidence
     limits.
     """
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import ndtr, stdtr
 
-    known = freedom is not None and freedom > 0
-    reach = float(stdtrit(min(freedom, 1e9), 0.975)) if known else np.nan
+    known, reach = freedom is not None and freedom > 0, _reach(freedom, 0.95)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = values / errors
-        p = 2.0 * stdtr(min(freedom, 1e9), -np.abs(t)) if known else np.full(len(values), np.nan)
+        tail = ndtr(-np.abs(t)) if freedom == np.inf else stdtr(freedom or 1.0, -np.abs(t))
+        p = 2.0 * tail if known else np.full(len(values), np.nan)
     return [
         Parameter(
             name,
@@ -383,6 +381,18 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
         )
         for name, v, s, tt, pp in zip(names, values, errors, t, p, strict=True)
     ]
+
+
+def _reach(freedom: float | None, level: float) -> float:
+    """Student's quantile, or the normal distribution's where the noise is known (infinite degrees
+    of freedom); NaN where there are none.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    if freedom is None or not freedom > 0:
+        return float("nan")
+    tail = 0.5 + level / 2.0
+    return float(ndtri(tail) if freedom == np.inf else stdtrit(freedom, tail))
 
 
 def _member_variance(member: Member, design: Floats, share: Floats | None) -> tuple[Floats, Floats]:

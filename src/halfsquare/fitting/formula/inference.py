@@ -8,7 +8,7 @@ At the minimum, with [J | e] = Q R: σ² = SSE/(Σw - p), the covariance of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, nan, sqrt
 
@@ -108,6 +108,7 @@ def parameter_table(
     *,
     level: float = 0.95,
     undetermined: Sequence[str] = (),
+    on_bound: Mapping[str, Sequence[float]] | None = None,
 ) -> list[dict[str, float | str]]:
     """For each parameter name, value, standard error, t, p and the ends of its confidence interval.
 
@@ -136,6 +137,9 @@ def parameter_table(
         t = value / error if error else nan
         p = float(2 * student.sf(abs(t), degrees)) if degrees > 0 else nan
         width = quantile * error
+        ends = (value - width, value + width)
+        if on_bound and name in on_bound:
+            error, t, p, ends = nan, nan, nan, (on_bound[name][0], on_bound[name][1])
         table.append(
             {
                 "name": name,
@@ -143,8 +147,8 @@ def parameter_table(
                 "standard_error": error,
                 "t": t,
                 "p": p,
-                "low": value - width,
-                "high": value + width,
+                "low": ends[0],
+                "high": ends[1],
             }
         )
     return table

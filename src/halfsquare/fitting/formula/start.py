@@ -190,7 +190,7 @@ def _tried(
         states = [_further(solver, objective, state, run, iterations) for state in states]
         states.sort(key=lambda state: state.loss)
         # Short descents rank their starts; only the better ones are worth long ones.
-        kept = max(_REFINED, round(share * len(chosen)))
+        kept = max(count // _REFINED, round(share * len(chosen)))
         going = [state for state in states[:kept] if np.isfinite(state.loss)]
         if share == 0.0 or _found_again(going) >= _AGAIN:
             break
