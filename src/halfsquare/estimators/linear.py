@@ -115,8 +115,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         trained = given.trained(trained)
         self.__dict__.pop("sums_", None)  # these rows are not in them
         scale = np.ones(X.shape[1]) if rows.x_scale is None else rows.x_scale
-        shift = rows.x_shift + shift_of(self)
-        self._describe(trained, shift, rows.t_shift, scale, flat=given.flat)
+        self._describe(trained, rows.x_shift, rows.t_shift, scale, flat=given.flat)
         return self
 
     def partial_fit(
@@ -157,7 +156,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         )
         trained = train_exactly(ExactSystem.of_gram(sums, t.shape[1]), names, targets, l2=self.l2)
         self.sums_: ExactGram = sums
-        shift, scale = shift_of(self), np.ones(X.shape[1])
+        shift, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         self._describe(trained, shift, np.zeros(t.shape[1]), scale, flat=given.flat)
         return self
 
@@ -179,6 +178,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         k = model.outputs_count
         values = model.matrix(trained.parameters) / np.concatenate([[1.0], scale])[:, None]
         errors = np.full_like(values, np.nan)
+        center, x_shift = x_shift, x_shift + shift_of(self)
         intercept = t_shift + values[0] - x_shift @ values[1:]
         if trained.covariance is not None:
             # From shifted columns to those of X the intercept changes by -shift·slopes.
@@ -197,7 +197,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         self.intercept_std_error_ = errors[0, 0] if flat else errors[0]
         # Outputs are computed about the middle of the columns, where the digits of a column far
         # from 0 do not cancel.
-        self._center = x_shift - shift_of(self)
+        self._center = center
         self._middle = (t_shift + values[0])[0] if flat else t_shift + values[0]
         sigma = np.sqrt(trained.noise)
         self.sigma_ = sigma[0] if flat else sigma

@@ -47,7 +47,9 @@ def runaway(
         return []
     relative = _without(triangle, method.linear, at) * parameters[at]
     _, s, vt = np.linalg.svd(relative, full_matrices=False)
-    if not len(s) or sqrt(floor) < _UNCERTAIN * s[-1]:
+    # Of a fit that is exact the errors say nothing of how certain anything is.
+    exact = variance <= (8.0 * _ROUNDING * method.target_norm) ** 2 / rows
+    if not len(s) or (sqrt(floor) < _UNCERTAIN * s[-1] and not exact):
         return []
     best = method.settle(objective, parameters)[1]
     weakest = vt[-1] / np.abs(vt[-1]).max()
