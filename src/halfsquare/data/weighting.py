@@ -55,8 +55,9 @@ def as_weights(
         )
     with np.errstate(over="ignore", divide="ignore"):
         weights = 1.0 / (values * values) if weighting == "sigma" else values
-    if not np.isfinite(weights).all():
-        at = int(np.argmin(np.isfinite(weights)))
+    lost = ~np.isfinite(weights) & np.isfinite(values)  # infinite values are refused elsewhere
+    if lost.any():
+        at = int(np.argmax(lost))
         raise DataError(
             f"{source}, row {first_row + at + 1}, {_WORDS[weighting]} column {column!r}: the "
             f"square of {values[at]:g} is lost in float64; state it in another unit"

@@ -21,7 +21,12 @@ from halfsquare.errors import FitError
 from halfsquare.exact.gram import nearest
 from halfsquare.exact.integer_solver import BITS, Factors, Wholes
 from halfsquare.exact.normal_equations import ExactSystem, half_bits, in_range, ratio
-from halfsquare.fitting.linear import LinearOptions, linear_warnings
+from halfsquare.fitting.linear import (
+    LinearOptions,
+    freedom_warnings,
+    linear_warnings,
+    not_estimable,
+)
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
@@ -276,6 +281,7 @@ def train_exactly(
         "path": solution.path,
         "reciprocal_condition": solution.reciprocal_condition,
         "degrees_of_freedom": freedom,
+        **not_estimable(solution, system, Linear(tuple(names), tuple(targets))),
     }
     termination = Termination(Reason.SOLVED_EXACTLY, solution.path)
     return Trained(
