@@ -164,7 +164,7 @@ def halfsquare(problem: Problem, start: np.ndarray | None) -> tuple[Any, Any, fl
     trained = train_formula(rows, problem.formula, start=start)
     assert trained.covariance is not None
     errors = np.sqrt(np.diag(trained.covariance))
-    return trained.parameters, errors, trained.facts["sse"], trained.facts["iterations"]
+    return trained.parameters, errors, trained.facts.sse, trained.facts.iterations
 
 
 def curve_fit(problem: Problem, start: np.ndarray) -> tuple[Any, Any, float, int]:

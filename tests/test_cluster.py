@@ -9,9 +9,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ from halfsquare.cluster.cluster import Cluster
 from halfsquare.cluster.connect import connect
 from halfsquare.cluster.shares import Shares
 from halfsquare.data import scan as cut
-from halfsquare.errors import ClusterError, DataError, NotFiniteError, OptionError
+from halfsquare.errors import ClusterError, DataError, LimitError, NotFiniteError, OptionError
 from halfsquare.fitting import network as network_trainer
 from halfsquare.fitting.network import NetworkFamily
 
@@ -76,7 +78,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small chunks and small networks; what the driver decides, workers are told."""
     monkeypatch.setattr(cut, "CHUNK_ROWS", 256)
-    monkeypatch.setattr(network_trainer, "_ITERATIONS", {"levenberg-marquardt": 4, "minibatch": 3})
+    monkeypatch.setattr(
+        network_trainer, "EvidenceTrainer", partial(network_trainer.EvidenceTrainer, iterations=4)
+    )
     monkeypatch.setattr(
         NetworkFamily, "train", lambda self, rows, run: self.train_sized(rows, run, (3,), 4)[0]
     )
@@ -196,13 +200,64 @@ def test_a_scheduler_that_is_gone() -> None:
         lost.reduce(float, max, 4, 0.0)
 
 
-def test_a_scheduler_that_leaves_in_the_middle() -> None:
+def test_a_scheduler_that_leaves_in_the_middle(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+
+    def work(index: int) -> None:
+        begun.touch()
+        while True:
+            time.sleep(0.05)
+
+    def leave(cluster: Any) -> None:
+        while not begun.exists():
+            time.sleep(0.01)
+        cluster.close()
+
     with (
         pytest.raises(ClusterError, match="the scheduler does not answer any more"),
         connect("local:1") as lost,
     ):
-        Timer(1.0, lost.client.cluster.close).start()
-        lost.reduce(lambda i: time.sleep(0.05), lambda a, b: a, 400, None)
+        Thread(target=leave, args=(lost.client.cluster,)).start()
+        lost.reduce(work, lambda a, b: a, 4, None)
+
+
+def test_who_has_no_certificate_of_this_run_is_not_let_in(cluster: Cluster) -> None:
+    """Neither without one, nor with one of another run; what listens besides tells nothing."""
+    import distributed
+
+    address = cluster.client.scheduler.address
+    assert address.startswith("tls://127.0.0.1:")
+    for other, security in (
+        (address.replace("tls:", "tcp:"), None),
+        (address, distributed.Security.temporary()),
+    ):
+        with pytest.raises(OSError):
+            distributed.Client(other, timeout=5, security=security, set_as_default=False)
+    listening = {
+        found.laddr
+        for pid in [os.getpid(), *processes()]
+        for found in psutil.Process(pid).net_connections()
+        if found.status == "LISTEN"
+    }
+    assert {place.ip for place in listening} == {"127.0.0.1"}
+    for place in listening:
+        for page in ("", "health", "info/main/workers.html", "json/counts.json", "metrics"):
+            with pytest.raises(OSError):  # which an HTTPError is
+                urlopen(f"http://{place.ip}:{place.port}/{page}", timeout=20)
+    for pid in processes():
+        assert "PRIVATE KEY" not in " ".join(psutil.Process(pid).cmdline())
+        assert not any("PRIVATE KEY" in v for v in psutil.Process(pid).environ().values())
+
+
+def test_too_few_open_files_are_told_before_anything_is_started() -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (70, before[1]))
+    try:
+        with pytest.raises(LimitError, match=r"70 files .* 2 processes of a cluster need 80"):
+            connect("local:2").__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_worker_killed_by_its_own_work(tmp_path: Path, cluster: Cluster) -> None:
@@ -299,7 +354,7 @@ def test_a_file_that_workers_cannot_see(folder: Path, cluster: Cluster) -> None:
         os.dup2(file.fileno(), 900)
         try:
             with pytest.raises(
-                ClusterError, match=r"worker tcp://.* cannot read /proc/self/fd/900: No such file"
+                ClusterError, match=r"worker tls://.* cannot read /proc/self/fd/900: No such file"
             ):
                 fit("/proc/self/fd/900", **LINEAR, cluster=cluster)
         finally:
@@ -317,7 +372,7 @@ def test_other_versions_on_the_workers(cluster: Cluster, monkeypatch: pytest.Mon
     here = {**roster.versions(), "numpy": "0.1"}
     monkeypatch.setattr(roster, "versions", lambda: here)
     with pytest.raises(
-        ClusterError, match=r"worker tcp://.* has other versions: numpy .*, here 0\.1"
+        ClusterError, match=r"worker tls://.* has other versions: numpy .*, here 0\.1"
     ):
         cluster.require({})
     monkeypatch.undo()
@@ -325,7 +380,7 @@ def test_other_versions_on_the_workers(cluster: Cluster, monkeypatch: pytest.Mon
 
 
 def test_what_goes_wrong_inside_a_worker_is_told_with_its_name(cluster: Cluster) -> None:
-    with pytest.raises(ClusterError, match=r"worker tcp://.* failed: ZeroDivisionError: "):
+    with pytest.raises(ClusterError, match=r"worker tls://.* failed: ZeroDivisionError: "):
         cluster.reduce(lambda i: 1 / (i - 3), max, 8, 0.0)
 
 
@@ -410,11 +465,20 @@ def test_shares_stay_where_they_are() -> None:
     assert owners(workers) == after
 
 
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A scheduler with two workers, as somebody else has started them."""
+    import distributed
+
+    with distributed.LocalCluster(
+        n_workers=2, processes=False, protocol="tcp", dashboard_address="127.0.0.1:0"
+    ) as started:
+        yield started.scheduler_address
+
+
 def test_the_command_line(
-    folder: Path, cluster: Cluster, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    folder: Path, address: str, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connecting, "_REACH_SECONDS", 1)
-    address = cluster.client.scheduler.address
     arguments = (
         "fit",
         folder / "part*.parquet",
@@ -436,6 +500,7 @@ def test_the_command_line(
     )
     assert ran.err == ""
     assert "\nCluster: " in command(*arguments).out
+    monkeypatch.setattr(connecting, "_REACH_SECONDS", 1)  # nobody listens there, ever
     refused = command(*arguments[:-1], "tcp://127.0.0.1:9")
     assert (refused.code, refused.out) == (1, "")
     assert (

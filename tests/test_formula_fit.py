@@ -216,18 +216,18 @@ def test_triangles_merge_and_cholesky_gives_way_to_qr() -> None:
 def test_what_is_not_determined_is_named() -> None:
     x, y = noisy(50)
     trained = fit("y ~ a + b + c*x", x, y)
-    assert trained.facts["undetermined"] == ["a", "b"]
+    assert trained.facts.undetermined == ("a", "b")
     assert any("parameters a, b are not determined" in warning for warning in trained.warnings)
     table = parameter_table(
         ["a", "b", "c"],
         trained.parameters,
         trained.covariance,
         48,
-        undetermined=trained.facts["undetermined"],
+        undetermined=trained.facts.undetermined,
     )
     assert [math.isinf(float(row["standard_error"])) for row in table] == [True, True, False]
     product = fit("y ~ a*b*exp(-k*x) + c", x, y, start=[2.0, 2.0, 1.0, 1.0])
-    assert product.facts["undetermined"] == ["a", "b"]
+    assert product.facts.undetermined == ("a", "b")
     assert fit("y ~ a + c*x", x, y).warnings == []
 
 
@@ -242,7 +242,7 @@ def test_profile_of_a_linear_model_is_the_t_interval() -> None:
     trained = fit("y ~ a + b*x", x, y, profile=True)
     width = student.ppf(0.975, 28) * errors_of(trained)
     for (low, high), value, half in zip(
-        trained.facts["profile"].values(), trained.parameters, width, strict=True
+        trained.facts.profile.values(), trained.parameters, width, strict=True
     ):
         np.testing.assert_allclose([low, high], [value - half, value + half], rtol=1e-5)
 
@@ -250,8 +250,8 @@ def test_profile_of_a_linear_model_is_the_t_interval() -> None:
 def test_profile_ends_where_the_loss_says() -> None:
     x, y = noisy(25, noise=0.5)
     trained = fit(DECAY, x, y, profile=True)
-    low, high = trained.facts["profile"]["b2"]
-    limit = trained.facts["sse"] * (1 + student.ppf(0.975, 22) ** 2 / 22)
+    low, high = trained.facts.profile["b2"]
+    limit = trained.facts.sse * (1 + student.ppf(0.975, 22) ** 2 / 22)
     for value in (low, high):
         phi = np.column_stack([np.exp(-value * x[:, 0]), np.ones(25)])
         left = y[:, 0] - phi @ np.linalg.lstsq(phi, y[:, 0], rcond=None)[0]

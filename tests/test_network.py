@@ -162,7 +162,7 @@ def test_training_finds_noise_relevance_and_honest_intervals(waves):
         variance
     )
     assert 0.92 < covered.mean() < 0.98
-    relevance = trained[0].facts["relevance"]
+    relevance = trained[0].facts.relevance
     assert relevance[0] > relevance[1] > 20 * relevance[2]  # the third input does nothing
 
 

@@ -208,9 +208,9 @@ def test_certified_values(name: str, start: int | None) -> None:
     order = [int(np.argmin(np.abs(np.abs(trained.parameters) - abs(v)))) for v in parameters]
     assert digits(parameters, problem.parameters) >= 9
     assert digits(np.sqrt(np.diag(trained.covariance))[order], problem.standard_errors) >= 9
-    assert digits(trained.facts["sse"], problem.sse) >= 9
+    assert digits(trained.facts.sse, problem.sse) >= 9
     if name in ("Lanczos1", "Misra1a"):
-        assert trained.facts["extended_precision"] is (name == "Lanczos1")
+        assert trained.facts.extended_precision is (name == "Lanczos1")
 
 
 def test_digits_are_those_of_the_worst() -> None:

@@ -149,7 +149,9 @@ def test_options_that_do_not_go_together(options: dict[str, object], message: st
         fit(table(60, "plane"), "y", **options)  # type: ignore[arg-type]
 
 
-@parametrize_with_checks([NetworkRegressor(hidden=(4,), members=2), AutoRegressor()])
+# Three units: four can pass through all rows of some checks, and then the last digits of weighted
+# and of repeated rows differ by more than the checks allow, for some seeds.
+@parametrize_with_checks([NetworkRegressor(hidden=(3,), members=2), AutoRegressor()])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_estimators(estimator: object, check: object) -> None:
     check(estimator)  # type: ignore[operator]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ from halfsquare.figures.static_figure import draw
 from halfsquare.figures.theme import LIGHT
 from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.collect import HIGH, LOW, WEIGHT, collect
+from halfsquare.report.drawn import coverage, learning
 from halfsquare.report.html import report_page
-from halfsquare.report.learning import LinearLearning
+from halfsquare.report.learning import LinearLearning, Point
+from halfsquare.report.profiles import _words
 from halfsquare.results.fitted import FittedModel
 
 NASTY = "<script>alert('x')</script>&\"{{7*7}}"
@@ -299,3 +302,65 @@ def test_the_command_line_writes_reports(command: Callable[..., Any]) -> None:
     assert command("report", "m.hsq", "t.csv", "--out", "no/r.html").code == 1
     assert command("report", "m.hsq", "t.csv").code == 2
     assert command("fit", "-", "--target", "y", "--report", "r.html").code == 2
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[31m", "\x07", "\x01", "\ufffe"])
+def test_control_characters_in_names_and_levels_are_drawn_as_what_they_are(hostile: str) -> None:
+    """Each of them ended the process in which the figures were drawn."""
+    rng = np.random.default_rng(0)
+    n = 120
+    data = {
+        f"x{hostile}": rng.normal(size=n),
+        "town": np.array([f"a{hostile}", "b"])[rng.integers(0, 2, n)],
+    }
+    data[f"y{hostile}"] = data[f"x{hostile}"] + (data["town"] == "b") + 0.1 * rng.normal(size=n)
+    page = report_page(fit(data, f"y{hostile}", model="linear"), data)
+    assert page.count("<svg") > 4 and "x\ufffd" in page
+
+
+def test_the_sentence_of_the_learning_curve_divides_by_the_earlier_error() -> None:
+    """From 3.71 to 1 the error fell by 73 %, not by 271 %."""
+    points = [Point(100, 3.71, 0.1), Point(200, 1.0, 0.1)]
+    drawn = learning(SimpleNamespace(learning=points), "y")  # type: ignore[arg-type]
+    assert drawn is not None and "lowered the test MSE by 73.0%" in drawn.caption
+
+
+def test_coverage_by_fifths_counts_what_numpy_counts(
+    linear: tuple[FittedModel, dict[str, Any]],
+) -> None:
+    fitted, data = linear
+    output, low, high = fitted.interval(data)
+    inside = (data["y"] >= low) & (data["y"] <= high)
+    table = coverage(collect(fitted, data), fitted)
+    assert len(table) == 5
+    order = np.argsort(output)
+    for fifth, rows in zip(np.array_split(order, 5), table, strict=True):
+        assert float(rows[1]) == pytest.approx(len(fifth), abs=15)
+        assert float(rows[2].split("%")[0]) == pytest.approx(100 * inside[fifth].mean(), abs=1.0)
+    width = float(np.mean(high - low))
+    assert float(table[2][3]) == pytest.approx(width, rel=0.01)
+
+
+def test_the_profile_names_the_surest_group_and_not_only_the_largest() -> None:
+    rows = [
+        {"error": 3.0, "se": 2.0, "rmse": 5.0, "mid": 1.0},
+        {"error": -1.4, "se": 0.2, "rmse": 5.0, "mid": 2.0},
+    ]
+    said = _words("x", rows, "y")
+    assert "at most 3 y too high, about 1" in said
+    assert "The surest, 1.4 y too low, about 2, lies 7.0 standard errors from zero." in said
+    calm = [{"error": 0.1, "se": 0.2, "rmse": 5.0, "mid": 1.0}]
+    assert "Each lies within two standard errors" in _words("x", calm, "y")
+
+
+def test_the_worst_rows_carry_their_identifiers_and_their_zeros(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    lines = ["id,x,y"]
+    for i in range(200):
+        x = round(float(rng.normal()), 1) if i != 7 else 0.0
+        lines.append(f"K-{i:04d},{x},{3 * x + rng.normal() + (50 if i == 7 else 0):.3f}")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    fitted = fit(str(tmp_path / "t.csv"), "y", model="linear")
+    worst = collect(fitted, str(tmp_path / "t.csv")).worst[0]
+    assert (worst.row, worst.values["id"], float(worst.values["x"])) == (8, "K-0007", 0.0)
+    assert "K-0007" in report_page(fitted, str(tmp_path / "t.csv"))

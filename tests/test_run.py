@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from halfsquare.data.rows import ArrayRows
+from halfsquare.files.records import from_json, to_json
 from halfsquare.fitting.network import train_network
 from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.checkpointer import Checkpointer
@@ -69,7 +70,7 @@ def test_the_names_of_parts_make_a_path() -> None:
 def test_a_reason_says_what_was_measured_and_comes_back_from_json() -> None:
     end = Termination(Reason.SMALL_OFFSET, 1.25e-12)
     assert str(end) == "converged: relative offset 1.2e-12" and end.converged
-    assert Termination.from_dict(end.as_dict()) == end
+    assert from_json(Termination, to_json(end)) == end
     assert not Termination(Reason.TIME_LIMIT).converged
     assert all(str(Termination(reason, 1.0)) for reason in Reason)
     assert len({reason.sentence for reason in Reason}) == len(Reason)

@@ -152,7 +152,7 @@ def test_ensemble_by_minibatches_is_calibrated_and_repeatable(waves):
     rows = ArrayRows(design[:1500], target[:1500])
     one, two = (train_network(rows, Run(Local(t), seed=Seed(2)), **options) for t in (1, 2))
     np.testing.assert_array_equal(one[3].parameters, two[3].parameters)
-    assert all(m.facts["method"] == "minibatch" for m in one)
+    assert all(m.facts.method == "minibatch" for m in one)
     mean, variance = predictive(one, design[1500:])
     covered = np.abs(mean - target[1500:]) < 1.96 * np.sqrt(variance)
     assert 0.91 < covered.mean() < 0.99

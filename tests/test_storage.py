@@ -71,7 +71,7 @@ def test_the_file_is_plain_safetensors(file: Path) -> None:
         assert "halfsquare" in opened.metadata()
         described = json.loads(opened.metadata()["halfsquare"])
     assert (described["kind"], described["format_version"]) == ("model", MODEL_FILE.version)
-    assert {"encoder", "members", "info"} <= described.keys()
+    assert {"encoder", "members", "record"} <= described.keys()
     assert b"pickle" not in file.read_bytes()
 
 
@@ -108,7 +108,11 @@ CHANGES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "fewer targets": (put(["y"], "encoder", "targets"), "targets and their scales differ"),
     "fewer columns": (lambda d, _: d["encoder"]["features"].pop(), "is damaged"),
     "no encoder": (lambda d, _: d.pop("encoder"), "is damaged"),
-    "no info": (put(None, "info"), "is damaged|no model in it"),
+    "no record": (put(None, "record"), "record is None; expected an object"),
+    "unknown reason": (
+        put("luck", "members", 0, "found", "termination", "reason"),
+        r"members\[0\].termination.reason is 'luck'; expected one of",
+    ),
     "infinite mean": (put([float("inf")], "encoder", "target_means"), "is damaged"),
     "infinite scales": (
         put([float("inf"), 1.0], "encoder", "target_scales"),

@@ -268,7 +268,9 @@ def test_many_examples_answers_with_the_sums(client: Client) -> None:
     assert copied["sse"] == pytest.approx(2 * sse, rel=1e-12)
     assert copied["mse"] == pytest.approx(at["mse"], rel=1e-12)
     assert copied["most"] - copied["mse"] < at["most"] - at["mse"]
-    assert once["signals"] == {"chosen": 64}
+    assert once["signals"]["chosen"] == 64
+    assert once["signals"]["mse_top"] == twice["signals"]["mse_top"]  # the axes stay
+    assert len(once["data"]["sample"]) == 64
     assert len(once["data"]["batches"]) == 300
     assert "stays" in once["html"]
     assert "× 2" in once["html"]

@@ -29,10 +29,10 @@ Command = Callable[..., "Ran"]
 
 def test_predict_says_what_the_model_says(fresh: Visitor, rows: Path) -> None:
     _, told = fresh.upload(rows.read_bytes())
-    fresh.start(data=told["data"], target="y", way="linear", column=["x", "kind", "when"])
+    fresh.start(data=told["data"], target="y", method="linear", column=["x", "kind", "when"])
     fresh.wait("done")
     fitted = fresh.job.fitted
-    form = {"f0": "0.25", "f1": "1", "f2": "2024-03-05T07:30", "truth": "0.5"}
+    form = {"x.x": "0.25", "x.kind": "1", "x.when": "2024-03-05T07:30", "truth": "0.5"}
     level = fitted.encoder.features[1].levels[1]
     row = {
         "x": [0.25],
@@ -52,6 +52,14 @@ def test_predict_says_what_the_model_says(fresh: Visitor, rows: Path) -> None:
     shown = re.findall(r'id="(output|low|high|error)"[^>]*>([^<]*)<', news["html"])
     expected = {"output": output, "low": low, "high": high, "error": output - 0.5}
     assert {k: float(v.replace("−", "-")) for k, v in shown} == pytest.approx(expected, rel=1e-3)
+    # The curve over a column goes through the row, and its band is that of the row.
+    here = news["data"]["row"][0]
+    assert (here["x"], here["y"]) == (0.25, output)
+    assert (here["low"], here["high"]) == pytest.approx((low, high), rel=1e-12)
+    assert news["signals"]["effect_name"] == "The output over x"
+    for point in news["data"]["effect"][::20]:
+        one = fitted.predict({**row, "x": [point["x"]]})[0]
+        assert point["y"] == pytest.approx(one, rel=1e-12)
     parts = sum(part["part"] for part in news["data"]["parts"])
     average = fitted.outputs_of(np.zeros((1, len(fitted.encoder.names))))[0][0, 0]
     assert average + parts == pytest.approx(output, rel=1e-12)
@@ -59,10 +67,10 @@ def test_predict_says_what_the_model_says(fresh: Visitor, rows: Path) -> None:
 
 
 def test_what_is_missing_is_missing_and_what_is_wrong_is_said(fresh: Visitor) -> None:
-    fresh.start(way="linear", column=["area", "rooms", "age", "district"])
+    fresh.start(method="linear", column=["area", "rooms", "age", "district"])
     fresh.wait("done")
     fitted = fresh.job.fitted
-    asked = json.loads(fresh.ask("/predict/part?f0=80&f1=3&f2=&f3=missing")[1])
+    asked = json.loads(fresh.ask("/predict/part?x.area=80&x.rooms=3&x.age=&x.district=missing")[1])
     row = {
         "area": [80.0],
         "rooms": [3.0],
@@ -70,7 +78,15 @@ def test_what_is_missing_is_missing_and_what_is_wrong_is_said(fresh: Visitor) ->
         "district": np.array([None], dtype=object),
     }
     assert asked["signals"]["output"] == float(fitted.predict(row)[0])
-    for query in ("f0=x", "f0=inf", "f3=nowhere", "f3=99", "f3=-1", "truth=nan", "model=other"):
+    for query in (
+        "x.area=x",
+        "x.area=inf",
+        "x.district=nowhere",
+        "x.district=99",
+        "x.district=-1",
+        "truth=nan",
+        "model=other",
+    ):
         reply, said = fresh.ask(f"/predict/part?{query}", Accept="application/json")
         assert reply.status == 400, query
         assert json.loads(said)["error"]
@@ -85,9 +101,7 @@ def test_a_given_model_is_there_without_training(
     with serving(model=tmp_path / "m.hsq") as own:
         text = own.page("/predict")
         assert "m.hsq" in text
-        assert 'name="f0"' in text
-        reply, _ = own.ask("/train/run")
-        assert reply.status == 303
+        assert 'name="x.x"' in text
 
 
 def test_without_a_model_predict_says_what_to_do() -> None:

@@ -1,5 +1,5 @@
-"""The room Train: the same model as the command line's, one run at a time, whatever becomes of the
-tab.
+"""The page Train: the same model as the command line's, one run after the other, whatever becomes
+of the tab.
 """
 
 # ruff: noqa: F811 - tests name fixtures as their arguments
@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 pytest.importorskip("starlette", reason="the page needs the extra 'page'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 
-from visiting import Visitor, fresh, rows, visitor  # noqa: F401 - fixtures
+from visiting import Visitor, fresh, rows, serving, visitor  # noqa: F401 - fixtures
 
 from halfsquare import load
 from halfsquare.parallel.threads import Local
-from halfsquare.results.evaluate import evaluate
-from halfsquare.web.jobs import Gate
-from halfsquare.web.watching import Way
+from halfsquare.results.evaluate import compare, evaluate
+from halfsquare.web.controls import Controls
+from halfsquare.web.watching import SHOWN_ROWS, Curve, sample
 
 if TYPE_CHECKING:
     from conftest import Ran
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Command = Callable[..., "Ran"]
 
 
-WAYS: dict[str, tuple[dict[str, str], list[str]]] = {
+METHODS: dict[str, tuple[dict[str, str], list[str]]] = {
     "linear": ({}, ["-t", "y", "--model", "linear", "--method", "least-squares"]),
     "gradient": ({}, ["-t", "y", "--model", "linear", "--method", "gradient"]),
     "minibatch": ({}, ["-t", "y", "--model", "linear", "--method", "minibatch"]),
@@ -53,17 +53,17 @@ WAYS: dict[str, tuple[dict[str, str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", METHODS)
 def test_the_downloaded_model_predicts_as_the_command_lines_does_to_the_last_bit(
-    way: str, fresh: Visitor, rows: Path, command: Command, tmp_path: Path
+    method: str, fresh: Visitor, rows: Path, command: Command, tmp_path: Path
 ) -> None:
-    fields, options = WAYS[way]
+    fields, options = METHODS[method]
     status, told = fresh.upload(rows.read_bytes())
     assert status == 200
     form = {"column": ["x", "kind", "when", "y"], **fields}
-    assert fresh.start(data=told["data"], target="y", way=way, **form) == 303
+    assert fresh.start(data=told["data"], target="y", method=method, **form) == 303
     fresh.wait("done", "failed")
-    reply, model = fresh.ask("/train/run/model.hsq")
+    reply, model = fresh.ask(f"{fresh.run_path}/model.hsq")
     assert reply.getheader("content-disposition") == 'attachment; filename="y.hsq"'
     (tmp_path / "page.hsq").write_bytes(model)
     assert command("fit", rows, *options, "--out", tmp_path / "line.hsq").code == 0
@@ -77,52 +77,48 @@ def test_the_downloaded_model_predicts_as_the_command_lines_does_to_the_last_bit
 
 
 def test_paused_stepped_and_resumed_it_is_the_same_model(fresh: Visitor) -> None:
-    fresh.start(way="gradient", column=["area", "rooms"], pace="step")
+    fresh.start(method="gradient", column=["area", "rooms"], paused="on")
     fresh.wait("paused")
     assert fresh.standing == "paused"
-    for step in (2, 3, 4):
+    for step in (1, 2, 3):  # from step 0
         fresh.act("step")
         for _ in range(100):
-            if fresh.job.look.iteration == step and fresh.job.standing == "paused":
+            if fresh.job.snapshot.iteration == step and fresh.job.standing == "paused":
                 break
             time.sleep(0.02)
-        assert fresh.job.look.iteration == step
-    assert fresh.act("fast") == {
-        "pause": True,
-        "resume": False,
-        "step": True,
-        "fast": False,
-        "stop": True,
-    }
+        assert fresh.job.snapshot.iteration == step
+    assert fresh.act("pause") == {"going": True, "held": False, "label": "Pause"}
     fresh.wait("done")
     stepped = fresh.job.fitted
-    fresh.start(way="gradient", column=["area", "rooms"])
+    fresh.start(method="gradient", column=["area", "rooms"])
     fresh.wait("done")
     assert (
         fresh.job.fitted.members[0].parameters.tobytes() == stepped.members[0].parameters.tobytes()
     )
-    losses = [loss for _, loss, _ in fresh.job.watcher.ways()[0].points]
+    points = fresh.job.curves[0].points
+    assert points[0][0] == 0  # the greatest fall is the first
+    losses = [loss for _, loss, _ in points]
     assert len(losses) > 4
     assert losses == sorted(losses, reverse=True)
 
 
 def test_stopped_it_keeps_the_best_so_far_and_measures_that(fresh: Visitor) -> None:
-    fresh.start(way="gradient", column=["area", "rooms"], pace="step")
+    fresh.start(method="gradient", column=["area", "rooms"], paused="on")
     fresh.wait("paused")
     fresh.act("step")
-    assert fresh.act("stop")["stop"] is False
+    assert fresh.act("stop")["going"] is False
     fresh.wait("done")
     fitted = fresh.job.fitted
     assert fitted.info["reason"] == "stopped: interrupted"
     assert fitted.info["refit"] is False
-    whole = evaluate(fitted, str(fresh.job.order.data.make())).as_dict()
+    whole = evaluate(fitted, str(fresh.job.asked.data.make())).as_dict()
     both = fitted.info["train"]["sse"] + fitted.info["test"]["sse"]
     assert whole["sse"] == pytest.approx(both, rel=1e-9)
-    assert "best so far" in fresh.page("/train/run")
+    assert "best so far" in fresh.page(fresh.run_path)
 
 
 def test_a_stopped_ensemble_leaves_out_those_that_had_not_begun(fresh: Visitor) -> None:
-    fresh.start(way="network", column=["area", "rooms"], pace="step")
+    fresh.start(method="network", column=["area", "rooms"], paused="on")
     fresh.wait("paused")
     for _ in range(12):
         fresh.act("step")
@@ -133,47 +129,136 @@ def test_a_stopped_ensemble_leaves_out_those_that_had_not_begun(fresh: Visitor) 
     assert fresh.job.fitted.test["r2"] > 0.3
 
 
-def test_there_is_one_run_at_a_time(fresh: Visitor) -> None:
-    fresh.start(way="gradient", column=["area"], pace="step")
+def test_a_run_waits_for_the_one_before_it_and_discards_nothing(fresh: Visitor) -> None:
+    fresh.start(method="gradient", column=["area"], paused="on")
     fresh.wait("paused")
     first = fresh.job
-    body = urlencode(
-        {"data": "houses", "target": "price", "way": "linear", "pace": "full", "column": "area"}
-    )
-    reply, said = fresh.ask("/train/start", body, Content_Type="application/x-www-form-urlencoded")
-    assert reply.status == 409
-    assert "One training run at a time" in said.decode()
-    assert fresh.job is first
+    assert fresh.start(method="linear", column=["area"]) == 303
+    second = fresh.job
+    assert second is not first and second.standing == "waiting"
+    assert "Waiting for the run before it" in fresh.page(fresh.run_path)
     first.end()
-    assert fresh.start(way="linear", column=["area"]) == 303
+    fresh.wait("done")
+    assert first.fitted is not None and second.fitted is not None
+    listed = fresh.page("/train")
+    for run in (first, second):
+        assert f'href="/train/runs/{run.number}"' in listed
+        assert f'href="/predict?model=run-{run.number}"' in listed
+    reply, _ = fresh.ask(f"/train/runs/{first.number}/remove", "")
+    assert reply.status == 303
+    assert f"/train/runs/{first.number}" not in fresh.page("/train")
+    assert fresh.ask(f"/train/runs/{first.number}")[0].status == 400
+    assert second.standing == "done"
+
+
+def test_a_run_that_waits_can_be_stopped(fresh: Visitor) -> None:
+    fresh.start(method="gradient", column=["area"], paused="on")
+    fresh.wait("paused")
+    first = fresh.job
+    fresh.start(method="linear", column=["area"])
+    fresh.act("stop")
+    fresh.wait("ended")
+    assert first.standing == "paused"
+    first.end()
+
+
+def test_two_runs_are_compared_on_the_same_rows(fresh: Visitor) -> None:
+    numbers = []
+    for columns in (["area", "rooms"], ["rooms"]):
+        fresh.start(method="linear", column=columns)
+        fresh.wait("done")
+        numbers.append(fresh.job.number)
+    page = fresh.page(f"/train/compare?run={numbers[0]}&run={numbers[1]}")
+    assert f"Run {numbers[0]} errs less." in page
+    data = str(fresh.job.asked.data.make())
+    a, b = (fresh.workspace.runs.get(n).fitted for n in numbers)
+    assert compare(a, b, data).verdict == "A is better"
+    reply, said = fresh.ask(f"/train/compare?run={numbers[0]}")
+    assert reply.status == 400 and b"tick 2 to 4" in said
+
+
+def test_runs_outlive_the_server_where_a_folder_is_given(tmp_path: Path) -> None:
+    with serving(folder=tmp_path / "runs") as before:
+        before.start(method="gradient", column=["area", "rooms"])
+        before.wait("done")
+        first = before.job
+        for _ in range(200):
+            if (tmp_path / "runs" / "run-1.json").is_file():
+                break
+            time.sleep(0.05)
+    (tmp_path / "runs" / "run-7.json").write_text("{damaged")
+    with serving(folder=tmp_path / "runs") as after:
+        again = after.job
+        assert (again.number, again.standing, again.label) == (1, "done", first.label)
+        assert again.curves == first.curves
+        data = str(again.asked.data.make())
+        assert again.fitted.predict(data).tobytes() == first.fitted.predict(data).tobytes()
+        assert 'data-standing="done"' in after.page("/train/runs/1")
+        assert after.page("/predict?model=run-1")
+        after.start(method="linear", column=["area"])
+        after.wait("done")
+        assert after.job.number == 2
+        after.ask("/train/runs/1/remove", "")
+        assert not (tmp_path / "runs" / "run-1.hsq").exists()
+
+
+def test_folded_options_are_those_of_the_command_line(fresh: Visitor) -> None:
+    form = {"column": ["area", "rooms"], "seed": "3", "test_fraction": "0.4", "weights": "rooms"}
+    fresh.start(method="linear", **form)
+    fresh.wait("done")
+    options = fresh.job.fitted.info["options"]
+    assert (options["seed"], options["test_fraction"]) == (3, 0.4)
+    assert fresh.job.fitted.info["weights"] == "rooms"
+    body = urlencode({"data": "houses", "target": "price", "method": "linear", "seed": "x"})
+    reply, said = fresh.ask("/train/start", body, Content_Type="application/x-www-form-urlencoded")
+    assert reply.status == 400 and b"the seed is" in said
+
+
+def test_a_formula_with_a_misspelled_column_is_no_fault_of_the_program(fresh: Visitor) -> None:
+    """The column becomes a parameter that nothing determines; its standard error is infinite."""
+    fresh.start(method="formula", formula="price ~ a + b*aera", target="")
+    fresh.wait("done", "failed")
+    assert fresh.page(fresh.run_path)
+    assert fresh.page("/train")
+
+
+def test_the_sample_of_rows_is_no_stride() -> None:
+    """Every k-th row falls into step with what repeats in the table: here, one in two."""
+    chosen = sample(48_000)
+    assert len(chosen) == SHOWN_ROWS and (np.diff(chosen) > 0).all()
+    assert 0.4 < (chosen % 2).mean() < 0.6
+    assert len(set(np.diff(chosen).tolist())) > 50
+    assert sample(7).tolist() == list(range(7))
 
 
 def test_a_closed_tab_does_not_lose_the_run(fresh: Visitor) -> None:
-    fresh.start(way="gradient", column=["area"], pace="step")
+    fresh.start(method="gradient", column=["area"], paused="on")
     fresh.wait("paused")
     connection = http.client.HTTPConnection(fresh.host, timeout=10)
-    connection.request("GET", "/train/run/events", headers=fresh.headers)
+    connection.request("GET", f"{fresh.run_path}/events", headers=fresh.headers)
     assert connection.getresponse().readline().startswith(b"data: ")
     connection.close()
     reply, _ = fresh.ask("/train")
-    assert (reply.status, reply.getheader("location")) == (303, "/train/run")
+    assert reply.status == 200
     assert fresh.standing == "paused"
-    fresh.act("fast")
+    fresh.act("pause")
     fresh.wait("done")
-    assert 'id="rmse"' in fresh.page("/train/run")
+    assert 'id="rmse"' in fresh.page(fresh.run_path)
 
 
 def test_events_tell_the_descent_and_that_it_is_over(fresh: Visitor) -> None:
-    fresh.start(way="gradient", column=["area", "rooms"], pace="slow")
-    fresh.wait("descending", "done")
-    reply, content = fresh.ask("/train/run/events")
+    fresh.start(method="gradient", column=["area", "rooms"], paused="on")
+    fresh.wait("paused")
+    threading.Timer(1.0, fresh.act, ["pause"]).start()
+    reply, content = fresh.ask(f"{fresh.run_path}/events")
     assert reply.getheader("content-type").startswith("text/event-stream")
     events = [
         json.loads(line[6:]) for line in content.decode().splitlines() if line.startswith("data: ")
     ]
     assert [e["over"] for e in events] == [False] * (len(events) - 1) + [True]
     data = events[-2]["data"]
-    assert {"way", "here", "i", "loss", "norm"} == set(data["ways"][0])
+    assert {"line", "here", "phase", "key", "i", "loss"} == set(data["lines"][0])
+    assert data["lines"][0]["i"] == 0
     assert [w["name"] for w in data["weights"]] == ["intercept", "area", "rooms"]
     assert data["rows"]
     assert all(row["side"] == np.sign(row["o"] - row["t"]) for row in data["rows"])
@@ -181,20 +266,20 @@ def test_events_tell_the_descent_and_that_it_is_over(fresh: Visitor) -> None:
 
 
 def test_least_squares_ends_at_once_and_says_so(fresh: Visitor) -> None:
-    fresh.start(way="linear", column=["area", "rooms"])
+    fresh.start(method="linear", column=["area", "rooms"])
     fresh.wait("done")
-    text = fresh.page("/train/run")
+    text = fresh.page(fresh.run_path)
     assert "Solved at once" in text
-    assert 'data-spec="way-spec"' not in text
+    assert 'data-spec="descent-spec"' not in text
     assert 'data-spec="weights-spec"' in text
 
 
 def test_what_cannot_be_trained_says_why_and_where(fresh: Visitor) -> None:
     status, told = fresh.upload(b"x,y\n1,2\n2,oh\n3,4\n", "<b>bad</b>.csv")
     assert status == 200
-    assert fresh.start(data=told["data"], target="y", way="linear", column=["x"]) == 303
+    assert fresh.start(data=told["data"], target="y", method="linear", column=["x"]) == 303
     fresh.wait("failed")
-    text = fresh.page("/train/run")
+    text = fresh.page(fresh.run_path)
     assert "found &#39;oh&#39; in row 2" in text
     assert "<b>bad" not in text
     assert "/tmp" not in text.replace("</", "")
@@ -202,28 +287,31 @@ def test_what_cannot_be_trained_says_why_and_where(fresh: Visitor) -> None:
 
 
 @given(st.integers(1, 3000), st.integers(0, 5))
-def test_a_long_way_down_is_thinned_and_keeps_both_ends(steps: int, first: int) -> None:
-    way = Way(1, 0)
+def test_a_long_curve_is_thinned_and_keeps_both_ends(steps: int, first: int) -> None:
+    curve = Curve(1, 0)
     for i in range(first, first + steps):
-        way.add(i, 1.0 / (i + 1), 1.0)
-    iterations = [i for i, _, _ in way.points]
+        curve.add(i, 1.0 / (i + 1), 1.0)
+    iterations = [i for i, _, _ in curve.points]
     assert iterations == sorted(set(iterations))
     assert len(iterations) <= 301
     assert iterations[-1] == first + steps - 1
-    assert iterations[0] <= first + way.every
+    assert iterations[0] <= first + curve.every
     gaps = np.diff(iterations[:-1])
     assert (
-        gaps.size == 0 or gaps.min() == gaps.max() or way.every == 1 or gaps.max() <= 2 * way.every
+        gaps.size == 0
+        or gaps.min() == gaps.max()
+        or curve.every == 1
+        or gaps.max() <= 2 * curve.every
     )
 
 
-def test_the_gate_lets_each_of_several_through_once_for_every_step_asked_for() -> None:
-    gate, passed = Gate("step"), [0, 0]
+def test_the_controls_let_each_of_several_through_once_for_every_step_asked_for() -> None:
+    controls, passed = Controls(paused=True), [0, 0]
 
     def descend(member: int) -> None:
         with suppress(KeyboardInterrupt):
             while True:
-                gate.pass_through()
+                controls.wait()
                 passed[member] += 1
 
     threads = [threading.Thread(target=descend, args=(m,), daemon=True) for m in (0, 1)]
@@ -231,11 +319,11 @@ def test_the_gate_lets_each_of_several_through_once_for_every_step_asked_for() -
         thread.start()
     for step in (1, 2, 3):
         time.sleep(0.1)
-        gate.one_step()
+        controls.one_step()
         time.sleep(0.1)
         assert passed == [step, step]
-    assert gate.paused
-    gate.stop()
+    assert controls.paused
+    controls.stop()
     for thread in threads:
         thread.join(5)
         assert not thread.is_alive()

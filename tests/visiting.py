@@ -61,33 +61,37 @@ class Visitor:
         return reply.status, json.loads(said)
 
     def start(self, **fields: Any) -> int:
-        body = urlencode(
-            {"pace": "full", "data": "houses", "target": "price", **fields}, doseq=True
-        )
+        body = urlencode({"data": "houses", "target": "price", **fields}, doseq=True)
         reply, _ = self.ask("/train/start", body, Content_Type="application/x-www-form-urlencoded")
         return int(reply.status)
 
-    def act(self, name: str) -> dict[str, bool]:
-        reply, said = self.ask(f"/train/run/{name}", "", Accept="application/json")
+    def act(self, name: str) -> dict[str, Any]:
+        reply, said = self.ask(f"{self.run_path}/{name}", "", Accept="application/json")
         assert reply.status == 200
-        buttons: dict[str, bool] = json.loads(said)["buttons"]
-        return buttons
+        controls: dict[str, Any] = json.loads(said)["controls"]
+        return controls
 
     @property
     def standing(self) -> str:
-        found = re.search(r'data-standing="(\w+)"', self.page("/train/run"))
+        found = re.search(r'data-standing="(\w+)"', self.page(self.run_path))
         assert found is not None
         return found[1]
 
     @property
-    def workshop(self) -> Any:
+    def workspace(self) -> Any:
         """What the server works with."""
         assert self._server is not None
-        return self._server._workshop
+        return self._server._workspace
 
     @property
     def job(self) -> Any:
-        return self.workshop.jobs.last
+        """The latest run."""
+        runs = self.workspace.runs.all()
+        return runs[0] if runs else None
+
+    @property
+    def run_path(self) -> str:
+        return f"/train/runs/{self.job.number}"
 
     def wait(self, *standings: str) -> None:
         for _ in range(1200):
@@ -117,8 +121,8 @@ def visitor() -> Iterator[Visitor]:
 @pytest.fixture
 def fresh(visitor: Visitor) -> Visitor:
     """The same server, with nothing going on."""
-    if visitor.job is not None:
-        visitor.job.end()
+    for run in visitor.workspace.runs.all():
+        run.end()
     return visitor
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from halfsquare.audit.run import assert_loss, audit_loss
     from halfsquare.estimators.formula import FormulaRegressor
     from halfsquare.estimators.linear import LinearRegressor
     from halfsquare.estimators.network import AutoRegressor, NetworkRegressor
@@ -37,6 +38,8 @@ _HOMES = {
     "NetworkRegressor": "estimators.network",
     "FormulaRegressor": "estimators.formula",
     "AutoRegressor": "estimators.network",
+    "audit_loss": "audit.run",
+    "assert_loss": "audit.run",
 }
 
 __all__ = [
@@ -47,6 +50,8 @@ __all__ = [
     "LinearRegressor",
     "NetworkRegressor",
     "SquaredError",
+    "assert_loss",
+    "audit_loss",
     "fit",
     "fit_sums",
     "load",

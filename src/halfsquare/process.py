@@ -4,8 +4,10 @@ end.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,32 @@ TO_DRAW = 80 << 30
 
 class Terminated(BaseException):
     """Asked to end by SIGTERM: as after Ctrl-C, what was begun is undone."""
+
+
+def require_streams() -> None:
+    """See that standard input, output and error stand where they are expected.
+
+    The number of one that was closed (``>&-``) would be given to the next file that is opened, and
+    what is printed would land in it. What a stream's encoding cannot say is written by its number
+    in Unicode.
+    """
+    for number, flag in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except (
+            OSError
+        ):  # the use of it fails, as that of a closed one should; but errors go nowhere
+            opened = os.open(os.devnull, flag)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def require_address_space(needed: int, what: str) -> None:
@@ -61,8 +89,7 @@ def is_lack_of_memory(problem: BaseException) -> bool:
 
 class Ending:
     """Whether somebody asked this process to end: an exception raised in the middle of a library's
-    own work can
-    come out as another one, or not at all.
+    own work can come out as another one, or not at all.
     """
 
     def __init__(self) -> None:
@@ -74,9 +101,19 @@ class Ending:
         raise Terminated
 
     def interrupt(self, number: int, frame: object) -> None:
-        """For SIGINT."""
-        self.asked = KeyboardInterrupt
-        raise KeyboardInterrupt
+        """For SIGINT; one after SIGTERM changes nothing."""
+        self.asked = self.asked or KeyboardInterrupt
+        raise self.asked
+
+
+_ending = Ending()
+
+
+def asked_to_end() -> type[BaseException]:
+    """What a library's word of an interruption means: :class:`Terminated` after SIGTERM, else
+    KeyboardInterrupt.
+    """
+    return _ending.asked or KeyboardInterrupt
 
 
 @contextmanager
@@ -84,12 +121,14 @@ def orderly_end() -> Iterator[None]:
     """SIGTERM ends the block with :class:`Terminated`, so that whoever holds files can let go of
     them.
 
-    An error that follows from a signal is told as what the signal asked for.
+    An error that follows from a signal, or an exit on account of it, is told as what the signal
+    asked for.
     """
+    global _ending
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ending = Ending()
+    _ending = ending = Ending()
     told = {signal.SIGTERM: ending.terminate, signal.SIGINT: ending.interrupt}
     # What whoever started this process has chosen to ignore stays ignored.
     before = {
@@ -97,10 +136,12 @@ def orderly_end() -> Iterator[None]:
     }
     try:
         yield
-    except Exception as problem:
-        if ending.asked is not None and not isinstance(problem, HalfsquareError):
+    except BaseException as problem:
+        done = isinstance(problem, SystemExit) and problem.code in (None, 0)
+        if ending.asked is not None and not done and not isinstance(problem, HalfsquareError):
             raise ending.asked from None
         raise
     finally:
+        _ending = Ending()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,6 +8,20 @@ from typing import Any
 LOSS_NAMES = {"half_sse": "½SSE", "sse": "SSE", "mse": "MSE", "half_mse": "½MSE"}
 
 
+def visible(text: str) -> str:
+    r"""The text with every character that is not to be seen written by its number: what stands in a
+    file's columns and levels must not steer a terminal.
+
+    Examples
+    --------
+    >>> print(visible("a" + chr(27) + "[2J"))
+    a\x1b[2J
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
 def number(value: float | None, digits: int = 5) -> str:
     """A number to some significant digits, a whole one to all of them; see :func:`plain`."""
     if value is None or value != value:
@@ -41,15 +55,22 @@ def plain(value: float | None, digits: int = 4) -> str:
 
 
 def with_error(value: float, error: float | None) -> str:
-    """value ± standard error, the value to the digits that the error leaves."""
+    """value ± standard error, both to the digits that the error leaves: two of its own.
+
+    Examples
+    --------
+    >>> with_error(310.8123, 1.634), with_error(795998067.0, 95184264.0), with_error(2.5, None)
+    ('310.8 ± 1.6', '796,000,000 ± 95,000,000', '2.5')
+    """
     from math import floor, log10
 
     if not error or error != error:
         return number(value)
-    places = max(0, 1 - floor(log10(abs(error))))
-    if places > 8 or abs(value) >= 1e9:
+    places = 1 - floor(log10(abs(error)))
+    if places > 8 or abs(value) >= 1e15:
         return f"{value:.6g} ± {error:.2g}"
-    return f"{value:,.{places}f} ± {error:,.{places}f}"
+    shown = max(0, places)
+    return f"{round(value, places):,.{shown}f} ± {round(error, places):,.{shown}f}"
 
 
 def rows_sentence(info: dict[str, Any]) -> str:

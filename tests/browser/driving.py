@@ -22,7 +22,7 @@ class Page:
         return self.url.split("/?")[0]
 
     def open(self, path: str) -> None:
-        """Go to a room and wait until its figures are drawn."""
+        """Go to a page and wait until its figures are drawn."""
         self.driver.get(self.base + path)
         self.wait(
             "return window.halfsquare && halfsquare.views.size === "
@@ -96,7 +96,7 @@ def read(page: Page, selector: str) -> str:
 
 def downloaded(path: Path) -> Path:
     """The file, once it has arrived."""
-    for _ in range(200):
+    for _ in range(1200):
         if path.is_file() and path.stat().st_size:
             return path
         time.sleep(0.05)

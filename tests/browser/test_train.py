@@ -40,9 +40,7 @@ def rows(workplace: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def desk(start_browser: Callable[..., Any], workplace: Path) -> Iterator[Page]:
-    """A server of its own, since there is one run at a time, and a browser that keeps what it
-    downloads.
-    """
+    """A server of its own: its runs are counted. A browser that keeps what it downloads."""
     from halfsquare.web.serve import PageServer
 
     running = PageServer()
@@ -76,13 +74,16 @@ def drawn(page: Page, count: int) -> None:
     assert page.run("return halfsquare.views.size") == count
 
 
-def begin(page: Page, way: str, pace: str = "full", data: str = "") -> None:
+def begin(page: Page, method: str, paused: bool = False, data: str = "") -> str:
+    """Start a run; returns its path."""
     if data:
         page.driver.get(f"{page.base}/train?data={data}")
-    choose(page, "way", way)
-    choose(page, "pace", pace)
+    choose(page, "method", method)
+    if paused:
+        page.run("document.querySelector('input[name=paused]').checked = true")
     page.find("button.go").click()
-    page.wait("return location.pathname === '/train/run'")
+    page.wait("return location.pathname.startsWith('/train/runs/')")
+    return str(page.run("return location.pathname"))
 
 
 def choose(page: Page, name: str, value: str) -> None:
@@ -90,7 +91,10 @@ def choose(page: Page, name: str, value: str) -> None:
 
 
 def act(page: Page, name: str) -> None:
-    page.wait(f"const b = document.querySelector('[data-act={name}]'); return b && !b.disabled")
+    page.wait(
+        f"const b = document.querySelector('[data-act={name}]');"
+        "return b && b.getAttribute('aria-disabled') !== 'true'"
+    )
     page.find(f"[data-act={name}]").click()
 
 
@@ -119,48 +123,129 @@ def test_a_file_is_trained_to_its_end_and_the_model_is_the_command_lines(
 
 
 def test_pause_step_resume_and_stop(desk: Page) -> None:
-    begin(desk, "gradient", "slow", data="houses")
-    desk.wait("return Number(document.querySelector('#step').textContent) > 1")
-    act(desk, "pause")
+    begin(desk, "gradient", paused=True, data="houses")
     desk.wait(f"{STANDING} === 'paused'")
-    paused = int(read(desk, "#step"))
-    loss = read(desk, "#loss")
-    time.sleep(0.5)
-    assert int(read(desk, "#step")) == paused
-    assert not desk.find("[data-act=pause]").is_enabled()
-    arrows = "return halfsquare.views.get('weights').data('weights').filter((w) => w.side).length"
-    assert desk.run(arrows) > 0
+    assert read(desk, "#step") == "0"
+    first = float(read(desk, "#loss"))
+    # Step 0 is drawn, and stays: the greatest fall is from there.
+    desk.wait("return halfsquare.views.get('descent')?.data('lines').some((r) => r.i === 0)")
     act(desk, "step")
-    desk.wait(f"return Number(document.querySelector('#step').textContent) === {paused + 1}")
-    assert float(read(desk, "#loss")) <= float(loss)
-    act(desk, "resume")
-    desk.wait(f"return Number(document.querySelector('#step').textContent) > {paused + 2}")
+    desk.wait("return document.querySelector('#step').textContent === '1'")
+    assert float(read(desk, "#loss")) < first
+    arrows = desk.wait(
+        "const w = halfsquare.views.get('weights').data('weights').filter((w) => w.side);"
+        "return w.length && w"
+    )
+    # An arrow is as long as the step: it ends where the weight stands, on the scale of the axis.
+    assert all(a["side"] == (a["value"] > a["before"]) - (a["value"] < a["before"]) for a in arrows)
+    pause = desk.find("[data-act=pause]")
+    assert pause.text == "Resume"
+    pause.click()
+    desk.wait("return document.querySelector('[data-act=pause]')?.textContent !== 'Resume'")
+    desk.wait(DONE)
+    assert "Typical error" in read(desk, "#standing")
+    begin(desk, "gradient", paused=True, data="houses")
+    desk.wait(f"{STANDING} === 'paused'")
     act(desk, "stop")
     desk.wait(DONE)
-    assert "best so far" in read(desk, "#standing")
+    assert "best so far" in read(desk, "#answer")
+
+
+def test_pausing_keeps_the_focus_and_says_nothing_of_the_server(desk: Page) -> None:
+    begin(desk, "gradient", paused=True, data="houses")
+    desk.wait(f"{STANDING} === 'paused'")
+    desk.run("document.querySelector('[data-act=step]').focus()")
+    for step in ("1", "2", "3"):
+        act(desk, "step")
+        desk.wait(f"return document.querySelector('#step').textContent === '{step}'")
+        assert desk.run("return document.activeElement.dataset.act") == "step"
+    assert "does not answer" not in read(desk, "body")
+    act(desk, "stop")
+    desk.wait(DONE)
+    assert "does not answer" not in read(desk, "body")
 
 
 def test_two_tabs_see_the_same_run_and_a_closed_one_does_not_lose_it(desk: Page) -> None:
-    begin(desk, "gradient", "step", data="houses")
+    path = begin(desk, "gradient", paused=True, data="houses")
     desk.wait(f"{STANDING} === 'paused'")
     first = desk.driver.current_window_handle
     desk.driver.switch_to.new_window("tab")
-    desk.driver.get(desk.base + "/train")  # leads to the run
+    desk.driver.get(desk.base + path)
     desk.wait(f"{STANDING} === 'paused'")
     act(desk, "step")
-    desk.wait("return document.querySelector('#step').textContent === '2'")
+    desk.wait("return document.querySelector('#step').textContent === '1'")
     desk.driver.switch_to.window(first)
-    desk.wait("return document.querySelector('#step').textContent === '2'")
+    desk.wait("return document.querySelector('#step').textContent === '1'")
     desk.driver.close()
     desk.driver.switch_to.window(desk.driver.window_handles[0])
-    desk.driver.get(desk.base + "/train?data=growth")
-    choose(desk, "way", "linear")
-    desk.find("button.go").click()
-    desk.wait("return document.body.textContent.includes('One training run at a time')")
-    assert desk.complaints()  # the browser itself reports the 409
-    desk.driver.get(desk.base + "/train")
-    act(desk, "fast")
+    waiting = begin(desk, "linear", data="growth")  # waits for the one before it
+    desk.wait(f"{STANDING} === 'waiting'")
+    desk.driver.get(desk.base + path)
+    act(desk, "pause")
     desk.wait(DONE)
+    desk.driver.get(desk.base + waiting)
+    desk.wait(DONE)
+
+
+def test_runs_are_compared_and_removed(desk: Page) -> None:
+    paths = [begin(desk, method, data="houses") for method in ("gradient", "minibatch")]
+    desk.wait(DONE)
+    desk.driver.get(desk.base + "/train")
+    for path in paths:
+        number = path.rsplit("/", 1)[1]
+        desk.find(f"input[name=run][value='{number}']").click()
+    desk.find("button[form=compare]").click()
+    drawn(desk, 1)
+    assert "cannot tell them apart" in read(desk, "main")
+    ends = desk.run("return halfsquare.views.get('compared').data('tips').map((t) => t.name)")
+    assert len(ends) == 2
+    desk.driver.get(desk.base + "/train")
+    number = paths[0].rsplit("/", 1)[1]
+    desk.find(f"button[aria-label='Remove run {number}']").click()
+    desk.wait(f"return !document.querySelector(\"a[href='{paths[0]}']\")")
+    assert desk.find(f"a[href='{paths[1]}']")
+
+
+def test_the_loss_can_be_replayed_a_step_at_a_time(desk: Page) -> None:
+    from selenium.webdriver import Keys
+
+    begin(desk, "gradient", data="houses")
+    desk.wait(DONE)
+    drawn(desk, 3)
+    slider = desk.find("#until")
+    slider.send_keys(Keys.HOME, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    desk.wait("return halfsquare.views.get('descent').signal('until') === 2")
+    assert read(desk, "output[for=until]") == "2"
+    desk.find("[data-replay]").click()
+    desk.wait("return halfsquare.views.get('descent').signal('until') > 2")
+    desk.wait(
+        "return document.querySelector('[data-replay]').getAttribute('aria-pressed') === 'false'"
+    )
+    assert desk.run("return halfsquare.views.get('descent').signal('until')") >= 1e15
+
+
+def test_how_the_table_was_read_stands_above_the_numbers(desk: Page, rows: Path) -> None:
+    begin(desk, "linear", data="houses")
+    desk.wait(DONE)
+    strip = desk.find(".read")
+    assert "How the table was read" in strip.text
+    below = desk.find("#standing")
+    assert strip.location["y"] < below.location["y"]
+    desk.run("document.querySelector('.read').open = true")
+    assert "category" in desk.find(".read").text
+
+
+def test_a_figure_is_one_image_with_a_description(desk: Page) -> None:
+    begin(desk, "gradient", data="houses")
+    desk.wait(DONE)
+    drawn(desk, 3)
+    assert (
+        desk.run("return document.querySelectorAll('.figure-place svg [aria-label]').length") == 0
+    )
+    assert desk.run(
+        "return [...document.querySelectorAll('.figure-place svg')]"
+        ".every((s) => s.getAttribute('role') === 'img' && s.getAttribute('aria-label'))"
+    )
 
 
 def test_a_formula_is_fitted_from_its_start(desk: Page) -> None:
@@ -175,7 +260,7 @@ def test_a_formula_is_fitted_from_its_start(desk: Page) -> None:
 def test_least_squares_is_there_at_once(desk: Page) -> None:
     begin(desk, "linear", data="houses")
     desk.wait(DONE)
-    assert "Solved at once" in read(desk, "#standing")
+    assert "Solved at once" in read(desk, "#answer")
     drawn(desk, 2)
 
 
@@ -201,10 +286,10 @@ def test_a_bad_file_is_refused_in_words(desk: Page, workplace: Path) -> None:
 def test_predict_a_row_and_ask_about_the_truth(desk: Page) -> None:
     begin(desk, "linear", data="houses")
     desk.wait(DONE)
-    desk.find("a[href^='/predict']").click()
-    drawn(desk, 2)
+    desk.find("#answer a[href^='/predict']").click()
+    drawn(desk, 3)
     before = read(desk, "#output")
-    area = desk.find("input[name=f0]")
+    area = desk.find("input[name='x.area']")
     area.clear()
     area.send_keys("200")
     desk.wait(f"return document.querySelector('#output').textContent !== {json.dumps(before)}")
@@ -218,23 +303,87 @@ def test_predict_a_row_and_ask_about_the_truth(desk: Page) -> None:
     truth.send_keys("1000")
     desk.wait("return document.querySelector('#sentence').textContent.includes('too high')")
     assert "positive" in read(desk, "#sentence")
+    # The words and the figure round alike.
+    label = read(desk, "#error").replace("+", "")
+    assert label in desk.text("#truth svg")
     area.clear()  # missing: the average row
-    desk.wait("return !document.querySelector('[role=alert]') && document.querySelector('#error')")
+    desk.wait(
+        "return document.querySelector('[role=alert]').hidden && document.querySelector('#error')"
+    )
+
+
+def test_a_slider_moves_the_row_and_says_where_training_ended(desk: Page) -> None:
+    from selenium.webdriver import Keys
+
+    begin(desk, "linear", data="houses")
+    desk.wait(DONE)
+    desk.find("#answer a[href^='/predict']").click()
+    drawn(desk, 3)
+    slider = desk.find("input[type=range][data-column='x.rooms']")
+    number = desk.find("input[name='x.rooms']")
+    slider.send_keys(Keys.END)
+    desk.wait(
+        "return halfsquare.views.get('effect').signal('effect_name') === 'The output over rooms'"
+    )
+    assert float(number.get_property("value")) == float(slider.get_attribute("max"))
+    outside = desk.find(f"#{number.get_attribute('id')}-outside")
+    assert not outside.is_displayed()
+    number.clear()
+    number.send_keys("99")
+    assert outside.is_displayed()
+    desk.wait("return halfsquare.views.get('effect').data('row')[0].x === 99")
+
+
+def test_a_minus_does_not_wipe_the_answer(desk: Page) -> None:
+    desk.open("/one-example?target=3&output=2.2")
+    field = desk.find("input[name=output]")
+    field.clear()
+    field.send_keys("-")
+    assert desk.find("#gradient").is_displayed()
+    field.send_keys("5")
+    desk.wait("return document.querySelector('#gradient').textContent === '−8'")
+    assert not desk.find("[role=alert]").is_displayed()
+
+
+def test_a_huge_target_stays_in_its_card(desk: Page) -> None:
+    for width in (390, 1440):
+        resize(desk.driver, width, 900)
+        desk.open("/one-example?target=1e9&output=123456.7")
+        out = desk.run(
+            "return [...document.querySelectorAll('.card dd, .card p, .card td')]"
+            ".filter((e) => e.scrollWidth > e.clientWidth + 1).length"
+        )
+        assert out == 0
+        assert desk.run("return document.documentElement.scrollWidth") == width
+    resize(desk.driver, 1440, 1000)
+
+
+def test_ticks_of_a_narrow_range_differ(desk: Page) -> None:
+    """All of them said 123k."""
+    desk.open("/one-example?target=123456&output=123450")
+    ticks = desk.run(
+        "return [...document.querySelectorAll('#figure .role-axis-label text')]"
+        ".map((t) => t.textContent).filter((t) => t.includes('k'))"
+    )
+    assert len(ticks) > 2 and len(set(ticks[: len(ticks) // 2])) == len(ticks) // 2
 
 
 def test_without_a_layout_that_jumps_or_overflows(desk: Page) -> None:
-    begin(desk, "gradient", "slow", data="houses")
+    path = begin(desk, "gradient", paused=True, data="houses")
+    desk.wait(f"{STANDING} === 'paused'")
     drawn(desk, 3)
     where = "return document.querySelector('#weights').getBoundingClientRect().top + scrollY"
     before = desk.run(where)
-    desk.wait("return Number(document.querySelector('#step').textContent) > 5")
+    for step in ("1", "2", "3"):
+        act(desk, "step")
+        desk.wait(f"return document.querySelector('#step').textContent === '{step}'")
     assert abs(desk.run(where) - before) <= 1
-    for path in ("/train", "/train/run", "/train?data=growth", "/predict"):
+    for one in ("/train", path, "/train?data=growth", "/predict"):
         resize(desk.driver, 390, 844)
-        desk.driver.get(desk.base + path)
-        assert desk.run("return document.documentElement.scrollWidth") == 390, path
+        desk.driver.get(desk.base + one)
+        assert desk.run("return document.documentElement.scrollWidth") == 390, one
     resize(desk.driver, 1440, 1000)
-    desk.driver.get(desk.base + "/train/run")
+    desk.driver.get(desk.base + path)
     act(desk, "stop")
     desk.wait(DONE)
 
@@ -242,15 +391,15 @@ def test_without_a_layout_that_jumps_or_overflows(desk: Page) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_no_barrier(desk: Page, dark: bool) -> None:
     appear(desk.driver, dark)
-    begin(desk, "gradient", "step", data="houses")
+    path = begin(desk, "gradient", paused=True, data="houses")
     desk.wait(f"{STANDING} === 'paused'")
     drawn(desk, 3)
     found = {"run": barriers(desk)}
     act(desk, "stop")
     desk.wait(DONE)
-    for path in ("/train/run", "/train?data=houses", "/train?data=growth", "/predict"):
-        desk.driver.get(desk.base + path)
+    for one in (path, "/train?data=houses", "/train?data=growth", "/predict"):
+        desk.driver.get(desk.base + one)
         time.sleep(0.5)
-        found[path] = barriers(desk)
+        found[one] = barriers(desk)
     appear(desk.driver, False)
     assert found == {name: [] for name in found}

@@ -6,6 +6,7 @@ reaches the user unless HALFSQUARE_DEBUG is set.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -13,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from halfsquare.cli import (
+    audit,
     compare,
     demo,
     evaluate,
@@ -33,6 +35,7 @@ from halfsquare.process import (
     is_lack_of_memory,
     orderly_end,
     require_address_space,
+    require_streams,
 )
 
 app = typer.Typer(
@@ -58,6 +61,7 @@ for command in (
     serve.serve,
     sums.sums,
     fit_sums.fit_sums,
+    audit.audit,
 ):
     app.command(no_args_is_help=command not in (demo.demo, serve.serve))(command)
 
@@ -82,6 +86,7 @@ def _options(
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    require_streams()
     try:
         try:
             with orderly_end():
@@ -97,10 +102,10 @@ def main() -> NoReturn:
         _tell(str(problem))
         sys.exit(2 if isinstance(problem, OptionError) else 1)
     except KeyboardInterrupt:
-        _tell("interrupted; nothing was written")
+        _tell(f"interrupted; {_left()}")
         sys.exit(130)
     except Terminated:
-        _tell("asked to end; nothing was written")
+        _tell(f"asked to end; {_left()}")
         sys.exit(143)
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` has
         _close_output()
@@ -121,10 +126,8 @@ def _tell_failure(problem: Exception) -> None:
         )
     elif isinstance(problem, OSError):
         _close_output()
-        _tell(
-            f"{problem.filename or 'standard output'} could not be used: "
-            f"{problem.strerror or problem}"
-        )
+        what = problem.filename or "standard output"
+        _tell(f"{what} could not be used: {_reason(problem)}; {_left()}")
     elif os.environ.get("HALFSQUARE_DEBUG"):
         raise problem
     else:
@@ -132,6 +135,18 @@ def _tell_failure(problem: Exception) -> None:
             f"internal error, {type(problem).__name__}: {problem}. HALFSQUARE_DEBUG=1 shows "
             "where; please report it"
         )
+
+
+def _left() -> str:
+    """What a command that did not come to its end has written."""
+    from halfsquare.files.atomic import written
+
+    found = " and ".join(written())
+    return f"before that, {found} had been written" if found else "nothing was written"
+
+
+def _reason(problem: OSError) -> str:
+    return "it is closed" if problem.errno == errno.EBADF else problem.strerror or str(problem)
 
 
 def _close_output() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -121,7 +122,13 @@ def dump(value: dict[str, Any] | list[Any]) -> None:
     """Print JSON for machines; what is not a finite number is null."""
     import json
 
-    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    if (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+        text = json.dumps(json.loads(text), indent=2)
+    elif not text.replace("\n", "").isprintable():  # what a terminal might obey is in texts alone
+        shown = (c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+        text = "".join(shown)
+    print(text)
 
 
 def _finite(value: Any) -> Any:

@@ -25,11 +25,19 @@ def predict(
         ),
     ] = "-",
     interval: Annotated[
-        float | None,
+        list[float] | None,
         typer.Option(
             metavar="LEVEL",
             help="Add the bounds between which a new target lies with this probability, such "
-            "as 0.95.",
+            "as 0.95. May be repeated.",
+        ),
+    ] = None,
+    quantile: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="PROBABILITY",
+            help="Add the value below which a new target lies with this probability. May be "
+            "repeated.",
         ),
     ] = None,
     options: Any = None,
@@ -42,24 +50,27 @@ def predict(
     """
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.fitted import require_level
+    from halfsquare.results.intervals import require_level, require_probability
     from halfsquare.results.model_file import load
     from halfsquare.results.predict import predicted_batches, write_batches
 
-    require_level(interval)
+    levels = interval or []
+    for level in levels:
+        require_level(level)
+    for probability in quantile or ():
+        require_probability(probability)
+    asked: Any = None if not levels else levels[0] if len(levels) == 1 else levels
     require_writable(out)
     fitted = load(model)
     with reading() as progress:
         spec = DataSpec.of(data, progress=progress, **options)
-        batches = predicted_batches(fitted, spec, interval=interval)
+        batches = predicted_batches(fitted, spec, interval=asked, quantile=quantile or ())
         if json and out == "-":
             rows: list[Any] = [row for batch in batches for row in batch.to_pylist()]
-            dump(
-                {"model_file": model, "rows": len(rows), "interval": interval, "predictions": rows}
-            )
+            dump({"model_file": model, "rows": len(rows), "interval": asked, "predictions": rows})
             return
         count = write_batches(batches, out)
     if json:
-        dump({"model_file": model, "rows": count, "interval": interval, "out": out})
+        dump({"model_file": model, "rows": count, "interval": asked, "out": out})
     elif out != "-":
         print(f"{count:,} predictions written to {out}")

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from halfsquare.text import visible
+
 _PATIENCE = 1.0  # seconds before there is a bar: a flicker tells nothing
 _EVERY = 0.1  # seconds between two changes of it
 
@@ -52,6 +54,7 @@ class Work:
 
     def say(self, line: str) -> None:
         """A line of its own, above the bar."""
+        line = visible(line)
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False)
         else:

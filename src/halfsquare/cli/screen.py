@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from halfsquare.report.layout import grid
+from halfsquare.text import visible
 
 
 def width() -> int | None:
@@ -19,7 +20,7 @@ def width() -> int | None:
 
 def say(text: str = "", *, bold: bool = False) -> None:
     """Print text of which parts may come from a file: escape sequences are shown, never sent."""
-    safe = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    safe = visible(text)
     if bold and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         safe = f"\x1b[1m{safe}\x1b[0m"
     print(safe)

@@ -11,19 +11,28 @@ def serve(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]", help="A model file for the room Predict.", show_default=False
+            metavar="[MODEL]", help="A model file for the page Predict.", show_default=False
         ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            "--data", metavar="FILE", help="A data file for the room Train.", show_default=False
+            "--data", metavar="FILE", help="A data file for the page Train.", show_default=False
         ),
     ] = None,
     port: Annotated[
         int,
         typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes any free port."),
     ] = 0,
+    folder: Annotated[
+        str | None,
+        typer.Option(
+            "--folder",
+            metavar="FOLDER",
+            help="Keep finished runs here, and find them again at the next start.",
+            show_default=False,
+        ),
+    ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Serve the page: see the squared error, train and watch, predict. Needs the extra
@@ -36,4 +45,4 @@ def serve(
     """
     from halfsquare.web.serve import serve as serve_page
 
-    serve_page(model, port=port, open_browser=open_browser, data=data)
+    serve_page(model, port=port, open_browser=open_browser, data=data, folder=folder)

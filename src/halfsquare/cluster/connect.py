@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -12,10 +11,17 @@ from typing import Any
 
 from halfsquare.cluster.cluster import Cluster
 from halfsquare.cluster.roster import Roster
-from halfsquare.errors import ClusterError, OptionError
+from halfsquare.errors import ClusterError, LimitError, OptionError
+from halfsquare.files.private import private_folder
 
+# The processes of this machine tell nothing of themselves by HTTP, as Dask's else do to anybody.
+_NO_PAGES: dict[str, Any] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 _REACH_SECONDS = 5
 _WORKERS_SECONDS = 10
+_FILES, _FILES_A_WORKER = 64, 8  # that may have to be open at once
 _QUIET = {
     "logging.distributed": "critical",
     "distributed.admin.large-graph-warning-threshold": "1TB",  # masks are large, and are sent once
@@ -79,22 +85,37 @@ def connect(address: str) -> Iterator[Cluster]:
 
 
 def _started(distributed: Any, workers: int, stack: ExitStack) -> Any:
-    folder = stack.enter_context(
-        tempfile.TemporaryDirectory(prefix="halfsquare-", ignore_cleanup_errors=True)
-    )
+    """Processes that take orders from who has the key of this run alone.
+
+    They listen on loopback, where every user of the machine could knock: all that is said goes
+    through TLS, and both sides show a certificate that is made now, for this run, and lies in the
+    memory of these processes and nowhere else.
+    """
+    import dask
+
+    _require_files(workers)
+    stack.enter_context(dask.config.set(_NO_PAGES))
+    folder = stack.enter_context(private_folder())
     try:
         processes = distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address="127.0.0.1:0",
+            security=distributed.Security.temporary(),
+            host="127.0.0.1",
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             memory_limit=0,
             silence_logs=logging.CRITICAL,
-            local_directory=folder,
+            local_directory=str(folder),
         )
     except (OSError, RuntimeError) as problem:
         raise ClusterError(
             f"{workers} processes could not be started here: {_reason(problem)}"
+        ) from None
+    except ImportError as problem:
+        raise OptionError(
+            f"a cluster on this machine needs the package {problem.name or 'cryptography'}: "
+            "pip install 'halfsquare[cluster]'"
         ) from None
     stack.callback(processes.close)
     client = distributed.Client(processes, set_as_default=False)
@@ -111,6 +132,19 @@ def _started(distributed: Any, workers: int, stack: ExitStack) -> Any:
 
     client.register_plugin(Undisturbed())
     return client
+
+
+def _require_files(workers: int) -> None:
+    """Refuse where the limit on open files would end the processes in the middle of something."""
+    import resource
+
+    needed = _FILES + _FILES_A_WORKER * workers
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < needed:
+        raise LimitError(
+            f"{allowed} files may be open at once (ulimit -n), and {workers} processes of a "
+            f"cluster need {needed}. Raise the limit, or fit without a cluster"
+        )
 
 
 def _reason(problem: Exception) -> str:

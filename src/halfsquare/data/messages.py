@@ -9,6 +9,9 @@ from contextlib import contextmanager
 import duckdb
 
 from halfsquare.errors import DataError
+from halfsquare.process import asked_to_end
+
+_PARQUET = (".parquet", ".pq")
 
 
 def missing_column(name: str, names: Sequence[str], source: str, role: str) -> DataError:
@@ -51,7 +54,7 @@ def _told_again(problem: Exception, name: str) -> DataError:
     """DuckDB's message in terms of file, column and row, without its advice on its own options."""
     text = str(problem)
     if "interrupted" in text.lower() and not isinstance(problem, OSError):
-        raise KeyboardInterrupt  # Ctrl-C in the middle of a query ends it before Python hears of it
+        raise asked_to_end()  # a signal in the middle of a query ends it before Python hears of it
     line = re.search(r"Line: (\d+)", text)
     where = (
         ""
@@ -74,6 +77,9 @@ def _told_again(problem: Exception, name: str) -> DataError:
             f"Correct the value, leave the column out (--exclude {column}), or read it as "
             f"text (--category {column})"
         )
+    first = re.sub(r"^\w[\w ]* Error: ", "", text.split("\n\n")[0].replace("\n", " ")).strip()
+    if name.lower().endswith(_PARQUET) and not isinstance(problem, duckdb.OutOfMemoryException):
+        return DataError(f"{name} is damaged, or no Parquet file: {first[:300]}")
     if "unicode" in text or "utf-8" in text.lower():
         return DataError(
             f"{name}{where} is not UTF-8 text. Save it as UTF-8, or say what it is: "
@@ -88,5 +94,4 @@ def _told_again(problem: Exception, name: str) -> DataError:
         )
     if isinstance(problem, duckdb.OutOfMemoryException):
         return DataError(f"{name} needs more memory than is there: {text.splitlines()[0]}")
-    first = re.sub(r"^\w[\w ]* Error: ", "", text.split("\n\n")[0].replace("\n", " ")).strip()
     return DataError(f"{name} could not be read{where}: {first[:300]}")

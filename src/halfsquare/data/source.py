@@ -24,6 +24,7 @@ from halfsquare.data.sql import Kind, is_query, kind_of, quote_name, quote_text
 from halfsquare.data.text_file import suffix_of, text_relation
 from halfsquare.errors import DataError, OptionError
 from halfsquare.files.atomic import reason
+from halfsquare.files.private import PrivateFolder
 
 
 def arrow_table(data: Any, name: str) -> Any:
@@ -209,20 +210,14 @@ def open_source(data: Any) -> Source:
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")  # times mean the same wherever this runs
     connection.execute("SET enable_progress_bar=false")  # it would stand in the middle of JSON
-    # What a query of the user's has to put aside goes where temporary files go, not beside the
-    # data.
-    connection.execute(
-        "SET temp_directory="
-        + quote_text(str(Path(tempfile.gettempdir()) / f"halfsquare-{os.getpid()}"))
-    )
+    connection.execute("SET temp_directory=''")  # a scan puts nothing aside
     if isinstance(data, (str, os.PathLike)):
         text = os.fspath(data)
         if is_query(text):
+            folder = spill_privately(connection)
+            files = _named_in(connection, text)
             return _bound(
-                connection,
-                "the query",
-                f"({text.strip().rstrip(';')})",
-                files=_named_in(connection, text),
+                connection, "the query", f"({text.strip().rstrip(';')})", (folder,), files
             )
         if text == "-":
             return _standard_input(connection, encoding, categories)
@@ -230,6 +225,15 @@ def open_source(data: Any) -> Source:
     frame = arrow_table(data, "the data")
     connection.register("frame", frame)
     return _bound(connection, "the data", "frame", (frame,))
+
+
+def spill_privately(connection: Any) -> PrivateFolder:
+    """Let a connection put aside what does not fit into its memory, as sorting and joining may
+    need: in a folder that goes with the one that is returned.
+    """
+    folder = PrivateFolder()
+    connection.execute(f"SET temp_directory={quote_text(str(folder.path / 'duckdb'))}")
+    return folder
 
 
 def _bound(
@@ -306,7 +310,9 @@ def _standard_input(connection: Any, encoding: str | None, categories: Sequence[
     """A pipe can be read once and its types need a look first, so it is kept in a temporary
     file.
     """
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.closed:
+        raise DataError("standard input is closed: pipe a CSV file into it")
+    if sys.stdin.isatty():
         raise DataError("standard input is a terminal: pipe a CSV file into it")
     # Where the system shows open files as paths, it needs no name and cannot be left behind.
     unnamed = Path("/proc/self/fd").is_dir()
@@ -358,4 +364,5 @@ def _database(connection: Any, path: str, table: str | None, files: Unchanged) -
     if table not in tables:
         asked = f"has no table {table!r}" if table else "has several tables; name one with --table"
         raise DataError(f"{path} {asked}. Its tables: {', '.join(tables) or 'none'}")
-    return _bound(connection, f"table {table} of {path}", f"found.{quote_name(table)}", (), files)
+    held = (spill_privately(connection),)  # what is named as a table may be a view
+    return _bound(connection, f"table {table} of {path}", f"found.{quote_name(table)}", held, files)

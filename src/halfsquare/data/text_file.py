@@ -104,12 +104,13 @@ def _require_table(
     """
     import csv
     import gzip
+    import zlib
     from itertools import islice
 
     opener: Any = gzip.open if path.lower().endswith((".gz", ".gzip")) else open
     lines: list[list[str]] = []
     with (
-        suppress(OSError, UnicodeError, csv.Error),
+        suppress(OSError, EOFError, UnicodeError, csv.Error, zlib.error),
         opener(path, "rt", encoding=encoding or "utf-8-sig", newline="") as file,
     ):
         sample = list(islice(file, 200))

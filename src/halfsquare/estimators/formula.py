@@ -120,20 +120,20 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         assert isinstance(trained.model, Formula)
         model = trained.model  # written with a shift, where the columns lie too far from 0
         self._trained, self._model = trained, model
-        known = trained.facts.get("noise_known", False)  # then there is no noise to estimate
-        degrees = np.inf if known else trained.facts["degrees_of_freedom"]
+        known = trained.facts.noise_known  # then there is no noise to estimate
+        degrees = np.inf if known else trained.facts.degrees_of_freedom or 0.0
         self.table_ = parameter_table(
             model.names,
             trained.parameters,
             trained.covariance,
             degrees,
-            undetermined=trained.facts["undetermined"],
-            on_bound=trained.facts["on_bound"],
+            undetermined=trained.facts.undetermined,
+            on_bound=trained.facts.on_bound,
         )
         self.parameters_ = dict(zip(model.names, map(float, trained.parameters), strict=True))
         self.standard_errors_ = {str(row["name"]): row["standard_error"] for row in self.table_}
         self.covariance_, self.sigma_ = trained.covariance, float(np.sqrt(trained.noise[0]))
-        self.n_iter_ = max(int(trained.facts["iterations"]), 1)
+        self.n_iter_ = max(int(trained.facts.iterations), 1)
         self.reason_, self.warnings_ = str(trained.termination), trained.warnings
         return self
 

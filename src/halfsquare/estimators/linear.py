@@ -22,7 +22,7 @@ from halfsquare.fitting.linear import LinearOptions, train_linear
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import Local, one_blas_thread
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.run import Run, Seed
 
 
@@ -168,7 +168,13 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         return outputs
 
     def _describe(
-        self, trained: Trained, x_shift: Floats, t_shift: Floats, scale: Floats, *, flat: bool
+        self,
+        trained: Trained[LinearFacts],
+        x_shift: Floats,
+        t_shift: Floats,
+        scale: Floats,
+        *,
+        flat: bool,
     ) -> None:
         """Set the fitted attributes, in the units of X and y, from a model of (X - x_shift) / scale
         and y - t_shift.
@@ -187,7 +193,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
                 covariance = trained.covariance[j::k, j::k] / np.outer(unit, unit)
                 errors[:, j] = np.sqrt(np.maximum(np.diag(covariance), 0.0))
                 errors[0, j] = np.sqrt(max(float(back @ covariance @ back), 0.0))
-            open_names = trained.facts.get("undetermined", ())
+            open_names = getattr(trained.facts, "undetermined", ())
             for i, name in enumerate(model.parameter_names):
                 if name in open_names:
                     errors.flat[i] = np.nan
@@ -201,7 +207,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         self._middle = (t_shift + values[0])[0] if flat else t_shift + values[0]
         sigma = np.sqrt(trained.noise)
         self.sigma_ = sigma[0] if flat else sigma
-        self.rank_, self.l2_ = int(trained.facts["rank"]), float(trained.facts["l2"])
+        self.rank_, self.l2_ = int(trained.facts.rank), float(trained.facts.l2)
         self.n_iter_ = trained.history[-1].iteration if trained.history else 0
 
 

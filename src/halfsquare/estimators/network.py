@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from math import nan
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from halfsquare.fitting.network import predictive, train_network
 from halfsquare.loss import Floats, error
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.adam import Adam, AdamMemory
 from halfsquare.solvers.base import Reason, State, Termination
 from halfsquare.solvers.loop import descend
@@ -110,7 +111,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
         self.members_ = self._train(
             ArrayRows((X - self._x[0]) / self._x[1], (t - self._t[0]) / self._t[1], weight)
         )
-        self.relevance_ = np.mean([m.facts["relevance"] for m in self.members_], axis=0)
+        self.relevance_ = np.mean([m.facts.relevance for m in self.members_], axis=0)
         self.n_iter_ = max(m.history[-1].iteration for m in self.members_)
         return self
 
@@ -166,9 +167,15 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
                 self._state.parameters,
                 None,
                 self._noise,
-                penalty.size,
+                float(penalty.size),
                 self._state.stopped or Termination(Reason.ITERATION_LIMIT, self.n_iter_),
-                history,
+                NetworkFacts(
+                    member=0,
+                    method="minibatch",
+                    hidden=self._network.hidden,
+                    relevance=(nan,) * X.shape[1],
+                ),
+                history=tuple(history),
             )
         ]
         return self
@@ -202,7 +209,7 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
             np.sqrt(variance) * self._t[1]
         )
 
-    def _train(self, rows: ArrayRows) -> list[Trained]:
+    def _train(self, rows: ArrayRows) -> list[Trained[NetworkFacts]]:
         run = Run(
             Local(self.n_jobs),
             None if self.time_limit is None else time.monotonic() + self.time_limit,

@@ -36,7 +36,7 @@ class TrainingRows:
     factor: float = 1.0
     known_noise: bool = False
 
-    def trained(self, trained: Trained, scales: Floats | float = 1.0) -> Trained:
+    def trained(self, trained: Trained[Any], scales: Floats | float = 1.0) -> Trained[Any]:
         """The model with the noise that ``sample_weight`` states, where it is measured; ``scales``
         are the units of its targets.
         """

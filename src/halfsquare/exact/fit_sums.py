@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from math import sqrt
+from dataclasses import replace
+from importlib.metadata import version
+from math import nan, sqrt
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +20,18 @@ from halfsquare.exact.least_squares import train_exactly
 from halfsquare.exact.normal_equations import ExactSystem
 from halfsquare.exact.sums_file import load_sums
 from halfsquare.exact.table_sums import TableSums
-from halfsquare.fitting.options import FitOptions
+from halfsquare.fitting.options import FitOptions, options_as_json
 from halfsquare.loss import Floats, sse_factor
-from halfsquare.results.fitted import FittedModel, Member
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.record import (
+    DataSummary,
+    FitRecord,
+    Measurement,
+    SourceSummary,
+    Training,
+)
+from halfsquare.results.trained import LinearFacts, Trained
+from halfsquare.sums import ErrorSummary
 
 # Below this reciprocal condition the coefficients hang on the last of the sixteen digits of the
 # data.
@@ -65,18 +75,24 @@ def fit_sums(
     if taken:
         merged = merged.subtract(_merged(taken))
     merged = _chosen(merged, features, exclude)
-    encoder, member, info = _trained(merged, "train", l2)
-    measured = {"train": _summary(merged, merged.train, encoder, member), "test": None}
+    encoder, member = _trained(merged, "train", l2)
+    measured = Measurement(_summary(merged, merged.train, encoder, member))
     again = refit and merged.test.rows > 0
     if merged.test.rows:
         test = _summary(merged, merged.test, encoder, member)
-        measured = {**measured, "test": test, "test_source": "rows set apart"}  # type: ignore[dict-item]
+        measured = replace(measured, test=test, test_source="rows set apart")
     if again:
-        encoder, member, info = _trained(merged, "all", l2)
-    info["warnings"] = [*info["warnings"], *merged.doubts, *_thin(info["facts"], bool(taken))]
-    return FittedModel(
-        encoder, (member,), {**info, **_described(merged, l2, refit), **measured, "refit": again}
+        encoder, member = _trained(merged, "all", l2)
+    warnings = (*member.warnings, *merged.doubts, *_thin(member.facts, bool(taken)))
+    record = FitRecord(
+        Training("linear", "exact sums", warnings),
+        _data_summary(merged),
+        measured,
+        options_as_json(_options(merged, l2, refit)),
+        version("halfsquare"),
+        again,
     )
+    return FittedModel(encoder, (member,), record)
 
 
 def _gathered(given: TableSums | str | Path | Sequence[TableSums | str | Path]) -> list[TableSums]:
@@ -127,7 +143,7 @@ def _chosen(sums: TableSums, features: Sequence[str] | None, exclude: Sequence[s
 
 def _trained(
     sums: TableSums, part: Literal["train", "all"], l2: Any
-) -> tuple[Encoder, Member, dict[str, Any]]:
+) -> tuple[Encoder, Trained[LinearFacts]]:
     """Train on a part of the sums; the model is in the encoder's units."""
     gram = sums.train if part == "train" else sums.all
     if not gram.rows:
@@ -141,50 +157,46 @@ def _trained(
     trained = train_exactly(system, encoder.names, encoder.targets, l2=l2)
     units = encoder.target_scales
     every = np.tile(units, len(trained.parameters) // k)
-    member = Member(
-        trained.model,
-        trained.parameters / every,
-        None if trained.covariance is None else trained.covariance / np.outer(every, every),
-        trained.noise / units**2,
+    member = replace(
+        trained,
+        parameters=trained.parameters / every,
+        covariance=None
+        if trained.covariance is None
+        else trained.covariance / np.outer(every, every),
+        noise=trained.noise / units**2,
     )
-    info = {
-        "kind": "linear",
-        "method": "exact sums",
-        "reason": str(trained.termination),
-        "converged": True,
-        "effective_parameters": trained.effective_parameters,
-        "facts": trained.facts,
-        "warnings": trained.warnings,
-        "history": [],
-    }
-    return encoder, member, info
+    return encoder, member
 
 
-def _summary(sums: TableSums, gram: ExactGram, encoder: Encoder, member: Member) -> dict[str, Any]:
-    """The errors of a model over the rows of a Gram matrix, under the names of ErrorSummary."""
+def _summary(
+    sums: TableSums, gram: ExactGram, encoder: Encoder, member: Trained[Any]
+) -> ErrorSummary:
+    """The errors of a model over the rows of a Gram matrix; what needs the rows themselves is NaN:
+    counts, and the standard error, for which fourth powers would be needed.
+    """
     k = len(encoder.targets)
     system = ExactSystem.of(gram.rows, *design_sums(encoder, sums, gram), k)
     coefficients: Floats = member.parameters.reshape(-1, k) * encoder.target_scales
     weight, sse = system.weight, float(system.sse(coefficients).sum())
     sst, mse = float(system.target_squares.sum()), sse_factor("mse", k, weight) * sse
-    return {
-        "rows": gram.rows,
-        "weight": int(weight) if weight.is_integer() else weight,
-        "sse": sse,
-        "half_sse": sse_factor("half_sse", k, weight) * sse,
-        "mse": mse,
-        "mse_se": None,  # needs the fourth powers of the errors
-        "rmse": sqrt(mse),
-        "r2": 1.0 - sse / sst if sst > 0 else None,
-        "too_high": None,
-        "too_low": None,
-        "mean_error": float(system.error_total(coefficients).sum()) / (k * weight),
-    }
+    return ErrorSummary(
+        rows=gram.rows,
+        weight=weight,
+        sse=sse,
+        half_sse=sse_factor("half_sse", k, weight) * sse,
+        mse=mse,
+        mse_se=nan,
+        rmse=sqrt(mse),
+        r2=1.0 - sse / sst if sst > 0 else nan,
+        too_high=nan,
+        too_low=nan,
+        mean_error=float(system.error_total(coefficients).sum()) / (k * weight),
+    )
 
 
-def _thin(facts: dict[str, Any], taken: bool) -> list[str]:
+def _thin(facts: LinearFacts, taken: bool) -> list[str]:
     """A warning where rows were taken away and what is left hardly tells the columns apart."""
-    reciprocal = facts["reciprocal_condition"]
+    reciprocal = facts.reciprocal_condition
     if not taken or reciprocal >= _FEW_DIGITS:
         return []
     digits = max(0, round(16 + np.log10(max(reciprocal, 1e-300)) / 2))
@@ -196,27 +208,25 @@ def _thin(facts: dict[str, Any], taken: bool) -> list[str]:
     ]
 
 
-def _described(sums: TableSums, l2: Any, refit: bool) -> dict[str, Any]:
-    from importlib.metadata import version
-
+def _options(sums: TableSums, l2: Any, refit: bool) -> FitOptions:
     fractions, seeds = {s.test_fraction for s in sums.sources}, {s.seed for s in sums.sources}
-    fraction = fractions.pop() if len(fractions) == 1 else 0.0
-    options = FitOptions(
+    return FitOptions(
         model="linear",
         l2=l2,
-        test_fraction=fraction,
+        test_fraction=fractions.pop() if len(fractions) == 1 else 0.0,
         refit=refit,
         seed=seeds.pop() if len(seeds) == 1 else 0,
     )
-    return {
-        "data": f"sums of {sums.name}",
-        "target": list(sums.targets),
-        "weights": sums.weight,
-        "rows_read": sums.counts.read,
-        "rows_missing_target": sums.counts.missing_target,
-        "rows_missing_feature": 0,
-        "rows_zero_weight": sums.counts.zero_weight,
-        "options": {k: v for k, v in asdict(options).items() if k not in ("threads", "time_limit")},
-        "sources": [{"name": s.name, "rows": s.rows, "digest": s.digest} for s in sums.sources],
-        "version": version("halfsquare"),
-    }
+
+
+def _data_summary(sums: TableSums) -> DataSummary:
+    return DataSummary(
+        f"sums of {sums.name}",
+        tuple(sums.targets),
+        sums.weight,
+        sums.counts.read,
+        sums.counts.missing_target,
+        0,
+        sums.counts.zero_weight,
+        tuple(SourceSummary(s.name, s.rows, s.digest) for s in sums.sources),
+    )

@@ -23,14 +23,13 @@ from halfsquare.exact.integer_solver import BITS, Factors, Wholes
 from halfsquare.exact.normal_equations import ExactSystem, half_bits, in_range, ratio
 from halfsquare.fitting.linear import (
     LinearOptions,
-    freedom_warnings,
+    linear_facts,
     linear_warnings,
-    not_estimable,
 )
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.least_squares import (
     GOOD_RECIPROCAL_CONDITION,
@@ -251,7 +250,7 @@ def train_exactly(
     targets: Sequence[str],
     *,
     l2: float | Literal["auto"] = 0.0,
-) -> Trained:
+) -> Trained[LinearFacts]:
     """Train on the exact sums of [1 | design | targets]; what
     :func:`halfsquare.fitting.linear.train_linear` returns.
 
@@ -275,14 +274,6 @@ def train_exactly(
     freedom = system.weight - solution.effective_parameters
     known = freedom > 1e-9
     noise = sse / freedom if known else np.full(len(targets), np.nan)
-    facts: dict[str, Any] = {
-        "l2": solution.l2,
-        "rank": solution.rank,
-        "path": solution.path,
-        "reciprocal_condition": solution.reciprocal_condition,
-        "degrees_of_freedom": freedom,
-        **not_estimable(solution, system, Linear(tuple(names), tuple(targets))),
-    }
     termination = Termination(Reason.SOLVED_EXACTLY, solution.path)
     return Trained(
         Linear(tuple(names), tuple(targets)),
@@ -290,7 +281,7 @@ def train_exactly(
         np.kron(solution.inverse, np.diag(noise)) if known else None,
         noise,
         solution.effective_parameters,
-        termination=termination,
-        warnings=linear_warnings(solution, names, system, termination),
-        facts=facts,
+        termination,
+        linear_facts(solution, freedom, system, Linear(tuple(names), tuple(targets))),
+        linear_warnings(solution, names, system, termination),
     )

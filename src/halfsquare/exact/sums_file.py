@@ -109,6 +109,8 @@ def _sums(saved: _Saved, arrays: dict[str, Any]) -> TableSums:
     counts = saved.counts
     if min(counts.read, counts.missing_target, counts.zero_weight) < 0:
         raise ValueError("fewer than no rows")
+    if saved.train.rows + saved.test.rows and not saved.sources:
+        raise ValueError("rows that no table holds")
     size = 1 + terms + len(saved.targets)
     return TableSums(
         saved.targets,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from halfsquare.loss import Floats, error
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
-from halfsquare.results.fitted import FittedModel, Member
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.trained import LinearFacts, Trained
 
 # The Jacobian of a network is formed for a block of rows at a time, of about this many numbers.
 _BLOCK_NUMBERS = 1 << 21
@@ -111,7 +112,8 @@ class LinearLevers(Levers):
 
     def penalty(self, weight: float) -> Floats:
         # ½ λ Σw Σ_j (b_j s_j)², b in the user's units and s_j the column's standard deviation
-        l2 = float(self.fitted.info.get("facts", {}).get("l2") or 0.0)
+        facts = self.fitted.facts
+        l2 = facts.l2 if isinstance(facts, LinearFacts) else 0.0
         k = len(self.fitted.encoder.targets)
         pull = l2 * weight * self.values / self.scales**2
         pull[:k] = 0.0  # none on the intercepts
@@ -205,7 +207,7 @@ def levers(fitted: FittedModel, about: str = "zero") -> Levers:
     return FormulaLevers.of(fitted) if isinstance(model, Formula) else NetworkLevers.of(fitted)
 
 
-def _directions(fitted: FittedModel, member: Member, count: int) -> Floats:
+def _directions(fitted: FittedModel, member: Trained[Any], count: int) -> Floats:
     network, theta = _network(member), member.parameters
     found = np.zeros((len(theta), count))
     first, last, inputs = network.layers[0], network.layers[-1], len(fitted.encoder.groups)
@@ -224,6 +226,6 @@ def _directions(fitted: FittedModel, member: Member, count: int) -> Floats:
     return found
 
 
-def _network(member: Member) -> Network:
+def _network(member: Trained[Any]) -> Network:
     assert isinstance(member.model, Network)
     return member.model

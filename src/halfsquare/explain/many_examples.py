@@ -54,16 +54,17 @@ class LineSample:
         )
 
 
-def built_in_sample(rows: int = 4096, seed: int = 5) -> LineSample:
-    """t = 2 + 1.5 x + noise, x uniform on [-2, 2], noise normal with variance 1; the line is 1.5 +
-    x.
+def built_in_sample(rows: int = 4096, seed: int = 5, noise: float = 1.0) -> LineSample:
+    """t = 2 + 1.5 x + noise, x uniform on [-2, 2], noise normal with that standard deviation; the
+    line is 1.5 + x.
 
-    The expected loss is the noise plus the line's own fault: 1 + 0.5² + 0.5² · Var(x) = 1 + ¼ + ⅓.
+    The expected loss is the noise plus the line's own fault: noise² + 0.5² + 0.5² · Var(x) =
+    noise² + ¼ + ⅓.
     """
     random = np.random.default_rng(seed)
     x = random.uniform(-2.0, 2.0, rows)
-    target = 2.0 + 1.5 * x + random.standard_normal(rows)
-    return LineSample(x, target, 1.5, 1.0, typical=1.0 + 0.25 + 1.0 / 3.0)
+    target = 2.0 + 1.5 * x + noise * random.standard_normal(rows)
+    return LineSample(x, target, 1.5, 1.0, typical=noise**2 + 0.25 + 1.0 / 3.0)
 
 
 def growth(sample: LineSample, sizes: list[int], copies: int = 1) -> list[ErrorSummary]:

@@ -19,6 +19,7 @@ from halfsquare.explain.levers import levers
 from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.loss import Direction, direction
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.intervals import ends_of
 
 _SHOWN = 6
 
@@ -179,7 +180,7 @@ def explain_row(
     known = set(names) <= {c.name for c in source.columns}
     batch, at = _find(fitted, source, row, known, spec.weights)
     design = batch.design[at : at + 1]
-    outputs, std = fitted.outputs_of(design, with_std=True)
+    outputs, (low, high) = fitted.quantiles_of(design, ends_of(0.95))
     if not np.isfinite(outputs).all():
         raise DataError(
             f"{source.name}, row {row}: the model has no finite output there; is a value missing?"
@@ -192,7 +193,6 @@ def explain_row(
     weight = 1.0 if batch.weight is None else float(batch.weight[at])
     output = float(outputs[0, j])
     parts = parts_of(fitted, design[0], j) or Parts(None, {}, "", 0.0)
-    reach = fitted.quantile(0.95) * float(std[0, j])
     asks, leverage, distance = _asked(fitted, design, targets, weight, j)
     own = None if targets is None else float(targets[0, j])
     # Whole numbers of a text file are read as float64: they are shown as they stand there.
@@ -205,8 +205,8 @@ def explain_row(
         target_name=names[j],
         values=values,
         output=output,
-        low=output - reach,
-        high=output + reach,
+        low=float(low[0, j]),
+        high=float(high[0, j]),
         baseline=parts.baseline,
         contributions=parts.contributions,
         method=parts.method,

@@ -131,8 +131,8 @@ def _params(explanation: ExampleExplanation) -> list[alt.Parameter]:
 def _sentence() -> tuple[str, str]:
     """The explanation in words, computed: where the output is, and what descent does about it."""
     where = (
-        f"'The output ' + {written('o')} + (err === 0 ? ' equals the target.'"
-        f" : ' is too ' + (err < 0 ? 'low' : 'high') + ' by ' + {written('abs(err)')} + '.')"
+        f"'The output ' + {_exact('o')} + (err === 0 ? ' equals the target.'"
+        f" : ' is too ' + (err < 0 ? 'low' : 'high') + ' by ' + {_exact('abs(err)')} + '.')"
     )
     then = (
         "err === 0 ? 'Gradient zero: descent leaves it alone.'"
@@ -140,6 +140,11 @@ def _sentence() -> tuple[str, str]:
         "lowers it.'"
     )
     return where, then
+
+
+def _exact(expression: str) -> str:
+    """As the sentence beside the figure writes it."""
+    return written(expression, digits="10", comma="")
 
 
 def _loss_layers() -> list[alt.Chart]:

@@ -172,11 +172,11 @@ def histogram_chart(rows: Rows, unit: str, domain: Sequence[float], *, width: in
     return _done(alt.layer(bars, zero("x")), width=width, height=190)
 
 
-def effects_chart(rows: Rows, unit: str, *, width: int = WIDTH) -> Any:
+def effects_chart(rows: Rows, unit: str, *, width: int = WIDTH, title: str | None = None) -> Any:
     """Coefficients times the standard deviation of their column, with 95 % intervals: all in the
     target's unit.
     """
-    x = alt.X("low:Q", axis=axis(f"{unit}, for one standard deviation of the column"))
+    x = alt.X("low:Q", axis=axis(title or f"{unit}, for one standard deviation of the column"))
     y, base = _names(rows, width), alt.Chart(rows_of(rows))
     reach = drawn(base, rule("muted", strokeWidth=2.5), x=x, x2="high:Q", y=y)
     value = drawn(base, point("ink", 56), x="value:Q", y=y)

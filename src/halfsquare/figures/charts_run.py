@@ -9,12 +9,17 @@ from typing import Any
 import altair as alt
 
 from halfsquare.figures.marks import (
+    Mark,
     axis,
+    band,
     curve,
+    dashed,
     dot,
     drawn,
     finished,
     fixed_width,
+    haloed,
+    heading,
     log_span,
     name_axis,
     point,
@@ -22,40 +27,106 @@ from halfsquare.figures.marks import (
     rule,
     span,
     text,
+    written,
 )
 
 WIDE = "width > 360"  # a desk rather than a phone
 SHOWN_WEIGHTS = 12
 SHOWN_PARTS = 10
-_LOG_WIDTH = 54
+_LOG_WIDTH = 58
+_DASH = {"strokeDash": [6, 4]}
+_END = 1e15  # of a replay: everything
 
 
 def descent_chart() -> Any:
-    """Loss and gradient norm over the steps, both logarithmic."""
-    panels = [_log_panel("loss", "loss (log)", 190), _log_panel("norm", "gradient norm (log)", 120)]
-    signals = {"last": 10, "loss_span": [1e-3, 1.0], "norm_span": [1e-3, 1.0]}
-    chart = alt.vconcat(*panels, spacing=18)
-    return finished(chart, "Loss and gradient norm fall over the steps.", signals=signals)
-
-
-def _log_panel(field: str, title: str, height: int) -> Any:
-    ends = [alt.ExprRef(f"{field}_span[{end}]") for end in (0, 1)]
-    decades = axis(title, ticks=4, **fixed_width(_LOG_WIDTH))
-    y = alt.Y(f"{field}:Q", scale=log_span(ends, clamp=True), axis=decades)
+    """The loss over the steps, from step 0: each descent a line, the refit dashed; hovering names
+    the nearest step, and ``until`` cuts the lines off, to replay them.
+    """
+    ends = [alt.ExprRef(f"loss_span[{end}]") for end in (0, 1)]
+    y = alt.Y(
+        "loss:Q",
+        scale=log_span(ends, clamp=True),
+        axis=axis("loss (log)", **fixed_width(_LOG_WIDTH)),
+    )
     steps = span([0, alt.ExprRef("last")])
-    x = alt.X("i:Q", scale=steps, axis=axis("step", ticks=6, tickMinStep=1))
-    lines = alt.Chart(rows_of([], "lines"))
-    others, followed = lines.transform_filter("!datum.here"), lines.transform_filter("datum.here")
-    thin = curve("muted", strokeWidth=1.25, opacity=0.45)
-    return alt.layer(
-        drawn(others, thin, x=x, y=y, detail="line:N"),
-        drawn(followed, curve("ink"), x=x, y=y, detail="line:N"),
+    x = alt.X("i:Q", scale=steps, axis=axis("step", ticks=8, tickMinStep=1))
+    lines = alt.Chart(rows_of([], "lines")).transform_filter("datum.i <= until")
+    layers = [
+        drawn(lines.transform_filter(f"{followed} && {phase}"), mark, x=x, y=y, detail="line:N")
+        for followed, name, more in (
+            ("!datum.here", "muted", {"strokeWidth": 1.25, "opacity": 0.45}),
+            ("datum.here", "ink", {}),
+        )
+        for phase, dash in (("datum.phase !== 'refit'", {}), ("datum.phase === 'refit'", _DASH))
+        for mark in (curve(name, **more, **dash),)
+    ]
+    nearest = alt.selection_point(
+        name="hover", on="pointermove", nearest=True, fields=["key"], empty=False
+    )
+    followed = lines.transform_filter("datum.here")
+    catch = drawn(followed, point("ink", 60, opacity=0), x=x, y=y).add_params(nearest)
+    at = followed.transform_filter(nearest)
+    words = f"'step ' + datum.i + ': ' + {written('datum.loss')}"
+    side: Mark = {"align": alt.ExprRef("datum.i > 0.6 * last ? 'right' : 'left'"), "dy": -14}
+    layers += [
         drawn(rows_of([], "here"), dot("ink"), x=x, y=y),
-    ).properties(width=620, height=height)
+        catch,
+        drawn(at, rule("muted"), x=x),
+        drawn(at, dot("ink", size=90), x=x, y=y),
+        *[drawn(at, mark, x=x, y=y) for mark in haloed(words, **side)],
+    ]
+    signals = {"last": 10, "until": _END, "loss_span": [1e-3, 1.0]}
+    chart = alt.layer(*layers).properties(width=620, height=330)
+    return finished(chart, "The loss falls over the steps.", signals=signals)
+
+
+def compared_chart() -> Any:
+    """The losses of several runs over their steps, each named at its end."""
+    ends = [alt.ExprRef(f"loss_span[{end}]") for end in (0, 1)]
+    scale = axis("loss (log)", **fixed_width(_LOG_WIDTH))
+    y = alt.Y("loss:Q", scale=log_span(ends, clamp=True), axis=scale)
+    steps = span([0, alt.ExprRef("1.12 * last")])
+    x = alt.X("i:Q", scale=steps, axis=axis("step", ticks=8, tickMinStep=1))
+    lines, tips = alt.Chart(rows_of([], "lines")), alt.Chart(rows_of([], "tips"))
+    dashes = alt.Scale(domain=[0, 1, 2, 3], range=[[1, 0], [6, 4], [2, 3], [9, 3, 2, 3]])
+    kind = alt.StrokeDash("dash:O", scale=dashes, legend=None)
+    layers = [
+        drawn(lines, curve("ink", strokeWidth=2), x=x, y=y, detail="line:N", strokeDash=kind),
+        drawn(tips, dot("ink", size=80), x=x, y=y),
+        *[
+            drawn(tips, mark, x=x, y=y)
+            for mark in haloed("datum.name", align="left", dx=10, fontWeight=600)
+        ],
+    ]
+    chart = alt.layer(*layers).properties(width=620, height=330)
+    words = "The losses of several runs over their steps."
+    return finished(chart, words, signals={"last": 10, "loss_span": [1e-3, 1.0]})
+
+
+def effect_chart() -> Any:
+    """The output over one column, all others held, with the 95 % band; where the row stands."""
+    x = alt.X("x:Q", scale=span(), axis=axis(None))
+    free, outputs = alt.Scale(zero=False), axis("output", **fixed_width(_LOG_WIDTH))
+    y = alt.Y("y:Q", scale=free, axis=outputs)
+    low = alt.Y("low:Q", scale=free, axis=outputs)
+    line = alt.Chart(rows_of([], "effect"))
+    here = alt.Chart(rows_of([], "row"))
+    layers = [
+        drawn(line, band("muted", 0.16), x=x, y=low, y2="high:Q"),
+        drawn(line, curve("ink"), x=x, y=y),
+        drawn(here, dashed("muted"), x=x),
+        drawn(here, dot("ink"), x=x, y=y),
+    ]
+    chart = alt.layer(*layers).properties(width=620, height=250)
+    chart.title = heading("effect_name", "ink", size=15, offset=8)
+    words = "The output over one column, with the band of new targets."
+    return finished(chart, words, signals={"effect_name": ""})
 
 
 def weights_chart() -> Any:
-    """The strongest weights, each with an arrow for its last step."""
+    """The strongest weights, each with an arrow for its last step, from where it stood to where it
+    stands, on the scale of the axis.
+    """
     base, y = alt.Chart(rows_of([], "weights")), _named()
     domain = [alt.ExprRef("-reach"), alt.ExprRef("reach")]
     x = alt.X("value:Q", scale=span(domain), axis=axis("value"))
@@ -64,15 +135,15 @@ def weights_chart() -> Any:
         drawn(base, rule("line", strokeWidth=6, strokeCap="round"), x=x, x2="zero:Q", y=y),
         drawn(base, dot("ink", size=90), x=x, y=y),
     ]
-    tip = x.copy()
-    tip.shorthand = "tip:Q"
+    before = x.copy()
+    before.shorthand = "before:Q"
     for side, colour, turn in ((1, "low", 90), (-1, "high", 270)):
         moved = base.transform_filter(f"datum.side == {side}")
-        head = point(colour, 70, shape="triangle", angle=turn, clip=False)
-        layers.append(drawn(moved, rule(colour, strokeWidth=2.5), x=x, x2="tip:Q", y=y))
-        layers.append(drawn(moved, head, x=tip, y=y))
+        head = point(colour, 90, shape="triangle", angle=turn, clip=False)
+        layers.append(drawn(moved, rule(colour, strokeWidth=2.5), x=before, x2="value:Q", y=y))
+        layers.append(drawn(moved, head, x=x, y=y))
     chart = alt.layer(*layers).properties(width=620, height=24 * SHOWN_WEIGHTS)
-    words = "The strongest weights, with an arrow for the direction of the last step of each."
+    words = "The strongest weights, each with an arrow for its last step."
     return finished(chart, words, signals={"reach": 1.0})
 
 

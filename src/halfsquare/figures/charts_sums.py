@@ -49,40 +49,52 @@ def growth_rows(sizes: Sequence[int], summaries: Sequence[ErrorSummary]) -> Rows
     ]
 
 
-def growth_chart(
-    rows: Rows,
-    chosen: int,
-    *,
-    top: tuple[float, float],
-    typical: float | None = None,
-    theme: Theme = LIGHT,
-    width: int = 620,
-) -> alt.VConcatChart:
-    """SSE and MSE over the number of rows, the chosen number marked.
+def rows_chart(*, theme: Theme = LIGHT, width: int = 620) -> alt.LayerChart:
+    """The rows themselves (data ``sample``), the line that is looked at and the best one (data
+    ``line`` and ``best``, two points each); ``tall`` is the range of the targets.
+    """
+    x = alt.X("x:Q", scale=span([-2.1, 2.1]), axis=axis("x"))
+    tall = [alt.ExprRef("tall[0]"), alt.ExprRef("tall[1]")]
+    y = alt.Y("t:Q", scale=span(tall), axis=axis("target t", **fixed_width()))
+    rows = alt.Chart(rows_of([], "sample"))
+    layers = [
+        drawn(rows.transform_filter(f"datum.side == {side}"), mark, x=x, y=y)
+        for side, mark in (
+            (-1, point("low", 26, shape="triangle-up", opacity=0.7)),
+            (1, point("high", 26, shape="triangle-down", opacity=0.7)),
+        )
+    ]
+    best = curve("muted", strokeWidth=1.5, strokeDash=[5, 4])
+    layers += [
+        drawn(rows_of([], "best"), best, x=x, y=y),
+        drawn(rows_of([], "line"), curve("ink"), x=x, y=y),
+    ]
+    figure: alt.LayerChart = finished(
+        alt.layer(*layers).properties(width=width, height=240),
+        "Rows about a line: blue where the output is too low, orange where it is too high.",
+        signals={"tall": [-4.0, 8.0]},
+        theme=theme,
+    )
+    return figure
 
-    Parameters
-    ----------
-    rows : list of dict
-        From :func:`growth_rows`.
-    chosen : int
-        The marked number of rows.
-    top : (float, float)
-        Upper ends of the axes of SSE and MSE; fixed, so that changes are seen against them.
-    typical : float, optional
-        The loss of a typical row, where it is known.
-    theme, width
-        As :func:`halfsquare.figures.charts.one_example_chart`.
+
+def growth_chart(*, theme: Theme = LIGHT, width: int = 620) -> alt.VConcatChart:
+    """SSE and MSE over the number of rows (data ``growth``, from :func:`growth_rows`).
+
+    Signals: ``chosen``, the marked number of rows; ``sse_top`` and ``mse_top``, the upper ends of
+    the axes, which stay while the rows change, so that changes are seen against them. Data
+    ``typical``: the loss of a typical row, where it is known.
     """
     x = alt.X("n:Q", scale=log_span(base=2), axis=axis("rows n"))
     sse = alt.Y(
         "sse:Q",
-        scale=log_span([1.0, top[0]], clamp=True),
+        scale=log_span([1.0, alt.ExprRef("sse_top")], clamp=True),
         axis=axis("SSE (log)", ticks=4, **fixed_width()),
     )
-    mse = _mse("mse", top[1])
-    data = alt.Chart(rows_of(rows, "growth"))
+    mse = _mse("mse")
+    data = alt.Chart(rows_of([], "growth"))
     here = data.transform_filter("datum.n == chosen")
-    low = here.transform_calculate(written=_ESTIMATE).transform_calculate(mse=str(0.09 * top[1]))
+    low = here.transform_calculate(written=_ESTIMATE).transform_calculate(mse="0.09 * mse_top")
     upper = alt.layer(
         drawn(data, curve("ink"), x=x, y=sse),
         drawn(here, dashed("muted"), x=x),
@@ -93,22 +105,23 @@ def growth_chart(
         ],
     ).properties(width=width, height=150)
     layers = [
-        drawn(data, band("muted", 0.28), x=x, y=_mse("least", top[1]), y2="most:Q"),
+        drawn(data, band("muted", 0.28), x=x, y=_mse("least"), y2="most:Q"),
         drawn(data, curve("ink"), x=x, y=mse),
         drawn(here, dashed("muted"), x=x),
         drawn(here, dot("ink"), x=x, y=mse),
         *[drawn(low, mark, x=x, y=mse) for mark in _over("datum.written")],
     ]
-    if typical is not None:
-        one = rows_of([{"n": rows[-1]["n"], "mse": typical}])
-        layers.append(drawn(one, rule("muted", strokeWidth=1), y=mse))
-        words = text("'the loss of a typical row'", "muted", align="right", dy=20)
-        layers.append(drawn(one, words, x=x, y=mse))
+    one = rows_of([], "typical")
+    words = text("'the loss of a typical row'", "muted", align="right", dy=20)
+    layers += [
+        drawn(one, rule("muted", strokeWidth=1), y=mse),
+        drawn(one, words, x=x, y=mse),
+    ]
     lower = alt.layer(*layers).properties(width=width, height=190)
     figure: alt.VConcatChart = finished(
         alt.vconcat(upper, lower, spacing=18),
         "SSE climbs with every row; MSE settles, and its standard error shrinks.",
-        signals={"chosen": chosen},
+        signals={"chosen": 16, "sse_top": 1e4, "mse_top": 4.0},
         theme=theme,
     )
     return figure
@@ -123,27 +136,24 @@ def scatter_rows(scatter: BatchScatter) -> dict[str, Rows]:
     }
 
 
-def scatter_chart(
-    data: dict[str, Rows],
-    *,
-    reach: tuple[float, float, float, float],
-    theme: Theme = LIGHT,
-    width: int = 620,
-) -> alt.LayerChart:
-    """The gradients of mini-batches about the full gradient, in the plane of intercept and slope.
+def scatter_chart(*, theme: Theme = LIGHT, width: int = 620) -> alt.LayerChart:
+    """The gradients of mini-batches about the full gradient, in the plane of intercept and slope;
+    data from :func:`scatter_rows`.
 
-    Parameters
-    ----------
-    data : dict of list of dict
-        From :func:`scatter_rows`.
-    reach : (x0, x1, y0, y1)
-        The axes; fixed, so that the scatter is seen to shrink.
-    theme, width
-        As :func:`halfsquare.figures.charts.one_example_chart`.
+    Signal ``wide``: the ends of both axes, which stay while the batch changes, so that the scatter
+    is seen to shrink.
     """
-    x = alt.X("a:Q", scale=span(reach[:2]), axis=axis("gradient by intercept"))
-    y = alt.Y("b:Q", scale=span(reach[2:]), axis=axis("gradient by slope", **fixed_width()))
-    named = {name: rows_of(rows, name) for name, rows in data.items()}
+    x = alt.X(
+        "a:Q",
+        scale=span([alt.ExprRef("wide[0]"), alt.ExprRef("wide[1]")]),
+        axis=axis("gradient by intercept"),
+    )
+    y = alt.Y(
+        "b:Q",
+        scale=span([alt.ExprRef("wide[2]"), alt.ExprRef("wide[3]")]),
+        axis=axis("gradient by slope", **fixed_width()),
+    )
+    named = {name: rows_of([], name) for name in ("batches", "ellipse", "full")}
     origin = rows_of([{"a": 0, "b": 0}])
     ellipse = curve("ink", strokeWidth=1.5, strokeDash=[5, 4])
     layers = [
@@ -161,6 +171,7 @@ def scatter_chart(
     figure: alt.LayerChart = finished(
         alt.layer(*layers).properties(width=width, height=340),
         "Mini-batch gradients scatter about the full gradient; the scatter shrinks with the batch.",
+        signals={"wide": [-2.0, 2.0, -2.0, 2.0]},
         theme=theme,
     )
     return figure
@@ -175,6 +186,6 @@ def _points(pairs: Any) -> Rows:
     return [{"a": float(a), "b": float(b)} for a, b in pairs]
 
 
-def _mse(field: str, top: float) -> alt.Y:
-    scale = span([0.0, top])
+def _mse(field: str) -> alt.Y:
+    scale = span([0.0, alt.ExprRef("mse_top")])
     return alt.Y(f"{field}:Q", scale=scale, axis=axis("MSE", ticks=4, **fixed_width()))

@@ -115,7 +115,7 @@ class Engine:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner = os.getpid()
+        self._owner, self._closed = os.getpid(), False
         atexit.register(self.close)
 
     def ask(self, what: str, *arguments: Any, **options: Any) -> Any:
@@ -152,12 +152,16 @@ class Engine:
         return found
 
     def close(self) -> None:
-        """End the process."""
-        with self._lock:
-            if self._owner == os.getpid():
-                self._end()
+        """End the process for good, also while somebody waits for an answer."""
+        self._closed = True
+        process = self._process
+        if process is not None and self._owner == os.getpid():
+            process.kill()
+            process.wait()
 
     def _running(self) -> subprocess.Popen[bytes]:
+        if self._closed:
+            raise DrawingError("the figure could not be drawn: the program ends")
         if self._owner != os.getpid():  # a fork: the process is the parent's
             self._owner, self._process = os.getpid(), None
         if self._process is None or self._process.poll() is not None:

@@ -26,8 +26,8 @@ _SIZE = "abs(datum.value)"
 _NUMBER = (
     "datum.value == 0 && length(datum.label) > 4 ? '0'"
     f" : {_SIZE} >= 1e9 || ({_SIZE} > 0 && {_SIZE} < 1e-3)"
-    " ? replace(format(datum.value, '.2~e'), /-/g, '−')"
-    f" : {_SIZE} >= 1e4 ? replace(format(datum.value, '.3~s'), '-', '−')"
+    " ? replace(format(datum.value, '.6~e'), /-/g, '−')"
+    f" : {_SIZE} >= 1e4 ? replace(format(datum.value, '.6~s'), '-', '−')"
     " : replace(replace(datum.label, ',', ''), '-', '−')"
 )
 
@@ -165,9 +165,12 @@ def signed_label(name: str, expression: str) -> str:
     return f"({expression}) == 0 ? '' : '{name} ' + {sign} + {written(expression)}"
 
 
-def written(expression: str) -> str:
-    """At most six significant digits, with a real minus sign."""
-    return f"replace(format({expression}, '.6~g'), '-', '−')"
+def written(expression: str, digits: str = "digits", comma: str = ",") -> str:
+    """At most as many significant digits as the signal ``digits`` says, with a real minus sign."""
+    size = f"abs({expression})"
+    extreme = f"{size} >= 1e9 || ({size} > 0 && {size} < 1e-4)"
+    shape = f"{extreme} ? '.' + {digits} + '~e' : '{comma}.' + {digits} + '~r'"
+    return f"replace(format({expression}, {shape}), /-/g, '−')"
 
 
 def drawn(chart: Any, mark: Mark, **channels: Any) -> alt.Chart:
@@ -210,10 +213,12 @@ def finished(
     padding : (left, right, top, bottom)
         In pixels.
     """
-    given = [alt.param(name=name, value=value) for name, value in (signals or {}).items()]
+    values = {"digits": 6, **(signals or {})}  # significant digits of computed labels
+    given = [alt.param(name=name, value=value) for name, value in values.items()]
     colours = [alt.param(name=name, value=value) for name, value in theme.colours().items()]
     around = dict(zip(("left", "right", "top", "bottom"), padding, strict=True))
     chart = chart.add_params(*params, *given, *colours).properties(
         background=colour("panel"), padding=around, description=description
     )
-    return chart.configure(font=FONT).configure_view(stroke=None)
+    # Read aloud is the description, not each of some hundred marks and numbers on axes.
+    return chart.configure(font=FONT, aria=False).configure_view(stroke=None)

@@ -8,6 +8,7 @@ small network is no better than the linear model, larger ones are not tried.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -25,6 +26,7 @@ from halfsquare.fitting.linear import LinearFamily
 from halfsquare.fitting.network import NetworkFamily
 from halfsquare.loss import Floats, error
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.record import Candidate
 from halfsquare.solvers.least_squares import System, block_of, solve
 from halfsquare.solvers.run import Run, Stream
 from halfsquare.sums import MeanSums, NormalSums
@@ -54,22 +56,6 @@ SIZES = {
 }
 
 
-@dataclass(frozen=True)
-class Tried:
-    """One candidate: its MSE on rows it had not seen, in the squared unit of the target (of one
-    target).
-
-    ``difference`` is to the model that stood before it; negative: better.
-    """
-
-    model: str
-    mse: float | None = None
-    mse_se: float | None = None
-    difference: float | None = None
-    difference_se: float | None = None
-    note: str = ""
-
-
 @final
 class AutoFamily(Family):
     """Linear, then networks, as long as they are significantly better."""
@@ -93,30 +79,29 @@ class AutoFamily(Family):
             late = "the time limit has passed" if run.late else ""
             why = why or _too_slow(rows, size) or late
             if why:
-                tried.append(Tried(name, note=f"not tried: {why}"))
+                tried.append(Candidate(name, note=f"not tried: {why}"))
                 break
             try:
                 network, found = self._network(rows, name, run)
             except FitError as problem:
-                tried.append(Tried(name, note=f"failed: {problem}"))
+                tried.append(Candidate(name, note=f"failed: {problem}"))
                 break
             tried.append(self._tried(name, found, losses, rows))
             if not _better(tried[-1]):
                 break
             best, losses, chosen = network, found, name
-        info = {**best.info, "tried": [vars(t) for t in tried], "chosen": chosen}
-        return FittedModel(best.encoder, best.members, info)
+        return _chosen(best, tried, chosen)
 
     def again(self, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
         """The chosen family trained on more rows; nothing is chosen again."""
-        chosen = fitted.info["chosen"]
+        before = fitted.record.training
+        chosen = str(before.chosen)
         found = (
             self._linear().train(rows, run)
             if chosen == "linear"
             else self._network(rows, chosen, run)[0]
         )
-        info = {**found.info, "tried": fitted.info["tried"], "chosen": chosen}
-        return FittedModel(found.encoder, found.members, info)
+        return _chosen(found, before.candidates, chosen)
 
     def _network(self, rows: EncodedRows, name: str, run: Run) -> tuple[FittedModel, Floats | None]:
         size, family = SIZES[name], NetworkFamily(replace(self.options, l2=0))
@@ -140,17 +125,23 @@ class AutoFamily(Family):
 
     def _tried(
         self, model: str, losses: Floats | None, before: Floats | None, rows: EncodedRows
-    ) -> Tried:
+    ) -> Candidate:
         unit = float(rows.encoder.target_scales[0]) ** 2 if len(rows.encoder.targets) == 1 else 1.0
         if losses is None:
-            return Tried(
+            return Candidate(
                 model, note="" if before is None else "no rows were left out to judge it by"
             )
         mse, mse_se = (v * unit for v in _mean(losses, rows))
         if before is None:
-            return Tried(model, mse, mse_se)
+            return Candidate(model, mse, mse_se)
         difference, difference_se = (v * unit for v in _mean(losses - before, rows))
-        return Tried(model, mse, mse_se, difference, difference_se)
+        return Candidate(model, mse, mse_se, difference, difference_se)
+
+
+def _chosen(fitted: FittedModel, candidates: Sequence[Candidate], chosen: str) -> FittedModel:
+    """The model, with what was tried beside it."""
+    training = replace(fitted.record.training, candidates=tuple(candidates), chosen=chosen)
+    return replace(fitted, record=replace(fitted.record, training=training))
 
 
 def _too_slow(rows: EncodedRows, size: Size) -> str:
@@ -166,7 +157,7 @@ def _too_slow(rows: EncodedRows, size: Size) -> str:
     )
 
 
-def _better(tried: Tried) -> bool:
+def _better(tried: Candidate) -> bool:
     """Whether it is better than what stood before by more than the data can mistake."""
     if tried.note or tried.difference is None or tried.difference_se is None:
         return False

@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from halfsquare.fitting.folds import Judgement, outputs_and_variance
 from halfsquare.fitting.member import MemberFit
 from halfsquare.loss import Floats
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import NetworkFacts, Trained
 
 
-def predictive(members: Sequence[Trained], design: Floats) -> tuple[Floats, Floats]:
+def predictive(members: Sequence[Trained[Any]], design: Floats) -> tuple[Floats, Floats]:
     """Mean (n, k) and variance (n, k) of the target: noise + parameters + spread of the members."""
     each = [outputs_and_variance(m.model, m.parameters, m.covariance, design) for m in members]
     outputs, parameters = (np.array(part) for part in zip(*each, strict=True))
@@ -59,7 +60,9 @@ def stopping_point(fits: list[MemberFit], row_count: int) -> tuple[int, Judgemen
     return at, judged[at]
 
 
-def with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Trained]:
+def with_noise(
+    ensemble: list[Trained[NetworkFacts]], judgement: Judgement | None
+) -> list[Trained[NetworkFacts]]:
     """The members with the noise, and if need be the covariance, that make the ensemble's variance
     right.
     """
@@ -73,19 +76,20 @@ def with_noise(ensemble: list[Trained], judgement: Judgement | None) -> list[Tra
         np.mean((mse - noise - judgement.between) / np.maximum(judgement.parameters, 1e-300))
     )
     share = min(max(room, 0.0), 1.0)
-    held_out = judgement.held_out(len(ensemble))
-    facts = {
-        "held_out_mse": float(judgement.single.mean()),
-        "held_out_ensemble_mse": float(mse.mean()),
-        "held_out_rows": judgement.rows,
-    }
+    held_out, left_out = judgement.held_out(len(ensemble)), judgement.by_row
     return [
         replace(
             m,
             noise=noise,
             covariance=None if m.covariance is None else share * m.covariance,
             held_out=held_out,
-            facts={**m.facts, **facts},
+            left_out=left_out,
+            facts=replace(
+                m.facts,
+                held_out_mse=float(judgement.single.mean()),
+                held_out_ensemble_mse=float(mse.mean()),
+                held_out_rows=judgement.rows,
+            ),
         )
         for m in ensemble
     ]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from halfsquare.data.encoder import EncodedRows, Part, encoded_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
+from halfsquare.fitting.calibrate import calibrated
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.fitting.weighed import weighed_by, weight_warnings, with_known_noise
 from halfsquare.loss import Convention, sse_factor
-from halfsquare.results.fitted import FittedModel, Member
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.record import FitRecord, Training
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.loop import Record
 from halfsquare.solvers.run import Run
@@ -60,32 +62,30 @@ class Family(ABC):
         return self.train(rows, run)
 
     def fitted(
-        self, rows: EncodedRows, trained: Sequence[Trained], kind: str, method: str, **more: Any
+        self, rows: EncodedRows, trained: Sequence[Trained[Any]], training: Training
     ) -> FittedModel:
-        """The fitted model of these members, with what is to be known of the training."""
-        first, weighed = trained[0], weighed_by(rows)
-        if weighed is not None and weighed.weighting == "sigma":
-            known = rows.weight_factor / rows.encoder.target_scales**2
-            trained = [with_known_noise(m, known) for m in trained]
-            first = trained[0]
-        info = {
-            "kind": kind,
-            "method": method,
-            "reason": str(first.termination),
-            "converged": all(m.termination.converged for m in trained),
-            "effective_parameters": first.effective_parameters,
-            "facts": first.facts,
-            "warnings": list(
-                dict.fromkeys([*weight_warnings(rows), *(w for m in trained for w in m.warnings)])
-            ),
-            "history": history_of(first, rows, self.options.loss),
-            "weighed": None if weighed is None else asdict(weighed),
-            **more,
-        }
-        return FittedModel(rows.encoder, tuple(Member.of(m) for m in trained), info)
+        """The fitted model of these members, with their warnings and the first one's history."""
+        weighed = weighed_by(rows)
+        known = weighed is not None and weighed.weighting == "sigma"
+        if known:
+            variance = rows.weight_factor / rows.encoder.target_scales**2
+            trained = [with_known_noise(m, variance) for m in trained]
+        said = [*weight_warnings(rows), *(w for m in trained for w in m.warnings)]
+        warnings = tuple(dict.fromkeys(said))
+        history = history_in(self.options.loss, trained[0].history, rows)
+        members = tuple(replace(m, history=(), held_out=None, left_out=None) for m in trained)
+        training = replace(training, warnings=warnings, history=history, weighed=weighed)
+        # Errors of a whole ensemble on rows left out stand with each of its members; those of
+        # members apart say nothing of it. Where the noise is measured there is none to learn.
+        first = trained[0].left_out
+        left_out = first if all(m.left_out is first for m in trained) and not known else None
+        fitted = FittedModel(rows.encoder, members, FitRecord(training))
+        return fitted if weighed is not None else calibrated(fitted, rows, left_out)
 
 
-def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[dict[str, float]]:
+def history_in(
+    loss: Convention, history: Sequence[Record], rows: EncodedRows
+) -> tuple[Record, ...]:
     """The descent in the wanted convention; for one target in its squared unit, for several
     standardized.
 
@@ -98,14 +98,12 @@ def history_of(trained: Trained, rows: EncodedRows, loss: Convention) -> list[di
     k = len(rows.encoder.targets)
     factor = 2.0 * sse_factor(loss, k, statistics.weight)  # a descent states ½SSE
     unit = float(rows.encoder.target_scales[0]) ** 2 if k == 1 else 1.0
-
-    def line(record: Record) -> dict[str, float]:
-        norm = record.gradient_norm * factor * unit
-        return {
-            "iteration": record.iteration,
-            "loss": record.loss * factor * unit,
-            "gradient_norm": norm,
-            **record.notes,
-        }
-
-    return [line(r) for r in trained.history if r.loss < float("inf")]
+    return tuple(
+        replace(
+            step,
+            loss=step.loss * factor * unit,
+            gradient_norm=step.gradient_norm * factor * unit,
+        )
+        for step in history
+        if step.loss < float("inf")
+    )

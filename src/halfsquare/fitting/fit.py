@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -20,14 +21,15 @@ from halfsquare.data.source import Source, open_source
 from halfsquare.data.spec import DataSpec, Progress, RowOptions
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.family import Family
-from halfsquare.fitting.options import FitOptions, Request
+from halfsquare.fitting.options import FitOptions, Request, options_as_json
 from halfsquare.fitting.resume import Resuming, checkpointer_of
 from halfsquare.loss import Convention
 from halfsquare.parallel.base import Execution
-from halfsquare.parallel.threads import Local
+from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.evaluate import error_sums, error_sums_of_rows
 from halfsquare.results.fitted import FittedModel
-from halfsquare.solvers.base import Reason, State, Termination
+from halfsquare.results.record import DataSummary, FitRecord, Measurement, interrupted
+from halfsquare.solvers.base import State
 from halfsquare.solvers.run import Callback, Run, Seed
 
 if TYPE_CHECKING:
@@ -98,6 +100,7 @@ def scan_at(
 _FIT_MOST, _REFIT_LEAST = 0.55, 0.25
 
 
+@one_blas_thread()
 def fit(
     data: Any,
     target: str | Sequence[str] | None = None,
@@ -268,8 +271,15 @@ def fit(
                 # A refit that was cut short is not the model that was measured: that one is kept.
                 again = not interruption.ended(refitted)
                 fitted = refitted if again else fitted
-    info = {**fitted.info, **_described(scanned, roles, options), **measured, "refit": again}
-    return FittedModel(fitted.encoder, fitted.members, info)
+    record = FitRecord(
+        fitted.record.training,
+        _data_summary(scanned, roles),
+        measured,
+        options_as_json(options),
+        version("halfsquare"),
+        again,
+    )
+    return replace(fitted, record=record)
 
 
 @dataclass(frozen=True)
@@ -314,11 +324,7 @@ class _Interruption:
 
     def ended(self, fitted: FittedModel) -> bool:
         """Whether the fit was ended by the time this model was done."""
-        reasons = [
-            fitted.info["reason"],
-            *(member["reason"] for member in fitted.info.get("members", ())),
-        ]
-        return self.happened or str(Termination(Reason.INTERRUPTED)) in reasons
+        return self.happened or interrupted(fitted.members)
 
 
 def _implied(model: str, formula: str | None, method: str | None, l2: Any) -> str:
@@ -357,34 +363,26 @@ def _family(options: FitOptions) -> Family:
 
 def _measured(
     fitted: FittedModel, rows: EncodedRows, execution: Execution, spec: DataSpec, test: Any
-) -> dict[str, Any]:
-    train = error_sums_of_rows(fitted, rows, execution).finish().as_dict()
+) -> Measurement:
+    train = error_sums_of_rows(fitted, rows, execution).finish()
     if test is not None:
         sums, missing = error_sums(fitted, replace(spec, data=test, progress=None))
-        summary = {**sums.finish().as_dict(), "missing_target": missing}
-        return {"train": train, "test": summary, "test_source": "rows given"}
+        return Measurement(train, sums.finish(), "rows given", missing)
     held_out = rows.of("test")
     if not held_out.row_count:
-        return {"train": train, "test": None}
-    summary = error_sums_of_rows(fitted, held_out, execution).finish().as_dict()
-    return {"train": train, "test": summary, "test_source": "rows set apart"}
+        return Measurement(train)
+    summary = error_sums_of_rows(fitted, held_out, execution).finish()
+    return Measurement(train, summary, "rows set apart")
 
 
-def _described(scanned: Scanned, roles: Roles, options: FitOptions) -> dict[str, Any]:
-    from importlib.metadata import version
-
-    shown = {k: v for k, v in asdict(options).items() if k not in ("threads", "time_limit")}
-    return {
-        "data": scanned.source_name,
-        "target": [t.name for t in roles.targets],
-        "weights": roles.weight.name if roles.weight else None,
-        "rows_read": scanned.table.rows
-        + scanned.missing_target
-        + scanned.missing_feature
-        + scanned.zero_weight,
-        "rows_missing_target": scanned.missing_target,
-        "rows_missing_feature": scanned.missing_feature,
-        "rows_zero_weight": scanned.zero_weight,
-        "options": shown,
-        "version": version("halfsquare"),
-    }
+def _data_summary(scanned: Scanned, roles: Roles) -> DataSummary:
+    left_out = scanned.missing_target + scanned.missing_feature + scanned.zero_weight
+    return DataSummary(
+        scanned.source_name,
+        tuple(t.name for t in roles.targets),
+        roles.weight.name if roles.weight else None,
+        scanned.table.rows + left_out,
+        scanned.missing_target,
+        scanned.missing_feature,
+        scanned.zero_weight,
+    )

@@ -204,6 +204,13 @@ class Judgement:
         losses[self.which] = (first * second + 0.5 * (first - second) ** 2 / members).mean(axis=1)
         return losses
 
+    @property
+    def by_row(self) -> Floats:
+        """e₁ and e₂ (2, n, k) of every row; NaN where it was not judged."""
+        errors: Floats = np.full((2, self.row_count, self.pairs.shape[2]), np.nan)
+        errors[:, self.which] = self.pairs
+        return errors
+
     @classmethod
     def of(cls, errors: Sequence[HeldOutErrors], row_count: int) -> Judgement | None:
         """None where no row was left out by two of the members."""

@@ -18,7 +18,8 @@ from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.trained import Trained
+from halfsquare.results.record import Training
+from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Solver, Termination
 from halfsquare.solvers.growing_batches import GrowingBatches
 from halfsquare.solvers.least_squares import Solution, System, linear_sums, solve
@@ -71,7 +72,7 @@ def train_linear(
     run: Run,
     *,
     check: Callable[[], None] | None = None,
-) -> Trained:
+) -> Trained[LinearFacts]:
     """Train on standardized rows: ``names`` of the d design columns, ``targets`` of the k outputs.
 
     The covariance of the parameters is σ²(AᵀWA)⁻¹, σ² = SSE/(Σw - p); with a penalty it is the
@@ -114,16 +115,6 @@ def train_linear(
     freedom = system.weight - solution.effective_parameters
     noise = sse / freedom if freedom > 1e-9 else np.full(len(targets), np.nan)
     covariance = np.kron(solution.inverse, np.diag(noise)) if freedom > 1e-9 else None
-    facts = {
-        "l2": solution.l2,
-        "rank": solution.rank,
-        "path": solution.path,
-        "reciprocal_condition": solution.reciprocal_condition,
-        "degrees_of_freedom": freedom,
-        **not_estimable(solution, system, model, rows.offsets),
-    }
-    warnings = linear_warnings(solution, names, system, termination)
-    warnings += freedom_warnings(system, freedom, solution.l2)
     return Trained(
         model,
         parameters,
@@ -131,15 +122,38 @@ def train_linear(
         noise,
         solution.effective_parameters,
         termination,
-        history,
-        warnings,
-        facts,
+        linear_facts(solution, freedom, system, model, rows.offsets),
+        (
+            *linear_warnings(solution, names, system, termination),
+            *freedom_warnings(system, freedom, solution.l2),
+        ),
+        tuple(history),
+    )
+
+
+def linear_facts(
+    solution: Solution,
+    freedom: float,
+    system: System,
+    model: Linear,
+    offsets: Floats | None = None,
+) -> LinearFacts:
+    """What is to be known of a solution; ``offsets`` as of :func:`not_estimable`."""
+    names, directions = not_estimable(solution, system, model, offsets)
+    return LinearFacts(
+        undetermined=names,
+        undetermined_directions=directions,
+        degrees_of_freedom=freedom,
+        l2=solution.l2,
+        rank=solution.rank,
+        path=solution.path,
+        reciprocal_condition=solution.reciprocal_condition,
     )
 
 
 def not_estimable(
     solution: Solution, system: System, model: Linear, offsets: Floats | None = None
-) -> dict[str, Any]:
+) -> tuple[tuple[str, ...], tuple[tuple[float, ...], ...]]:
     """Of a rank-deficient design: the coefficients that the rows do not determine, and unit vectors
     (in the design's units) along which they say nothing. Nothing otherwise.
 
@@ -149,7 +163,7 @@ def not_estimable(
     """
     d = len(system.scales)
     if solution.l2 or solution.rank >= d:
-        return {}
+        return (), ()
     vectors = np.linalg.eigh(system.correlation)[1]
     empty = vectors[:, : d - solution.rank]  # the smallest ones
     determined = np.einsum("ij,ij->i", empty, empty) < _ESTIMABLE
@@ -161,12 +175,11 @@ def not_estimable(
     names = model.parameter_names
     directions = (empty / system.scales[:, None]).T
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    return {
-        "undetermined": [
-            names[i * k + j] for i, sure in enumerate(known) if not sure for j in range(k)
-        ],
-        "undetermined_directions": directions.tolist(),
-    }
+    unsure = [i for i, sure in enumerate(known) if not sure]
+    return (
+        tuple(names[i * k + j] for i in unsure for j in range(k)),
+        tuple(map(tuple, directions.tolist())),
+    )
 
 
 def freedom_warnings(system: System, freedom: float, l2: float) -> list[str]:
@@ -221,7 +234,7 @@ def linear_warnings(
     names: Sequence[str],
     system: System,
     termination: Termination,
-) -> list[str]:
+) -> tuple[str, ...]:
     """What is to be said of the columns and of the descent."""
     found = []
     if solution.dependent:
@@ -242,12 +255,22 @@ def linear_warnings(
     if not termination.converged:
         found.append(
             f"the descent did not converge ({termination}): its coefficients are not those of "
-            "least squares yet. The columns are "
-            f"nearly collinear (condition number {solution.reciprocal_condition**-0.5:.0f}), "
-            "which makes gradients slow; "
-            "least-squares has no such trouble"
+            "least squares yet" + _slowed(solution.reciprocal_condition**-0.5)
         )
-    return found
+    return tuple(found)
+
+
+_CONDITION = 100.0  # below, columns are no reason for a slow descent
+
+
+def _slowed(condition: float) -> str:
+    """What made the descent slow, where it is the columns."""
+    if condition < _CONDITION:
+        return "; least-squares solves it at once"
+    return (
+        f". The columns are nearly collinear (condition number {condition:.0f}), which makes "
+        "gradients slow; least-squares has no such trouble"
+    )
 
 
 @final
@@ -260,7 +283,7 @@ class LinearFamily(Family):
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
         encoder, options = rows.encoder, self._linear()
         trained = train_linear(rows, encoder.names, encoder.targets, options, run)
-        return self.fitted(rows, [trained], "linear", options.method)
+        return self.fitted(rows, [trained], Training("linear", options.method))
 
     def _linear(self) -> LinearOptions:
         method: Any = self.options.method or "least-squares"

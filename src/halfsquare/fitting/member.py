@@ -13,7 +13,7 @@ from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.fitting.folds import HeldOutErrors, KeptRows, Mask
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.base import Reason, State, Termination
 from halfsquare.solvers.evidence import Evidence, belief_of, covariance_of, highest_evidence
 from halfsquare.solvers.loop import Record, descend
@@ -84,6 +84,16 @@ class MemberFit:
         """Whether somebody ended it."""
         return self.termination.reason is Reason.INTERRUPTED
 
+    def facts(self, relevance: Floats, log_evidence: float | None = None) -> NetworkFacts:
+        """What is to be known of it."""
+        return NetworkFacts(
+            member=self.member,
+            method=self.trainer.name,
+            hidden=tuple(self.network.hidden),
+            relevance=tuple(relevance.tolist()),
+            log_evidence=log_evidence,
+        )
+
     def only(self, stop: int) -> MemberFit:
         """The same with one of its stopping points alone."""
         return replace(self, stops=(self.stops[min(stop, len(self.stops) - 1)],))
@@ -108,8 +118,8 @@ class MemberTrainer(ABC):
         """
 
     @abstractmethod
-    def trained(self, fit: MemberFit, facts: dict[str, Any]) -> Trained:
-        """The member at its first stopping point."""
+    def trained(self, fit: MemberFit, relevance: Floats) -> Trained[NetworkFacts]:
+        """The member at its first stopping point, with the relevance of each input group."""
 
 
 @final
@@ -157,7 +167,7 @@ class EvidenceTrainer(MemberTrainer):
         state = replace(state, iteration=done + state.iteration)
         return replace(fit, stops=(replace(chosen, state=state),), history=[*fit.history, *history])
 
-    def trained(self, fit: MemberFit, facts: dict[str, Any]) -> Trained:
+    def trained(self, fit: MemberFit, relevance: Floats) -> Trained[NetworkFacts]:
         state = fit.stops[0].state
         belief = belief_of(state)
         planned = fit.termination.reason is Reason.ITERATION_LIMIT
@@ -167,9 +177,9 @@ class EvidenceTrainer(MemberTrainer):
             covariance=covariance_of(state),
             noise=np.full(fit.network.targets, belief.noise),
             effective_parameters=float(belief.effective.sum()),
-            history=fit.history,
             termination=Termination(Reason.HELD_OUT_BEST) if planned else fit.termination,
-            facts={**facts, "log_evidence": belief.log_evidence},
+            facts=fit.facts(relevance, belief.log_evidence),
+            history=tuple(fit.history),
         )
 
     def _solver(self, network: Network, member: int) -> Evidence:

@@ -5,7 +5,7 @@ end.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from halfsquare.fitting.member import MemberFit, MemberTrainer, StoppingPoint
 from halfsquare.fitting.output_layer import solve_output_layer
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.adam import Adam, passes
 from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective
@@ -64,7 +64,7 @@ class MinibatchTrainer(MemberTrainer):
                 chosen = chosen.with_layer(layer, solved=chosen.solved)
         return replace(fit, stops=(chosen,))
 
-    def trained(self, fit: MemberFit, facts: dict[str, Any]) -> Trained:
+    def trained(self, fit: MemberFit, relevance: Floats) -> Trained[NetworkFacts]:
         stop = fit.stops[0]
         assert stop.held_out is not None
         return Trained(
@@ -73,9 +73,9 @@ class MinibatchTrainer(MemberTrainer):
             covariance=stop.covariance,
             noise=np.mean(stop.held_out.error**2, axis=0),
             effective_parameters=float(fit.network.parameter_count),
-            history=fit.history,
             termination=fit.termination,
-            facts={**facts, "log_evidence": None},
+            facts=fit.facts(relevance),
+            history=tuple(fit.history),
         )
 
     def _solved(

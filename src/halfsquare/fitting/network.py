@@ -34,8 +34,10 @@ from halfsquare.fitting.network_sizes import MANY_ROWS, VERY_MANY_ROWS, networks
 from halfsquare.fitting.side_by_side import of_member, side_by_side
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
+from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.trained import Trained
+from halfsquare.results.record import Training
+from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.run import Run, Stream
 
 __all__ = ["predictive", "train_network"]
@@ -43,6 +45,7 @@ __all__ = ["predictive", "train_network"]
 Method = Literal["auto", "levenberg-marquardt", "minibatch"]
 
 
+@one_blas_thread()
 def train_network(
     rows: Rows,
     run: Run | None = None,
@@ -53,7 +56,7 @@ def train_network(
     activation: str | None = None,
     method: Method = "auto",
     members: int | None = None,
-) -> list[Trained]:
+) -> list[Trained[NetworkFacts]]:
     """Train an ensemble of networks on standardized rows.
 
     Parameters
@@ -136,7 +139,8 @@ def train_network(
         found = plan.finish(found, stop_at)
     else:
         found = [fit.only(stop_at) for fit in found]
-    return with_noise([_trained(fit, rows, input_groups) for fit in found], judgement)
+    trained = [fit.trainer.trained(fit, _relevance(fit, rows, input_groups)) for fit in found]
+    return with_noise(trained, judgement)
 
 
 @dataclass(frozen=True)
@@ -209,31 +213,19 @@ class _Plan:
         )
 
 
-def _trained(fit: MemberFit, rows: Rows, input_groups: Sequence[int] | None) -> Trained:
-    facts = {
-        "member": fit.member,
-        "method": fit.trainer.name,
-        "hidden": list(fit.network.hidden),
-        "relevance": _relevance(fit.network, fit.stops[0].state.parameters, rows, input_groups),
-    }
-    return fit.trainer.trained(fit, facts)
-
-
-def _relevance(
-    network: Network, parameters: Floats, rows: Rows, groups: Sequence[int] | None
-) -> list[float]:
+def _relevance(fit: MemberFit, rows: Rows, groups: Sequence[int] | None) -> Floats:
     """The share of each input group in the mean square slope of the outputs over the first chunk's
     rows.
     """
+    network, parameters = fit.network, fit.stops[0].state.parameters
     design = rows.chunk(0).design[:2048]
-    squares = (network.input_jacobian(parameters, design) ** 2).mean(axis=(0, 1)) * design.var(
-        axis=0
-    )
-    by_group = np.bincount(
-        np.arange(network.inputs) if groups is None else np.asarray(groups), squares
-    )
+    slopes = (network.input_jacobian(parameters, design) ** 2).mean(axis=(0, 1))
+    by_group: Floats = np.bincount(
+        np.arange(network.inputs) if groups is None else np.asarray(groups),
+        slopes * design.var(axis=0),
+    ).astype(np.float64)
     total = float(by_group.sum())
-    return [float(share) for share in (by_group / total if total > 0 else by_group)]
+    return by_group / total if total > 0 else by_group
 
 
 @final
@@ -261,7 +253,7 @@ class NetworkFamily(Family):
         hidden: tuple[int, ...] | None = None,
         count: int | None = None,
         method: str | None = None,
-    ) -> tuple[FittedModel, list[Trained]]:
+    ) -> tuple[FittedModel, list[Trained[NetworkFacts]]]:
         """The fitted model of an ensemble of that size (the default one if left out), and its
         members.
         """
@@ -279,23 +271,10 @@ class NetworkFamily(Family):
             members=count,
             method=wanted,
         )
-        methods = " and ".join(dict.fromkeys(m.facts["method"] for m in members))
-        return self.fitted(rows, members, "network", methods, **_described(members, rows)), members
-
-
-def _described(members: list[Trained], rows: EncodedRows) -> dict[str, Any]:
-    relevance = np.mean([m.facts["relevance"] for m in members], axis=0)
-    columns = [column for column, _, _ in rows.encoder.groups]
-    return {
-        "members": [
-            {
-                "hidden": m.facts["hidden"],
-                "reason": str(m.termination),
-                "effective_parameters": m.effective_parameters,
-                "parameters": len(m.parameters),
-                "log_evidence": m.facts["log_evidence"],
-            }
-            for m in members
-        ],
-        "relevance": {c: float(r) for c, r in zip(columns, relevance, strict=True)},
-    }
+        methods = " and ".join(dict.fromkeys(m.facts.method for m in members))
+        relevance = np.mean([m.facts.relevance for m in members], axis=0)
+        columns = [column for column, _, _ in encoder.groups]
+        training = Training(
+            "network", methods, relevance=dict(zip(columns, relevance.tolist(), strict=True))
+        )
+        return self.fitted(rows, members, training), members

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from halfsquare.data.weighting import Weighting
@@ -57,6 +58,13 @@ class FitOptions:
         for name in ("start", "bounds", "fix", "profile"):
             if getattr(self, name) and self.formula is None:
                 raise OptionError(f"{name} is for a formula's parameters, and there is no formula")
+
+
+def options_as_json(options: FitOptions) -> dict[str, Any]:
+    """Those that decide the model, as JSON values."""
+    kept = {k: v for k, v in asdict(options).items() if k not in ("threads", "time_limit")}
+    values: dict[str, Any] = json.loads(json.dumps(kept, default=str))
+    return values
 
 
 @dataclass(frozen=True)

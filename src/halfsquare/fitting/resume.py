@@ -22,6 +22,7 @@ from halfsquare.data.scan import Scanned
 from halfsquare.errors import CheckpointError, OptionError
 from halfsquare.files.atomic import require_writable
 from halfsquare.files.checkpoint import Checkpoint
+from halfsquare.files.records import from_json
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.parallel.base import Execution
 from halfsquare.solvers.checkpointer import NO_CHECKPOINTS, Checkpointer, CheckpointStore
@@ -129,29 +130,14 @@ class Resuming:
         if found is None:
             _LOG.info("checkpoint in %s, every %g s", self.path, self.seconds)
         else:
-            entries = found.entries.values()
-            over, steps = (
-                sum(entry.over for entry in entries),
-                sum(entry.steps for entry in entries),
-            )
-            _LOG.info(
-                "resumed from %s: %d steps done, %d of %d descents over",
-                self.path,
-                steps,
-                over,
-                len(entries),
-            )
+            _LOG.info("resumed: %s", store.held)
         whole = False
         try:
             yield Checkpointer(store)
             whole = True
         finally:
             if not store.close(whole):
-                _LOG.info(
-                    "%s holds where the fit stands: --resume %s goes on from there",
-                    self.path,
-                    self.path,
-                )
+                _LOG.info("%s; --resume %s goes on from there", store.held, self.path)
             elif not store.entries:
                 _LOG.info(
                     "this fit is solved directly, with no descent: nothing was kept in %s",
@@ -179,7 +165,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Section]) -> list[str
             continue
         before = then[section]
         if section == "data":
-            found += _data_differences(before, values)
+            found += _data_differences(_read_of(before), _Read(**values))
             continue
         for name in sorted(before.keys() | values.keys()):
             a, b = (json.dumps(side.get(name)) for side in (before, values))
@@ -195,12 +181,29 @@ def _shown(value: str) -> str:
     return "none" if value == "null" else value
 
 
-def _data_differences(then: Section, now: Section) -> list[str]:
-    if then["rows"] != now["rows"]:
-        return [f"the data have changed: {then['rows']:,} rows then, {now['rows']:,} now"]
-    if then["columns"] != now["columns"]:
-        gone = [f"{c} is gone" for c in then["columns"] if c not in now["columns"]]
-        new = [f"{c} is new" for c in now["columns"] if c not in then["columns"]]
+@final
+@dataclass(frozen=True)
+class _Read:
+    """Which rows a fit has read."""
+
+    rows: int
+    columns: list[str]
+    digest: str
+
+
+def _read_of(saved: Any) -> _Read:
+    try:
+        return from_json(_Read, saved, "data")
+    except ValueError as problem:
+        raise CheckpointError(f"the checkpoint is damaged: {problem}") from None
+
+
+def _data_differences(then: _Read, now: _Read) -> list[str]:
+    if then.rows != now.rows:
+        return [f"the data have changed: {then.rows:,} rows then, {now.rows:,} now"]
+    if then.columns != now.columns:
+        gone = [f"{c} is gone" for c in then.columns if c not in now.columns]
+        new = [f"{c} is new" for c in now.columns if c not in then.columns]
         return [
             f"the columns have changed: {', '.join([*gone, *new]) or 'they stand in another order'}"
         ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from halfsquare.data.encoder import EncodedRows
-from halfsquare.data.weighting import Weighting, counts_warning
+from halfsquare.data.weighting import counts_warning
 from halfsquare.loss import Floats
+from halfsquare.results.record import Weighed
 from halfsquare.results.trained import Trained
 
 _LOOKED_AT = 8  # chunks
@@ -26,24 +28,6 @@ def weight_warnings(rows: EncodedRows) -> list[str]:
     return [said] if said else []
 
 
-@dataclass(frozen=True)
-class Weighed:
-    """By which column a model's rows were weighed.
-
-    Attributes
-    ----------
-    column : str
-    weighting : str
-    factor : float
-        The weights used were the column's times this; a row's noise variance is the model's over
-        its weight used.
-    """
-
-    column: str
-    weighting: Weighting
-    factor: float
-
-
 def weighed_by(rows: EncodedRows) -> Weighed | None:
     """The record for these rows; None where they have no weights or these are counts."""
     roles = rows.scanned.roles
@@ -52,7 +36,7 @@ def weighed_by(rows: EncodedRows) -> Weighed | None:
     return Weighed(roles.weight.name, roles.weighting, rows.weight_factor)
 
 
-def with_known_noise(trained: Trained, known: Floats) -> Trained:
+def with_known_noise(trained: Trained[Any], known: Floats) -> Trained[Any]:
     """The model with the noise that was measured in place of the one that its errors show.
 
     ``known`` (k,) is the variance of a row of weight 1 in the model's units: with w = f/σ² the
@@ -62,12 +46,11 @@ def with_known_noise(trained: Trained, known: Floats) -> Trained:
     """
     from scipy.special import chdtrc
 
-    freedom = trained.facts.get("degrees_of_freedom")
-    facts = {**trained.facts, "noise_known": True}
+    freedom = trained.facts.degrees_of_freedom
+    facts = replace(trained.facts, noise_known=True)
     if freedom is not None and freedom > 0 and np.isfinite(trained.noise).all():
         chi2 = float(np.sum(freedom * trained.noise / known))
-        outputs = len(known)
-        facts |= {"chi2": chi2, "chi2_p": float(chdtrc(freedom * outputs, chi2))}
+        facts = replace(facts, chi2=chi2, chi2_p=float(chdtrc(freedom * len(known), chi2)))
     covariance = trained.covariance
     if covariance is not None:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -111,6 +111,26 @@ class Bins:
         np.add.at(sums, at[inside], self.table[inside])
         return np.arange(first, last + 2) * each * self.width, sums
 
+    def outside(self, low: float, high: float) -> float:
+        """The weight of what lies below ``low`` or above ``high``, to the width of a bin."""
+        at = (np.arange(len(self.table)) + self.start) * self.width
+        out = (at + self.width <= low) | (at > high)
+        return float(self.table[out, 0].sum())
+
+    def shares(self, count: int) -> tuple[Floats, Floats]:
+        """So many neighbouring groups of about equal weight, edges (g+1,) and sums (g, s)."""
+        used = np.flatnonzero(self.table[:, 0] > 0)
+        if not len(used):
+            return np.zeros(1), np.zeros((0, self.table.shape[1]))
+        table, index = self.table[used], used + self.start
+        done = np.cumsum(table[:, 0])
+        group = np.minimum(
+            ((done - 0.5 * table[:, 0]) / done[-1] * count).astype(np.intp), count - 1
+        )
+        starts = np.flatnonzero(np.diff(group, prepend=-1))
+        edges = np.append(index[starts] * self.width, (index[-1] + 1) * self.width)
+        return edges, np.add.reduceat(table, starts, axis=0)
+
     def quantile(self, share: float) -> float:
         """The value below which this share of the weight lies, to the width of a bin."""
         done = np.cumsum(self.table[:, 0])

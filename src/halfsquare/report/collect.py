@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
 from halfsquare.explain.leverage import Top
@@ -19,15 +20,18 @@ from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.learning import Learning, LinearLearning, Point, reason_against
 from halfsquare.report.views import View, important, row_values, views
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.intervals import ends_of
 from halfsquare.sums import ErrorSummary, ErrorSums
 
 FEATURES = 6
 MOST_POINTS = 800  # rows that are drawn one by one; beyond that, a grid
 WORST = 10
+_FAR = 1_000_000  # rows; beyond, to look one up takes too long
 _SPREAD_ROWS = 1024  # of a batch, whose interval is computed where that costs p² a row
 
 # What is summed in each bin, in this order.
-WEIGHT, ERROR, SQUARE, HIGH, LOW, TARGET, SPREAD, MEASURED = range(8)
+WEIGHT, ERROR, SQUARE, HIGH, LOW, TARGET, SPREAD, MEASURED, COVERED = range(9)
+_SUMS = 9
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,20 @@ def collect(
             f"no row of {source.name} has both a target and a positive weight: there is "
             "nothing to report"
         )
-    return pass_.finish()
+    return replace(found := pass_.finish(), worst=_as_they_stand(found.worst, spec, source))
+
+
+def _as_they_stand(worst: list[WorstRow], spec: DataSpec, source: Source) -> list[WorstRow]:
+    """The rows with the values of the table itself, identifiers among them; those of the design
+    where the rows can be read once only, or are too far down.
+    """
+    if spec.once or max((w.row for w in worst), default=0) > _FAR:
+        return worst
+    found = []
+    for one in worst:
+        values = {name: text for name, text in source.row(one.row).items() if text is not None}
+        found.append(replace(one, values=values) if values else one)
+    return found
 
 
 class _Pass:
@@ -117,9 +134,9 @@ class _Pass:
     def __init__(self, fitted: FittedModel, output: int, name: str) -> None:
         self.fitted, self.output, self.name = fitted, output, name
         self.sums, self.missing = ErrorSums.zero(len(fitted.encoder.targets)), 0
-        self.by_output, self.by_error, self.by_target = Bins(8), Bins(8), Bins(1)
+        self.by_output, self.by_error, self.by_target = Bins(_SUMS), Bins(_SUMS), Bins(1)
         self.features: list[tuple[View, Bins | Floats]] = [
-            (v, np.zeros((len(v.levels), 8)) if v.levels else Bins(8))
+            (v, np.zeros((len(v.levels), _SUMS)) if v.levels else Bins(_SUMS))
             for v in important(fitted, FEATURES)
         ]
         self.grid, self.covered, self.measured = Grid(), 0.0, 0.0
@@ -133,7 +150,9 @@ class _Pass:
     def add(
         self, rows: npt.NDArray[np.intp], design: Floats, target: Floats, weight: Floats
     ) -> None:
-        outputs, std = self._outputs(design)
+        outputs, low, high = self._outputs(design)
+        # Half the width, in what is one standard deviation of Student's t.
+        std = (high - low) / (2.0 * self.quantile)
         require_finite_errors(error(target, outputs), rows, self.name)
         o, t = outputs[:, self.output], target[:, self.output]
         e = error(t, o)
@@ -141,7 +160,8 @@ class _Pass:
         measured = weight * ~np.isnan(std)
         known = np.nan_to_num(std)
         self.measured += float(measured.sum())
-        self.covered += float(measured @ (np.abs(e) <= self.quantile * known))
+        inside = measured * ((t >= low) & (t <= high))
+        self.covered += float(inside.sum())
         columns = np.vstack(
             [
                 weight,
@@ -152,6 +172,7 @@ class _Pass:
                 weight * t,
                 measured * known,
                 measured,
+                inside,
             ]
         )
         self.by_output.add(o, columns)
@@ -173,18 +194,19 @@ class _Pass:
         if self.learning is not None:
             self.learning.add(rows, design, target, weight)
 
-    def _outputs(self, design: Floats) -> tuple[Floats, Floats]:
-        """Outputs (m, k) and the standard deviation (m,) of a new target, NaN where it was not
-        computed.
+    def _outputs(self, design: Floats) -> tuple[Floats, Floats, Floats]:
+        """Outputs (m, k) and the ends (m,) of the 95 % interval of a new target, NaN where they
+        were not computed.
         """
         if self.is_linear or len(design) <= _SPREAD_ROWS:
-            outputs, std = self.fitted.outputs_of(design, with_std=True)
-            return outputs, std[:, self.output]
+            outputs, ends = self.fitted.quantiles_of(design, ends_of(0.95))
+            return outputs, ends[0, :, self.output], ends[1, :, self.output]
         outputs, _ = self.fitted.outputs_of(design)
-        std = np.full(len(design), np.nan)
+        found = np.full((2, len(design)), np.nan)
         some = np.linspace(0, len(design) - 1, _SPREAD_ROWS).astype(np.intp)
-        std[some] = self.fitted.outputs_of(design[some], with_std=True)[1][:, self.output]
-        return outputs, std
+        ends = self.fitted.quantiles_of(design[some], ends_of(0.95))[1]
+        found[:, some] = ends[:, :, self.output]
+        return outputs, found[0], found[1]
 
     def _keep_worst(
         self, rows: npt.NDArray[np.intp], design: Floats, t: Floats, o: Floats, e: Floats

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from halfsquare.figures import charts_fit as draw_as
 from halfsquare.figures.static_figure import Figure, draw, draw_both
 from halfsquare.models.linear import Linear
-from halfsquare.report.collect import ERROR, MEASURED, SPREAD, TARGET, WEIGHT, Collected
+from halfsquare.report.collect import COVERED, ERROR, MEASURED, SPREAD, TARGET, WEIGHT, Collected
 from halfsquare.report.profiles import padded
 from halfsquare.report.views import relevance
 from halfsquare.results.fitted import FittedModel
@@ -22,9 +23,10 @@ Row = dict[str, Any]
 
 def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
     """Target over output, with the 95 % band."""
-    x = (c.by_output.quantile(0.001), c.by_output.quantile(0.999))
-    y = (c.by_target.quantile(0.001), c.by_target.quantile(0.999))
-    x, y = padded(*x), padded(*y)
+    # Rows that are drawn one by one are all shown; of many, the axes leave out the outermost.
+    shares = (0.0, 1.0) if c.points is not None else (0.001, 0.999)
+    x = padded(*(c.by_output.quantile(share) for share in shares))
+    y = padded(*(c.by_target.quantile(share) for share in shares))
     _, sums = c.by_output.groups(_GROUPS)
     reach = fitted.quantile(0.95)
     means = [
@@ -66,6 +68,7 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
     caption = (
         f"{how} Dots: means of groups of rows. Dashed: output and target agree. "
         f"Shaded: the 95 % interval.{inside}"
+        + _cut(max(c.by_output.outside(*x), c.by_target.outside(*y)), "rows or more lie")
     )
     svg = draw_both(
         lambda w: draw_as.predicted_chart(cells, points, band, means, x, y, unit, width=w),
@@ -76,15 +79,24 @@ def predicted(c: Collected, fitted: FittedModel, unit: str) -> Figure:
     return Figure("predicted", "Predicted against actual", caption, words, svg, header, rows)
 
 
-def error_histogram(c: Collected, unit: str) -> Figure:
-    """How the errors are distributed."""
-    reach = max(abs(c.by_error.quantile(0.002)), abs(c.by_error.quantile(0.998))) or 1.0
+def histogram_of(c: Collected, unit: str) -> Callable[[int], Any]:
+    """The histogram of the errors, of any width."""
+    reach = _reach(c)
     bars = int(min(56, max(8, 2 * math.sqrt(c.summary.rows))))
     edges, sums = c.by_error.even(bars, -reach, reach)
     rows = [
         {"left": float(a), "right": float(b), "weight": float(s[WEIGHT])}
         for a, b, s in zip(edges, edges[1:], sums, strict=False)
     ]
+    return lambda width: draw_as.histogram_chart(rows, unit, (-reach, reach), width=width)
+
+
+def _reach(c: Collected) -> float:
+    return max(abs(c.by_error.quantile(0.002)), abs(c.by_error.quantile(0.998))) or 1.0
+
+
+def error_histogram(c: Collected, unit: str) -> Figure:
+    """How the errors are distributed."""
     shares = (0.05, 0.25, 0.5, 0.75, 0.95)
     table = tuple(
         (f"{q:.0%} of the errors are below", number(c.by_error.quantile(q), 4)) for q in shares
@@ -95,12 +107,40 @@ def error_histogram(c: Collected, unit: str) -> Figure:
         "the errors lie between "
         f"{table[1][1]} and {table[3][1]} {unit}, 90 % between {table[0][1]} and {table[4][1]}."
     )
-    svg = draw_both(
-        lambda w: draw_as.histogram_chart(rows, unit, (-reach, reach), width=w), "errors", words
-    )
+    caption = words + _cut(c.by_error.outside(-_reach(c), _reach(c)), "errors lie")
+    svg = draw_both(histogram_of(c, unit), "errors", words)
     return Figure(
-        "errors", "How the errors are distributed", words, words, svg, ("share", unit), table
+        "errors", "How the errors are distributed", caption, words, svg, ("share", unit), table
     )
+
+
+def _cut(count: float, what: str) -> str:
+    """What the axes leave out."""
+    return f" Beyond the axes: {number(count)} {what} outside." if count else ""
+
+
+def coverage(c: Collected, fitted: FittedModel) -> list[list[str]]:
+    """How many targets lie inside their 95 % interval, by fifths of the rows in the order of their
+    outputs: right on average may be wrong for the lowest or the highest.
+    """
+    edges, sums = c.by_output.shares(5)
+    reach = fitted.quantile(0.95)
+    found = []
+    for low, high, s in zip(edges, edges[1:], sums, strict=False):
+        measured = float(s[MEASURED])
+        if measured <= 0:
+            continue
+        share = float(s[COVERED]) / measured
+        se = math.sqrt(max(share * (1.0 - share), 0.0) / measured)
+        found.append(
+            [
+                f"{number(low, 4)} to {number(high, 4)}",
+                number(measured),
+                f"{share:.1%} ± {se:.1%}",
+                number(2.0 * reach * float(s[SPREAD]) / measured, 4),
+            ]
+        )
+    return found
 
 
 def effects(fitted: FittedModel, unit: str) -> Figure | None:
@@ -153,7 +193,7 @@ def learning(c: Collected, unit: str) -> Figure | None:
         for p in c.learning
     ]
     before, last = c.learning[-2:]
-    gain = (before.mse - last.mse) / last.mse if last.mse else 0.0
+    gain = (before.mse - last.mse) / before.mse if before.mse else 0.0
     verdict = (
         f"The last doubling of the rows lowered the test MSE by {gain:.1%}: more rows would help."
         if gain > 0.02

@@ -13,6 +13,7 @@ from typing import Any
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write
+from halfsquare.report.first_screen import typical_error
 from halfsquare.results.fitted import FittedModel
 from halfsquare.text import rows_sentence
 
@@ -102,7 +103,9 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         "title": f"{_KINDS.get(fitted.kind, fitted.kind)} of "
         f"{' and '.join(fitted.encoder.targets)}",
         "formula": info.get("facts", {}).get("formula"),
-        "lead": f"Fitted to {info.get('data', 'data')}: {rows_sentence(info)}.",
+        "lead": " ".join(typical_error(fitted)),
+        "read": f"Fitted to {info.get('data', 'data')}: {rows_sentence(info)}.",
+        "coverage": drawn.coverage(c, fitted),
         "warnings": info.get("warnings", []),
         "predicted": drawn.predicted(c, fitted, unit),
         "errors": drawn.error_histogram(c, unit),
@@ -124,6 +127,7 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
 
     context |= tables(fitted, c)
     names = [
+        ("columns", "How it was read"),
         ("errors-section", "Errors"),
         ("predictions", "Predictions"),
         ("profile", "Where it errs"),
@@ -133,7 +137,6 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         ("learning-section", "More data?"),
         ("descent", "Descent"),
         ("worst", "Worst rows"),
-        ("columns", "Columns"),
     ]
     return {**context, "sections": names}
 

@@ -51,6 +51,8 @@ def _profile(
             **_group(s),
             "left": max(float(a), domain[0]),
             "right": min(float(b), domain[1]),
+            "from": float(a),
+            "to": float(b),
             "mid": _middle(a, b, domain),
         }
         for a, b, s in zip(edges, edges[1:], sums, strict=False)
@@ -61,8 +63,10 @@ def _profile(
         return draw_as.error_chart(rows, x_title, width=width, domain=domain)
 
     svg = draw_both(chart, name, words) if wide else draw(chart(draw_as.HALF - 50), name, words)
-    table = tuple((f"{number(r['left'], 4)} to {number(r['right'], 4)}", *_cells(r)) for r in rows)
-    return Figure(name, title, "", words, svg, ("from, to", *_HEADER), table)
+    table = tuple((f"{number(r['from'], 4)} to {number(r['to'], 4)}", *_cells(r)) for r in rows)
+    out = bins.outside(*domain)
+    caption = f"{words} Beyond the axis: {number(out)} rows." if out else words
+    return Figure(name, title, caption, words, svg, ("from, to", *_HEADER), table)
 
 
 def _levels(name: str, view: View, sums: Floats, unit: str) -> Figure:
@@ -117,14 +121,20 @@ def _words(title: str, rows: Sequence[Row], unit: str) -> str:
             f"The mean error by {title} is zero in each of {len(rows)} groups: least "
             "squares makes it so."
         )
-    where = worst.get("level") or f"about {number(worst['mid'], 4)}"
-    side = "too low" if worst["error"] < 0 else "too high"
-    sure = "beyond" if abs(worst["error"]) > 2 * worst["se"] else "within"
-    return (
-        f"Mean error by {title} in {len(rows)} groups: at most "
-        f"{number(abs(worst['error']), 3)} {unit} {side}, at {where}, "
-        f"{sure} two standard errors of zero."
-    )
+    surest = max(rows, key=lambda r: abs(r["error"]) / r["se"] if r["se"] > 0 else 0.0)
+    z = surest["error"] / surest["se"] if surest["se"] > 0 else 0.0
+    said = f"Mean error by {title} in {len(rows)} groups: at most {_lean(worst, unit)}. "
+    if abs(z) <= 2.0:
+        return said + "Each lies within two standard errors of zero."
+    which = "It" if surest is worst else f"The surest, {_lean(surest, unit)},"
+    return said + f"{which} lies {abs(z):.1f} standard errors from zero."
+
+
+def _lean(row: Row, unit: str) -> str:
+    """How far a group leans to one side, and where it is."""
+    side = "too low" if row["error"] < 0 else "too high"
+    where = f"at {row['level']}" if "level" in row else f"about {number(row['mid'], 4)}"
+    return f"{number(abs(row['error']), 3)} {unit} {side}, {where}"
 
 
 def padded(low: float, high: float) -> tuple[float, float]:

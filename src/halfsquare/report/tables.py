@@ -24,7 +24,9 @@ def tables(fitted: FittedModel, c: Collected) -> dict[str, Any]:
     }
     columns = {name: summary for name, summary in judged.items() if summary}
     parameters = [] if fitted.kind == "network" else fitted.parameters[:_MOST]
-    shown = [view.feature.column for view, _ in c.by_feature]
+    # Identifiers are no features, but they say which row it is.
+    shown = [name for name, why in fitted.encoder.left_out.items() if "identif" in why][:2]
+    shown += [view.feature.column for view, _ in c.by_feature]
     shown += [f.column for f in fitted.encoder.features if f.column not in shown]
     shown = shown[:_VALUES]
     return {
@@ -53,7 +55,7 @@ def tables(fitted: FittedModel, c: Collected) -> dict[str, Any]:
                 f"{w.row:,}",
                 number(w.target),
                 number(w.output),
-                f"{w.error:+.4g}",
+                ("+" if w.error > 0 else "") + plain(w.error),
                 *(w.values.get(v, "") for v in shown),
             ]
             for w in c.worst
@@ -73,7 +75,7 @@ def _facts(info: dict[str, Any], c: Collected, unit: str) -> list[tuple[str, str
     where = "test rows" if info.get("test") else "rows of the fit"
     weight = summary["weight"]
     found = [
-        (f"RMSE, {where}", number(summary["rmse"], 4), unit),
+        (f"Typical error, {where}", "±" + number(summary["rmse"], 4), unit),
         ("MSE ± std. error", with_error(summary["mse"], summary["mse_se"]), f"({unit})²"),
         ("R²", number(summary["r2"], 4), "of the variation is explained"),
     ]

@@ -40,9 +40,10 @@ class View:
         """The number, or the place of the level in ``levels``, of each row of a standardized
         design, (m,).
         """
-        own = design[:, self.start : self.stop] * np.array(self.feature.scales) + np.array(
-            self.feature.means
-        )
+        scales, means = np.array(self.feature.scales), np.array(self.feature.means)
+        own = design[:, self.start : self.stop] * scales + means
+        # What the way there and back leaves of a zero is no number of the table.
+        own[np.abs(own) < 1e-12 * (np.abs(means) + scales)] = 0.0
         if isinstance(self.feature, Category):
             on = own > 0.5
             return np.asarray(np.where(on.any(axis=1), on.argmax(axis=1) + 1, 0), dtype=np.float64)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +12,19 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
-from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
-from halfsquare.models.base import Model
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.results.trained import Trained
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model of a fitted one, in standardized units.
-
-    Attributes
-    ----------
-    parameters : (p,)
-    covariance : (p, p), or (q, q) of the last q parameters where the others are not known, or None
-    noise : (k,)
-        Variance of the targets about the outputs; NaN where it is not known.
-    """
-
-    model: Model
-    parameters: Floats
-    covariance: Floats | None
-    noise: Floats
-
-    @classmethod
-    def of(cls, trained: Trained) -> Member:
-        return cls(trained.model, trained.parameters, trained.covariance, trained.noise)
+from halfsquare.results.intervals import (
+    Calibration,
+    ends_of,
+    require_level,
+    require_probability,
+)
+from halfsquare.results.methods import Methods
+from halfsquare.results.record import FitRecord, as_info
+from halfsquare.results.trained import AnyFacts, Trained
 
 
 @dataclass(frozen=True)
@@ -67,30 +52,42 @@ _OFF = 1e-7
 
 
 @dataclass(frozen=True)
-class FittedModel:
+class FittedModel(Methods):
     """What ``fit`` returns and ``load`` reads.
 
     Attributes
     ----------
     encoder : Encoder
         How columns become a design matrix.
-    members : tuple of Member
-        One model, or a small ensemble whose mean is the output.
-    info : dict
-        What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
-        ``train`` and ``test`` (the error's summary under its names in
-        :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
-        ``version``.
+    members : tuple of Trained
+        One model, or a small ensemble whose mean is the output; in standardized units.
+    record : FitRecord
+        How it was made, from what, and how wrong it is.
     """
 
     encoder: Encoder
-    members: tuple[Member, ...]
-    info: dict[str, Any] = field(default_factory=dict)
+    members: tuple[Trained[Any], ...]
+    record: FitRecord
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """What was fitted to what and how well, as JSON values: ``kind``, ``target``, ``data``,
+        ``train`` and ``test`` (the error's summary under its names in
+        :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
+        ``version``.
+        """
+        return as_info(self.record, self.members)
 
     @property
     def kind(self) -> str:
         """``"linear"``, ``"network"`` or ``"formula"``."""
-        return str(self.info.get("kind", "linear"))
+        return self.record.training.kind
+
+    @property
+    def facts(self) -> AnyFacts:
+        """What the trainer found besides the parameters; of the first member."""
+        facts: AnyFacts = self.members[0].facts
+        return facts
 
     @property
     def train(self) -> dict[str, Any]:
@@ -140,51 +137,111 @@ class FittedModel:
         OptionError
             If the level is not between 0 and 1.
         """
-        parts = [
-            self.bounds_of(batch.design, level, weight=batch.weight)
-            for batch in self.batches(data, with_std=True)
-        ]
-        empty = np.empty((0, len(self.encoder.targets)))
-        output, low, high = (np.vstack([p[i] for p in parts] or [empty]) for i in range(3))
-        if output.shape[1] == 1:
-            return output[:, 0], low[:, 0], high[:, 0]
-        return output, low, high
+        outputs, (low, high) = self.predict_quantiles(data, ends_of(level))
+        return outputs, low, high
 
-    def bounds_of(
-        self, design: Floats, level: float, *, weight: Floats | None = None
-    ) -> tuple[Floats, Floats, Floats]:
-        """Outputs (m, k) of encoded rows and the bounds of their intervals, in the unit of the
-        target. Of a formula for log(y) or the like, the ends are those of log(y), brought back.
+    def predict_quantiles(
+        self, data: Any, probabilities: Sequence[float]
+    ) -> tuple[Floats, list[Floats]]:
+        """Outputs, and for each probability the value below which a new target lies with it.
 
-        ``weight`` (m,): as of :meth:`outputs_of`.
+        Returns
+        -------
+        output : (n,) or (n, k)
+        quantiles : list of the same shape, one for each probability
+
+        Raises
+        ------
+        OptionError
+            If a probability is not between 0 and 1.
         """
-        quantile, formula = self.quantile(level), self.members[0].model
-        if not isinstance(formula, Formula) or formula.target_function == "identity":
-            outputs, std = self.outputs_of(design, with_std=True, weight=weight)
-            return outputs, outputs - quantile * std, outputs + quantile * std
-        with one_blas_thread():
-            mean, variance = self._predictive(design, weight)
-        reach = quantile * np.sqrt(variance)
-        low: Floats = mean - reach
-        if formula.target_function == "sqrt":
-            low = np.maximum(low, 0.0)  # no root is negative
-        output, low, high = (formula.restore_target(v) for v in (mean, low, mean + reach))
-        return output, low, high
+        k, count = len(self.encoder.targets), len(probabilities)
+        parts = [
+            self.quantiles_of(b.design, probabilities, weight=b.weight)
+            for b in self.batches(data, with_std=True)
+        ]
+        outputs = np.vstack([o for o, _ in parts] or [np.empty((0, k))])
+        found = np.concatenate([q for _, q in parts] or [np.empty((count, 0, k))], axis=1)
+        if k == 1:
+            return outputs[:, 0], list(found[:, :, 0])
+        return outputs, list(found)
+
+    def predict_std(self, data: Any) -> Floats:
+        """The standard deviation (n,) or (n, k) of a new target about the output: that row's
+        noise, parameters and spread, in the unit of the target.
+        """
+        std: Floats = self.predict(data, return_std=True)[1]
+        return std
 
     def quantile(self, level: float) -> float:
         """How many standard deviations the interval of that level reaches to each side (Student's
         t).
         """
-        if not 0.0 < level < 1.0:
-            raise OptionError(
-                f"the level of an interval is {level:g}; expected a number between 0 and 1, "
-                "such as 0.95"
-            )
-        facts = self.info.get("facts", {})
-        known = facts.get("noise_known", False)  # then there is no noise to estimate
-        freedom = facts.get("degrees_of_freedom")
-        freedom = np.inf if known or freedom is None else freedom
-        return _reach(freedom, level)
+        require_level(level)
+        known = self.facts.degrees_of_freedom
+        return _reach(np.inf if self.facts.noise_known or known is None else known, level)
+
+    def quantiles_of(
+        self, design: Floats, probabilities: Sequence[float], *, weight: Floats | None = None
+    ) -> tuple[Floats, Floats]:
+        """Outputs (m, k) of encoded rows and the quantiles (p, m, k) of a new target, in its unit.
+
+        By the calibration on rows left out where there is one, else Student's t about the output.
+        Of a formula with a function on its left side, as log(y), the ends are transformed back.
+        """
+        model = self.members[0].model
+        transformed = isinstance(model, Formula) and model.target_function != "identity"
+        reaches = np.array([self._reaches(p) for p in probabilities]).reshape(
+            len(probabilities), 1, len(self.encoder.targets)
+        )
+        if not transformed:
+            outputs, std = self.outputs_of(design, with_std=True, weight=weight)
+            return outputs, outputs + np.where(reaches == 0, 0.0, reaches * std)
+        assert isinstance(model, Formula)
+        with one_blas_thread():
+            mean, variance = self._predictive(design, weight)
+        ends = mean + reaches * np.sqrt(variance)
+        if model.target_function == "sqrt":
+            ends = np.maximum(ends, 0.0)  # no root is negative
+        ends = np.sort([model.restore_target(end) for end in ends], axis=0)
+        if len(ends):  # a falling function turns the ends round
+            ranks = np.argsort(np.argsort(probabilities, kind="stable"), kind="stable")
+            ends = ends[ranks]
+        return model.restore_target(mean), ends
+
+    def _reaches(self, probability: float) -> Floats:
+        """How many standard deviations (k,) above the output that quantile lies."""
+        require_probability(probability)
+        level = abs(2.0 * probability - 1.0)
+        student = self.quantile(level) * np.sign(probability - 0.5) if level else 0.0
+        found = [None if c is None else c.quantile(probability) for c in self.calibrations]
+        return np.array([student if r is None else r for r in found])
+
+    @property
+    def calibrations(self) -> tuple[Calibration | None, ...]:
+        """What errors on rows left out say of the interval of each target."""
+        return self.record.training.calibration or (None,) * len(self.encoder.targets)
+
+    @property
+    def noise(self) -> Floats:
+        """Variance (k,) of the targets about the outputs, standardized, one for all rows."""
+        return np.asarray(np.mean([member.noise for member in self.members], axis=0))
+
+    def predictive(self, design: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance (m, k) of the target, standardized, before any calibration."""
+        return self._predictive(design, None)
+
+    def _calibrated(self, design: Floats, mean: Floats, variance: Floats) -> Floats:
+        """The variance (m, k) with the noise that errors on rows left out give each row."""
+        calibrations, noise = self.calibrations, self.noise
+        if all(c is None for c in calibrations):
+            return variance
+        found = variance.copy()
+        for j, c in enumerate(calibrations):
+            if c is not None:
+                others = np.maximum(variance[:, j] - noise[j], 0.0)
+                found[:, j] = c.variance(design, mean[:, j], float(noise[j]), others)
+        return found
 
     def outputs_of(
         self, design: Floats, *, with_std: bool = False, weight: Floats | None = None
@@ -209,6 +266,7 @@ class FittedModel:
         scales = self.encoder.target_scales
         if with_std:
             mean, variance = self._predictive(design, weight)
+            variance = self._calibrated(design, mean, variance)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
         mean = self.members[0].model.outputs(self.members[0].parameters, design)
         for member in self.members[1:]:
@@ -236,8 +294,8 @@ class FittedModel:
         Infinite where rows leave the space that rank-deficient columns span: what is not
         determined there has no bound.
         """
-        weighed = self.info.get("weighed")
-        share = None if weight is None or not weighed else 1.0 / (weight * weighed["factor"])
+        weighed = self.record.training.weighed
+        share = None if weight is None or weighed is None else 1.0 / (weight * weighed.factor)
         outputs, variances = [], []
         for member in self.members:
             o, variance = _member_variance(member, design, share)
@@ -245,7 +303,7 @@ class FittedModel:
             variances.append(variance)
         stacked = np.stack(outputs)
         variance = np.mean(variances, axis=0) + stacked.var(axis=0)
-        open_space = self.info.get("facts", {}).get("undetermined_directions")
+        open_space = getattr(self.facts, "undetermined_directions", ())
         if open_space:
             off = np.abs(design @ np.array(open_space).T).max(axis=1)
             size = np.linalg.norm(design, axis=1)
@@ -262,30 +320,27 @@ class FittedModel:
         """
         member = self.members[0]
         values, variances = self._in_user_units(member)
-        facts = self.info.get("facts", {})
-        freedom = facts.get("degrees_of_freedom", np.inf)
-        freedom = np.inf if facts.get("noise_known") else freedom
+        known = self.facts.degrees_of_freedom
+        freedom = np.inf if self.facts.noise_known or known is None else known
         errors = (
             np.full(len(values), np.nan)
             if variances is None
             else np.sqrt(np.maximum(variances, 0.0))
         )
-        open_names = facts.get("undetermined", ())
-        names = list(member.model.parameter_names)
+        names, facts = list(member.model.parameter_names), self.facts
         # Of a formula any value fits as well; of collinear columns one of many was chosen.
         none = np.nan if isinstance(member.model, Linear) else np.inf
+        open_names = getattr(facts, "undetermined", ())
         errors[[name in open_names for name in names]] = none
-        return [
-            constrained(p, facts.get("fixed", {}), facts.get("on_bound", {}))
-            for p in student(names, values, errors, freedom)
-        ]
+        fixed, on_bound = getattr(facts, "fixed", {}), getattr(facts, "on_bound", {})
+        return [constrained(p, fixed, on_bound) for p in student(names, values, errors, freedom)]
 
     @property
     def residual_standard_deviation(self) -> list[float]:
         """√(SSE / degrees of freedom) of each output, in the unit of the target."""
         return [float(s) for s in np.sqrt(self.members[0].noise) * self.encoder.target_scales]
 
-    def _in_user_units(self, member: Member) -> tuple[Floats, Floats | None]:
+    def _in_user_units(self, member: Trained[Any]) -> tuple[Floats, Floats | None]:
         """Parameters (p,) and their variances (p,), None if not known."""
         covariance = member.covariance
         if not isinstance(member.model, Linear):
@@ -317,10 +372,10 @@ class FittedModel:
         """The rows of ``data``, encoded; for standard deviations with their weights, where those of
         the fit were no counts and the column is there.
         """
-        source, weighed = open_for(self.encoder, data), self.info.get("weighed")
-        if not with_std or not weighed or weighed["column"] not in [c.name for c in source.columns]:
+        source, weighed = open_for(self.encoder, data), self.record.training.weighed
+        if not with_std or not weighed or weighed.column not in [c.name for c in source.columns]:
             return read_encoded(source, self.encoder)
-        column, weighting = weighed["column"], weighed["weighting"]
+        column, weighting = weighed.column, weighed.weighting
         return read_encoded(source, self.encoder, weight=column, weighting=weighting)
 
     def save(self, path: str | Path) -> None:
@@ -395,7 +450,9 @@ def _reach(freedom: float | None, level: float) -> float:
     return float(ndtri(tail) if freedom == np.inf else stdtrit(freedom, tail))
 
 
-def _member_variance(member: Member, design: Floats, share: Floats | None) -> tuple[Floats, Floats]:
+def _member_variance(
+    member: Trained[Any], design: Floats, share: Floats | None
+) -> tuple[Floats, Floats]:
     """Outputs and their predictive variance (m, k): noise + J cov Jᵀ; the noise of a row is
     ``share`` (m,) of the model's.
     """
@@ -417,12 +474,3 @@ def _member_variance(member: Member, design: Floats, share: Floats | None) -> tu
     )
     moved = jacobian @ member.covariance
     return o, noise + np.einsum("nkp,nkp->nk", moved, jacobian)
-
-
-def require_level(level: float | None) -> None:
-    """Refuse a level that is no probability."""
-    if level is not None and not 0.0 < level < 1.0:
-        raise OptionError(
-            f"the level of an interval is {level:g}; expected a number between 0 and 1, such "
-            "as 0.95"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,14 @@ import numpy as np
 from halfsquare.data.encoder import Encoder
 from halfsquare.errors import ModelFileError
 from halfsquare.files.container import Container
+from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
-from halfsquare.results.fitted import FittedModel, Member
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.intervals import require_calibration
+from halfsquare.results.record import FitRecord
+from halfsquare.results.trained import AnyFacts, Trained
+from halfsquare.solvers.base import Termination
 
 MODEL_FILE = Container("model", 2, ModelFileError)
 
@@ -34,8 +40,8 @@ def save(fitted: FittedModel, path: str | Path) -> None:
             arrays[f"{i}.covariance"] = np.ascontiguousarray(member.covariance)
     header = {
         "encoder": fitted.encoder.as_dict(),
-        "members": [{"model": member.model.as_dict()} for member in fitted.members],
-        "info": fitted.info,
+        "members": [_described(member) for member in fitted.members],
+        "record": to_json(fitted.record),
     }
     MODEL_FILE.write(path, header, arrays)
 
@@ -57,11 +63,10 @@ def load(path: str | Path) -> FittedModel:
     """
     header, arrays = MODEL_FILE.read(path)
     with MODEL_FILE.checking(path):
-        encoder = Encoder.from_dict(header["encoder"])
-        members = tuple(
-            _member(_model(m["model"]), arrays, i) for i, m in enumerate(header["members"])
-        )
-        fitted = FittedModel(encoder, members, header["info"])
+        encoder = Encoder.from_dict(from_json(dict[str, Any], header["encoder"], "encoder"))
+        described = from_json(list[dict[str, Any]], header["members"], "members")
+        members = tuple(_member(saved, arrays, i) for i, saved in enumerate(described))
+        fitted = FittedModel(encoder, members, from_json(FitRecord, header["record"], "record"))
         _check(fitted)
         return fitted
 
@@ -84,7 +89,23 @@ def _model(saved: dict[str, Any]) -> Model:
     raise ValueError(f"a model of the unknown kind {kind!r}")
 
 
-def _member(model: Model, arrays: dict[str, Floats], i: int) -> Member:
+@dataclass(frozen=True)
+class _Found:
+    """What a member's training found."""
+
+    effective_parameters: float
+    termination: Termination
+    facts: AnyFacts
+    warnings: tuple[str, ...]
+
+
+def _described(member: Trained[Any]) -> dict[str, Any]:
+    found = _Found(member.effective_parameters, member.termination, member.facts, member.warnings)
+    return {"model": member.model.as_dict(), "found": to_json(found)}
+
+
+def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained[Any]:
+    model, found = _model(saved["model"]), from_json(_Found, saved["found"], f"members[{i}]")
     parameters, noise = arrays[f"{i}.parameters"], arrays[f"{i}.noise"]
     covariance = arrays.get(f"{i}.covariance")
     p, k = model.parameter_count, model.outputs_count
@@ -101,15 +122,25 @@ def _member(model: Model, arrays: dict[str, Floats], i: int) -> Member:
             )
     if not np.isfinite(parameters).all():
         raise ValueError("parameters that are not finite")
-    return Member(model, parameters, covariance, noise)
+    return Trained(
+        model,
+        parameters,
+        covariance,
+        noise,
+        found.effective_parameters,
+        found.termination,
+        found.facts,
+        found.warnings,
+    )
 
 
 def _check(fitted: FittedModel) -> None:
     """What the parts say of each other must agree."""
     encoder = fitted.encoder
     d, k = len(encoder.names), len(encoder.targets)
-    if not fitted.members or not isinstance(fitted.info, dict):
+    if not fitted.members:
         raise ValueError("no model in it")
+    require_calibration(fitted.record.training.calibration, d, k)
     if len(encoder.target_means) != k or len(encoder.target_scales) != k:
         raise ValueError("targets and their scales differ in number")
     for feature in encoder.features:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +11,53 @@ import numpy as np
 
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
-from halfsquare.files.atomic import atomic_write
+from halfsquare.files.atomic import atomic_write, note
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.intervals import ends_of
 
 
 def predicted_batches(
     fitted: FittedModel,
     data: Any,
     *,
-    interval: float | None = None,
+    interval: float | Sequence[float] | None = None,
+    quantile: Sequence[float] = (),
 ) -> Iterator[Any]:
     """Arrow record batches of columns ``prediction`` (``low``, ``high``), in the order of the rows.
 
+    Of several levels the bounds are ``low_0.5``, ``high_0.5``, …; a quantile is ``quantile_0.9``.
     With several targets each column's name ends in ``_TARGET``.
     """
     import pyarrow as pa
 
     targets = fitted.encoder.targets
+    ends = _ends(interval, quantile)
     suffixes = [""] if len(targets) == 1 else [f"_{t}" for t in targets]
     spec = DataSpec.of(data)
-    for batch in fitted.batches(spec, with_std=interval is not None):
-        if interval is None:
-            outputs, low, high = fitted.outputs_of(batch.design)[0], None, None
+    for batch in fitted.batches(spec, with_std=bool(ends)):
+        if ends:
+            outputs, found = fitted.quantiles_of(
+                batch.design, list(ends.values()), weight=batch.weight
+            )
         else:
-            outputs, low, high = fitted.bounds_of(batch.design, interval, weight=batch.weight)
+            outputs, found = fitted.outputs_of(batch.design)[0], np.empty((0, 0, 0))
         columns = {}
         for j, suffix in enumerate(suffixes):
             columns[f"prediction{suffix}"] = np.ascontiguousarray(outputs[:, j])
-            if low is not None and high is not None:
-                columns[f"low{suffix}"] = np.ascontiguousarray(low[:, j])
-                columns[f"high{suffix}"] = np.ascontiguousarray(high[:, j])
+            for name, end in zip(ends, found, strict=True):
+                columns[f"{name}{suffix}"] = np.ascontiguousarray(end[:, j])
         spec.told(batch.first_row + len(outputs))
         yield pa.RecordBatch.from_pydict(columns)
+
+
+def _ends(interval: float | Sequence[float] | None, quantiles: Sequence[float]) -> dict[str, float]:
+    """The probability of each column beside the prediction, by its name."""
+    levels = [interval] if isinstance(interval, (int, float)) else list(interval or ())
+    ends: dict[str, float] = {}
+    for level in levels:
+        mark = f"_{level:g}" if len(levels) > 1 else ""
+        ends[f"low{mark}"], ends[f"high{mark}"] = ends_of(level)
+    return ends | {f"quantile_{q:g}": q for q in quantiles}
 
 
 def write_batches(batches: Iterator[Any], out: str) -> int:
@@ -60,11 +75,17 @@ def write_batches(batches: Iterator[Any], out: str) -> int:
     """
     suffix = Path(out).suffix.lower()
     if out == "-":
-        return _write(batches, sys.stdout.buffer, ".csv")
+        return _write(_noted(batches), sys.stdout.buffer, ".csv")
     if suffix not in (".csv", ".parquet", ".pq"):
         raise OptionError(f"{out} ends in {suffix or 'nothing'}; expected .csv or .parquet")
     with atomic_write(out) as file:
         return _write(batches, file, suffix)
+
+
+def _noted(batches: Iterator[Any]) -> Iterator[Any]:
+    for batch in batches:
+        note("a part of the predictions, to standard output,")
+        yield batch
 
 
 def _write(batches: Iterator[Any], file: Any, suffix: str) -> int:

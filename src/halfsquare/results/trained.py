@@ -1,18 +1,119 @@
-"""What every trainer returns."""
+"""What every trainer returns, and a fitted model is made of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.solvers.base import Termination
+from halfsquare.solvers.least_squares import Path
 from halfsquare.solvers.loop import Record
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a trainer found besides the parameters.
+
+    Attributes
+    ----------
+    degrees_of_freedom : float or None
+        Σw less the effective parameters, where the noise was estimated with them.
+    noise_known : bool
+        Whether the noise was measured, row by row, and not estimated.
+    chi2, chi2_p : float or None
+        Then Σ (o-t)²/σ², and the probability of one as large.
+    """
+
+    degrees_of_freedom: float | None = None
+    noise_known: bool = False
+    chi2: float | None = None
+    chi2_p: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearFacts(Facts):
+    """Of a linear model; see :class:`halfsquare.solvers.least_squares.Solution`.
+
+    Attributes
+    ----------
+    undetermined : tuple of str
+        Coefficients that the rows do not determine.
+    undetermined_directions : tuple of (d,)
+        Unit vectors, in the design's units, along which the rows say nothing.
+    """
+
+    l2: float
+    rank: int
+    path: Path
+    reciprocal_condition: float
+    undetermined: tuple[str, ...] = ()
+    undetermined_directions: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFacts(Facts):
+    """Of one network of an ensemble.
+
+    Attributes
+    ----------
+    relevance : tuple of float
+        The share of each input group in the mean square slope of the outputs.
+    log_evidence : float or None
+    held_out_mse, held_out_ensemble_mse : float or None
+        On the rows left out, standardized: of one member, and of the ensemble.
+    held_out_rows : int or None
+    """
+
+    member: int
+    method: str
+    hidden: tuple[int, ...]
+    relevance: tuple[float, ...]
+    log_evidence: float | None = None
+    held_out_mse: float | None = None
+    held_out_ensemble_mse: float | None = None
+    held_out_rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormulaFacts(Facts):
+    """Of a formula.
+
+    Attributes
+    ----------
+    undetermined : tuple of str
+        Parameters that some direction moves along which the loss does not change.
+    fixed : dict of str to float
+        Parameters that were held.
+    on_bound : dict of str to (low, high)
+        The one-sided intervals of parameters that lie on a bound.
+    linear : tuple of str
+        Parameters that were solved for exactly.
+    correlation : (p, p)
+    profile : dict of str to (low, high), or None
+        Profile-likelihood intervals.
+    """
+
+    formula: str
+    sse: float
+    sigma: float
+    iterations: int
+    undetermined: tuple[str, ...]
+    fixed: dict[str, float]
+    linear: tuple[str, ...]
+    correlation: tuple[tuple[float, ...], ...]
+    extended_precision: bool
+    on_bound: dict[str, tuple[float, float]] = field(default_factory=dict)
+    profile: dict[str, tuple[float, float]] | None = None
+
+
+AnyFacts = LinearFacts | NetworkFacts | FormulaFacts
+F = TypeVar("F", bound=AnyFacts, covariant=True)
+
+
 @dataclass(frozen=True)
-class Trained:
+class Trained(Generic[F]):
     """One trained model, in the units of the design it was given.
 
     Attributes
@@ -23,18 +124,22 @@ class Trained:
         Of the parameters, or of the last q, noise included (σ² times the inverse curvature); None
         if not known.
     noise : (k,)
-        Variance of the targets about the outputs, in the squared unit of the design's target.
+        Variance of the targets about the outputs, in the squared unit of the design's target; NaN
+        where it is not known.
     effective_parameters : float
         Degrees of freedom that the data determine; p without a penalty.
     termination : Termination
         Why the descent ended.
-    history : list of Record
-    warnings : list of str
-    facts : dict
-        Whatever else is worth keeping (log evidence, penalties, relevance, rounds, …): JSON values.
+    facts : LinearFacts, NetworkFacts or FormulaFacts
+    warnings : tuple of str
+    history : tuple of Record
+        Not kept in a file; the fitted model keeps that of its first member.
     held_out : (n,) or None
         Of each row, in the order of the chunks, its own MSE from models that had not seen it; NaN
         where there was none. Not kept in a file.
+    left_out : (2, n, k) or None
+        Of each row, in the order of the chunks, the errors of two members that had not seen it; NaN
+        where there were none. Not kept in a file.
     """
 
     model: Model
@@ -43,7 +148,8 @@ class Trained:
     noise: Floats
     effective_parameters: float
     termination: Termination
-    history: list[Record] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    held_out: Floats | None = None
+    facts: F
+    warnings: tuple[str, ...] = ()
+    history: tuple[Record, ...] = field(default=(), repr=False)
+    held_out: Floats | None = field(default=None, repr=False)
+    left_out: Floats | None = field(default=None, repr=False)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from halfsquare.files.packing import packable
 from halfsquare.loss import Floats
@@ -15,44 +15,66 @@ from halfsquare.solvers.objective import Objective
 
 @packable("reason")
 class Reason(Enum):
-    """Why a descent ended: whether that is where it was to end, and the sentence that tells it.
-
-    The names stand in files; a sentence may have a place for what was measured.
+    """Why a descent ended: its name in files, whether that is where it was to end, and the sentence
+    that tells it, with a place for what was measured.
     """
 
     converged: bool
     sentence: str
 
-    ZERO_GRADIENT = True, "converged: the gradient is zero"
-    SMALL_GRADIENT = True, "converged: the gradient fell to {:g} of the first"
-    GRADIENT_ROUNDING = True, "converged: the gradient over all rows is zero to rounding"
-    NO_LOWER = True, "converged: no step lowers the loss further"
-    EVIDENCE_CALM = True, "converged: the evidence no longer changes"
-    HELD_OUT_NO_BETTER = True, "converged: shorter steps predict the rows held out no better"
-    SMALL_OFFSET = True, "converged: relative offset {:.1e}"
+    ZERO_GRADIENT = "zero_gradient", True, "converged: the gradient is zero"
+    SMALL_GRADIENT = "small_gradient", True, "converged: the gradient fell to {:g} of the first"
+    GRADIENT_ROUNDING = (
+        "gradient_rounding",
+        True,
+        "converged: the gradient over all rows is zero to rounding",
+    )
+    NO_LOWER = "no_lower", True, "converged: no step lowers the loss further"
+    EVIDENCE_CALM = "evidence_calm", True, "converged: the evidence no longer changes"
+    HELD_OUT_NO_BETTER = (
+        "held_out_no_better",
+        True,
+        "converged: shorter steps predict the rows held out no better",
+    )
+    SMALL_OFFSET = "small_offset", True, "converged: relative offset {:.1e}"
     OFFSET_ROUNDING = (
+        "offset_rounding",
         True,
         "converged: relative offset {:.1e}, no step lowers the loss further",
     )
-    OFFSET_ABOVE = False, "stopped: relative offset {:.1e}, no step lowers the loss further"
-    EXTENDED_PRECISION = True, "converged: in extended precision"
-    ERRORS_ROUNDING = True, "converged: the errors are the rounding of float64"
-    HELD_OUT_BEST = True, "stopped: where the rows left out favour it"
-    SOLVED = True, "solved directly ({})"
-    SOLVED_EXACTLY = True, "solved from exact sums ({})"
-    NO_PROGRESS = False, "stopped: no further progress"
-    NO_STEP = False, "stopped: no step, however short, lowers the loss"
-    SINGULAR = False, "stopped: the curvature is singular"
-    LOSS_NOT_FINITE = False, "stopped: the loss is no longer finite"
-    MODEL_NOT_FINITE = False, "the model is not finite at the starting parameters"
-    FORMULA_NOT_FINITE = False, "the formula is not finite at the start"
-    ITERATION_LIMIT = False, "stopped: the limit of {} iterations"
-    TIME_LIMIT = False, "stopped: the time limit"
-    INTERRUPTED = False, "stopped: interrupted"
+    OFFSET_ABOVE = (
+        "offset_above",
+        False,
+        "stopped: relative offset {:.1e}, no step lowers the loss further",
+    )
+    EXTENDED_PRECISION = "extended_precision", True, "converged: in extended precision"
+    ERRORS_ROUNDING = (
+        "errors_rounding",
+        True,
+        "converged: the errors are the rounding of float64",
+    )
+    HELD_OUT_BEST = "held_out_best", True, "stopped: where the rows left out favour it"
+    SOLVED = "solved", True, "solved directly ({})"
+    SOLVED_EXACTLY = "solved_exactly", True, "solved from exact sums ({})"
+    NO_PROGRESS = "no_progress", False, "stopped: no further progress"
+    NO_STEP = "no_step", False, "stopped: no step, however short, lowers the loss"
+    SINGULAR = "singular", False, "stopped: the curvature is singular"
+    LOSS_NOT_FINITE = "loss_not_finite", False, "stopped: the loss is no longer finite"
+    MODEL_NOT_FINITE = (
+        "model_not_finite",
+        False,
+        "the model is not finite at the starting parameters",
+    )
+    FORMULA_NOT_FINITE = "formula_not_finite", False, "the formula is not finite at the start"
+    ITERATION_LIMIT = "iteration_limit", False, "stopped: the limit of {} iterations"
+    TIME_LIMIT = "time_limit", False, "stopped: the time limit"
+    INTERRUPTED = "interrupted", False, "stopped: interrupted"
 
-    def __init__(self, converged: bool, sentence: str) -> None:
-        self.converged = converged
-        self.sentence = sentence
+    def __new__(cls, code: str, converged: bool, sentence: str) -> Reason:
+        reason = object.__new__(cls)
+        reason._value_ = code
+        reason.converged, reason.sentence = converged, sentence
+        return reason
 
 
 @packable("termination")
@@ -76,15 +98,6 @@ class Termination:
 
     def __str__(self) -> str:
         return self.reason.sentence.format(self.detail)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {"reason": self.reason.name.lower(), "detail": self.detail}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """What :meth:`as_dict` described."""
-        return cls(Reason[saved["reason"].upper()], saved["detail"])
 
 
 M = TypeVar("M")

@@ -65,6 +65,7 @@ class CheckpointStore:
         self._lock, self._writing, self._failed = Lock(), Lock(), False
         clear_parts(path)
         replace(checkpoint, finished=False).write(path)
+        self._saved = self.entries
         self._due = time.monotonic() + seconds
 
     @property
@@ -72,6 +73,14 @@ class CheckpointStore:
         """The entries as they are now."""
         with self._lock:
             return dict(self._entries)
+
+    @property
+    def held(self) -> str:
+        """What the file holds, in words: of the last time that it could be written."""
+        found = self._saved.values()
+        steps, over = sum(e.steps for e in found), sum(e.over for e in found)
+        descents = f"{len(found)} descent{'s' if len(found) != 1 else ''}"
+        return f"{self.path} holds {steps:,} steps of {descents}, {over} at their end"
 
     def put(self, name: str, entry: Entry) -> None:
         """Enter how far a descent has come, and write the file if it is time."""
@@ -94,10 +103,10 @@ class CheckpointStore:
         return finished
 
     def _write(self, finished: bool = False) -> None:
-        began = time.monotonic()
+        began, entries = time.monotonic(), self.entries
         try:
-            Checkpoint(self._identity, self.entries, finished).write(self.path)
-            self._failed = False
+            Checkpoint(self._identity, entries, finished).write(self.path)
+            self._failed, self._saved = False, entries
         except (OutputError, MemoryError) as problem:
             if not self._failed:
                 _LOG.warning(

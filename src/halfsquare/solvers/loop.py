@@ -53,6 +53,8 @@ def descend(
         history = [_record(state)]
         slot.keep(state, history)
     try:
+        if known is None and run.callback is not None:
+            run.callback(replace(state, objective=objective))
         while state.stopped is None:
             if state.iteration >= iterations:
                 limit = Termination(Reason.ITERATION_LIMIT, iterations)

@@ -43,6 +43,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cache-Control": "no-store",
 }
+# The look of the page, so that a refusal has it too; nothing of anybody's is in it.
+PUBLIC = frozenset(f"/static/{name}.css" for name in ("theme", "figure", "page"))
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
@@ -139,7 +141,9 @@ class AccessControl:
             )
             answer.set_cookie(keys.cookie, keys.session, httponly=True, samesite="strict", path="/")
             return answer
-        return None if _same(_cookie(headers, keys.cookie), keys.session) else self._unknown(scope)
+        if scope["path"] in PUBLIC or _same(_cookie(headers, keys.cookie), keys.session):
+            return None
+        return self._unknown(scope)
 
     def _unknown(self, scope: Scope) -> Response:
         what = (

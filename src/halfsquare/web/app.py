@@ -23,18 +23,20 @@ from halfsquare.results.fitted import FittedModel
 from halfsquare.results.model_file import load
 from halfsquare.web.access import AccessControl, Keys
 from halfsquare.web.datasets import Store
-from halfsquare.web.jobs import Busy, Jobs
-from halfsquare.web.pages import ROOMS
+from halfsquare.web.pages import PAGES
+from halfsquare.web.runs import Runs
 from halfsquare.web.templates import error_page, wants_json
 
 
-class Workshop:
+class Workspace:
     """Made when the server starts, closed when it ends.
 
     Parameters
     ----------
     model, data : Path, optional
         What the server was started with; nothing else outside can be read through the page.
+    folder : Path, optional
+        Where finished runs are kept.
 
     Raises
     ------
@@ -42,37 +44,33 @@ class Workshop:
         If the model cannot be read.
     """
 
-    def __init__(self, model: Path | None = None, data: Path | None = None) -> None:
+    def __init__(
+        self, model: Path | None = None, data: Path | None = None, folder: Path | None = None
+    ) -> None:
         self._given = None if model is None else (model.name, load(model))
         self.store = Store(data)
-        self.jobs = Jobs()
+        self.runs = Runs(folder)
+        self.runs.restore(self.store.find)
 
     @property
     def models(self) -> dict[str, tuple[str, FittedModel]]:
-        """By key the name and the model: the one just trained, and the one that was given."""
-        found = {}
-        job = self.jobs.last
-        if job is not None and job.fitted is not None:
-            found["trained"] = (
-                f"{job.order.way}, just trained on {job.order.data.label}",
-                job.fitted,
-            )
-        if self._given is not None:
-            found["given"] = self._given
-        return found
+        """By key the name and the model: those that were trained, and the one that was given."""
+        runs = self.runs.all()
+        found = {run.key: (run.label, run.fitted) for run in runs if run.fitted is not None}
+        return found if self._given is None else {**found, "given": self._given}
 
     def close(self) -> None:
         """Stop what goes on, and leave no file behind."""
-        self.jobs.close()
+        self.runs.close()
         self.store.close()
 
 
-_PAGE_FILES = ("page.css", "train.css", "room.js", "train.js")
+_PAGE_FILES = ("page.css", "train.css", "form.js", "train.js")
 _FIGURE_FILES = ("figure.css", "figure.js")
 
 
 def create_app(
-    keys: Keys, workshop: Workshop, ending: Callable[[], bool] = lambda: False
+    keys: Keys, workspace: Workspace, ending: Callable[[], bool] = lambda: False
 ) -> ASGIApp:
     """The application for one run of the server.
 
@@ -80,15 +78,15 @@ def create_app(
     ----------
     keys : Keys
         Port and secrets; see :mod:`halfsquare.web.access`.
-    workshop : Workshop
-        What the rooms work with: data, training run, model.
+    workspace : Workspace
+        What the pages work with: data, training run, model.
     ending : callable() -> bool
         Whether the server is about to end; then long answers end too.
     """
     routes = [
         Route("/", _home),
         Route("/static/{name}", _static),
-        *(route for room in ROOMS for route in room.routes),
+        *(route for page in PAGES for route in page.routes),
     ]
     app = Starlette(
         routes=routes,
@@ -102,13 +100,13 @@ def create_app(
         # Arrow loads pandas where it is installed; Altair, in another thread, fails on a half
         # loaded one.
         import_module("pandas")
-    app.state.rooms = ROOMS
-    app.state.workshop, app.state.ending = workshop, ending
+    app.state.pages = PAGES
+    app.state.workspace, app.state.ending = workspace, ending
     return AccessControl(app, keys, _refuse)  # outermost, so that errors have its headers too
 
 
 async def _home(_: Request) -> Response:
-    return RedirectResponse(ROOMS[0].path, status_code=303)
+    return RedirectResponse(PAGES[0].path, status_code=303)
 
 
 async def _static(request: Request) -> Response:
@@ -137,25 +135,22 @@ async def _http_error(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
     if problem.status_code == 404:
         return error_page(
-            "There is nothing at this address", "Choose one of the rooms above.", 404, ROOMS
+            "There is nothing at this address", "Choose one of the pages above.", 404, PAGES
         )
     if problem.status_code == 405:
         return error_page(
-            "This address does not take that", "Go back and use the page's own buttons.", 405, ROOMS
+            "This address does not take that", "Go back and use the page's own buttons.", 405, PAGES
         )
-    return error_page("This did not work", problem.detail, problem.status_code, ROOMS)
+    return error_page("This did not work", problem.detail, problem.status_code, PAGES)
 
 
 async def _our_error(request: Request, problem: Exception) -> Response:
     """An error of the package's own: its message says what was found and what to do."""
-    if isinstance(problem, Busy):
-        what = f"{str(problem).capitalize()}: choose Train above."
-        return error_page("One training run at a time", what, 409, ROOMS)
     if wants_json(request):
         return JSONResponse({"error": str(problem)}, status_code=400)
-    return error_page("This cannot be computed", f"{problem}.", 400, ROOMS)
+    return error_page("This cannot be computed", f"{problem}.", 400, PAGES)
 
 
 async def _unforeseen(request: Request, problem: Exception) -> Response:
     what = "This is a fault of the program, not yours. The terminal shows where; please report it."
-    return error_page("Something went wrong", what, 500, ROOMS)
+    return error_page("Something went wrong", what, 500, PAGES)

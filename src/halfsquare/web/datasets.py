@@ -9,9 +9,6 @@ and are removed when the server ends.
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,9 +21,10 @@ from halfsquare.data import datasets as examples
 from halfsquare.data import datasets as flights
 from halfsquare.data.source import Source, open_source
 from halfsquare.errors import DataError, HalfsquareError, OptionError, OutputError
+from halfsquare.files.private import PrivateFolder
 
 LIMIT = 200 * 2**20
-KEPT = 4  # uploads; a further one takes the place of the oldest
+ALL_LIMIT = 5 * LIMIT  # of all uploads together
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz")
 
 
@@ -101,14 +99,13 @@ class Store:
         self._given = None if data is None else data.resolve()
         self._uploads: dict[str, DataSet] = {}
         self._count = 0
-        self._cleaner: weakref.finalize[..., Store] | None = None
+        self._private: PrivateFolder | None = None
 
     @cached_property
     def folder(self) -> Path:
         """The private folder, made when it is first needed: for its owner alone (0700)."""
-        path = tempfile.mkdtemp(prefix="halfsquare-")
-        self._cleaner = weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
-        return Path(path)
+        self._private = PrivateFolder()
+        return self._private.path
 
     def all(self) -> list[DataSet]:
         """Every data set, the likeliest first."""
@@ -175,24 +172,41 @@ class Store:
             )
         if length is not None and length > LIMIT:
             raise TooLarge
+        if sum(one.make().stat().st_size for one in self._uploads.values()) > ALL_LIMIT - LIMIT:
+            raise OptionError(
+                f"the uploads take up more than {(ALL_LIMIT - LIMIT) >> 20} MB: remove one of them "
+                "first"
+            )
         self._count += 1
         key = f"upload-{self._count}"
         path = self.folder / (key + suffix)
         one = DataSet(key, label, "uploaded", lambda: path)
         try:
             await _write(path, parts)
-            await run_in_threadpool(one.open)
+            await run_in_threadpool(_require_rows, one)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         self._uploads[key] = one
-        while len(self._uploads) > KEPT:
-            oldest = self._uploads.pop(next(iter(self._uploads)))
-            with suppress(
-                OSError
-            ):  # elsewhere an open file cannot be removed; the folder is, at the end
-                oldest.make().unlink()
         return one
+
+    def remove(self, key: str) -> None:
+        """Remove an upload.
+
+        Raises
+        ------
+        OptionError
+            If there is none of this key.
+        """
+        one = self._uploads.pop(key, None)
+        if one is None:
+            raise OptionError("this upload is not here any more: choose Train above")
+        with suppress(OSError):  # elsewhere an open file cannot be removed; at the end it is
+            one.make().unlink()
+
+    def find(self, key: str) -> DataSet | None:
+        """The data set of this key, or None."""
+        return next((one for one in self.all() if one.key == key), None)
 
     @contextmanager
     def scratch(self, suffix: str) -> Iterator[Path]:
@@ -206,8 +220,8 @@ class Store:
 
     def close(self) -> None:
         """Remove the folder and all that is in it."""
-        if self._cleaner is not None:
-            self._cleaner()
+        if self._private is not None:
+            self._private.remove()
 
     def _maker(self, name: str) -> Callable[[], Path]:
         return lambda: examples.write(name, self.folder)
@@ -215,6 +229,15 @@ class Store:
     def _flights(self) -> Path:
         path = self.folder / "flights.csv"
         return path if path.is_file() else flights.unpack_flights(self.folder)
+
+
+def _require_rows(one: DataSet) -> None:
+    """Refuse what nothing could be trained on: no row, or no column of numbers."""
+    source = one.open()
+    if not source.row(1):
+        raise DataError(f"{one.label} has a header and no row: expected rows below it")
+    if not any(c.kind in ("number", "boolean") for c in source.columns):
+        raise DataError(f"{one.label} has no column of numbers, so there is nothing to predict")
 
 
 async def _write(path: Path, parts: AsyncIterator[bytes]) -> None:

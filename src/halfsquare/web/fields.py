@@ -31,7 +31,8 @@ class Field:
     Attributes
     ----------
     name : str
-        In the form: ``f`` and the column's place in the model.
+        In the form: ``x.`` and the column's name, so that a link means the same row for every
+        model that has the column.
     label, hint : str
         The column, and what is known of it.
     kind : {"number", "choice", "datetime-local", "time"}
@@ -39,6 +40,8 @@ class Field:
         What stands in it.
     choices : tuple of (value, label)
     required : bool
+    low, high : float or None
+        The range of the training rows, of a number.
     """
 
     name: str
@@ -48,13 +51,19 @@ class Field:
     value: str
     choices: tuple[tuple[str, str], ...] = ()
     required: bool = False
+    low: float | None = None
+    high: float | None = None
 
 
 def fields_of(encoder: Encoder, given: Mapping[str, str]) -> list[Field]:
     """The form of a model, holding what was given; else a typical row."""
-    return [
-        _field(f"f{i}", feature, given.get(f"f{i}")) for i, feature in enumerate(encoder.features)
-    ]
+    found: list[Field] = []
+    for feature in encoder.features:
+        name = f"x.{feature.column}"
+        while any(field.name == name for field in found):  # a column that became two features
+            name += "'"
+        found.append(_field(name, feature, given.get(name)))
+    return found
 
 
 def design_of(encoder: Encoder, fields: list[Field]) -> Floats:
@@ -65,12 +74,26 @@ def design_of(encoder: Encoder, fields: list[Field]) -> Floats:
     DataError, OptionError
         If a field holds what it cannot.
     """
-    raw = np.array(
-        [_raw(field, feature) for field, feature in zip(fields, encoder.features, strict=True)]
-    )
-    out = np.empty((len(encoder.names), 1))
-    encoder.encode(raw[:, None], out)
-    return np.ascontiguousarray(out[:, 0])
+    row: Floats = _encoded(encoder, _raw_row(encoder, fields)[:, None])[0]
+    return row
+
+
+def designs_along(encoder: Encoder, fields: list[Field], place: int, values: Floats) -> Floats:
+    """The rows (m, d) that differ from the form's in one number alone."""
+    raw = np.repeat(_raw_row(encoder, fields)[:, None], len(values), axis=1)
+    raw[place] = values
+    return _encoded(encoder, raw)
+
+
+def _raw_row(encoder: Encoder, fields: list[Field]) -> Floats:
+    pairs = zip(fields, encoder.features, strict=True)
+    return np.array([_raw(field, feature) for field, feature in pairs])
+
+
+def _encoded(encoder: Encoder, raw: Floats) -> Floats:
+    out = np.empty((len(encoder.names), raw.shape[1]))
+    encoder.encode(raw, out)
+    return np.ascontiguousarray(out.T)
 
 
 def _field(name: str, feature: Feature, given: str | None) -> Field:
@@ -107,7 +130,16 @@ def _field(name: str, feature: Feature, given: str | None) -> Field:
     )
     hint = f"{feature.minimum:.4g} to {feature.maximum:.4g}".replace("-", "−")
     shown = f"{typical:.10g}" if given is None else given
-    return Field(name, column, hint, "number", shown, required=isinstance(feature, Plain))
+    return Field(
+        name,
+        column,
+        hint,
+        "number",
+        shown,
+        required=isinstance(feature, Plain),
+        low=feature.minimum,
+        high=feature.maximum,
+    )
 
 
 def _instant(name: str, feature: Instant, given: str | None) -> Field:

@@ -11,17 +11,22 @@ import numpy as np
 from halfsquare.explain.parts import Parts
 from halfsquare.figures.charts_run import (
     SHOWN_PARTS,
+    compared_chart,
     descent_chart,
+    effect_chart,
     errors_chart,
     parts_chart,
     weights_chart,
 )
 from halfsquare.figures.live import Compiled
 from halfsquare.figures.marks import Rows
+from halfsquare.loss import Floats
 from halfsquare.web.templates import amount
-from halfsquare.web.watching import Look, Way, Weight
+from halfsquare.web.watching import Curve, Snapshot, Weight
 
 descent_spec = Compiled(descent_chart)
+compared_spec = Compiled(compared_chart)
+effect_spec = Compiled(effect_chart)
 weights_spec = Compiled(weights_chart)
 errors_spec = Compiled(errors_chart)
 parts_spec = Compiled(parts_chart)
@@ -29,86 +34,104 @@ parts_spec = Compiled(parts_chart)
 _MOST_POINTS = 1600  # in one figure
 
 
-def drawn(look: Look | None, ways: Sequence[Way]) -> dict[str, Any]:
-    """Signals and rows of all three figures."""
-    weights = look.weights if look is not None else ()
-    points = _way_rows(ways)
-    reach = _power(max((abs(w.value) for w in weights), default=1.0))
+def drawn(snapshot: Snapshot | None, curves: Sequence[Curve]) -> dict[str, Any]:
+    """Signals and rows of the figures of a run."""
+    weights = snapshot.weights if snapshot is not None else ()
+    points = _curve_rows(curves)
+    here = [p for p in points if p["here"]]
     values = (
-        np.concatenate([look.targets, look.outputs])
-        if look is not None and len(look.targets)
+        np.concatenate([snapshot.targets, snapshot.outputs])
+        if snapshot is not None and len(snapshot.targets)
         else np.zeros(1)
     )
     low, high = float(values.min()), float(values.max())
-    room = 0.04 * (high - low) or 1.0
+    margin = 0.04 * (high - low) or 1.0
     signals = {
         "last": max(10, *(p["i"] for p in points)) if points else 10,
         "loss_span": _decades([p["loss"] for p in points]),
-        "norm_span": _decades([p["norm"] for p in points]),
-        "reach": reach,
-        "span": [low - room, high + room],
+        "reach": _power(max((max(abs(w.value), abs(w.before)) for w in weights), default=1.0)),
+        "span": [low - margin, high + margin],
     }
     data = {
         "lines": points,
-        "here": points[-1:],
-        "weights": _weight_rows(weights, reach),
-        "rows": [] if look is None else _error_rows(look),
+        "here": here[-1:],
+        "weights": _weight_rows(weights),
+        "rows": [] if snapshot is None else _error_rows(snapshot),
     }
     return {"signals": signals, "data": data}
 
 
-def _way_rows(ways: Sequence[Way]) -> Rows:
-    count = sum(len(way.points) for way in ways)
+def compared(runs: Sequence[tuple[str, Sequence[Curve]]]) -> dict[str, Any]:
+    """Signals and rows of the figure that overlays runs; of each its followed descents."""
+    lines: Rows = []
+    tips: Rows = []
+    for place, (name, curves) in enumerate(runs):
+        points = [p for p in _curve_rows(curves) if p["here"] and p["phase"] == "measure"]
+        lines += [{**p, "line": f"{place}-{p['line']}", "dash": place % 4} for p in points]
+        tips += [{**p, "name": name} for p in points[-1:]]
+    signals = {
+        "last": max(10, *(p["i"] for p in lines)) if lines else 10,
+        "loss_span": _decades([p["loss"] for p in lines]),
+    }
+    return {"signals": signals, "data": {"lines": lines, "tips": tips}}
+
+
+def _curve_rows(curves: Sequence[Curve]) -> Rows:
+    count = sum(len(curve.points) for curve in curves)
     every = max(1, math.ceil(count / _MOST_POINTS))
     found: Rows = []
-    for way in ways:
-        kept = way.points[:-1:every] + way.points[-1:]
-        line = {"line": way.number, "here": way.member == ways[-1].member}
+    for curve in curves:
+        inner = curve.points[1:-1]  # both ends always: the greatest fall is at the first step
+        kept = [*curve.points[:1], *inner[::every], *curve.points[1:][-1:]]
+        line = {
+            "line": curve.number,
+            "here": curve.member == curves[-1].member,
+            "phase": curve.phase,
+        }
         # Nothing has no place on a logarithmic axis: an exact fit is drawn at the rounding of the
         # first loss.
-        least = 1e-16 * max(way.points[0][1], 1e-290)
+        least = 1e-16 * max(curve.points[0][1], 1e-290)
         found += [
-            {**line, "i": way.before + i, "loss": max(loss, least), "norm": max(norm, least)}
-            for i, loss, norm in kept
+            {
+                **line,
+                "key": f"{curve.number}:{i}",
+                "i": curve.before + i,
+                "loss": max(loss, least),
+            }
+            for i, loss, _ in kept
         ]
     return found
 
 
-def _weight_rows(weights: Sequence[Weight], reach: float) -> Rows:
-    """The longest arrow is a sixth of the axis, however small the step: it shows where to, not how
-    far.
-    """
-    longest = max((abs(w.step) for w in weights), default=0.0)
-    rows: Rows = []
-    for w in weights:
-        share = w.step / longest if longest else 0.0
-        side = 0 if abs(share) < 0.02 else int(math.copysign(1, share))
-        rows.append(
-            {
-                "name": w.name,
-                "value": w.value,
-                "zero": 0,
-                "tip": w.value + share * reach / 3,
-                "side": side,
-            }
-        )
-    return rows
+def _weight_rows(weights: Sequence[Weight]) -> Rows:
+    """An arrow goes from where the weight stood to where it stands: as long as the step."""
+    return [
+        {
+            "name": w.name,
+            "value": w.value,
+            "before": w.before,
+            "zero": 0,
+            "side": (w.step > 0) - (w.step < 0),
+        }
+        for w in weights
+    ]
 
 
-def _error_rows(look: Look) -> Rows:
+def _error_rows(snapshot: Snapshot) -> Rows:
     return [
         {"t": float(t), "o": float(o), "side": (o > t) - (o < t)}
-        for t, o in zip(look.targets.tolist(), look.outputs.tolist(), strict=True)
+        for t, o in zip(snapshot.targets.tolist(), snapshot.outputs.tolist(), strict=True)
     ]
 
 
 def _decades(values: Sequence[float]) -> list[float]:
-    """Whole powers of ten around positive values, so that the axis seldom moves."""
+    """Half powers of ten around positive values, so that the axis seldom moves."""
     fine = [v for v in values if v > 0]
     if not fine:
         return [1e-3, 1.0]
-    low, high = math.floor(math.log10(min(fine))), math.ceil(2 * math.log10(1.05 * max(fine))) / 2
-    return [10.0 ** max(low, -300), 10.0 ** max(high, low + 1)]
+    low = math.floor(2 * math.log10(0.9 * min(fine))) / 2
+    high = math.ceil(2 * math.log10(1.05 * max(fine))) / 2
+    return [10.0 ** max(low, -300), 10.0 ** max(high, low + 0.5)]
 
 
 def _power(value: float) -> float:
@@ -149,3 +172,19 @@ def _with_room(shown: Sequence[tuple[str, float]], share: float) -> list[float]:
     sides = (low < 0) + (high > 0)
     room = share * ((high - low) or 1.0) / (1.0 - share * sides)
     return [low - room * (low < 0), high + room * (high > 0)] if sides else [-1.0, 1.0]
+
+
+def effect_drawn(column: str, x: Floats, outputs: Floats, half: Floats) -> dict[str, Any]:
+    """Signals and rows of the figure of one column; the last value is where the row stands."""
+    rows: Rows = [
+        {
+            "x": float(a),
+            "y": float(o),
+            "low": float(o - h) if math.isfinite(h) else float(o),
+            "high": float(o + h) if math.isfinite(h) else float(o),
+        }
+        for a, o, h in zip(x, outputs, half, strict=True)
+        if math.isfinite(o)
+    ]
+    data = {"effect": rows[:-1], "row": rows[-1:]}
+    return {"signals": {"effect_name": f"The output over {column}"}, "data": data}

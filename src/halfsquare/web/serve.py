@@ -23,9 +23,11 @@ class PageServer:
     Parameters
     ----------
     model, data : path, optional
-        A model file and a data file that the rooms may use.
+        A model file and a data file that the pages may use.
     port : int
         0 takes any free port.
+    folder : path, optional
+        Where finished runs are kept.
 
     Raises
     ------
@@ -41,16 +43,19 @@ class PageServer:
         data: str | os.PathLike[str] | None = None,
         *,
         port: int = 0,
+        folder: str | os.PathLike[str] | None = None,
     ) -> None:
         try:
             import uvicorn
 
             from halfsquare.web.access import Keys
-            from halfsquare.web.app import Workshop, create_app
+            from halfsquare.web.app import Workspace, create_app
             from halfsquare.web.request_timeout import CONNECTIONS, RequestTimeout
         except ModuleNotFoundError as problem:
             raise OptionError(_MISSING.format(problem.name)) from None
-        self._workshop = Workshop(_existing("model", model), _existing("data", data))
+        self._workspace = Workspace(
+            _existing("model", model), _existing("data", data), _folder(folder)
+        )
         self._socket = _listen(port)
         keys = Keys(self._socket.getsockname()[1])
         self.url = keys.url
@@ -67,7 +72,7 @@ class PageServer:
                 ready()
 
         config = uvicorn.Config(
-            create_app(keys, self._workshop, lambda: self._server.should_exit),
+            create_app(keys, self._workspace, lambda: self._server.should_exit),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -81,7 +86,7 @@ class PageServer:
     def run(self) -> None:
         """Serve until interrupted, or until :meth:`stop` is called from another thread."""
         # Uvicorn shuts down in order at Ctrl+C and then raises it again; it has been dealt with.
-        with self._socket, closing(self._workshop), _orderly(), suppress(KeyboardInterrupt):
+        with self._socket, closing(self._workspace), _orderly(), suppress(KeyboardInterrupt):
             self._server.run(sockets=[self._socket])
 
     def _listening(self) -> None:
@@ -100,26 +105,29 @@ def serve(
     port: int = 0,
     open_browser: bool = False,
     data: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
 ) -> None:
     """Serve the page on 127.0.0.1 until interrupted; print its address once it listens.
 
     Parameters
     ----------
     model : path, optional
-        A model file for the room *Predict*.
+        A model file for the page *Predict*.
     port : int
         0 takes any free port.
     open_browser : bool
         Whether to open the address in the browser.
     data : path, optional
-        A data file for the room *Train*.
+        A data file for the page *Train*.
+    folder : path, optional
+        Where finished runs are kept, and found again at the next start.
 
     Raises
     ------
     OptionError
         As :class:`PageServer`.
     """
-    server = PageServer(model, data, port=port)
+    server = PageServer(model, data, port=port, folder=folder)
     with ExitStack() as stack:
 
         def ready() -> None:
@@ -177,6 +185,17 @@ def _existing(name: str, path: str | os.PathLike[str] | None) -> Path | None:
     found = Path(path)
     if not found.is_file():
         raise OptionError(f"{name} is {str(path)!r}: there is no such file")
+    return found
+
+
+def _folder(path: str | os.PathLike[str] | None) -> Path | None:
+    if path is None:
+        return None
+    found = Path(path)
+    try:
+        found.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise OptionError(f"folder is {str(path)!r}: {problem.strerror}") from None
     return found
 
 

@@ -1,4 +1,4 @@
-"""What every page has in common: the frame, the rooms to go to, the errors that say what to do."""
+"""What every page has in common: the frame, the pages to go to, the errors that say what to do."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from halfsquare import text
 from halfsquare.explain.derivation import number
 from halfsquare.figures.save import data_island
 from halfsquare.figures.theme import DARK, LIGHT
 
 
 @dataclass(frozen=True)
-class Room:
-    """One room of the page: a module in :mod:`halfsquare.web.pages` that brings its own routes.
+class Page:
+    """One page: a module in :mod:`halfsquare.web.pages` that brings its own routes.
 
     Attributes
     ----------
@@ -63,7 +64,7 @@ def markup(request: Request, template: str, **values: Any) -> str:
 
 
 def error_page(
-    title: str, what_to_do: str, status: int, rooms: tuple[Room, ...] = ()
+    title: str, what_to_do: str, status: int, pages: tuple[Page, ...] = ()
 ) -> HTMLResponse:
     """An error that says what to do."""
     page = _templates().get_template("error.html")
@@ -71,7 +72,7 @@ def error_page(
         "title": title,
         "what_to_do": what_to_do,
         "status": status,
-        "rooms": rooms,
+        "pages": pages,
         "here": None,
     }
     return HTMLResponse(page.render(shown), status_code=status)
@@ -93,8 +94,8 @@ def island(name: str, value: Any) -> Markup:
 
 
 def _frame(request: Request, values: dict[str, Any]) -> dict[str, Any]:
-    rooms = request.app.state.rooms
-    return {"rooms": rooms, "here": request.url.path, "themes": themes(), **values}
+    pages = request.app.state.pages
+    return {"pages": pages, "here": request.url.path, "themes": themes(), **values}
 
 
 @cache
@@ -119,15 +120,19 @@ def _templates() -> jinja2.Environment:
 
 def short(x: float, digits: int = 6) -> str:
     """A number as the figures write it: so many significant digits, a real minus sign."""
-    return number(float(f"{x:.{digits}g}"))
+    rounded = float(f"{x:.{digits}g}")
+    if 1e-4 <= abs(rounded) < 1e8 or not rounded or not isfinite(rounded):
+        return number(rounded)
+    mantissa, power = f"{rounded:.{digits - 1}e}".split("e")
+    return f"{number(float(mantissa))} × 10{str(int(power)).translate(_RAISED)}"
 
 
 def amount(x: float) -> str:
     """A measured number: four significant digits, thousands set apart, powers of ten for the
     rest.
     """
-    if x != x:
-        return "–"
+    if not isfinite(x):
+        return "–" if x != x else "∞" if x > 0 else "−∞"
     rounded = float(f"{x:.4g}")
     size = abs(rounded)
     if size >= 1e9 or 0 < size < 1e-4:
@@ -137,15 +142,19 @@ def amount(x: float) -> str:
 
 
 def with_error(x: float, error: float) -> str:
-    """A measured number and its standard error, in the same power of ten."""
+    """A measured number and its standard error; both in one power of ten where they are huge."""
     power = floor(log10(abs(x))) if x and isfinite(x) else 0
-    if abs(power) < 6 or not isfinite(error):
-        return f"{amount(x)} ± {amount(error)}"
+    if power < 12 or not isfinite(error):
+        return f"{_plain(x)} ± {_plain(error, 3)}"
     scale = 10.0**power
     return (
         f"({number(round(x / scale, 3))} ± {number(round(error / scale, 3))}) × "
         f"10{str(power).translate(_RAISED)}"
     )
+
+
+def _plain(x: float, digits: int = 4) -> str:
+    return text.plain(x, digits).replace("-", "−")
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

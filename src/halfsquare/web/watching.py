@@ -1,4 +1,4 @@
-"""What the page sees of a descent: the way down so far, and where it stands now."""
+"""What the page sees of a descent: its curve so far, and where it stands now."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.reading import open_for, read_encoded
 from halfsquare.figures.charts_run import SHOWN_WEIGHTS
 from halfsquare.loss import Floats, error
 from halfsquare.models.formula.model import Formula
+from halfsquare.report.learning import mixed
 from halfsquare.results.fitted import FittedModel
 from halfsquare.solvers.base import State
 from halfsquare.solvers.objective import Objective
 
 SHOWN_ROWS = 240
-_MOST_POINTS = 300  # of one way down; beyond, every second is dropped
-_MOST_WAYS = 80
+_MOST_POINTS = 300  # of one curve; beyond, every second is dropped
+_MOST_CURVES = 80
 _EVERY = 0.1  # seconds between two looks while the descent runs
 
 
@@ -32,14 +34,19 @@ class Weight:
     value: float
     step: float
 
+    @property
+    def before(self) -> float:
+        """Where it stood."""
+        return self.value - self.step
+
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """Where a descent stands.
 
     Attributes
     ----------
-    way, member, iteration : int
+    curve, member, iteration : int
         Which descent (from 1), of which member of an ensemble, after how many steps.
     loss : float
         ½ MSE with the penalty's share, in the unit in which the model is trained.
@@ -55,7 +62,7 @@ class Look:
         What else the method says of itself.
     """
 
-    way: int
+    curve: int
     member: int
     iteration: int
     loss: float
@@ -84,15 +91,17 @@ class Look:
 
 
 @dataclass
-class Way:
+class Curve:
     """The points of one descent: iteration, loss, gradient norm; thinned evenly as they grow many.
 
-    ``before`` is how many steps its member had taken when it began.
+    ``before`` is how many steps its member had taken when it began; ``phase`` is ``"measure"``
+    while rows are set apart, ``"refit"`` on all of them.
     """
 
     number: int
     member: int
     before: int = 0
+    phase: str = "measure"
     points: list[tuple[int, float, float]] = field(default_factory=list)
     every: int = 1
 
@@ -108,15 +117,17 @@ class Way:
 class Watcher:
     """Follows every descent of a fit; asked by the page from other threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, test_fraction: float = 0.2) -> None:
+        self.total = 0  # rows of the table
+        self._test_fraction = test_fraction
         self._lock = threading.Lock()
-        self._ways: dict[int, Way] = {}  # the present one of each member
-        self._all: list[Way] = []
+        self._current: dict[int, Curve] = {}  # the present one of each member
+        self._all: list[Curve] = []
         self._count = 0
         self._followed: int | None = None
         self._last: Floats | None = None
         self._looked = 0.0
-        self._look: Look | None = None
+        self._snapshot: Snapshot | None = None
         self._sample: tuple[Objective, Floats, Floats] | None = None
         self.version = 0
 
@@ -125,44 +136,58 @@ class Watcher:
         member, objective = int(state.notes.get("member", 0)), state.objective
         assert objective is not None
         with self._lock:
-            way = self._way(member, state.iteration)
+            curve = self._curve(member, state.iteration, self._phase(objective))
             scale = 1.0 / (objective.weight * objective.model.outputs_count)
             loss, norm = state.loss * scale, state.gradient_norm * scale
             if np.isfinite(loss) and np.isfinite(norm):
-                way.add(state.iteration, loss, norm)
+                curve.add(state.iteration, loss, norm)
             if self._followed in (None, member):
-                self._follow(state, objective, way, loss, norm, closely=closely)
+                self._follow(state, objective, curve, loss, norm, closely=closely)
                 self._followed = None if state.stopped is not None else member
             self.version += 1
 
-    @property
-    def look(self) -> Look | None:
-        """The latest look; None before the first step."""
-        return self._look
+    @classmethod
+    def of(cls, curves: list[Curve]) -> Watcher:
+        """One that has seen these curves, and sees no more."""
+        found = cls()
+        found._all = list(curves)
+        return found
 
-    def ways(self) -> list[Way]:
-        """The latest ways down, the one that is followed last."""
+    def _phase(self, objective: Objective) -> str:
+        """A refit has more rows than what was left for training, by half of those set apart."""
+        without = (1.0 - 0.5 * self._test_fraction) * self.total
+        whole = self._test_fraction > 0 and objective.rows.row_count > without > 0
+        return "refit" if whole else "measure"
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The latest snapshot; None before the first step."""
+        return self._snapshot
+
+    def curves(self) -> list[Curve]:
+        """The latest curves, the one that is followed last."""
         with self._lock:
             found = [replace(w, points=list(w.points)) for w in self._all if w.points]
-        here = self._look.way if self._look else 0
+        here = self._snapshot.curve if self._snapshot else 0
         return sorted(found, key=lambda w: (w.number == here, w.number))
 
-    def _way(self, member: int, iteration: int) -> Way:
-        way = self._ways.get(member)
-        if way is None or (way.points and iteration <= way.points[-1][0]):
+    def _curve(self, member: int, iteration: int, phase: str) -> Curve:
+        curve = self._current.get(member)
+        again = curve is not None and curve.points and iteration <= curve.points[-1][0]
+        if curve is None or curve.phase != phase or again:
             self._count += 1
-            before = way.before + way.points[-1][0] if way is not None else 0
-            way = self._ways[member] = Way(self._count, member, before)
-            self._all = [*self._all, way][-_MOST_WAYS:]
+            before = curve.before + curve.points[-1][0] if curve is not None and curve.points else 0
+            curve = self._current[member] = Curve(self._count, member, before, phase)
+            self._all = [*self._all, curve][-_MOST_CURVES:]
             if self._followed in (None, member):
                 self._last = None
-        return way
+        return curve
 
     def _follow(
         self,
         state: State[Any],
         objective: Objective,
-        way: Way,
+        curve: Curve,
         loss: float,
         norm: float,
         *,
@@ -180,8 +205,8 @@ class Watcher:
             if before is None or before.shape != state.parameters.shape
             else (state.parameters - before)
         )
-        self._look = Look(
-            way.number, way.member, state.iteration, loss, norm, not formula,
+        self._snapshot = Snapshot(
+            curve.number, curve.member, state.iteration, loss, norm, not formula,
             strongest(objective.model.parameter_names, state.parameters, step), targets, outputs,
             {k: v for k, v in state.notes.items() if k != "member"},
             None if state.stopped is None else str(state.stopped),
@@ -191,8 +216,8 @@ class Watcher:
         """Targets and outputs of some rows, of the first target."""
         if self._sample is None or self._sample[0] is not objective:
             chunk = objective.rows.chunk(0)
-            some = _some(len(chunk.target))
-            self._sample = (objective, chunk.design[some].copy(), chunk.target[some, 0].copy())
+            some = sample(len(chunk.target))
+            self._sample = (objective, chunk.design[some], chunk.target[some, 0])
         _, design, targets = self._sample
         with np.errstate(all="ignore"):
             outputs = objective.model.outputs(parameters, design)[:, 0]
@@ -205,21 +230,28 @@ class Watcher:
             self._sample = self._last = None
 
 
-def look_at(fitted: FittedModel, data: Any) -> Look:
-    """A fitted model as a look: nothing moves any more, and the errors are in the user's unit."""
+def snapshot_of(fitted: FittedModel, data: Any | None) -> Snapshot:
+    """A fitted model: nothing moves any more, and the errors are in the user's unit; none without
+    its rows.
+    """
     member = fitted.members[0]
     targets: Floats = np.empty(0)
     outputs: Floats = np.empty(0)
-    for batch in read_encoded(open_for(fitted.encoder, data), fitted.encoder, with_target=True):
+    batches = (
+        read_encoded(open_for(fitted.encoder, data), fitted.encoder, with_target=True)
+        if data is not None
+        else ()
+    )
+    for batch in batches:
         assert batch.target is not None
-        some = _some(len(batch.target))
+        some = sample(len(batch.target))
         targets, outputs = batch.target[some, 0], fitted.outputs_of(batch.design[some])[0][:, 0]
         break
     fine = np.isfinite(error(targets, outputs))
     weights = strongest(
         member.model.parameter_names, member.parameters, np.zeros_like(member.parameters)
     )
-    return Look(
+    return Snapshot(
         0,
         0,
         0,
@@ -241,9 +273,14 @@ def strongest(names: Any, values: Floats, steps: Floats) -> tuple[Weight, ...]:
     return tuple(Weight(_short(str(names[j])), float(values[j]), float(steps[j])) for j in picked)
 
 
-def _some(count: int) -> slice:
-    """So many rows, evenly spaced, as are shown."""
-    return slice(0, None, -(-count // SHOWN_ROWS) or 1)
+def sample(count: int) -> npt.NDArray[np.intp]:
+    """So many of ``count`` rows as are shown, chosen by a hash of their place: every k-th row would
+    fall into step with whatever repeats in the table.
+    """
+    if count <= SHOWN_ROWS:
+        return np.arange(count)
+    order = np.argsort(mixed(np.arange(count, dtype=np.uint64)), kind="stable")
+    return np.sort(order[:SHOWN_ROWS])
 
 
 def _short(name: str) -> str:

@@ -30,6 +30,11 @@
       ...(inputs ? { bind: inputs } : {}),
     });
     await recolour(view);
+    const svg = place.querySelector("svg");
+    if (svg) {
+      svg.setAttribute("role", "img");
+      svg.setAttribute("aria-label", place.dataset.label || view.description() || "Figure");
+    }
     views.set(place.id, view);
     place.dispatchEvent(new CustomEvent("figure", { bubbles: true, detail: { view } }));
   };

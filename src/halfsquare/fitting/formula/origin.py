@@ -25,7 +25,7 @@ from halfsquare.fitting.formula.extended_precision import evaluate
 from halfsquare.fitting.formula.inference import correlation
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import FormulaFacts, Trained
 
 _FAR = 30.0  # means in standard deviations: from there on a column is counted from its middle
 _SAME = 1e-20  # of functions that span the same space, in 50 digits
@@ -112,7 +112,9 @@ class Origin:
                 moved[j] = value
             return moved
 
-    def restore(self, trained: Trained, rows: Rows, sse: float) -> Trained:
+    def restore(
+        self, trained: Trained[FormulaFacts], rows: Rows, sse: float
+    ) -> Trained[FormulaFacts]:
         """The fit over shifted columns as one over those given, or, where its parameters are beyond
         float64, as one of the formula written with the shift, which a warning states.
         """
@@ -127,11 +129,11 @@ class Origin:
             return self._rewritten(trained)
         parameters = trained.parameters.copy()
         parameters[at] = values
-        covariance, facts = trained.covariance, dict(trained.facts)
+        covariance, facts = trained.covariance, trained.facts
         if covariance is not None:
             covariance = covariance.copy()
             covariance[np.ix_(at, at)] = slopes @ covariance[np.ix_(at, at)] @ slopes.T
-            facts["correlation"] = correlation(covariance).tolist()
+            facts = replace(facts, correlation=tuple(map(tuple, correlation(covariance).tolist())))
         return replace(trained, parameters=parameters, covariance=covariance, facts=facts)
 
     def _as_good(self, rows: Rows, parameters: Floats, sse: float) -> bool:
@@ -149,7 +151,7 @@ class Origin:
         rounding = (8.0 * np.finfo(float).eps) ** 2 * size
         return bool(isfinite(total) and total <= sse * (1.0 + 1e-6) + rounding)
 
-    def _rewritten(self, trained: Trained) -> Trained:
+    def _rewritten(self, trained: Trained[FormulaFacts]) -> Trained[FormulaFacts]:
         """The model of the formula whose columns are written less the shift."""
         full = trained.model
         assert isinstance(full, Formula)
@@ -162,8 +164,8 @@ class Origin:
             f"formula as given are beyond float64: it is fitted as {text}, and the values of "
             f"{', '.join(names)} are those of this formula"
         )
-        facts = {**trained.facts, "formula": text}
-        return replace(trained, model=model, facts=facts, warnings=[*trained.warnings, warning])
+        facts = replace(trained.facts, formula=text)
+        return replace(trained, model=model, facts=facts, warnings=(*trained.warnings, warning))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from halfsquare.fitting.formula.inference import correlation, determined, free_w
 from halfsquare.fitting.formula.profile import profile_intervals
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
-from halfsquare.results.trained import Trained
+from halfsquare.results.trained import FormulaFacts, Trained
 from halfsquare.solvers.base import Reason, State, Termination
 from halfsquare.solvers.loop import Record
 from halfsquare.solvers.qr_objective import FormulaObjective
@@ -61,7 +60,7 @@ class Ending:
         history: list[Record],
         warnings: list[str],
         profile: bool,
-    ) -> Trained:
+    ) -> Trained[FormulaFacts]:
         """The fit at ``state``, with all that is to be said of it."""
         full, formula = self.full, self.objective.formula
         p, degrees = len(formula.names), self.weight - len(formula.names)
@@ -84,24 +83,23 @@ class Ending:
         off = runaway(self.objective, self.solver, best, triangle, variance, bound)
         termination = self._termination(state, refined is not None)
         intervals = one_sided(triangle, best, variance, degrees, bound, self.solver)
-        facts: dict[str, Any] = {
-            "formula": full.text,
-            "degrees_of_freedom": degrees,
-            "sse": sse,
-            "sigma": float(np.sqrt(variance)),
-            "iterations": state.iteration,
-            "undetermined": list(dict.fromkeys([*known.undetermined, *off])),
-            "fixed": held,
-            "on_bound": {formula.names[j]: list(ends) for j, ends in intervals.items()},
-            "linear": [formula.names[j] for j in formula.linear],
-            "correlation": correlation(covariance).tolist(),
-            "extended_precision": refined is not None,
-        }
-        if profile:
-            errors = np.sqrt(np.diag(covariance))[at]
-            facts["profile"] = profile_intervals(
-                self.objective, best, errors, sse, degrees, self.run
-            )
+        errors = np.sqrt(np.diag(covariance))[at]
+        facts = FormulaFacts(
+            degrees_of_freedom=degrees,
+            formula=full.text,
+            sse=sse,
+            sigma=float(np.sqrt(variance)),
+            iterations=state.iteration,
+            undetermined=tuple(dict.fromkeys([*known.undetermined, *off])),
+            fixed=held,
+            on_bound={formula.names[j]: ends for j, ends in intervals.items()},
+            linear=tuple(formula.names[j] for j in formula.linear),
+            correlation=tuple(map(tuple, correlation(covariance).tolist())),
+            extended_precision=refined is not None,
+            profile=profile_intervals(self.objective, best, errors, sse, degrees, self.run)
+            if profile
+            else None,
+        )
         said = [*warnings, *map(free_warning, known.free)]
         said += [runaway_warning(off)] if off else []
         said += [bound_warning(formula.names[j], float(best[j])) for j in intervals]
@@ -113,9 +111,9 @@ class Ending:
             covariance=covariance if degrees > 0 else None,
             noise=np.array([variance]),
             effective_parameters=float(p - len(known.free)),
-            history=history,
+            history=tuple(history),
             termination=termination,
-            warnings=said,
+            warnings=tuple(said),
             facts=facts,
         )
 

@@ -29,7 +29,8 @@ from halfsquare.models.formula.symmetry import canonical
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.trained import Trained
+from halfsquare.results.record import Training
+from halfsquare.results.trained import FormulaFacts, Trained
 from halfsquare.solvers.base import State
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.run import Run
@@ -152,7 +153,7 @@ def train_formula(
     bounds: Bounds | None = None,
     fixed: Mapping[str, float] | None = None,
     profile: bool = False,
-) -> Trained:
+) -> Trained[FormulaFacts]:
     """Fit a formula by least squares.
 
     Parameters
@@ -171,7 +172,7 @@ def train_formula(
     fixed : mapping of name to number, optional
         Parameters that are held.
     profile : bool
-        Add profile-likelihood intervals to ``facts["profile"]``.
+        Add profile-likelihood intervals, to ``facts.profile``.
 
     Raises
     ------
@@ -222,7 +223,7 @@ def train_formula(
         if origin is None:
             return trained
         inner = fitted.rows if isinstance(fitted, OriginRows) else fitted
-        return origin.restore(trained, inner, trained.facts["sse"])
+        return origin.restore(trained, inner, trained.facts.sse)
 
 
 def _origin(
@@ -348,4 +349,4 @@ class FormulaFamily(Family):
             fixed=options.fix,
             profile=options.profile,
         )
-        return self.fitted(rows, [trained], "formula", "levenberg-marquardt")
+        return self.fitted(rows, [trained], Training("formula", "levenberg-marquardt"))

@@ -1,4 +1,4 @@
-"""Room 2, *Many examples*: what grows with the rows, what settles, and what copies change."""
+"""The page *Many examples*: what grows with the rows, what settles, and what copies change."""
 
 from __future__ import annotations
 
@@ -20,15 +20,24 @@ from halfsquare.explain.many_examples import (
     built_in_sample,
     growth,
 )
-from halfsquare.figures.charts_sums import growth_chart, growth_rows, scatter_chart, scatter_rows
+from halfsquare.figures.charts_sums import (
+    growth_chart,
+    growth_rows,
+    rows_chart,
+    scatter_chart,
+    scatter_rows,
+)
 from halfsquare.figures.live import Compiled, refilled
+from halfsquare.loss import Floats
 from halfsquare.sums import ErrorSummary
-from halfsquare.web.templates import Room, island, part, render
+from halfsquare.web.templates import Page, island, part, render
 
 PATH = "/many-examples"
 ROWS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
 BATCHES = [4, 8, 16, 32, 64, 128, 256]
 COPIES = [1, 2, 4]
+NOISES = [0.25, 0.5, 1.0, 2.0]
+_DRAWN = 400  # rows of the figure, at most
 _SIZES = sorted(
     {round(8 * 2 ** (i / 4)) for i in range(37)}
 )  # four to each doubling, ROWS among them
@@ -36,11 +45,17 @@ _SIZES = sorted(
 
 @dataclass(frozen=True)
 class Asked:
-    """What the form says: positions in ROWS and BATCHES, and how often each row stands."""
+    """What the form says: positions in ROWS, BATCHES and NOISES, and how often each row stands."""
 
     rows: int = 4
     batch: int = 2
     copies: int = 1
+    level: int = 2
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the targets about the true line."""
+        return NOISES[self.level]
 
     @property
     def n(self) -> int:
@@ -51,6 +66,11 @@ class Asked:
     def b(self) -> int:
         """Rows of a batch: always fewer than there are rows."""
         return min(BATCHES[self.batch], self.n // 2)
+
+    @property
+    def capped(self) -> bool:
+        """Whether that is fewer than the slider says."""
+        return self.b < BATCHES[self.batch]
 
 
 @dataclass(frozen=True)
@@ -65,37 +85,66 @@ class Line:
 
 def _page(request: Request) -> Response:
     asked = _asked(request)
-    growing, scattering = _specs(asked)
+    shown = _shown(asked)
+    specs = {"rows": _rows_spec(), "growth": _growth_spec(), "scatter": _scatter_spec()}
     return render(
         request,
         "many_examples.html",
         **_answer(asked),
-        growth_spec=island("growth-spec", growing),
-        scatter_spec=island("scatter-spec", scattering),
+        specs=[island(f"{name}-spec", refilled(spec, **shown)) for name, spec in specs.items()],
         all_rows=ROWS,
         all_batches=BATCHES,
         all_copies=COPIES,
+        all_noises=NOISES,
         part=f"{PATH}/part",
     )
 
 
 def _part(request: Request) -> Response:
     asked = _asked(request)
-    data = {"growth": _growth(asked.copies), **scatter_rows(_scatter(asked))}
-    return part(
-        request,
-        "many_examples_answer.html",
-        signals={"chosen": asked.n},
-        data=data,
-        **_answer(asked),
-    )
+    return part(request, "many_examples_answer.html", **_shown(asked), **_answer(asked))
+
+
+def _shown(asked: Asked) -> dict[str, Any]:
+    """Signals and rows of the three figures; the axes are wide enough for all that can be asked."""
+    sample, whole = _sample(asked.noise).first(asked.n), _sample(asked.noise)
+    growing = _growth(asked.noise, COPIES[-1])
+    widest = batch_scatter(whole, BATCHES[0]).ellipse
+    (x0, y0), (x1, y1) = widest.min(axis=0).tolist(), widest.max(axis=0).tolist()
+    ends = np.array([-2.0, 2.0])
+    best = best_line(sample)
+    signals = {
+        "chosen": asked.n,
+        "sse_top": 1.02 * growing[-1]["sse"],
+        "mse_top": 1.1 * max(row["most"] for row in _growth(asked.noise, 1)),
+        "wide": [x0, max(x1, 0.2), y0, max(y1, 0.2)],
+        "tall": [float(whole.target.min()) - 0.2, float(whole.target.max()) + 0.2],
+    }
+    points = zip(sample.x, sample.target, sample.output, strict=True)
+    data = {
+        "sample": [
+            {"x": float(x), "t": float(t), "side": int(o > t) - int(o < t)}
+            for x, t, o in list(points)[:_DRAWN]
+        ],
+        "line": _line(ends, sample.intercept, sample.slope),
+        "best": _line(ends, *best),
+        "growth": _growth(asked.noise, asked.copies),
+        "typical": [{"n": ROWS[-1], "mse": whole.typical}],
+        **scatter_rows(_scatter(asked)),
+    }
+    return {"signals": signals, "data": data}
+
+
+def _line(x: Floats, intercept: float, slope: float) -> list[dict[str, float]]:
+    return [{"x": float(a), "t": float(intercept + slope * a)} for a in x]
 
 
 def _asked(request: Request) -> Asked:
     query = request.query_params
     rows = _choice("rows", query.get("rows", "4"), range(len(ROWS)))
     batch = _choice("batch", query.get("batch", "2"), range(len(BATCHES)))
-    return Asked(rows, batch, _choice("copies", query.get("copies", "1"), COPIES))
+    noise = _choice("noise", query.get("noise", "2"), range(len(NOISES)))
+    return Asked(rows, batch, _choice("copies", query.get("copies", "1"), COPIES), noise)
 
 
 def _choice(name: str, text: str, choices: range | list[int]) -> int:
@@ -105,7 +154,7 @@ def _choice(name: str, text: str, choices: range | list[int]) -> int:
 
 
 def _answer(asked: Asked) -> dict[str, Any]:
-    sample = _sample().first(asked.n)
+    sample = _sample(asked.noise).first(asked.n)
     shown = max(asked.copies, 2)  # the table compares, also where nothing is copied
     once, copied = (growth(sample, [asked.n], copies)[0] for copies in (1, asked.copies))
     return {
@@ -129,9 +178,9 @@ def _copied_lines(
     lines = [
         ("Rows", float(once.rows), float(copied.rows)),
         ("SSE", once.sse, copied.sse),
-        ("Gradient of ½ SSE", total, total * copies),
+        ("Gradient of ½SSE", total, total * copies),
         ("MSE", once.mse, copied.mse),
-        ("Gradient of ½ MSE", total / once.rows, total * copies / copied.rows),
+        ("Gradient of ½MSE", total / once.rows, total * copies / copied.rows),
         ("Best intercept", best_line(sample)[0], best_line(sample, copies)[0]),
         ("Best slope", best_line(sample)[1], best_line(sample, copies)[1]),
         ("Std. error of MSE", once.mse_se, copied.mse_se),
@@ -148,42 +197,21 @@ def _verdict(once: float, copied: float, copies: int) -> str:
 
 
 @cache
-def _sample() -> LineSample:
-    return built_in_sample(ROWS[-1])
+def _sample(noise: float) -> LineSample:
+    return built_in_sample(ROWS[-1], noise=noise)
 
 
 @cache
-def _growth(copies: int) -> list[dict[str, float]]:
-    return growth_rows(_SIZES, growth(_sample(), _SIZES, copies))
+def _growth(noise: float, copies: int) -> list[dict[str, float]]:
+    return growth_rows(_SIZES, growth(_sample(noise), _SIZES, copies))
 
 
 @cache
 def _scatter(asked: Asked) -> BatchScatter:
-    return batch_scatter(_sample().first(asked.n), asked.b)
+    return batch_scatter(_sample(asked.noise).first(asked.n), asked.b)
 
 
-def _specs(asked: Asked) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Both figures with the rows that are asked for."""
-    signals, rows = {"chosen": asked.n}, {"growth": _growth(asked.copies)}
-    return refilled(_growth_spec(), signals=signals, data=rows), refilled(
-        _scatter_spec(), data=scatter_rows(_scatter(asked))
-    )
+_rows_spec, _growth_spec = Compiled(rows_chart), Compiled(growth_chart)
+_scatter_spec = Compiled(scatter_chart)
 
-
-def _growth_figure() -> Any:
-    """Its axes are wide enough for everything that can be asked for."""
-    top = (1.02 * _growth(COPIES[-1])[-1]["sse"], 1.1 * max(row["most"] for row in _growth(1)))
-    return growth_chart(_growth(1), ROWS[0], top=top, typical=_sample().typical)
-
-
-def _scatter_figure() -> Any:
-    widest = batch_scatter(_sample(), BATCHES[0]).ellipse
-    (x0, y0), (x1, y1) = widest.min(axis=0).tolist(), widest.max(axis=0).tolist()
-    reach = (x0, max(x1, 0.2), y0, max(y1, 0.2))
-    return scatter_chart(scatter_rows(_scatter(Asked())), reach=reach)
-
-
-_growth_spec, _scatter_spec = Compiled(_growth_figure), Compiled(_scatter_figure)
-
-
-ROOM = Room(PATH, "Many examples", (Route(PATH, _page), Route(f"{PATH}/part", _part)))
+PAGE = Page(PATH, "Many examples", (Route(PATH, _page), Route(f"{PATH}/part", _part)))

@@ -1,4 +1,4 @@
-"""Room 1, *One example*: drag the output, and see the sign, the step and the derivation change."""
+"""The page *One example*: drag the output, and see the sign, the step and the derivation change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from halfsquare.figures.charts import one_example_chart, view_range
 from halfsquare.figures.live import Compiled, refilled, without_inputs
 from halfsquare.loss import CONVENTIONS
 from halfsquare.text import LOSS_NAMES
-from halfsquare.web.templates import Room, island, part, render
+from halfsquare.web.templates import Page, island, part, render
 
 PATH = "/one-example"
 DESCRIPTION = (
@@ -82,4 +82,4 @@ _compiled = Compiled(
 )
 
 
-ROOM = Room(PATH, "One example", (Route(PATH, _page), Route(f"{PATH}/part", _part)))
+PAGE = Page(PATH, "One example", (Route(PATH, _page), Route(f"{PATH}/part", _part)))

@@ -1,4 +1,4 @@
-"""Room 4, *Predict*: one row typed in, its output with interval and parts, and what a truth would
+"""The page *Predict*: one row typed in, its output with interval and parts, and what a truth would
 say of it.
 """
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,19 +20,21 @@ from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.figures.charts import one_example_chart
 from halfsquare.figures.live import Compiled, refilled, without_inputs
 from halfsquare.results.fitted import FittedModel
-from halfsquare.web.fields import Field, design_of, fields_of, number_of
-from halfsquare.web.figures import parts_drawn, parts_spec
-from halfsquare.web.templates import Room, island, part, render
+from halfsquare.results.intervals import ends_of
+from halfsquare.web.fields import Field, design_of, designs_along, fields_of, number_of
+from halfsquare.web.figures import effect_drawn, effect_spec, parts_drawn, parts_spec
+from halfsquare.web.templates import Page, island, part, render
 
 PATH = "/predict"
 LEVEL = 0.95
 _MOST_CHANGES = 30
+_POINTS = 61  # of a curve over a column
 _DRAGGED = 0.99  # a truth within this share of the figure leaves the figure as it is
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the room shows of one row.
+    """What the page shows of one row.
 
     Attributes
     ----------
@@ -48,6 +51,7 @@ class Prediction:
     changes: tuple[Change, ...]
     explained: ExampleExplanation
     reach: float
+    effect: dict[str, Any] | None
 
     @property
     def signals(self) -> dict[str, Any]:
@@ -57,12 +61,13 @@ class Prediction:
             "target": self.explained.target,
             "output": o,
             "convention": "half_sse",
+            "digits": 4,  # as in the words beside it
             "span": [o - self.reach, o + self.reach],
         }
 
 
 def _page(request: Request) -> Response:
-    models = request.app.state.workshop.models
+    models = request.app.state.workspace.models
     if not models:
         return render(request, "predict_none.html")
     found = _asked(request)
@@ -70,9 +75,12 @@ def _page(request: Request) -> Response:
         **refilled(_compiled(), signals=found.signals),
         "description": "The loss over the output, as a parabola.",
     }
-    figures = {"truth": spec}
+    figures = {}
+    if found.effect is not None:
+        figures["effect"] = refilled(effect_spec(), **found.effect)
     if found.parts is not None:
         figures["parts"] = refilled(parts_spec(), **parts_drawn(found.parts))
+    figures["truth"] = spec
     return render(
         request,
         "predict.html",
@@ -87,10 +95,10 @@ def _page(request: Request) -> Response:
 def _part(request: Request) -> Response:
     found = _asked(request)
     drawn = parts_drawn(found.parts) if found.parts is not None else {"signals": {}, "data": {}}
-    signals = {**drawn["signals"], **found.signals}
-    return part(
-        request, "predict_answer.html", signals=signals, data=drawn["data"], **_answer(found)
-    )
+    effect = found.effect or {"signals": {}, "data": {}}
+    signals = {**drawn["signals"], **effect["signals"], **found.signals}
+    data = {**drawn["data"], **effect["data"]}
+    return part(request, "predict_answer.html", signals=signals, data=data, **_answer(found))
 
 
 def _answer(found: Prediction) -> dict[str, Any]:
@@ -109,7 +117,7 @@ def _told(found: tuple[Change, ...]) -> list[Change]:
 
 
 def _asked(request: Request) -> Prediction:
-    query, models = request.query_params, request.app.state.workshop.models
+    query, models = request.query_params, request.app.state.workspace.models
     key = query.get("model") or next(iter(models), "")
     if key not in models:
         raise OptionError("this model is not here any more: choose Predict above")
@@ -127,11 +135,10 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
     encoder = fitted.encoder
     fields = fields_of(encoder, given)
     design = design_of(encoder, fields)
-    outputs, std = fitted.outputs_of(design[None, :], with_std=True)
-    quantile = fitted.quantile(LEVEL)
+    outputs, (lows, highs) = fitted.quantiles_of(design[None, :], ends_of(LEVEL))
     bounds = [
-        (float(o), float(o - quantile * s), float(o + quantile * s))
-        for o, s in zip(outputs[0], std[0], strict=True)
+        (float(o), float(low), float(high))
+        for o, low, high in zip(outputs[0], lows[0], highs[0], strict=True)
     ]
     if not isfinite(bounds[0][0]):
         raise OptionError(
@@ -152,7 +159,25 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
         changes(fitted, design),
         explained,
         reach if away <= _DRAGGED * reach else 1.25 * away,
+        _effect(fitted, fields, given.get("touched")),
     )
+
+
+def _effect(fitted: FittedModel, fields: list[Field], touched: str | None) -> dict[str, Any] | None:
+    """The output over the column that was touched last, or over the first number."""
+    numbers = [i for i, field in enumerate(fields) if field.low is not None]
+    place = next((i for i in numbers if fields[i].name == touched), next(iter(numbers), None))
+    if place is None:
+        return None
+    field = fields[place]
+    assert field.low is not None and field.high is not None
+    here = float(field.value) if field.value.strip() else field.low
+    x = np.linspace(min(field.low, here), max(field.high, here), _POINTS)
+    outputs, std = fitted.outputs_of(
+        designs_along(fitted.encoder, fields, place, np.append(x, here)), with_std=True
+    )
+    half = fitted.quantile(LEVEL) * std[:, 0]
+    return effect_drawn(field.label, np.append(x, here), outputs[:, 0], half)
 
 
 def _fixed_output(spec: dict[str, Any]) -> dict[str, Any]:
@@ -170,4 +195,4 @@ _compiled = Compiled(
 )
 
 
-ROOM = Room(PATH, "Predict", (Route(PATH, _page), Route(f"{PATH}/part", _part)))
+PAGE = Page(PATH, "Predict", (Route(PATH, _page), Route(f"{PATH}/part", _part)))

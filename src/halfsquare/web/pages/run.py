@@ -1,6 +1,4 @@
-"""The training run as it goes: its figures by server-sent events, its controls, and what comes of
-it.
-"""
+"""One training run: its figures by server-sent events, its controls, and what comes of it."""
 
 from __future__ import annotations
 
@@ -8,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -17,32 +14,32 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from halfsquare.data.spec import DataSpec
 from halfsquare.figures.live import refilled
+from halfsquare.report.first_screen import headline, suspicious, typical_error
 from halfsquare.results.fitted import FittedModel
+from halfsquare.text import rows_sentence
 from halfsquare.web.figures import descent_spec, drawn, errors_spec, weights_spec
-from halfsquare.web.jobs import RUNNING, Job
+from halfsquare.web.runs import RUNNING, Run
 from halfsquare.web.templates import island, markup, render, wants_json
 
 PATH = "/train"
 _EVERY = 0.15  # seconds between two looks at the run
 _QUIET = 10.0  # seconds after which a sign of life is sent, so that a closed tab is noticed
 _MOST_PARAMETERS = 20
+_MOST_COLUMNS = 40
 _NOTES = {
     "batch": "Batch",
     "noise": "Noise",
     "effective_parameters": "Eff. params",
-    "damping": "Damping",
-    "step": "Step length",
     "signal": "Signal",
-}  # fmt: skip
+}
 
 
 def _page(request: Request) -> Response:
-    if request.app.state.workshop.jobs.last is None:
-        return RedirectResponse(PATH, status_code=303)
-    job = _job(request)
-    answer = _answer(job)
-    shown = drawn(job.look, job.watcher.ways())
+    run = _run(request)
+    answer = _answer(run)
+    shown = drawn(run.snapshot, run.curves)
     specs = {"descent": descent_spec(), "errors": errors_spec(), "weights": weights_spec()}
     descends = answer["running"] or bool(shown["data"]["lines"])
     failed = answer["standing"] in ("failed", "ended")
@@ -52,35 +49,54 @@ def _page(request: Request) -> Response:
         "run.html",
         figures=list(figures),
         specs=[island(f"{name}-spec", refilled(spec, **shown)) for name, spec in figures.items()],
-        buttons=_buttons(job),
+        last=int(shown["signals"]["last"]),
+        controls=_controls(run),
         **answer,
     )
 
 
-def _answer(job: Job) -> dict[str, Any]:
-    look = job.look
+def _answer(run: Run) -> dict[str, Any]:
+    snapshot = run.snapshot
     notes = (
         []
-        if look is None
-        else [(name, look.notes[key]) for key, name in _NOTES.items() if key in look.notes]
+        if snapshot is None
+        else [(name, snapshot.notes[key]) for key, name in _NOTES.items() if key in snapshot.notes]
     )
-    standing = job.standing  # once: the run goes on while its page is made
-    fitted = job.fitted
+    standing = run.standing  # once: the run goes on while its page is made
+    fitted = run.fitted
     return {
         "here": PATH,
-        "job": job,
+        "job": run,
+        "url": f"{PATH}/runs/{run.number}",
         "standing": standing,
         "running": standing in RUNNING,
-        "look": look,
+        "snapshot": snapshot,
+        "phase": run.curves[-1].phase if run.curves else "",
         "notes": notes[:2],
-        "headline": "" if fitted is None else _headline(fitted),
+        "told": None if fitted is None else _told(fitted),
         "parameters": []
         if fitted is None or fitted.kind == "network"
         else fitted.parameters[:_MOST_PARAMETERS],
     }
 
 
-def _headline(fitted: FittedModel) -> str:
+def _told(fitted: FittedModel) -> dict[str, Any]:
+    """What the first screen of the command line says too; and how the table was read."""
+    encoder = fitted.encoder
+    columns = [(f.column, f.decision) for f in encoder.features]
+    columns += [(name, f"left out: {why}") for name, why in encoder.left_out.items()]
+    return {
+        "headline": headline(fitted),
+        "ended": _ended(fitted),
+        "typical": typical_error(fitted),
+        "rows": rows_sentence(fitted.info),
+        "columns": columns[:_MOST_COLUMNS],
+        "more": max(0, len(columns) - _MOST_COLUMNS),
+        "suspicious": suspicious(fitted),
+    }
+
+
+def _ended(fitted: FittedModel) -> str:
     reason = str(fitted.info.get("reason", ""))
     if reason.startswith("solved directly"):
         return (
@@ -92,32 +108,29 @@ def _headline(fitted: FittedModel) -> str:
     return f"{reason[:1].upper()}{reason[1:]}."
 
 
-def _buttons(job: Job) -> dict[str, bool]:
+def _controls(run: Run) -> dict[str, Any]:
     """What can be asked of the run now."""
-    going = job.running and not job.gate.stopped
-    pace = job.gate.pace
+    held = run.controls.held
     return {
-        "pause": going and pace != "step",
-        "resume": going and pace == "step",
-        "step": going,
-        "fast": going and pace != "full",
-        "stop": going,
+        "going": run.running and not run.controls.stopped,
+        "held": held,
+        "label": "Resume" if held else "Pause",
     }
 
 
 async def _events(request: Request) -> Response:
-    return StreamingResponse(_told(request, _job(request)), media_type="text/event-stream")
+    return StreamingResponse(_news(request, _run(request)), media_type="text/event-stream")
 
 
-async def _told(request: Request, job: Job) -> AsyncIterator[str]:
+async def _news(request: Request, run: Run) -> AsyncIterator[str]:
     """What is new, whenever there is something new; ends with the run, and with the server."""
     seen, silent = None, 0.0
     while not request.app.state.ending():
-        version = job.version
+        version = run.version
         if version != seen:
             seen, silent = version, 0.0
-            yield f"data: {await run_in_threadpool(_news, request, job)}\n\n"
-            if not job.running:
+            yield f"data: {await run_in_threadpool(_payload, request, run)}\n\n"
+            if not run.running:
                 return
         elif silent >= _QUIET:
             silent = 0.0
@@ -126,81 +139,77 @@ async def _told(request: Request, job: Job) -> AsyncIterator[str]:
         silent += _EVERY
 
 
-def _news(request: Request, job: Job) -> str:
-    over = not job.running
-    news: dict[str, Any] = {"over": over, "buttons": _buttons(job)}
+def _payload(request: Request, run: Run) -> str:
+    over = not run.running
+    news: dict[str, Any] = {"over": over, "controls": _controls(run)}
     if not over:
-        news |= drawn(job.look, job.watcher.ways())
-        news["html"] = markup(request, "run_answer.html", **_answer(job))
+        news |= drawn(run.snapshot, run.curves)
+        news["html"] = markup(request, "run_answer.html", **_answer(run))
     return json.dumps(news, allow_nan=False)
 
 
 async def _control(request: Request) -> Response:
-    job, act = _job(request), request.path_params["act"]
+    run, act = _run(request), request.path_params["act"]
     acts = {
-        "pause": job.gate.pause,
-        "resume": job.gate.resume,
-        "step": job.gate.one_step,
-        "fast": job.gate.full_speed,
-        "stop": job.gate.stop,
+        "pause": run.controls.toggle,
+        "step": run.controls.one_step,
+        "stop": run.controls.stop,
     }
     if act not in acts:
         raise HTTPException(404)
     acts[act]()
     if wants_json(request):
-        return JSONResponse({"buttons": _buttons(job)})
-    return RedirectResponse(f"{PATH}/run", status_code=303)
+        return JSONResponse({"controls": _controls(run)})
+    return RedirectResponse(f"{PATH}/runs/{run.number}", status_code=303)
+
+
+def _remove(request: Request) -> Response:
+    request.app.state.workspace.runs.remove(_run(request).number)
+    return RedirectResponse(PATH, status_code=303)
 
 
 def _model(request: Request) -> Response:
     fitted = _trained(request)
-    with request.app.state.workshop.store.scratch(".hsq") as path:
+    with request.app.state.workspace.store.scratch(".hsq") as path:
         fitted.save(path)
-        return _download(
-            path, f"{_file_name(fitted.encoder.targets[0])}.hsq", "application/octet-stream"
-        )
+        name = f"{_file_name(fitted.encoder.targets[0])}.hsq"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(path.read_bytes(), media_type="application/octet-stream", headers=headers)
 
 
 def _report(request: Request) -> Response:
     from halfsquare.report.html import report_page
 
-    fitted, data = _trained(request), _job(request).order.data
-    page = report_page(fitted, str(data.make()), name=data.label)
+    fitted, asked = _trained(request), _run(request).asked
+    rows = DataSpec.of(str(asked.data.make()), weights=asked.options.get("weights"))
+    page = report_page(fitted, rows, name=asked.data.label)
     name = f"{_file_name(fitted.encoder.targets[0])}.html"
-    return Response(
-        page,
-        media_type="text/html",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
-
-
-def _download(path: Path, name: str, kind: str) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(path.read_bytes(), media_type=kind, headers=headers)
+    return Response(page, media_type="text/html", headers=headers)
 
 
 def _file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "model"
 
 
-def _job(request: Request) -> Job:
-    job: Job | None = request.app.state.workshop.jobs.last
-    if job is None:
-        raise HTTPException(404)
-    return job
+def _run(request: Request) -> Run:
+    run: Run = request.app.state.workspace.runs.get(request.path_params["number"])
+    return run
 
 
 def _trained(request: Request) -> FittedModel:
-    fitted = _job(request).fitted
+    fitted = _run(request).fitted
     if fitted is None:
         raise HTTPException(404)
     return fitted
 
 
+_ONE = f"{PATH}/runs/{{number:int}}"
 ROUTES = (
-    Route(f"{PATH}/run", _page),
-    Route(f"{PATH}/run/events", _events),
-    Route(f"{PATH}/run/model.hsq", _model),
-    Route(f"{PATH}/run/report.html", _report),
-    Route(f"{PATH}/run/{{act}}", _control, methods=["POST"]),
+    Route(_ONE, _page),
+    Route(f"{_ONE}/events", _events),
+    Route(f"{_ONE}/model.hsq", _model),
+    Route(f"{_ONE}/report.html", _report),
+    Route(f"{_ONE}/remove", _remove, methods=["POST"]),
+    Route(f"{_ONE}/{{act}}", _control, methods=["POST"]),
 )

@@ -1,12 +1,12 @@
-"""Room 3, *Train*: choose rows, a target and a way down; :mod:`halfsquare.web.pages.run` shows it
-going.
+"""The page *Train*: choose rows, a target and a method; the runs so far, to be looked at, compared
+and removed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
@@ -14,20 +14,19 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from halfsquare.data.source import Source
-from halfsquare.errors import DataError, HalfsquareError, OptionError
+from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.web.datasets import LIMIT, SUFFIXES, DataSet, Store, TooLarge
-from halfsquare.web.jobs import Jobs, Order, Pace
-from halfsquare.web.pages import run
-from halfsquare.web.templates import Room, render
+from halfsquare.web.pages import compare, run
+from halfsquare.web.runs import RunOptions, Runs
+from halfsquare.web.templates import Page, render
 
 PATH = run.PATH
 _MOST_COLUMNS = 60  # to choose from; a wider table is used whole
 _PREVIEW = 5
-PACES: Mapping[Pace, str] = {"full": "Full speed", "slow": "Ten a second", "step": "Step by step"}
 
 
 @dataclass(frozen=True)
-class Way:
+class Choice:
     """A model and a method, as the page names them."""
 
     name: str
@@ -36,48 +35,52 @@ class Way:
     method: str | None = None
 
 
-WAYS = {
-    "auto": Way("Automatic", "the simplest model that is not significantly worse", "auto"),
-    "linear": Way("Linear, at once", "least squares, solved directly", "linear", "least-squares"),
-    "gradient": Way(
+CHOICES = {
+    "auto": Choice("Automatic", "the simplest model that is not significantly worse", "auto"),
+    "linear": Choice(
+        "Linear, at once", "least squares, solved directly", "linear", "least-squares"
+    ),
+    "gradient": Choice(
         "Linear, by gradient", "steepest descent, the step from the curvature", "linear", "gradient"
     ),
-    "minibatch": Way(
+    "minibatch": Choice(
         "Linear, by mini-batches", "they grow when noise dominates", "linear", "minibatch"
     ),
-    "network": Way("Network", "an ensemble of small networks, each in its own way down", "network"),
-    "formula": Way("Formula", "your own, its parameters fitted", "formula"),
+    "network": Choice("Network", "an ensemble of small networks", "network"),
+    "formula": Choice("Formula", "your own, its parameters fitted", "formula"),
 }
 
 
 def _page(request: Request) -> Response:
-    jobs, store = request.app.state.workshop.jobs, request.app.state.workshop.store
-    key = request.query_params.get("data")
-    if key is None and jobs.last is not None and jobs.last.running:
-        return RedirectResponse(f"{PATH}/run", status_code=303)
-    chosen = store.get(key)
-    source = chosen.open()
-    targets = [c.name for c in source.columns if c.kind in ("number", "boolean")]
-    if not targets:
-        raise DataError(f"{chosen.label} has no column of numbers, so there is nothing to predict")
-    names = [c.name for c in source.columns]
+    workspace = request.app.state.workspace
+    store: Store = workspace.store
+    chosen = store.get(request.query_params.get("data"))
+    try:
+        source, problem = chosen.open(), ""
+    except HalfsquareError as found:
+        source, problem = None, f"{found}."
+    columns = source.columns if source is not None else []
+    targets = [c.name for c in columns if c.kind in ("number", "boolean")]
+    if source is not None and not targets:
+        problem = f"{chosen.label} has no column of numbers, so there is nothing to predict."
+    names = [c.name for c in columns]
     return render(
         request,
         "train.html",
         here=PATH,
         sets=store.all(),
         chosen=chosen,
-        target=chosen.target if chosen.target in targets else targets[-1],
+        problem=problem,
+        target=chosen.target if chosen.target in targets else targets[-1] if targets else "",
         targets=targets,
         names=names if len(names) <= _MOST_COLUMNS else [],
-        columns=source.columns[:_MOST_COLUMNS],
-        preview=_preview(source, names[:_MOST_COLUMNS]),
+        columns=columns[:_MOST_COLUMNS],
+        preview=_preview(source, names[:_MOST_COLUMNS]) if source is not None else [],
         more=max(0, len(names) - _MOST_COLUMNS),
-        ways=WAYS,
-        paces=PACES,
+        choices=CHOICES,
         suffixes=SUFFIXES,
         limit=LIMIT,
-        job=jobs.last,
+        runs=workspace.runs.all(),
     )
 
 
@@ -89,7 +92,7 @@ def _preview(source: Source, names: Sequence[str]) -> list[list[str]]:
 
 async def _upload(request: Request) -> Response:
     """One file as the body of a request, its name in a header."""
-    store: Store = request.app.state.workshop.store
+    store: Store = request.app.state.workspace.store
     length = request.headers.get("content-length", "")
     name = unquote(request.headers.get("x-file-name", ""), errors="replace")
     try:
@@ -105,17 +108,25 @@ async def _upload(request: Request) -> Response:
     return JSONResponse({"data": one.key})
 
 
+def _remove_upload(request: Request) -> Response:
+    request.app.state.workspace.store.remove(request.path_params["key"])
+    return RedirectResponse(PATH, status_code=303)
+
+
 async def _start(request: Request) -> Response:
     async with request.form(max_files=0, max_fields=_MOST_COLUMNS + 20) as form:
         fields = {name: str(value) for name, value in form.items()}
         columns = [str(value) for value in form.getlist("column")]
-    store: Store = request.app.state.workshop.store
-    jobs: Jobs = request.app.state.workshop.jobs
-    jobs.start(order(store.get(fields.get("data", "")), fields, columns))
-    return RedirectResponse(f"{PATH}/run", status_code=303)
+        targets = [str(value) for value in form.getlist("target") if str(value)]
+    store: Store = request.app.state.workspace.store
+    runs: Runs = request.app.state.workspace.runs
+    begun = runs.start(options_of(store.get(fields.get("data", "")), fields, targets, columns))
+    return RedirectResponse(f"{PATH}/runs/{begun.number}", status_code=303)
 
 
-def order(data: DataSet, fields: Mapping[str, str], columns: Sequence[str]) -> Order:
+def options_of(
+    data: DataSet, fields: Mapping[str, str], targets: Sequence[str], columns: Sequence[str]
+) -> RunOptions:
     """What the form asks for: the arguments of ``fit`` that the command line would be given.
 
     Raises
@@ -123,32 +134,51 @@ def order(data: DataSet, fields: Mapping[str, str], columns: Sequence[str]) -> O
     OptionError, DataError
         If it asks for what was not offered.
     """
-    way, pace = WAYS.get(fields.get("way", "")), fields.get("pace", "full")
-    if way is None or pace not in get_args(Pace):
-        raise OptionError("the form is incomplete: go back, and choose a model and a pace")
-    target = fields.get("target", "")
-    options: dict[str, Any] = {"model": way.model}
-    if way.method is not None:
-        options["method"] = way.method
-    if way.model == "formula":
+    choice = CHOICES.get(fields.get("method", ""))
+    if choice is None:
+        raise OptionError("the form is incomplete: go back, and choose a model")
+    options: dict[str, Any] = {"model": choice.model, **_folded(fields)}
+    if choice.method is not None:
+        options["method"] = choice.method
+    paused = fields.get("paused") == "on"
+    if choice.model == "formula":
         if not fields.get("formula", "").strip():
             raise OptionError("there is no formula: type one such as height ~ a + b*days")
         options |= {"formula": fields["formula"].strip(), "start": _starts(fields.get("start", ""))}
-        return Order(data, None, way.name, options, _pace(pace))
+        return RunOptions(data, None, choice.name, options, paused)
     offered = [c.name for c in data.open().columns]
+    if not targets:
+        raise OptionError("no target is chosen: choose the column to predict")
     if len(offered) <= _MOST_COLUMNS:
-        used = [c for c in columns if c != target]
+        beside = {*targets, options.get("weights")}
+        used = [c for c in columns if c not in beside]
         if not used:
             raise OptionError(
                 "no column is chosen to predict from: choose at least one besides the target"
             )
-        if set(used) != set(offered) - {target}:
+        if set(used) != set(offered) - beside:
             options["features"] = used
-    return Order(data, target, way.name, options, _pace(pace))
+    return RunOptions(data, list(targets), choice.name, options, paused)
 
 
-def _pace(name: str) -> Pace:
-    return next(pace for pace in PACES if pace == name)
+def _folded(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The options that are folded away, where they are filled in."""
+    found: dict[str, Any] = {}
+    if fields.get("weights"):
+        found["weights"] = fields["weights"]
+    for name, least in (("seed", 0.0), ("test_fraction", 0.0), ("time_limit", 0.0)):
+        text = fields.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not least <= value < 2.0**53:
+            label = name.replace("_", " ")
+            raise OptionError(f"the {label} is {text[:40]!r}; expected a number from {least:g}")
+        found[name] = int(value) if name == "seed" else value
+    return found
 
 
 def _starts(text: str) -> dict[str, float] | None:
@@ -165,13 +195,15 @@ def _starts(text: str) -> dict[str, float] | None:
     return found or None
 
 
-ROOM = Room(
+PAGE = Page(
     PATH,
     "Train",
     (
         Route(PATH, _page),
         Route(f"{PATH}/upload", _upload, methods=["POST"]),
+        Route(f"{PATH}/upload/{{key}}/remove", _remove_upload, methods=["POST"]),
         Route(f"{PATH}/start", _start, methods=["POST"]),
         *run.ROUTES,
+        *compare.ROUTES,
     ),
 )

@@ -29,22 +29,62 @@
   };
   if (upload) upload.addEventListener("change", () => { if (upload.files.length) hand(upload.files[0]); });
 
-  const room = document.querySelector("[data-live]");
-  if (!room) return;
+  /** Draw the loss up to a step: by the slider, or a step at a time. */
+  const until = document.getElementById("until");
+  const replay = document.querySelector("[data-replay]");
+  if (until && replay) {
+    let timer = null;
+    const show = () => {
+      document.querySelector("output[for=until]").value = until.value;
+      const whole = until.valueAsNumber >= Number(until.max);
+      window.halfsquare.set(window.halfsquare.views.get("descent"), { until: whole ? 1e15 : until.valueAsNumber });
+    };
+    const stop = () => {
+      clearInterval(timer);
+      timer = null;
+      replay.setAttribute("aria-pressed", "false");
+      replay.textContent = "Replay slowly";
+    };
+    until.addEventListener("input", () => { stop(); show(); });
+    replay.addEventListener("click", () => {
+      if (timer !== null) return stop();
+      if (until.valueAsNumber >= Number(until.max)) until.value = 0;
+      replay.setAttribute("aria-pressed", "true");
+      replay.textContent = "Pause the replay";
+      const stride = Math.max(1, Math.round(Number(until.max) / 100));
+      show();
+      timer = setInterval(() => {
+        until.value = until.valueAsNumber + stride;
+        show();
+        if (until.valueAsNumber >= Number(until.max)) stop();
+      }, 100);
+    });
+  }
+
+  const live = document.querySelector("[data-live]");
+  if (!live) return;
   const answer = document.getElementById("answer");
-  const run = room.dataset.run;
-  const buttons = [...room.querySelectorAll("[data-act]")];
+  const run = live.dataset.run;
+  const button = (act) => live.querySelector(`[data-act=${act}]`);
   let drawing = null;
   let latest = null;
+  let silent = null;
 
-  const allow = (can) => buttons.forEach((button) => { button.disabled = !can[button.dataset.act]; });
+  /** The same buttons all the time, so that none loses the focus; one that can do nothing says so. */
+  const allow = ({ going, held, label }) => {
+    button("pause").textContent = label;
+    button("pause").dataset.held = held;
+    for (const act of ["pause", "step", "stop"]) button(act).setAttribute("aria-disabled", String(!going));
+  };
 
   /** Draw the latest news; what arrives meanwhile waits, and only its last is drawn. */
   const draw = async () => {
     while (latest) {
       const news = latest;
       latest = null;
+      const open = Boolean(answer.querySelector("details[open]"));
       answer.innerHTML = news.html; // escaped by the server's templates
+      if (open) answer.querySelector("details")?.setAttribute("open", "");
       for (const view of window.halfsquare.views.values()) await window.halfsquare.update(view, news);
     }
     drawing = null;
@@ -52,8 +92,10 @@
 
   const events = new EventSource(`${run}/events`);
   events.onmessage = (event) => {
+    clearTimeout(silent);
+    silent = null;
     const news = JSON.parse(event.data);
-    allow(news.buttons);
+    allow(news.controls);
     if (news.over) {
       events.close();
       location.replace(run);
@@ -62,15 +104,23 @@
     latest = news;
     drawing ??= draw();
   };
+  /** A connection that breaks is taken up again by the browser; only a server that is gone is told. */
   events.onerror = () => {
-    if (events.readyState === EventSource.CLOSED) return;
-    answer.querySelector(".sentence").textContent = "The server does not answer. If it has ended, start it again with: halfsquare serve";
+    silent ??= setTimeout(async () => {
+      silent = null;
+      try {
+        await fetch(run, { method: "HEAD" });
+      } catch {
+        answer.querySelector(".sentence").textContent = "The server does not answer. If it has ended, start it again with: halfsquare serve";
+      }
+    }, 4000);
   };
-  window.addEventListener("pagehide", () => events.close());
+  window.addEventListener("pagehide", () => { clearTimeout(silent); events.close(); });
 
-  buttons.forEach((button) => button.addEventListener("click", async (event) => {
+  live.querySelectorAll("[data-act]").forEach((one) => one.addEventListener("click", async (event) => {
     event.preventDefault();
-    const reply = await fetch(`${run}/${button.dataset.act}`, { method: "POST", headers: { accept: "application/json" } });
-    if (reply.ok) allow((await reply.json()).buttons);
+    if (one.getAttribute("aria-disabled") === "true") return;
+    const reply = await fetch(`${run}/${one.dataset.act}`, { method: "POST", headers: { accept: "application/json" } });
+    if (reply.ok) allow((await reply.json()).controls);
   }));
 })();

@@ -1,4 +1,4 @@
-/* Keeps a room's form, figures and words together. The numbers come from the server, which runs the real code. */
+/* Keeps a page's form, figures and words together. The numbers come from the server, which runs the real code. */
 "use strict";
 
 (() => {
@@ -13,12 +13,24 @@
   const valueOf = (input) => (input.type === "number" || input.type === "range" ? input.valueAsNumber : input.value);
   const active = (input) => input.type !== "radio" || input.checked;
 
-  const say = (words) => {
-    const line = document.createElement("p");
-    line.className = "card problem";
-    line.setAttribute("role", "alert");
-    line.textContent = words;
-    answer.replaceChildren(line);
+  /** What is wrong stands above the answer, which stays: somebody is still typing. */
+  const problem = document.createElement("p");
+  problem.className = "card problem";
+  problem.setAttribute("role", "alert");
+  problem.hidden = true;
+  answer.before(problem);
+  let telling = null;
+  const say = (words, wait = 0) => {
+    clearTimeout(telling);
+    if (!words) {
+      problem.hidden = true;
+      problem.textContent = "";
+      return;
+    }
+    telling = setTimeout(() => {
+      problem.textContent = words;
+      problem.hidden = false;
+    }, wait);
   };
 
   /** Ask the server for the words and the rows that belong to what the form says now. */
@@ -30,6 +42,7 @@
       const found = await reply.json();
       if (mine !== latest) return; // a later question is on its way
       if (!reply.ok) return say(found.error);
+      say("");
       answer.innerHTML = found.html; // escaped by the server's templates
       for (const view of window.halfsquare.views.values()) await window.halfsquare.update(view, found);
       history.replaceState(null, "", `?${asked}`);
@@ -42,18 +55,31 @@
     if (waiting === null) waiting = setTimeout(() => { waiting = null; refresh(); }, 60);
   };
 
-  const onInput = () => {
+  const onInput = (event) => {
+    const source = event && event.target;
+    if (source && source.dataset && source.dataset.mirror) {
+      const other = document.getElementById(source.dataset.mirror);
+      if (other && source.value !== "") other.value = source.value;
+    }
+    if (source && source.dataset && source.dataset.column) form.elements.touched.value = source.dataset.column;
+    form.querySelectorAll("[data-low]").forEach(warn);
     if (!form.checkValidity()) {
       latest += 1; // whatever is still on its way answers an older question
       clearTimeout(waiting);
       waiting = null;
-      return say("Type a number, such as 2.5.");
+      return say("Type a number, such as 2.5.", 900); // "-5" begins with "-"
     }
     const signals = {};
     for (const input of bound()) if (active(input)) signals[input.dataset.signal] = valueOf(input);
     for (const view of window.halfsquare.views.values()) window.halfsquare.set(view, signals);
     form.querySelectorAll("[data-steps]").forEach(nameStep);
     soon();
+  };
+
+  /** A value outside the training range is allowed, and said. */
+  const warn = (input) => {
+    const outside = input.value !== "" && (input.valueAsNumber < Number(input.dataset.low) || input.valueAsNumber > Number(input.dataset.high));
+    document.getElementById(`${input.id}-outside`).hidden = !outside;
   };
 
   /** A slider moves over named steps: write the name beside it, and where it is read aloud. */

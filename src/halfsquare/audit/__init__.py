@@ -1,0 +1,1 @@
+"""Audits of squared-error losses that somebody else wrote; see :mod:`halfsquare.audit.run`."""

@@ -1,0 +1,234 @@
+"""What is to be known of a fitted model besides its members; JSON and sentences are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from halfsquare.data.weighting import Weighting
+from halfsquare.files.records import to_json
+from halfsquare.results.intervals import Calibration
+from halfsquare.results.trained import NetworkFacts, Trained
+from halfsquare.solvers.base import Reason
+from halfsquare.solvers.loop import Record
+from halfsquare.sums import ErrorSummary
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that was tried: its MSE on rows it had not seen, in the squared unit of the target
+    (of one target).
+
+    ``difference`` is to the model that stood before it; negative: better.
+    """
+
+    model: str
+    mse: float | None = None
+    mse_se: float | None = None
+    difference: float | None = None
+    difference_se: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """By which column a model's rows were weighed.
+
+    Attributes
+    ----------
+    column : str
+    weighting : str
+    factor : float
+        The weights used were the column's times this; a row's noise variance is the model's over
+        its weight used.
+    """
+
+    column: str
+    weighting: Weighting
+    factor: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model was trained.
+
+    Attributes
+    ----------
+    kind : str
+        ``"linear"``, ``"network"`` or ``"formula"``.
+    method : str
+    warnings : tuple of str
+    history : tuple of Record
+        Of the first member's descent, in the convention asked for; for one target in its squared
+        unit.
+    relevance : dict of column to float, or None
+        Of a network, averaged over its members.
+    candidates : tuple of Candidate
+        What was tried before the model was chosen, which is ``chosen``.
+    calibration : tuple of Calibration or None
+        Of each target's interval, from errors on rows left out; empty where there is none.
+    weighed : Weighed or None
+        By which column rows were weighed, where that holds no counts.
+    """
+
+    kind: str
+    method: str
+    warnings: tuple[str, ...] = ()
+    history: tuple[Record, ...] = ()
+    relevance: dict[str, float] | None = None
+    candidates: tuple[Candidate, ...] = ()
+    chosen: str | None = None
+    calibration: tuple[Calibration | None, ...] = ()
+    weighed: Weighed | None = None
+
+
+@dataclass(frozen=True)
+class SourceSummary:
+    """Sums that a model was fitted to."""
+
+    name: str
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What a model was fitted to, and the rows that were left out.
+
+    Attributes
+    ----------
+    name : str
+        Of the source.
+    rows_read : int
+        All of it, those left out included.
+    sources : tuple of SourceSummary
+        Where the model is one of sums.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    weights: str | None
+    rows_read: int
+    rows_missing_target: int
+    rows_missing_feature: int
+    rows_zero_weight: int
+    sources: tuple[SourceSummary, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Errors of the honest fit.
+
+    Attributes
+    ----------
+    train : ErrorSummary
+        On the rows it was made of.
+    test : ErrorSummary or None
+        On the rows that were set apart or given; None if there were none.
+    test_source : str
+    test_missing_target : int or None
+        How many of the rows given lack a target.
+    """
+
+    train: ErrorSummary
+    test: ErrorSummary | None = None
+    test_source: str | None = None
+    test_missing_target: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values, under ``train`` and ``test``."""
+        if self.test is None:
+            return {"train": self.train.as_dict(), "test": None}
+        test = self.test.as_dict()
+        if self.test_missing_target is not None:
+            test["missing_target"] = self.test_missing_target
+        return {"train": self.train.as_dict(), "test": test, "test_source": self.test_source}
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """How a model was made, from what, and how wrong it is.
+
+    Attributes
+    ----------
+    data, measured : None until they are known
+    options : dict
+        Of the fit, as JSON values.
+    refit : bool
+        Whether the model was trained again on all rows after it was measured.
+    """
+
+    training: Training
+    data: DataSummary | None = None
+    measured: Measurement | None = None
+    options: dict[str, Any] | None = None
+    version: str | None = None
+    refit: bool = False
+
+    def named(self, name: str) -> FitRecord:
+        """The same, its data under another name."""
+        return replace(self, data=None if self.data is None else replace(self.data, name=name))
+
+
+def interrupted(members: Sequence[Trained[Any]]) -> bool:
+    """Whether somebody ended the descent of one of them."""
+    return any(member.termination.reason is Reason.INTERRUPTED for member in members)
+
+
+def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any]:
+    """All of it as JSON values under one set of keys, as ``fit --json`` prints them."""
+    first, training, data = members[0], record.training, record.data
+    info: dict[str, Any] = {
+        "kind": training.kind,
+        "method": training.method,
+        "reason": str(first.termination),
+        "ended": first.termination.reason.value,
+        "converged": all(member.termination.converged for member in members),
+        "effective_parameters": first.effective_parameters,
+        "facts": to_json(first.facts),
+        "warnings": list(training.warnings),
+        "history": [_line(step) for step in training.history],
+    }
+    if training.kind == "network":
+        info["members"] = [_network(member) for member in members]
+        info["relevance"] = training.relevance
+    if training.weighed is not None:
+        info["weighed"] = to_json(training.weighed)
+    if training.calibration:
+        info["calibration"] = to_json(training.calibration)
+    if training.candidates:
+        info["tried"] = to_json(training.candidates)
+        info["chosen"] = training.chosen
+    if data is not None:
+        info |= {
+            "data": data.name,
+            "target": list(data.targets),
+            "weights": data.weights,
+            "rows_read": data.rows_read,
+            "rows_missing_target": data.rows_missing_target,
+            "rows_missing_feature": data.rows_missing_feature,
+            "rows_zero_weight": data.rows_zero_weight,
+            "options": record.options,
+        }
+        if data.sources:
+            info["sources"] = to_json(data.sources)
+    if record.measured is not None:
+        info |= {"version": record.version, **record.measured.as_dict(), "refit": record.refit}
+    return info
+
+
+def _line(step: Record) -> dict[str, float]:
+    line = {"iteration": step.iteration, "loss": step.loss, "gradient_norm": step.gradient_norm}
+    return {**line, **step.notes}
+
+
+def _network(member: Trained[NetworkFacts]) -> dict[str, Any]:
+    return {
+        "hidden": list(member.facts.hidden),
+        "reason": str(member.termination),
+        "ended": member.termination.reason.value,
+        "effective_parameters": member.effective_parameters,
+        "parameters": len(member.parameters),
+        "log_evidence": member.facts.log_evidence,
+    }

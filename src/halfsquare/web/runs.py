@@ -1,0 +1,285 @@
+"""The training runs of the page: one after the other in threads of the server, whatever becomes of
+the tab, and kept until they are removed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from halfsquare.errors import HalfsquareError, OptionError
+from halfsquare.fitting.fit import fit
+from halfsquare.process import is_lack_of_memory
+from halfsquare.results.fitted import FittedModel
+from halfsquare.solvers.base import State
+from halfsquare.web.controls import Controls
+from halfsquare.web.datasets import DataSet
+from halfsquare.web.kept import KeptRun, read_runs, remove_run, write_run
+from halfsquare.web.watching import Curve, Snapshot, Watcher, snapshot_of
+
+Standing = Literal["waiting", "reading", "descending", "paused", "done", "ended", "failed"]
+
+RUNNING: tuple[Standing, ...] = ("waiting", "reading", "descending", "paused")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What to train.
+
+    Attributes
+    ----------
+    data : DataSet
+    target : list of str or None
+        None where a formula names it.
+    method : str
+        What people call model and method.
+    options : mapping
+        Arguments of :func:`halfsquare.fit`; nothing else decides the result.
+    paused : bool
+        Whether to wait before the first step.
+    """
+
+    data: DataSet
+    target: list[str] | None
+    method: str
+    options: Mapping[str, Any]
+    paused: bool = False
+
+    @property
+    def predicts(self) -> str:
+        """The targets, or the formula that names it."""
+        return str(self.options["formula"]) if self.target is None else ", ".join(self.target)
+
+
+class Run:
+    """A training run; begins when its turn comes, or is one of an earlier server."""
+
+    def __init__(self, number: int, asked: RunOptions, turn: threading.Lock) -> None:
+        self.number, self.asked = number, asked
+        self.controls = Controls(asked.paused)
+        self.watcher = Watcher(float(asked.options.get("test_fraction", 0.2)))
+        self.rows_read = 0
+        self.fitted: FittedModel | None = None
+        self.problem: str | None = None
+        self.seconds = 0.0
+        self._last: Snapshot | None = None
+        self._began: float | None = None
+        self._thread = threading.Thread(
+            target=self._run, args=(turn,), name=f"run {number}", daemon=True
+        )
+
+    @classmethod
+    def restored(cls, kept: KeptRun, data: DataSet | None) -> Run:
+        """A run that an earlier server kept; without its rows it cannot be reported on."""
+        shown = data or DataSet("", kept.data, "no longer here", lambda: Path())
+        run = cls(kept.number, RunOptions(shown, kept.target, kept.method, kept.options), _FREE)
+        run.fitted, run.seconds = kept.fitted, kept.seconds
+        run.watcher = Watcher.of(kept.curves)
+        run._last = snapshot_of(kept.fitted, None)
+        return run
+
+    def begin(self) -> None:
+        """Take its place among those that wait for their turn."""
+        self._thread.start()
+
+    @property
+    def key(self) -> str:
+        """What requests and the list of models call it."""
+        return f"run-{self.number}"
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return f"Run {self.number}: {self.asked.method} on {self.asked.data.label}"
+
+    @property
+    def standing(self) -> Standing:
+        """What it is doing; ``"ended"``: stopped before there was a model."""
+        if self.fitted is not None:
+            return "done"
+        if self.problem is not None:
+            return "failed"
+        if self._thread.ident is None or self._thread.is_alive():
+            if self._began is None:
+                return "waiting"
+            if self.controls.paused:
+                return "paused"
+            return "descending" if self.watcher.version else "reading"
+        return "ended"
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on, or waits to."""
+        return self.standing in RUNNING
+
+    @property
+    def version(self) -> tuple[Any, ...]:
+        """Changes with everything that can be seen."""
+        held, stopped = self.controls.held, self.controls.stopped
+        return (self.standing, self.watcher.version, self.rows_read, held, stopped)
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """Where the descent stands, or what the finished model looks like."""
+        return self._last or self.watcher.snapshot
+
+    @property
+    def curves(self) -> list[Curve]:
+        """Every descent so far."""
+        return self.watcher.curves()
+
+    def end(self, seconds: float = 10.0) -> None:
+        """Stop it, and wait until it has."""
+        self.controls.stop()
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def kept(self) -> KeptRun:
+        """What of it outlives the server."""
+        assert self.fitted is not None
+        asked = self.asked
+        return KeptRun(
+            self.number,
+            asked.data.label,
+            asked.data.key,
+            asked.target,
+            asked.method,
+            dict(asked.options),
+            self.seconds,
+            self.curves,
+            self.fitted,
+        )
+
+    def _run(self, turn: threading.Lock) -> None:
+        while not turn.acquire(timeout=0.1):
+            if self.controls.stopped:
+                return
+        try:
+            if not self.controls.stopped:
+                self._began = time.monotonic()
+                self._fit()
+        finally:
+            turn.release()
+            self.watcher.forget()
+
+    def _fit(self) -> None:
+        asked, data = self.asked, self.asked.data
+        try:
+            path = str(data.make())
+            fitted = fit(
+                path, asked.target, progress=self._read, callback=self._watch, **asked.options
+            )
+            self._last = snapshot_of(fitted, path)
+            self.seconds = time.monotonic() - (self._began or 0.0)
+            # A model tells of its data under the name that people know.
+            self.fitted = replace(fitted, record=fitted.record.named(data.label))
+        except KeyboardInterrupt:
+            pass
+        except HalfsquareError as problem:
+            self.problem = data.told(str(problem))
+        except Exception as problem:
+            if is_lack_of_memory(problem):
+                self.problem = (
+                    "there is not enough memory for these rows and this model: "
+                    "choose fewer columns, or a smaller model"
+                )
+                return
+            self.problem = (
+                "this is a fault of the program, not yours "
+                f"({type(problem).__name__}): please report it"
+            )
+            raise
+
+    def _read(self, rows: int) -> None:
+        self.rows_read = rows
+        self.watcher.total = max(self.watcher.total, rows)
+        self.controls.check()
+
+    def _watch(self, state: State[Any]) -> None:
+        self.watcher.see(state, closely=self.controls.held)
+        self.controls.wait()
+
+
+_FREE = threading.Lock()
+
+
+class Runs:
+    """Every run of one server, and those that a folder keeps.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Where finished runs are written; without one they end with the server.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._runs: dict[int, Run] = {}
+        self._last = 0
+
+    def restore(self, find: Any) -> None:
+        """Take up the runs of the folder; ``find`` gives the data set of a key, or None."""
+        if self._folder is None:
+            return
+        for kept in read_runs(self._folder):
+            self._runs[kept.number] = Run.restored(kept, find(kept.key))
+        self._last = max(self._runs, default=0)
+
+    def all(self) -> list[Run]:
+        """The runs, the latest first."""
+        with self._lock:
+            return [self._runs[number] for number in sorted(self._runs, reverse=True)]
+
+    def get(self, number: int) -> Run:
+        """The run of this number.
+
+        Raises
+        ------
+        OptionError
+            If there is none (any more).
+        """
+        with self._lock:
+            run = self._runs.get(number)
+        if run is None:
+            raise OptionError(f"there is no run {number} here (any more): choose Train above")
+        return run
+
+    def start(self, asked: RunOptions) -> Run:
+        """Begin a run, when those before it are over."""
+        with self._lock:
+            self._last += 1
+            run = self._runs[self._last] = Run(self._last, asked, self._turn)
+        run.begin()
+        if self._folder is not None:
+            threading.Thread(target=self._keep, args=(run, self._folder), daemon=True).start()
+        return run
+
+    def remove(self, number: int) -> None:
+        """Forget a run, and what the folder keeps of it; one that goes on is stopped."""
+        run = self.get(number)
+        run.end()
+        with self._lock:
+            self._runs.pop(number, None)
+        if self._folder is not None:
+            remove_run(self._folder, number)
+
+    def close(self) -> None:
+        """Stop what goes on."""
+        for run in self.all():
+            run.controls.stop()
+        for run in self.all():
+            run.end()
+
+    def _keep(self, run: Run, folder: Path) -> None:
+        run._thread.join()
+        with self._lock:
+            there = run.number in self._runs
+        if there and run.fitted is not None:
+            with suppress(HalfsquareError):  # the run itself is still here
+                write_run(folder, run.kept())

@@ -1,0 +1,258 @@
+"""Files of our own, uploads and formulas, changed by the thousand; what came of each.
+
+``"right"``: what was read is what was written, to the last bit. ``"error"``: it was refused with an
+error of ours. ``"another"``: a value was edited and the digest made anew, as nobody does by chance,
+and the file was read as what it then says, and could be used. Anything else is a failure.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from loading import mutated
+
+from halfsquare.errors import HalfsquareError
+from halfsquare.exact.sums_file import SUMS_FILE, load_sums
+from halfsquare.files.checkpoint import CHECKPOINT_FILE, Checkpoint
+from halfsquare.files.container import Container
+from halfsquare.results.model_file import MODEL_FILE, load
+
+Random = np.random.Generator
+_VALUES: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 3, 10**6, 2**63, 10**400, 0.5, -2.5, 1e308, float("nan"),
+    float("inf"), "", "x", "linear", "number", "\x1b[2J", "1", [], [1], [[1.0]], ["a", "a"], {},
+    {"kind": "number"}, {"a": 1},
+)  # fmt: skip
+
+
+def edited(header: Any, random: Random) -> Any:
+    """A copy of JSON values with one of them replaced, removed or doubled."""
+    copy = json.loads(json.dumps(header))
+    places: list[tuple[Any, Any]] = []
+
+    def collect(value: Any) -> None:
+        keys = value if isinstance(value, dict) else range(len(value))
+        for key in keys:
+            places.append((value, key))
+            if isinstance(value[key], (dict, list)) and len(places) < 5000:
+                collect(value[key])
+
+    collect(copy)
+    inside, key = places[int(random.integers(len(places)))]
+    kind = random.random()
+    if kind < 0.8:
+        inside[key] = _VALUES[int(random.integers(len(_VALUES)))]
+    elif kind < 0.9:
+        del inside[key]
+    elif isinstance(inside, list):
+        inside.append(inside[key])
+    else:
+        inside[f"{key}2"] = inside[key]
+    return copy
+
+
+def used_model(path: Path) -> None:
+    """Load a model, and do with it what the commands do."""
+    from halfsquare.cli.fit import as_dict
+    from halfsquare.cli.options import dump
+    from halfsquare.report.summary import summary
+
+    model = load(path)
+    rows = {"a": np.array([0.5, np.nan]), "t": np.array(["u", "new"])}
+    with np.errstate(all="ignore"), redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.interval(rows, 0.9)
+        summary(model)
+        dump(as_dict(model))
+        repr(model)
+
+
+def used_sums(path: Path) -> None:
+    """Load sums, show them and fit to them."""
+    from halfsquare import fit_sums
+    from halfsquare.cli.sums import show
+
+    sums = load_sums(path)
+    with np.errstate(all="ignore"), redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        show(sums, str(path), json=False)
+        show(sums, str(path), json=True)
+        fit_sums(sums.merge(sums))
+
+
+def used_checkpoint(path: Path) -> None:
+    """Read a checkpoint and unpack every state in it."""
+    from halfsquare.fitting.resume import differences
+
+    found = Checkpoint.read(path)
+    data = {"rows": 1, "columns": [], "digest": ""}
+    differences(found.identity, {"version": {}, "options": {}, "data": data})
+    for entry in found.entries.values():
+        try:
+            entry.pack().value()
+        except ValueError as problem:  # which the fit tells as a CheckpointError
+            raise HalfsquareError(str(problem)) from None
+
+
+USED: dict[str, tuple[Container, Callable[[Path], None]]] = {
+    "model": (MODEL_FILE, used_model),
+    "sums": (SUMS_FILE, used_sums),
+    "checkpoint": (CHECKPOINT_FILE, used_checkpoint),
+}
+
+
+def changed_file(kind: str, whole: bytes, path: Path, random: Random) -> str:
+    """Some bytes changed by chance: right only if none is."""
+    made = mutated(whole, random)
+    path.write_bytes(made)
+    try:
+        USED[kind][1](path)
+    except HalfsquareError:
+        return "error" if made != whole else "the file as it was written is refused"
+    return "right" if made == whole else "a changed file is read"
+
+
+def edited_file(kind: str, whole: bytes, path: Path, random: Random) -> str:
+    """A value of the header edited, with the digest that belongs to it."""
+    container, use = USED[kind]
+    path.write_bytes(whole)
+    header, arrays = container.read(path)
+    container.write(path, edited(header, random), arrays)
+    try:
+        use(path)
+    except HalfsquareError:
+        return "error"
+    return "another"
+
+
+def upload(whole: dict[str, bytes], folder: Path, random: Random) -> str:
+    """A file as a visitor of the page may send it: read to its end, or refused."""
+    from halfsquare.data.source import open_source
+
+    suffix = sorted(whole)[int(random.integers(len(whole)))]
+    path = folder / f"upload{suffix}"
+    path.write_bytes(mutated(whole[suffix], random))
+    try:
+        source = open_source(path)
+        for _ in source.scan(source.columns):
+            pass
+    except HalfsquareError:
+        return "error"
+    return "right" if path.read_bytes() == whole[suffix] else "another"
+
+
+_PIECES = (
+    *"+-*/^()~,.=<>!&|[]{}:;@#%'\"\\ \t\n_0123456789abxyzπé\x00\x1b", "**", "~ ", "exp(", "log(",
+    "1e", "1e999", "b1*x", "y ~ ", "lambda: 0", "__import__('os')", "x.real", "x if x else y",
+    "sin(x)", "(((((", ")))))", "9" * 50, "-" * 30, "x^" * 20, "not", "exp(" * 40,
+)  # fmt: skip
+
+
+def formula(random: Random) -> str:
+    """A formula of pieces, some of them no formula: parsed and computed, or refused."""
+    from halfsquare.models.formula.model import Formula
+
+    whole = "y ~ b1*(1 - exp(-b2*x)) + b3*log(x + 2)^2"
+    if random.random() < 0.5:
+        at = sorted(int(i) for i in random.integers(0, len(whole) + 1, 2))
+        text = whole[: at[0]] + _some(random, 3) + whole[at[1] :]
+    else:
+        text = _some(random, 12)
+    try:
+        found = Formula.read(text, ["x", "y"])
+        with np.errstate(all="ignore"):
+            found.outputs_and_jacobian(np.ones(len(found.names)), np.ones((2, len(found.columns))))
+    except HalfsquareError:
+        return "error"
+    return "right"
+
+
+def _some(random: Random, most: int) -> str:
+    return "".join(
+        _PIECES[int(i)] for i in random.integers(0, len(_PIECES), random.integers(0, most + 1))
+    )
+
+
+def written(folder: Path) -> dict[str, list[bytes]]:
+    """Files of each kind to be changed."""
+    from halfsquare import fit, sum_rows
+
+    random = np.random.default_rng(0)
+    data = {
+        "a": random.normal(size=40),
+        "t": random.choice(["u", "v"], 40),
+        "y": random.normal(size=40),
+    }
+    found: dict[str, list[bytes]] = {}
+
+    def keep(kind: str, save: Callable[[Path], object]) -> None:
+        save(folder / "whole")
+        found.setdefault(kind, []).append((folder / "whole").read_bytes())
+
+    kept = folder / "kept"
+    for options in (
+        {"model": "linear"},
+        {"model": "network"},
+        {"formula": "y ~ b0 + b1*a"},
+        {"method": "gradient", "checkpoint": kept},
+    ):
+        keep("model", fit(data, "y", **options).save)
+    found["checkpoint"] = [kept.read_bytes()]
+    keep("sums", sum_rows(data, "y").save)
+    return found
+
+
+def uploads(folder: Path) -> dict[str, bytes]:
+    """Small tables of several formats."""
+    import gzip
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    lines = [f"{i},{'uv'[i % 2]},{i * 0.5},2024-01-{i % 28 + 1:02}" for i in range(40)]
+    text = "\n".join(["a,t,y,d", *lines]) + "\n"
+    table = pa.table({"a": [1.0, 2.0, None] * 9, "t": ["u", "v", "é"] * 9})
+    pq.write_table(table, folder / "whole.parquet", write_page_checksum=True)
+    return {
+        ".csv": text.encode(),
+        ".tsv": text.replace(",", "\t").encode(),
+        ".csv.gz": gzip.compress(text.encode()),
+        ".jsonl": b'{"a": 1, "t": "u"}\n{"a": 2.5, "t": null}\n' * 10,
+        ".parquet": (folder / "whole.parquet").read_bytes(),
+    }
+
+
+def fuzzed(what: str, folder: Path, seed: int, count: int) -> Counter[str]:
+    """So many cases of one of ``KINDS``."""
+    random, found = np.random.default_rng([seed, len(what)]), Counter[str]()
+    kind, _, how = what.partition(", ")
+    case: Callable[[int], str]
+    if kind == "formula":
+        case = lambda i: formula(random)  # noqa: E731
+    elif kind == "upload":
+        case = partial(lambda whole, i: upload(whole, folder, random), uploads(folder))
+    else:
+        change = edited_file if how else changed_file
+        files = written(folder)[kind]
+        case = lambda i: change(kind, files[i % len(files)], folder / "changed", random)  # noqa: E731
+    for i in range(count):
+        try:
+            found[case(i)] += 1
+        except Exception as problem:
+            found[f"{type(problem).__name__}: {problem}"[:200]] += 1
+    return found
+
+
+KINDS = (
+    "model", "sums", "checkpoint", "model, edited", "sums, edited", "checkpoint, edited", "upload",
+    "formula",
+)  # fmt: skip
