@@ -145,7 +145,7 @@ def test_the_gains_of_a_network_are_derivatives_of_its_loss(network: FittedModel
     data = table(n=120)
     found = {p.name: p for p in explain_pulls(network, data).parameters}
     t = data["y"]
-    design = np.vstack([b.design for b in network._batches(data)])
+    design = np.vstack([b.design for b in network.batches(data)])
     groups = {column: (a, b) for column, a, b in network.encoder.groups}
 
     def half_sse(column: str, factor: float) -> float:

@@ -63,7 +63,7 @@ def test_as_curve_fit(start: object) -> None:
     np.testing.assert_allclose(trained.parameters, values, rtol=1e-7)
     np.testing.assert_allclose(errors_of(trained), np.sqrt(np.diag(covariance)), rtol=1e-4)
     assert trained.termination.converged
-    assert trained.warnings == []
+    assert trained.warnings == ()
 
 
 def test_many_rows_as_curve_fit_on_any_number_of_threads() -> None:
@@ -228,7 +228,7 @@ def test_what_is_not_determined_is_named() -> None:
     assert [math.isinf(float(row["standard_error"])) for row in table] == [True, True, False]
     product = fit("y ~ a*b*exp(-k*x) + c", x, y, start=[2.0, 2.0, 1.0, 1.0])
     assert product.facts.undetermined == ("a", "b")
-    assert fit("y ~ a + c*x", x, y).warnings == []
+    assert fit("y ~ a + c*x", x, y).warnings == ()
 
 
 def test_as_many_rows_as_parameters_leave_no_noise() -> None:

@@ -98,6 +98,66 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class MeanSums:
+    """What a weighted mean of one number a row and its standard error need; merged exactly.
+
+    Whole weights count: a row of weight w is w rows, and the variance of the mean is
+    Σ w (q - mean)² / (W (W - 1)). Others say how much a row matters: its variance is then
+    Σ w² (q - mean)² / W², times n / (n - 1) (Cochran 1977, *Sampling Techniques*, eq. 6.9).
+
+    Examples
+    --------
+    >>> MeanSums.of(np.array([1.0, 2.0, 3.0]), None).standard_error == (1 / 3) ** 0.5
+    True
+    """
+
+    rows: int
+    whole: bool
+    once: Moments  # by w
+    twice: Moments  # by w²
+
+    @classmethod
+    def zero(cls) -> MeanSums:
+        return cls(0, True, Moments.zero(1), Moments.zero(1))
+
+    @classmethod
+    def of(cls, values: Floats, weight: Floats | None) -> MeanSums:
+        """Of the values (n,) with row weights (n,)."""
+        column = values[:, None]
+        if weight is None:
+            moments = Moments.of(column)
+            return cls(len(values), True, moments, moments)
+        whole = bool((weight == np.floor(weight)).all())
+        rows = int(np.count_nonzero(weight))
+        return cls(rows, whole, Moments.of(column, weight), Moments.of(column, weight * weight))
+
+    def merge(self, other: MeanSums) -> MeanSums:
+        """Over the rows of both."""
+        return MeanSums(
+            self.rows + other.rows,
+            self.whole and other.whole,
+            self.once.merge(other.once),
+            self.twice.merge(other.twice),
+        )
+
+    @property
+    def mean(self) -> float:
+        return float(self.once.mean[0])
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean; NaN with one row."""
+        weight, spread = self.once.weight, float(self.once.m2[0])
+        if self.whole:
+            return sqrt(spread / (weight - 1.0) / weight) if weight > 1 else nan
+        if self.rows < 2:
+            return nan
+        off = float(self.twice.mean[0]) - self.mean
+        squares = float(self.twice.m2[0]) + self.twice.weight * off * off
+        return sqrt(squares * self.rows / (self.rows - 1.0)) / weight
+
+
+@dataclass(frozen=True)
 class ErrorSummary:
     """What the errors of a model on some rows come to; every mean is divided here and only here.
 
@@ -112,7 +172,8 @@ class ErrorSummary:
         See :mod:`halfsquare.loss`; rmse is √mse, in the unit of the target.
     mse_se : float
         Standard error of ``mse`` as an estimate of the loss of a typical row: the standard
-        deviation of the rows' losses over √Σw. NaN with one row.
+        deviation of the rows' losses over √Σw, or of weights that are no whole numbers as
+        :class:`MeanSums` says. NaN with one row.
     r2 : float
         1 - SSE/SST, SST about the mean target of these rows. NaN where the target does not vary.
     too_high, too_low : float
@@ -159,9 +220,7 @@ class ErrorSums:
     weight: float
     error: Floats  # (k,) Σ w (o-t)
     squares: Floats  # (k,) Σ w (o-t)²
-    row_loss: (
-        Moments  # of q = Σ_j (o-t)_j² / k, a row's own MSE: its spread gives the standard error
-    )
+    row_loss: MeanSums  # of q = Σ_j (o-t)_j² / k, a row's own MSE
     target: Moments  # of t, for SST
     too_high: float
     too_low: float
@@ -170,7 +229,7 @@ class ErrorSums:
     def zero(cls, outputs: int = 1) -> ErrorSums:
         """No rows yet, of ``outputs`` outputs."""
         none = np.zeros(outputs)
-        return cls(0, outputs, 0.0, none, none, Moments.zero(1), Moments.zero(outputs), 0.0, 0.0)
+        return cls(0, outputs, 0.0, none, none, MeanSums.zero(), Moments.zero(outputs), 0.0, 0.0)
 
     def add(
         self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None
@@ -196,7 +255,7 @@ class ErrorSums:
         with np.errstate(over="ignore", invalid="ignore"):
             e = error(t, o)
             squares = e * e
-            row_loss = squares.mean(axis=1, keepdims=True)
+            row_loss = squares.mean(axis=1)
             total = row_loss.sum()
         if not np.isfinite(total):
             require_finite("target", t)
@@ -212,7 +271,7 @@ class ErrorSums:
             weight=float(ones.sum()),
             error=ones @ e,
             squares=ones @ squares,
-            row_loss=Moments.of(row_loss, w),
+            row_loss=MeanSums.of(row_loss, w),
             target=Moments.of(t, w),
             too_high=float(ones @ (e > 0).sum(axis=1)),
             too_low=float(ones @ (e < 0).sum(axis=1)),
@@ -249,14 +308,13 @@ class ErrorSums:
             raise DataError("no rows of positive weight: there is no error to state")
         sse, sst = float(self.squares.sum()), float(self.target.m2.sum())
         mse = sse_factor("mse", self.outputs, self.weight) * sse
-        spread = float(self.row_loss.m2[0])
         return ErrorSummary(
             rows=self.rows,
             weight=self.weight,
             sse=sse,
             half_sse=sse_factor("half_sse", self.outputs, self.weight) * sse,
             mse=mse,
-            mse_se=sqrt(spread / (self.weight - 1.0) / self.weight) if self.weight > 1 else nan,
+            mse_se=self.row_loss.standard_error,
             rmse=sqrt(mse),
             r2=1.0 - sse / sst if self.target.varies.any() and sst > 0 else nan,
             too_high=self.too_high,

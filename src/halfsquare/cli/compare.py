@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import ClusterBy, InTime, Json, Weights, dump
+from halfsquare.cli.options import ClusterBy, InTime, Json, Precision, Sigma, Weights, dump
 from halfsquare.cli.reading import reads
 
 
@@ -32,6 +32,8 @@ def compare(
         ),
     ] = None,
     weights: Weights = None,
+    sigma: Sigma = None,
+    precision: Precision = None,
     by: Annotated[
         Measure, typer.Option(help="SSE is refused where the numbers of rows differ.")
     ] = Measure.mse,
@@ -49,18 +51,16 @@ def compare(
     from halfsquare.results import evaluate
     from halfsquare.results.model_file import load
 
+    weighing: Any = {"weights": weights, "sigma": sigma, "precision": precision}
     a, b = load(model_a), load(model_b)
     if data_b is None:
-        rows = DataSpec.of(data, weights=weights, **options)
+        rows = DataSpec.of(data, **weighing, **options)
         found = evaluate.compare(a, b, rows, cluster_by=cluster_by, in_time=in_time)
     else:
         evaluate.require_same_target(a, b)
         summaries = [
             evaluate.evaluate(
-                m,
-                DataSpec.of(d, weights=weights, **options),
-                cluster_by=cluster_by,
-                in_time=in_time,
+                m, DataSpec.of(d, **weighing, **options), cluster_by=cluster_by, in_time=in_time
             ).summary
             for m, d in ((a, data), (b, data_b))
         ]

@@ -6,7 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import ClusterBy, Data, InTime, Json, ModelFile, Weights, dump
+from halfsquare.cli.options import (
+    ClusterBy,
+    Data,
+    InTime,
+    Json,
+    ModelFile,
+    Precision,
+    Sigma,
+    Weights,
+    dump,
+)
 from halfsquare.cli.progress import reading
 from halfsquare.cli.reading import reads
 
@@ -16,6 +26,8 @@ def evaluate(
     model: ModelFile,
     data: Data,
     weights: Weights = None,
+    sigma: Sigma = None,
+    precision: Precision = None,
     cluster_by: ClusterBy = None,
     in_time: InTime = False,
     coverage: Annotated[
@@ -40,7 +52,14 @@ def evaluate(
 
     fitted = load(model)
     with reading() as progress:
-        rows = DataSpec.of(data, weights=weights, progress=progress, **options)
+        rows = DataSpec.of(
+            data,
+            weights=weights,
+            sigma=sigma,
+            precision=precision,
+            progress=progress,
+            **options,
+        )
         found = measure(fitted, rows, cluster_by=cluster_by, in_time=in_time)
     covered = []
     if coverage:

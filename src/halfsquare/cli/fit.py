@@ -18,6 +18,8 @@ from halfsquare.cli.options import (
     Json,
     Loss,
     Penalty,
+    Precision,
+    Sigma,
     Weights,
     dump,
     listed,
@@ -146,6 +148,8 @@ def fit(
     ] = None,
     l2: Penalty = "0",
     weights: Weights = None,
+    sigma: Sigma = None,
+    precision: Precision = None,
     features: Features = None,
     exclude: Exclude = None,
     test: Annotated[
@@ -234,7 +238,9 @@ def fit(
         working(time_limit, quiet=quiet or json) as work,
         _reached(cluster, method, data) as reached,
     ):
-        rows = DataSpec.of(data, weights=weights, progress=work.read, **options)
+        rows = DataSpec.of(
+            data, weights=weights, sigma=sigma, precision=precision, progress=work.read, **options
+        )
         fitted = fit_model(
             rows,
             target,

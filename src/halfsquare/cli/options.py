@@ -35,6 +35,20 @@ InTime = Annotated[
         "share (Newey-West).",
     ),
 ]
+Sigma = Annotated[
+    str | None,
+    typer.Option(
+        "--sigma",
+        metavar="COL",
+        help="Column of measured standard deviations of the target, in its unit.",
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision", metavar="COL", help="Column of inverse variances, up to a common factor."
+    ),
+]
 _DATA = (
     "CSV, TSV, Parquet or JSON lines (plain or .gz), a glob of these, a database file, a "
     "SQL query, or - for CSV on standard input."

@@ -51,6 +51,16 @@ class EncodedRows(Rows):
     def offsets(self) -> Floats | None:
         return self.encoder.means / self.encoder.scales
 
+    @property
+    def weight_factor(self) -> float:
+        """By what the weights are multiplied: those that are no counts so that those of the rows of
+        this part sum to their number.
+        """
+        if self.scanned.roles.weighting == "counts":
+            return 1.0
+        statistics = self.scanned.statistics_of(self.part)
+        return statistics.rows / statistics.weight if statistics.weight > 0 else 1.0
+
     def of(self, part: Part) -> EncodedRows:
         """Another part of the same table, with the same encoder."""
         return EncodedRows(self.scanned, self.encoder, self.recoding, self.kept, part)
@@ -72,6 +82,8 @@ class EncodedRows(Rows):
         np.subtract(raw[:k], self.encoder.target_means[:, None], out=block[1 + d :])
         block[1 + d :] /= self.encoder.target_scales[:, None]
         weight = raw[k] if self.scanned.roles.weight is not None else None
+        if weight is not None and self.weight_factor != 1.0:
+            weight = weight * self.weight_factor
         return Chunk(block[1 : 1 + d].T, block[1 + d :].T, weight, block)
 
 

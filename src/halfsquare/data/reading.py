@@ -11,10 +11,11 @@ import numpy as np
 from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Presence
-from halfsquare.data.scan import MISSING, LevelCoder, batch_columns, require_weights
+from halfsquare.data.scan import MISSING, LevelCoder, batch_columns
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.statistics import require_finite
+from halfsquare.data.weighting import Weighting, as_weights
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats
 
@@ -116,6 +117,7 @@ def read_encoded(
     *,
     with_target: bool = False,
     weight: str | None = None,
+    weighting: Weighting = "counts",
     keep: Sequence[str] = (),
     batch_rows: int = 16384,
     novelty: Novelty | None = None,
@@ -155,7 +157,7 @@ def read_encoded(
         encoder.encode(features, out)
         weights = raw[k] if weight else None
         if weights is not None:
-            require_weights(weights, seen, source.name, weight or "")
+            weights = as_weights(weights, weighting, seen, source.name, weight or "")
         own = batch.select(range(len(scanned), len(scanned) + len(carried))) if carried else None
         yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights, own)
         seen += raw.shape[1]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.data.messages import missing_column
 from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.weighting import Weighting
 from halfsquare.errors import DataError, OptionError
 
 
@@ -28,6 +29,8 @@ class Roles:
     beside : tuple of SourceColumn
         Columns that are read along and are no features: clusters of rows, absorbed effects. A row
         that lacks one is left out.
+    weighting : str
+        What the weight column says of its rows.
     """
 
     targets: tuple[SourceColumn, ...]
@@ -38,6 +41,7 @@ class Roles:
     reading: Reading = NO_READING
     categories: tuple[str, ...] = ()
     beside: tuple[SourceColumn, ...] = ()
+    weighting: Weighting = "counts"
 
     @property
     def scanned(self) -> tuple[SourceColumn, ...]:
@@ -68,6 +72,7 @@ def choose_roles(
     targets: Sequence[str],
     *,
     weight: str | None = None,
+    weighting: Weighting = "counts",
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
 ) -> Roles:
@@ -110,7 +115,13 @@ def choose_roles(
             left_out[c.name] = "a first column without a name: the index of the rows"
     kept = tuple(c for c in wanted if c.name not in left_out)
     return Roles(
-        chosen, kept, weights, left_out, reading=source.reading, categories=source.categories
+        chosen,
+        kept,
+        weights,
+        left_out,
+        reading=source.reading,
+        categories=source.categories,
+        weighting=weighting,
     )
 
 

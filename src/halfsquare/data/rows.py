@@ -65,6 +65,14 @@ class Rows(ABC):
         return None
 
 
+def row_weights(rows: Rows) -> Floats | None:
+    """The weight of every row (n,), in the order of the chunks; None where each counts as one."""
+    if not rows.weighted:
+        return None
+    chunks = (rows.chunk(index).weight for index in range(rows.chunk_count))
+    return np.concatenate([np.zeros(0), *(w for w in chunks if w is not None)])
+
+
 @dataclass(frozen=True)
 class ArrayRows(Rows):
     """Rows that lie in memory: design (n, d), target (n, k), weight (n,) or None."""

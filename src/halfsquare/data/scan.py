@@ -20,6 +20,7 @@ from halfsquare.data.spec import Progress
 from halfsquare.data.statistics import NumberStatistics, TableStatistics, require_range
 from halfsquare.data.table import RawTable, Table
 from halfsquare.data.times import PARTS, time_parts
+from halfsquare.data.weighting import as_weights
 from halfsquare.errors import DataError, NotFiniteError
 from halfsquare.loss import Floats
 from halfsquare.parallel.tree import Tree
@@ -140,6 +141,12 @@ class Scanned:
     zero_weight: int
     missing_feature: int = 0
 
+    def statistics_of(self, part: str) -> TableStatistics:
+        """Of the rows of a part: ``"train"``, ``"test"`` or ``"all"``."""
+        if part == "all":
+            return self.train.merge(self.test)
+        return self.train if part == "train" else self.test
+
 
 @dataclass
 class LevelCoder:
@@ -197,18 +204,6 @@ def batch_columns(
             else values.to_numpy(zero_copy_only=False)
         )
     return raw
-
-
-def require_weights(weight: Floats, first_row: int, source: str, column: str) -> None:
-    """Refuse a weight that is missing or negative, naming its row; ``first_row`` counts from 0."""
-    bad = ~(weight >= 0)
-    if bad.any():
-        at = int(np.argmax(bad))
-        found = "no value" if np.isnan(weight[at]) else f"{weight[at]:g}"
-        raise DataError(
-            f"{source}, row {first_row + at + 1}, weight column {column!r}: found {found}, "
-            "expected a number >= 0"
-        )
 
 
 def scan(
@@ -304,7 +299,8 @@ class Stretch:
         numbers = np.arange(self._seen, self._seen + raw.shape[1])
         roles = self.cut.roles
         if roles.weight is not None:
-            require_weights(raw[len(roles.targets)], self._seen, self.cut.name, roles.weight.name)
+            k, name = len(roles.targets), roles.weight.name
+            raw[k] = as_weights(raw[k], roles.weighting, self._seen, self.cut.name, name)
         self._seen += raw.shape[1]
         keep, counts = Counts.of(raw, roles)
         self.counts += counts

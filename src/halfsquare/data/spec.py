@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, Unpack
 
+from halfsquare.data.weighting import Weighting
+from halfsquare.errors import OptionError
+
 Progress = Callable[[int], None]
 
 
@@ -33,6 +36,8 @@ class RowOptions(ReadOptions, total=False):
     """The same, with the weights and who is told of the progress."""
 
     weights: str | None
+    sigma: str | None
+    precision: str | None
     progress: Progress | None
 
 
@@ -49,6 +54,12 @@ class DataSpec:
         See :func:`halfsquare.data.deciding.open_source`.
     weights : str or None
         Column of row weights >= 0: a row of weight w stands w times.
+    sigma : str or None
+        Column of measured standard deviations of the target, in its unit, instead of weights: rows
+        count by 1/σ², and standard errors follow from σ alone.
+    precision : str or None
+        Column of inverse variances, up to a factor, instead of weights: n - p degrees of freedom.
+        See :mod:`halfsquare.data.weighting`.
     progress : callable(int) or None
         Called with the rows read so far.
     table, sheet : str or None
@@ -87,6 +98,8 @@ class DataSpec:
 
     data: Any
     weights: str | None = None
+    sigma: str | None = None
+    precision: str | None = None
     progress: Progress | None = None
     table: str | None = None
     sheet: str | None = None
@@ -112,6 +125,23 @@ class DataSpec:
             name: _listed(value) if name in _LISTS else value for name, value in options.items()
         }
         return replace(data if isinstance(data, DataSpec) else cls(data), **listed)
+
+    def __post_init__(self) -> None:
+        given = [n for n in ("weights", "sigma", "precision") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise OptionError(
+                f"{' and '.join(given)} are given together; a row has one weight: name one of them"
+            )
+
+    @property
+    def weighting(self) -> Weighting:
+        """What the column of weights says of its rows."""
+        return "sigma" if self.sigma else "precision" if self.precision else "counts"
+
+    @property
+    def weight_column(self) -> str | None:
+        """The column that weighs the rows, whatever it says of them."""
+        return self.sigma or self.precision or self.weights
 
     @property
     def once(self) -> bool:

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from halfsquare.data.rows import ArrayRows
+from halfsquare.data.weighting import Weighting
 from halfsquare.errors import FitError, FormulaError, OptionError
 from halfsquare.estimators.rows import design_of, training_rows
 from halfsquare.fitting.formula.inference import output_variance, parameter_table
@@ -37,6 +38,9 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         None for no bound on that side.
     fixed : mapping of name to number, optional
         Parameters that are held.
+    weights : {"counts", "sigma", "precision"}
+        What ``sample_weight`` holds: how many times a row stands, its measured standard deviation,
+        or its inverse variance up to a factor; see :mod:`halfsquare.data.weighting`.
     random_state : int
         Of the search for a start.
     n_jobs : int, optional
@@ -75,6 +79,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         start: Any = None,
         bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
         fixed: Mapping[str, float] | None = None,
+        weights: Weighting = "counts",
         random_state: int = 0,
         n_jobs: int | None = None,
     ) -> None:
@@ -82,6 +87,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.start = start
         self.bounds = bounds
         self.fixed = fixed
+        self.weights = weights
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -110,14 +116,19 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             bounds=self.bounds,
             fixed=self.fixed,
         )
+        trained = given.trained(trained)
+        assert isinstance(trained.model, Formula)
+        model = trained.model  # written with a shift, where the columns lie too far from 0
         self._trained, self._model = trained, model
-        degrees = trained.facts.degrees_of_freedom or 0.0
+        known = trained.facts.noise_known  # then there is no noise to estimate
+        degrees = np.inf if known else trained.facts.degrees_of_freedom or 0.0
         self.table_ = parameter_table(
             model.names,
             trained.parameters,
             trained.covariance,
             degrees,
             undetermined=trained.facts.undetermined,
+            on_bound=trained.facts.on_bound,
         )
         self.parameters_ = dict(zip(model.names, map(float, trained.parameters), strict=True))
         self.standard_errors_ = {str(row["name"]): row["standard_error"] for row in self.table_}

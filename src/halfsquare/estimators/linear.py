@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from halfsquare.data.rows import ShiftedRows
 from halfsquare.data.statistics import LARGEST, require_array_range
-from halfsquare.errors import NotFiniteError, ShapeError
+from halfsquare.data.weighting import Weighting
+from halfsquare.errors import NotFiniteError, OptionError, ShapeError
 from halfsquare.estimators.rows import design_of, shift_of, training_rows
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.least_squares import train_exactly
@@ -35,6 +36,9 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     l2 : float >= 0 or "auto"
         λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted: scikit-learn's
         ``Ridge(alpha=λ n)`` on standardized columns. ``"auto"`` takes the λ of greatest evidence.
+    weights : {"counts", "sigma", "precision"}
+        What ``sample_weight`` holds: how many times a row stands, its measured standard deviation,
+        or its inverse variance up to a factor; see :mod:`halfsquare.data.weighting`.
     random_state : int
         Of the shuffling of mini-batches.
     n_jobs : int, optional
@@ -45,7 +49,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     coef_ : (d,) or (k, d)
     intercept_ : float or (k,)
     coef_std_error_ : like ``coef_``
-        Standard errors; NaN where no degrees of freedom are left.
+        Standard errors; NaN where no degrees of freedom are left, and for coefficients that the
+        rows do not determine.
     intercept_std_error_ : like ``intercept_``
     sigma_ : float or (k,)
         Residual standard deviation √(SSE / degrees of freedom).
@@ -72,11 +77,13 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         *,
         method: Literal["least-squares", "gradient", "minibatch"] = "least-squares",
         l2: float | Literal["auto"] = 0.0,
+        weights: Weighting = "counts",
         random_state: int = 0,
         n_jobs: int | None = None,
     ) -> None:
         self.method = method
         self.l2 = l2
+        self.weights = weights
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -105,10 +112,10 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
                 _check_finite(X)
                 rows = rows.standardized()
             trained = train_linear(rows, names, targets, options, run, check=lambda: _check(X))
+        trained = given.trained(trained)
         self.__dict__.pop("sums_", None)  # these rows are not in them
         scale = np.ones(X.shape[1]) if rows.x_scale is None else rows.x_scale
-        shift = rows.x_shift + shift_of(self)
-        self._describe(trained, shift, rows.t_shift, scale, flat=given.flat)
+        self._describe(trained, rows.x_shift, rows.t_shift, scale, flat=given.flat)
         return self
 
     def partial_fit(
@@ -131,6 +138,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         (True, [0.154])
         """
         first = not hasattr(self, "sums_")
+        if self.weights != "counts":
+            raise OptionError("partial_fit adds rows up, so its weights are counts")
         given = training_rows(self, X, y, sample_weight, first=first, exact=True)
         X, t, weight = given.x, given.t, given.weight
         block = np.vstack([np.ones(len(X)), X.T, t.T])
@@ -147,7 +156,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         )
         trained = train_exactly(ExactSystem.of_gram(sums, t.shape[1]), names, targets, l2=self.l2)
         self.sums_: ExactGram = sums
-        shift, scale = shift_of(self), np.ones(X.shape[1])
+        shift, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         self._describe(trained, shift, np.zeros(t.shape[1]), scale, flat=given.flat)
         return self
 
@@ -175,6 +184,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
         k = model.outputs_count
         values = model.matrix(trained.parameters) / np.concatenate([[1.0], scale])[:, None]
         errors = np.full_like(values, np.nan)
+        center, x_shift = x_shift, x_shift + shift_of(self)
         intercept = t_shift + values[0] - x_shift @ values[1:]
         if trained.covariance is not None:
             # From shifted columns to those of X the intercept changes by -shift·slopes.
@@ -183,13 +193,17 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
                 covariance = trained.covariance[j::k, j::k] / np.outer(unit, unit)
                 errors[:, j] = np.sqrt(np.maximum(np.diag(covariance), 0.0))
                 errors[0, j] = np.sqrt(max(float(back @ covariance @ back), 0.0))
+            open_names = getattr(trained.facts, "undetermined", ())
+            for i, name in enumerate(model.parameter_names):
+                if name in open_names:
+                    errors.flat[i] = np.nan
         self.coef_ = values[1:, 0].copy() if flat else values[1:].T.copy()
         self.coef_std_error_ = errors[1:, 0].copy() if flat else errors[1:].T.copy()
         self.intercept_ = intercept[0] if flat else intercept
         self.intercept_std_error_ = errors[0, 0] if flat else errors[0]
         # Outputs are computed about the middle of the columns, where the digits of a column far
         # from 0 do not cancel.
-        self._center = x_shift - shift_of(self)
+        self._center = center
         self._middle = (t_shift + values[0])[0] if flat else t_shift + values[0]
         sigma = np.sqrt(trained.noise)
         self.sigma_ = sigma[0] if flat else sigma

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from halfsquare.data.statistics import LARGEST, LARGEST_TARGET, require_array_range
-from halfsquare.errors import FitError, ShapeError
+from halfsquare.data.weighting import Weighting, as_weights
+from halfsquare.errors import FitError, OptionError, ShapeError
+from halfsquare.fitting.weighed import with_known_noise
 from halfsquare.loss import Floats, require_finite, require_weights
+from halfsquare.results.trained import Trained
 
 # Whole numbers up to here are float64 as they are.
 _EXACT = 1 << 53
@@ -21,12 +24,26 @@ _LOOKED_AT = 1024
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Rows of positive weight: x (n, d), t (n, k), weight (n,) or None; ``flat``: y was (n,)."""
+    """Rows of positive weight: x (n, d), t (n, k), weight (n,) or None; ``flat``: y was (n,).
+
+    ``factor``: weights that are no counts were multiplied by it, so that they sum to n.
+    """
 
     x: Floats
     t: Floats
     weight: Floats | None
     flat: bool
+    factor: float = 1.0
+    known_noise: bool = False
+
+    def trained(self, trained: Trained[Any], scales: Floats | float = 1.0) -> Trained[Any]:
+        """The model with the noise that ``sample_weight`` states, where it is measured; ``scales``
+        are the units of its targets.
+        """
+        if not self.known_noise:
+            return trained
+        known = self.factor / np.broadcast_to(np.square(scales), (self.t.shape[1],))
+        return with_known_noise(trained, np.asarray(known, dtype=np.float64))
 
 
 def training_rows(
@@ -67,6 +84,11 @@ def training_rows(
     FitError
         If no row has a positive weight.
     """
+    weighting: Weighting = getattr(estimator, "weights", "counts")
+    if weighting not in get_args(Weighting):
+        raise OptionError(
+            f"weights is {weighting!r}; expected one of {', '.join(get_args(Weighting))}"
+        )
     if first:
         estimator._base = _base_of(X) if shift else None
     X = _less(X, estimator._base)
@@ -83,18 +105,26 @@ def training_rows(
     weight = None
     if sample_weight is not None:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=False)
-        require_weights(weight)
+        require_finite("weight", weight)
+        if weighting == "counts":
+            require_weights(weight)
+        weight = as_weights(weight, weighting, -1, "sample_weight", "sample_weight")
     t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
     require_finite("y", t)  # a long double may be beyond float64
     if weight is not None and not weight.all():
         X, t, weight = X[weight > 0], t[weight > 0], weight[weight > 0]
         if not len(X):
             raise FitError("there are no rows of positive weight to fit")
+    factor = 1.0
     if weight is not None:
+        if weighting != "counts":
+            factor = len(weight) / float(weight.sum())
+            weight = weight * factor
         require_array_range("sample_weight", weight[:, None], LARGEST_TARGET)
     if not exact:
         _require_sizes(X, t, all_of_x=not keep_float32)
-    return TrainingRows(X, t, weight, np.ndim(y) == 1)
+    known = weighting == "sigma" and weight is not None
+    return TrainingRows(X, t, weight, np.ndim(y) == 1, factor, known)
 
 
 def _require_sizes(X: Floats, t: Floats, *, all_of_x: bool) -> None:

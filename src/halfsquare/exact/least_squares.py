@@ -21,7 +21,11 @@ from halfsquare.errors import FitError
 from halfsquare.exact.gram import nearest
 from halfsquare.exact.integer_solver import BITS, Factors, Wholes
 from halfsquare.exact.normal_equations import ExactSystem, half_bits, in_range, ratio
-from halfsquare.fitting.linear import LinearOptions, linear_facts, linear_warnings
+from halfsquare.fitting.linear import (
+    LinearOptions,
+    linear_facts,
+    linear_warnings,
+)
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
@@ -278,6 +282,6 @@ def train_exactly(
         noise,
         solution.effective_parameters,
         termination,
-        linear_facts(solution, freedom),
+        linear_facts(solution, freedom, system, Linear(tuple(names), tuple(targets))),
         linear_warnings(solution, names, system, termination),
     )

@@ -15,6 +15,7 @@ from halfsquare.data.scan import Scanned, scan
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec, RowOptions
 from halfsquare.data.statistics import TableStatistics
+from halfsquare.errors import OptionError
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.table_sums import Counts, SumSource, TableSums
 from halfsquare.exact.terms import sum_columns
@@ -50,6 +51,11 @@ def sum_rows(
     """
     FitOptions(model="linear", test_fraction=test_fraction, seed=seed, threads=threads)
     spec = DataSpec.of(data, **reading)
+    if spec.weighting != "counts":
+        raise OptionError(
+            f"{spec.weighting} is not for sums, which count their rows: fit the rows themselves, "
+            "or give whole weights"
+        )
     targets = [target] if isinstance(target, str) else list(target)
 
     def passed(source: Source) -> Scanned:

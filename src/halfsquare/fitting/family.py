@@ -13,6 +13,7 @@ from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
 from halfsquare.fitting.calibrate import calibrated
 from halfsquare.fitting.options import FitOptions, Request
+from halfsquare.fitting.weighed import weighed_by, weight_warnings, with_known_noise
 from halfsquare.loss import Convention, sse_factor
 from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.parallel.base import Execution
@@ -44,6 +45,7 @@ class Family(ABC):
             source,
             request.targets,
             weight=request.weights,
+            weighting=request.weighting,
             features=request.features,
             exclude=request.exclude,
         )
@@ -72,17 +74,23 @@ class Family(ABC):
         self, rows: EncodedRows, trained: Sequence[Trained[Any]], training: Training
     ) -> FittedModel:
         """The fitted model of these members, with their warnings and the first one's history."""
-        warnings = tuple(dict.fromkeys(w for m in trained for w in m.warnings))
+        weighed = weighed_by(rows)
+        known = weighed is not None and weighed.weighting == "sigma"
+        if known:
+            variance = rows.weight_factor / rows.encoder.target_scales**2
+            trained = [with_known_noise(m, variance) for m in trained]
+        said = [*weight_warnings(rows), *(w for m in trained for w in m.warnings)]
+        warnings = tuple(dict.fromkeys(said))
         history = history_in(self.options.loss, trained[0].history, rows)
         members = tuple(replace(m, history=(), held_out=None, left_out=None) for m in trained)
-        record = FitRecord(replace(training, warnings=warnings, history=history))
+        training = replace(training, warnings=warnings, history=history, weighed=weighed)
         # Errors of a whole ensemble on rows left out stand with each of its members; those of
-        # members apart say nothing of it.
+        # members apart say nothing of it. Where the noise is measured there is none to learn.
         first = trained[0].left_out
-        left_out = first if all(m.left_out is first for m in trained) else None
-        model = FittedModel(rows.encoder, members, record)
+        left_out = first if all(m.left_out is first for m in trained) and not known else None
+        model = FittedModel(rows.encoder, members, FitRecord(training))
         # Who writes terms down is told Student's intervals, and by a test if they do not hold.
-        if isinstance(rows.encoder, TermsEncoder):
+        if isinstance(rows.encoder, TermsEncoder) or weighed is not None:
             return model
         return calibrated(model, rows, left_out)
 

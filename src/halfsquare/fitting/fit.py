@@ -260,7 +260,7 @@ def fit(
         time_limit=time_limit,
     )
     spec = DataSpec.of(data, **reading)
-    request = Request(_listed(target), spec.weights, features, exclude)
+    request = Request(_listed(target), spec.weight_column, spec.weighting, features, exclude)
     limit, interruption = _TimeLimit(time_limit), _Interruption()
     family = _family(options)
     family.check()

@@ -38,6 +38,8 @@ from halfsquare.sums import NormalSums
 LinearMethod = Literal["least-squares", "gradient", "minibatch"]
 # An SSE above this share of the terms it is the difference of has 9 digits in the sums.
 _RESOLVED = 1e-6
+# The square of what is left of a unit vector outside a space that it lies in.
+_ESTIMABLE = 1e-14
 _ITERATIONS = {"gradient": 50_000, "minibatch": 20_000}
 
 
@@ -130,8 +132,11 @@ def train_linear(
         noise,
         solution.effective_parameters,
         termination,
-        linear_facts(solution, freedom),
-        linear_warnings(solution, names, system, termination),
+        linear_facts(solution, freedom, system, model, rows.offsets),
+        (
+            *linear_warnings(solution, names, system, termination),
+            *freedom_warnings(system, freedom, solution.l2),
+        ),
         tuple(history),
     )
 
@@ -175,15 +180,66 @@ def _too_few(rows: int, columns: int) -> str:
     )
 
 
-def linear_facts(solution: Solution, freedom: float) -> LinearFacts:
-    """What is to be known of a solution."""
+def linear_facts(
+    solution: Solution,
+    freedom: float,
+    system: System,
+    model: Linear,
+    offsets: Floats | None = None,
+) -> LinearFacts:
+    """What is to be known of a solution; ``offsets`` as of :func:`not_estimable`."""
+    names, directions = not_estimable(solution, system, model, offsets)
     return LinearFacts(
+        undetermined=names,
+        undetermined_directions=directions,
         degrees_of_freedom=freedom,
         l2=solution.l2,
         rank=solution.rank,
         path=solution.path,
         reciprocal_condition=solution.reciprocal_condition,
     )
+
+
+def not_estimable(
+    solution: Solution, system: System, model: Linear, offsets: Floats | None = None
+) -> tuple[tuple[str, ...], tuple[tuple[float, ...], ...]]:
+    """Of a rank-deficient design: the coefficients that the rows do not determine, and unit vectors
+    (in the design's units) along which they say nothing. Nothing otherwise.
+
+    A coefficient is estimable where its unit vector lies in the space of the rows (Searle 1971,
+    *Linear Models*, section 5.4): where C⁺C has a 1. ``offsets``: of the design's columns, because
+    the intercept is meant at 0 of the columns as given.
+    """
+    d = len(system.scales)
+    if solution.l2 or solution.rank >= d:
+        return (), ()
+    vectors = np.linalg.eigh(system.correlation)[1]
+    empty = vectors[:, : d - solution.rank]  # the smallest ones
+    determined = np.einsum("ij,ij->i", empty, empty) < _ESTIMABLE
+    shift = np.zeros(d) if offsets is None else offsets
+    at_zero = -(system.means + shift) / system.scales
+    of_intercept = float(np.abs(at_zero @ empty).max(initial=0.0))
+    k = model.outputs_count
+    known = [of_intercept < _ESTIMABLE**0.5 * (1.0 + float(np.linalg.norm(at_zero))), *determined]
+    names = model.parameter_names
+    directions = (empty / system.scales[:, None]).T
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    unsure = [i for i, sure in enumerate(known) if not sure]
+    return (
+        tuple(names[i * k + j] for i in unsure for j in range(k)),
+        tuple(map(tuple, directions.tolist())),
+    )
+
+
+def freedom_warnings(system: System, freedom: float, l2: float) -> list[str]:
+    """What is to be said where nothing is left to tell the noise by."""
+    if freedom > 1e-9:
+        return []
+    what = "as many coefficients as rows" if not l2 else "no more rows than effective parameters"
+    return [
+        f"{what}: of {system.weight:g} rows no degrees of freedom are left to tell the noise by, "
+        "so there are no standard errors and no intervals"
+    ]
 
 
 def _penalty(system: System, l2: float) -> Floats:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError
 from halfsquare.loss import CONVENTIONS, Convention
 
@@ -95,6 +96,7 @@ class Request:
 
     targets: Sequence[str]
     weights: str | None = None
+    weighting: Weighting = "counts"
     features: Sequence[str] | None = None
     exclude: Sequence[str] = ()
 

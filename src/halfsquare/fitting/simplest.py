@@ -31,7 +31,7 @@ from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Candidate
 from halfsquare.solvers.least_squares import System, block_of, solve
 from halfsquare.solvers.run import Run, Stream
-from halfsquare.sums import Moments, NormalSums
+from halfsquare.sums import MeanSums, NormalSums
 
 # Better by chance alone once in forty times.
 _Z = 1.96
@@ -171,9 +171,8 @@ def _better(tried: Candidate) -> bool:
 def _mean(losses: Floats, weight: Floats | None) -> tuple[float, float]:
     """Weighted mean and its standard error over the rows that were judged."""
     known = ~np.isnan(losses)
-    moments = Moments.of(losses[known][:, None], None if weight is None else weight[known])
-    n = moments.weight
-    return float(moments.mean[0]), float(np.sqrt(moments.m2[0] / (n - 1) / n)) if n > 1 else np.nan
+    sums = MeanSums.of(losses[known], None if weight is None else weight[known])
+    return sums.mean, sums.standard_error
 
 
 def left_out_linear(rows: EncodedRows, l2: Any, run: Run) -> Floats:

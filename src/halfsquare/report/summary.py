@@ -131,12 +131,12 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
         parts.append(told[info["kind"]](info))
         return "\n".join([*parts, *(f"\nWarning: {w}" for w in info["warnings"])])
     freedom = info["facts"].get("degrees_of_freedom")
-    deviation = ", ".join(number(s) for s in fitted.residual_standard_deviation)
+    deviation = noise_sentence(fitted)
     parts += [
         "Parameters, in the units of the "
         f"columns{', after the refit on all rows' if info.get('refit') else ''}",
         parameter_table(fitted.parameters, None if every_parameter else MOST_PARAMETERS, width),
-        f"  residual standard deviation {deviation} on {number(freedom)} degrees of freedom"
+        f"  {deviation} on {number(freedom)} degrees of freedom"
         + (
             f"; l2 = {info['facts']['l2']:.4g} per row on standardized columns"
             if info["facts"].get("l2")
@@ -162,6 +162,20 @@ def how_it_was_read(info: dict[str, Any]) -> list[str]:
         if gaps or column["read_as"] not in ("number", "text", "true or false"):
             said.append(f"  {column['name']}: {column['read_as']}{span}{gaps}")
     return said
+
+
+def noise_sentence(fitted: FittedModel) -> str:
+    """The residual standard deviation, or where σ was measured χ² and its p."""
+    deviation = ", ".join(number(s) for s in fitted.residual_standard_deviation)
+    facts, weighed = fitted.info["facts"], fitted.info.get("weighed")
+    if facts.get("noise_known"):
+        chi2, p = facts.get("chi2"), facts.get("chi2_p")
+        if chi2 is None:
+            return "standard errors from sigma alone"
+        return f"standard errors from sigma alone; χ² {number(chi2, 6)} (p {p_value(p)})"
+    if weighed:
+        return f"residual standard deviation of a row of mean precision {deviation}"
+    return f"residual standard deviation {deviation}"
 
 
 def formula_part(fitted: FittedModel) -> str:

@@ -8,7 +8,7 @@ be compared across sizes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import hypot, isfinite
 from typing import Any, Literal
@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
-from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.data.reading import ReadBatch, open_for, read_encoded
+from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats, error
@@ -24,7 +25,7 @@ from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.mean_error import LossMoments, MeanError, by_cluster
 from halfsquare.results.mean_error import in_time as by_time
-from halfsquare.sums import ErrorSummary, ErrorSums, Moments
+from halfsquare.sums import ErrorSummary, ErrorSums, MeanSums
 
 Verdict = Literal["A is better", "B is better", "cannot tell"]
 
@@ -206,7 +207,7 @@ def _sums_and_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, L
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
     sums, missing, moments = ErrorSums.zero(len(fitted.encoder.targets)), 0, LossMoments()
-    for batch in read_encoded(source, fitted.encoder, with_target=True, weight=spec.weights):
+    for batch in weighed_rows(source, fitted, spec):
         assert batch.target is not None
         keep = ~np.isnan(batch.target).any(axis=1)
         missing += int((~keep).sum())
@@ -259,12 +260,8 @@ def compare(
     # order.
     spec = DataSpec.of(data)
     source_a, source_b = open_for(a.encoder, spec), open_for(b.encoder, spec)
-    difference, sums_a, sums_b = Moments.zero(1), ErrorSums.zero(k), ErrorSums.zero(k)
-    pairs = zip(
-        read_encoded(source_a, a.encoder, with_target=True, weight=spec.weights),
-        read_encoded(source_b, b.encoder, with_target=True, weight=spec.weights),
-        strict=True,
-    )
+    difference, sums_a, sums_b = MeanSums.zero(), ErrorSums.zero(k), ErrorSums.zero(k)
+    pairs = zip(weighed_rows(source_a, a, spec), weighed_rows(source_b, b, spec), strict=True)
     for one, other in pairs:
         assert one.target is not None
         keep = ~np.isnan(one.target).any(axis=1)
@@ -272,18 +269,13 @@ def compare(
         target = one.target[keep]
         o_a, o_b = a.outputs_of(one.design[keep])[0], b.outputs_of(other.design[keep])[0]
         sums_a, sums_b = sums_a.add(target, o_a, w), sums_b.add(target, o_b, w)
-        difference = difference.merge(
-            Moments.of(_row_loss(target, o_a) - _row_loss(target, o_b), w)
-        )
+        worse = _row_loss(target, o_a) - _row_loss(target, o_b)
+        difference = difference.merge(MeanSums.of(worse, w))
     if not sums_a.weight > 0:
         raise DataError(
             "no row has both a target and a positive weight: there is nothing to compare"
         )
-    error_of_mean = (
-        float(np.sqrt(difference.m2[0] / (difference.weight - 1) / difference.weight))
-        if difference.weight > 1
-        else np.nan
-    )
+    means = sums_a.finish(), sums_b.finish()
     seen = tuple(
         name
         for name, model in (("A", a), ("B", b))
@@ -292,19 +284,18 @@ def compare(
     if cluster_by is not None or in_time:
         (of_a, of_b), weight, clusters = _losses([a, b], spec, cluster_by)
         found = _mean_error(of_a - of_b, weight, clusters, cluster_by)
-        judged = _judged(
-            found.mean,
-            found.standard_error,
-            True,
-            sums_a.finish(),
-            sums_b.finish(),
-            found.degrees_of_freedom,
-        )
+        judged = _judged(found.mean, found.standard_error, True, *means, found.degrees_of_freedom)
         return replace(judged, method=found.method, fitted_to=seen)
-    judged = _judged(
-        float(difference.mean[0]), error_of_mean, True, sums_a.finish(), sums_b.finish()
-    )
+    judged = _judged(difference.mean, difference.standard_error, True, *means)
     return replace(judged, fitted_to=seen)
+
+
+def weighed_rows(source: Source, fitted: FittedModel, spec: DataSpec) -> Iterator[ReadBatch]:
+    """The rows of a source with targets, and the weights that a record of them asks for."""
+    column, weighting = spec.weight_column, spec.weighting
+    return read_encoded(
+        source, fitted.encoder, with_target=True, weight=column, weighting=weighting
+    )
 
 
 def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Comparison:
@@ -337,7 +328,7 @@ def require_same_target(a: FittedModel, b: FittedModel) -> None:
 
 def _row_loss(target: Floats, output: Floats) -> Floats:
     e = error(target, output)
-    losses: Floats = (e * e).mean(axis=1, keepdims=True)
+    losses: Floats = (e * e).mean(axis=1)
     return losses
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.reading import ReadBatch, open_for, read_encoded
+from halfsquare.data.reading import Novelty, ReadBatch, open_for, read_encoded
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.linear import Linear
@@ -46,6 +46,10 @@ class Parameter:
     def as_dict(self) -> dict[str, Any]:
         """JSON values; NaN as None."""
         return {k: None if v != v else v for k, v in vars(self).items()}
+
+
+# A row this share of its size off the space of rank-deficient columns is off it.
+_OFF = 1e-7
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ class FittedModel(Methods):
             If a column is missing or mistyped.
         """
         parts = [
-            self.outputs_of(batch.design, with_std=return_std) for batch in self._batches(data)
+            self.outputs_of(batch.design, with_std=return_std, weight=batch.weight)
+            for batch in self.batches(data, with_std=return_std)
         ]
         k = len(self.encoder.targets)
         empty = (np.empty((0, k)), np.empty((0, k)))
@@ -159,7 +164,10 @@ class FittedModel(Methods):
             If a probability is not between 0 and 1.
         """
         k, count = len(self.encoder.targets), len(probabilities)
-        parts = [self.quantiles_of(b.design, probabilities) for b in self._batches(data)]
+        parts = [
+            self.quantiles_of(b.design, probabilities, weight=b.weight)
+            for b in self.batches(data, with_std=True)
+        ]
         outputs = np.vstack([o for o, _ in parts] or [np.empty((0, k))])
         found = np.concatenate([q for _, q in parts] or [np.empty((count, 0, k))], axis=1)
         if k == 1:
@@ -178,12 +186,12 @@ class FittedModel(Methods):
         t).
         """
         require_level(level)
-        from scipy.special import stdtrit
+        known = self.facts.degrees_of_freedom
+        return _reach(np.inf if self.facts.noise_known or known is None else known, level)
 
-        freedom = self.facts.degrees_of_freedom or np.inf
-        return float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0)) if freedom > 0 else np.nan
-
-    def quantiles_of(self, design: Floats, probabilities: Sequence[float]) -> tuple[Floats, Floats]:
+    def quantiles_of(
+        self, design: Floats, probabilities: Sequence[float], *, weight: Floats | None = None
+    ) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows and the quantiles (p, m, k) of a new target, in its unit.
 
         By the calibration on rows left out where there is one, else Student's t about the output.
@@ -195,13 +203,14 @@ class FittedModel(Methods):
             len(probabilities), 1, len(self.encoder.targets)
         )
         if not transformed:
-            outputs, std = self.outputs_of(design, with_std=True)
-            return outputs, outputs + reaches * std
+            outputs, std = self.outputs_of(design, with_std=True, weight=weight)
+            return outputs, outputs + np.where(reaches == 0, 0.0, reaches * std)
         with one_blas_thread():
-            mean, variance = self._predictive(design)
-        ends = np.sort(
-            [model.restore_target(end) for end in mean + reaches * np.sqrt(variance)], axis=0
-        )
+            mean, variance = self._predictive(design, weight)
+        ends = mean + reaches * np.sqrt(variance)
+        if model.target_function == "sqrt":
+            ends = np.maximum(ends, 0.0)  # no root is negative
+        ends = np.sort([model.restore_target(end) for end in ends], axis=0)
         if len(ends):  # a falling function turns the ends round
             ranks = np.argsort(np.argsort(probabilities, kind="stable"), kind="stable")
             ends = ends[ranks]
@@ -227,7 +236,7 @@ class FittedModel(Methods):
 
     def predictive(self, design: Floats) -> tuple[Floats, Floats]:
         """Mean and variance (m, k) of the target, standardized, before any calibration."""
-        return self._predictive(design)
+        return self._predictive(design, None)
 
     def _calibrated(self, design: Floats, mean: Floats, variance: Floats) -> Floats:
         """The variance (m, k) with the noise that errors on rows left out give each row."""
@@ -241,49 +250,69 @@ class FittedModel(Methods):
                 found[:, j] = c.variance(design, mean[:, j], float(noise[j]), others)
         return found
 
-    def outputs_of(self, design: Floats, *, with_std: bool = False) -> tuple[Floats, Floats]:
+    def outputs_of(
+        self, design: Floats, *, with_std: bool = False, weight: Floats | None = None
+    ) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked
         for).
+
+        ``weight`` (m,) is that of the rows where their noise is measured or relative, see
+        :mod:`halfsquare.data.weighting`: it divides the variance of their noise.
         """
         with (
             one_blas_thread()
         ):  # the bits of a prediction do not depend on what else is computed beside it
-            return self._outputs_of(design, with_std=with_std)
+            return self._outputs_of(design, weight, with_std=with_std)
 
-    def _outputs_of(self, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
+    def _outputs_of(
+        self, design: Floats, weight: Floats | None, *, with_std: bool
+    ) -> tuple[Floats, Floats]:
         model = self.members[0].model
         if model.target_function != "identity":
-            return self._restored(model, design, with_std=with_std)
+            return self._restored(model, design, weight, with_std=with_std)
         scales = self.encoder.target_scales
         if with_std:
-            mean, variance = self._predictive(design)
+            mean, variance = self._predictive(design, weight)
             variance = self._calibrated(design, mean, variance)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
         mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
 
-    def _restored(self, model: Model, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
+    def _restored(
+        self, model: Model, design: Floats, weight: Floats | None, *, with_std: bool
+    ) -> tuple[Floats, Floats]:
         """Of a model with a function on its left side, as log(y): back in the unit of y, first
         order.
         """
         if not with_std:
             outputs = model.restore_target(model.outputs(self.members[0].parameters, design))
             return outputs, np.full_like(outputs, np.nan)
-        mean, variance = self._predictive(design)
+        mean, variance = self._predictive(design, weight)
         std = np.sqrt(variance)
         spread = model.restore_target(mean + std) - model.restore_target(mean - std)
         return model.restore_target(mean), 0.5 * np.abs(spread)
 
-    def _predictive(self, design: Floats) -> tuple[Floats, Floats]:
-        """Mean and variance in standardized units: noise + parameters + spread of the members."""
+    def _predictive(self, design: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+        """Mean and variance in standardized units: noise + parameters + spread of the members.
+
+        Infinite where rows leave the space that rank-deficient columns span: what is not
+        determined there has no bound.
+        """
+        weighed = self.record.training.weighed
+        share = None if weight is None or weighed is None else 1.0 / (weight * weighed.factor)
         outputs, variances = [], []
         for member in self.members:
-            o, variance = member_variance(member, design)
+            o, variance = member_variance(member, design, share)
             outputs.append(o)
             variances.append(variance)
         mean = self._mean(outputs)
-        spread = self._mean((o - mean) ** 2 for o in outputs)
-        return mean, self._mean(variances) + spread
+        variance = self._mean(variances) + self._mean((o - mean) ** 2 for o in outputs)
+        open_space = getattr(self.facts, "undetermined_directions", ())
+        if open_space:
+            off = np.abs(design @ np.array(open_space).T).max(axis=1)
+            size = np.linalg.norm(design, axis=1)
+            variance = np.where((off > _OFF * (1.0 + size))[:, None], np.inf, variance)
+        return mean, variance
 
     def _mean(self, values: Iterable[Floats]) -> Floats:
         """The mean over the members by their shares, summed in their order."""
@@ -312,15 +341,19 @@ class FittedModel(Methods):
         known = facts.degrees_of_freedom
         if isinstance(facts, LinearFacts) and facts.test_degrees_of_freedom is not None:
             known = facts.test_degrees_of_freedom
-        freedom = np.inf if known is None else known
+        freedom = np.inf if facts.noise_known or known is None else known
         errors = (
             np.full(len(values), np.nan)
             if variances is None
             else np.sqrt(np.maximum(variances, 0.0))
         )
-        open_names = getattr(self.facts, "undetermined", ())
-        errors[[name in open_names for name in member.model.parameter_names]] = np.inf
-        every = student(list(member.model.parameter_names), values, errors, freedom)
+        names = list(member.model.parameter_names)
+        # Of a formula any value fits as well; of collinear columns one of many was chosen.
+        none = np.nan if isinstance(member.model, Linear) else np.inf
+        open_names = getattr(facts, "undetermined", ())
+        errors[[name in open_names for name in names]] = none
+        fixed, on_bound = getattr(facts, "fixed", {}), getattr(facts, "on_bound", {})
+        every = [constrained(p, fixed, on_bound) for p in student(names, values, errors, freedom)]
         if not isinstance(member.model, Linear):
             return every
         k = len(self.encoder.targets)
@@ -360,8 +393,29 @@ class FittedModel(Methods):
             variances[1:, j] = np.diag(of_output)[1:] / scales**2
         return values.reshape(-1), (variances * units**2).reshape(-1)
 
-    def _batches(self, data: Any) -> Iterator[ReadBatch]:
-        return read_encoded(open_for(self.encoder, data), self.encoder)
+    def batches(
+        self,
+        data: Any,
+        *,
+        with_std: bool = False,
+        keep: Sequence[str] = (),
+        novelty: Novelty | None = None,
+    ) -> Iterator[ReadBatch]:
+        """The rows of ``data``, encoded; for standard deviations with their weights, where those of
+        the fit were no counts and the column is there. ``keep`` and ``novelty`` as in
+        :func:`halfsquare.data.reading.read_encoded`.
+        """
+        source, weighed = open_for(self.encoder, data), self.record.training.weighed
+        if not with_std or not weighed or weighed.column not in [c.name for c in source.columns]:
+            return read_encoded(source, self.encoder, keep=keep, novelty=novelty)
+        return read_encoded(
+            source,
+            self.encoder,
+            weight=weighed.column,
+            weighting=weighed.weighting,
+            keep=keep,
+            novelty=novelty,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the model file, whole or not at all; see :mod:`halfsquare.results.model_file`."""
@@ -382,17 +436,33 @@ class FittedModel(Methods):
         )
 
 
+def constrained(
+    parameter: Parameter, fixed: Mapping[str, float], on_bound: Mapping[str, Sequence[float]]
+) -> Parameter:
+    """The parameter without t and p where it is fixed, and with a one-sided interval and no error
+    where it lies on a bound.
+    """
+    if parameter.name in fixed:
+        value = parameter.value
+        return replace(parameter, standard_error=0.0, t=np.nan, p=np.nan, low=value, high=value)
+    if parameter.name in on_bound:
+        low, high = on_bound[parameter.name]
+        nan = np.nan
+        return replace(parameter, standard_error=nan, t=nan, p=nan, low=low, high=high)
+    return parameter
+
+
 def student(names: list[str], values: Floats, errors: Floats, freedom: float) -> list[Parameter]:
     """Parameters with Student's t on ``freedom`` degrees, two-sided p and 95 % confidence
     limits.
     """
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import ndtr, stdtr
 
-    known = freedom is not None and freedom > 0
-    reach = float(stdtrit(min(freedom, 1e9), 0.975)) if known else np.nan
+    known, reach = freedom is not None and freedom > 0, _reach(freedom, 0.95)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = values / errors
-        p = 2.0 * stdtr(min(freedom, 1e9), -np.abs(t)) if known else np.full(len(values), np.nan)
+        tail = ndtr(-np.abs(t)) if freedom == np.inf else stdtr(freedom or 1.0, -np.abs(t))
+        p = 2.0 * tail if known else np.full(len(values), np.nan)
     return [
         Parameter(
             name,
@@ -407,12 +477,29 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
     ]
 
 
-def member_variance(member: Trained[Any], design: Floats) -> tuple[Floats, Floats]:
-    """Outputs and their predictive variance (m, k): noise + J cov Jᵀ."""
+def _reach(freedom: float | None, level: float) -> float:
+    """Student's quantile, or the normal distribution's where the noise is known (infinite degrees
+    of freedom); NaN where there are none.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    if freedom is None or not freedom > 0:
+        return float("nan")
+    tail = 0.5 + level / 2.0
+    return float(ndtri(tail) if freedom == np.inf else stdtrit(freedom, tail))
+
+
+def member_variance(
+    member: Trained[Any], design: Floats, share: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Outputs and their predictive variance (m, k): noise + J cov Jᵀ; the noise of a row is
+    ``share`` (m,) of the model's.
+    """
+    noise = member.noise if share is None else share[:, None] * member.noise
     covariance = member.told
     if covariance is None:
         o = member.model.outputs(member.parameters, design)
-        return o, np.broadcast_to(member.noise, o.shape)
+        return o, np.broadcast_to(noise, o.shape)
     if isinstance(member.model, Linear):  # J is [1 | z] for each output: no need to write it out
         o = member.model.outputs(member.parameters, design)
         k = o.shape[1]
@@ -420,9 +507,9 @@ def member_variance(member: Trained[Any], design: Floats) -> tuple[Floats, Float
         spread = [
             np.einsum("ni,ij,nj->n", a, covariance[j::k, j::k], a, optimize=True) for j in range(k)
         ]
-        return o, member.noise + np.column_stack(spread)
+        return o, noise + np.column_stack(spread)
     o, jacobian = member.model.outputs_and_last_derivatives(
         member.parameters, design, len(covariance)
     )
     moved = jacobian @ covariance
-    return o, member.noise + np.einsum("nkp,nkp->nk", moved, jacobian)
+    return o, noise + np.einsum("nkp,nkp->nk", moved, jacobian)

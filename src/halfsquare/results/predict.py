@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.reading import Novelty, open_for, read_encoded
+from halfsquare.data.reading import Novelty
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write, note
@@ -41,13 +41,14 @@ def predicted_batches(
     ends = _ends(interval, quantile)
     suffixes = [""] if len(targets) == 1 else [f"_{t}" for t in targets]
     spec = DataSpec.of(data)
-    source = open_for(fitted.encoder, spec)
-    for batch in read_encoded(source, fitted.encoder, keep=keep, novelty=novelty):
+    for batch in fitted.batches(spec, with_std=bool(ends), keep=keep, novelty=novelty):
         if of == "mean" and isinstance(interval, float):
             outputs, low, high = mean_band(fitted, batch.design, interval)
             found = np.stack([low, high])
         elif ends:
-            outputs, found = fitted.quantiles_of(batch.design, list(ends.values()))
+            outputs, found = fitted.quantiles_of(
+                batch.design, list(ends.values()), weight=batch.weight
+            )
         else:
             outputs, found = fitted.outputs_of(batch.design)[0], np.empty((0, 0, 0))
         columns: dict[str, Any] = {}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from halfsquare.data.weighting import Weighting
 from halfsquare.files.records import to_json
 from halfsquare.results.intervals import Calibration
 from halfsquare.results.trained import LinearFacts, NetworkFacts, Trained, TreesFacts
@@ -43,6 +44,24 @@ class BlendPart:
 
 
 @dataclass(frozen=True)
+class Weighed:
+    """By which column a model's rows were weighed.
+
+    Attributes
+    ----------
+    column : str
+    weighting : str
+    factor : float
+        The weights used were the column's times this; a row's noise variance is the model's over
+        its weight used.
+    """
+
+    column: str
+    weighting: Weighting
+    factor: float
+
+
+@dataclass(frozen=True)
 class Training:
     """How a model was trained.
 
@@ -67,6 +86,8 @@ class Training:
         Of a blend: on the rows that its weights were chosen on, which no part had seen.
     calibration : tuple of Calibration or None
         Of each target's interval, from errors on rows left out; empty where there is none.
+    weighed : Weighed or None
+        By which column rows were weighed, where that holds no counts.
     """
 
     kind: str
@@ -81,6 +102,7 @@ class Training:
     left_out_mse: float | None = None
     left_out_mse_se: float | None = None
     calibration: tuple[Calibration | None, ...] = ()
+    weighed: Weighed | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +228,8 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
         info |= {"effective_parameters": None, "facts": {}, "relevance": training.relevance}
         info["parts"] = to_json(training.parts)
         info["left_out"] = {"mse": training.left_out_mse, "mse_se": training.left_out_mse_se}
+    if training.weighed is not None:
+        info["weighed"] = to_json(training.weighed)
     if training.calibration:
         info["calibration"] = to_json(training.calibration)
     if training.candidates:

@@ -20,9 +20,16 @@ class Facts:
     ----------
     degrees_of_freedom : float or None
         Σw less the effective parameters, where the noise was estimated with them.
+    noise_known : bool
+        Whether the noise was measured, row by row, and not estimated.
+    chi2, chi2_p : float or None
+        Then Σ (o-t)²/σ², and the probability of one as large.
     """
 
     degrees_of_freedom: float | None = None
+    noise_known: bool = False
+    chi2: float | None = None
+    chi2_p: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +54,10 @@ class LinearFacts(Facts):
         R² that counts absorbed effects as explained.
     inference : dict or None
         What tests and effects are read off besides: means of the numbers, average effects.
+    undetermined : tuple of str
+        Coefficients that the rows do not determine.
+    undetermined_directions : tuple of (d,)
+        Unit vectors, in the design's units, along which the rows say nothing.
     """
 
     l2: float
@@ -65,6 +76,8 @@ class LinearFacts(Facts):
     singletons: int = 0
     overall_r2: float | None = None
     inference: dict[str, Any] | None = None
+    undetermined: tuple[str, ...] = ()
+    undetermined_directions: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +133,8 @@ class FormulaFacts(Facts):
         Parameters that some direction moves along which the loss does not change.
     fixed : dict of str to float
         Parameters that were held.
+    on_bound : dict of str to (low, high)
+        The one-sided intervals of parameters that lie on a bound.
     linear : tuple of str
         Parameters that were solved for exactly.
     correlation : (p, p)
@@ -136,6 +151,7 @@ class FormulaFacts(Facts):
     linear: tuple[str, ...]
     correlation: tuple[tuple[float, ...], ...]
     extended_precision: bool
+    on_bound: dict[str, tuple[float, float]] = field(default_factory=dict)
     profile: dict[str, tuple[float, float]] | None = None
 
 

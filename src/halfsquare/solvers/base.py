@@ -53,6 +53,17 @@ class Reason(Enum):
         "the MSE on rows left out has not fallen for {} rounds",
     )
     NO_TREE = "no_tree", True, "no tree lowers the loss any further"
+    OFFSET_ABOVE = (
+        "offset_above",
+        False,
+        "stopped: relative offset {:.1e}, no step lowers the loss further",
+    )
+    EXTENDED_PRECISION = "extended_precision", True, "converged: in extended precision"
+    ERRORS_ROUNDING = (
+        "errors_rounding",
+        True,
+        "converged: the errors are the rounding of float64",
+    )
     HELD_OUT_BEST = "held_out_best", True, "stopped: where the rows left out favour it"
     SOLVED = "solved", True, "solved directly ({})"
     SOLVED_EXACTLY = "solved_exactly", True, "solved from exact sums ({})"

@@ -19,6 +19,7 @@ from halfsquare.data.rows import Chunk
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.program import BLOCK_ROWS, Bound
+from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.solvers.objective import Objective
 
 _QR_ROWS = 4096
@@ -84,6 +85,9 @@ class FormulaObjective(Objective):
             left.append((spare, block))
             return total
 
+        if self.rows.chunk_count == 1 and isinstance(self.execution, Local):
+            with one_blas_thread():  # one chunk is one node of the tree: nothing to hand out
+                return work(0)
         return self.execution.reduce(work, merge, self.rows.chunk_count, np.zeros((size, size)))
 
 
@@ -108,7 +112,9 @@ def _triangle_of(block: Floats) -> Floats:
         part = block[:, start : start + _QR_ROWS]
         if not np.isfinite(part).all():
             return np.full_like(total, np.nan)
-        total = _stack(total, part.T)
+        # The first block has nothing above it but zeros.
+        long = not start and part.shape[1] >= len(block)
+        total = np.asarray(np.linalg.qr(part.T, mode="r")) if long else _stack(total, part.T)
     return total
 
 

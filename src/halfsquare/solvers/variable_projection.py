@@ -30,6 +30,8 @@ _RANK = 1e-11
 # parameters is tried before others; below the second, falls are lost in rounding and nothing else
 # helps.
 _NEAR, _ROUNDING = 1e-2, 1e-9
+# Below this offset a step that is too long for the curvature of a valley is halved.
+_BENT = 1e-3
 _OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
 
 
@@ -112,18 +114,19 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
         m = state.memory
         free = self._free(state.parameters, m.triangle)
         r = _columns(m.triangle, len(self.linear), free)
-        offset = self._offset(r)
+        within = _within(r)
+        offset = self._offset(r, within)
         if offset < self.tolerance:
             return self._ended(state, Reason.SMALL_OFFSET, offset)
         if offset < self.unseen and m.contraction * offset < self.tolerance and free.all():
             return self._last(state, m.contraction * offset)
-        newton = 0.5 * _within(r) ** 2
+        newton = 0.5 * within**2
         rounding = _ROUNDING * state.loss + 0.5 * (_OUTPUT_ROUNDING * self.target_norm) ** 2
         if newton <= max(_NEAR * state.loss, rounding):
             near = self._gauss_newton(objective, state, r, free, offset)
             if near is not None:
                 return near
-            if newton <= rounding:
+            if newton <= self._unresolved(state.loss):
                 return self._ended(state, Reason.OFFSET_ROUNDING, offset)
         q = len(self.linear)
         r22, z = r[q:-1, q:-1], r[q:-1, -1]
@@ -133,13 +136,13 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
         trial = self._moved(state.parameters, free, delta)
         trial, loss = self.settle(objective, trial)
         if not predicted > 0 or not loss < state.loss:
-            return self._refused(state)
+            return self._refused(state, newton <= rounding, offset)
         after = objective.triangle(trial, self._order(len(trial)))
         if (
             not np.isfinite(after).all()
             or not 0.5 * float(after[:, -1] @ after[:, -1]) < state.loss
         ):
-            return self._refused(state)
+            return self._refused(state, newton <= rounding, offset)
         gain = (state.loss - loss) / predicted
         damping = m.damping * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3)
         memory = replace(m, triangle=after, damping=max(damping, 1e-16), growth=2.0)
@@ -173,24 +176,26 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
         free: npt.NDArray[np.bool_],
         offset: float,
     ) -> State[ProjectedMemory] | None:
-        """The whole step of all parameters, linear ones too, in one pass over the rows; None if the
-        offset stays.
+        """The whole step of all parameters, linear ones too, in one pass over the rows, or half of
+        it; None if the offset stays.
         """
         m = state.memory
         order = np.array(self._order(len(state.parameters)))
         chosen = np.concatenate([order[: len(self.linear)], order[len(self.linear) :][free]])
-        trial = state.parameters.copy()
-        trial[chosen] += _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(chosen)))
-        trial = np.clip(trial, self.lower, self.upper)
-        after = objective.triangle(trial, tuple(order))
-        loss = 0.5 * float(after[:, -1] @ after[:, -1])
-        if np.isfinite(after).all() and loss <= state.loss * (1.0 + _ROUNDING):
-            reached = self._offset(_columns(after, len(self.linear), self._free(trial, after)))
-            if reached < 0.7 * offset:
-                memory = replace(m, triangle=after, contraction=reached / offset)
-                return self._state(
-                    trial, memory, state.iteration + 1, {"accepted": 1.0, "offset": reached}
-                )
+        whole = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(chosen)))
+        for length in (1.0, 0.5, 0.25) if offset < _BENT else (1.0,):
+            trial = state.parameters.copy()
+            trial[chosen] += length * whole
+            trial = np.clip(trial, self.lower, self.upper)
+            after = objective.triangle(trial, tuple(order))
+            loss = 0.5 * float(after[:, -1] @ after[:, -1])
+            if np.isfinite(after).all() and loss <= state.loss * (1.0 + _ROUNDING):
+                left = _columns(after, len(self.linear), self._free(trial, after))
+                reached = self._offset(left, _within(left))
+                if reached < (1.0 - 0.3 * length) * offset:
+                    memory = replace(m, triangle=after, contraction=reached / offset)
+                    notes = {"accepted": 1.0, "offset": reached}
+                    return self._state(trial, memory, state.iteration + 1, notes)
         return None
 
     def settle(self, objective: FormulaObjective, parameters: Floats) -> tuple[Floats, float]:
@@ -235,13 +240,28 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
             memory=memory,
         )
 
-    def _refused(self, state: State[ProjectedMemory]) -> State[ProjectedMemory]:
+    def _unresolved(self, loss: float) -> float:
+        """Falls of the loss that are lost in the rounding of the outputs, one part in some 10¹⁵ of
+        the target each: a change of the error e by δ changes the loss by e·δ, of random signs.
+        """
+        eps, rows = float(np.finfo(float).eps), max(self.degrees + len(self.lower), 1.0)
+        cross = self.target_norm * sqrt(2.0 * loss / rows)
+        return 4.0 * eps * (loss + cross) + 0.5 * (_OUTPUT_ROUNDING * self.target_norm) ** 2
+
+    def _refused(
+        self, state: State[ProjectedMemory], level: bool, offset: float
+    ) -> State[ProjectedMemory]:
+        """Shorten the step; ``level`` says that what is left to gain is next to nothing."""
         m = state.memory
         damping = m.damping * m.growth
         notes = {"damping": damping, "accepted": 0.0}
         memory = replace(m, damping=damping, growth=2.0 * m.growth)
         state = replace(state, iteration=state.iteration + 1, notes=notes, memory=memory)
-        return replace(state, stopped=Termination(Reason.NO_STEP)) if damping > 1e50 else state
+        if damping <= 1e50:
+            return state
+        if level:
+            return self._ended(state, Reason.OFFSET_ROUNDING, offset)
+        return replace(state, stopped=Termination(Reason.NO_STEP))
 
     def _ended(
         self, state: State[ProjectedMemory], reason: Reason, offset: float
@@ -249,10 +269,9 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
         stopped = Termination(reason, offset)
         return replace(state, iteration=state.iteration + 1, stopped=stopped)
 
-    def _offset(self, r: Floats) -> float:
+    def _offset(self, r: Floats, within: float) -> float:
         """The relative offset; 0 where the gradient vanishes."""
-        p = len(r) - 1
-        within, whole = _within(r), float(np.linalg.norm(r[:, -1]))
+        p, whole = len(r) - 1, float(np.linalg.norm(r[:, -1]))
         if within == 0.0:
             return 0.0
         beyond = sqrt(max(whole**2 - within**2, 0.0))

@@ -8,11 +8,12 @@ At the minimum, with [J | e] = Q R: σ² = SSE/(Σw - p), the covariance of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, nan, sqrt
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
@@ -46,12 +47,29 @@ class Determined:
         return list(dict.fromkeys(name for direction in self.free for name in direction))
 
 
-def determined(triangle: Floats, parameters: Floats, names: Sequence[str]) -> Determined:
-    """Read the R factor (p+1, p+1) of [J | e] at the minimum, by the SVD of its unit columns."""
+def determined(
+    triangle: Floats,
+    parameters: Floats,
+    names: Sequence[str],
+    held: npt.NDArray[np.bool_] | None = None,
+) -> Determined:
+    """Read the R factor (p+1, p+1) of [J | e] at the minimum, by the SVD of its unit columns.
+
+    Parameters that are ``held`` (p,), on a bound, are taken for constants.
+    """
+    if held is not None and held.any():
+        kept = np.flatnonzero(~held).tolist()
+        within = determined(
+            triangle[:, [*kept, len(held)]], parameters[kept], [names[j] for j in kept]
+        )
+        inverse = np.zeros((len(held), len(held)))
+        inverse[np.ix_(kept, kept)] = within.inverse
+        return Determined(inverse, within.sse, within.free)
     r = triangle[:-1, :-1]
     norms = np.linalg.norm(r, axis=0)
     unit = np.where(norms > 0, norms, 1.0)
-    _, s, vt = np.linalg.svd(r / unit)
+    _, s, vt = np.linalg.svd(r / unit, full_matrices=True)
+    s = np.concatenate([s, np.zeros(len(vt) - len(s))])
     kept = s > _RANK * s.max(initial=0.0)
     half = (vt[kept].T / s[kept]) / unit[:, None]
     free = [_direction(v / unit, parameters, names) for v in vt[~kept]]
@@ -90,6 +108,7 @@ def parameter_table(
     *,
     level: float = 0.95,
     undetermined: Sequence[str] = (),
+    on_bound: Mapping[str, Sequence[float]] | None = None,
 ) -> list[dict[str, float | str]]:
     """For each parameter name, value, standard error, t, p and the ends of its confidence interval.
 
@@ -118,6 +137,9 @@ def parameter_table(
         t = value / error if error else nan
         p = float(2 * student.sf(abs(t), degrees)) if degrees > 0 else nan
         width = quantile * error
+        ends = (value - width, value + width)
+        if on_bound and name in on_bound:
+            error, t, p, ends = nan, nan, nan, (on_bound[name][0], on_bound[name][1])
         table.append(
             {
                 "name": name,
@@ -125,8 +147,8 @@ def parameter_table(
                 "standard_error": error,
                 "t": t,
                 "p": p,
-                "low": value - width,
-                "high": value + width,
+                "low": ends[0],
+                "high": ends[1],
             }
         )
     return table

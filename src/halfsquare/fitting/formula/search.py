@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from halfsquare.errors import FormulaError
 from halfsquare.fitting.formula.inference import determined
 from halfsquare.fitting.formula.start import sample_rows, search
 from halfsquare.loss import Floats
-from halfsquare.models.formula.diagnosis import ALWAYS, why_not_finite
+from halfsquare.models.formula.diagnosis import why_not_finite, why_nowhere
 from halfsquare.parallel.threads import Local
 from halfsquare.solvers.base import Reason, State
 from halfsquare.solvers.loop import Record, descend
@@ -72,9 +73,20 @@ class Minimizer:
         if self.objective.rows.row_count > MANY_ROWS:
             sampled = self._on_sample().best(given)
             end = self._descend("from a sample", self.solver, sampled.state.parameters)
-            if end.state.converged:
+            if end.state.converged and not self._worse(end.state, given):
                 return replace(end, warnings=sampled.warnings)
-        return self._searched() if np.isnan(given).all() else self._from_start(given)
+        if np.isnan(given).all():
+            return self._searched()
+        end = self._from_start(given)
+        if self._worse(end.state, given):
+            end = self._descend("from the start alone", replace(self.solver, linear=()), given)
+        return end
+
+    def _worse(self, state: State[ProjectedMemory], given: Floats) -> bool:
+        """Whether the fit is worse than the start, where that is a whole one."""
+        if not np.isfinite(given).all():
+            return False
+        return bool(state.loss > self.objective.half_sse(given) * (1.0 + 1e-12))
 
     def _on_sample(self) -> Minimizer:
         rows = sample_rows(self.objective.rows, _SAMPLE, self.run)
@@ -97,13 +109,7 @@ class Minimizer:
         ]
         ends = [end for end in ends if end.finite]
         if not ends:
-            why = why_not_finite(formula, self.objective.rows, np.ones(len(formula.names)))
-            if why is not None and why.endswith(ALWAYS):
-                raise FormulaError(f"the formula {formula.text!r} is not finite: {why}")
-            raise FormulaError(
-                f"no parameters were found for which {formula.text!r} is finite in every "
-                "row; give a start" + (f". With every parameter 1, {why}" if why else "")
-            )
+            self._refuse_everywhere()
         return min(ends, key=lambda end: end.state.loss)
 
     def _from_start(self, given: Floats) -> End:
@@ -165,6 +171,23 @@ class Minimizer:
         completed = given.copy()
         completed[missing] = found[0].parameters if found else 1.0
         return completed
+
+    def _refuse_everywhere(self) -> NoReturn:
+        """Name the row and the operation that no parameters mend, or else those of one point."""
+        formula, rows = self.objective.formula, self.objective.rows
+        random = np.random.default_rng(0).lognormal(size=(6, len(formula.names)))
+        points = np.vstack([np.ones(len(formula.names)), random, -random])
+        why = why_nowhere(formula, rows, points)
+        if why is not None:
+            raise FormulaError(
+                f"the formula {formula.text!r} cannot be computed: {why}. Leave such rows out, or "
+                "write the formula so that it is finite there"
+            )
+        why = why_not_finite(formula, rows, points[0])
+        raise FormulaError(
+            f"no parameters were found for which {formula.text!r} is finite in every "
+            "row; give a start" + (f". With every parameter 1, {why}" if why else "")
+        )
 
     def _refuse(self, start: Floats) -> None:
         formula = self.objective.formula

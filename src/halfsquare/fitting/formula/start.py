@@ -8,7 +8,7 @@ best points decides. Everything follows from the data and the seed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -18,9 +18,9 @@ from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import symmetry
-from halfsquare.models.formula.units import places, unit_exponents
+from halfsquare.models.formula.units import places, unit_exponents, unit_numbers
 from halfsquare.parallel.threads import Local
-from halfsquare.solvers.base import State
+from halfsquare.solvers.base import Reason, State
 from halfsquare.solvers.loop import descend
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.run import Run, Seed, Stream
@@ -30,8 +30,11 @@ _SAMPLE_ROWS = 500
 _POINTS = 512  # for each nonlinear parameter, up to 4096 in all
 _TRIED, _REFINED = 40, 6
 _TURNS = 64  # parts sought anew at most
-_QUICK, _LONG = 15, 300  # steps of a descent from a point, and from the best of those
+_LONG = 300  # steps of a descent from the best points
 _FEW = 4  # parts of which two at once are sought anew
+_AGAIN = 8  # descents to the same lowest minimum: others are no longer expected to be lower
+_ROUNDS = ((3, 0.5), (9, 0.25), (20, 0.0))  # iterations, and the share that goes on after them
+_AT_ONCE = 1 << 18  # rows times points whose formula is computed at once
 
 
 @dataclass(frozen=True)
@@ -107,14 +110,12 @@ def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats)
     spread = np.ptp(values, axis=0)
     size = np.median(np.abs(values), axis=0)
     unit = np.where(spread > 0, spread, np.where(size > 0, size, 1.0))
-    scale = np.exp(np.clip(exponents @ np.log(unit), -300.0, 300.0))
+    scale = np.exp(np.clip(exponents @ np.log(unit) + unit_numbers(formula), -600.0, 600.0))
     place = np.full((len(exponents), 2), np.nan)
     for name, column in places(formula).items():
         place[formula.names.index(name)] = values[:, column].min(), values[:, column].max()
-    place[np.abs(exponents).max(axis=1, initial=0.0) < 1e-6] = (
-        -4.0,
-        4.0,
-    )  # pure numbers, such as exponents
+    pure = np.abs(exponents).max(axis=1, initial=0.0) < 1e-6  # such as exponents
+    place[pure] = np.outer(scale[pure], (-4.0, 4.0))
     flipped = {flip[0] for flip in symmetry(formula).flips}
     return Ranges(scale, place, tuple(j in flipped for j in range(len(scale))), lower, upper)
 
@@ -140,7 +141,7 @@ def search(
     blocks = [block for block in blocks if block]
     if states and len(blocks) > 1:
         states = _by_parts(solver, objective, points, blocks, states, run)
-    ends = [_resumed(solver, objective, state, run) for state in states[:_REFINED]]
+    ends = [_further(solver, objective, state, run, _LONG) for state in states[:_REFINED]]
     return _distinct(sorted(ends, key=lambda state: ranges.distance(state.parameters, nonlinear)))
 
 
@@ -180,22 +181,93 @@ def _tried(
     """Short descents from half as many of the best points as ``count``, and from others down the
     ranking.
     """
-    settled = [solver.settle(objective, point) for point in points]
-    losses = np.array([loss for _, loss in settled])
+    losses = settled_losses(objective, points, solver.linear)
     order = [int(i) for i in np.argsort(losses, kind="stable") if np.isfinite(losses[i])]
     half = count // 2
     chosen = order[:half] + order[half :: max(1, len(order) // half)]
-    return _distinct(
-        [descend(solver, objective, settled[i][0], run, iterations=_QUICK)[0] for i in chosen]
-    )
+    states = [solver.begin(objective, solver.settle(objective, points[i])[0]) for i in chosen]
+    for iterations, share in _ROUNDS:
+        states = [_further(solver, objective, state, run, iterations) for state in states]
+        states.sort(key=lambda state: state.loss)
+        # Short descents rank their starts; only the better ones are worth long ones.
+        kept = max(count // _REFINED, round(share * len(chosen)))
+        going = [state for state in states[:kept] if np.isfinite(state.loss)]
+        if share == 0.0 or _found_again(going) >= _AGAIN:
+            break
+        states = going
+    return _distinct(states)
 
 
-def _resumed(
-    solver: VariableProjection, objective: FormulaObjective, state: State[ProjectedMemory], run: Run
+def _further(
+    solver: VariableProjection,
+    objective: FormulaObjective,
+    state: State[ProjectedMemory],
+    run: Run,
+    iterations: int,
 ) -> State[ProjectedMemory]:
-    if state.converged:
+    """The descent taken up where its limit had ended it."""
+    if state.stopped is not None and state.stopped.reason is not Reason.ITERATION_LIMIT:
         return state
-    return descend(solver, objective, state.parameters, run, iterations=_LONG)[0]
+    state = replace(state, stopped=None)
+    return descend(solver, objective, state, run, iterations=iterations)[0]
+
+
+def _found_again(states: list[State[ProjectedMemory]]) -> int:
+    """How many of the descents ended at the lowest minimum there is among them."""
+    best = min(states, key=lambda state: state.loss, default=None)
+    if best is None or not best.converged:
+        return 0
+    return sum(state.loss <= best.loss * (1.0 + 1e-6) for state in states)
+
+
+def settled_losses(objective: FormulaObjective, points: Floats, linear: tuple[int, ...]) -> Floats:
+    """½SSE (m,) at each of ``points`` (m, p) with the best linear parameters; infinite where the
+    formula is not finite.
+
+    All points at once: a nonlinear parameter is one more column of the formula, which is then
+    linear in what is left.
+    """
+    formula, chunk = objective.formula, objective.rows.chunk(0)
+    nonlinear = [j for j in range(len(formula.names)) if j not in linear]
+    program, held = formula.at_points(linear), [value for _, value in formula.fixed]
+    n, q = len(chunk.target), len(linear)
+    root = None if chunk.weight is None else np.sqrt(chunk.weight)
+    losses = np.empty(len(points))
+    step = max(1, _AT_ONCE // n)
+    for first in range(0, len(points), step):
+        some = points[first : first + step][:, nonlinear]
+        design = np.hstack([np.tile(chunk.design, (len(some), 1)), np.repeat(some, n, axis=0)])
+        block = np.empty((q + 1, len(design)))
+        program.run(np.concatenate([np.zeros(q), held]), design, list(block))
+        table = block.reshape(q + 1, len(some), n).transpose(1, 2, 0).copy()
+        table[:, :, q] -= chunk.target[:, 0]
+        if root is not None:
+            table *= root[:, None]
+        losses[first : first + step] = 0.5 * _left_over(table)
+    return losses
+
+
+def _left_over(tables: Floats) -> Floats:
+    """The squared length (m,) that the others leave of the last column of each table
+    (m, n, q+1).
+    """
+    q = tables.shape[2] - 1
+    finite = np.isfinite(tables).all(axis=(1, 2))
+    left = np.full(len(tables), np.inf)
+    tables = tables[finite]
+    with np.errstate(over="ignore", invalid="ignore"):
+        last = tables[:, :, q].copy()
+        if q and len(tables):
+            norms = np.linalg.norm(tables[:, :, :q], axis=1)
+            u, s, _ = np.linalg.svd(
+                tables[:, :, :q] / np.where(norms > 0, norms, 1.0)[:, None, :], full_matrices=False
+            )
+            kept = s > 1e-11 * s[:, :1]
+            within = np.einsum("mnq,mn->mq", u, last) * kept
+            last -= np.einsum("mnq,mq->mn", u, within)
+        squares = np.einsum("mn,mn->m", last, last)
+    left[finite] = np.where(np.isfinite(squares), squares, np.inf)
+    return left
 
 
 def _distinct(states: list[State[ProjectedMemory]]) -> list[State[ProjectedMemory]]:

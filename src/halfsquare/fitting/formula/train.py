@@ -18,8 +18,10 @@ from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.errors import DataError, FitError, FormulaError, NotFiniteError, OptionError
 from halfsquare.fitting.family import Family
+from halfsquare.fitting.formula.origin import Origin, OriginRows, find_origin
 from halfsquare.fitting.formula.result import Ending
 from halfsquare.fitting.formula.search import MANY_ROWS, Minimizer
+from halfsquare.fitting.formula.start import sample_rows
 from halfsquare.fitting.options import Request
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
@@ -27,6 +29,7 @@ from halfsquare.models.formula.symmetry import canonical
 from halfsquare.models.rows import TargetRows
 from halfsquare.models.terms.expand import only_columns
 from halfsquare.parallel.base import Execution
+from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Training
 from halfsquare.results.trained import FormulaFacts, Trained
@@ -112,6 +115,7 @@ def start_vector(formula: Formula, start: Start | None, lower: Floats, upper: Fl
 # Up to this many numbers in the Jacobian every R factor comes from Householder's QR.
 _QR_NUMBERS = 1 << 19
 _TOLERANCE = 1e-10
+_ORIGIN_ROWS = 200
 _BATES_WATTS = 1e-3  # the offset they call converged
 
 
@@ -161,6 +165,15 @@ def train_formula(
     fitted = rows if formula.target_function == "identity" else TargetRows(rows, formula)
     sums = _check_rows(fitted, formula, run.execution)
     p, weight = len(formula.names), sums.weight
+    shift, origin = None, None
+    if not profile:
+        sample = sample_rows(fitted, _ORIGIN_ROWS, run).design
+        origin = _origin(formula, sums, lower, upper, given, sample)
+    if origin is not None:
+        shift = np.append(origin.columns, origin.target)
+        fitted = OriginRows(fitted, origin.columns, origin.target)
+        given = origin.shifted(given) if np.isfinite(given).all() else given
+        sums = replace(sums, mean=sums.mean - shift)
     if weight < p:
         raise FitError(
             f"{weight:g} rows for {p} parameters; a fit needs at least as many rows as parameters"
@@ -172,14 +185,34 @@ def train_formula(
     # Distance from the minimum in standard errors; these are themselves small where there are many
     # rows.
     tolerance = min(_TOLERANCE * max(1.0, weight / 1000.0) ** 1.5, 1e-5)
-    target_norm = sqrt(float(sums.m2[0] + weight * sums.mean[0] ** 2))
+    target_norm = sqrt(float(sums.m2[-1] + weight * sums.mean[-1] ** 2))
+    sst = float(sums.m2[-1])
     unseen = _BATES_WATTS if rows.row_count > MANY_ROWS else 0.0
     solver = VariableProjection(linear, lower, upper, tolerance, weight - p, target_norm, unseen)
-    with np.errstate(all="ignore"):  # what is not finite is refused as a step, with no warning
-        end = Minimizer(objective, solver, run, float(sums.m2[0])).best(given)
+    # What is not finite is refused as a step, with no warning.
+    with one_blas_thread(), np.errstate(all="ignore"):
+        end = Minimizer(objective, solver, run, sst).best(given)
         state = _relabelled(objective, solver, end.state, given)
-        ending = Ending(full, objective, solver, rows, run, weight)
-        return ending.trained(state, end.history, end.warnings, profile)
+        ending = Ending(full, objective, solver, rows, run, weight, sst, shift)
+        trained = ending.trained(state, end.history, end.warnings, profile)
+        if origin is None:
+            return trained
+        inner = fitted.rows if isinstance(fitted, OriginRows) else fitted
+        return origin.restore(trained, inner, trained.facts.sse)
+
+
+def _origin(
+    formula: Formula, sums: Moments, lower: Floats, upper: Floats, given: Floats, sample: Floats
+) -> Origin | None:
+    """Where the columns and the target are to be counted from, if they lie far from 0.
+
+    Nothing is moved under a start that names some of the parameters, or under bounds.
+    """
+    if np.isnan(given).any() and not np.isnan(given).all():
+        return None
+    held = np.isfinite(lower) | np.isfinite(upper)
+    bounded = [formula.names[j] for j in np.flatnonzero(held)]
+    return find_origin(formula, sums.mean, sums.scale, bounded, sample)
 
 
 def _relabelled(
@@ -201,18 +234,21 @@ def _relabelled(
 
 
 def _check_rows(rows: Rows, formula: Formula, execution: Execution) -> Moments:
-    """Σw, mean and variation of the left side; it is finite in rows of positive weight."""
+    """Σw, mean and variation of the columns and, last, of the left side, which is finite in rows
+    of positive weight.
+    """
 
     def of(index: int) -> Moments:
         chunk = rows.chunk(index)
         target, weight = chunk.target, chunk.weight
         if weight is not None:
-            target, weight = target[weight > 0], weight[weight > 0]
+            target = target[weight > 0]
         if not np.isfinite(target.sum()) and not np.isfinite(target).all():
             _refuse_target(rows, index, formula)
-        return Moments.of(target, weight)
+        return Moments.of(np.hstack([chunk.design, chunk.target]), weight)
 
-    return execution.reduce(of, Moments.merge, rows.chunk_count, Moments.zero(1))
+    none = Moments.zero(len(formula.columns) + 1)
+    return execution.reduce(of, Moments.merge, rows.chunk_count, none)
 
 
 def _refuse_target(rows: Rows, index: int, formula: Formula) -> None:
@@ -253,7 +289,11 @@ class FormulaFamily(Family):
                 "leave the target out"
             )
         roles = choose_roles(
-            source, [formula.target], weight=request.weights, features=formula.columns
+            source,
+            [formula.target],
+            weight=request.weights,
+            weighting=request.weighting,
+            features=formula.columns,
         )
         by_name = {c.name: c for c in roles.features}
         for column in roles.features:

@@ -20,6 +20,7 @@ _WORDS = {
     "log1p": "the logarithm of a number that is not positive",
     "sqrt": "the square root of a negative number",
     "Power": "a power that is not real or too large",
+    "PowerLog": "the logarithm of a number that is not positive",
     "exp": "too large for float64",
 }
 
@@ -41,8 +42,38 @@ def why_not_finite(formula: Formula, rows: Rows, parameters: Floats) -> str | No
     return None
 
 
-def _of_row(formula: Formula, parameters: Floats, design: Floats, row: int) -> str:
-    program = formula.program(())
+def why_nowhere(formula: Formula, rows: Rows, points: Floats) -> str | None:
+    """A sentence on a row (counted from 0) at which the formula or a derivative is not finite at
+    any of the ``points`` (m, p); None if there is none.
+    """
+    which, before = tuple(range(len(formula.names))), 0
+    for index in range(rows.chunk_count):
+        chunk = rows.chunk(index)
+        bad = np.ones(len(chunk.target), dtype=bool)
+        if chunk.weight is not None:
+            bad &= chunk.weight > 0
+        block = np.empty((len(formula.names) + 1, len(bad)))
+        for point in points:
+            formula.write_slopes(point, chunk.design, which, list(block))
+            bad &= ~np.isfinite(block).all(axis=0)
+        if bad.any():
+            row = int(np.argmax(bad))
+            output = formula.outputs(points[0], chunk.design[row : row + 1])
+            blame = which if np.isfinite(output).all() else ()
+            return _of_row(formula, points[0], chunk.design[row], before + row, blame)
+        before += len(chunk.target)
+    return None
+
+
+def _of_row(
+    formula: Formula,
+    parameters: Floats,
+    design: Floats,
+    row: int,
+    which: tuple[int, ...] = (),
+) -> str:
+    """What goes wrong first at a row; of the output and of the derivatives ``which``."""
+    program = formula.program(which)
     held = np.array([value for _, value in formula.fixed])
     values = program.scalars(np.concatenate([parameters, held]))
     free = [kind == "parameter" for kind, _ in program.sources] + [False] * (
@@ -77,6 +108,7 @@ def _said(step: Step, values: list[float]) -> str:
         "reciprocal": "1/{0}",
         "/": "{0}/{1}",
         "Power": "({0})**{1}",
+        "PowerLog": "({0})**{1}*log({0})",
         "+": "{0} + {1}",
         "-": "{0} - {1}",
     }.get(step.operation, "{0}*{1}" if step.operation == "*" else step.operation.lower() + "({0})")

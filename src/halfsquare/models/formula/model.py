@@ -177,6 +177,15 @@ class Formula(Model):
         names = (*self.names, *(name for name, _ in self.fixed))
         return _compiled(self.text, self.columns, names, tuple(self.names[i] for i in which))
 
+    def at_points(self, linear: tuple[int, ...]) -> Program:
+        """The derivatives by the ``linear`` parameters and then the output, with every other free
+        parameter as one more column behind those of the design: for many points at once.
+
+        Its parameters are the linear ones and then the fixed ones.
+        """
+        held = tuple(name for name, _ in self.fixed)
+        return _compiled_at_points(self.text, self.columns, self.names, held, linear)
+
     def _all(self, parameters: Floats) -> Floats:
         return (
             np.concatenate([parameters, [value for _, value in self.fixed]])
@@ -200,6 +209,21 @@ def _parsed(text: str, columns: tuple[str, ...], names: tuple[str, ...]) -> Pars
 
     target = [token.text for token in read_tokens(text).left if token.kind == "name"][-1:]
     return parse_formula(text, [*columns, *target], names)
+
+
+@lru_cache(maxsize=64)
+def _compiled_at_points(
+    text: str,
+    columns: tuple[str, ...],
+    names: tuple[str, ...],
+    held: tuple[str, ...],
+    linear: tuple[int, ...],
+) -> Program:
+    expression = _parsed(text, columns, (*names, *held)).expression
+    solved = tuple(names[j] for j in linear)
+    others = tuple(name for name in names if name not in solved)
+    wanted = [*derivatives(expression, solved), expression]
+    return compile_program(wanted, (*solved, *held), (*columns, *others))
 
 
 @lru_cache(maxsize=256)

@@ -130,7 +130,7 @@ class Program:
             columns,
             calls,
             self.results,
-            max((-1, *self.buffers)) + 1,
+            max((b + 1 for b in self.buffers if b >= 0), default=0),
         )
 
     def scalars(

@@ -26,7 +26,22 @@ def unit_exponents(formula: Formula) -> Floats:
     >>> unit_exponents(formula).round(6).tolist()
     [[0.0, 1.0], [-1.0, 0.0]]
     """
-    return _Units(formula).solve()
+    return _Units(formula).solve()[:, :-1]
+
+
+def unit_numbers(formula: Formula) -> Floats:
+    """The logarithm (p,) of the number that goes with the unit of each free parameter.
+
+    In exp(-E/(1.38e-23*T)), E is so many times 1.38e-23 T: a constant that multiplies a parameter
+    says how large it is as much as a column does.
+
+    Examples
+    --------
+    >>> formula = Formula.read("y ~ a*exp(-E/(1e-23*T))", columns=["T", "y"])
+    >>> np.exp(unit_numbers(formula)).round(30).tolist()
+    [1.0, 1e-23]
+    """
+    return np.asarray(_Units(formula).solve()[:, -1])
 
 
 def places(formula: Formula) -> dict[str, int]:
@@ -47,7 +62,7 @@ def places(formula: Formula) -> dict[str, int]:
 
 class _Units:
     """A unit is a pair: coefficients over the unknown units (of parameters and intermediates), and
-    known exponents.
+    known exponents: of the columns, of the target, and the logarithm of a number.
     """
 
     def __init__(self, formula: Formula) -> None:
@@ -60,10 +75,10 @@ class _Units:
     def solve(self) -> Floats:
         target = self._pure()
         if self._formula.target_function == "identity":
-            target[1][-1] = 1.0
+            target[1][-2] = 1.0
         self._equal(self._of(self._formula.parsed.expression), target)
         matrix = np.zeros((len(self._equations), self._count))
-        right = np.zeros((len(self._equations), len(self._known) + 1))
+        right = np.zeros((len(self._equations), len(self._known) + 2))
         for row, (coefficients, known) in enumerate(self._equations):
             for i, value in coefficients.items():
                 matrix[row, i] = value
@@ -72,7 +87,14 @@ class _Units:
         return np.asarray(solution[: len(self._formula.names)])
 
     def _pure(self) -> tuple[dict[int, float], Floats]:
-        return {}, np.zeros(len(self._known) + 1)
+        return {}, np.zeros(len(self._known) + 2)
+
+    def _number(self, node: Any) -> tuple[dict[int, float], Floats]:
+        """A number by itself: its size counts beside what it multiplies."""
+        unit = self._pure()
+        size = abs(float(node))
+        unit[1][-1] = np.log(size) if size > 0 else 0.0
+        return unit
 
     def _fresh(self) -> tuple[dict[int, float], Floats]:
         self._count += 1
@@ -95,8 +117,12 @@ class _Units:
                 else self._fresh()
             )
         if not node.free_symbols:
-            return self._pure()
-        units = [self._of(argument) for argument in node.args]
+            return self._number(node)
+        # A number that stands in a sum is of no size: 1 + b*x says nothing of b but its unit.
+        units = [
+            self._pure() if node.is_Add and not argument.free_symbols else self._of(argument)
+            for argument in node.args
+        ]
         if node.is_Add:
             for other in units[1:]:
                 self._equal(units[0], other)

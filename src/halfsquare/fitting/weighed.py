@@ -1,0 +1,65 @@
+"""What weights that are no counts change of a fitted model: the noise, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.weighting import counts_warning
+from halfsquare.loss import Floats
+from halfsquare.results.record import Weighed
+from halfsquare.results.trained import Trained
+
+_LOOKED_AT = 8  # chunks
+
+
+def weight_warnings(rows: EncodedRows) -> list[str]:
+    """Warnings of weights that are taken as counts and are none."""
+    scanned, roles = rows.scanned, rows.scanned.roles
+    if roles.weight is None or roles.weighting != "counts":
+        return []
+    k, statistics = len(roles.targets), scanned.statistics_of(rows.part)
+    chunks = range(min(_LOOKED_AT, rows.chunk_count))
+    whole = all(bool((w == np.floor(w)).all()) for w in (scanned.table.read(i)[k] for i in chunks))
+    said = counts_warning(roles.weight.name, statistics.rows, statistics.weight, whole)
+    return [said] if said else []
+
+
+def weighed_by(rows: EncodedRows) -> Weighed | None:
+    """The record for these rows; None where they have no weights or these are counts."""
+    roles = rows.scanned.roles
+    if roles.weight is None or roles.weighting == "counts":
+        return None
+    return Weighed(roles.weight.name, roles.weighting, rows.weight_factor)
+
+
+def with_known_noise(trained: Trained[Any], known: Floats) -> Trained[Any]:
+    """The model with the noise that was measured in place of the one that its errors show.
+
+    ``known`` (k,) is the variance of a row of weight 1 in the model's units: with w = f/σ² the
+    weights used, that is f. χ² = Σ (o-t)²/σ² is
+    compared with n - p degrees of freedom, and its p is the probability of one as large: small
+    where the errors are larger than σ says, near 1 where they are smaller.
+    """
+    from scipy.special import chdtrc
+
+    freedom = trained.facts.degrees_of_freedom
+    facts = replace(trained.facts, noise_known=True)
+    if freedom is not None and freedom > 0 and np.isfinite(trained.noise).all():
+        chi2 = float(np.sum(freedom * trained.noise / known))
+        facts = replace(facts, chi2=chi2, chi2_p=float(chdtrc(freedom * len(known), chi2)))
+    covariance = trained.covariance
+    if covariance is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(trained.noise > 0, known / trained.noise, np.nan)
+        k = len(known)
+        size = len(covariance)
+        if size % k == 0 and k > 1:
+            root = np.sqrt(np.tile(ratio, size // k))
+            covariance = covariance * np.outer(root, root)
+        else:
+            covariance = covariance * float(ratio[0])
+    return replace(trained, covariance=covariance, noise=known, facts=facts)
