@@ -21,8 +21,8 @@ import pytest
 from conftest import COMMAND, Ran
 
 from halfsquare import load
+from halfsquare.data.deciding import open_source
 from halfsquare.data.messages import translated
-from halfsquare.data.source import open_source
 from halfsquare.errors import DataError, OutputError
 from halfsquare.files.atomic import atomic_write, require_writable
 from halfsquare.files.private import PrivateFolder, private_folder, remove_abandoned
@@ -229,7 +229,7 @@ def test_a_private_folder_is_private_and_goes(
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
     code = (
         "import os, signal\n"
-        "from halfsquare.data.source import open_source\n"
+        "from halfsquare.data.deciding import open_source\n"
         "source = open_source('SELECT i::DOUBLE AS x FROM range(10) t(i)')\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

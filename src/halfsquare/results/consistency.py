@@ -75,5 +75,9 @@ def _member(member: Trained[Any], model: type, facts: type) -> Iterator[str]:
         p = member.model.parameter_count
         if [len(row) for row in member.facts.correlation] != [p] * p:
             yield f"correlations that are not those of {p} parameters"
-    elif isinstance(member.model, Network) and member.facts.hidden != member.model.hidden:
+    elif (
+        isinstance(member.facts, NetworkFacts)
+        and isinstance(member.model, Network)
+        and member.facts.hidden != member.model.hidden
+    ):
         yield "a network of other layers than it says"
