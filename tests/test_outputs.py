@@ -21,8 +21,8 @@ import pytest
 from conftest import COMMAND, Ran
 
 from halfsquare import load
-from halfsquare.data.messages import translated
 from halfsquare.data.deciding import open_source
+from halfsquare.data.messages import translated
 from halfsquare.errors import DataError, OutputError
 from halfsquare.files.atomic import atomic_write, require_writable
 from halfsquare.files.private import PrivateFolder, private_folder, remove_abandoned

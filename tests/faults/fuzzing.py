@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def edited_file(kind: str, whole: bytes, path: Path, random: Random) -> str:
 
 def upload(whole: dict[str, bytes], folder: Path, random: Random) -> str:
     """A file as a visitor of the page may send it: read to its end, or refused."""
-    from halfsquare.data.source import open_source
+    from halfsquare.data.deciding import open_source
 
     suffix = sorted(whole)[int(random.integers(len(whole)))]
     path = folder / f"upload{suffix}"
@@ -182,8 +183,14 @@ def _some(random: Random, most: int) -> str:
     )
 
 
-def written(folder: Path) -> dict[str, list[bytes]]:
+@cache
+def written() -> dict[str, list[bytes]]:
     """Files of each kind to be changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _written(Path(folder))
+
+
+def _written(folder: Path) -> dict[str, list[bytes]]:
     from halfsquare import fit, sum_rows
 
     random = np.random.default_rng(0)
@@ -242,7 +249,7 @@ def fuzzed(what: str, folder: Path, seed: int, count: int) -> Counter[str]:
         case = partial(lambda whole, i: upload(whole, folder, random), uploads(folder))
     else:
         change = edited_file if how else changed_file
-        files = written(folder)[kind]
+        files = written()[kind]
         case = lambda i: change(kind, files[i % len(files)], folder / "changed", random)  # noqa: E731
     for i in range(count):
         try:

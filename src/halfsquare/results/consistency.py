@@ -52,6 +52,7 @@ def _differences(fitted: FittedModel) -> Iterator[str]:
     if record.data.targets != fitted.encoder.targets:
         yield f"a model of {', '.join(fitted.encoder.targets)} that was fitted to others"
     yield from _options(record.options)
+    _require_reading(record.data.reading)
     for summary in (record.measured.train, record.measured.test):
         if summary is not None:
             yield from _errors(summary)
@@ -74,6 +75,19 @@ def _options(options: Any) -> Iterator[str]:
         "options.loss",
     )
     yield from ()
+
+
+def _require_reading(reading: dict[str, Any]) -> None:
+    """What is told of how the columns were read."""
+    from_json(list[str], reading.get("suspicious", []), "reading.suspicious")
+    columns = from_json(list[dict[str, Any]], reading.get("columns", []), "reading.columns")
+    for i, column in enumerate(columns):
+        at = f"reading.columns[{i}]"
+        for key in ("name", "read_as"):
+            from_json(str, column.get(key), f"{at}.{key}")
+        from_json(float, column.get("missing"), f"{at}.missing")
+        if ("from" in column) != ("to" in column):
+            raise ValueError(f"{at} has one end of a range")
 
 
 def _errors(summary: ErrorSummary) -> Iterator[str]:
