@@ -12,6 +12,7 @@ import typer
 
 from halfsquare.cli.options import (
     Data,
+    Everything,
     Exclude,
     Features,
     Force,
@@ -207,9 +208,7 @@ def fit(
             metavar="FILE.html", help="Write a page about the fit here: no network, no script."
         ),
     ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Print everything: every coefficient, every column.")
-    ] = False,
+    every: Everything = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but errors; no progress either.")
     ] = False,

@@ -8,6 +8,7 @@ import typer
 
 from halfsquare.cli.fit import show
 from halfsquare.cli.options import (
+    Everything,
     Exclude,
     Features,
     Force,
@@ -38,6 +39,7 @@ def fit_sums(
         bool, typer.Option("--refit/--no-refit", help="Fit again on all rows after measuring.")
     ] = True,
     force: Force = False,
+    every: Everything = False,
     json: Json = False,
 ) -> None:
     """Fit a linear model to files of exact sums; what belongs to the rows was decided by sums.
@@ -61,4 +63,4 @@ def fit_sums(
     )
     if out:
         fitted.save(out)
-    show(fitted, out, None, json=json)
+    show(fitted, out, None, json=json, every=every)

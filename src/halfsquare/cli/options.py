@@ -65,6 +65,9 @@ Features = Annotated[
 Exclude = Annotated[
     list[str] | None, typer.Option("--exclude", metavar="COLS", help="Columns to leave out.")
 ]
+Everything = Annotated[
+    bool, typer.Option("--all", help="Print everything: every coefficient, every column.")
+]
 Penalty = Annotated[
     str,
     typer.Option("--l2", metavar="0|auto|VALUE", help="Penalty per row on standardized columns."),
