@@ -265,8 +265,10 @@ def compare(
         read_encoded(source_b, b.encoder, with_target=True, weight=spec.weights),
         strict=True,
     )
+    rows = 0
     for one, other in pairs:
         assert one.target is not None
+        rows += len(one.target)
         keep = ~np.isnan(one.target).any(axis=1)
         w = None if one.weight is None else one.weight[keep]
         target = one.target[keep]
@@ -285,9 +287,7 @@ def compare(
         else np.nan
     )
     seen = tuple(
-        name
-        for name, model in (("A", a), ("B", b))
-        if model.record.data is not None and model.record.data.name == source_a.name
+        name for name, model in (("A", a), ("B", b)) if _of_the_fit(model, source_a.name, rows)
     )
     if cluster_by is not None or in_time:
         (of_a, of_b), weight, clusters = _losses([a, b], spec, cluster_by)
@@ -305,6 +305,16 @@ def compare(
         float(difference.mean[0]), error_of_mean, True, sums_a.finish(), sums_b.finish()
     )
     return replace(judged, fitted_to=seen)
+
+
+def _of_the_fit(model: FittedModel, name: str, rows: int) -> bool:
+    """Whether rows of that source are those of the fit, as far as its name tells; queries and
+    frames share one, so that the number of rows has to agree as well.
+    """
+    data = model.record.data
+    if data is None or data.name != name:
+        return False
+    return not name.startswith("the ") or data.rows_read == rows
 
 
 def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Comparison:
