@@ -41,13 +41,21 @@ class Result:
 
 
 def halfsquare(split: Split) -> tuple[np.ndarray, np.ndarray | None]:
-    from halfsquare.data.rows import ArrayRows
-    from halfsquare.fitting.network import predictive, train_network
+    from halfsquare import AutoRegressor
 
-    (x, x_test), (mean, scale) = _standardized(split), (split.target.mean(), split.target.std())
-    rows = ArrayRows(x, ((split.target - mean) / scale)[:, None])
-    o, variance = predictive(train_network(rows), x_test)
-    return mean + scale * o[:, 0], scale * np.sqrt(variance[:, 0])
+    return AutoRegressor().fit(split.design, split.target).predict(split.test_design, True)
+
+
+def halfsquare_trees(split: Split) -> tuple[np.ndarray, np.ndarray | None]:
+    from halfsquare import TreesRegressor
+
+    return TreesRegressor().fit(split.design, split.target).predict(split.test_design, True)
+
+
+def halfsquare_network(split: Split) -> tuple[np.ndarray, np.ndarray | None]:
+    from halfsquare import NetworkRegressor
+
+    return NetworkRegressor().fit(split.design, split.target).predict(split.test_design, True)
 
 
 def sklearn_peer(make: Callable[[], object], *, scaled: bool) -> Predict:
@@ -69,6 +77,8 @@ def learners() -> dict[str, Predict]:
 
     found: dict[str, Predict] = {
         "halfsquare": halfsquare,
+        "halfsquare trees": halfsquare_trees,
+        "halfsquare network": halfsquare_network,
         "LinearRegression": sklearn_peer(LinearRegression, scaled=True),
         "MLPRegressor": sklearn_peer(lambda: MLPRegressor(random_state=0), scaled=True),
         "MLPRegressor lbfgs": sklearn_peer(
@@ -90,6 +100,14 @@ def learners() -> dict[str, Predict]:
         found["CatBoost"] = sklearn_peer(
             lambda: CatBoostRegressor(verbose=0, random_seed=0, allow_writing_files=False),
             scaled=False,
+        )
+    except ImportError:
+        pass
+    try:
+        from lightgbm import LGBMRegressor
+
+        found["LightGBM"] = sklearn_peer(
+            lambda: LGBMRegressor(verbosity=-1, random_state=0), scaled=False
         )
     except ImportError:
         pass

@@ -128,6 +128,7 @@ PUBLIC = [
     "LinearRegressor",
     "NetworkRegressor",
     "SquaredError",
+    "TreesRegressor",
     "assert_loss",
     "audit_loss",
     "fit",

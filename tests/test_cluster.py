@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inference_cases import table as terms_frame
 
 from halfsquare import FittedModel, fit
 from halfsquare.cluster import cluster as cluster_module
@@ -507,3 +508,21 @@ def test_the_command_line(
         refused.err.startswith("halfsquare: no scheduler answers at tcp://127.0.0.1:9")
         and refused.err.count("\n") == 1
     )
+
+
+def test_a_model_of_terms_has_the_bits_of_one_process(cluster: Cluster, tmp_path: Path) -> None:
+    frame = terms_frame(3, 3000)
+    frame["firm"] = "firm " + frame.firm.astype(str)
+    frame.to_csv(tmp_path / "h.csv", index=False)
+    options = {
+        "formula": "y ~ x*g + poly(z, 2) + C(year)",
+        "model": "linear",
+        "errors": "cluster:firm,year",
+    }
+    here = fit(str(tmp_path / "h.csv"), **options)
+    there = fit(str(tmp_path / "h.csv"), cluster=cluster, **options)
+    for name in ("parameters", "covariance", "robust", "triangle"):
+        np.testing.assert_array_equal(
+            getattr(here.members[0], name), getattr(there.members[0], name)
+        )
+    assert here.info["inference"] == there.info["inference"]

@@ -38,14 +38,26 @@ def test_auto_keeps_the_line_where_the_data_are_a_plane() -> None:
     assert fitted.info["chosen"] == fitted.kind == "linear"
     tried = {t["model"]: t for t in fitted.info["tried"]}
     assert tried["linear"]["mse"] == pytest.approx(0.01, rel=0.2)
-    # A small network was tried, and it is not better by more than chance.
+    # More was tried, and it is not better by more than chance.
+    for name in ("trees", "trees of random cuts", "network"):
+        assert tried[name]["difference"] > -1.96 * tried[name]["difference_se"]
+        assert tried[name]["weight"] == 0
+    assert tried["linear"]["weight"] == 1
+
+
+def test_the_simple_choice_tries_no_larger_network_than_is_worth_it() -> None:
+    fitted = fit(table(300, "plane"), "y", prefer="simple")
+    assert fitted.info["chosen"] == fitted.kind == "linear"
+    tried = {t["model"]: t for t in fitted.info["tried"]}
     assert tried["small network"]["difference"] > -1.96 * tried["small network"]["difference_se"]
     assert "network" not in tried
 
 
 def test_auto_takes_a_network_where_the_line_is_much_worse() -> None:
     fitted = fit(table(300, "waves"), "y")
-    assert fitted.kind == "network"
+    assert fitted.kind in ("network", "blend")
+    tried = {t["model"]: t["weight"] for t in fitted.info["tried"]}
+    assert tried["network"] > 0.5 and tried["linear"] == 0
     assert fitted.test is not None
     assert fitted.test["rmse"] < 0.2 < np.sqrt(fitted.info["tried"][0]["mse"])
 

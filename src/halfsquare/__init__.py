@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from halfsquare.estimators.formula import FormulaRegressor
     from halfsquare.estimators.linear import LinearRegressor
     from halfsquare.estimators.network import AutoRegressor, NetworkRegressor
+    from halfsquare.estimators.trees import TreesRegressor
     from halfsquare.exact.fit_sums import fit_sums
     from halfsquare.exact.sum_rows import sum_rows
     from halfsquare.exact.sums_file import load_sums
@@ -37,6 +38,7 @@ _HOMES = {
     "LinearRegressor": "estimators.linear",
     "NetworkRegressor": "estimators.network",
     "FormulaRegressor": "estimators.formula",
+    "TreesRegressor": "estimators.trees",
     "AutoRegressor": "estimators.network",
     "audit_loss": "audit.run",
     "assert_loss": "audit.run",
@@ -50,6 +52,7 @@ __all__ = [
     "LinearRegressor",
     "NetworkRegressor",
     "SquaredError",
+    "TreesRegressor",
     "assert_loss",
     "audit_loss",
     "fit",

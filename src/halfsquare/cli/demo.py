@@ -29,7 +29,7 @@ def demo(
     folder = Path(out)
     flights = unpack_flights(folder)
     with reading() as progress:
-        fitted = fit(str(flights), TARGET, features=COLUMNS, progress=progress)
+        fitted = fit(str(flights), TARGET, model="linear", features=COLUMNS, progress=progress)
     files = {
         "data": flights,
         "model": folder / "flights.hsq",

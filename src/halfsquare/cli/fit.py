@@ -25,6 +25,7 @@ from halfsquare.cli.options import (
     penalty,
     ranges,
     require_model_name,
+    signs,
 )
 from halfsquare.cli.progress import working
 from halfsquare.cli.reading import reads
@@ -40,7 +41,15 @@ class ModelName(StrEnum):
     auto = "auto"
     linear = "linear"
     network = "network"
+    trees = "trees"
     formula = "formula"
+
+
+class Preference(StrEnum):
+    """What the automatic choice looks for."""
+
+    accurate = "accurate"
+    simple = "simple"
 
 
 class Method(StrEnum):
@@ -80,7 +89,11 @@ def fit(
     ] = Loss.half_sse,
     formula: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Fit this, such as 'y ~ b1*(1 - exp(-b2*x))'."),
+        typer.Option(
+            metavar="TEXT",
+            help="Fit this, such as 'y ~ b1*(1 - exp(-b2*x))'; with --model linear terms, such as "
+            "'log(y) ~ a*b + poly(x, 2)'.",
+        ),
     ] = None,
     start: Annotated[
         list[str] | None,
@@ -101,6 +114,36 @@ def fit(
         bool,
         typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters."),
     ] = False,
+    monotone: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="area=+,age=-",
+            help="Of trees: numbers with which the output must not fall (+), or not rise (-).",
+        ),
+    ] = None,
+    prefer: Annotated[
+        Preference,
+        typer.Option(
+            help="Of the automatic choice: the blend of least error, or the simplest single "
+            "model that is not significantly worse."
+        ),
+    ] = Preference.accurate,
+    errors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="hc3|cluster:COL",
+            help="Standard errors of a linear model: classical, hc0 … hc3, cluster:COL[,COL2], "
+            "newey-west:LAGS.",
+        ),
+    ] = None,
+    absorb: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--absorb",
+            metavar="COLS",
+            help="Columns whose levels have effects, taken out of a linear model of terms.",
+        ),
+    ] = None,
     l2: Penalty = "0",
     weights: Weights = None,
     features: Features = None,
@@ -204,6 +247,10 @@ def fit(
             bounds=ranges("--bounds", bounds),
             fix=numbers("--fix", fix),
             profile=profile,
+            monotone=signs("--monotone", monotone),
+            prefer=prefer.value,
+            errors=errors,
+            absorb=listed(absorb),
             features=listed(features) if features else None,
             exclude=listed(exclude),
             test=test,

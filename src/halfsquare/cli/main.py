@@ -17,6 +17,7 @@ from halfsquare.cli import (
     audit,
     compare,
     demo,
+    effects,
     evaluate,
     explain,
     fit,
@@ -27,8 +28,9 @@ from halfsquare.cli import (
     report,
     serve,
     sums,
+    table,
 )
-from halfsquare.errors import HalfsquareError, OptionError
+from halfsquare.errors import FormulaError, HalfsquareError, OptionError
 from halfsquare.process import (
     TO_WORK,
     Terminated,
@@ -55,6 +57,8 @@ for command in (
     compare.compare,
     explain.explain,
     pulls.pulls,
+    effects.effects,
+    table.table,
     report.report,
     info.info,
     demo.demo,
@@ -99,7 +103,8 @@ def main() -> NoReturn:
             sys.stdout.flush()
             raise
     except HalfsquareError as problem:
-        _tell(str(problem))
+        # A formula is shown with a caret below the place: its messages have lines of their own.
+        _tell(str(problem), lines=isinstance(problem, FormulaError | OptionError))
         sys.exit(2 if isinstance(problem, OptionError) else 1)
     except KeyboardInterrupt:
         _tell(f"interrupted; {_left()}")
@@ -154,7 +159,10 @@ def _close_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _tell(message: str) -> None:
-    """One line; what a file put into the message must not move the cursor of a terminal."""
-    message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+def _tell(message: str, *, lines: bool = False) -> None:
+    """One line, unless the message is ours line by line; what a file put into it must not move the
+    cursor of a terminal.
+    """
+    kept = "\n" if lines else ""
+    message = "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in message)
     print(f"halfsquare: {message}", file=sys.stderr)

@@ -76,6 +76,21 @@ def numbers(option: str, values: Sequence[str] | None) -> dict[str, float] | Non
     return {name: _number(option, text) for name, text in _pairs(option, values)} or None
 
 
+def signs(option: str, texts: Sequence[str] | None) -> dict[str, int] | None:
+    """``area=+,age=-`` as 1 and -1 by name; None if nothing is given."""
+    if not texts:
+        return None
+    found = {}
+    for item in listed(texts):
+        name, _, sign = item.rpartition("=")
+        if not name.strip() or sign.strip() not in ("+", "-"):
+            raise typer.BadParameter(
+                f"{item!r} is not of the form NAME=+ or NAME=-", param_hint=option
+            )
+        found[name.strip()] = 1 if sign.strip() == "+" else -1
+    return found
+
+
 def ranges(
     option: str, values: Sequence[str] | None
 ) -> dict[str, tuple[float | None, float | None]] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,13 @@ import typer
 from halfsquare.cli.options import Data, Json, ModelFile, dump, listed
 from halfsquare.cli.progress import reading
 from halfsquare.cli.reading import reads
+
+
+class Of(StrEnum):
+    """What an interval is of."""
+
+    target = "target"
+    mean = "mean"
 
 
 @reads()
@@ -45,6 +53,12 @@ def predict(
         list[str] | None,
         typer.Option("--keep", metavar="COLS", help="Columns of DATA to carry along."),
     ] = None,
+    of: Annotated[
+        Of,
+        typer.Option(
+            help="What the interval holds: a new target, or the mean of targets in such rows."
+        ),
+    ] = Of.target,
     options: Any = None,
     json: Json = False,
 ) -> None:
@@ -68,6 +82,8 @@ def predict(
         require_probability(probability)
     asked: Any = None if not levels else levels[0] if len(levels) == 1 else levels
     require_other_files([("--out", out)], [model, data])
+    if of is Of.mean and (len(levels) != 1 or quantile):
+        raise typer.BadParameter("say of which level, by --interval 0.95", param_hint="--of")
     require_writable(out)
     fitted = load(model)
     with reading() as progress:
@@ -78,6 +94,7 @@ def predict(
             spec,
             interval=asked,
             quantile=quantile or (),
+            of=of.value,
             keep=listed(keep),
             novelty=novelty,
         )

@@ -18,6 +18,10 @@ _WHAT = {
     "network": "A gain is a common factor, now 1, on all weights that leave an input or make "
     "up a layer, in every "
     "member; a row's pull on it is error × ∂output/∂gain.",
+    "trees": "A gain is a common factor, now 1, on all that a column adds to the output; a row's "
+    "pull on it is error × what the column adds.",
+    "blend": "A gain is a common factor, now 1, on all that a column adds to the output; a row's "
+    "pull on it is error × what the column adds.",
 }
 
 
@@ -100,6 +104,11 @@ def _far_from_zero(fitted: FittedModel, found: Pulls) -> str:
 
 
 def _verdict(found: Pulls, kind: str) -> str:
+    if kind in ("trees", "blend"):
+        return (
+            "Here they need not balance: the members stopped where rows they had not seen "
+            "favoured it."
+        )
     if kind == "network":
         return (
             "In a network they need not balance: every member stopped where rows it had not "
@@ -165,7 +174,9 @@ def show_row(fitted: FittedModel, one: RowExplanation) -> None:
         )
         say(table(derivatives))
     if levels:
-        say("\nWhat its categories do to it", bold=True)
+        steps = any(c.kind == "over a step" for c in moved)
+        what = "How it changes over a step of a number, or against the reference level"
+        say(f"\n{what if steps else 'What its categories do to it'}", bold=True)
         say(table(levels))
     if not one.asks:
         return

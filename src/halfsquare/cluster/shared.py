@@ -82,7 +82,7 @@ def scan_shared(
     kept = (0, *accumulate(c.kept for c in counts))
     held = HeldTable(Plan(parted, cut, seen, kept))
     tree: Tree[Pair] = Tree(merged)
-    coders = {c.name: LevelCoder() for c in roles.features if c.kind == "text"}
+    coders = {c.name: LevelCoder() for c in roles.scanned if c.kind == "text"}
     for nodes, found in cluster.over(partial(_loaded, held), len(held.sizes)):
         codes = _codes(roles, found, coders)
         for node in nodes:
@@ -233,10 +233,14 @@ def _counted(
 ) -> list[Counts]:
     """How many rows of each of some parts count."""
     columns, found = cut.roles.needed, []
+    coders = {c.name: LevelCoder() for c in columns if c.kind == "text"}
     for part in source.parts[first:stop]:
         batches = source.read([part], columns, cut.chunk_rows)
         found.append(
-            sum((Counts.of(batch_columns(b, columns, {}), cut.roles)[1] for b in batches), Counts())
+            sum(
+                (Counts.of(batch_columns(b, columns, coders), cut.roles)[1] for b in batches),
+                Counts(),
+            )
         )
     return found
 

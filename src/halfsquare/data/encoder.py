@@ -4,9 +4,10 @@ scan.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -23,9 +24,68 @@ from halfsquare.sums import Moments
 _CACHED_ROWS = 2048
 
 
+class Encoder(ABC):
+    """Raw rows of some columns → standardized design, the same way whenever rows are encoded.
+
+    Attributes
+    ----------
+    features : tuple of Feature
+        The source columns, in the order of the raw rows.
+    targets : tuple of str
+    target_means, target_scales : (k,)
+        Targets are standardized by these during training.
+    left_out : dict of column to reason
+    reading : Reading
+        How the values of its columns are written.
+    """
+
+    features: tuple[Feature, ...]
+    targets: tuple[str, ...]
+    target_means: Floats
+    target_scales: Floats
+    left_out: dict[str, str]
+    reading: Reading
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Names of the design columns."""
+
+    @property
+    @abstractmethod
+    def groups(self) -> tuple[tuple[str, int, int], ...]:
+        """What the design columns belong to, each with their range: source columns, or terms."""
+
+    @property
+    @abstractmethod
+    def means(self) -> Floats:
+        """Of the design columns before they are standardized, (d,)."""
+
+    @property
+    @abstractmethod
+    def scales(self) -> Floats:
+        """Standard deviations of the design columns before they are standardized, (d,)."""
+
+    @abstractmethod
+    def encode(self, raw: Floats, out: Floats) -> None:
+        """Write the standardized design (d, m) of raw feature rows (features, m), in order."""
+
+    def unseen(self, raw: Floats) -> tuple[int, int] | None:
+        """The feature and row of the first value that the model cannot do anything with."""
+        del raw
+        return None
+
+    @abstractmethod
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values that :func:`halfsquare.results.fitted.load` reads; ``kind`` names the
+        class.
+        """
+
+
+@final
 @dataclass(frozen=True)
-class Encoder:
-    """Decisions on every column, applied identically whenever rows are encoded.
+class ColumnEncoder(Encoder):
+    """Decisions on every column: each becomes design columns of its own.
 
     Attributes
     ----------
@@ -101,7 +161,7 @@ class Encoder:
         }
 
     @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> Encoder:
+    def from_dict(cls, saved: dict[str, Any]) -> ColumnEncoder:
         """The encoder that :meth:`as_dict` described.
 
         Raises
@@ -179,7 +239,7 @@ def make_encoder(
     numbers = statistics.numbers
     targets = Moments(max(n, np.finfo(float).tiny), numbers.mean[:k], numbers.m2[:k])
     scales = np.where([still(one(numbers, j)) for j in range(k)], 1.0, targets.scale)
-    encoder = Encoder(
+    encoder = ColumnEncoder(
         tuple(features),
         tuple(t.name for t in roles.targets),
         numbers.mean[:k].copy(),
@@ -200,7 +260,7 @@ def plain_encoder(scanned: Scanned) -> Encoder:
         Plain(c.name, (0.0,), (1.0,), float(numbers.minimum[j]), float(numbers.maximum[j]))
         for j, c in enumerate(roles.features, first)
     )
-    return Encoder(
+    return ColumnEncoder(
         features,
         tuple(t.name for t in roles.targets),
         np.zeros(k),

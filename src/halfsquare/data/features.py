@@ -97,6 +97,28 @@ class Plain(Feature):
 
 
 @dataclass(frozen=True)
+class Levels(Feature):
+    """A text whose levels are known, for terms that say themselves how it is coded.
+
+    Raw values are codes into ``levels``; -1 is missing, -2 a level that training did not have.
+    """
+
+    levels: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def decision(self) -> str:
+        shown = ", ".join(self.levels[:8]) + (", …" if len(self.levels) > 8 else "")
+        return f"category of {len(self.levels)} levels: {shown}"
+
+    def write(self, raw: Floats, out: Floats) -> None:
+        out[0] = raw
+
+
+@dataclass(frozen=True)
 class Presence(Feature):
     """A column that has one value or none: only whether it is there can matter."""
 
@@ -194,7 +216,7 @@ class Instant(Feature):
 
 
 _KINDS: dict[str, type[Feature]] = {
-    k.__name__.lower(): k for k in (Number, Plain, Presence, Category, Instant)
+    k.__name__.lower(): k for k in (Number, Plain, Levels, Presence, Category, Instant)
 }
 
 

@@ -28,14 +28,13 @@ from halfsquare.data.paths import (
     locate,
     refuse_foreign,
 )
-from halfsquare.data.source import Source, SourceColumn, duckdb_connection
+from halfsquare.data.source import Source, SourceColumn, duckdb_connection, spill_privately
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.spool import PACKED, Spool, copied
 from halfsquare.data.spreadsheet import sheet_table
 from halfsquare.data.sql import kind_of, quote_name, quote_text
 from halfsquare.data.text_file import TextTable, escaped, text_table
 from halfsquare.errors import DataError
-from halfsquare.files.private import PrivateFolder
 
 
 def opened(data: Any, reading: Reading | None = None) -> Source:
@@ -46,7 +45,6 @@ def opened(data: Any, reading: Reading | None = None) -> Source:
     """
     spec = DataSpec.of(data)
     connection = duckdb_connection()
-    connection.execute("SET temp_directory=''")  # a scan puts nothing aside
     if isinstance(spec.data, (str, os.PathLike)):
         text = os.fspath(spec.data)
         if is_sql(text):
@@ -288,12 +286,3 @@ def _database(connection: Any, path: str, table: str | None, files: Unchanged) -
         raise DataError(f"{path} {asked}. Its tables: {', '.join(tables) or 'none'}")
     held = (spill_privately(connection),)  # what is named as a table may be a view
     return _bound(connection, f"table {table} of {path}", f"found.{quote_name(table)}", held, files)
-
-
-def spill_privately(connection: Any) -> PrivateFolder:
-    """Let a connection put aside what does not fit into its memory, as sorting and joining may
-    need: in a folder that goes with the one that is returned.
-    """
-    folder = PrivateFolder()
-    connection.execute(f"SET temp_directory={quote_text(str(folder.path / 'duckdb'))}")
-    return folder

@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.features import Category, Feature, Instant, Number, Presence
+from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Presence
 from halfsquare.data.scan import MISSING, LevelCoder, batch_columns, require_weights
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.spec import DataSpec
@@ -148,15 +148,34 @@ def read_encoded(
         for column, values in zip(scanned, raw, strict=True):
             require_finite(values, seen, source.name, column.name)
         out = np.empty((len(encoder.names), raw.shape[1]))
+        features = raw[len(extra) : len(extra) + len(columns)]
         if novelty is not None and columns:
-            novelty.add(encoder.features, raw[len(extra) : len(extra) + len(columns)])
-        encoder.encode(raw[len(extra) : len(extra) + len(columns)], out)
+            novelty.add(encoder.features, features)
+        _require_known(encoder, features, batch, len(extra), seen, source.name)
+        encoder.encode(features, out)
         weights = raw[k] if weight else None
         if weights is not None:
             require_weights(weights, seen, source.name, weight or "")
         own = batch.select(range(len(scanned), len(scanned) + len(carried))) if carried else None
         yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights, own)
         seen += raw.shape[1]
+
+
+def _require_known(
+    encoder: Encoder, features: Floats, batch: Any, first: int, seen: int, source: str
+) -> None:
+    """Refuse a level that the model has no coefficient for, naming it and its row."""
+    found = encoder.unseen(features)
+    if found is None:
+        return
+    feature, row = encoder.features[found[0]], found[1]
+    value = batch.column(first + found[0])[row].as_py()
+    known = list(getattr(feature, "levels", ()))[:12]
+    hint = f"; the levels are {', '.join(map(repr, known))}" if known else ""
+    raise DataError(
+        f"{source}, row {seen + row + 1}, column {feature.column!r}: found {value!r}, which was "
+        f"no level when the model was fitted{hint}. Fit again with such rows, or leave them out"
+    )
 
 
 def _named(encoder: Encoder, data: Any) -> Any:
@@ -176,7 +195,9 @@ def _named(encoder: Encoder, data: Any) -> Any:
 
 
 def _is_text(feature: Feature) -> bool:
-    return isinstance(feature, Category) or (isinstance(feature, Presence) and feature.text)
+    return isinstance(feature, Category | Levels) or (
+        isinstance(feature, Presence) and feature.text
+    )
 
 
 def _feature_column(source: Source, feature: Feature) -> SourceColumn:

@@ -25,6 +25,9 @@ class Roles:
     reading : Reading
     categories : tuple of str
         Columns that are categories by their type or by request.
+    beside : tuple of SourceColumn
+        Columns that are read along and are no features: clusters of rows, absorbed effects. A row
+        that lacks one is left out.
     """
 
     targets: tuple[SourceColumn, ...]
@@ -34,11 +37,21 @@ class Roles:
     complete: bool = False
     reading: Reading = NO_READING
     categories: tuple[str, ...] = ()
+    beside: tuple[SourceColumn, ...] = ()
 
     @property
     def scanned(self) -> tuple[SourceColumn, ...]:
-        """Targets, then the weight if there is one, then the features: the order of raw chunks."""
-        return (*self.targets, *((self.weight,) if self.weight else ()), *self.features)
+        """Targets, then the weight if there is one, then what is read beside the features, then
+        these: the order of raw chunks.
+        """
+        weight = (self.weight,) if self.weight else ()
+        return (*self.targets, *weight, *self.beside, *self.features)
+
+    @property
+    def beside_at(self) -> slice:
+        """Where the columns read beside the features stand among the scanned ones."""
+        first = len(self.targets) + (self.weight is not None)
+        return slice(first, first + len(self.beside))
 
     @property
     def needed(self) -> tuple[SourceColumn, ...]:

@@ -48,8 +48,13 @@ class Counts:
         if roles.weight is not None:
             zero_weight = int((keep & (raw[k] == 0)).sum())
             keep &= raw[k] > 0
-        if roles.complete:
-            whole = ~np.isnan(raw[-len(roles.features) :]).any(axis=0)
+        columns = roles.beside if not roles.complete else (*roles.beside, *roles.features)
+        if columns:
+            # A missing number is NaN, a missing text has the code -1.
+            first = roles.beside_at.start
+            values = raw[first : first + len(columns)]
+            texts = np.array([c.kind == "text" for c in columns])
+            whole = ~np.isnan(values).any(axis=0) & ~(values[texts] == MISSING).any(axis=0)
             missing_feature = int((keep & ~whole).sum())
             keep &= whole
         return keep, cls(
@@ -93,10 +98,17 @@ class Cut:
         test_rows = self.test_rows(index, m)
         if not test_rows:
             return chunk, m
-        shuffled = np.random.default_rng([self.seed, index]).permutation(m)
         train_rows = m - test_rows
-        order = np.concatenate([np.sort(shuffled[:train_rows]), np.sort(shuffled[train_rows:])])
+        order = order_in_chunk(self.seed, index, m, train_rows)
         return np.take(chunk, order, axis=1), train_rows
+
+
+def order_in_chunk(seed: int, index: int, size: int, train_rows: int) -> npt.NDArray[np.intp]:
+    """Where the rows of a chunk of the source stand when those for training come first."""
+    if train_rows == size:
+        return np.arange(size)
+    shuffled = np.random.default_rng([seed, index]).permutation(size)
+    return np.concatenate([np.sort(shuffled[:train_rows]), np.sort(shuffled[train_rows:])])
 
 
 MISSING, UNSEEN = -1, -2
@@ -255,7 +267,7 @@ class Stretch:
         source_rows: int | None = None,
     ) -> None:
         self.cut, self.progress, self.columns = cut, progress, cut.roles.scanned
-        self.coders = {c.name: LevelCoder() for c in cut.roles.features if c.kind == "text"}
+        self.coders = {c.name: LevelCoder() for c in cut.roles.scanned if c.kind == "text"}
         self.table = RawTable(len(self.columns), cut.chunk_rows)
         self.statistics: Tree[Pair] = Tree(merged, first)
         self.counts = Counts()

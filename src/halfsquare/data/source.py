@@ -13,8 +13,9 @@ from halfsquare.data.columns import NO_READING, ColumnReading, Reading
 from halfsquare.data.findings import Finding
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
 from halfsquare.data.messages import BadLine, Misread, missing_column
-from halfsquare.data.sql import Kind, is_one_of, quote_name
+from halfsquare.data.sql import Kind, is_one_of, quote_name, quote_text
 from halfsquare.data.text_file import TextTable
+from halfsquare.files.private import PrivateFolder
 
 
 @dataclass(frozen=True)
@@ -287,4 +288,14 @@ def duckdb_connection() -> Any:
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")
     connection.execute("SET enable_progress_bar=false")  # it would stand in the middle of JSON
+    connection.execute("SET temp_directory=''")  # a scan puts nothing aside
     return connection
+
+
+def spill_privately(connection: Any) -> PrivateFolder:
+    """Let a connection put aside what does not fit into its memory, as sorting and joining may
+    need: in a folder that goes with the one that is returned.
+    """
+    folder = PrivateFolder()
+    connection.execute(f"SET temp_directory={quote_text(str(folder.path / 'duckdb'))}")
+    return folder

@@ -229,12 +229,14 @@ class NetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type
 
 
 class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """The simplest model that is not significantly worse: linear, or networks of growing size.
+    """A linear model, trees and networks, blended by their errors on rows that they had not seen.
 
     The choice is that of ``halfsquare fit --model auto``; see :mod:`halfsquare.fitting.auto`.
 
     Parameters
     ----------
+    prefer : {"accurate", "simple"}
+        The blend, or the simplest single model that is not significantly worse.
     time_limit : float, optional
         Seconds.
     random_state : int
@@ -245,7 +247,7 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
     ----------
     fitted_ : halfsquare.FittedModel
     chosen_ : str
-        ``"linear"``, ``"small network"``, ``"medium network"`` or ``"network"``.
+        ``"linear"``, ``"network"``, ``"trees"``, or what is blended, as ``"network + trees"``.
     tried_ : list of dict
         What was tried, with its MSE ± standard error on rows it had not seen.
     n_features_in_, feature_names_in_
@@ -259,8 +261,14 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
     """
 
     def __init__(
-        self, *, time_limit: float | None = None, random_state: int = 0, n_jobs: int | None = None
+        self,
+        *,
+        prefer: Literal["accurate", "simple"] = "accurate",
+        time_limit: float | None = None,
+        random_state: int = 0,
+        n_jobs: int | None = None,
     ) -> None:
+        self.prefer = prefer
         self.time_limit = time_limit
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -288,6 +296,7 @@ class AutoRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
             [f"y{j}" for j in range(t.shape[1])],
             weights=None if sample_weight is None else "weight",
             test_fraction=0.0,
+            prefer=self.prefer,
             seed=0 if self.random_state is None else int(self.random_state),
             threads=self.n_jobs,
             time_limit=self.time_limit,

@@ -13,7 +13,9 @@ from halfsquare.data.features import Category
 from halfsquare.explain.parts import output_slopes
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
-from halfsquare.models.formula.parser import TARGET_FUNCTIONS
+from halfsquare.models.target import TARGET_FUNCTIONS
+from halfsquare.models.terms.encoder import TermsEncoder, plain_terms
+from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
 
 # y' / u' by y, where u is what the left side makes of y: by the function that leads back from u to
@@ -40,7 +42,8 @@ class Change:
         The derivative per unit, exact at this row; for a category the output less what it would be
         at the reference level.
     kind : str
-        ``"derivative"`` or ``"against the reference level"``.
+        ``"derivative"``, ``"against the reference level"``, or where there are trees ``"over a
+        step"``: one standard deviation, half of it to each side.
     """
 
     column: str
@@ -54,8 +57,12 @@ def changes(fitted: FittedModel, design: Floats, output: int = 0) -> tuple[Chang
     model = fitted.members[0].model
     if isinstance(model, Formula):
         return _of_formula(fitted, model, design)
+    if any(isinstance(member.model, Trees) for member in fitted.members):
+        return _over_steps(fitted, design, output)
     encoder, found = fitted.encoder, []
     slopes = output_slopes(fitted, design[None, :], output)[0] / encoder.scales
+    if isinstance(encoder, TermsEncoder):
+        return _of_terms(fitted, encoder, design, slopes)
     for feature, (column, a, b) in zip(encoder.features, encoder.groups, strict=True):
         if isinstance(feature, Category):
             found.append(_of_category(fitted, feature, design, a, b, output))
@@ -67,6 +74,25 @@ def changes(fitted: FittedModel, design: Floats, output: int = 0) -> tuple[Chang
             if j not in missing
         ]
     return tuple(found)
+
+
+def _of_terms(
+    fitted: FittedModel, encoder: TermsEncoder, design: Floats, slopes: Floats
+) -> tuple[Change, ...]:
+    """Of the numbers that stand in one term, alone: the others' slopes need more than the
+    design.
+    """
+    name = TARGET_FUNCTIONS.get(fitted.members[0].model.target_function)
+    output = float(fitted.outputs_of(design[None, :])[0][0, 0])
+    back = 1.0 if name is None else float(_BACK[name](output))
+    uses = [
+        c for term in encoder.design.terms for f in term for c in encoder.design.factors[f].columns
+    ]
+    return tuple(
+        Change(f.column, f.column, float(slopes[a]) * back, "derivative")
+        for f, a, _ in plain_terms(encoder)
+        if uses.count(f.column) == 1
+    )
 
 
 def _of_category(
@@ -87,6 +113,24 @@ def _of_category(
         change,
         "against the reference level",
     )
+
+
+def _over_steps(fitted: FittedModel, design: Floats, output: int) -> tuple[Change, ...]:
+    """Of trees, which have no slope: from half a standard deviation below the row to half above."""
+    encoder, found = fitted.encoder, []
+    steps = 0.5 * np.eye(len(encoder.names))
+    outputs, _ = fitted.outputs_of(np.vstack([design + steps, design - steps]))
+    for feature, (column, a, b) in zip(encoder.features, encoder.groups, strict=True):
+        if isinstance(feature, Category):
+            found.append(_of_category(fitted, feature, design, a, b, output))
+            continue
+        for j in range(a, b):
+            if encoder.names[j] == f"{column} is missing":
+                continue
+            change = float(outputs[j, output] - outputs[j + len(steps), output])
+            width = f"{encoder.scales[j]:.4g} wide about this row"
+            found.append(Change(column, f"{encoder.names[j]}, {width}", change, "over a step"))
+    return tuple(found)
 
 
 def _of_formula(fitted: FittedModel, formula: Formula, design: Floats) -> tuple[Change, ...]:

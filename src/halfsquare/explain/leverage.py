@@ -121,7 +121,7 @@ class InfluenceSums:
         tell.
         """
         member, k = fitted.members[0], len(fitted.encoder.targets)
-        if not isinstance(member.model, Linear) or member.covariance is None:
+        if not isinstance(member.model, Linear) or member.covariance is None or member.model.held:
             return None
         j = int(np.argmax(member.noise))
         if not (np.all(member.noise > 0) and np.isfinite(member.noise).all()):

@@ -21,6 +21,7 @@ from typing import Any, final
 import numpy as np
 
 from halfsquare.errors import OptionError
+from halfsquare.explain.parts import output_slopes, tree_contributions
 from halfsquare.loss import Floats, error
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
@@ -58,8 +59,12 @@ class Levers(ABC):
         return (0 if one else None,) * len(self.names)
 
     def errors(self, design: Floats, target: Floats) -> Floats:
-        """o - t (m, k) in the unit of the target."""
-        return error(target, self.fitted.outputs_of(design)[0])
+        """o - t (m, k) in the unit of the target, or of what the left side makes of it."""
+        model = self.fitted.members[0].model
+        if model.target_function == "identity":
+            return error(target, self.fitted.outputs_of(design)[0])
+        outputs = model.outputs(self.fitted.members[0].parameters, design)
+        return error(model.transform_target(target), outputs)
 
     @abstractmethod
     def pulls(self, design: Floats, errors: Floats) -> Floats:
@@ -81,15 +86,19 @@ class LinearLevers(Levers):
     @classmethod
     def of(cls, fitted: FittedModel, about: str) -> LinearLevers:
         encoder, model, k = fitted.encoder, fitted.members[0].model, len(fitted.encoder.targets)
+        assert isinstance(model, Linear)
         values: Floats = np.array([p.value for p in fitted.parameters])
         shift: Floats = np.zeros(len(encoder.names))
-        if about == "mean":
+        if about == "mean" and model.intercept:
             shift = encoder.means
             values[:k] = (
                 encoder.target_means + encoder.target_scales * fitted.members[0].parameters[:k]
             )
         scales = np.repeat(np.concatenate([[1.0], 1.0 / encoder.scales]), k)
-        return cls(fitted, tuple(model.parameter_names), values, scales, shift)
+        first = 0 if model.intercept else k
+        stop = len(model.parameter_names) - k * model.held
+        names = tuple(model.parameter_names)[first:stop]
+        return cls(fitted, names, values, scales[first:stop], shift)
 
     @property
     def targets(self) -> tuple[int | None, ...]:
@@ -108,7 +117,11 @@ class LinearLevers(Levers):
             0.0
         )
         slopes[:, 1:] -= self.shift
-        return (slopes[:, :, None] * errors[:, None, :]).reshape(len(design), -1)
+        whole = (slopes[:, :, None] * errors[:, None, :]).reshape(len(design), -1)
+        model, k = self.fitted.members[0].model, errors.shape[1]
+        assert isinstance(model, Linear)
+        first = 0 if model.intercept else k
+        return whole[:, first : first + len(self.names)]
 
     def penalty(self, weight: float) -> Floats:
         # ½ λ Σw Σ_j (b_j s_j)², b in the user's units and s_j the column's standard deviation
@@ -116,7 +129,8 @@ class LinearLevers(Levers):
         l2 = facts.l2 if isinstance(facts, LinearFacts) else 0.0
         k = len(self.fitted.encoder.targets)
         pull = l2 * weight * self.values / self.scales**2
-        pull[:k] = 0.0  # none on the intercepts
+        if len(self.names) > k * len(self.fitted.encoder.names):
+            pull[:k] = 0.0  # none on the intercepts
         return pull
 
 
@@ -133,11 +147,6 @@ class FormulaLevers(Levers):
         assert isinstance(formula, Formula)
         scales = np.where(member.parameters != 0, np.abs(member.parameters), 1.0)
         return cls(fitted, tuple(formula.parameter_names), member.parameters, scales, formula)
-
-    def errors(self, design: Floats, target: Floats) -> Floats:
-        return error(
-            self.formula.transform_target(target), self.formula.outputs(self.values, design)
-        )
 
     def pulls(self, design: Floats, errors: Floats) -> Floats:
         _, jacobian = self.formula.outputs_and_jacobian(self.values, design)
@@ -189,6 +198,44 @@ class NetworkLevers(Levers):
         return total
 
 
+@final
+@dataclass(frozen=True)
+class GainLevers(Levers):
+    """Gains of the columns of trees or a blend, and the output's bias.
+
+    A gain is a common factor, now 1, on all that a column adds to the output: on the coefficients
+    of a linear member, on the weights that leave the input of a network, on the column's steps
+    through trees.
+    """
+
+    @classmethod
+    def of(cls, fitted: FittedModel) -> GainLevers:
+        encoder, k = fitted.encoder, len(fitted.encoder.targets)
+        suffix = [""] if k == 1 else [f" of {t}" for t in encoder.targets]
+        names = [f"gain of {column}" for column, _, _ in encoder.groups]
+        names += [f"output bias{s}" for s in suffix]
+        at_average = fitted.outputs_of(np.zeros((1, len(encoder.names))))[0][0]
+        values = np.concatenate([np.ones(len(encoder.groups)), at_average])
+        return cls(fitted, tuple(names), values, np.ones(len(names)))
+
+    @property
+    def targets(self) -> tuple[int | None, ...]:
+        k = len(self.fitted.encoder.targets)
+        gains: list[int | None] = [0 if k == 1 else None] * (len(self.names) - k)
+        return (*gains, *range(k))
+
+    def pulls(self, design: Floats, errors: Floats) -> Floats:
+        groups = self.fitted.encoder.groups
+        total = np.zeros((len(design), len(self.names)))
+        total[:, len(groups) :] = errors
+        for j in range(errors.shape[1]):
+            added = design * output_slopes(self.fitted, design, j)
+            moved = tree_contributions(self.fitted, design, j)[1]
+            for g, (_, a, b) in enumerate(groups):
+                total[:, g] += (added[:, a:b].sum(axis=1) + moved[:, g]) * errors[:, j]
+        return total
+
+
 def levers(fitted: FittedModel, about: str = "zero") -> Levers:
     """The levers of a fitted model; ``about`` is where a linear model's columns are measured from.
 
@@ -200,11 +247,15 @@ def levers(fitted: FittedModel, about: str = "zero") -> Levers:
     if about not in ("zero", "mean"):
         raise OptionError(f"about is {about!r}; expected 'zero' or 'mean'")
     model = fitted.members[0].model
-    if isinstance(model, Linear):
+    if isinstance(model, Linear) and len(fitted.members) == 1:
         return LinearLevers.of(fitted, about)
     if about == "mean":
         raise OptionError("only the columns of a linear model can be measured from their means")
-    return FormulaLevers.of(fitted) if isinstance(model, Formula) else NetworkLevers.of(fitted)
+    if isinstance(model, Formula):
+        return FormulaLevers.of(fitted)
+    if all(isinstance(member.model, Network) for member in fitted.members):
+        return NetworkLevers.of(fitted)
+    return GainLevers.of(fitted)
 
 
 def _directions(fitted: FittedModel, member: Trained[Any], count: int) -> Floats:

@@ -1,21 +1,29 @@
-"""A row's output as the average row's output and what each column adds to it.
+"""A row's output as a baseline and what each column adds to it.
 
 Linear: each column's coefficient times its distance from the mean. Network: integrated gradients
 along the straight line from the average row, Sundararajan, Taly & Yan (2017), "Axiomatic
 attribution for deep networks", eq. 1: part_j = z_j ∫₀¹ ∂o/∂z_j(αz) dα, by Gauss-Legendre
-quadrature; the parts add up to the difference of the outputs, which is checked and stated.
+quadrature; the parts add up to the difference of the outputs, which is checked and stated. Trees:
+the steps of the mean of the leaves on the row's way through each tree, credited to the column
+tested (:meth:`halfsquare.models.trees.Trees.contributions`). The parts of a blend are those of its
+members, by their shares. The baseline is the output of the average row; of trees the mean of their
+leaves.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from halfsquare.loss import Floats
+from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
+from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.trained import Trained
 
 _NODES = (32, 64, 128, 256, 512, 1024)
 _EXACT = 1e-10
@@ -32,38 +40,95 @@ class Parts:
 
 
 def parts_of(fitted: FittedModel, design: Floats, output: int = 0) -> Parts | None:
-    """The parts of one row's output ``output``; ``design`` (d,). None for a formula: it knows of no
-    average row.
+    """The parts of one row's output ``output``; ``design`` (d,).
+
+    None for a formula: it knows of no average row.
     """
-    model = fitted.members[0].model
-    if not isinstance(model, Linear | Network):
+    first = fitted.members[0].model
+    if isinstance(first, Formula) or first.target_function != "identity":
         return None
-    ends, _ = fitted.outputs_of(np.vstack([design, np.zeros_like(design)]))
-    difference = float(ends[0, output] - ends[1, output])
-    if isinstance(model, Linear):
-        by_column = design * output_slopes(fitted, design[None, :], output)[0]
-        method = "coefficient times distance from the mean, exact"
-    else:
-        by_column, nodes = _integrated(fitted, design, output, difference)
-        method = f"integrated gradients from the average row, {nodes} Gauss-Legendre points"
-    parts = {column: float(by_column[a:b].sum()) for column, a, b in fitted.encoder.groups}
-    return Parts(float(ends[1, output]), parts, method, difference - sum(parts.values()))
+    smooth, grown = _sorted(fitted)
+    whole = float(fitted.outputs_of(design[None, :])[0][0, output])
+    baseline = float(fitted.encoder.target_means[output])
+    parts = {column: 0.0 for column, _, _ in fitted.encoder.groups}
+    methods = []
+    if smooth:
+        ends = _outputs(fitted, smooth, np.vstack([design, np.zeros_like(design)]), output)
+        difference = float(ends[0] - ends[1])
+        if all(isinstance(member.model, Linear) for member, _ in smooth):
+            by_column = design * output_slopes(fitted, design[None, :], output)[0]
+            methods.append("coefficient times distance from the mean, exact")
+        else:
+            by_column, nodes = _integrated(fitted, design, output, difference)
+            methods.append(
+                f"integrated gradients from the average row, {nodes} Gauss-Legendre points"
+            )
+        baseline += float(ends[1])
+        for column, a, b in fitted.encoder.groups:
+            parts[column] += float(by_column[a:b].sum())
+    if grown:
+        mean, by_group = tree_contributions(fitted, design[None, :], output)
+        baseline += mean
+        methods.append("steps of the leaves' mean on the way through each tree, exact")
+        for (column, _, _), part in zip(fitted.encoder.groups, by_group[0], strict=True):
+            parts[column] += float(part)
+    gap = whole - baseline - sum(parts.values())
+    return Parts(baseline, parts, "; ".join(methods), gap)
+
+
+def tree_contributions(
+    fitted: FittedModel, design: Floats, output: int = 0
+) -> tuple[float, Floats]:
+    """What the trees of a fitted model say without a row, and what each column of ``groups`` adds.
+
+    In the unit of the target; (m, groups) for ``design`` (m, d).
+    """
+    scale = float(fitted.encoder.target_scales[output])
+    mean, found = 0.0, np.zeros((len(design), len(fitted.encoder.groups)))
+    for member, share in _sorted(fitted)[1]:
+        assert isinstance(member.model, Trees)
+        constant, by_input = member.model.contributions(member.parameters, design)
+        mean += share * scale * float(constant[output])
+        for j, each in enumerate(member.model.inputs):
+            group = next(
+                g for g, (_, a, b) in enumerate(fitted.encoder.groups) if a <= each.first < b
+            )
+            found[:, group] += share * scale * by_input[:, output, j]
+    return mean, found
+
+
+def _sorted(
+    fitted: FittedModel,
+) -> tuple[list[tuple[Trained[Any], float]], list[tuple[Trained[Any], float]]]:
+    """The members that are smooth, and those of trees, with their shares."""
+    pairs = list(zip(fitted.members, fitted.shares.tolist(), strict=True))
+    grown = [pair for pair in pairs if isinstance(pair[0].model, Trees)]
+    return [pair for pair in pairs if not isinstance(pair[0].model, Trees)], grown
+
+
+def _outputs(
+    fitted: FittedModel, members: list[tuple[Trained[Any], float]], design: Floats, output: int
+) -> Floats:
+    """The part of the output (m,) that these members have in it."""
+    total = np.zeros(len(design))
+    for member, share in members:
+        total += share * member.model.outputs(member.parameters, design)[:, output]
+    return total * float(fitted.encoder.target_scales[output])
 
 
 def output_slopes(fitted: FittedModel, design: Floats, output: int = 0) -> Floats:
     """∂output/∂(standardized design column) at each row of ``design`` (m, d), in the unit of the
-    target: (m, d).
+    target: (m, d). Trees have none: they are flat between their cuts.
     """
-    member = fitted.members[0]
     scale = float(fitted.encoder.target_scales[output])
-    if isinstance(member.model, Linear):
-        slopes = member.model.matrix(member.parameters)[1:, output] * scale
-        return np.broadcast_to(slopes, design.shape)
     total = np.zeros(design.shape)
-    for each in fitted.members:
-        assert isinstance(each.model, Network)
-        total += each.model.input_jacobian(each.parameters, design)[:, output]
-    return total * (scale / len(fitted.members))
+    for member, share in _sorted(fitted)[0]:
+        if isinstance(member.model, Linear):
+            total += share * member.model.matrix(member.parameters)[1:, output]
+        else:
+            assert isinstance(member.model, Network)
+            total += share * member.model.input_jacobian(member.parameters, design)[:, output]
+    return total * scale
 
 
 def _integrated(

@@ -100,9 +100,8 @@ class RowExplanation:
 
     def sentences(self, unit: str) -> str:
         """The explanation in words."""
-        average = (
-            "" if self.baseline is None else f"; for the average row it says {self.baseline:.4g}"
-        )
+        where = "on average" if "tree" in self.method else "for the average row"
+        average = "" if self.baseline is None else f"; {where} it says {self.baseline:.4g}"
         said = [f"Row {self.row}: the model says {unit} = {self.output:.4g}{average}."]
         ranked = sorted(self.contributions.items(), key=lambda c: -abs(c[1]))
         for column, part in ranked[:_SHOWN]:

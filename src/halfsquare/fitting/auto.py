@@ -1,64 +1,68 @@
-"""The simplest model that is not significantly worse: linear first, then networks of growing size.
+"""The automatic choice: a linear model, trees and networks, blended by their errors on rows left
+out.
 
-Every candidate is judged on the same rows by errors of models that had not seen them, so that two
-candidates are compared by the paired difference of their squared errors. A network replaces a
-simpler model only if it is better by more than ``_Z`` standard errors of that difference; where a
-small network is no better than the linear model, larger ones are not tried.
+Every part comes with its errors on rows that it had not seen, and the parts are combined by least
+squares (:mod:`halfsquare.fitting.blend`). What is not worth its standard error is left out, and
+where nothing is significantly better than the linear model, that is the answer. How much is tried
+is limited by the work it would take, not by the clock: the choice does not depend on the machine.
+
+``prefer="simple"`` blends nothing: it takes the simplest single model that is not significantly
+worse (:mod:`halfsquare.fitting.simplest`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
 
 from halfsquare.data.encoded_rows import EncodedRows
-from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.blend import (
+    Blend,
+    Part,
+    blended,
+    members_of,
+    some_design,
+    table,
+    weights_of,
+)
 from halfsquare.fitting.family import Family
-from halfsquare.fitting.folds import KeptRows, Mask
 from halfsquare.fitting.linear import LinearFamily
-from halfsquare.fitting.network import NetworkFamily
-from halfsquare.loss import Floats, error
+from halfsquare.fitting.network import NetworkFamily, network_training
+from halfsquare.fitting.simplest import left_out_linear, simplest, simplest_again
+from halfsquare.fitting.trees import (
+    BEST,
+    RANDOM,
+    TreesFamily,
+    trees_relevance,
+    trees_training,
+    unit_of,
+)
+from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.record import Candidate
-from halfsquare.solvers.least_squares import System, block_of, solve
-from halfsquare.solvers.run import Run, Stream
-from halfsquare.sums import Moments, NormalSums
+from halfsquare.results.record import BlendPart, Candidate, Training
+from halfsquare.results.trained import Trained
+from halfsquare.solvers.run import Run
 
-# Better by chance alone once in forty times.
-_Z = 1.96
-_FOLDS = 5
+LINEAR, NETWORK = "linear", "network"
 _FEWEST_ROWS = 50
-# Second-order descent costs about rows · parameters² · members · steps; with this the largest takes
-# half a minute.
-_MOST_PRODUCTS = 2e10
-
-
-@dataclass(frozen=True)
-class Size:
-    """Hidden units, members and method of an ensemble; None: the trainer's own choice."""
-
-    hidden: tuple[int, ...] | None
-    members: int | None
-    method: str | None
-
-
-SIZES = {
-    "small network": Size((6,), 4, "levenberg-marquardt"),
-    "medium network": Size((16,), 4, "levenberg-marquardt"),
-    "network": Size(None, None, None),
-}
+# An MSE of this share of the targets' variance is rounding.
+_EXACT = 1e-12
+# Of networks: members, and from how many rows on mini-batches alone, in so many visits to rows that
+# the fit takes about a minute on two cores.
+_MEMBERS, _MEMBERS_MANY = 6, 4
+_MANY_ROWS, _MOST_VISITS = 20_000, 1.5e7
+_FEWEST_PASSES = 5
+# Of trees: rows times columns times rounds of all members, for about a minute.
+_MOST_CELLS, _FEWEST_ROUNDS, _MOST_ROUNDS, _TREE_MEMBERS = 6e9, 50, 1000, 4
 
 
 @final
 class AutoFamily(Family):
-    """Linear, then networks, as long as they are significantly better."""
+    """A linear model, trees and networks, blended."""
 
     def check(self) -> None:
         if self.options.method is not None:
@@ -69,51 +73,97 @@ class AutoFamily(Family):
         self._linear().check()
 
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
-        best = self._linear().train(rows, run)
-        why = self._why_no_network(rows)
-        losses: Floats | None = None if why else held_out_linear(rows, self.options.l2, run)
-        if losses is not None and float(np.nanmean(losses)) < 1e-12:
+        if self.options.prefer == "simple":
+            return simplest(self, rows, run)
+        weight = weights_of(rows, run.execution)
+        linear = self._linear().trained(rows, run)
+        notes: dict[str, str] = {}
+        why = self._why_linear_alone(rows)
+        parts = [_linear_part(linear, rows, self.options.l2, run, judged=not why)]
+        if not why and _mean_square(parts[0]) < _EXACT:
             why = "the linear model is exact"
-        tried, chosen = [self._tried("linear", losses, None, rows)], "linear"
-        for name, size in SIZES.items():
+        for name, make in self._more().items():
             late = "the time limit has passed" if run.late else ""
-            why = why or _too_slow(rows, size) or late
-            if why:
-                tried.append(Candidate(name, note=f"not tried: {why}"))
-                break
+            problem = why or late or self._too_much(name, rows, run)
+            if problem:
+                notes[name] = f"not tried: {problem}"
+                continue
             try:
-                network, found = self._network(rows, name, run)
-            except FitError as problem:
-                tried.append(Candidate(name, note=f"failed: {problem}"))
-                break
-            tried.append(self._tried(name, found, losses, rows))
-            if not _better(tried[-1]):
-                break
-            best, losses, chosen = network, found, name
-        return _chosen(best, tried, chosen)
+                for part in make(rows, run):
+                    if part.judged.any():
+                        parts.append(part)
+                    else:
+                        notes[part.name] = "no rows were left out to judge it by"
+            except FitError as failed:
+                notes[name] = f"failed: {failed}"
+        blend = blended(parts, weight, simplest=True)
+        return self._fitted(rows, blend, _candidates(blend, notes, rows))
 
     def again(self, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
-        """The chosen family trained on more rows; nothing is chosen again."""
+        """The parts in use trained on more rows, with the weights they had."""
+        if self.options.prefer == "simple":
+            return simplest_again(self, fitted, rows, run)
         before = fitted.record.training
-        chosen = str(before.chosen)
-        found = (
-            self._linear().train(rows, run)
-            if chosen == "linear"
-            else self._network(rows, chosen, run)[0]
-        )
-        return _chosen(found, before.candidates, chosen)
+        weights = {c.model: c.weight for c in before.candidates if c.weight}
+        parts = []
+        if LINEAR in weights:
+            judged = len(weights) > 1
+            linear = self._linear().trained(rows, run)
+            parts.append(_linear_part(linear, rows, self.options.l2, run, judged=judged))
+        ensembles = [name for name in (BEST, RANDOM) if name in weights]
+        if ensembles:
+            parts += self._tree_parts(rows, run, ensembles)
+        if NETWORK in weights:
+            parts += self._network_part(rows, run)
+        kept = np.array([weights[part.name] for part in parts])
+        weight = weights_of(rows, run.execution)
+        blend = blended(parts, weight, weights=kept / kept.sum())
+        return self._fitted(rows, blend, before.candidates)
 
-    def _network(self, rows: EncodedRows, name: str, run: Run) -> tuple[FittedModel, Floats | None]:
-        size, family = SIZES[name], NetworkFamily(replace(self.options, l2=0))
-        fitted, trained = family.train_sized(
-            rows, run.at(name), size.hidden, size.members, size.method
-        )
-        return fitted, trained[0].held_out
+    def _more(self) -> dict[str, Callable[[EncodedRows, Run], list[Part]]]:
+        return {BEST: self._tree_parts, NETWORK: self._network_part}
+
+    def _fitted(
+        self, rows: EncodedRows, blend: Blend, candidates: Sequence[Candidate]
+    ) -> FittedModel:
+        """One part as its own family would return it; several as a blend."""
+        used = blend.used
+        names = {part.name for part, _ in used}
+        members = members_of(blend, some_design(rows))
+        if names == {LINEAR}:
+            training = Training("linear", "least-squares")
+        elif names == {NETWORK}:
+            training = network_training(members, rows)
+        elif names <= {BEST, RANDOM}:
+            training = trees_training(blend, members, rows)
+        else:
+            training = _blend_training(blend, rows)
+        chosen = " + ".join(part.name for part, _ in used)
+        training = replace(training, candidates=tuple(candidates), chosen=chosen)
+        return self.fitted(rows, members, training)
+
+    def _network_part(self, rows: EncodedRows, run: Run) -> list[Part]:
+        family, run = NetworkFamily(replace(self.options, l2=0)), run.at(NETWORK)
+        if rows.row_count < _MANY_ROWS:
+            members = family.train_sized(rows, run, None, _MEMBERS)[1]
+        else:
+            passes = int(_MOST_VISITS / (rows.row_count * _MEMBERS_MANY))
+            members = family.train_sized(rows, run, None, _MEMBERS_MANY, "minibatch", passes)[1]
+        errors = members[0].left_out
+        if errors is None:
+            errors = np.full((2, rows.row_count, len(rows.encoder.targets)), np.nan)
+        return [Part(NETWORK, members, errors)]
 
     def _linear(self) -> LinearFamily:
         return LinearFamily(self.options)
 
-    def _why_no_network(self, rows: EncodedRows) -> str:
+    def _tree_parts(
+        self, rows: EncodedRows, run: Run, names: Sequence[str] = (BEST, RANDOM)
+    ) -> list[Part]:
+        rounds = min(int(_MOST_CELLS / _cells(rows)), _MOST_ROUNDS)
+        return TreesFamily(self.options).parts(rows, run, names, rounds)
+
+    def _why_linear_alone(self, rows: EncodedRows) -> str:
         if not rows.encoder.names:
             return "there are no columns to learn from"
         if rows.row_count < _FEWEST_ROWS:
@@ -121,103 +171,83 @@ class AutoFamily(Family):
                 f"{rows.row_count} rows are too few to judge it by; at least "
                 f"{_FEWEST_ROWS} are needed"
             )
-        return _too_slow(rows, SIZES["small network"])
-
-    def _tried(
-        self, model: str, losses: Floats | None, before: Floats | None, rows: EncodedRows
-    ) -> Candidate:
-        unit = float(rows.encoder.target_scales[0]) ** 2 if len(rows.encoder.targets) == 1 else 1.0
-        if losses is None:
-            return Candidate(
-                model, note="" if before is None else "no rows were left out to judge it by"
-            )
-        mse, mse_se = (v * unit for v in _mean(losses))
-        if before is None:
-            return Candidate(model, mse, mse_se)
-        difference, difference_se = (v * unit for v in _mean(losses - before))
-        return Candidate(model, mse, mse_se, difference, difference_se)
-
-
-def _chosen(fitted: FittedModel, candidates: Sequence[Candidate], chosen: str) -> FittedModel:
-    """The model, with what was tried beside it."""
-    training = replace(fitted.record.training, candidates=tuple(candidates), chosen=chosen)
-    return replace(fitted, record=replace(fitted.record, training=training))
-
-
-def _too_slow(rows: EncodedRows, size: Size) -> str:
-    """A limit on the work, not on the clock: the choice does not depend on the machine."""
-    n, d, k = rows.row_count, len(rows.encoder.names), len(rows.encoder.targets)
-    layers = (d, *(size.hidden or (16, 16)), k)
-    parameters = sum((a + 1) * b for a, b in pairwise(layers))
-    if float(n) * k * parameters**2 * (size.members or 10) <= _MOST_PRODUCTS:
         return ""
-    return (
-        f"{n:,} rows with {parameters:,} parameters take minutes or more; --model network "
-        "tries it all the same"
+
+    def _too_much(self, name: str, rows: EncodedRows, run: Run) -> str:
+        """What would take more than the budget; how to go on."""
+        n = rows.row_count
+        if name == BEST:
+            if not run.execution.serves_batches:
+                return "trees are not grown on a cluster"
+            if _cells(rows) * _FEWEST_ROUNDS > _MOST_CELLS:
+                return f"{n:,} rows take minutes or more; --model trees tries it all the same"
+            return ""
+        if n >= _MANY_ROWS and not run.execution.serves_batches:
+            return "mini-batches are not for a cluster; --model network tries it all the same"
+        if n * _MEMBERS_MANY * _FEWEST_PASSES > _MOST_VISITS:
+            return f"{n:,} rows take minutes or more; --model network tries it all the same"
+        return ""
+
+
+def _linear_part(
+    linear: Trained[Any], rows: EncodedRows, l2: Any, run: Run, *, judged: bool
+) -> Part:
+    n, k = rows.row_count, len(rows.encoder.targets)
+    own = left_out_linear(rows, l2, run) if judged else np.full((n, k), np.nan)
+    return Part(LINEAR, [linear], np.stack([own, own]))
+
+
+def _cells(rows: EncodedRows) -> float:
+    """What a round of all members of trees goes through."""
+    return float(rows.row_count) * max(len(rows.encoder.features), 1) * _TREE_MEMBERS
+
+
+def _mean_square(part: Part) -> float:
+    return float(np.nanmean(np.square(part.errors)))
+
+
+def _blend_training(blend: Blend, rows: EncodedRows) -> Training:
+    relevance: dict[str, float] = {}
+    for part, weight in blend.used:
+        for column, share in _relevance(part, rows).items():
+            relevance[column] = relevance.get(column, 0.0) + weight * share
+    unit = unit_of(rows)
+    known = bool(np.isfinite(blend.mse))
+    return Training(
+        "blend",
+        "blend",
+        relevance=relevance,
+        parts=tuple(
+            BlendPart(
+                part.name, weight, len(part.members), sum(m.parameters.size for m in part.members)
+            )
+            for part, weight in sorted(blend.used, key=lambda pair: -pair[1])
+        ),
+        left_out_mse=blend.mse * unit if known else None,
+        left_out_mse_se=blend.mse_se * unit if known else None,
     )
 
 
-def _better(tried: Candidate) -> bool:
-    """Whether it is better than what stood before by more than the data can mistake."""
-    if tried.note or tried.difference is None or tried.difference_se is None:
-        return False
-    return tried.difference < -_Z * tried.difference_se
+def _relevance(part: Part, rows: EncodedRows) -> dict[str, float]:
+    """The share of each column in what moves the outputs of a part."""
+    if isinstance(part.members[0].model, Trees):
+        return trees_relevance(part.members, rows.encoder, some_design(rows))
+    if part.name == NETWORK:
+        return network_training(part.members, rows).relevance or {}
+    b = part.members[0].parameters.reshape(1 + len(rows.encoder.names), -1)[1:]
+    squares = {c: float(np.square(b[i:j]).sum()) for c, i, j in rows.encoder.groups}
+    total = sum(squares.values())
+    return {column: value / total if total else 0.0 for column, value in squares.items()}
 
 
-def _mean(losses: Floats) -> tuple[float, float]:
-    """Mean and its standard error over the rows that were judged."""
-    known = losses[~np.isnan(losses)][:, None]
-    moments = Moments.of(known)
-    n = moments.weight
-    return float(moments.mean[0]), float(np.sqrt(moments.m2[0] / (n - 1) / n)) if n > 1 else np.nan
-
-
-def held_out_linear(rows: EncodedRows, l2: Any, run: Run) -> Floats:
-    """Each row's own MSE (n,), standardized, from a linear model of the rows of the other folds.
-
-    The sums of a fold are those of all rows but its own: one pass gives the sums of every fold.
-    """
-    n, k = rows.row_count, len(rows.encoder.targets)
-    if n < 2 * _FOLDS:
-        return np.full(n, np.nan)
-    fold = run.seed.generator(Stream.LINEAR_FOLDS).permutation(n) % _FOLDS
-    starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
-    size = 1 + len(rows.encoder.names) + k
-    losses = np.empty(n)
-
-    def of(index: int) -> list[NormalSums]:
-        chunk, mine = rows.chunk(index), fold[starts[index] : starts[index + 1]]
-        block = block_of(chunk)
-        found = []
-        for f in range(_FOLDS):
-            kept = mine != f
-            w = None if chunk.weight is None else chunk.weight[kept]
-            part = block[:, kept] if w is None else block[:, kept] * np.sqrt(w)
-            weight = float(kept.sum()) if w is None else float(w.sum())
-            found.append(NormalSums.zero(size, 0).add_block(part, int(kept.sum()), weight))
-        return found
-
-    zero = [NormalSums.zero(size, 0) for _ in range(_FOLDS)]
-    sums = run.execution.reduce(of, _merged, rows.chunk_count, zero)
-    for f in range(_FOLDS):
-        kept = KeptRows.of(rows, fold != f)
-        system = System.of(sums[f], k, rows.offsets)
-        b = solve(kept, run.execution, system, l2=l2).coefficients
-        judged = run.execution.map(partial(_judged, rows, fold == f, starts, b), rows.chunk_count)
-        losses[fold == f] = np.concatenate(list(judged))
-    return losses
-
-
-def _merged(a: list[NormalSums], b: list[NormalSums]) -> list[NormalSums]:
-    return [x.merge(y) for x, y in zip(a, b, strict=True)]
-
-
-def _judged(
-    rows: Rows, left_out: Mask, starts: npt.NDArray[np.intp], b: Floats, index: int
-) -> Floats:
-    """The MSE of each row of a chunk that is left out, by the coefficients b of the others."""
-    chunk = rows.chunk(index)
-    mine = left_out[starts[index] : starts[index + 1]]
-    e = error(chunk.target[mine], chunk.design[mine] @ b[1:] + b[0])
-    losses: Floats = (e * e).mean(axis=1)
-    return losses
+def _candidates(blend: Blend, notes: dict[str, str], rows: EncodedRows) -> tuple[Candidate, ...]:
+    """The table of what was tried; differences are to the linear model, negative: better."""
+    unit, found = unit_of(rows), []
+    for i, line in enumerate(table(blend, unit)):
+        if i and blend.judged is not None:
+            one = np.eye(len(blend.parts))
+            gained = blend.judged.losses(one[i]) - blend.judged.losses(one[0])
+            difference, doubt = blend.judged.mean(gained)
+            line = replace(line, difference=difference * unit, difference_se=doubt * unit)
+        found.append(line)
+    return (*found, *(Candidate(name, note=note) for name, note in notes.items()))

@@ -14,6 +14,8 @@ from halfsquare.data.source import Source
 from halfsquare.fitting.calibrate import calibrated
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.loss import Convention, sse_factor
+from halfsquare.models.terms.encoder import TermsEncoder
+from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import FitRecord, Training
 from halfsquare.results.trained import Trained
@@ -46,9 +48,16 @@ class Family(ABC):
             exclude=request.exclude,
         )
 
-    def rows(self, scanned: Scanned, part: Part) -> EncodedRows:
-        """The rows of a part, encoded as this family wants them."""
+    def rows(self, scanned: Scanned, part: Part, execution: Execution) -> EncodedRows:
+        """The rows of a part, encoded as this family wants them; ``execution`` is for encodings
+        that are learnt from the rows.
+        """
+        del execution
         return encoded_rows(scanned, part)
+
+    def measured(self, fitted: FittedModel, rows: EncodedRows) -> EncodedRows:
+        """The rows as the model that was trained on them encodes them."""
+        return replace(rows, encoder=fitted.encoder)
 
     @abstractmethod
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
@@ -71,7 +80,11 @@ class Family(ABC):
         # members apart say nothing of it.
         first = trained[0].left_out
         left_out = first if all(m.left_out is first for m in trained) else None
-        return calibrated(FittedModel(rows.encoder, members, record), rows, left_out)
+        model = FittedModel(rows.encoder, members, record)
+        # Who writes terms down is told Student's intervals, and by a test if they do not hold.
+        if isinstance(rows.encoder, TermsEncoder):
+            return model
+        return calibrated(model, rows, left_out)
 
 
 def history_in(
@@ -94,6 +107,10 @@ def history_in(
             step,
             loss=step.loss * factor * unit,
             gradient_norm=step.gradient_norm * factor * unit,
+            notes={
+                name: value * unit if name.endswith(("_mse", "_mse_se")) else value
+                for name, value in step.notes.items()
+            },
         )
         for step in history
         if step.loss < float("inf")

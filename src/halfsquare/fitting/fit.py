@@ -117,6 +117,10 @@ def fit(
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     fix: Mapping[str, float] | None = None,
     profile: bool = False,
+    monotone: Mapping[str, int] | None = None,
+    prefer: str = "accurate",
+    errors: str | None = None,
+    absorb: str | Sequence[str] = (),
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     test: Any = None,
@@ -140,10 +144,10 @@ def fit(
         See :func:`halfsquare.data.deciding.open_source`. Columns of an array are named x1, x2, ….
     target : str or sequence of str
         The column, or columns, to predict; a formula names it itself.
-    model : {"auto", "linear", "network", "formula"}
-        The family of models. ``"auto"`` takes the simplest that is not significantly worse, see
-        :mod:`halfsquare.fitting.auto`; ``"formula"`` is implied by a formula, and ``"linear"`` by a
-        method or a penalty of the linear model.
+    model : {"auto", "linear", "network", "trees", "formula"}
+        The family of models. ``"auto"`` blends a linear model, networks and trees, see
+        :mod:`halfsquare.fitting.auto`; ``"formula"`` is implied by a formula, ``"trees"`` by
+        monotone inputs, and ``"linear"`` by a method or a penalty of the linear model.
     method : str, optional
         How to descend. Linear: ``"least-squares"`` (the default), ``"gradient"`` or
         ``"minibatch"``; network and formula: ``"levenberg-marquardt"``.
@@ -153,13 +157,27 @@ def fit(
         Penalty per row on standardized columns; see
         :class:`halfsquare.fitting.linear.LinearOptions`.
     formula : str, optional
-        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; names that are no columns are parameters. See
+        Such as ``"y ~ b1*(1 - exp(-b2*x))"``; names that are no columns are parameters. With
+        ``model="linear"`` a formula of terms, such as ``"log(y) ~ a*b + poly(x, 2)"``: see
+        :mod:`halfsquare.models.terms.expand`. See also
         :func:`halfsquare.models.formula.parser.parse_formula`.
     start, bounds, fix : mappings by parameter name, optional
         Of a formula: where to begin (searched for if left out), (low, high), and values that are
         held.
     profile : bool
         Of a formula: add profile-likelihood intervals to ``info["facts"]["profile"]``.
+    monotone : mapping of column name to 1 or -1, optional
+        Of trees: numbers with which the output must not fall (1), or not rise (-1).
+    prefer : {"accurate", "simple"}
+        Of ``"auto"``: the blend of least error, or the simplest single model that is not
+        significantly worse.
+    errors : str, optional
+        Standard errors of a linear model: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``,
+        ``"cluster:COL"``, ``"cluster:COL,COL2"`` or ``"newey-west:LAGS"``; see
+        :mod:`halfsquare.results.inference.covariance`.
+    absorb : str or sequence of str
+        Columns whose levels have effects that are taken out of a linear model of terms without
+        columns of their own; no rows are set apart then. See :mod:`halfsquare.fitting.absorbed`.
     features, exclude : sequences of str
         Columns to use (default: all others), to leave out.
     test : like ``data``, optional
@@ -221,7 +239,7 @@ def fit(
     [1.0, 2.0]
     """
     options = FitOptions(
-        model=_implied(model, formula, method, l2),
+        model=_implied(model, formula, method, l2, monotone, errors),
         method=method,
         loss=loss,
         l2=l2,
@@ -230,7 +248,12 @@ def fit(
         bounds=bounds,
         fix=fix,
         profile=profile,
-        test_fraction=0.0 if test is not None else test_fraction,
+        monotone=monotone,
+        prefer=prefer,
+        errors=errors,
+        absorb=tuple(_listed(absorb)),
+        # Effects of levels that only rows set apart have could not be known.
+        test_fraction=0.0 if test is not None or absorb else test_fraction,
         refit=refit,
         seed=seed,
         threads=threads,
@@ -252,7 +275,7 @@ def fit(
             ),
         )
         roles = scanned.roles
-        rows = family.rows(scanned, "train")
+        rows = family.rows(scanned, "train", execution)
         if not rows.row_count:
             raise FitError(
                 f"{source.name} leaves no row to train on: every row with a target is in the "
@@ -268,13 +291,15 @@ def fit(
                 Seed(seed),
             )
             fitted = family.train(rows, run.at("measured"))
-            measured = _measured(fitted, rows, execution, spec, test)
+            measured = _measured(fitted, family.measured(fitted, rows), execution, spec, test)
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
             again = again and not interruption.ended(fitted) and limit.leaves(_REFIT_LEAST)
             if again:
                 run = replace(run, deadline=limit.at(1.0))
-                refitted = family.again(fitted, family.rows(scanned, "all"), run.at("refit"))
+                refitted = family.again(
+                    fitted, family.rows(scanned, "all", execution), run.at("refit")
+                )
                 # A refit that was cut short is not the model that was measured: that one is kept.
                 again = not interruption.ended(refitted)
                 fitted = refitted if again else fitted
@@ -342,13 +367,23 @@ class _Interruption:
         return self.happened or interrupted(fitted.members)
 
 
-def _implied(model: str, formula: str | None, method: str | None, l2: Any) -> str:
+def _implied(
+    model: str,
+    formula: str | None,
+    method: str | None,
+    l2: Any,
+    monotone: Any = None,
+    errors: str | None = None,
+) -> str:
     """The family that other options leave no doubt about."""
     if model != "auto":
         return model
     if formula is not None:
         return "formula"
-    return "linear" if method in ("least-squares", "gradient", "minibatch") or l2 != 0 else "auto"
+    if monotone:
+        return "trees"
+    linear = method in ("least-squares", "gradient", "minibatch") or l2 != 0 or errors is not None
+    return "linear" if linear else "auto"
 
 
 def _listed(target: str | Sequence[str] | None) -> list[str]:
@@ -367,10 +402,18 @@ def _family(options: FitOptions) -> Family:
         from halfsquare.fitting.network import NetworkFamily
 
         return NetworkFamily(options)
+    if options.model == "trees":
+        from halfsquare.fitting.trees import TreesFamily
+
+        return TreesFamily(options)
     if options.model == "auto":
         from halfsquare.fitting.auto import AutoFamily
 
         return AutoFamily(options)
+    if options.formula is not None:
+        from halfsquare.fitting.terms import TermsFamily
+
+        return TermsFamily(options)
     from halfsquare.fitting.linear import LinearFamily
 
     return LinearFamily(options)

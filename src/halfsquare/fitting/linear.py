@@ -5,19 +5,24 @@ same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, final
 
 import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.roles import Roles
 from halfsquare.data.rows import Rows
+from halfsquare.data.source import Source
 from halfsquare.errors import NotFiniteError, OptionError
 from halfsquare.fitting.family import Family
+from halfsquare.fitting.options import Request
+from halfsquare.fitting.robust import robust_trained, with_beside
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.record import Training
 from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Solver, Termination
@@ -263,11 +268,29 @@ class LinearFamily(Family):
 
     def check(self) -> None:
         self._linear()
+        ErrorsOption.read(self.options.errors)
+
+    def roles(self, source: Source, request: Request) -> Roles:
+        clusters = ErrorsOption.read(self.options.errors).columns
+        features = request.features or ()
+        exclude = [*request.exclude, *(c for c in clusters if c not in features)]
+        roles = super().roles(source, replace(request, exclude=list(dict.fromkeys(exclude))))
+        beside = with_beside(roles, source, clusters, "cluster")
+        told = {c: "clusters of rows, and no feature" for c in clusters if c in roles.left_out}
+        return replace(beside, left_out={**roles.left_out, **told})
 
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
+        trained = self.trained(rows, run)
+        return self.fitted(rows, [trained], Training("linear", self._linear().method))
+
+    def trained(self, rows: EncodedRows, run: Run) -> Trained[LinearFacts]:
+        """The linear model of these rows, with the errors asked for."""
         encoder, options = rows.encoder, self._linear()
         trained = train_linear(rows, encoder.names, encoder.targets, options, run)
-        return self.fitted(rows, [trained], Training("linear", options.method))
+        errors = ErrorsOption.read(self.options.errors)
+        trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
+        facts = replace(trained.facts, inference={"errors": str(errors)})
+        return replace(trained, facts=facts)
 
     def _linear(self) -> LinearOptions:
         method: Any = self.options.method or "least-squares"

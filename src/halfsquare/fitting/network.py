@@ -56,6 +56,7 @@ def train_network(
     activation: str | None = None,
     method: Method = "auto",
     members: int | None = None,
+    passes: int | None = None,
 ) -> list[Trained[NetworkFacts]]:
     """Train an ensemble of networks on standardized rows.
 
@@ -85,6 +86,8 @@ def train_network(
         Networks in the ensemble, trained side by side on the cores; each leaves out a share of 2 /
         members of the rows (of many a tenth or less) until its stopping point is chosen. By default
         10, 6 where rows are many, and 4 where they are so many that members hardly differ.
+    passes : int, optional
+        Passes of mini-batches over the rows, at most.
 
     Returns
     -------
@@ -109,7 +112,8 @@ def train_network(
     n = rows.row_count
     if n < 2:
         raise FitError(f"a network needs at least 2 rows, found {n}")
-    each: tuple[MemberTrainer, ...] = (EvidenceTrainer(input_groups), MinibatchTrainer())
+    batches = MinibatchTrainer() if passes is None else MinibatchTrainer(iterations=passes)
+    each: tuple[MemberTrainer, ...] = (EvidenceTrainer(input_groups), batches)
     trainers = {trainer.name: trainer for trainer in each}
     if method not in ("auto", *trainers):
         raise OptionError(
@@ -253,6 +257,7 @@ class NetworkFamily(Family):
         hidden: tuple[int, ...] | None = None,
         count: int | None = None,
         method: str | None = None,
+        passes: int | None = None,
     ) -> tuple[FittedModel, list[Trained[NetworkFacts]]]:
         """The fitted model of an ensemble of that size (the default one if left out), and its
         members.
@@ -270,11 +275,16 @@ class NetworkFamily(Family):
             hidden=hidden,
             members=count,
             method=wanted,
+            passes=passes,
         )
-        methods = " and ".join(dict.fromkeys(m.facts.method for m in members))
-        relevance = np.mean([m.facts.relevance for m in members], axis=0)
-        columns = [column for column, _, _ in encoder.groups]
-        training = Training(
-            "network", methods, relevance=dict(zip(columns, relevance.tolist(), strict=True))
-        )
-        return self.fitted(rows, members, training), members
+        return self.fitted(rows, members, network_training(members, rows)), members
+
+
+def network_training(members: Sequence[Trained[NetworkFacts]], rows: EncodedRows) -> Training:
+    """How an ensemble was trained, and the relevance of each column."""
+    methods = " and ".join(dict.fromkeys(m.facts.method for m in members))
+    relevance = np.mean([m.facts.relevance for m in members], axis=0)
+    columns = [column for column, _, _ in rows.encoder.groups]
+    return Training(
+        "network", methods, relevance=dict(zip(columns, relevance.tolist(), strict=True))
+    )

@@ -10,7 +10,8 @@ from typing import Any
 from halfsquare.errors import OptionError
 from halfsquare.loss import CONVENTIONS, Convention
 
-MODELS = ("auto", "linear", "network", "formula")
+MODELS = ("auto", "linear", "network", "trees", "formula")
+PREFERENCES = ("accurate", "simple")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class FitOptions:
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None
     fix: Mapping[str, float] | None = None
     profile: bool = False
+    monotone: Mapping[str, int] | None = None
+    prefer: str = "accurate"
+    errors: str | None = None
+    absorb: tuple[str, ...] = ()
     test_fraction: float = 0.2
     refit: bool = True
     seed: int = 0
@@ -39,6 +44,17 @@ class FitOptions:
             raise OptionError(
                 f"unknown loss {self.loss!r}; expected one of {', '.join(CONVENTIONS)}"
             )
+        if self.prefer not in PREFERENCES:
+            raise OptionError(
+                f"unknown preference {self.prefer!r}; expected one of {', '.join(PREFERENCES)}"
+            )
+        if self.monotone and self.model != "trees":
+            raise OptionError(
+                f"monotone is for the model trees; the model {self.model} cannot promise it"
+            )
+        for name, sign in (self.monotone or {}).items():
+            if sign not in (1, -1):
+                raise OptionError(f"monotone of {name!r} is {sign!r}; expected 1 (+) or -1 (-)")
         if not 0.0 <= self.test_fraction < 1.0:
             raise OptionError(
                 f"the test fraction is {self.test_fraction:g}; expected a number from 0 to "
@@ -50,13 +66,20 @@ class FitOptions:
             raise OptionError(f"the time limit is {self.time_limit:g} s; expected more than 0")
         if self.seed < 0:
             raise OptionError(f"the seed is {self.seed}; expected a whole number >= 0")
-        if (self.model == "formula") != (self.formula is not None):
+        if (self.model == "formula" and self.formula is None) or (
+            self.formula is not None and self.model not in ("formula", "linear")
+        ):
             raise OptionError(
-                "a formula belongs to the model formula: give both, or the formula alone"
+                "a formula belongs to the model formula, or with terms to the model linear: give "
+                "both, or the formula alone"
             )
+        if self.absorb and (self.model != "linear" or self.formula is None):
+            raise OptionError("effects are absorbed from a linear model of terms: give a formula")
+        if self.errors is not None and self.model != "linear":
+            raise OptionError("errors are chosen for the linear model: add model linear")
         for name in ("start", "bounds", "fix", "profile"):
-            if getattr(self, name) and self.formula is None:
-                raise OptionError(f"{name} is for a formula's parameters, and there is no formula")
+            if getattr(self, name) and self.model != "formula":
+                raise OptionError(f"{name} is for a formula's parameters, and there are none")
 
 
 def options_as_json(options: FitOptions) -> dict[str, Any]:

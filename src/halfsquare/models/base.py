@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.loss import Floats
+from halfsquare.models.target import restore, transform
 
 
 class Model(ABC):
@@ -32,6 +34,21 @@ class Model(ABC):
     @abstractmethod
     def outputs_count(self) -> int:
         """k."""
+
+    @property
+    def target_function(self) -> str:
+        """What the left side of a formula applies to the target, as ``"log"``; the outputs are of
+        the target so transformed.
+        """
+        return "identity"
+
+    def transform_target(self, target: Floats) -> Floats:
+        """What is compared with the outputs. Same shape as ``target``."""
+        return transform(self.target_function, target)
+
+    def restore_target(self, output: Floats) -> Floats:
+        """Outputs in the unit of the target."""
+        return restore(self.target_function, output)
 
     @abstractmethod
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
@@ -73,6 +90,10 @@ class Model(ABC):
         """JSON values that a class method ``from_dict`` turns into this model again; ``kind`` names
         the class.
         """
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What ``from_dict`` needs besides :meth:`as_dict`: large arrays, stored as they are."""
+        return {}
 
     def pull(
         self, parameters: Floats, design: Floats, error: Floats, weight: Floats

@@ -25,10 +25,20 @@ class Linear(Model):
         The d design columns.
     targets : tuple of str
         The k outputs.
+    intercept : bool
+        Whether b₀ is a parameter; if not it is 0.
+    target_function : str
+        What the left side of a formula applies to the target, as "log"; the outputs are those of
+        the transformed target.
+    held : int
+        How many columns, the last ones, have a coefficient that is held and no parameter.
     """
 
     names: tuple[str, ...]
     targets: tuple[str, ...]
+    intercept: bool = True
+    target_function: str = "identity"
+    held: int = 0
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -42,7 +52,14 @@ class Linear(Model):
         return len(self.targets)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"kind": "linear", "names": list(self.names), "targets": list(self.targets)}
+        return {
+            "kind": "linear",
+            "names": list(self.names),
+            "targets": list(self.targets),
+            "intercept": self.intercept,
+            "target_function": self.target_function,
+            "held": self.held,
+        }
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Linear:

@@ -12,6 +12,7 @@ from typing import Any
 
 from halfsquare.data.features import Category
 from halfsquare.models.linear import Linear
+from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.report.layout import folded
 from halfsquare.report.views import relevance
 from halfsquare.results.fitted import FittedModel
@@ -34,6 +35,12 @@ def first_screen(fitted: FittedModel, *, width: int | None = None) -> str:
         lines += ["", "Look at"]
         for doubt in doubts:
             lines += folded(doubt, width, indent=2)
+    if isinstance(fitted.encoder, TermsEncoder):
+        # Who writes the terms down asks for their coefficients.
+        from halfsquare.report.summary import inference_part, parameter_table
+
+        lines += ["", parameter_table(fitted.parameters, width=width)]
+        lines += inference_part(fitted).splitlines()
     strongest = strongest_columns(fitted)
     if strongest:
         lines += ["", *folded("Strongest columns: " + "; ".join(strongest) + ".", width)]
@@ -44,7 +51,7 @@ def headline(fitted: FittedModel) -> str:
     """What was fitted to what."""
     info, encoder = fitted.info, fitted.encoder
     unit = " and ".join(encoder.targets)
-    if fitted.kind == "formula":
+    if info.get("facts", {}).get("formula"):
         return f"{info['facts']['formula']}, fitted to {info['data']}"
     used = len({f.column for f in encoder.features})
     chosen = info.get("tried") and len(info["tried"]) > 1 and info["tried"][0]["mse"] is not None
@@ -125,7 +132,7 @@ def strongest_columns(fitted: FittedModel) -> list[str]:
     """The columns that matter most, each with its size: the change of the output for one standard
     deviation (between the levels of a category), or the share of the relevance.
     """
-    if fitted.kind == "formula":
+    if fitted.kind == "formula" or isinstance(fitted.encoder, TermsEncoder):
         return []
     found = relevance(fitted)
     ranked = sorted(found, key=lambda column: -found[column])[:_NAMED]

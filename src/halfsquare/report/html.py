@@ -18,7 +18,13 @@ from halfsquare.results.fitted import FittedModel
 from halfsquare.text import rows_sentence
 
 MISSING = "the report needs the extra 'page': pip install 'halfsquare[page]' ({} is not installed)"
-_KINDS = {"linear": "Linear model", "network": "Network", "formula": "Formula"}
+_KINDS = {
+    "linear": "Linear model",
+    "network": "Network",
+    "trees": "Trees",
+    "formula": "Formula",
+    "blend": "Blend",
+}
 
 
 def write_report(fitted: FittedModel, data: Any, path: str | os.PathLike[str]) -> Path:

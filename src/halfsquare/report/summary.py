@@ -126,8 +126,9 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
         error_table(columns, unit, width),
         "",
     ]
-    if info["kind"] == "network":
-        parts.append(network_part(info))
+    if info["kind"] in ("network", "trees", "blend"):
+        told = {"network": network_part, "trees": trees_part, "blend": blend_part}
+        parts.append(told[info["kind"]](info))
         return "\n".join([*parts, *(f"\nWarning: {w}" for w in info["warnings"])])
     freedom = info["facts"].get("degrees_of_freedom")
     deviation = ", ".join(number(s) for s in fitted.residual_standard_deviation)
@@ -145,6 +146,8 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
     ]
     if info["kind"] == "formula":
         parts.append(formula_part(fitted))
+    if info["kind"] == "linear" and info.get("inference"):
+        parts.append(inference_part(fitted))
     parts += [f"\nWarning: {w}" for w in info["warnings"]]
     return "\n".join(parts)
 
@@ -182,11 +185,43 @@ def formula_part(fitted: FittedModel) -> str:
     return "\n".join(parts)
 
 
+def inference_part(fitted: FittedModel) -> str:
+    """By which errors a linear model is judged, and with a formula the figures of the whole fit."""
+    facts = fitted.info["facts"]
+    lines = []
+    if facts.get("errors"):
+        clusters = (facts["errors_facts"] or {}).get("clusters", {})
+        shown = "".join(f"; {n:,} clusters of {c}" for c, n in clusters.items())
+        lines.append(
+            f"  standard errors {facts['errors']}, small-sample correction "
+            f"{facts['errors_correction']}{shown}"
+        )
+    if facts.get("formula") and not facts.get("l2") and facts["degrees_of_freedom"] > 0:
+        from halfsquare.results.inference.criteria import criteria
+        from halfsquare.results.inference.of_model import inference_of
+
+        found = criteria(inference_of(fitted))
+        target = fitted.encoder.targets[0]
+        function = facts.get("target_function", "identity")
+        of = f" of {function}({target})" if function != "identity" else ""
+        f = ""
+        if found.f is not None:
+            f = (
+                f"; F {number(found.f.statistic, 5)} on {found.f.numerator} and "
+                f"{number(found.f.denominator)} degrees of freedom, p {p_value(found.f.p)}"
+            )
+        lines.append(
+            f"  R²{of} {number(found.r2, 5)}, adjusted {number(found.adjusted_r2, 5)}{f}; "
+            f"AIC {number(found.aic, 6)}"
+        )
+    return "\n".join(lines)
+
+
 def tried_table(info: dict[str, Any]) -> str:
     """What was tried on the way to the chosen model."""
     first, last = info["tried"][0], info["tried"][-1]
     if first["mse"] is None:
-        return f"Only the linear model was tried. Networks: {last['note']}"
+        return f"Only the linear model was tried. Others: {last['note']}"
     rows = []
     for tried in info["tried"]:
         mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
@@ -196,6 +231,8 @@ def tried_table(info: dict[str, Any]) -> str:
             else with_error(tried["difference"], tried["difference_se"])
         )
         mark = "← chosen" if tried["model"] == info["chosen"] else ""
+        if tried.get("weight") and " + " in info["chosen"]:
+            mark = f"← weight {tried['weight']:.2f}"
         rows.append([tried["model"], mse, change, tried["note"] or mark])
     lines = grid(
         [row[:3] for row in rows], header=["", "MSE ± std. error", "change ± std. error"]
@@ -234,7 +271,48 @@ def network_part(info: dict[str, Any]) -> str:
         f"  {_TRAINED[info['method']]}; {info['reason']}",
         "",
         "Relevance of the inputs (share of the variation of the output's slopes)",
+        *_relevance(info),
     ]
+    return "\n".join(lines)
+
+
+def trees_part(info: dict[str, Any]) -> str:
+    """The ensembles, and the relevance of each input."""
+    lines = ["Trees: descent in the space of functions, each tree fitted to t − o"]
+    for ensemble in info["ensembles"]:
+        own = [m for m in info["members"] if m["ensemble"] == ensemble["model"]]
+        if not own:
+            lines.append(f"  {ensemble['model']}: not worth its standard error, left out")
+            continue
+        trees = sum(sum(m["trees"]) for m in own) / len(own)
+        lines.append(
+            f"  {ensemble['model']}, weight {ensemble['weight']:.2f}: {len(own)} members of "
+            f"{trees:,.0f} trees on average, each stopped by rows it had not seen"
+        )
+    what = "Relevance of the inputs (share of the mean square of what each adds to the output)"
+    return "\n".join([*lines, f"  {info['reason']}", "", what, *_relevance(info)])
+
+
+def blend_part(info: dict[str, Any]) -> str:
+    """The parts with their weights, and the relevance of each input."""
+    left_out = info["left_out"]
+    lines = [
+        "Blend: outputs combined by least squares on rows that no part had seen; their MSE "
+        + with_error(left_out["mse"], left_out["mse_se"])
+        + ", the weights chosen on the same rows",
+        *(
+            f"  {part['weight']:.3f} × {part['model']}, {part['members']} "
+            f"member{'s' if part['members'] != 1 else ''}"
+            for part in info["parts"]
+        ),
+    ]
+    what = "Relevance of the inputs (share in what moves the output)"
+    return "\n".join([*lines, "", what, *_relevance(info)])
+
+
+def _relevance(info: dict[str, Any]) -> list[str]:
+    """The inputs by their relevance, with bars."""
+    lines = []
     ranked = sorted(info["relevance"].items(), key=lambda r: -r[1])
     total_relevance = sum(info["relevance"].values()) or 1.0
     widest = max(len(name) for name, _ in ranked[:20])
@@ -243,4 +321,4 @@ def network_part(info: dict[str, Any]) -> str:
         lines.append(f"  {name.ljust(widest)}  {share:6.1%}  {'█' * round(40 * share)}".rstrip())
     if len(ranked) > 20:
         lines.append(f"  … and {len(ranked) - 20} more inputs of smaller relevance")
-    return "\n".join(lines)
+    return lines

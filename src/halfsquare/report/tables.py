@@ -23,7 +23,7 @@ def tables(fitted: FittedModel, c: Collected) -> dict[str, Any]:
         "rows drawn below": c.summary.as_dict(),
     }
     columns = {name: summary for name, summary in judged.items() if summary}
-    parameters = [] if fitted.kind == "network" else fitted.parameters[:_MOST]
+    parameters = fitted.parameters[:_MOST] if fitted.kind in ("linear", "formula") else []
     # Identifiers are no features, but they say which row it is.
     shown = [name for name, why in fitted.encoder.left_out.items() if "identif" in why][:2]
     shown += [view.feature.column for view, _ in c.by_feature]
@@ -149,7 +149,13 @@ def _descended(info: dict[str, Any]) -> str:
     if not info.get("history"):
         said += " There was nothing to descend step by step."
     members = info.get("members") or []
-    if members:
+    if members and info["kind"] == "trees":
+        trees = sum(sum(m["trees"]) for m in members) / len(members)
+        said += (
+            f" An ensemble of {len(members)} with {trees:,.0f} trees each on average. The figures "
+            "show the first member."
+        )
+    elif members:
         effective = sum(m["effective_parameters"] for m in members) / len(members)
         total = sum(m["parameters"] for m in members) / len(members)
         said += (

@@ -14,6 +14,7 @@ from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Presence
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
+from halfsquare.models.terms.encoder import TermsEncoder, plain_terms
 from halfsquare.results.fitted import FittedModel
 
 _YEAR = 365.2425
@@ -82,6 +83,8 @@ def view_of(feature: Feature, start: int, stop: int) -> View | None:
 
 def views(encoder: Encoder) -> list[View]:
     """Of every feature that can be shown."""
+    if isinstance(encoder, TermsEncoder):
+        return [View(f, a, b, f.column) for f, a, b in plain_terms(encoder)]
     found = (
         view_of(f, a, b) for f, (_, a, b) in zip(encoder.features, encoder.groups, strict=True)
     )

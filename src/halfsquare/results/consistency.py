@@ -10,12 +10,24 @@ from halfsquare.files.records import from_json
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
+from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.trained import FormulaFacts, LinearFacts, NetworkFacts, Trained
+from halfsquare.results.trained import FormulaFacts, LinearFacts, NetworkFacts, Trained, TreesFacts
 from halfsquare.sums import ErrorSummary
 
-_KINDS = {"linear": (Linear, LinearFacts), "network": (Network, NetworkFacts)} | {
-    "formula": (Formula, FormulaFacts)
+# Which models a fitted one of that kind is made of, and what is known of each.
+_FACTS: dict[type, type] = {
+    Linear: LinearFacts,
+    Network: NetworkFacts,
+    Trees: TreesFacts,
+    Formula: FormulaFacts,
+}
+_KINDS: dict[str, tuple[type, ...]] = {
+    "linear": (Linear,),
+    "network": (Network,),
+    "trees": (Trees,),
+    "formula": (Formula,),
+    "blend": (Linear, Network, Trees),
 }
 
 
@@ -43,13 +55,14 @@ def _differences(fitted: FittedModel) -> Iterator[str]:
     for summary in (record.measured.train, record.measured.test):
         if summary is not None:
             yield from _errors(summary)
-    if training.candidates and training.chosen not in {c.model for c in training.candidates}:
+    tried = {c.model for c in training.candidates}
+    if tried and not set(str(training.chosen).split(" + ")) <= tried:
         yield "the model that was chosen was not tried"
     if training.kind not in _KINDS:
         yield f"a model of the unknown kind {training.kind!r}"
         return
     for member in fitted.members:
-        yield from _member(member, *_KINDS[training.kind])
+        yield from _member(member, _KINDS[training.kind])
 
 
 def _options(options: Any) -> Iterator[str]:
@@ -68,12 +81,21 @@ def _errors(summary: ErrorSummary) -> Iterator[str]:
         yield f"errors on {summary.rows} rows of weight {summary.weight}"
 
 
-def _member(member: Trained[Any], model: type, facts: type) -> Iterator[str]:
-    if not isinstance(member.model, model) or not isinstance(member.facts, facts):
+def _member(member: Trained[Any], models: tuple[type, ...]) -> Iterator[str]:
+    model = type(member.model)
+    if model not in models or not isinstance(member.facts, _FACTS[model]):
         yield "a model of one kind with the facts of another"
     elif isinstance(member.facts, FormulaFacts):
         p = member.model.parameter_count
         if [len(row) for row in member.facts.correlation] != [p] * p:
             yield f"correlations that are not those of {p} parameters"
-    elif isinstance(member.model, Network) and member.facts.hidden != member.model.hidden:
+    elif (
+        isinstance(member.model, Network)
+        and isinstance(member.facts, NetworkFacts)
+        and member.facts.hidden != member.model.hidden
+    ):
         yield "a network of other layers than it says"
+    elif isinstance(member.facts, TreesFacts) and len(member.facts.trees) != (
+        member.model.outputs_count
+    ):
+        yield "trees of other targets than they say"

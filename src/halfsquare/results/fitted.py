@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.loss import Floats
-from halfsquare.models.formula.model import Formula
+from halfsquare.models.base import Model
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.intervals import (
@@ -24,7 +24,7 @@ from halfsquare.results.intervals import (
 )
 from halfsquare.results.methods import Methods
 from halfsquare.results.record import FitRecord, as_info
-from halfsquare.results.trained import AnyFacts, Trained
+from halfsquare.results.trained import AnyFacts, LinearFacts, Trained
 from halfsquare.text import number
 
 
@@ -57,7 +57,8 @@ class FittedModel(Methods):
     encoder : Encoder
         How columns become a design matrix.
     members : tuple of Trained
-        One model, or a small ensemble whose mean is the output; in standardized units.
+        One model, or a small ensemble whose mean, weighted by their shares, is the output; in
+        standardized units.
     record : FitRecord
         How it was made, from what, and how wrong it is.
     """
@@ -77,8 +78,14 @@ class FittedModel(Methods):
 
     @property
     def kind(self) -> str:
-        """``"linear"``, ``"network"`` or ``"formula"``."""
+        """``"linear"``, ``"network"``, ``"trees"``, ``"formula"``, or ``"blend"`` of several."""
         return self.record.training.kind
+
+    @property
+    def shares(self) -> Floats:
+        """The weight of each member in their mean; they sum to 1."""
+        shares = np.array([member.share for member in self.members])
+        return np.asarray(shares / shares.sum())
 
     @property
     def facts(self) -> AnyFacts:
@@ -180,17 +187,16 @@ class FittedModel(Methods):
         """Outputs (m, k) of encoded rows and the quantiles (p, m, k) of a new target, in its unit.
 
         By the calibration on rows left out where there is one, else Student's t about the output.
-        Of a formula with a function on its left side, as log(y), the ends are transformed back.
+        Of a model with a function on its left side, as log(y), the ends are transformed back.
         """
         model = self.members[0].model
-        transformed = isinstance(model, Formula) and model.target_function != "identity"
+        transformed = model.target_function != "identity"
         reaches = np.array([self._reaches(p) for p in probabilities]).reshape(
             len(probabilities), 1, len(self.encoder.targets)
         )
         if not transformed:
             outputs, std = self.outputs_of(design, with_std=True)
             return outputs, outputs + reaches * std
-        assert isinstance(model, Formula)
         with one_blas_thread():
             mean, variance = self._predictive(design)
         ends = np.sort(
@@ -246,42 +252,49 @@ class FittedModel(Methods):
 
     def _outputs_of(self, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
         model = self.members[0].model
-        if isinstance(model, Formula) and model.target_function != "identity":
+        if model.target_function != "identity":
             return self._restored(model, design, with_std=with_std)
         scales = self.encoder.target_scales
         if with_std:
             mean, variance = self._predictive(design)
             variance = self._calibrated(design, mean, variance)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
-        mean = self.members[0].model.outputs(self.members[0].parameters, design)
-        for member in self.members[1:]:
-            mean = mean + member.model.outputs(member.parameters, design)
-        mean = mean / len(self.members)
+        mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
 
-    def _restored(
-        self, formula: Formula, design: Floats, *, with_std: bool
-    ) -> tuple[Floats, Floats]:
-        """Of a formula with a function on its left side, as log(y): back in the unit of y, first
+    def _restored(self, model: Model, design: Floats, *, with_std: bool) -> tuple[Floats, Floats]:
+        """Of a model with a function on its left side, as log(y): back in the unit of y, first
         order.
         """
         if not with_std:
-            outputs = formula.restore_target(formula.outputs(self.members[0].parameters, design))
+            outputs = model.restore_target(model.outputs(self.members[0].parameters, design))
             return outputs, np.full_like(outputs, np.nan)
         mean, variance = self._predictive(design)
         std = np.sqrt(variance)
-        spread = formula.restore_target(mean + std) - formula.restore_target(mean - std)
-        return formula.restore_target(mean), 0.5 * np.abs(spread)
+        spread = model.restore_target(mean + std) - model.restore_target(mean - std)
+        return model.restore_target(mean), 0.5 * np.abs(spread)
 
     def _predictive(self, design: Floats) -> tuple[Floats, Floats]:
         """Mean and variance in standardized units: noise + parameters + spread of the members."""
         outputs, variances = [], []
         for member in self.members:
-            o, variance = _member_variance(member, design)
+            o, variance = member_variance(member, design)
             outputs.append(o)
             variances.append(variance)
-        stacked = np.stack(outputs)
-        return stacked.mean(axis=0), np.mean(variances, axis=0) + stacked.var(axis=0)
+        mean = self._mean(outputs)
+        spread = self._mean((o - mean) ** 2 for o in outputs)
+        return mean, self._mean(variances) + spread
+
+    def _mean(self, values: Iterable[Floats]) -> Floats:
+        """The mean over the members by their shares, summed in their order."""
+        shares = [member.share for member in self.members]
+        equal = len(set(shares)) == 1
+        total: Floats | None = None
+        for value, share in zip(values, shares, strict=True):
+            part = value if equal else share * value
+            total = part if total is None else total + part
+        assert total is not None
+        return total / (len(shares) if equal else sum(shares))
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -291,9 +304,14 @@ class FittedModel(Methods):
         For a linear model: the intercept and the change of the output for one unit of each column,
         or for a level instead of the reference level.
         """
+        if self.kind in ("trees", "blend"):
+            return []
         member = self.members[0]
         values, variances = self._in_user_units(member)
-        known = self.facts.degrees_of_freedom
+        facts = self.facts
+        known = facts.degrees_of_freedom
+        if isinstance(facts, LinearFacts) and facts.test_degrees_of_freedom is not None:
+            known = facts.test_degrees_of_freedom
         freedom = np.inf if known is None else known
         errors = (
             np.full(len(values), np.nan)
@@ -302,7 +320,12 @@ class FittedModel(Methods):
         )
         open_names = getattr(self.facts, "undetermined", ())
         errors[[name in open_names for name in member.model.parameter_names]] = np.inf
-        return student(list(member.model.parameter_names), values, errors, freedom)
+        every = student(list(member.model.parameter_names), values, errors, freedom)
+        if not isinstance(member.model, Linear):
+            return every
+        k = len(self.encoder.targets)
+        first = 0 if member.model.intercept else k
+        return every[first : len(every) - k * member.model.held]
 
     @property
     def residual_standard_deviation(self) -> list[float]:
@@ -311,7 +334,7 @@ class FittedModel(Methods):
 
     def _in_user_units(self, member: Trained[Any]) -> tuple[Floats, Floats | None]:
         """Parameters (p,) and their variances (p,), None if not known."""
-        covariance = member.covariance
+        covariance = member.told
         if not isinstance(member.model, Linear):
             known = np.empty(0) if covariance is None else np.diag(covariance)
             unknown = np.full(len(member.parameters) - len(known), np.nan)
@@ -384,9 +407,10 @@ def student(names: list[str], values: Floats, errors: Floats, freedom: float) ->
     ]
 
 
-def _member_variance(member: Trained[Any], design: Floats) -> tuple[Floats, Floats]:
+def member_variance(member: Trained[Any], design: Floats) -> tuple[Floats, Floats]:
     """Outputs and their predictive variance (m, k): noise + J cov Jᵀ."""
-    if member.covariance is None:
+    covariance = member.told
+    if covariance is None:
         o = member.model.outputs(member.parameters, design)
         return o, np.broadcast_to(member.noise, o.shape)
     if isinstance(member.model, Linear):  # J is [1 | z] for each output: no need to write it out
@@ -394,12 +418,11 @@ def _member_variance(member: Trained[Any], design: Floats) -> tuple[Floats, Floa
         k = o.shape[1]
         a = np.hstack([np.ones((len(design), 1)), design])
         spread = [
-            np.einsum("ni,ij,nj->n", a, member.covariance[j::k, j::k], a, optimize=True)
-            for j in range(k)
+            np.einsum("ni,ij,nj->n", a, covariance[j::k, j::k], a, optimize=True) for j in range(k)
         ]
         return o, member.noise + np.column_stack(spread)
     o, jacobian = member.model.outputs_and_last_derivatives(
-        member.parameters, design, len(member.covariance)
+        member.parameters, design, len(covariance)
     )
-    moved = jacobian @ member.covariance
+    moved = jacobian @ covariance
     return o, member.noise + np.einsum("nkp,nkp->nk", moved, jacobian)

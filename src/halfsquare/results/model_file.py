@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.encoder import Encoder
+from halfsquare.data.encoder import ColumnEncoder, Encoder
 from halfsquare.errors import ModelFileError
 from halfsquare.files.container import Container
 from halfsquare.files.records import from_json, to_json
@@ -39,6 +39,11 @@ def save(fitted: FittedModel, path: str | Path) -> None:
         arrays[f"{i}.noise"] = np.ascontiguousarray(member.noise)
         if member.covariance is not None:
             arrays[f"{i}.covariance"] = np.ascontiguousarray(member.covariance)
+        own = member.model.arrays()
+        arrays |= {f"{i}.model.{name}": np.ascontiguousarray(a) for name, a in own.items()}
+        for name, more in (("robust", member.robust), ("triangle", member.triangle)):
+            if more is not None:
+                arrays[f"{i}.{name}"] = np.ascontiguousarray(more)
     header = {
         "encoder": fitted.encoder.as_dict(),
         "members": [_described(member) for member in fitted.members],
@@ -64,7 +69,7 @@ def load(path: str | Path) -> FittedModel:
     """
     header, arrays = MODEL_FILE.read(path)
     with MODEL_FILE.checking(path):
-        encoder = Encoder.from_dict(from_json(dict[str, Any], header["encoder"], "encoder"))
+        encoder = _encoder(from_json(dict[str, Any], header["encoder"], "encoder"))
         described = from_json(list[dict[str, Any]], header["members"], "members")
         members = tuple(_member(saved, arrays, i) for i, saved in enumerate(described))
         fitted = FittedModel(encoder, members, from_json(FitRecord, header["record"], "record"))
@@ -73,8 +78,23 @@ def load(path: str | Path) -> FittedModel:
         return fitted
 
 
-def _model(saved: dict[str, Any]) -> Model:
-    """The model that its ``as_dict`` described."""
+def _own(arrays: dict[str, Floats], i: int) -> dict[str, Any]:
+    """The arrays of a member's model, by name."""
+    start = f"{i}.model."
+    return {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
+
+
+def _encoder(saved: dict[str, Any]) -> Encoder:
+    """The encoder that its ``as_dict`` described."""
+    if saved.get("kind", "columns") == "terms":
+        from halfsquare.models.terms.encoder import TermsEncoder
+
+        return TermsEncoder.from_dict(saved)
+    return ColumnEncoder.from_dict(saved)
+
+
+def _model(saved: dict[str, Any], arrays: dict[str, Any]) -> Model:
+    """The model that its ``as_dict`` and ``arrays`` described."""
     kind = saved["kind"]
     if kind == "linear":
         from halfsquare.models.linear import Linear
@@ -88,6 +108,10 @@ def _model(saved: dict[str, Any]) -> Model:
         from halfsquare.models.formula.model import Formula
 
         return Formula.from_dict(saved)
+    if kind == "trees":
+        from halfsquare.models.trees import Trees
+
+        return Trees.from_dict(saved, arrays)
     raise ValueError(f"a model of the unknown kind {kind!r}")
 
 
@@ -99,23 +123,30 @@ class _Found:
     termination: Termination
     facts: AnyFacts
     warnings: tuple[str, ...]
+    share: float
 
 
 def _described(member: Trained[Any]) -> dict[str, Any]:
-    found = _Found(member.effective_parameters, member.termination, member.facts, member.warnings)
+    found = _Found(
+        member.effective_parameters, member.termination, member.facts, member.warnings, member.share
+    )
     return {"model": member.model.as_dict(), "found": to_json(found)}
 
 
 def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained[Any]:
-    model, found = _model(saved["model"]), from_json(_Found, saved["found"], f"members[{i}]")
+    found = from_json(_Found, saved["found"], f"members[{i}]")
+    model = _model(saved["model"], _own(arrays, i))
     parameters, noise = arrays[f"{i}.parameters"], arrays[f"{i}.noise"]
     covariance = arrays.get(f"{i}.covariance")
+    robust, triangle = arrays.get(f"{i}.robust"), arrays.get(f"{i}.triangle")
     p, k = model.parameter_count, model.outputs_count
     q = model.linear_parameters if covariance is not None and len(covariance) != p else p
     for name, array, shape in (
         ("parameters", parameters, (p,)),
         ("noise", noise, (k,)),
         ("covariance", covariance, (q, q)),
+        ("robust covariance", robust, (p, p)),
+        ("triangle", triangle, (p + 1, p + 1)),
     ):
         if array is not None and (array.shape != shape or array.dtype != np.float64):
             raise ValueError(
@@ -124,6 +155,8 @@ def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained
             )
     if not np.isfinite(parameters).all():
         raise ValueError("parameters that are not finite")
+    if not 0.0 < found.share < np.inf:
+        raise ValueError(f"a member with the share {found.share}")
     return Trained(
         model,
         parameters,
@@ -133,6 +166,9 @@ def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained
         found.termination,
         found.facts,
         found.warnings,
+        share=found.share,
+        robust=robust,
+        triangle=triangle,
     )
 
 
@@ -148,6 +184,8 @@ def _check(fitted: FittedModel) -> None:
     for feature in encoder.features:
         if not len(feature.names) == len(feature.means) == len(feature.scales):
             raise ValueError("columns and their scales differ in number")
+    if not d == len(encoder.means) == len(encoder.scales):
+        raise ValueError("columns and their scales differ in number")
     numbers = np.concatenate(
         [encoder.means, encoder.scales, encoder.target_means, encoder.target_scales]
     )

@@ -14,6 +14,7 @@ from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write, note
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.inference.band import mean_band
 from halfsquare.results.intervals import ends_of
 
 
@@ -23,14 +24,16 @@ def predicted_batches(
     *,
     interval: float | Sequence[float] | None = None,
     quantile: Sequence[float] = (),
+    of: str = "target",
     keep: Sequence[str] = (),
     novelty: Novelty | None = None,
 ) -> Iterator[Any]:
     """Arrow record batches of columns ``prediction`` (``low``, ``high``), in the order of the rows.
 
     Of several levels the bounds are ``low_0.5``, ``high_0.5``, …; a quantile is ``quantile_0.9``.
-    With several targets each column's name ends in ``_TARGET``. Columns of the rows named in
-    ``keep`` come first, as they stand there; ``novelty`` counts what training has not seen.
+    With ``of="mean"`` the bounds of one level are the confidence band of the mean output. With
+    several targets each column's name ends in ``_TARGET``. Columns of the rows named in ``keep``
+    come first, as they stand there; ``novelty`` counts what training has not seen.
     """
     import pyarrow as pa
 
@@ -40,7 +43,10 @@ def predicted_batches(
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
     for batch in read_encoded(source, fitted.encoder, keep=keep, novelty=novelty):
-        if ends:
+        if of == "mean" and isinstance(interval, float):
+            outputs, low, high = mean_band(fitted, batch.design, interval)
+            found = np.stack([low, high])
+        elif ends:
             outputs, found = fitted.quantiles_of(batch.design, list(ends.values()))
         else:
             outputs, found = fitted.outputs_of(batch.design)[0], np.empty((0, 0, 0))

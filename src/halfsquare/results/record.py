@@ -8,7 +8,7 @@ from typing import Any
 
 from halfsquare.files.records import to_json
 from halfsquare.results.intervals import Calibration
-from halfsquare.results.trained import NetworkFacts, Trained
+from halfsquare.results.trained import LinearFacts, NetworkFacts, Trained, TreesFacts
 from halfsquare.solvers.base import Reason
 from halfsquare.solvers.loop import Record
 from halfsquare.sums import ErrorSummary
@@ -19,7 +19,8 @@ class Candidate:
     """A model that was tried: its MSE on rows it had not seen, in the squared unit of the target
     (of one target).
 
-    ``difference`` is to the model that stood before it; negative: better.
+    ``difference`` is to the model it is compared with; negative: better. ``weight`` is that in the
+    blend, where there is one.
     """
 
     model: str
@@ -28,6 +29,17 @@ class Candidate:
     difference: float | None = None
     difference_se: float | None = None
     note: str = ""
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class BlendPart:
+    """A part of a blend: its weight, its members, and the parameters of all of them."""
+
+    model: str
+    weight: float
+    members: int
+    parameters: int
 
 
 @dataclass(frozen=True)
@@ -37,16 +49,22 @@ class Training:
     Attributes
     ----------
     kind : str
-        ``"linear"``, ``"network"`` or ``"formula"``.
+        ``"linear"``, ``"network"``, ``"trees"``, ``"formula"`` or ``"blend"``.
     method : str
     warnings : tuple of str
     history : tuple of Record
         Of the first member's descent, in the convention asked for; for one target in its squared
         unit.
     relevance : dict of column to float, or None
-        Of a network, averaged over its members.
+        Of a network, of trees and of a blend, averaged over the members.
     candidates : tuple of Candidate
         What was tried before the model was chosen, which is ``chosen``.
+    ensembles : tuple of Candidate
+        Of trees: both ensembles with their weights.
+    parts : tuple of BlendPart
+        Of a blend.
+    left_out_mse, left_out_mse_se : float or None
+        Of a blend: on the rows that its weights were chosen on, which no part had seen.
     calibration : tuple of Calibration or None
         Of each target's interval, from errors on rows left out; empty where there is none.
     """
@@ -58,6 +76,10 @@ class Training:
     relevance: dict[str, float] | None = None
     candidates: tuple[Candidate, ...] = ()
     chosen: str | None = None
+    ensembles: tuple[Candidate, ...] = ()
+    parts: tuple[BlendPart, ...] = ()
+    left_out_mse: float | None = None
+    left_out_mse_se: float | None = None
     calibration: tuple[Calibration | None, ...] = ()
 
 
@@ -83,7 +105,7 @@ class DataSummary:
     sources : tuple of SourceSummary
         Where the model is one of sums.
     reading : dict
-        How it was read, see :func:`halfsquare.data.notes.how_it_was_read`.
+        JSON values of :func:`halfsquare.data.notes.how_it_was_read`; empty for sums.
     """
 
     name: str
@@ -171,9 +193,19 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
         "warnings": list(training.warnings),
         "history": [_line(step) for step in training.history],
     }
+    if isinstance(first.facts, LinearFacts):
+        info["inference"] = info["facts"].pop("inference")
     if training.kind == "network":
         info["members"] = [_network(member) for member in members]
         info["relevance"] = training.relevance
+    if training.kind == "trees":
+        info["members"] = [_trees(member) for member in members]
+        info["relevance"] = training.relevance
+        info["ensembles"] = to_json(training.ensembles)
+    if training.kind == "blend":
+        info |= {"effective_parameters": None, "facts": {}, "relevance": training.relevance}
+        info["parts"] = to_json(training.parts)
+        info["left_out"] = {"mse": training.left_out_mse, "mse_se": training.left_out_mse_se}
     if training.calibration:
         info["calibration"] = to_json(training.calibration)
     if training.candidates:
@@ -211,4 +243,15 @@ def _network(member: Trained[NetworkFacts]) -> dict[str, Any]:
         "effective_parameters": member.effective_parameters,
         "parameters": len(member.parameters),
         "log_evidence": member.facts.log_evidence,
+    }
+
+
+def _trees(member: Trained[TreesFacts]) -> dict[str, Any]:
+    return {
+        "ensemble": member.facts.ensemble,
+        "trees": list(member.facts.trees),
+        "reason": str(member.termination),
+        "ended": member.termination.reason.value,
+        "effective_parameters": member.effective_parameters,
+        "parameters": len(member.parameters),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
@@ -27,12 +27,44 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class LinearFacts(Facts):
-    """Of a linear model; see :class:`halfsquare.solvers.least_squares.Solution`."""
+    """Of a linear model; see :class:`halfsquare.solvers.least_squares.Solution`.
+
+    Attributes
+    ----------
+    test_degrees_of_freedom : float or None
+        Of Student's t, where the errors are not classical.
+    errors, errors_correction, errors_facts
+        The errors that were chosen, their small-sample correction, numbers of clusters.
+    formula : str or None
+        Of terms.
+    shift : float
+        What the target was less when ``triangle`` was summed.
+    absorbed : dict of column to int, or None
+        How many levels each absorbed effect has.
+    singletons : int
+        Rows left out because they are alone in such a level.
+    overall_r2 : float or None
+        R² that counts absorbed effects as explained.
+    inference : dict or None
+        What tests and effects are read off besides: means of the numbers, average effects.
+    """
 
     l2: float
     rank: int
     path: Path
     reciprocal_condition: float
+    test_degrees_of_freedom: float | None = None
+    errors: str | None = None
+    errors_correction: str | None = None
+    errors_facts: dict[str, Any] | None = None
+    formula: str | None = None
+    target_function: str = "identity"
+    shift: float = 0.0
+    absorbed: dict[str, int] | None = None
+    absorbed_degrees_of_freedom: int = 0
+    singletons: int = 0
+    overall_r2: float | None = None
+    inference: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +89,25 @@ class NetworkFacts(Facts):
     held_out_mse: float | None = None
     held_out_ensemble_mse: float | None = None
     held_out_rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreesFacts(Facts):
+    """Of one member of boosted trees.
+
+    Attributes
+    ----------
+    ensemble : str
+        Which of the two it belongs to.
+    fold : int
+        What it left out.
+    trees : tuple of int
+        How many it has for each target.
+    """
+
+    ensemble: str
+    fold: int
+    trees: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +139,7 @@ class FormulaFacts(Facts):
     profile: dict[str, tuple[float, float]] | None = None
 
 
-AnyFacts = LinearFacts | NetworkFacts | FormulaFacts
+AnyFacts = LinearFacts | NetworkFacts | TreesFacts | FormulaFacts
 F = TypeVar("F", bound=AnyFacts, covariant=True)
 
 
@@ -110,7 +161,7 @@ class Trained(Generic[F]):
         Degrees of freedom that the data determine; p without a penalty.
     termination : Termination
         Why the descent ended.
-    facts : LinearFacts, NetworkFacts or FormulaFacts
+    facts : LinearFacts, NetworkFacts, TreesFacts or FormulaFacts
     warnings : tuple of str
     history : tuple of Record
         Not kept in a file; the fitted model keeps that of its first member.
@@ -120,6 +171,12 @@ class Trained(Generic[F]):
     left_out : (2, n, k) or None
         Of each row, in the order of the chunks, the errors of two members that had not seen it; NaN
         where there were none. Not kept in a file.
+    share : float
+        Of a blend: the weight of this member, over that of all. Equal members have equal shares.
+    robust : same shape as covariance, or None
+        Of the parameters, by errors other than classical ones: it is then what is told of them.
+    triangle : (p+1, p+1) or None
+        Of a linear model, R of [design | target]: the sums that tests of its terms are read off.
     """
 
     model: Model
@@ -133,3 +190,11 @@ class Trained(Generic[F]):
     history: tuple[Record, ...] = field(default=(), repr=False)
     held_out: Floats | None = field(default=None, repr=False)
     left_out: Floats | None = field(default=None, repr=False)
+    share: float = 1.0
+    robust: Floats | None = field(default=None, repr=False)
+    triangle: Floats | None = field(default=None, repr=False)
+
+    @property
+    def told(self) -> Floats | None:
+        """The covariance that errors of parameters and outputs are stated by."""
+        return self.covariance if self.robust is None else self.robust

@@ -42,6 +42,17 @@ class Reason(Enum):
         True,
         "converged: relative offset {:.1e}, no step lowers the loss further",
     )
+    LEFT_OUT_RISES = (
+        "left_out_rises",
+        True,
+        "the MSE on rows left out rises by more than its standard error",
+    )
+    LEFT_OUT_CALM = (
+        "left_out_calm",
+        True,
+        "the MSE on rows left out has not fallen for {} rounds",
+    )
+    NO_TREE = "no_tree", True, "no tree lowers the loss any further"
     HELD_OUT_BEST = "held_out_best", True, "stopped: where the rows left out favour it"
     SOLVED = "solved", True, "solved directly ({})"
     SOLVED_EXACTLY = "solved_exactly", True, "solved from exact sums ({})"
@@ -56,6 +67,7 @@ class Reason(Enum):
     )
     FORMULA_NOT_FINITE = "formula_not_finite", False, "the formula is not finite at the start"
     ITERATION_LIMIT = "iteration_limit", False, "stopped: the limit of {} iterations"
+    ROUND_LIMIT = "round_limit", False, "stopped: the limit of {} rounds"
     TIME_LIMIT = "time_limit", False, "stopped: the time limit"
     INTERRUPTED = "interrupted", False, "stopped: interrupted"
 

@@ -30,6 +30,8 @@ class Stream(IntEnum):
     LINEAR_FOLDS = 6  # folds in which the linear model is judged
     SAMPLE = 7  # of the rows, to start a formula from
     SEARCH = 8  # points that a search for a start begins from
+    CUTS = 9  # rows that the cuts of trees are chosen from
+    TREES = 10  # rows and inputs that each tree is grown from
 
 
 @dataclass(frozen=True)

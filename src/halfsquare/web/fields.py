@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.features import Category, Feature, Instant, Number, Plain, Presence
+from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
 from halfsquare.data.scan import MISSING, UNSEEN
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats
@@ -105,6 +105,9 @@ def _field(name: str, feature: Feature, given: str | None) -> Field:
         return Field(
             name, column, "", "choice", "0" if given is None else given, (*levels, *extra, missing)
         )
+    if isinstance(feature, Levels):
+        levels = [(str(code), level) for code, level in enumerate(feature.levels)]
+        return Field(name, column, "", "choice", "0" if given is None else given, tuple(levels))
     if isinstance(feature, Presence):
         choices = (("there", "there"), ("missing", "missing"))
         return Field(

@@ -134,7 +134,13 @@ class Watcher:
     def see(self, state: State[Any], *, closely: bool) -> None:
         """Note a state; look at weights and errors if asked to, or if it is time to."""
         member, objective = int(state.notes.get("member", 0)), state.objective
-        assert objective is not None
+        if objective is None:  # trees: a curve, and no parameters to look at
+            with self._lock:
+                mse = state.notes.get("left_out_mse", state.notes["train_mse"])
+                curve = self._curve(member, state.iteration, "measure")
+                curve.add(state.iteration, mse, state.gradient_norm)
+                self.version += 1
+            return
         with self._lock:
             curve = self._curve(member, state.iteration, self._phase(objective))
             scale = 1.0 / (objective.weight * objective.model.outputs_count)

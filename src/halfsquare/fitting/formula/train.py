@@ -5,7 +5,7 @@ units.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import sqrt
 from typing import final
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows, Part, plain_rows
 from halfsquare.data.roles import Roles, choose_roles
-from halfsquare.data.rows import Chunk, Rows
+from halfsquare.data.rows import Rows
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source, SourceColumn
-from halfsquare.errors import DataError, FitError, NotFiniteError, OptionError
+from halfsquare.errors import DataError, FitError, FormulaError, NotFiniteError, OptionError
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.formula.result import Ending
 from halfsquare.fitting.formula.search import MANY_ROWS, Minimizer
@@ -24,6 +24,8 @@ from halfsquare.fitting.options import Request
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import canonical
+from halfsquare.models.rows import TargetRows
+from halfsquare.models.terms.expand import only_columns
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Training
@@ -111,33 +113,6 @@ def start_vector(formula: Formula, start: Start | None, lower: Floats, upper: Fl
 _QR_NUMBERS = 1 << 19
 _TOLERANCE = 1e-10
 _BATES_WATTS = 1e-3  # the offset they call converged
-
-
-@dataclass(frozen=True)
-class TargetRows(Rows):
-    """Rows whose target is the left side of a formula: log(y) instead of y."""
-
-    rows: Rows
-    formula: Formula
-
-    @property
-    def weighted(self) -> bool:
-        return self.rows.weighted
-
-    @property
-    def chunk_count(self) -> int:
-        return self.rows.chunk_count
-
-    @property
-    def row_count(self) -> int:
-        return self.rows.row_count
-
-    def chunk_size(self, index: int) -> int:
-        return self.rows.chunk_size(index)
-
-    def chunk(self, index: int) -> Chunk:
-        chunk = self.rows.chunk(index)
-        return Chunk(chunk.design, self.formula.transform_target(chunk.target), chunk.weight)
 
 
 def train_formula(
@@ -293,9 +268,17 @@ class FormulaFamily(Family):
         )
 
     def _formula(self, columns: Sequence[SourceColumn]) -> Formula:
-        return Formula.read(str(self.options.formula), [c.name for c in columns])
+        text, names = str(self.options.formula), [c.name for c in columns]
+        if only_columns(text, names):
+            raise FormulaError(
+                f"{text!r} has no parameters: every name in it is a column. A model of terms is "
+                "--model linear (model='linear' in Python); for a formula of your own write its "
+                "parameters, such as b0 + b1*x"
+            )
+        return Formula.read(text, names)
 
-    def rows(self, scanned: Scanned, part: Part) -> EncodedRows:
+    def rows(self, scanned: Scanned, part: Part, execution: Execution) -> EncodedRows:
+        del execution
         return plain_rows(scanned, part)
 
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:

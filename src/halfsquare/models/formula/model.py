@@ -14,7 +14,7 @@ from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.formula.derivatives import derivatives, jointly_linear
-from halfsquare.models.formula.parser import TARGET_FUNCTIONS, ParsedFormula, parse_formula
+from halfsquare.models.formula.parser import ParsedFormula, parse_formula
 from halfsquare.models.formula.program import Bound, Program, compile_program
 
 
@@ -138,24 +138,6 @@ class Formula(Model):
         names = jointly_linear(self.parsed.expression, self.names)
         return tuple(self.names.index(name) for name in names)
 
-    def transform_target(self, target: Floats) -> Floats:
-        """The left side: what is compared with the outputs. Same shape as ``target``."""
-        with np.errstate(all="ignore"):
-            return (
-                target
-                if self.target_function == "identity"
-                else _FORWARD[self.target_function](target)
-            )
-
-    def restore_target(self, output: Floats) -> Floats:
-        """Outputs back in the target's own unit."""
-        with np.errstate(all="ignore"):
-            return (
-                output
-                if self.target_function == "identity"
-                else _BACK[TARGET_FUNCTIONS[self.target_function]](output)
-            )
-
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
         """The outputs (n, 1), on the scale of the left side; NaN or infinite where the formula
         is.
@@ -208,13 +190,6 @@ class Formula(Model):
                 f"the design has shape {design.shape}; expected a column for each of {self.columns}"
             )
         return design
-
-
-_FORWARD: dict[str, Any] = {
-    name: getattr(np, name) for name in ("log", "log10", "log2", "log1p", "sqrt")
-}
-_BACK: dict[str, Any] = {name: getattr(np, name) for name in ("exp", "exp2", "expm1", "square")}
-_BACK["exp10"] = lambda u: 10.0**u
 
 
 @lru_cache(maxsize=64)

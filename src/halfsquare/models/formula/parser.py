@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from halfsquare.errors import FormulaError
 from halfsquare.models.formula.derivatives import FUNCTIONS, Algebra
+from halfsquare.models.target import TARGET_FUNCTIONS
 
 _LONGEST = 4000  # characters
 _DEEPEST = 40  # parentheses
@@ -210,15 +211,6 @@ def _rewrite(text: str, left: tuple[Token, ...], tokens: list[Token]) -> Source:
     return Source(text, left, " ".join(pieces), tuple(numbers), tuple(starts), tuple(origins))
 
 
-#: What a left side may apply to the target, with the function that undoes it.
-TARGET_FUNCTIONS = {
-    "log": "exp",
-    "ln": "exp",
-    "log10": "exp10",
-    "log2": "exp2",
-    "log1p": "expm1",
-    "sqrt": "square",
-}
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 
 
@@ -294,7 +286,7 @@ def parse_formula(
         raise FormulaError(
             f"the formula {text!r} has no parameters: every name in it is a column, so there "
             "is nothing to fit. "
-            "Write a name that is no column, such as b1*x"
+            "Write a name that is no column, such as b1*x; a model of terms is --model linear"
         )
     return ParsedFormula(
         text,

@@ -75,7 +75,7 @@ def _answer(run: Run) -> dict[str, Any]:
         "notes": notes[:2],
         "told": None if fitted is None else _told(fitted),
         "parameters": []
-        if fitted is None or fitted.kind == "network"
+        if fitted is None or fitted.kind not in ("linear", "formula")
         else fitted.parameters[:_MOST_PARAMETERS],
     }
 

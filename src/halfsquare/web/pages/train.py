@@ -36,7 +36,7 @@ class Choice:
 
 
 CHOICES = {
-    "auto": Choice("Automatic", "the simplest model that is not significantly worse", "auto"),
+    "auto": Choice("Automatic", "a linear model, trees and networks, blended", "auto"),
     "linear": Choice(
         "Linear, at once", "least squares, solved directly", "linear", "least-squares"
     ),
@@ -47,6 +47,7 @@ CHOICES = {
         "Linear, by mini-batches", "they grow when noise dominates", "linear", "minibatch"
     ),
     "network": Choice("Network", "an ensemble of small networks", "network"),
+    "trees": Choice("Trees", "boosted: each is fitted to what the others leave", "trees"),
     "formula": Choice("Formula", "your own, its parameters fitted", "formula"),
 }
 

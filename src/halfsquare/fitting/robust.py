@@ -1,0 +1,223 @@
+"""The errors that were chosen for a linear fit: scores of its rows, a pass at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.roles import Roles
+from halfsquare.data.scan import order_in_chunk
+from halfsquare.data.source import Source
+from halfsquare.errors import DataError, OptionError
+from halfsquare.loss import Floats
+from halfsquare.models.linear import Linear
+from halfsquare.parallel.base import Execution
+from halfsquare.results.inference.covariance import Bread, Covariance, covariance
+from halfsquare.results.inference.errors import ErrorsOption
+from halfsquare.results.inference.scores import Keys, ScoredRows
+from halfsquare.results.trained import LinearFacts, Trained
+
+_MOST_CLUSTERS = 10_000_000
+
+
+def with_beside(roles: Roles, source: Source, columns: Sequence[str], what: str) -> Roles:
+    """Roles in which these columns are read beside the features.
+
+    Raises
+    ------
+    DataError
+        If there is no such column.
+    OptionError
+        If one is the target, or a kind of column that cannot be grouped by.
+    """
+    found = []
+    for name in columns:
+        if name in [c.name for c in roles.beside]:
+            continue
+        column = source.column(name, role=f"{what} column")
+        if name in [t.name for t in roles.targets]:
+            raise OptionError(f"{what} column {name!r} is the target")
+        if column.kind == "unsupported":
+            raise OptionError(
+                f"{what} column {name!r} has the type {column.type}; expected numbers, text or "
+                f"dates"
+            )
+        found.append(column)
+    return replace(roles, beside=(*roles.beside, *found))
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The rows of a fit at its parameters; chunk by chunk what robust covariances are summed of.
+
+    Attributes
+    ----------
+    values : tuple of (c,) or None
+        For each cluster column that holds numbers, those it holds, rising; None for codes of text.
+    positions : tuple of int
+        Where the cluster columns are among the scanned ones.
+    seed : int
+        By which rows were set apart.
+    """
+
+    rows: EncodedRows
+    model: Linear
+    parameters: Floats
+    positions: tuple[int, ...] = ()
+    values: tuple[Floats | None, ...] = ()
+    seed: int = 0
+    in_order: bool = False
+
+    def __call__(self, index: int) -> ScoredRows:
+        chunk = self.rows.chunk(index)
+        outputs = self.model.outputs(self.parameters, chunk.design)[:, 0]
+        error = outputs - self.model.transform_target(chunk.target)[:, 0]
+        a = chunk.design
+        if self.model.intercept:
+            a = np.hstack([np.ones((len(a), 1)), a])
+        clusters = self.clusters_of(index)
+        if not self.in_order or self.rows.part != "all":
+            return ScoredRows(a, error, chunk.weight, clusters)
+        table = self.rows.scanned.table
+        order = order_in_chunk(self.seed, index, table.sizes[index], table.train_sizes[index])
+        back = np.argsort(order)
+        weight = None if chunk.weight is None else chunk.weight[back]
+        return ScoredRows(a[back], error[back], weight, tuple(c[back] for c in clusters))
+
+    def clusters_of(self, index: int) -> tuple[Keys, ...]:
+        """The numbers of the clusters of each row of a chunk, a column after the other."""
+        found = []
+        for position, values in zip(self.positions, self.values, strict=True):
+            raw = self._column(index, position)
+            keys = raw if values is None else np.searchsorted(values, raw)
+            found.append(np.asarray(keys, dtype=np.int64))
+        return tuple(found)
+
+    def _column(self, index: int, position: int) -> Floats:
+        table = self.rows.scanned.table
+        raw: Floats = table.read(index)[position]
+        cut = table.train_sizes[index]
+        if self.rows.part == "all":
+            return raw
+        part: Floats = raw[:cut] if self.rows.part == "train" else raw[cut:]
+        return part
+
+    def with_clusters(self, columns: Sequence[str], execution: Execution) -> Scoring:
+        """With the columns that clusters are made by, among those read beside the features."""
+        roles = self.rows.scanned.roles
+        names = [c.name for c in roles.beside]
+        positions = tuple(roles.beside_at.start + names.index(c) for c in columns)
+        values = tuple(self._distinct(p, execution) for p in positions)
+        return replace(self, positions=positions, values=values)
+
+    def _distinct(self, position: int, execution: Execution) -> Floats | None:
+        roles = self.rows.scanned.roles
+        if roles.scanned[position].kind == "text":
+            weights = self.rows.scanned.train.merge(self.rows.scanned.test).levels[position]
+            if weights[0] > 0:
+                name = roles.scanned[position].name
+                raise DataError(
+                    f"column {name!r} has more than {len(weights) - 2:,} texts: too many clusters. "
+                    "Give each a number instead"
+                )
+            return None
+
+        def of(index: int) -> Floats:
+            return np.unique(self._column(index, position))
+
+        def merge(a: Floats, b: Floats) -> Floats:
+            return np.union1d(a, b)
+
+        none: Floats = np.empty(0)
+        found = execution.reduce(of, merge, self.rows.chunk_count, none)
+        if len(found) > _MOST_CLUSTERS:
+            name = roles.scanned[position].name
+            raise DataError(
+                f"column {name!r} has more than {_MOST_CLUSTERS:,} values: too many clusters"
+            )
+        return found
+
+
+def classical_inverse(trained: Trained[LinearFacts]) -> Floats:
+    """(AᵀWA)⁻¹ of a linear fit of one target, without the place of an intercept that it has not."""
+    assert trained.covariance is not None and isinstance(trained.model, Linear)
+    inverse: Floats = trained.covariance / trained.noise[0]
+    return inverse if trained.model.intercept else inverse[1:, 1:]
+
+
+def robust_trained(
+    trained: Trained[LinearFacts],
+    rows: EncodedRows,
+    option: ErrorsOption,
+    seed: int,
+    execution: Execution,
+) -> Trained[LinearFacts]:
+    """The trained model with the covariance that the option asks for, and what it rests on.
+
+    Raises
+    ------
+    OptionError
+        If there are several targets or a penalty: these errors are not for them.
+    FitError
+        If the rows do not allow such errors.
+    """
+    if option.kind == "classical":
+        return trained
+    model = trained.model
+    assert isinstance(model, Linear)
+    if len(model.targets) > 1:
+        raise OptionError(
+            f"errors {option} are for one target; this model has {len(model.targets)}"
+        )
+    if trained.facts.l2:
+        raise OptionError(f"errors {option} are for least squares without a penalty: leave l2 out")
+    if trained.covariance is None:
+        return trained
+    scoring = scoring_of(trained, rows, option, seed, execution)
+    found = covariance(option, bread_of(trained), scoring, rows.chunk_count, execution)
+    matrix = found.matrix
+    if not model.intercept:
+        matrix = np.pad(matrix, ((1, 0), (1, 0)))
+    return replace(
+        trained,
+        robust=matrix,
+        facts=replace(
+            trained.facts, test_degrees_of_freedom=found.freedom, **described(option, found)
+        ),
+    )
+
+
+def bread_of(trained: Trained[LinearFacts]) -> Bread:
+    """What a covariance is made with besides the rows."""
+    freedom = float(trained.facts.degrees_of_freedom or 0.0)
+    rank = trained.effective_parameters
+    sse = float(trained.noise[0]) * freedom
+    return Bread(classical_inverse(trained), freedom + rank, rank, sse)
+
+
+def scoring_of(
+    trained: Trained[LinearFacts],
+    rows: EncodedRows,
+    option: ErrorsOption,
+    seed: int,
+    execution: Execution,
+) -> Scoring:
+    """The rows at the trained parameters, with the clusters of the option."""
+    assert isinstance(trained.model, Linear)
+    scoring = Scoring(
+        rows, trained.model, trained.parameters, seed=seed, in_order=option.kind == "newey-west"
+    )
+    return scoring.with_clusters(option.columns, execution) if option.columns else scoring
+
+
+def described(option: ErrorsOption, found: Covariance) -> dict[str, Any]:
+    """JSON values."""
+    return {
+        "errors": str(option),
+        "errors_correction": found.correction,
+        "errors_facts": found.facts,
+    }

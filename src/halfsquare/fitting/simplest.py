@@ -1,0 +1,226 @@
+"""The simplest single model that is not significantly worse: linear first, then networks of
+growing size.
+
+Every candidate is judged on the same rows by errors of models that had not seen them, so that two
+candidates are compared by the paired difference of their squared errors. A network replaces a
+simpler model only if it is better by more than ``_Z`` standard errors of that difference; where a
+small network is no better than the linear model, larger ones are not tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.rows import Rows
+from halfsquare.errors import FitError
+from halfsquare.fitting.blend import weights_of
+from halfsquare.fitting.family import Family
+from halfsquare.fitting.folds import KeptRows, Mask
+from halfsquare.fitting.linear import LinearFamily
+from halfsquare.fitting.network import NetworkFamily
+from halfsquare.loss import Floats, error
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.record import Candidate
+from halfsquare.solvers.least_squares import System, block_of, solve
+from halfsquare.solvers.run import Run, Stream
+from halfsquare.sums import Moments, NormalSums
+
+# Better by chance alone once in forty times.
+_Z = 1.96
+_FOLDS = 5
+_FEWEST_ROWS = 50
+# Second-order descent costs about rows · parameters² · members · steps; with this the largest takes
+# half a minute.
+_MOST_PRODUCTS = 2e10
+
+
+@dataclass(frozen=True)
+class Size:
+    """Hidden units, members and method of an ensemble; None: the trainer's own choice."""
+
+    hidden: tuple[int, ...] | None
+    members: int | None
+    method: str | None
+
+
+SIZES = {
+    "small network": Size((6,), 4, "levenberg-marquardt"),
+    "medium network": Size((16,), 4, "levenberg-marquardt"),
+    "network": Size(None, None, None),
+}
+
+
+def simplest(family: Family, rows: EncodedRows, run: Run) -> FittedModel:
+    """Linear, then networks, as long as they are significantly better."""
+    best = LinearFamily(family.options).train(rows, run)
+    why = _why_no_network(rows)
+    weight = weights_of(rows, run.execution)
+    losses: Floats | None = None
+    if not why:
+        losses = np.square(left_out_linear(rows, family.options.l2, run)).mean(axis=1)
+        if float(np.nanmean(losses)) < 1e-12:
+            why = "the linear model is exact"
+    tried, chosen = [_tried("linear", losses, None, rows, weight)], "linear"
+    for name, size in SIZES.items():
+        late = "the time limit has passed" if run.late else ""
+        why = why or _too_slow(rows, size) or late
+        if why:
+            tried.append(Candidate(name, note=f"not tried: {why}"))
+            break
+        try:
+            network, found = _network(family, rows, name, run)
+        except FitError as problem:
+            tried.append(Candidate(name, note=f"failed: {problem}"))
+            break
+        tried.append(_tried(name, found, losses, rows, weight))
+        if not _better(tried[-1]):
+            break
+        best, losses, chosen = network, found, name
+    return _chosen(best, tried, chosen)
+
+
+def simplest_again(family: Family, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
+    """The chosen family trained on more rows; nothing is chosen again."""
+    before = fitted.record.training
+    chosen = str(before.chosen)
+    if chosen == "linear":
+        found = LinearFamily(family.options).train(rows, run)
+    else:
+        found = _network(family, rows, chosen, run)[0]
+    return _chosen(found, before.candidates, chosen)
+
+
+def _chosen(fitted: FittedModel, candidates: Sequence[Candidate], chosen: str) -> FittedModel:
+    """The model, with what was tried beside it."""
+    training = replace(fitted.record.training, candidates=tuple(candidates), chosen=chosen)
+    return replace(fitted, record=replace(fitted.record, training=training))
+
+
+def _network(
+    family: Family, rows: EncodedRows, name: str, run: Run
+) -> tuple[FittedModel, Floats | None]:
+    size, network = SIZES[name], NetworkFamily(replace(family.options, l2=0))
+    fitted, trained = network.train_sized(
+        rows, run.at(name), size.hidden, size.members, size.method
+    )
+    errors = trained[0].left_out
+    if errors is None:
+        return fitted, None
+    first, second = errors
+    losses = first * second + 0.5 * (first - second) ** 2 / len(trained)
+    return fitted, losses.mean(axis=1)
+
+
+def _why_no_network(rows: EncodedRows) -> str:
+    if not rows.encoder.names:
+        return "there are no columns to learn from"
+    if rows.row_count < _FEWEST_ROWS:
+        return (
+            f"{rows.row_count} rows are too few to judge it by; at least {_FEWEST_ROWS} are needed"
+        )
+    return _too_slow(rows, SIZES["small network"])
+
+
+def _tried(
+    model: str,
+    losses: Floats | None,
+    before: Floats | None,
+    rows: EncodedRows,
+    weight: Floats | None,
+) -> Candidate:
+    unit = float(rows.encoder.target_scales[0]) ** 2 if len(rows.encoder.targets) == 1 else 1.0
+    if losses is None:
+        return Candidate(
+            model, note="" if before is None else "no rows were left out to judge it by"
+        )
+    mse, mse_se = (v * unit for v in _mean(losses, weight))
+    if before is None:
+        return Candidate(model, mse, mse_se)
+    difference, difference_se = (v * unit for v in _mean(losses - before, weight))
+    return Candidate(model, mse, mse_se, difference, difference_se)
+
+
+def _too_slow(rows: EncodedRows, size: Size) -> str:
+    """A limit on the work, not on the clock: the choice does not depend on the machine."""
+    n, d, k = rows.row_count, len(rows.encoder.names), len(rows.encoder.targets)
+    layers = (d, *(size.hidden or (16, 16)), k)
+    parameters = sum((a + 1) * b for a, b in pairwise(layers))
+    if float(n) * k * parameters**2 * (size.members or 10) <= _MOST_PRODUCTS:
+        return ""
+    return (
+        f"{n:,} rows with {parameters:,} parameters take minutes or more; --model network "
+        "tries it all the same"
+    )
+
+
+def _better(tried: Candidate) -> bool:
+    """Whether it is better than what stood before by more than the data can mistake."""
+    if tried.note or tried.difference is None or tried.difference_se is None:
+        return False
+    return tried.difference < -_Z * tried.difference_se
+
+
+def _mean(losses: Floats, weight: Floats | None) -> tuple[float, float]:
+    """Weighted mean and its standard error over the rows that were judged."""
+    known = ~np.isnan(losses)
+    moments = Moments.of(losses[known][:, None], None if weight is None else weight[known])
+    n = moments.weight
+    return float(moments.mean[0]), float(np.sqrt(moments.m2[0] / (n - 1) / n)) if n > 1 else np.nan
+
+
+def left_out_linear(rows: EncodedRows, l2: Any, run: Run) -> Floats:
+    """The errors o - t (n, k) of each row by a linear model of the rows of the other folds.
+
+    The sums of a fold are those of all rows but its own: one pass gives the sums of every fold. NaN
+    where rows are too few.
+    """
+    n, k = rows.row_count, len(rows.encoder.targets)
+    if n < 2 * _FOLDS:
+        return np.full((n, k), np.nan)
+    fold = run.seed.generator(Stream.LINEAR_FOLDS).permutation(n) % _FOLDS
+    starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
+    size = 1 + len(rows.encoder.names) + k
+    errors = np.empty((n, k))
+
+    def of(index: int) -> list[NormalSums]:
+        chunk, mine = rows.chunk(index), fold[starts[index] : starts[index + 1]]
+        block = block_of(chunk)
+        found = []
+        for f in range(_FOLDS):
+            kept = mine != f
+            w = None if chunk.weight is None else chunk.weight[kept]
+            part = block[:, kept] if w is None else block[:, kept] * np.sqrt(w)
+            weight = float(kept.sum()) if w is None else float(w.sum())
+            found.append(NormalSums.zero(size, 0).add_block(part, int(kept.sum()), weight))
+        return found
+
+    zero = [NormalSums.zero(size, 0) for _ in range(_FOLDS)]
+    sums = run.execution.reduce(of, _merged, rows.chunk_count, zero)
+    for f in range(_FOLDS):
+        kept = KeptRows.of(rows, fold != f)
+        system = System.of(sums[f], k, rows.offsets)
+        b = solve(kept, run.execution, system, l2=l2).coefficients
+        judged = run.execution.map(partial(_judged, rows, fold == f, starts, b), rows.chunk_count)
+        errors[fold == f] = np.concatenate(list(judged))
+    return errors
+
+
+def _merged(a: list[NormalSums], b: list[NormalSums]) -> list[NormalSums]:
+    return [x.merge(y) for x, y in zip(a, b, strict=True)]
+
+
+def _judged(
+    rows: Rows, left_out: Mask, starts: npt.NDArray[np.intp], b: Floats, index: int
+) -> Floats:
+    """The errors of the rows of a chunk that are left out, by the coefficients b of the others."""
+    chunk = rows.chunk(index)
+    mine = left_out[starts[index] : starts[index + 1]]
+    return error(chunk.target[mine], chunk.design[mine] @ b[1:] + b[0])

@@ -1,0 +1,1 @@
+"""What a linear fit says beyond its coefficients: their covariance, tests, tables and effects."""

@@ -1,0 +1,230 @@
+"""All that ``halfsquare effects`` tells of a linear model, from the model alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from halfsquare.errors import OptionError
+from halfsquare.loss import Floats
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.inference.anova import AnovaRow, anova
+from halfsquare.results.inference.criteria import (
+    Criteria,
+    criteria,
+    generalized_inflation,
+)
+from halfsquare.results.inference.delta import Estimate, derived, linear_estimates
+from halfsquare.results.inference.linear import LinearInference
+from halfsquare.results.inference.margins import (
+    LinearFunctions,
+    against_first,
+    categories_of,
+    marginal_means,
+    pairwise,
+)
+from halfsquare.results.inference.multiple import ADJUSTMENTS, adjusted
+from halfsquare.results.inference.of_model import inference_of, terms_of, told_of
+from halfsquare.results.inference.wald import Wald, joint_tests
+
+CONTRASTS = ("pairwise", "first", "none")
+_MOST_LEVELS = 12  # of a category whose marginal means are shown without being asked for
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference of marginal means, with its p-value adjusted for the number of differences."""
+
+    estimate: Estimate
+    adjusted_p: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        p = self.adjusted_p
+        return {**self.estimate.as_dict(), "adjusted_p": None if p != p else p}
+
+
+@dataclass(frozen=True)
+class MarginalMeans:
+    """The means of one category, or of combinations, and their differences."""
+
+    columns: tuple[str, ...]
+    means: tuple[Estimate, ...]
+    contrasts: tuple[Contrast, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "columns": list(self.columns),
+            "means": [m.as_dict() for m in self.means],
+            "contrasts": [c.as_dict() for c in self.contrasts],
+        }
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Figures of the whole fit, tests, tables and effects."""
+
+    fit: LinearInference
+    criteria: Criteria
+    anova_type: int
+    anova: tuple[AnovaRow, ...]
+    inflation: dict[str, tuple[int, float]]
+    tests: tuple[Wald, ...]
+    derived: tuple[Estimate, ...]
+    average: tuple[Estimate, ...]
+    marginal: tuple[MarginalMeans, ...]
+    adjustment: str
+    level: float
+    breusch_pagan: Mapping[str, float] | None
+    left_side: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        c = self.criteria
+        return {
+            "errors": self.fit.kind,
+            "errors_correction": self.fit.correction,
+            "errors_facts": dict(self.fit.facts),
+            "degrees_of_freedom": self.fit.freedom,
+            "residual_degrees_of_freedom": self.fit.residual_freedom,
+            "rows": self.fit.weight,
+            "left_side": self.left_side,
+            "level": self.level,
+            "r2": c.r2,
+            "adjusted_r2": c.adjusted_r2,
+            "f": None if c.f is None else c.f.as_dict(),
+            "log_likelihood": c.log_likelihood,
+            "aic": c.aic,
+            "bic": c.bic,
+            "condition_number": c.condition_number,
+            "breusch_pagan": self.breusch_pagan,
+            "anova_type": self.anova_type,
+            "anova": [row.as_dict() for row in self.anova],
+            "variance_inflation": [
+                {"term": t, "columns": q, "factor": f, "per_column": f ** (1.0 / (2.0 * q))}
+                for t, (q, f) in self.inflation.items()
+            ],
+            "tests": [t.as_dict() for t in self.tests],
+            "derived": [d.as_dict() for d in self.derived],
+            "average_effects": [a.as_dict() for a in self.average],
+            "marginal_means": [m.as_dict() for m in self.marginal],
+            "adjustment": self.adjustment,
+        }
+
+
+def effects_of(
+    fitted: FittedModel,
+    *,
+    tests: Sequence[str] = (),
+    derive: Sequence[str] = (),
+    means: Sequence[Sequence[str]] | None = None,
+    at: Mapping[str, float] | None = None,
+    contrasts: str = "pairwise",
+    adjust: str = "holm",
+    anova_type: int = 2,
+    level: float = 0.95,
+) -> Effects:
+    """Tests, analysis of variance, marginal means and average effects of a linear model.
+
+    Parameters
+    ----------
+    tests : sequence of str
+        Hypotheses, as :func:`.wald.parse_hypothesis` reads them.
+    derive : sequence of str
+        Quantities ``name = expression`` of the coefficients.
+    means : sequence of sequences of str, optional
+        Categories, or combinations, whose marginal means are wanted; by default each category of at
+        most 12 levels.
+    at : mapping of number column to value, optional
+        Where numbers are held for marginal means; at their means if left out.
+    contrasts : {"pairwise", "first", "none"}
+    adjust : {"holm", "bh", "bonferroni", "none"}
+        How the p-values of contrasts count their number.
+    level : float
+        Of confidence limits.
+
+    Raises
+    ------
+    OptionError
+        If an option names what the model does not have, or the model has no such effects.
+    """
+    if contrasts not in CONTRASTS:
+        raise OptionError(f"contrasts are {contrasts!r}; expected one of {', '.join(CONTRASTS)}")
+    if adjust not in ADJUSTMENTS:
+        raise OptionError(f"unknown adjustment {adjust!r}; expected {', '.join(ADJUSTMENTS)}")
+    if not 0.0 < level < 1.0:
+        raise OptionError(f"the level is {level:g}; expected a number between 0 and 1: 0.95")
+    fit = inference_of(fitted)
+    told = told_of(fitted)
+    names = list(fit.names)
+    function = fitted.members[0].model.target_function
+    target = fitted.encoder.targets[0]
+    return Effects(
+        fit,
+        criteria(fit),
+        anova_type,
+        tuple(anova(fit, anova_type)),
+        generalized_inflation(fit),
+        tuple(joint_tests(fit, tests)),
+        tuple(derived(t, names, fit.values, fit.covariance, fit.freedom, level) for t in derive),
+        _average(fitted, fit, level),
+        _marginal(fitted, fit, means, at, contrasts, adjust, level),
+        adjust,
+        level,
+        told.get("breusch_pagan"),
+        target if function == "identity" else f"{function}({target})",
+    )
+
+
+def _average(fitted: FittedModel, fit: LinearInference, level: float) -> tuple[Estimate, ...]:
+    told = told_of(fitted).get("average_effects")
+    if not told or not told["names"]:
+        return ()
+    rows = _of_coefficients(fitted, fit, np.array(told["rows"], dtype=np.float64))
+    return tuple(linear_estimates(fit, told["names"], rows, level))
+
+
+def _of_coefficients(fitted: FittedModel, fit: LinearInference, rows: Floats) -> Floats:
+    """Functions of the columns of the design as functions of the coefficients there are."""
+    encoder = terms_of(fitted)
+    kept = np.array([*([0] if fit.intercept else []), *encoder.kept], dtype=np.intp)
+    return rows[:, kept]
+
+
+def _marginal(
+    fitted: FittedModel,
+    fit: LinearInference,
+    wanted: Sequence[Sequence[str]] | None,
+    at: Mapping[str, float] | None,
+    contrasts: str,
+    adjust: str,
+    level: float,
+) -> tuple[MarginalMeans, ...]:
+    told = told_of(fitted)
+    if "means" not in told:
+        if wanted or at:
+            terms_of(fitted)
+        return ()
+    design = terms_of(fitted).design
+    if wanted is None:
+        every = categories_of(design)
+        wanted = [[c] for c, levels in every.items() if len(levels) <= _MOST_LEVELS]
+    found = []
+    for columns in wanted:
+        functions = marginal_means(design, told["means"], columns, at)
+        rows = LinearFunctions(functions.names, _of_coefficients(fitted, fit, functions.rows))
+        differences = {"pairwise": pairwise, "first": against_first}.get(contrasts)
+        compared: tuple[Contrast, ...] = ()
+        if differences is not None and len(rows.names) > 1:
+            pairs = differences(rows)
+            estimates = linear_estimates(fit, pairs.names, pairs.rows, level)
+            p = adjusted(np.array([e.p for e in estimates]), adjust)
+            compared = tuple(Contrast(e, float(q)) for e, q in zip(estimates, p, strict=True))
+        # Where effects are absorbed the level of the output is theirs; differences are not.
+        means = () if fit.absorbed else tuple(linear_estimates(fit, rows.names, rows.rows, level))
+        found.append(MarginalMeans(tuple(columns), means, compared))
+    return tuple(found)
