@@ -262,8 +262,10 @@ def compare(
     source_a, source_b = open_for(a.encoder, spec), open_for(b.encoder, spec)
     difference, sums_a, sums_b = MeanSums.zero(), ErrorSums.zero(k), ErrorSums.zero(k)
     pairs = zip(weighed_rows(source_a, a, spec), weighed_rows(source_b, b, spec), strict=True)
+    rows = 0
     for one, other in pairs:
         assert one.target is not None
+        rows += len(one.target)
         keep = ~np.isnan(one.target).any(axis=1)
         w = None if one.weight is None else one.weight[keep]
         target = one.target[keep]
@@ -277,9 +279,7 @@ def compare(
         )
     means = sums_a.finish(), sums_b.finish()
     seen = tuple(
-        name
-        for name, model in (("A", a), ("B", b))
-        if model.record.data is not None and model.record.data.name == source_a.name
+        name for name, model in (("A", a), ("B", b)) if _of_the_fit(model, source_a.name, rows)
     )
     if cluster_by is not None or in_time:
         (of_a, of_b), weight, clusters = _losses([a, b], spec, cluster_by)
@@ -296,6 +296,16 @@ def weighed_rows(source: Source, fitted: FittedModel, spec: DataSpec) -> Iterato
     return read_encoded(
         source, fitted.encoder, with_target=True, weight=column, weighting=weighting
     )
+
+
+def _of_the_fit(model: FittedModel, name: str, rows: int) -> bool:
+    """Whether rows of that source are those of the fit, as far as its name tells; queries and
+    frames share one, so that the number of rows has to agree as well.
+    """
+    data = model.record.data
+    if data is None or data.name != name:
+        return False
+    return not name.startswith("the ") or data.rows_read == rows
 
 
 def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Comparison:

@@ -232,7 +232,7 @@ class FittedModel(Methods):
     @property
     def noise(self) -> Floats:
         """Variance (k,) of the targets about the outputs, standardized, one for all rows."""
-        return np.asarray(np.mean([member.noise for member in self.members], axis=0))
+        return self._mean(member.noise for member in self.members)
 
     def predictive(self, design: Floats) -> tuple[Floats, Floats]:
         """Mean and variance (m, k) of the target, standardized, before any calibration."""
