@@ -15,12 +15,14 @@ from halfsquare.data.rows import ArrayRows
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import FitError, FormulaError, OptionError
 from halfsquare.estimators.rows import design_of, training_rows
-from halfsquare.fitting.formula.inference import output_variance, parameter_table
 from halfsquare.fitting.formula.train import train_formula
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.parser import read_tokens
 from halfsquare.parallel.threads import Local
+from halfsquare.results.coefficients import Parameter, constrained, student
+from halfsquare.results.predictive import member_variance
+from halfsquare.results.trained import FormulaFacts, Trained
 from halfsquare.solvers.run import Run, Seed
 
 
@@ -122,14 +124,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self._trained, self._model = trained, model
         known = trained.facts.noise_known  # then there is no noise to estimate
         degrees = np.inf if known else trained.facts.degrees_of_freedom or 0.0
-        self.table_ = parameter_table(
-            model.names,
-            trained.parameters,
-            trained.covariance,
-            degrees,
-            undetermined=trained.facts.undetermined,
-            on_bound=trained.facts.on_bound,
-        )
+        self.table_ = [vars(row) for row in _coefficients(trained, degrees)]
         self.parameters_ = dict(zip(model.names, map(float, trained.parameters), strict=True))
         self.standard_errors_ = {str(row["name"]): row["standard_error"] for row in self.table_}
         self.covariance_, self.sigma_ = trained.covariance, float(np.sqrt(trained.noise[0]))
@@ -150,13 +145,9 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             return self._model.restore_target(
                 self._model.outputs(self._trained.parameters, design)
             )[:, 0]
-        covariance = self.covariance_
-        if covariance is None:
-            covariance = np.full((len(self.parameters_), len(self.parameters_)), np.nan)
-        outputs, variance = output_variance(
-            self._model, self._trained.parameters, covariance, design
-        )
-        std: Floats = np.sqrt(variance[:, 0] + self._trained.noise[0])
+        outputs, variance = member_variance(self._trained, design)
+        known = self.covariance_ is not None  # else no rows are left to tell the noise
+        std: Floats = np.sqrt(variance[:, 0]) if known else np.full(len(design), np.nan)
         return self._model.restore_target(outputs)[:, 0], std
 
     def __sklearn_tags__(self) -> Any:
@@ -184,3 +175,14 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                     f"{self.formula!r} names {name!r}, but X has the columns {', '.join(names)}"
                 )
         return formula, [known[name] for name in formula.columns]
+
+
+def _coefficients(trained: Trained[FormulaFacts], degrees: float) -> list[Parameter]:
+    """The table of a fitted formula: infinite errors where the data determine nothing."""
+    names, facts = trained.model.parameter_names, trained.facts
+    errors = np.full(len(names), np.nan)
+    if trained.covariance is not None:
+        errors = np.sqrt(np.maximum(np.diag(trained.covariance), 0.0))
+    errors[[name in facts.undetermined for name in names]] = np.inf
+    rows = student(names, trained.parameters, errors, degrees)
+    return [constrained(row, facts.fixed, facts.on_bound) for row in rows]

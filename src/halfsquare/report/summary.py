@@ -7,7 +7,8 @@ from typing import Any
 
 from halfsquare.report.first_screen import headline
 from halfsquare.report.layout import grid
-from halfsquare.results.fitted import FittedModel, Parameter
+from halfsquare.results.coefficients import Parameter
+from halfsquare.results.fitted import FittedModel
 from halfsquare.text import descent_sentence, number, plain, rows_sentence, with_error
 
 MOST_PARAMETERS = 20

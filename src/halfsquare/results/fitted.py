@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
+from halfsquare.results.coefficients import Parameter, constrained, reach_of, student
 from halfsquare.results.intervals import (
     Calibration,
     ends_of,
@@ -23,30 +24,10 @@ from halfsquare.results.intervals import (
     require_probability,
 )
 from halfsquare.results.methods import Methods
+from halfsquare.results.predictive import member_variance
 from halfsquare.results.record import FitRecord, as_info
 from halfsquare.results.trained import AnyFacts, LinearFacts, Trained
 from halfsquare.text import number
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter in the user's units, with its uncertainty; NaN where it is not known.
-
-    ``t`` and ``p`` test the value against 0; ``low`` and ``high`` bound it with 95 % confidence.
-    """
-
-    name: str
-    value: float
-    standard_error: float
-    t: float
-    p: float
-    low: float
-    high: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON values; NaN as None."""
-        return {k: None if v != v else v for k, v in vars(self).items()}
-
 
 # A row this share of its size off the space of rank-deficient columns is off it.
 _OFF = 1e-7
@@ -187,7 +168,7 @@ class FittedModel(Methods):
         """
         require_level(level)
         known = self.facts.degrees_of_freedom
-        return _reach(np.inf if self.facts.noise_known or known is None else known, level)
+        return reach_of(np.inf if self.facts.noise_known or known is None else known, level)
 
     def quantiles_of(
         self, design: Floats, probabilities: Sequence[float], *, weight: Floats | None = None
@@ -434,82 +415,3 @@ class FittedModel(Methods):
             f"<FittedModel {self.kind}: {', '.join(self.encoder.targets)} from "
             f"{len(self.encoder.features)} columns{error}>"
         )
-
-
-def constrained(
-    parameter: Parameter, fixed: Mapping[str, float], on_bound: Mapping[str, Sequence[float]]
-) -> Parameter:
-    """The parameter without t and p where it is fixed, and with a one-sided interval and no error
-    where it lies on a bound.
-    """
-    if parameter.name in fixed:
-        value = parameter.value
-        return replace(parameter, standard_error=0.0, t=np.nan, p=np.nan, low=value, high=value)
-    if parameter.name in on_bound:
-        low, high = on_bound[parameter.name]
-        nan = np.nan
-        return replace(parameter, standard_error=nan, t=nan, p=nan, low=low, high=high)
-    return parameter
-
-
-def student(names: list[str], values: Floats, errors: Floats, freedom: float) -> list[Parameter]:
-    """Parameters with Student's t on ``freedom`` degrees, two-sided p and 95 % confidence
-    limits.
-    """
-    from scipy.special import ndtr, stdtr
-
-    known, reach = freedom is not None and freedom > 0, _reach(freedom, 0.95)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = values / errors
-        tail = ndtr(-np.abs(t)) if freedom == np.inf else stdtr(freedom or 1.0, -np.abs(t))
-        p = 2.0 * tail if known else np.full(len(values), np.nan)
-    return [
-        Parameter(
-            name,
-            float(v),
-            float(s),
-            float(tt),
-            float(pp),
-            float(v - reach * s),
-            float(v + reach * s),
-        )
-        for name, v, s, tt, pp in zip(names, values, errors, t, p, strict=True)
-    ]
-
-
-def _reach(freedom: float | None, level: float) -> float:
-    """Student's quantile, or the normal distribution's where the noise is known (infinite degrees
-    of freedom); NaN where there are none.
-    """
-    from scipy.special import ndtri, stdtrit
-
-    if freedom is None or not freedom > 0:
-        return float("nan")
-    tail = 0.5 + level / 2.0
-    return float(ndtri(tail) if freedom == np.inf else stdtrit(freedom, tail))
-
-
-def member_variance(
-    member: Trained[Any], design: Floats, share: Floats | None = None
-) -> tuple[Floats, Floats]:
-    """Outputs and their predictive variance (m, k): noise + J cov Jᵀ; the noise of a row is
-    ``share`` (m,) of the model's.
-    """
-    noise = member.noise if share is None else share[:, None] * member.noise
-    covariance = member.told
-    if covariance is None:
-        o = member.model.outputs(member.parameters, design)
-        return o, np.broadcast_to(noise, o.shape)
-    if isinstance(member.model, Linear):  # J is [1 | z] for each output: no need to write it out
-        o = member.model.outputs(member.parameters, design)
-        k = o.shape[1]
-        a = np.hstack([np.ones((len(design), 1)), design])
-        spread = [
-            np.einsum("ni,ij,nj->n", a, covariance[j::k, j::k], a, optimize=True) for j in range(k)
-        ]
-        return o, noise + np.column_stack(spread)
-    o, jacobian = member.model.outputs_and_last_derivatives(
-        member.parameters, design, len(covariance)
-    )
-    moved = jacobian @ covariance
-    return o, noise + np.einsum("nkp,nkp->nk", moved, jacobian)

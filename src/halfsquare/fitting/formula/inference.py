@@ -8,15 +8,13 @@ At the minimum, with [J | e] = Q R: σ² = SSE/(Σw - p), the covariance of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, nan, sqrt
 
 import numpy as np
 import numpy.typing as npt
 
 from halfsquare.loss import Floats
-from halfsquare.models.base import Model
 
 # Singular values of unit columns below this, relative to the largest: no digit of that direction is
 # known.
@@ -100,60 +98,6 @@ def free_warning(direction: dict[str, float]) -> str:
     )
 
 
-def parameter_table(
-    names: Sequence[str],
-    parameters: Floats,
-    covariance: Floats | None,
-    degrees: float,
-    *,
-    level: float = 0.95,
-    undetermined: Sequence[str] = (),
-    on_bound: Mapping[str, Sequence[float]] | None = None,
-) -> list[dict[str, float | str]]:
-    """For each parameter name, value, standard error, t, p and the ends of its confidence interval.
-
-    The standard error is infinite where the data do not determine the parameter, NaN where there
-    are no rows left to tell the noise. A fixed parameter has a standard error of 0.
-
-    Examples
-    --------
-    >>> table = parameter_table(["b1"], np.array([2.0]), np.array([[0.25]]), degrees=10)
-    >>> {key: round(value, 4) for key, value in table[0].items() if key != "name"}
-    {'value': 2.0, 'standard_error': 0.5, 't': 4.0, 'p': 0.0025, 'low': 0.8859, 'high': 3.1141}
-    """
-    from scipy.stats import t as student
-
-    quantile = float(student.ppf(0.5 + level / 2, degrees)) if degrees > 0 else nan
-    table: list[dict[str, float | str]] = []
-    for j, name in enumerate(names):
-        value = float(parameters[j])
-        error = (
-            inf
-            if name in undetermined
-            else nan
-            if covariance is None
-            else sqrt(max(covariance[j, j], 0.0))
-        )
-        t = value / error if error else nan
-        p = float(2 * student.sf(abs(t), degrees)) if degrees > 0 else nan
-        width = quantile * error
-        ends = (value - width, value + width)
-        if on_bound and name in on_bound:
-            error, t, p, ends = nan, nan, nan, (on_bound[name][0], on_bound[name][1])
-        table.append(
-            {
-                "name": name,
-                "value": value,
-                "standard_error": error,
-                "t": t,
-                "p": p,
-                "low": ends[0],
-                "high": ends[1],
-            }
-        )
-    return table
-
-
 def correlation(covariance: Floats) -> Floats:
     """The correlation matrix (p, p) of a covariance; 0 beside a parameter without variance."""
     deviation = np.sqrt(np.diag(covariance))
@@ -161,15 +105,3 @@ def correlation(covariance: Floats) -> Floats:
     matrix = covariance / safe / safe[:, None]
     np.fill_diagonal(matrix, 1.0)
     return np.asarray(np.clip(matrix, -1.0, 1.0))
-
-
-def output_variance(
-    model: Model, parameters: Floats, covariance: Floats, design: Floats
-) -> tuple[Floats, Floats]:
-    """Outputs (n, 1) and the variance (n, 1) of each as an estimate of the mean, by the delta
-    method: g C gᵀ.
-
-    For the variance of a new target add the noise.
-    """
-    outputs, jacobian = model.outputs_and_jacobian(parameters, design)
-    return outputs, np.einsum("nkp,pq,nkq->nk", jacobian, covariance, jacobian)

@@ -12,7 +12,8 @@ from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.results.fitted import FittedModel, member_variance
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.predictive import member_variance
 from halfsquare.results.trained import LinearFacts, Trained
 
 
