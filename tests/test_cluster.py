@@ -24,7 +24,7 @@ from inference_cases import table as terms_frame
 from halfsquare import FittedModel, fit
 from halfsquare.cluster import cluster as cluster_module
 from halfsquare.cluster import connect as connecting
-from halfsquare.cluster import roster
+from halfsquare.cluster import membership
 from halfsquare.cluster.cluster import Cluster
 from halfsquare.cluster.connect import connect
 from halfsquare.cluster.shares import Shares
@@ -370,8 +370,8 @@ def test_a_file_that_is_another_there(cluster: Cluster, folder: Path) -> None:
 
 
 def test_other_versions_on_the_workers(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = {**roster.versions(), "numpy": "0.1"}
-    monkeypatch.setattr(roster, "versions", lambda: here)
+    here = {**membership.versions(), "numpy": "0.1"}
+    monkeypatch.setattr(membership, "versions", lambda: here)
     with pytest.raises(
         ClusterError, match=r"worker tls://.* has other versions: numpy .*, here 0\.1"
     ):

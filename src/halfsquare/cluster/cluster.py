@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, TypeVar, final
 
-from halfsquare.cluster.parcel import Enclosed, Packer, Parcel
-from halfsquare.cluster.roster import LOOK_SECONDS, Roster, first_of, unanswered
+from halfsquare.cluster.membership import LOOK_SECONDS, Membership, first_of, unanswered
+from halfsquare.cluster.payload import Enclosed, Packer, Payload
 from halfsquare.cluster.shares import Shares, Span
 from halfsquare.cluster.worker import Mapped, Order, Reduced, Reply, carry_out, forget
 from halfsquare.errors import ClusterError, HalfsquareError
@@ -86,7 +86,7 @@ class Cluster(Execution):
     """
 
     client: Any = field(repr=False)
-    roster: Roster = field(repr=False)
+    membership: Membership = field(repr=False)
     traffic: Traffic = field(default_factory=Traffic)
     _session: str = field(default_factory=lambda: uuid.uuid4().hex)
     _packer: Packer = field(default_factory=Packer, repr=False)
@@ -98,7 +98,7 @@ class Cluster(Execution):
 
     @property
     def workers(self) -> int:
-        return sum(self.roster.alive().values())
+        return sum(self.membership.alive().values())
 
     def lanes(self, count: int) -> tuple[int, Execution]:
         """Two, so that the workers have something to do while the driver takes a step of the
@@ -123,9 +123,9 @@ class Cluster(Execution):
 
     def require(self, files: Mapping[str, int]) -> None:
         """See that every worker can take part; see
-        :meth:`halfsquare.cluster.roster.Roster.require`.
+        :meth:`halfsquare.cluster.membership.Membership.require`.
         """
-        self.roster.require(files)
+        self.membership.require(files)
 
     def over(self, work: Work[T], count: int, within: Span | None = None) -> Iterator[T]:
         """``work(start, stop, its threads)`` for every stretch of ``count`` chunks, each where it
@@ -143,16 +143,16 @@ class Cluster(Execution):
         if not count:
             return
         low, high = within or (0, count)
-        work_parcel, enclosed = self._packer.pack(work)
+        work_payload, enclosed = self._packer.pack(work)
         jobs = []
-        workers = self.roster.present()
+        workers = self.membership.present()
         for worker, spans in self._shares.spans(count, workers).items():
             cut = [(max(a, low), min(b, high)) for a, b in spans if a < high and b > low]
             jobs += [_Job(worker, tuple(cut))] if cut else []
         with self._lock:
             self.traffic.rounds += 1
             self.traffic.workers = max(self.traffic.workers, len(workers))
-        replies = _Round(self, work_parcel, enclosed).run(jobs)
+        replies = _Round(self, work_payload, enclosed).run(jobs)
         for span in sorted(replies):
             if isinstance(replies[span], HalfsquareError):
                 raise replies[span]
@@ -170,7 +170,7 @@ class Cluster(Execution):
         except Exception:
             return  # a scheduler that is gone holds nothing
 
-    def _send(self, work: Parcel, enclosed: Enclosed, job: _Job, everything: bool = False) -> Any:
+    def _send(self, work: Payload, enclosed: Enclosed, job: _Job, everything: bool = False) -> Any:
         """The future of a job; what the worker has been sent before is left out."""
         with self._lock:
             sent = self._sent.setdefault(job.worker, set())
@@ -195,7 +195,7 @@ class Cluster(Execution):
 class _Round:
     """One piece of work on its way through the workers, until every stretch has its answer."""
 
-    def __init__(self, cluster: Cluster, work: Parcel, enclosed: Enclosed) -> None:
+    def __init__(self, cluster: Cluster, work: Payload, enclosed: Enclosed) -> None:
         self.cluster, self.work, self.enclosed = cluster, work, enclosed
         self.waiting: dict[Any, _Job] = {}
         self.found: dict[Span, Any] = {}
@@ -243,7 +243,7 @@ class _Round:
                 answer: bytes = future.result(timeout=patience)
                 return answer
             except TimeoutError:
-                if job.worker not in self.cluster.roster.present():
+                if job.worker not in self.cluster.membership.present():
                     break
                 patience *= 2  # a large answer takes its time
             except Exception:
@@ -252,7 +252,7 @@ class _Round:
 
     def _rescue(self) -> None:
         """Give the work of those who are gone to others."""
-        alive = self.cluster.roster.present()
+        alive = self.cluster.membership.present()
         for future, job in list(self.waiting.items()):
             if job.worker not in alive:
                 del self.waiting[future]
@@ -268,7 +268,7 @@ class _Round:
             )
         with self.cluster._lock:
             self.cluster.traffic.orders_repeated += 1
-        alive = self.cluster.roster.present()
+        alive = self.cluster.membership.present()
         busy = [other.worker for other in self.waiting.values()]
         others = sorted(
             alive, key=lambda worker: (worker == job.worker, busy.count(worker), worker)

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from halfsquare.cluster.cluster import Cluster
-from halfsquare.cluster.roster import Roster
+from halfsquare.cluster.membership import Membership
 from halfsquare.errors import ClusterError, LimitError, OptionError
 from halfsquare.files.private import private_folder
 
@@ -79,7 +79,7 @@ def connect(address: str) -> Iterator[Cluster]:
             raise ClusterError(
                 f"the scheduler at {address} has no workers: start `dask worker {address}`"
             ) from None
-        cluster = Cluster(client, Roster(client))
+        cluster = Cluster(client, Membership(client))
         stack.callback(cluster.close)
         yield cluster
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from halfsquare.cluster.parcel import Enclosed, Parcel, unpacked
+from halfsquare.cluster.payload import Enclosed, Payload, unpacked
 from halfsquare.cluster.shares import Span
 from halfsquare.errors import HalfsquareError
 from halfsquare.parallel.threads import Local
 from halfsquare.parallel.tree import Node, Tree
 
 _SESSIONS = 4  # fits that a worker remembers at once: the longest unused is forgotten first
-_HELD_BYTES = 256 << 20  # of parcels of one fit
+_HELD_BYTES = 256 << 20  # of payloads of one fit
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Order:
     """What a worker is asked to do: ``work(start, stop, execution)`` for each span."""
 
     session: str
-    work: Parcel
+    work: Payload
     enclosed: Enclosed
     spans: tuple[Span, ...]
 
@@ -65,8 +65,8 @@ class _Session:
             found: dict[str, Any] = {}
             for name in () if missing else order.work.names:
                 if name not in self.held:
-                    parcel = order.enclosed[name]
-                    self.held[name] = unpacked(parcel, found, execution), len(parcel.body)
+                    payload = order.enclosed[name]
+                    self.held[name] = unpacked(payload, found, execution), len(payload.body)
                 self.held.move_to_end(name)
                 found[name] = self.held[name][0]
             while sum(size for _, size in self.held.values()) > _HELD_BYTES and len(

@@ -28,7 +28,7 @@ _LARGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Payload:
     """A pickled object, and the names of all it refers to: first those that others refer to in
     turn.
     """
@@ -37,7 +37,7 @@ class Parcel:
     names: tuple[str, ...] = ()
 
 
-Enclosed = dict[str, Parcel]
+Enclosed = dict[str, Payload]
 
 
 class Packer:
@@ -47,8 +47,8 @@ class Packer:
         self._known: dict[int, tuple[Any, Enclosed]] = {}
         self._lock = RLock()
 
-    def pack(self, thing: Any) -> tuple[Parcel, Enclosed]:
-        """The object as a parcel, and what it refers to by name."""
+    def pack(self, thing: Any) -> tuple[Payload, Enclosed]:
+        """The object as a payload, and what it refers to by name."""
         import cloudpickle  # type: ignore[import-untyped]
 
         enclosed: Enclosed = {}
@@ -72,7 +72,7 @@ class Packer:
         file = io.BytesIO()
         with self._lock:
             Pickler(file, protocol=pickle.HIGHEST_PROTOCOL).dump(thing)
-        return Parcel(file.getvalue(), tuple(enclosed)), enclosed
+        return Payload(file.getvalue(), tuple(enclosed)), enclosed
 
     def _kept(self, part: Any) -> Enclosed:
         key = id(part)
@@ -86,15 +86,15 @@ class Packer:
 
     def _named(self, part: Any) -> Enclosed:
         """The part under the name of its content, after all it refers to."""
-        parcel, enclosed = self.pack(part)
-        return {**enclosed, hashlib.sha256(parcel.body).hexdigest(): parcel}
+        payload, enclosed = self.pack(part)
+        return {**enclosed, hashlib.sha256(payload.body).hexdigest(): payload}
 
 
-def unpacked(parcel: Parcel, held: Mapping[str, Any], execution: Execution) -> Any:
-    """The object of a parcel, with what it refers to taken from ``held``."""
+def unpacked(payload: Payload, held: Mapping[str, Any], execution: Execution) -> Any:
+    """The object of a payload, with what it refers to taken from ``held``."""
 
     class Unpickler(pickle.Unpickler):
         def persistent_load(self, name: Any) -> Any:
             return execution if name[0] == "execution" else held[name[1]]
 
-    return Unpickler(io.BytesIO(parcel.body)).load()
+    return Unpickler(io.BytesIO(payload.body)).load()

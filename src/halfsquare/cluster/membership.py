@@ -19,7 +19,7 @@ _PATIENCE_SECONDS = 30.0  # for a worker to come back when there is none
 
 
 @dataclass(frozen=True)
-class Roster:
+class Membership:
     """The workers of a Dask client; each is examined when it is first seen.
 
     Attributes
