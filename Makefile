@@ -11,7 +11,7 @@ demo: $(VENV)/demo.done
 	$(BIN)/halfsquare demo --out demo-output
 
 test: $(VENV)/test.done browser tests/browser/node_modules lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check
