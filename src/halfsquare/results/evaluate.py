@@ -174,7 +174,7 @@ def _losses(
             assert batch.target is not None
             keep = ~np.isnan(batch.target).any(axis=1)
             output = model.outputs_of(batch.design[keep])[0]
-            own.append(_row_loss(batch.target[keep], output)[:, 0])
+            own.append(_row_loss(batch.target[keep], output))
             if model is models[0]:
                 kept.append(keep)
                 weights += [] if batch.weight is None else [batch.weight[keep]]
@@ -214,7 +214,7 @@ def _sums_and_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, L
         outputs, _ = fitted.outputs_of(batch.design)
         weight = None if batch.weight is None else batch.weight[keep]
         sums = sums.add(batch.target[keep], outputs[keep], weight)
-        losses = _row_loss(batch.target[keep], outputs[keep])[:, 0]
+        losses = _row_loss(batch.target[keep], outputs[keep])
         moments = moments.merge(LossMoments.of(losses, weight))
         spec.told(batch.first_row + len(batch.target))
     return sums, missing, moments
