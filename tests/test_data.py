@@ -384,8 +384,7 @@ def test_a_missing_or_mistyped_column_is_named() -> None:
         (data.rename(columns={"size": "Size"}), "no column 'size'. Did you mean 'Size'"),
         (
             data.assign(size=["big"] * N),
-            "column 'size' of the data is text: found 'big' in row 1, expected numbers as in "
-            "training",
+            "the data, row 1, column 'size': found 'big', expected numbers as in training",
         ),
         (
             data.assign(sold=1.5),
@@ -420,7 +419,7 @@ def test_decisions_survive_the_model_file(tmp_path: Path) -> None:
     fitted.save(tmp_path / "m.hsq")
     again = load(tmp_path / "m.hsq")
     assert again.encoder.as_dict() == fitted.encoder.as_dict()
-    assert bits(again) == bits(fitted)
+    assert repr(bits(again)) == repr(bits(fitted))  # NaN where columns determine each other
     new = frame(50, seed=1)
     for a, b in zip(again.interval(new), fitted.interval(new), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -163,4 +163,4 @@ def test_a_name_is_given_once() -> None:
 
 def test_names_do_not_follow_the_module() -> None:
     """A class that is moved to another module or renamed keeps the name it has in files."""
-    assert set(Packed.of(State(np.zeros(1), 0.0, 0.0)).tree) == {"state"}
+    assert set(Packed.of(State(np.zeros(1), 0.0, 0.0, memory=None)).tree) == {"state"}

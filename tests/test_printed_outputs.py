@@ -91,7 +91,7 @@ class Both:
         model = self.ours["classical"]
         wanted = self.theirs.get_prediction(rows).summary_frame(alpha=0.1)
         if of == "mean":
-            (batch,) = list(model._batches(rows))
+            (batch,) = list(model.batches(rows))
             mine = np.column_stack(mean_band(model, batch.design, 0.9))
             return mine, wanted[["mean", "mean_ci_lower", "mean_ci_upper"]].to_numpy()
         return np.column_stack(model.interval(rows, 0.9)), wanted[

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from halfsquare.errors import HalfsquareError, LimitError
 
@@ -48,7 +48,8 @@ def require_streams() -> None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError):  # a stream that can be read as well is asked where it stands
+                stream.reconfigure(errors="backslashreplace")
 
 
 def require_address_space(needed: int, what: str) -> None:

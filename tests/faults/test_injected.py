@@ -180,9 +180,9 @@ def test_the_page_among_slow_and_vanishing_visitors(monkeypatch: pytest.MonkeyPa
     pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
     from visiting import serving
 
-    from halfsquare.web import serve as patience
+    from halfsquare.web import request_timeout
 
-    monkeypatch.setattr(patience, "SECONDS", 1.0)
+    monkeypatch.setattr(request_timeout, "SECONDS", 1.0)
     with serving() as visitor:
         url = visitor._server.url if visitor._server else ""
         found = visit(url, 9, 3.0)

@@ -94,6 +94,11 @@ class Reason(Enum):
 class Termination:
     """Why a descent ended, and what was measured then.
 
+    Raises
+    ------
+    ValueError
+        If the reason's sentence has no place for such a detail: a file that says so is damaged.
+
     Examples
     --------
     >>> str(Termination(Reason.ITERATION_LIMIT, 7))
@@ -102,6 +107,12 @@ class Termination:
 
     reason: Reason
     detail: float | str | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            self.reason.sentence.format(self.detail)
+        except TypeError as problem:
+            raise ValueError(f"{self.reason.value} with {self.detail!r}: {problem}") from None
 
     @property
     def converged(self) -> bool:
