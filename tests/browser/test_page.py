@@ -150,7 +150,10 @@ def test_the_four_conventions_change_the_scale_and_not_the_step(page: Page) -> N
         assert read(page, "#gradient") == gradient
         assert read(page, "#step") == "0.8"
         assert signal(page, "convention") == name
-        assert f"gradient {gradient}" in read(page, "#figure svg")
+        page.wait(  # textContent: what is drawn has no innerText
+            "return document.querySelector('#figure svg')?.textContent"
+            f".includes('gradient {gradient}')"
+        )
 
 
 def test_what_is_no_number_is_said(page: Page) -> None:
