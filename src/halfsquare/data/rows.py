@@ -162,3 +162,25 @@ class ShiftedRows(Rows):
         np.subtract(self.t[at], self.t_shift, out=block[:, 1 + d :])
         weight = None if self.weight is None else self.weight[at]
         return Chunk(block[:, 1 : 1 + d], block[:, 1 + d :], weight, block.T)
+
+
+@dataclass(frozen=True)
+class ChangedRows(Rows):
+    """As many rows in as many chunks as ``rows``; a subclass says what a chunk of them becomes."""
+
+    rows: Rows
+
+    @property
+    def weighted(self) -> bool:
+        return self.rows.weighted
+
+    @property
+    def chunk_count(self) -> int:
+        return self.rows.chunk_count
+
+    @property
+    def row_count(self) -> int:
+        return self.rows.row_count
+
+    def chunk_size(self, index: int) -> int:
+        return self.rows.chunk_size(index)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.rows import Chunk, Rows
+from halfsquare.data.rows import ChangedRows, Chunk, Rows
 from halfsquare.fitting.formula.extended_precision import evaluate
 from halfsquare.fitting.formula.inference import correlation
 from halfsquare.loss import Floats
@@ -169,27 +169,11 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class OriginRows(Rows):
+class OriginRows(ChangedRows):
     """Rows whose columns and target are counted from an origin."""
 
-    rows: Rows
     columns: Floats
     target: float
-
-    @property
-    def weighted(self) -> bool:
-        return self.rows.weighted
-
-    @property
-    def chunk_count(self) -> int:
-        return self.rows.chunk_count
-
-    @property
-    def row_count(self) -> int:
-        return self.rows.row_count
-
-    def chunk_size(self, index: int) -> int:
-        return self.rows.chunk_size(index)
 
     def chunk(self, index: int) -> Chunk:
         chunk = self.rows.chunk(index)
