@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from halfsquare.data.encoded_rows import EncodedRows, Part, encoded_rows
+from halfsquare.data.encoded_rows import DesignRows, EncodedRows, Part, encoded_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
@@ -71,7 +71,7 @@ class Family(ABC):
         return self.train(rows, run)
 
     def fitted(
-        self, rows: EncodedRows, trained: Sequence[Trained[Any]], training: Training
+        self, rows: DesignRows, trained: Sequence[Trained[Any]], training: Training
     ) -> FittedModel:
         """The fitted model of these members, with their warnings and the first one's history."""
         weighed = weighed_by(rows)
@@ -95,20 +95,15 @@ class Family(ABC):
         return calibrated(model, rows, left_out)
 
 
-def history_in(
-    loss: Convention, history: Sequence[Record], rows: EncodedRows
-) -> tuple[Record, ...]:
+def history_in(loss: Convention, history: Sequence[Record], rows: DesignRows) -> tuple[Record, ...]:
     """The descent in the wanted convention; for one target in its squared unit, for several
     standardized.
 
     The gradient norm is with respect to the parameters of standardized columns, in the same
     convention.
     """
-    statistics = (
-        rows.scanned.train.merge(rows.scanned.test) if rows.part == "all" else rows.scanned.train
-    )
     k = len(rows.encoder.targets)
-    factor = 2.0 * sse_factor(loss, k, statistics.weight)  # a descent states ½SSE
+    factor = 2.0 * sse_factor(loss, k, rows.total_weight)  # a descent states ½SSE
     unit = float(rows.encoder.target_scales[0]) ** 2 if k == 1 else 1.0
     return tuple(
         replace(

@@ -233,8 +233,16 @@ def _relevance(fit: MemberFit, rows: Rows, groups: Sequence[int] | None) -> Floa
 
 
 @final
+@dataclass(frozen=True)
 class NetworkFamily(Family):
-    """Standardized columns, small networks side by side, penalties set by the evidence."""
+    """Standardized columns, small networks side by side, penalties set by the evidence.
+
+    ``hidden``, ``activation`` and ``members`` as of :func:`train_network`.
+    """
+
+    hidden: tuple[int, ...] | None = None
+    activation: str | None = None
+    members: int | None = None
 
     def check(self) -> None:
         if self.options.method not in (None, "levenberg-marquardt", "minibatch"):
@@ -272,8 +280,9 @@ class NetworkFamily(Family):
                 g for g, (_, first, stop) in enumerate(encoder.groups) for _ in range(first, stop)
             ],
             input_names=encoder.names,
-            hidden=hidden,
-            members=count,
+            hidden=hidden or self.hidden,
+            activation=self.activation,
+            members=count or self.members,
             method=wanted,
             passes=passes,
         )

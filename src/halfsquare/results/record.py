@@ -83,7 +83,8 @@ class Training:
     parts : tuple of BlendPart
         Of a blend.
     left_out_mse, left_out_mse_se : float or None
-        Of a blend: on the rows that its weights were chosen on, which no part had seen.
+        Of trees and of a blend: on the rows that the weights were chosen on, which no part had
+        seen.
     calibration : tuple of Calibration or None
         Of each target's interval, from errors on rows left out; empty where there is none.
     weighed : Weighed or None
