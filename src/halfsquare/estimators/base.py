@@ -12,8 +12,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from halfsquare.data.reading import encoded_array
 from halfsquare.errors import OptionError
-from halfsquare.estimators.table import Given, columns_of, given
+from halfsquare.estimators.table import Given, array_of, columns_of, given, holds_texts, is_frame
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.fit import fit_family
 from halfsquare.fitting.options import FitOptions, Request
@@ -28,7 +29,7 @@ class TableRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     X is an array of numbers, NaN where one is missing, or of texts; or a frame (pandas, Polars,
     Arrow, or a mapping of names to columns) of numbers, texts, categories and dates, which is read
     as :func:`halfsquare.fit` reads it: the model is the one that ``fit`` makes of the same frame.
-    Of a frame, columns of a prediction are found by their names.
+    Columns of a prediction stand in the order of the fit, under the same names.
 
     Attributes
     ----------
@@ -150,8 +151,16 @@ class TableRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _designs(self, X: Any) -> Iterator[Floats]:
         """The rows of X as the model takes them, some at a time."""
-        table = columns_of(self, X, reset=False, shift=self._shift)
-        return (batch.design for batch in self.fitted_.batches(table))
+        if not is_frame(X) and not holds_texts(X):
+            x = array_of(self, X, reset=False)
+            found = encoded_array(self.fitted_.encoder, x, self._names)
+            if found is not None:
+                return found
+        return (batch.design for batch in self.fitted_.batches(self._table(X)))
+
+    def _table(self, X: Any) -> Any:
+        """The columns of X as an Arrow table."""
+        return columns_of(self, X, reset=False, shift=self._shift)
 
     def _predicted(
         self, design: Floats, return_std: bool, interval: float | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,8 @@ import numpy.typing as npt
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import FitError, FormulaError, OptionError
 from halfsquare.estimators.base import TableRegressor
-from halfsquare.estimators.table import Given, columns_of
+from halfsquare.estimators.table import Given
 from halfsquare.fitting.formula.train import FormulaFamily
-from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.parser import read_tokens
 
@@ -124,9 +123,8 @@ class FormulaRegressor(TableRegressor):
         called = [formula.target if n in rows.targets else n for n in table.column_names]
         return replace(rows, table=table.rename_columns(called), targets=(formula.target,))
 
-    def _designs(self, X: Any) -> Iterator[Floats]:
-        table = self._with_x(columns_of(self, X, reset=False, shift=False))
-        return (batch.design for batch in self.fitted_.batches(table))
+    def _table(self, X: Any) -> Any:
+        return self._with_x(super()._table(X))
 
     def _with_x(self, table: Any) -> Any:
         """The only column of X is called x as well."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import version
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -23,12 +25,21 @@ from halfsquare.estimators.whole_numbers import shift_of
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.least_squares import train_exactly
 from halfsquare.exact.normal_equations import ExactSystem
+from halfsquare.fitting.calibrate import MOST_ROWS, calibrated
 from halfsquare.fitting.linear import LinearFamily
+from halfsquare.fitting.options import options_as_json
 from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.record import FitRecord, Training
+from halfsquare.results.record import (
+    DataSummary,
+    FitRecord,
+    Measurement,
+    Training,
+    error_of_sums,
+)
 from halfsquare.solvers.run import Run, Seed
+from halfsquare.sums import Moments
 
 
 class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
@@ -85,6 +96,9 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
     >>> model.coef_.round(3).tolist(), round(float(model.intercept_), 3)
     ([2.15], 0.9)
     """
+
+    _fitted: FittedModel
+    _sample: ShiftedRows | None
 
     def __init__(
         self,
@@ -146,12 +160,41 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
             weighing = "sample_weight", given.weighting, given.factor
             encoded = EncodedArrays(rows, encoder, *weighing)
             run = Run(Local(family.options.threads), seed=Seed(family.options.seed))
-            fitted = family.train(encoded, run, check=lambda: _check(given.x))
+            fitted = family.train_arrays(encoded, run, lambda: _check(given.x))
         # Outputs are computed about the middle of the columns, where the digits of a column far
         # from 0 do not cancel.
         self._center, self._scale = rows.x_shift, encoder.scales
         self._flat = given.flat
-        self._keep(fitted)
+        self._keep(self._recorded(fitted, encoded))
+        self._sample = rows.some(MOST_ROWS) if given.weighting == "counts" else None
+
+    def _recorded(self, fitted: FittedModel, rows: EncodedArrays) -> FittedModel:
+        """With what the sums say of the errors on the rows of the fit."""
+        member, k = fitted.members[0], len(fitted.encoder.targets)
+        freedom = member.facts.degrees_of_freedom or 0.0
+        estimated = freedom > 0 and not member.facts.noise_known
+        sse = float(np.sum(member.noise)) * freedom if estimated else float("nan")
+        sst = float(Moments.of(rows.rows.t, rows.rows.weight).m2.sum())
+        train = error_of_sums(rows.row_count, rows.total_weight, k, sse, sst, float("nan"))
+        weights = "sample_weight" if rows.weighted else None
+        data = DataSummary("arrays", fitted.encoder.targets, weights, rows.row_count, 0, 0, 0)
+        options = options_as_json(self._family().options)
+        record = FitRecord(
+            fitted.record.training, data, Measurement(train), options, version("halfsquare")
+        )
+        return replace(fitted, record=record)
+
+    @property
+    def fitted_(self) -> FittedModel:
+        """What :func:`halfsquare.fit` returns."""
+        if self._sample is not None:  # intervals are calibrated when they are asked for
+            sample, self._sample = self._sample, None
+            self._fitted = calibrated(self._fitted, sample, None)
+        return self._fitted
+
+    @fitted_.setter
+    def fitted_(self, fitted: FittedModel) -> None:
+        self._fitted, self._sample = fitted, None
 
     def partial_fit(
         self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None
@@ -213,8 +256,15 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
             self._options("linear", method=self.method, l2=self.l2, errors=self.errors)
         )
 
+    def _predicted(
+        self, design: Floats, return_std: bool, interval: float | None
+    ) -> tuple[Floats, ...]:
+        if return_std or interval is not None:
+            return super()._predicted(design, return_std, interval)
+        return (self._fitted.outputs_of(design)[0],)
+
     def _describe(self) -> None:
-        fitted, encoder = self.fitted_, self.fitted_.encoder
+        fitted, encoder = self._fitted, self._fitted.encoder
         table, k = fitted.parameters, len(encoder.targets)
         values, errors = (
             np.array([getattr(p, what) for p in table]).reshape(-1, k)

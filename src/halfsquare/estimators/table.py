@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, _check_y, validate_da
 from halfsquare.data.frames import arrow_table
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.weighting import Weighting
-from halfsquare.errors import OptionError, ShapeError
+from halfsquare.errors import OptionError
 from halfsquare.estimators.whole_numbers import base_of, less
 from halfsquare.loss import Floats, require_finite, require_weights
 
@@ -63,7 +63,8 @@ class Given:
     def spec(self) -> DataSpec:
         """The table, with the column that weighs its rows in its role."""
         role = "weights" if self.weighting == "counts" else self.weighting
-        return replace(DataSpec(self.table), **({role: self.weight} if self.weight else {}))
+        named: dict[str, Any] = {role: self.weight}  # the name of the field is the role
+        return replace(DataSpec(self.table), **named)
 
 
 def given(
@@ -168,7 +169,7 @@ def columns_of(
 
     if is_frame(X):
         table = arrow_table(X, "X")
-        if not all(isinstance(name, str) for name in getattr(X, "columns", ())):
+        if hasattr(X, "iloc") and not all(isinstance(name, str) for name in X.columns):
             # As for scikit-learn, such columns have no names.
             table = table.rename_columns(_numbered(table.num_columns))
         named = X if hasattr(X, "iloc") or hasattr(X, "get_columns") else table
@@ -177,7 +178,7 @@ def columns_of(
             raise ValueError(f"n_samples={table.num_rows} in X; at least {least} are needed")
         if reset:
             estimator._base = None
-        return table if reset else table.select(_known(estimator, table.column_names))
+        return table if reset else table.rename_columns(list(estimator._names))
     x = array_of(estimator, X, reset=reset, least=least, shift=shift)
     names = getattr(estimator, "_names", None) if not reset else None
     names = names or _numbered(x.shape[1])
@@ -230,17 +231,6 @@ def _readable(column: npt.NDArray[Any]) -> Any:
         return column.astype(np.float64)
     except (TypeError, ValueError):
         return [None if v is None or v != v else str(v) for v in column.tolist()]
-
-
-def _known(estimator: BaseEstimator, names: Sequence[str]) -> list[str]:
-    """The columns of the fit, which must be among these."""
-    wanted: list[str] = list(estimator._names)
-    if len(wanted) != len(names):
-        raise ShapeError(
-            f"X has {len(names)} features, but {type(estimator).__name__} is expecting "
-            f"{len(wanted)} features as input"
-        )
-    return wanted if set(wanted) <= set(names) else list(names)
 
 
 def target_names(y: Any, count: int, taken: Sequence[str]) -> tuple[str, ...]:

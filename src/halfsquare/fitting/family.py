@@ -73,6 +73,20 @@ class Family(ABC):
     def fitted(
         self, rows: DesignRows, trained: Sequence[Trained[Any]], training: Training
     ) -> FittedModel:
+        """The fitted model of these members, its intervals calibrated; see :meth:`uncalibrated`."""
+        model = self.uncalibrated(rows, trained, training)
+        # Who writes terms down is told Student's intervals, and by a test if they do not hold.
+        if isinstance(rows.encoder, TermsEncoder) or model.record.training.weighed is not None:
+            return model
+        # Errors of a whole ensemble on rows left out stand with each of its members; those of
+        # members apart say nothing of it.
+        first = trained[0].left_out
+        left_out = first if all(m.left_out is first for m in trained) else None
+        return calibrated(model, rows, left_out)
+
+    def uncalibrated(
+        self, rows: DesignRows, trained: Sequence[Trained[Any]], training: Training
+    ) -> FittedModel:
         """The fitted model of these members, with their warnings and the first one's history."""
         weighed = weighed_by(rows)
         known = weighed is not None and weighed.weighting == "sigma"
@@ -84,15 +98,7 @@ class Family(ABC):
         history = history_in(self.options.loss, trained[0].history, rows)
         members = tuple(replace(m, history=(), held_out=None, left_out=None) for m in trained)
         training = replace(training, warnings=warnings, history=history, weighed=weighed)
-        # Errors of a whole ensemble on rows left out stand with each of its members; those of
-        # members apart say nothing of it. Where the noise is measured there is none to learn.
-        first = trained[0].left_out
-        left_out = first if all(m.left_out is first for m in trained) and not known else None
-        model = FittedModel(rows.encoder, members, FitRecord(training))
-        # Who writes terms down is told Student's intervals, and by a test if they do not hold.
-        if isinstance(rows.encoder, TermsEncoder) or weighed is not None:
-            return model
-        return calibrated(model, rows, left_out)
+        return FittedModel(rows.encoder, members, FitRecord(training))
 
 
 def history_in(loss: Convention, history: Sequence[Record], rows: DesignRows) -> tuple[Record, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, final
 
 import numpy as np
 
-from halfsquare.data.encoded_rows import DesignRows, EncodedRows
+from halfsquare.data.encoded_rows import DesignRows, EncodedArrays, EncodedRows
 from halfsquare.data.roles import Roles
 from halfsquare.data.rows import Rows
 from halfsquare.data.source import Source
@@ -335,11 +335,14 @@ class LinearFamily(Family):
         told = {c: "clusters of rows, and no feature" for c in clusters if c in roles.left_out}
         return replace(beside, left_out={**roles.left_out, **told})
 
-    def train(
-        self, rows: DesignRows, run: Run, check: Callable[[], None] | None = None
-    ) -> FittedModel:
-        trained = self.trained(rows, run, check)
+    def train(self, rows: EncodedRows, run: Run) -> FittedModel:
+        trained = self.trained(rows, run)
         return self.fitted(rows, [trained], Training("linear", self._linear().method))
+
+    def train_arrays(self, rows: EncodedArrays, run: Run, check: Callable[[], None]) -> FittedModel:
+        """Train on arrays; ``check`` as of :func:`train_linear`. Intervals are not calibrated."""
+        trained = self.trained(rows, run, check)
+        return self.uncalibrated(rows, [trained], Training("linear", self._linear().method))
 
     def trained(
         self, rows: DesignRows, run: Run, check: Callable[[], None] | None = None
