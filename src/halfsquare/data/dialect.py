@@ -169,15 +169,16 @@ def _delimiter(lines: Sequence[str], suffix: str, wanted: Wanted) -> str:
         return mark
     if suffix == ".tsv":
         return "\t"
-    best, most = ",", (0.0, 0)
+    best, most = ",", (False, 0.0, 0)
     some = max(20, min(1000, len(lines) * _DIVIDED_BYTES // max(1, sum(map(len, lines)))))
     for mark in _DELIMITERS:
         found = _records(lines[:some], mark, wanted.comment or "", wanted.skip or 0)
         lengths = Counter(len(fields) for _, fields in found)
         usual, count = lengths.most_common(1)[0] if lengths else (1, 0)
         if usual > 1:
-            # Among those that divide nearly all lines alike, the one with the most fields.
-            score = (round(count / len(found), 1), usual)
+            # One that divides every line alike; else, among those that divide nearly all so, the
+            # one with the most fields.
+            score = (count == len(found), round(count / len(found), 1), usual)
             if score > most:
                 best, most = mark, score
     return best
