@@ -132,10 +132,10 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="Begin with this one, from 0.")
     parser.add_argument("--rows", type=int, default=200_000, help="Leave out larger tables.")
     arguments = parser.parse_args()
+    part = str(arguments.first), str(arguments.every)
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", UNPACK, folder]
-            + [str(arguments.first), str(arguments.every)],
+            [sys.executable, "-W", "ignore", "-c", UNPACK, folder, *part],
             check=True,
         )
         counts: Counter[str] = Counter()

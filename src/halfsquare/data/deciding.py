@@ -99,7 +99,9 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
     words = _words_of(source, spec)
     forced = {*spec.category, *spec.text, *source.categories}
     looked_at = [
-        TextColumn(c.name, c.text, source.table is not None and source.table.dialect.delimiter == ",")
+        TextColumn(
+            c.name, c.text, source.table is not None and source.table.dialect.delimiter == ","
+        )
         for c in source.columns
         if c.kind == "text" and c.name not in forced
     ]
