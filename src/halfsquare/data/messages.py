@@ -52,8 +52,9 @@ def require_distinct(names: Sequence[str], source: str) -> None:
     """Refuse two columns of one name, and more columns than can be read."""
     if len(names) > MOST_COLUMNS:
         raise DataError(
-            f"{source} has {len(names):,} columns; at most {MOST_COLUMNS:,} are read, since the time "
-            "of reading grows with the square of their number. Keep those that matter in the file"
+            f"{source} has {len(names):,} columns; at most {MOST_COLUMNS:,} are read, since the "
+            "time of reading grows with the square of their number. Keep those that matter in the "
+            "file"
         )
     seen: set[str] = set()
     for position, name in enumerate(names, 1):
