@@ -262,6 +262,9 @@ def test_a_network_goes_on_with_frames() -> None:
     assert scores[0] < 0.7 < scores[-1]
     assert model.fitted_.encoder.names[:1] == ("area",) and model.n_iter_ == 15
     assert model.predict(x[:4], interval=0.9)[0].shape == (4,)
+    # Measured on rows that it had not learnt from.
+    assert model.fitted_.train["r2"] == pytest.approx(scores[-1])
+    assert "area" in model.fitted_.summary()
     with pytest.raises(OptionError, match="its weights are counts"):
         clone(model).set_params(weights="sigma").partial_fit(x, y)
 
@@ -275,6 +278,8 @@ def test_a_linear_model_of_sums_takes_numbers() -> None:
         model.coef_, LinearRegressor().fit(numbers, frame["price"]).coef_, rtol=1e-10
     )
     assert np.isfinite(model.predict(numbers[:2], return_std=True)[1]).all()
+    assert model.fitted_.train["r2"] == pytest.approx(model.score(numbers, frame["price"]))
+    assert "area" in model.fitted_.summary()
     with pytest.raises(ValueError, match="could not convert"):
         LinearRegressor().partial_fit(frame[["town"]], frame["price"])
 

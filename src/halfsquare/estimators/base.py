@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,10 +18,12 @@ from halfsquare.errors import OptionError
 from halfsquare.estimators.table import Given, array_of, columns_of, given, holds_texts, is_frame
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.fit import fit_family
-from halfsquare.fitting.options import FitOptions, Request
+from halfsquare.fitting.options import FitOptions, Request, options_as_json
 from halfsquare.loss import Floats
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import ends_of
+from halfsquare.results.record import DataSummary, FitRecord, Measurement, Training
+from halfsquare.sums import ErrorSummary
 
 
 class TableRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -148,6 +151,15 @@ class TableRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.fitted_ = fitted
         self.warnings_ = fitted.record.training.warnings
         self._describe()
+
+    def _record(
+        self, training: Training, targets: Sequence[str], weighted: bool, errors: ErrorSummary
+    ) -> FitRecord:
+        """That of a model that was not made by :func:`fit_family`."""
+        weights = "sample_weight" if weighted else None
+        data = DataSummary("arrays", tuple(targets), weights, errors.rows, 0, 0, 0)
+        options = options_as_json(self._family().options)
+        return FitRecord(training, data, Measurement(errors), options, version("halfsquare"))
 
     def _designs(self, X: Any) -> Iterator[Floats]:
         """The rows of X as the model takes them, some at a time."""

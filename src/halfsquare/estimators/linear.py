@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -27,14 +26,10 @@ from halfsquare.exact.least_squares import train_exactly
 from halfsquare.exact.normal_equations import ExactSystem
 from halfsquare.fitting.calibrate import MOST_ROWS, calibrated
 from halfsquare.fitting.linear import LinearFamily
-from halfsquare.fitting.options import options_as_json
 from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import (
-    DataSummary,
-    FitRecord,
-    Measurement,
     Training,
     error_of_sums,
 )
@@ -71,7 +66,8 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         ``coef_names_``. A column that does not vary has 0.
     coef_names_ : list of str
     fitted_ : FittedModel
-        What :func:`halfsquare.fit` returns; of an array without gaps it is not measured.
+        What :func:`halfsquare.fit` returns; of an array without gaps with what sums alone say of
+        the errors.
     intercept_ : float or (k,)
     coef_std_error_ : like ``coef_``
         Standard errors; NaN where no degrees of freedom are left, and for coefficients that the
@@ -176,13 +172,8 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         sse = float(np.sum(member.noise)) * freedom if estimated else float("nan")
         sst = float(Moments.of(rows.rows.t, rows.rows.weight).m2.sum())
         train = error_of_sums(rows.row_count, rows.total_weight, k, sse, sst, float("nan"))
-        weights = "sample_weight" if rows.weighted else None
-        data = DataSummary("arrays", fitted.encoder.targets, weights, rows.row_count, 0, 0, 0)
-        options = options_as_json(self._family().options)
-        record = FitRecord(
-            fitted.record.training, data, Measurement(train), options, version("halfsquare")
-        )
-        return replace(fitted, record=record)
+        record = self._record(fitted.record.training, fitted.encoder.targets, rows.weighted, train)
+        return replace(fitted, members=(member.bare(),), record=record)
 
     @property
     def fitted_(self) -> FittedModel:
@@ -196,9 +187,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
     def fitted_(self, fitted: FittedModel) -> None:
         self._fitted, self._sample = fitted, None
 
-    def partial_fit(
-        self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None
-    ) -> LinearRegressor:
+    def partial_fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Fit to these rows and all that were given to ``partial_fit`` before; arguments as in
         :meth:`fit`.
 
@@ -231,14 +220,20 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         if first:
             self._names = self._numbers = given.names
         encoder = array_encoder(self._names, given.targets, shift_of(self))
-        trained = train_exactly(
-            ExactSystem.of_gram(sums, t.shape[1]), encoder.names, encoder.targets, l2=self.l2
-        )
+        k = t.shape[1]
+        system = ExactSystem.of_gram(sums, k)
+        trained = train_exactly(system, encoder.names, encoder.targets, l2=self.l2)
         self.sums_: ExactGram = sums
         self._center, self._scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         self._flat = given.flat
+        b = trained.parameters.reshape(-1, k)
+        sse, sst = (float(each.sum()) for each in (system.sse(b), system.target_squares))
+        mean_error = float(system.error_total(b).sum()) / (k * system.weight)
+        errors = error_of_sums(sums.rows, system.weight, k, sse, sst, mean_error)
         training = Training("linear", "exact sums", trained.warnings)
-        self._keep(FittedModel(encoder, (trained,), FitRecord(training)))
+        weighted = system.weight != sums.rows
+        record = self._record(training, encoder.targets, weighted, errors)
+        self._keep(FittedModel(encoder, (trained,), record))
         return self
 
     def _designs(self, X: Any) -> Iterator[Floats]:

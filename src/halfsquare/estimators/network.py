@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import nan
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -18,19 +17,20 @@ from halfsquare.errors import OptionError, ShapeError
 from halfsquare.estimators.base import TableRegressor
 from halfsquare.estimators.table import Given, given
 from halfsquare.fitting.fit import scanned_rows
-from halfsquare.fitting.network import NetworkFamily
+from halfsquare.fitting.network import NetworkFamily, groups_of_inputs, relevance_of
 from halfsquare.fitting.options import Request
 from halfsquare.loss import Floats, error
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.record import FitRecord, Training
+from halfsquare.results.record import Training
 from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.adam import Adam, AdamMemory
 from halfsquare.solvers.base import Reason, State, Termination
 from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective
 from halfsquare.solvers.run import Run, Seed, Stream
+from halfsquare.sums import ErrorSummary, ErrorSums
 
 
 class NetworkRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
@@ -60,7 +60,8 @@ class NetworkRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
     Attributes
     ----------
     fitted_ : FittedModel
-        What :func:`halfsquare.fit` returns; after ``partial_fit`` it is not measured.
+        What :func:`halfsquare.fit` returns; after ``partial_fit`` its errors are those on the
+        rows of the last call, before they were learnt from.
     members_ : list of Trained
     relevance_ : (d,)
         The share of each column in what moves the output, averaged over the members.
@@ -156,14 +157,15 @@ class NetworkRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
             state = solver.begin(objective, start)
         else:
             state = solver.resume(objective, self._state)
-        self._learn_noise(rows, state.parameters)
+        errors = self._learn_noise(rows, state.parameters)
         self._state, history = descend(
             solver, objective, state, run, iterations=state.iteration + 1
         )
-        iteration = self._state.iteration
+        iteration, parameters = self._state.iteration, self._state.parameters
+        relevance = relevance_of(network, parameters, rows.design, groups_of_inputs(encoder))
         member = Trained(
             network,
-            self._state.parameters,
+            parameters,
             None,
             self._noise,
             float(network.parameter_count),
@@ -172,12 +174,14 @@ class NetworkRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
                 member=0,
                 method="minibatch",
                 hidden=network.hidden,
-                relevance=(nan,) * len(encoder.groups),
+                relevance=tuple(relevance.tolist()),
             ),
         )
-        relevance = {column: nan for column, _, _ in encoder.groups}
-        training = Training("network", "minibatch", history=tuple(history), relevance=relevance)
-        self._keep(FittedModel(encoder, (member,), FitRecord(training)))
+        columns = [column for column, _, _ in encoder.groups]
+        shares = dict(zip(columns, relevance.tolist(), strict=True))
+        training = Training("network", "minibatch", history=tuple(history), relevance=shares)
+        record = self._record(training, encoder.targets, rows.weighted, errors)
+        self._keep(FittedModel(encoder, (member,), record))
         return self
 
     def _begin(self, rows: Given) -> None:
@@ -191,15 +195,20 @@ class NetworkRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         self._network = Network(len(encoder.names), shape, outputs, self.activation or "silu")
         self._seen, self._noise = 0.0, np.zeros(outputs)
 
-    def _learn_noise(self, rows: ArrayRows, parameters: Floats) -> None:
-        """Add the errors on rows not yet learnt from to the running mean square."""
+    def _learn_noise(self, rows: ArrayRows, parameters: Floats) -> ErrorSummary:
+        """Add the errors on rows not yet learnt from to the running mean square; what they come to
+        by themselves, in the unit of the target.
+        """
         w = np.ones(len(rows.target)) if rows.weight is None else rows.weight
-        e = error(rows.target, self._network.outputs(parameters, rows.design))
+        output, scales = self._network.outputs(parameters, rows.design), self._encoder.target_scales
+        e = error(rows.target, output)
         # Errors of long ago are those of a worse network: each call forgets a tenth of what came
         # before.
         kept = 0.9 * self._seen
         self._seen = kept + float(w.sum())
         self._noise = (kept * self._noise + w @ (e * e)) / max(self._seen, np.finfo(float).tiny)
+        sums = ErrorSums.zero(e.shape[1])
+        return sums.add(rows.target * scales, output * scales, rows.weight).finish()
 
 
 def _encoded(encoder: Encoder, rows: Given) -> ArrayRows:

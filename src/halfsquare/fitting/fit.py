@@ -330,7 +330,8 @@ def fit_family(
         version("halfsquare"),
         again,
     )
-    return replace(fitted, record=record)
+    members = tuple(member.bare() for member in fitted.members)
+    return replace(fitted, members=members, record=record)
 
 
 def scanned_rows(family: Family, spec: DataSpec, request: Request) -> EncodedRows:
