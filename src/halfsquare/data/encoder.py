@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -24,6 +24,7 @@ from halfsquare.sums import Moments
 _CACHED_ROWS = 2048
 
 
+@dataclass(frozen=True)
 class Encoder(ABC):
     """Raw rows of some columns → standardized design, the same way whenever rows are encoded.
 
@@ -44,7 +45,7 @@ class Encoder(ABC):
     target_means: Floats
     target_scales: Floats
     left_out: dict[str, str]
-    reading: Reading
+    reading: Reading = field(default=NO_READING, kw_only=True)
 
     @property
     @abstractmethod
@@ -81,29 +82,29 @@ class Encoder(ABC):
         class.
         """
 
+    @staticmethod
+    def shared(saved: dict[str, Any]) -> tuple[Any, ...]:
+        """The attributes of every encoder, but for the reading, in their order, of JSON values.
+
+        Raises
+        ------
+        ValueError
+            If a value is missing or of another type.
+        """
+        features = from_json(list[dict[str, Any]], saved["features"], "features")
+        return (
+            tuple(feature_from_dict(f) for f in features),
+            from_json(tuple[str, ...], saved["targets"], "targets"),
+            from_json(Floats, saved["target_means"], "target_means"),
+            from_json(Floats, saved["target_scales"], "target_scales"),
+            from_json(dict[str, str], saved["left_out"], "left_out"),
+        )
+
 
 @final
 @dataclass(frozen=True)
 class ColumnEncoder(Encoder):
-    """Decisions on every column: each becomes design columns of its own.
-
-    Attributes
-    ----------
-    features : tuple of Feature
-    targets : tuple of str
-    target_means, target_scales : (k,)
-        Targets are standardized by these during training.
-    left_out : dict of column to reason
-    reading : Reading
-        How the values of its columns are written.
-    """
-
-    features: tuple[Feature, ...]
-    targets: tuple[str, ...]
-    target_means: Floats
-    target_scales: Floats
-    left_out: dict[str, str]
-    reading: Reading = NO_READING
+    """Decisions on every column: each becomes design columns of its own."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -170,12 +171,8 @@ class ColumnEncoder(Encoder):
             If a value is missing or of another type.
         """
         return cls(
-            tuple(feature_from_dict(f) for f in from_json(list[dict[str, Any]], saved["features"])),
-            from_json(tuple[str, ...], saved["targets"], "targets"),
-            from_json(Floats, saved["target_means"], "target_means"),
-            from_json(Floats, saved["target_scales"], "target_scales"),
-            from_json(dict[str, str], saved["left_out"], "left_out"),
-            Reading.from_dict(saved.get("reading", {})),
+            *cls.shared(saved),
+            reading=Reading.from_dict(saved.get("reading", {})),
         )
 
 
@@ -245,7 +242,7 @@ def make_encoder(
         numbers.mean[:k].copy(),
         scales,
         left_out,
-        roles.reading.of([*(f.column for f in features), *(t.name for t in roles.targets)]),
+        reading=roles.reading.of([*(f.column for f in features), *(t.name for t in roles.targets)]),
     )
     return encoder, Recoding(tables), kept
 
@@ -266,5 +263,5 @@ def plain_encoder(scanned: Scanned) -> Encoder:
         np.zeros(k),
         np.ones(k),
         dict(roles.left_out),
-        roles.reading,
+        reading=roles.reading,
     )
