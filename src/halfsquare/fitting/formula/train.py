@@ -160,6 +160,13 @@ def train_formula(
     """
     run, full = run or Run(), formula
     formula = formula.with_fixed(fixed_values(formula, fixed))
+    for name in formula.parsed.deciding:
+        if name in formula.names:
+            raise FormulaError(
+                f"the parameter {name!r} of {formula.text!r} only decides where a condition holds: "
+                "the outputs do not change with it but in jumps, so that no descent finds it. Fix "
+                f"it to a number, or let the outputs feel it, such as max(0, x - {name})"
+            )
     lower, upper = bound_vectors(formula, bounds)
     given = start_vector(formula, start, lower, upper)
     fitted = rows if formula.target_function == "identity" else TargetRows(rows, formula)
