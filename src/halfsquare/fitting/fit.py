@@ -171,7 +171,8 @@ def fit(
         Of ``"auto"``: the blend of least error, or the simplest single model that is not
         significantly worse.
     errors : str, optional
-        Standard errors of a linear model: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``,
+        Standard errors of a linear model or a formula: ``"classical"`` (the default), ``"hc0"`` …
+        ``"hc3"``,
         ``"cluster:COL"``, ``"cluster:COL,COL2"`` or ``"newey-west:LAGS"``; see
         :mod:`halfsquare.results.inference.covariance`.
     absorb : str or sequence of str
