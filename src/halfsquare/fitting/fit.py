@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reached(cluster: str | Cluster | None, threads: int | None) -> Iterator[Execution]:
-    """Where sums are computed: this machine, a cluster that is given, or one that is reached by its address and left
+def execution_at(cluster: str | Cluster | None, threads: int | None) -> Iterator[Execution]:
+    """This machine, a cluster that is given, or one that is reached by its address and left
     afterwards.
 
     Raises
@@ -287,7 +287,7 @@ def fit_family(
     limit, interruption = _TimeLimit(options.time_limit), _Interruption()
     if cluster is not None:
         require_for_cluster(options.method, spec.data)
-    with reached(cluster, options.threads) as execution:
+    with execution_at(cluster, options.threads) as execution:
         source, scanned = whole(
             replace(spec, known=tuple(request.names)),
             lambda source: _scanned(
