@@ -83,8 +83,8 @@ class Encoder(ABC):
         """
 
     @staticmethod
-    def shared(saved: dict[str, Any]) -> tuple[Any, ...]:
-        """The attributes of every encoder, but for the reading, in their order, of JSON values.
+    def shared(saved: dict[str, Any]) -> dict[str, Any]:
+        """The attributes of every encoder but the reading, from JSON values.
 
         Raises
         ------
@@ -92,13 +92,14 @@ class Encoder(ABC):
             If a value is missing or of another type.
         """
         features = from_json(list[dict[str, Any]], saved["features"], "features")
-        return (
-            tuple(feature_from_dict(f) for f in features),
-            from_json(tuple[str, ...], saved["targets"], "targets"),
-            from_json(Floats, saved["target_means"], "target_means"),
-            from_json(Floats, saved["target_scales"], "target_scales"),
-            from_json(dict[str, str], saved["left_out"], "left_out"),
-        )
+        kinds: dict[str, Any] = {
+            "targets": tuple[str, ...],
+            "target_means": Floats,
+            "target_scales": Floats,
+            "left_out": dict[str, str],
+        }
+        rest = {name: from_json(kind, saved[name], name) for name, kind in kinds.items()}
+        return {"features": tuple(feature_from_dict(f) for f in features), **rest}
 
 
 @final
@@ -171,7 +172,7 @@ class ColumnEncoder(Encoder):
             If a value is missing or of another type.
         """
         return cls(
-            *cls.shared(saved),
+            **cls.shared(saved),
             reading=Reading.from_dict(saved.get("reading", {})),
         )
 

@@ -200,14 +200,14 @@ class TermsEncoder(Encoder):
         if any(not 0 <= j < len(design.names) for j in kept):
             raise ValueError("kept names columns that the design does not have")
         encoder = cls(
-            *cls.shared(saved),
-            from_json(str, saved["formula"], "formula"),
-            design,
-            kept,
-            from_json(Floats, saved["means"], "means"),
-            from_json(Floats, saved["scales"], "scales"),
-            from_json(tuple[str, ...], saved["aliased"], "aliased"),
-            from_json(tuple[Absorbed, ...], saved["absorbed"], "absorbed"),
+            **cls.shared(saved),
+            formula=from_json(str, saved["formula"], "formula"),
+            design=design,
+            kept=kept,
+            column_means=from_json(Floats, saved["means"], "means"),
+            column_scales=from_json(Floats, saved["scales"], "scales"),
+            aliased=from_json(tuple[str, ...], saved["aliased"], "aliased"),
+            absorbed=from_json(tuple[Absorbed, ...], saved["absorbed"], "absorbed"),
             reading=Reading.from_dict(saved["reading"]),
         )
         needed = [*design.columns, *(a.column for a in encoder.absorbed)]
