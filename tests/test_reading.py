@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from halfsquare import FittedModel, fit_sums, load, sum_rows
 from halfsquare import fit as fit_any
 from halfsquare.data.columns import level_of
+from halfsquare.data.reading import Novelty
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.results.evaluate import evaluate
@@ -333,6 +334,16 @@ def test_what_only_shows_late(tmp_path: Path) -> None:
              for i in range(n)]  # fmt: skip
     (tmp_path / "k.jsonl").write_text("\n".join(lines))
     assert slopes(fit(tmp_path / "k.jsonl", "y"))["a"] == pytest.approx(3)
+    # 996 throughout, and then 1.033: the whole column says that points divide thousands.
+    whole = [str(700 + i % 300) for i in range(25_000)] + ["1.033", "1.250"] * 20
+    rows = [["x", "y"], *([v, 2 * int(v.replace(".", ""))] for v in whole)]
+    fitted = fit(write(tmp_path / "w.csv", rows, ";"), "y")
+    assert slopes(fitted)["x"] == pytest.approx(2)
+    assert "could be a fraction" in said(fitted)
+    rows = [["x", "y"], *([v, 2 * float(v)] for v in [*whole, "12.5"])]
+    fitted = fit(write(tmp_path / "w.csv", rows), "y")
+    assert slopes(fitted)["x"] == pytest.approx(2)
+    assert fitted.encoder.features[0].minimum == 1.033  # type: ignore[attr-defined]
     # Numbers that turn into text, and text that turns into numbers.
     x = ["a" if i % 2 else "b" for i in range(200)] + [str(i % 9) for i in range(n)]
     rows = [["x", "y"], *([v, 2 * float(v) if v.isdigit() else 1] for v in x)]
@@ -452,6 +463,58 @@ def test_rows_that_are_not_like_the_others(tmp_path: Path) -> None:
     assert settled.predict({"x": [-999.0]}) == pytest.approx(settled.predict({"x": [np.nan]}))
 
 
+@pytest.mark.parametrize("apart", [0.0, 0.2])
+@pytest.mark.parametrize(
+    "model", [{"model": "linear"}, {"formula": "y ~ x + z", "model": "linear"}]
+)
+def test_the_row_that_decides_a_fit_is_named(
+    model: dict[str, str], apart: float, tmp_path: Path, command: Command
+) -> None:
+    from statsmodels.api import OLS, add_constant
+
+    rng = np.random.default_rng(4)
+    x, z = rng.normal(size=(2, 300)).round(3)
+    y = (2 * x + z + rng.normal(size=300)).round(3)
+    x[200], y[200] = 60.0, 0.0
+    y[[3, 90, 250]] = np.nan  # these do not count, and the number is that of the file
+    table = pd.DataFrame({"town": [f"t{i:03}" for i in range(300)], "x": x, "z": z, "y": y})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    fitted = fit_any(tmp_path / "t.csv", "y", test_fraction=apart, **model)  # type: ignore[arg-type]
+    whole = table.dropna()
+    oracle = OLS(whole["y"], add_constant(whole[["x", "z"]])).fit().get_influence()
+    (found,) = fitted.info["reading"]["decisive_rows"]
+    at = list(whole.index).index(200)
+    assert found["row"] == 201
+    assert found["cooks_distance"] == pytest.approx(oracle.cooks_distance[0][at], rel=1e-6)
+    assert found["leverage"] == pytest.approx(oracle.hat_matrix_diag[at], rel=1e-6)
+    assert "Row 201" in said(fitted)
+    assert len(np.flatnonzero(oracle.cooks_distance[0] > 1)) == 1
+    if "formula" not in model:
+        assert found["identifiers"] == {"town": "t200"}
+        ran = command("fit", "t.csv", "-t", "y", "--model", "linear", "--report", "r.html")
+        assert "Row 201 (town: t200) decides the fit" in " ".join(ran.out.split())
+        assert "Row 201 (town: t200) decides the fit" in (tmp_path / "r.html").read_text()
+    # A row of the same leverage that lies where the others say decides nothing.
+    others = whole.drop(index=200)
+    intercept, *slopes_without = OLS(others["y"], add_constant(others[["x", "z"]])).fit().params
+    table.loc[200, "y"] = intercept + slopes_without @ table.loc[200, ["x", "z"]].astype(float)
+    calm = fit_any(table, "y", test_fraction=apart, **model)  # type: ignore[arg-type]
+    assert calm.info["reading"]["decisive_rows"] == []
+
+
+def test_a_weighted_row_that_decides_a_fit_is_named() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=2000)
+    y = x + rng.normal(size=2000)
+    y[1200] += 4
+    weight = np.ones(2000)
+    table = {"x": x, "y": y, "w": weight}
+    assert fit(table, "y", weights="w").info["reading"]["decisive_rows"] == []
+    weight[1200] = 1500.0
+    (found,) = fit(table, "y", weights="w").info["reading"]["decisive_rows"]
+    assert found["row"] == 1201
+
+
 def test_an_input_is_never_an_output(tmp_path: Path, command: Command) -> None:
     rows = [["x", "y"], *([q, 1 + 2 * q] for q in range(N))]
     mine = write(tmp_path / "mine.csv", rows)
@@ -492,6 +555,15 @@ def test_predict_keeps_columns_and_tells_what_is_new(tmp_path: Path, command: Co
     assert "x: 1 rows outside the range of training" in ran.err
     found = command("predict", "m.hsq", "n.csv", "--json").json["unlike_training"]
     assert found == {"unseen": {"town": 1}, "outside": {"x": 1}, "missing": {"x": 1}}
+
+
+def test_predict_tells_dates_outside_those_of_training() -> None:
+    days = [date(2024, 1, 1) + timedelta(9 * i) for i in range(N)]
+    fitted = fit({"day": [d.strftime("%d.%m.%Y") for d in days], "y": V}, "y")
+    novelty = Novelty()
+    new = {"day": ["05.02.2024", "31.12.2023", "01.01.2031"]}
+    list(fitted.batches(new, novelty=novelty))
+    assert novelty.sentences == ["day: 2 rows outside the range of training"]
 
 
 def test_spreadsheets_and_archives(tmp_path: Path) -> None:

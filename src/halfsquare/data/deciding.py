@@ -77,7 +77,8 @@ def as_stored(source: Source, columns: Iterable[str]) -> Source:
     assert source.table is not None
     names = set(columns)
     shown = tuple(
-        replace(c, kind="text", type="VARCHAR") if c.name in names else c for c in source.columns
+        replace(c, kind="text", type="VARCHAR", whole=False) if c.name in names else c
+        for c in source.columns
     )
     return replace(source.of_table(source.table.as_text(names)), columns=shown)
 
