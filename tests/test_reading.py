@@ -557,6 +557,125 @@ def test_predict_keeps_columns_and_tells_what_is_new(tmp_path: Path, command: Co
     assert found == {"unseen": {"town": 1}, "outside": {"x": 1}, "missing": {"x": 1}}
 
 
+STRANGE: dict[str, tuple[list[Any], Callable[[int], float], str]] = {
+    # what stands in the column x, the number that it is, and what is said of it
+    "single quotes": ([f"'{v}'" for v in V], lambda i: V[i], ""),
+    "kept from being numbers": ([f'="{v}"' for v in V], lambda i: V[i], ""),
+    "days": ([f"{1 + i % 9} day{'s' if i % 9 else ''}" for i in range(N)], lambda i: 1 + i % 9,
+             "unit 'days' left out"),
+    "percent here and there": ([f"{v}%" if i % 2 else f"{v}" for i, v in enumerate(V)],
+                               lambda i: V[i], "20 of its numbers, such as 1000 in row 1, have no"),
+    "codes": ([f"{v:06}" for v in V], lambda i: V[i],
+              "001000 has leading zeros and is read as a number"),
+    "yyyymmdd": ([(date(2024, 1, 1) + timedelta(i)).strftime("%Y%m%d") for i in range(N)],
+                 lambda i: float((date(2024, 1, 1) + timedelta(i)).strftime("%Y%m%d")),
+                 "read as dates, yyyymmdd, and are taken for numbers: --dates yyyymmdd"),
+    "beyond float64": ([2**53 + 2 * i for i in range(N)], lambda i: 2.0**53 + 2 * i,
+                       "differ in digits that float64 does not hold"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("door", ["csv", "parquet", "pandas"])
+@pytest.mark.parametrize("kind", STRANGE)
+def test_strange_numbers(tmp_path: Path, door: str, kind: str) -> None:
+    cells, value, told = STRANGE[kind]
+    if door == "csv" and kind == "kept from being numbers":
+        cells = [c.replace('"', '""') for c in cells]
+    first = value(0)
+    table = {"x": cells, "y": [5.0 + 2 * (value(i) - first) for i in range(N)]}
+    fitted = fit(DOORS[door](table, tmp_path), "y")
+    assert slopes(fitted)["x"] == pytest.approx(2, rel=1e-6)
+    assert told in said(fitted)
+
+
+def test_dates_as_digits_are_read_so_where_it_is_said(tmp_path: Path) -> None:
+    days = [date(2024, 1, 1) + timedelta(3 * i) for i in range(N)]
+    numbers = [int(d.strftime("%Y%m%d")) for d in days]
+    table = {"day": numbers, "count": V, "y": [0.5 * (d - days[0]).days for d in days]}
+    for door in ("csv", "parquet", "json", "pandas"):
+        fitted = fit(DOORS[door](table, tmp_path), "y", dates="yyyymmdd", features=["day"])
+        assert slopes(fitted)["day day"] == pytest.approx(0.5), door
+        assert "dates as yyyymmdd, from 2024-01-01 to 2024-04-27" in said(fitted)
+        for new in ([20240131], ["20240131"]):
+            assert fitted.predict({"day": new}) == pytest.approx([15])
+    both = fit(table, "y", dates="yyyymmdd")
+    assert both.encoder.reading.columns["count"].kind == "number"
+
+
+@pytest.mark.parametrize(("form", "told"), [("%m/%Y", "mm/yyyy"), ("%b-%y", "mmm-yy")])
+def test_months(form: str, told: str) -> None:
+    months = [date(2019 + i // 12, 1 + i % 12, 1) for i in range(60)]
+    fitted = fit({"m": [m.strftime(form) for m in months], "y": np.arange(60.0)}, "y")
+    assert f"dates as {told}, from 2019-01-01 to 2023-12-01" in said(fitted)
+    assert slopes(fitted)["m day"] == pytest.approx(12 / 365.25, rel=1e-2)
+
+
+def test_orders_that_take_turns_are_refused() -> None:
+    days = [date(2024, 1, 1) + timedelta(i) for i in range(60)]
+    cells = [d.strftime("%d/%m/%Y" if i < 30 else "%m/%d/%Y") for i, d in enumerate(days)]
+    with pytest.raises(
+        DataError, match=r"two orders: '\d\d/\d\d/2024' in row \d+ is mm/dd/yyyy and"
+    ):
+        fit({"d": cells, "y": np.arange(60.0)}, "y")
+    numbers = {"id": [f"{i * 37 % 99:02}-{i * 53 % 99:02}-{2000 + i}" for i in range(60)]}
+    fit({**numbers, "x": range(60), "y": np.arange(60.0)}, "y")  # no dates at all
+
+
+def test_units_and_spellings_that_take_turns_are_said() -> None:
+    y = np.arange(60.0)
+    weights = [f"{i / 2} kg" if i % 3 else f"{500 * i} g" for i in range(60)]
+    assert "different units ('kg', 'g'); it is read as text" in said(
+        fit({"x": weights, "y": y}, "y")
+    )
+    levels = [("Male", "male ", "Female")[i % 3] for i in range(60)]
+    found = said(fit({"x": levels, "y": y}, "y"))
+    assert (
+        "x: levels that differ in large letters or spaces alone are apart: 'Male', 'male '."
+        in found
+    )
+
+
+def test_a_first_line_that_names_the_delimiter(tmp_path: Path) -> None:
+    rows = [["sep=;"], ["x;y"], *([f"{q},5;{2 * q + 1}"] for q in range(N))]
+    assert slopes(fit(write(tmp_path / "s.csv", rows), "y"))["x"] == pytest.approx(2)
+
+
+def test_a_delimiter_that_divides_every_line(tmp_path: Path) -> None:
+    rows = [["n", "y"], *([f"a\tb\t{q}", q] for q in range(N)), ["a note", 3]]
+    fitted = fit(write(tmp_path / "n.csv", rows), "y")
+    assert fitted.info["rows_read"] == N + 1
+    rows = [["x", "source", "y"], *([q / 2, '"4,6"' if q == 7 else q % 5, q] for q in range(N))]
+    odd = fit(write(tmp_path / "c.csv", rows), "y")
+    assert "source: 1 value that is no number, read as missing: '4,6' (row 8)" in said(odd)
+
+
+def test_types_that_only_pandas_has() -> None:
+    x = [float(q % 7) for q in range(N)]
+    y = [2 * v for v in x]
+    plain = slopes(fit({"x": x, "y": y}, "y"))
+    mixed = [v if q % 2 else f"{v:g}" for q, v in enumerate(x)]
+    for column in (pd.arrays.SparseArray(x), pd.Series(mixed, dtype=object)):
+        frame = pd.DataFrame({"x": column, "y": y})
+        assert slopes(fit(frame, "y")) == pytest.approx(plain, abs=1e-9)
+    months = pd.period_range("2020-01", periods=N, freq="M")
+    found = fit(pd.DataFrame({"m": months, "y": np.arange(float(N))}), "y")
+    assert found.encoder.reading.columns["m"].kind == "timestamp"
+    cut = pd.DataFrame({"x": pd.cut(pd.Series(x), 3), "y": y})
+    assert len(fit(cut, "y").encoder.names) == 2
+    moments = pd.date_range("2024-01-01", periods=N, tz="Europe/Berlin").astype(
+        "datetime64[ns, Europe/Berlin]"
+    )
+    zoned = pd.DataFrame({"t": moments, "y": np.arange(float(N))})
+    assert slopes(fit(zoned, "y"))["t day"] == pytest.approx(1, rel=1e-3)
+    with pytest.raises(DataError, match="complex128"):
+        fit(pd.DataFrame({"x": np.array(x) + 0j, "y": y}), "y")
+
+
+def test_digits_of_other_scripts_are_no_numbers() -> None:
+    cells = [str(v).translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")) for v in V]
+    assert "identifier" in fit({"x": cells, "y": V}, "y").encoder.left_out["x"]
+
+
 def test_predict_tells_dates_outside_those_of_training() -> None:
     days = [date(2024, 1, 1) + timedelta(9 * i) for i in range(N)]
     fitted = fit({"day": [d.strftime("%d.%m.%Y") for d in days], "y": V}, "y")

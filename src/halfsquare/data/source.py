@@ -62,6 +62,12 @@ class SourceColumn:
         return self.stored if self.type == "VARCHAR" else f"{self.stored}::VARCHAR"
 
     @property
+    def digits(self) -> SourceColumn:
+        """The whole numbers as texts, for dates that are written as digits alone."""
+        value = f"TRY_CAST({self.stored} AS BIGINT)::VARCHAR"
+        return replace(self, kind="text", type="VARCHAR", value=value, whole=False)
+
+    @property
     def is_text(self) -> bool:
         """Whether the source stores texts."""
         return self.type in ("VARCHAR", "JSON", "ENUM", "UUID") or self.type.startswith("ENUM(")
@@ -80,7 +86,9 @@ class SourceColumn:
         if self.type.startswith("INTERVAL"):
             return f"(epoch({self.stored}) / 86400.0)::DOUBLE"
         if self.kind in ("timestamp", "time"):
-            return f"epoch({self.stored})::DOUBLE"
+            zoned = "TIMESTAMPTZ" in self.type or "WITH TIME ZONE" in self.type
+            coarse = f"::TIMESTAMP{'TZ' if zoned else ''}"  # no epoch of nanoseconds with a zone
+            return f"epoch({self.stored}{coarse if 'TIMESTAMP' in self.type else ''})::DOUBLE"
         if self.kind == "boolean":
             # Not a cast: DuckDB would push it into the reader of a text file.
             return f"(CASE WHEN {self.stored} THEN 1.0 WHEN NOT {self.stored} THEN 0.0 END)::DOUBLE"

@@ -73,6 +73,7 @@ def decisive_rows(
     square, longest = _bounds(sums, model.matrix(member.parameters), rows)
     if not _able(square, longest * greatest, sums.parameters):
         return []
+    indicators = _indicators(rows.encoder)
     parameters, scales = member.parameters, fitted.encoder.target_scales
 
     def of(index: int) -> list[Found]:
@@ -88,6 +89,8 @@ def decisive_rows(
             return []
         errors = (model.outputs(parameters, design[at]) - chunk.target[at]) * scales
         h, distance = sums.measure(design[at], errors, weight[at])
+        # A level or a gap that few rows have is known from these alone, whatever they hold.
+        distance[indicators[np.argmax(np.abs(design[at]), axis=1)]] = 0.0
         found = [
             (float(distance[i]), float(h[i]), index, int(at[i]))
             for i in np.flatnonzero(np.isfinite(distance) & (distance > _DISTANCE))
@@ -141,6 +144,17 @@ def _farthest(encoder: Encoder) -> Floats | None:
             return None
         found += [max(share, 1.0 - share) / scale for share, scale in pairs]
     return np.array(found)
+
+
+def _indicators(encoder: Encoder) -> Any:
+    """Which columns of the design say no more than whether something is so, (d,)."""
+    if not isinstance(encoder, ColumnEncoder):
+        return np.zeros(len(encoder.names), dtype=bool)
+    found: list[bool] = []
+    for feature in encoder.features:
+        every = isinstance(feature, Category | Presence)
+        found += [every or name.endswith(" is missing") for name in feature.names]
+    return np.array(found, dtype=bool)
 
 
 def _row_number(source: Source, rows: EncodedRows, index: int, place: int, seed: int) -> int:
