@@ -18,6 +18,8 @@ from halfsquare.data.spool import encoding_of, unpacked
 from halfsquare.errors import DataError, OptionError
 
 _HEAD_BYTES = 1 << 20
+_MOST_HEAD_BYTES = 1 << 26  # of a header and a row that are longer
+_WHOLE_LINES = 3  # of which the last may be cut
 _CELLS = 40_000
 _DIVIDED_BYTES = 100_000  # that are divided by each delimiter in turn
 _DELIMITERS = ",\t;|"
@@ -141,6 +143,12 @@ def _head(path: str, name: str) -> tuple[bytes, bool]:
     try:
         with unpacked(path) as file:
             head = file.read(_HEAD_BYTES)
+            # The first line names the columns: a name that is cut would be another column.
+            while head.count(b"\n") < _WHOLE_LINES and len(head) < _MOST_HEAD_BYTES:
+                more = file.read(len(head))
+                if not more:
+                    return head, True
+                head += more
             return head, not file.read(1)
     except (OSError, EOFError, zlib.error) as problem:
         raise DataError(f"{name} could not be read: {problem}") from None

@@ -131,13 +131,14 @@ class EvidenceTrainer(MemberTrainer):
     ----------
     input_groups : sequence of int or None
         See :meth:`halfsquare.models.network.Network.groups`.
-    iterations, last_iterations : int
-        Steps at most, and steps on all rows.
+    iterations, last_iterations, more_iterations : int
+        Steps at most, steps on all rows, and on those that were set apart as well.
     """
 
     input_groups: Sequence[int] | None
     iterations: int = 85
     last_iterations: int = 10
+    more_iterations: int = 20
     name: str = "levenberg-marquardt"
 
     def train(
@@ -160,6 +161,28 @@ class EvidenceTrainer(MemberTrainer):
         objective = Objective(fit.network, rows, run.execution)
         begun = solver.resume(objective, chosen.state)
         state, history = descend(solver, objective, begun, run, iterations=self.last_iterations)
+        return self._longer(fit, chosen, state, history)
+
+    def again(self, member: Trained[NetworkFacts], rows: Rows, run: Run) -> MemberFit:
+        """A few more steps on more rows, from where a member was trained to."""
+        network, facts = member.model, member.facts
+        assert isinstance(network, Network)
+        solver = self._solver(network, facts.member)
+        objective = Objective(network, rows, run.execution)
+        begun = solver.begin_with(
+            objective, member.parameters, float(member.noise.mean()), np.array(facts.penalties)
+        )
+        state, history = descend(solver, objective, begun, run, iterations=self.more_iterations)
+        done = member.history[-1].iteration if member.history else 0
+        before = replace(begun, iteration=done, stopped=member.termination)
+        fit = MemberFit(facts.member, self, network, (), list(member.history))
+        return self._longer(fit, StoppingPoint(before, None), state, history)
+
+    @staticmethod
+    def _longer(
+        fit: MemberFit, chosen: StoppingPoint, state: State[Any], history: Sequence[Record]
+    ) -> MemberFit:
+        """The fit with more steps after one of its stopping points."""
         done = chosen.state.iteration
         history = [replace(record, iteration=done + record.iteration) for record in history]
         if state.stopped != Termination(Reason.INTERRUPTED):
@@ -178,7 +201,10 @@ class EvidenceTrainer(MemberTrainer):
             noise=np.full(fit.network.targets, belief.noise),
             effective_parameters=float(belief.effective.sum()),
             termination=Termination(Reason.HELD_OUT_BEST) if planned else fit.termination,
-            facts=fit.facts(relevance, belief.log_evidence),
+            facts=replace(
+                fit.facts(relevance, belief.log_evidence),
+                penalties=tuple(belief.penalties.tolist()),
+            ),
             history=tuple(fit.history),
         )
 
