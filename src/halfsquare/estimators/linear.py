@@ -34,7 +34,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     method : {"least-squares", "gradient", "minibatch"}
         How to descend; the answer is the same.
     l2 : float >= 0 or "auto"
-        λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted: scikit-learn's
+        λ of the penalty ½ λ Σw ‖b‖² on standardized columns, intercept excepted: scikit-learn's
         ``Ridge(alpha=λ n)`` on standardized columns. ``"auto"`` takes the λ of greatest evidence.
     weights : {"counts", "sigma", "precision"}
         What ``sample_weight`` holds: how many times a row stands, its measured standard deviation,
