@@ -23,6 +23,7 @@ from halfsquare.data.scan import Scanned, scan
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec, Progress, RowOptions
 from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.decisive import DecisiveRow, decisive_rows
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.options import FitOptions, Request, options_as_json
 from halfsquare.fitting.resume import Resuming, checkpointer_of
@@ -311,21 +312,24 @@ def fit_family(
                 Seed(options.seed),
             )
             fitted = family.train(rows, run.at("measured"))
+            of_fit = rows
             measured = _measured(fitted, family.measured(fitted, rows), execution, spec, test)
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
             again = again and not interruption.ended(fitted) and limit.leaves(_REFIT_LEAST)
             if again:
                 run = replace(run, deadline=limit.at(1.0))
-                refitted = family.again(
-                    fitted, family.rows(scanned, "all", execution), run.at("refit")
-                )
+                every = family.rows(scanned, "all", execution)
+                refitted = family.again(fitted, every, run.at("refit"))
                 # A refit that was cut short is not the model that was measured: that one is kept.
                 again = not interruption.ended(refitted)
-                fitted = refitted if again else fitted
+                fitted, of_fit = (refitted, every) if again else (fitted, rows)
+            decisive = decisive_rows(
+                fitted, family.measured(fitted, of_fit), source, seed, execution
+            )
     record = FitRecord(
         fitted.record.training,
-        _data_summary(source, scanned, roles),
+        _data_summary(source, scanned, roles, decisive),
         measured,
         options_as_json(options),
         version("halfsquare"),
@@ -466,7 +470,12 @@ def _measured(
     return Measurement(train, summary, "rows set apart")
 
 
-def _data_summary(source: Source, scanned: Scanned, roles: Roles) -> DataSummary:
+def _data_summary(
+    source: Source, scanned: Scanned, roles: Roles, decisive: Sequence[DecisiveRow]
+) -> DataSummary:
+    reading = how_it_was_read(source, scanned)
+    reading["suspicious"] += [row.sentence for row in decisive]
+    reading["decisive_rows"] = [vars(row) for row in decisive]
     left_out = scanned.missing_target + scanned.missing_feature + scanned.zero_weight
     return DataSummary(
         scanned.source_name,
@@ -476,5 +485,5 @@ def _data_summary(source: Source, scanned: Scanned, roles: Roles) -> DataSummary
         scanned.missing_target,
         scanned.missing_feature,
         scanned.zero_weight,
-        reading=how_it_was_read(source, scanned),
+        reading=reading,
     )
