@@ -165,6 +165,18 @@ def fit(
             help="Share of the rows set apart to measure on; 0 fits on every row.",
         ),
     ] = 0.2,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="random|rows|time:COL|group:COL",
+            help="Which rows are set apart: drawn at random, the last ones, the latest, or whole "
+            "groups.",
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Measure by cross-validation in so many folds instead."),
+    ] = None,
     refit: Annotated[
         bool, typer.Option("--refit/--no-refit", help="Fit again on all rows after measuring.")
     ] = True,
@@ -235,7 +247,7 @@ def fit(
     files = _require_report(report, data) if report else None
     with (
         working(time_limit, quiet=quiet or json) as work,
-        _reached(cluster, method, data) as reached,
+        _reached(cluster, method, data, split, folds) as reached,
     ):
         rows = DataSpec.of(
             data, weights=weights, sigma=sigma, precision=precision, progress=work.read, **options
@@ -260,6 +272,8 @@ def fit(
             exclude=listed(exclude),
             test=test,
             test_fraction=test_fraction,
+            split=split,
+            folds=folds,
             refit=refit,
             seed=seed,
             threads=threads,
@@ -283,7 +297,11 @@ def fit(
 
 
 def _reached(
-    cluster: str | None, method: Method | None, data: str
+    cluster: str | None,
+    method: Method | None,
+    data: str,
+    split: str | None = None,
+    folds: int | None = None,
 ) -> AbstractContextManager[Cluster | None]:
     """The cluster at that address, if one is wanted; what it cannot do is refused before it is
     reached.
@@ -293,7 +311,7 @@ def _reached(
     from halfsquare.cluster.connect import connect
     from halfsquare.fitting.fit import require_for_cluster
 
-    require_for_cluster(method.value if method else None, data)
+    require_for_cluster(method.value if method else None, data, split, folds)
     return connect(cluster)
 
 

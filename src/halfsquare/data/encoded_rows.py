@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.encoder import Encoder, Recoding, make_encoder, plain_encoder
 from halfsquare.data.rows import Chunk, Rows
 from halfsquare.data.scan import Scanned
+from halfsquare.data.splits import Units
 from halfsquare.loss import Floats
 
 Part = Literal["train", "test", "all"]
@@ -50,6 +52,25 @@ class EncodedRows(Rows):
     @property
     def offsets(self) -> Floats | None:
         return self.encoder.means / self.encoder.scales
+
+    @property
+    def units(self) -> Units | None:
+        units = self.scanned.units
+        if units is None or self.part == "all":
+            return units
+        return units.at(self.places)
+
+    @property
+    def places(self) -> npt.NDArray[np.intp]:
+        """Where these rows (n,) stand in the table."""
+        table = self.scanned.table
+        starts = np.cumsum([0, *table.sizes])
+        train = self.part == "train"
+        found = []
+        for start, size, cut in zip(starts, table.sizes, table.train_sizes, strict=False):
+            first, stop = (0, size) if self.part == "all" else (0, cut) if train else (cut, size)
+            found.append(np.arange(start + first, start + stop, dtype=np.intp))
+        return np.concatenate([np.empty(0, dtype=np.intp), *found])
 
     @property
     def weight_factor(self) -> float:

@@ -22,16 +22,20 @@ from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned, scan
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec, Progress, RowOptions
+from halfsquare.data.splits import Split
 from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.cross_validation import cross_validate
+from halfsquare.fitting.doubts import doubts
 from halfsquare.fitting.family import Family
+from halfsquare.fitting.measure import measured
 from halfsquare.fitting.options import FitOptions, Request, options_as_json
 from halfsquare.fitting.resume import Resuming, checkpointer_of
+from halfsquare.fitting.splits import request_for, roles_for, scanned_fraction, with_parts
 from halfsquare.loss import Convention
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local, one_blas_thread
-from halfsquare.results.evaluate import error_sums, error_sums_of_rows
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.record import DataSummary, FitRecord, Measurement, interrupted
+from halfsquare.results.record import DataSummary, FitRecord, interrupted
 from halfsquare.solvers.base import State
 from halfsquare.solvers.run import Callback, Run, Seed
 
@@ -60,7 +64,9 @@ def place(cluster: str | Cluster | None, threads: int | None) -> Iterator[Execut
         yield cluster
 
 
-def require_for_cluster(method: str | None, data: Any) -> None:
+def require_for_cluster(
+    method: str | None, data: Any, split: str | None = None, folds: int | None = None
+) -> None:
     """Refuse what a cluster cannot do, before it is reached.
 
     Raises
@@ -74,6 +80,12 @@ def require_for_cluster(method: str | None, data: Any) -> None:
             "mini-batches are not for a cluster: every one of very many small steps would "
             "wait for the network. "
             "Leave the method out: second-order descent needs some tens of rounds"
+        )
+    if folds is not None or Split.read(split or "random").kind != "random":
+        asked = f"--folds {folds}" if folds is not None else f"--split {split}"
+        raise OptionError(
+            f"{asked} is not for a cluster: there rows are set apart at random while they are "
+            "read. Leave it out, or fit on one machine"
         )
     require_files(data)
 
@@ -125,6 +137,8 @@ def fit(
     exclude: Sequence[str] = (),
     test: Any = None,
     test_fraction: float = 0.2,
+    split: str | None = None,
+    folds: int | None = None,
     refit: bool = True,
     seed: int = 0,
     threads: int | None = None,
@@ -184,6 +198,14 @@ def fit(
         Rows to measure on, instead of a part of ``data``.
     test_fraction : float, [0, 1)
         Share of the rows set apart; 0 measures on the rows of the fit alone.
+    split : str, optional
+        Which rows are set apart, and left out wherever some are: ``"random"`` (the default; said
+        outright, it also says that rows are independent), ``"rows"`` (the last ones),
+        ``"time:COL"`` (the latest), ``"group:COL"`` (whole groups); see
+        :mod:`halfsquare.data.splits`. Rows that are equal in all features stay together.
+    folds : int, optional
+        Measure by cross-validation in so many folds instead, of rows in time on later rows alone;
+        see :mod:`halfsquare.fitting.cross_validation`.
     refit : bool
         Whether to train again on all rows after measuring.
     seed : int
@@ -254,11 +276,15 @@ def fit(
         absorb=tuple(_listed(absorb)),
         # Effects of levels that only rows set apart have could not be known.
         test_fraction=0.0 if test is not None or absorb else test_fraction,
+        split=split,
+        folds=folds,
         refit=refit,
         seed=seed,
         threads=threads,
         time_limit=time_limit,
     )
+    if folds is not None and test is not None:
+        raise OptionError("folds measure the model, and so do test rows: give one of them")
     spec = DataSpec.of(data, **reading)
     request = Request(_listed(target), spec.weight_column, spec.weighting, features, exclude)
     limit, interruption = _TimeLimit(time_limit), _Interruption()
@@ -266,22 +292,13 @@ def fit(
     family.check()
     resuming = Resuming.of(checkpoint, resume, checkpoint_every, options, request)
     if cluster is not None:
-        require_for_cluster(method, spec.data)
+        require_for_cluster(method, spec.data, split, folds)
     with place(cluster, threads) as execution:
         source, scanned = whole(
             replace(spec, known=tuple(request.names)),
-            lambda source: _scanned(
-                execution, source, family.roles(source, request), options, spec
-            ),
+            lambda source: _scanned(execution, source, family, request, options, spec),
         )
-        roles = scanned.roles
-        rows = family.rows(scanned, "train", execution)
-        if not rows.row_count:
-            raise FitError(
-                f"{source.name} leaves no row to train on: every row with a target is in the "
-                "test part"
-            )
-        again = refit and bool(scanned.test.rows)
+        again = (refit and bool(scanned.test.rows)) or folds is not None
         with checkpointer_of(resuming, scanned, execution) as checkpointer:
             run = Run(
                 execution,
@@ -290,23 +307,35 @@ def fit(
                 checkpointer,
                 Seed(seed),
             )
-            fitted = family.train(rows, run.at("measured"))
-            measured = _measured(fitted, family.measured(fitted, rows), execution, spec, test)
+            if folds is not None:
+                by_fold = cross_validate(family, scanned, options, run, interruption.ended)
+                fitted, row_errors = by_fold.last, by_fold.errors
+            else:
+                rows = _rows_of(family, scanned, execution, source.name)
+                fitted = family.train(rows, run.at("measured"))
+                own = family.measured(fitted, rows)
+                measurement, row_errors = measured(fitted, own, execution, spec, test, options)
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
-            again = again and not interruption.ended(fitted) and limit.leaves(_REFIT_LEAST)
-            if again:
-                run = replace(run, deadline=limit.at(1.0))
-                refitted = family.again(
-                    fitted, family.rows(scanned, "all", execution), run.at("refit")
-                )
+            again = again and not interruption.ended(fitted)
+            again = again and (folds is not None or limit.leaves(_REFIT_LEAST))
+            every = family.rows(scanned, "all", execution) if again else None
+            if every is not None:
+                run = replace(run, deadline=limit.at(1.0)).at("refit")
+                once = folds is None
+                refitted = family.again(fitted, every, run) if once else family.train(every, run)
                 # A refit that was cut short is not the model that was measured: that one is kept.
                 again = not interruption.ended(refitted)
                 fitted = refitted if again else fitted
+            if folds is not None:
+                seen = every if every is not None and again else None
+                measurement = by_fold.measurement(fitted, family, seen, run, options)
+    if row_errors and split is None and isinstance(execution, Local):
+        fitted = _warned(fitted, doubts(scanned, source, spec, seed, row_errors))
     record = FitRecord(
         fitted.record.training,
-        _data_summary(source, scanned, roles),
-        measured,
+        _data_summary(source, scanned, scanned.roles),
+        measurement,
         options_as_json(options),
         version("halfsquare"),
         again,
@@ -314,12 +343,37 @@ def fit(
     return replace(fitted, record=record)
 
 
+def _rows_of(family: Family, scanned: Scanned, execution: Execution, name: str) -> EncodedRows:
+    """The rows to train on."""
+    rows = family.rows(scanned, "train", execution)
+    if not rows.row_count:
+        raise FitError(
+            f"{name} leaves no row to train on: every row with a target is in the test part"
+        )
+    return rows
+
+
+def _warned(fitted: FittedModel, said: Sequence[str]) -> FittedModel:
+    """The model with more warnings."""
+    training = fitted.record.training
+    training = replace(training, warnings=(*training.warnings, *said))
+    return replace(fitted, record=replace(fitted.record, training=training))
+
+
 def _scanned(
-    execution: Execution, source: Source, roles: Roles, options: FitOptions, spec: DataSpec
+    execution: Execution,
+    source: Source,
+    family: Family,
+    request: Request,
+    options: FitOptions,
+    spec: DataSpec,
 ) -> tuple[Source, Scanned]:
-    scanned = scan_at(execution, source, roles, options.test_fraction, options.seed, spec.progress)
+    roles = family.roles(source, request_for(options, request))
+    roles = roles_for(options, roles, request, source)
+    fraction = scanned_fraction(options)
+    scanned = scan_at(execution, source, roles, fraction, options.seed, spec.progress)
     require_no_late_values(source, scanned)
-    return source, scanned
+    return source, with_parts(scanned, options, execution)
 
 
 @dataclass(frozen=True)
@@ -417,20 +471,6 @@ def _family(options: FitOptions) -> Family:
     from halfsquare.fitting.linear import LinearFamily
 
     return LinearFamily(options)
-
-
-def _measured(
-    fitted: FittedModel, rows: EncodedRows, execution: Execution, spec: DataSpec, test: Any
-) -> Measurement:
-    train = error_sums_of_rows(fitted, rows, execution).finish()
-    if test is not None:
-        sums, missing = error_sums(fitted, replace(spec, data=test, progress=None))
-        return Measurement(train, sums.finish(), "rows given", missing)
-    held_out = rows.of("test")
-    if not held_out.row_count:
-        return Measurement(train)
-    summary = error_sums_of_rows(fitted, held_out, execution).finish()
-    return Measurement(train, summary, "rows set apart")
 
 
 def _data_summary(source: Source, scanned: Scanned, roles: Roles) -> DataSummary:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from halfsquare.data.splits import Split
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError
 from halfsquare.loss import CONVENTIONS, Convention
@@ -33,6 +34,8 @@ class FitOptions:
     errors: str | None = None
     absorb: tuple[str, ...] = ()
     test_fraction: float = 0.2
+    split: str | None = None
+    folds: int | None = None
     refit: bool = True
     seed: int = 0
     threads: int | None = None
@@ -61,6 +64,8 @@ class FitOptions:
                 f"the test fraction is {self.test_fraction:g}; expected a number from 0 to "
                 "below 1, such as 0.2"
             )
+        Split.read(self.split or "random")
+        self._require_folds()
         if self.threads is not None and self.threads < 1:
             raise OptionError(f"threads is {self.threads}; expected at least 1")
         if self.time_limit is not None and not self.time_limit > 0:
@@ -81,6 +86,21 @@ class FitOptions:
         for name in ("start", "bounds", "fix", "profile"):
             if getattr(self, name) and self.model != "formula":
                 raise OptionError(f"{name} is for a formula's parameters, and there are none")
+
+    def _require_folds(self) -> None:
+        if self.folds is None:
+            return
+        if isinstance(self.folds, bool) or not isinstance(self.folds, int) or self.folds < 2:
+            raise OptionError(f"folds is {self.folds!r}; expected a whole number of at least 2")
+        if not self.refit:
+            raise OptionError(
+                "with folds the model is fitted to all rows after the folds: leave --no-refit out"
+            )
+        if self.absorb:
+            raise OptionError(
+                "folds and absorbed effects do not go together: levels of a fold left out may "
+                "have no effect"
+            )
 
 
 def options_as_json(options: FitOptions) -> dict[str, Any]:

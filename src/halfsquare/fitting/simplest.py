@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Rows
+from halfsquare.data.splits import folds_of
 from halfsquare.errors import FitError
 from halfsquare.fitting.blend import weights_of
 from halfsquare.fitting.family import Family
@@ -179,12 +180,13 @@ def left_out_linear(rows: EncodedRows, l2: Any, run: Run) -> Floats:
     """The errors o - t (n, k) of each row by a linear model of the rows of the other folds.
 
     The sums of a fold are those of all rows but its own: one pass gives the sums of every fold. NaN
-    where rows are too few.
+    where rows, or units of them, are too few.
     """
     n, k = rows.row_count, len(rows.encoder.targets)
-    if n < 2 * _FOLDS:
+    units = rows.units
+    if n < 2 * _FOLDS or (units is not None and len(np.unique(units.of_row)) < 2):
         return np.full((n, k), np.nan)
-    fold = run.seed.generator(Stream.LINEAR_FOLDS).permutation(n) % _FOLDS
+    fold = folds_of(n, _FOLDS, run.seed.generator(Stream.LINEAR_FOLDS), units)
     starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
     size = 1 + len(rows.encoder.names) + k
     errors = np.empty((n, k))

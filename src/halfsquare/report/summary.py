@@ -9,7 +9,7 @@ from halfsquare.report.first_screen import headline
 from halfsquare.report.layout import grid
 from halfsquare.results.coefficients import Parameter
 from halfsquare.results.fitted import FittedModel
-from halfsquare.text import descent_sentence, number, plain, rows_sentence, with_error
+from halfsquare.text import descent_sentence, mse_limits, number, plain, rows_sentence, with_error
 
 MOST_PARAMETERS = 20
 
@@ -125,6 +125,7 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
         "Errors"
         + (" on the rows of the fit (none were set apart)" if not info.get("test") else ""),
         error_table(columns, unit, width),
+        *([f"  test {limits}"] if (limits := mse_limits(info.get("test") or {})) else []),
         "",
     ]
     if info["kind"] in ("network", "trees", "blend"):

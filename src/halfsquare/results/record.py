@@ -154,12 +154,21 @@ class Measurement:
     test_source : str
     test_missing_target : int or None
         How many of the rows given lack a target.
+    test_mse_limits : (float, float) or None
+        95 % confidence limits of the MSE of ``test``; see :mod:`halfsquare.results.mean_error`.
+    test_mse_method : str or None
+        What they and the standard error take rows for.
+    split : str or None
+        How the rows set apart, or the folds, were chosen: see :mod:`halfsquare.data.splits`.
     """
 
     train: ErrorSummary
     test: ErrorSummary | None = None
     test_source: str | None = None
     test_missing_target: int | None = None
+    test_mse_limits: tuple[float, float] | None = None
+    test_mse_method: str | None = None
+    split: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, under ``train`` and ``test``."""
@@ -168,7 +177,16 @@ class Measurement:
         test = self.test.as_dict()
         if self.test_missing_target is not None:
             test["missing_target"] = self.test_missing_target
-        return {"train": self.train.as_dict(), "test": test, "test_source": self.test_source}
+        if self.test_mse_method is not None:
+            test["mse_low"], test["mse_high"] = self.test_mse_limits or (None, None)
+            test["mse_method"] = self.test_mse_method
+        more = {} if self.split is None else {"split": self.split}
+        return {
+            "train": self.train.as_dict(),
+            "test": test,
+            "test_source": self.test_source,
+            **more,
+        }
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from halfsquare.data.source import Source
+from halfsquare.data.splits import Split
 from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.web.datasets import LIMIT, SUFFIXES, DataSet, Store, TooLarge
 from halfsquare.web.pages import compare, run
@@ -167,7 +168,10 @@ def _folded(fields: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if fields.get("weights"):
         found["weights"] = fields["weights"]
-    for name, least in (("seed", 0.0), ("test_fraction", 0.0), ("time_limit", 0.0)):
+    if fields.get("split"):
+        found["split"] = str(Split.read(fields["split"]))
+    numbers = (("seed", 0.0), ("test_fraction", 0.0), ("folds", 2.0), ("time_limit", 0.0))
+    for name, least in numbers:
         text = fields.get(name, "").strip()
         if not text:
             continue
@@ -178,7 +182,7 @@ def _folded(fields: Mapping[str, str]) -> dict[str, Any]:
         if not least <= value < 2.0**53:
             label = name.replace("_", " ")
             raise OptionError(f"the {label} is {text[:40]!r}; expected a number from {least:g}")
-        found[name] = int(value) if name == "seed" else value
+        found[name] = int(value) if name in ("seed", "folds") else value
     return found
 
 
