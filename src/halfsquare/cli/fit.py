@@ -55,6 +55,23 @@ class Preference(StrEnum):
     simple = "simple"
 
 
+class Transform(StrEnum):
+    """What is fitted in place of the target."""
+
+    none = "none"
+    log = "log"
+    sqrt = "sqrt"
+    yeo_johnson = "yeo-johnson"
+    auto = "auto"
+
+
+class Predicted(StrEnum):
+    """What is predicted where a function of the target was fitted."""
+
+    median = "median"
+    mean = "mean"
+
+
 class Method(StrEnum):
     """How a model descends."""
 
@@ -139,6 +156,19 @@ def fit(
             "newey-west:LAGS.",
         ),
     ] = None,
+    target_transform: Annotated[
+        Transform,
+        typer.Option(
+            help="Fit this of the target; auto takes what is best on rows left out. Outputs are "
+            "means of the target."
+        ),
+    ] = Transform.none,
+    predicts: Annotated[
+        Predicted,
+        typer.Option(
+            help="Of a formula for log(y) and the like: medians of y, or means (smearing)."
+        ),
+    ] = Predicted.median,
     absorb: Annotated[
         list[str] | None,
         typer.Option(
@@ -267,6 +297,8 @@ def fit(
             monotone=signs("--monotone", monotone),
             prefer=prefer.value,
             errors=errors,
+            target_transform=target_transform.value,
+            predicts=predicts.value,
             absorb=listed(absorb),
             features=listed(features) if features else None,
             exclude=listed(exclude),

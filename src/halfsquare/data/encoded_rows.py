@@ -86,6 +86,14 @@ class EncodedRows(Rows):
         """Another part of the same table, with the same encoder."""
         return EncodedRows(self.scanned, self.encoder, self.recoding, self.kept, part)
 
+    def targets(self, index: int, chunk: Chunk | None = None) -> Floats:
+        """The targets (m, k) of chunk ``index`` in their unit; ``chunk``, if it is at hand."""
+        if chunk is not None and self.encoder.target_transform is None:
+            return chunk.target * self.encoder.target_scales + self.encoder.target_means
+        raw, cut = self.scanned.table.read(index), self.scanned.table.train_sizes[index]
+        at = {"train": slice(0, cut), "test": slice(cut, None), "all": slice(None)}[self.part]
+        return np.ascontiguousarray(raw[: len(self.encoder.targets), at].T)
+
     def chunk(self, index: int) -> Chunk:
         table, k = self.scanned.table, len(self.encoder.targets)
         raw, cut = table.read(index), table.train_sizes[index]
@@ -100,8 +108,7 @@ class EncodedRows(Rows):
         whole = len(self.kept) == len(self.scanned.roles.features)
         features = raw[first:] if whole else raw[list(self.kept)]
         self.encoder.encode(self.recoding.apply(features), block[1 : 1 + d])
-        np.subtract(raw[:k], self.encoder.target_means[:, None], out=block[1 + d :])
-        block[1 + d :] /= self.encoder.target_scales[:, None]
+        self.encoder.standardized(raw[:k], block[1 + d :])
         weight = raw[k] if self.scanned.roles.weight is not None else None
         if weight is not None and self.weight_factor != 1.0:
             weight = weight * self.weight_factor

@@ -11,7 +11,7 @@ from halfsquare.data.encoded_rows import EncodedRows, Part, encoded_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
-from halfsquare.fitting.calibrate import calibrated
+from halfsquare.fitting.calibrate import calibrated, with_smearing
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.fitting.weighed import weighed_by, weight_warnings, with_known_noise
 from halfsquare.loss import Convention, sse_factor
@@ -90,9 +90,17 @@ class Family(ABC):
         left_out = first if all(m.left_out is first for m in trained) and not known else None
         model = FittedModel(rows.encoder, members, FitRecord(training))
         # Who writes terms down is told Student's intervals, and by a test if they do not hold.
-        if isinstance(rows.encoder, TermsEncoder) or weighed is not None:
-            return model
-        return calibrated(model, rows, left_out)
+        if not (isinstance(rows.encoder, TermsEncoder) or weighed is not None):
+            model = calibrated(model, rows, left_out)
+        transformed = rows.encoder.target_transform is not None
+        if transformed or self._means(model):
+            return with_smearing(model, rows, left_out)
+        return model
+
+    def _means(self, model: FittedModel) -> bool:
+        """Whether means are asked for of what a function on the left side was fitted to."""
+        left_side = model.members[0].model.target_function != "identity"
+        return self.options.predicts == "mean" and left_side
 
 
 def history_in(

@@ -110,6 +110,10 @@ def scan_at(
     )
 
 
+_NO_REFIT = (
+    "the rows set apart have targets that the transform does not take: the model measured is "
+    "returned, and was not fitted to all rows"
+)
 # Shares of a time limit: what the fit may take that is measured, and what the refit on all rows
 # needs to begin.
 _FIT_MOST, _REFIT_LEAST = 0.55, 0.25
@@ -132,6 +136,8 @@ def fit(
     monotone: Mapping[str, int] | None = None,
     prefer: str = "accurate",
     errors: str | None = None,
+    target_transform: str = "none",
+    predicts: str = "median",
     absorb: str | Sequence[str] = (),
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
@@ -189,6 +195,13 @@ def fit(
         Standard errors of a linear model: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``,
         ``"cluster:COL"``, ``"cluster:COL,COL2"`` or ``"newey-west:LAGS"``; see
         :mod:`halfsquare.results.inference.covariance`.
+    target_transform : {"none", "log", "sqrt", "yeo-johnson", "auto"}
+        Of the models linear, network and trees: what is fitted in place of the target; ``"auto"``
+        takes what is best on rows left out, in the target's own unit. Outputs are means of the
+        target, see :mod:`halfsquare.results.smearing`.
+    predicts : {"median", "mean"}
+        Of a formula with a function on its left side, as ``log(y) ~ …``: whether outputs are what
+        was fitted, carried back, which is near the median of the target; or its mean, by smearing.
     absorb : str or sequence of str
         Columns whose levels have effects that are taken out of a linear model of terms without
         columns of their own; no rows are set apart then. See :mod:`halfsquare.fitting.absorbed`.
@@ -273,6 +286,8 @@ def fit(
         monotone=monotone,
         prefer=prefer,
         errors=errors,
+        target_transform=target_transform,
+        predicts=predicts,
         absorb=tuple(_listed(absorb)),
         # Effects of levels that only rows set apart have could not be known.
         test_fraction=0.0 if test is not None or absorb else test_fraction,
@@ -325,7 +340,9 @@ def fit(
                 once = folds is None
                 refitted = family.again(fitted, every, run) if once else family.train(every, run)
                 # A refit that was cut short is not the model that was measured: that one is kept.
-                again = not interruption.ended(refitted)
+                again = refitted is not fitted and not interruption.ended(refitted)
+                if refitted is fitted:
+                    fitted = _warned(fitted, [_NO_REFIT])
                 fitted = refitted if again else fitted
             if folds is not None:
                 seen = every if every is not None and again else None
@@ -448,6 +465,10 @@ def _listed(target: str | Sequence[str] | None) -> list[str]:
 
 def _family(options: FitOptions) -> Family:
     """The family of models; each is imported when it is used."""
+    if options.target_transform != "none":
+        from halfsquare.fitting.transformed import TransformedFamily
+
+        return TransformedFamily(options, _family(replace(options, target_transform="none")))
     if options.model == "formula":
         from halfsquare.fitting.formula.train import FormulaFamily
 

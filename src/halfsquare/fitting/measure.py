@@ -53,14 +53,14 @@ class RowErrors:
     ) -> RowErrors:
         """Of a model on encoded rows; ``seed``: by which some were set apart."""
         k = len(fitted.encoder.targets)
-        scales, means = fitted.encoder.target_scales, fitted.encoder.target_means
 
         def one(index: int) -> tuple[Floats, Floats | None]:
             if not rows.chunk_size(index):
                 return np.empty((0, k)), np.empty(0) if rows.weighted else None
             chunk = rows.chunk(index)
-            target = chunk.target * scales + means
-            return error(target, fitted.outputs_of(chunk.design)[0]), chunk.weight
+            return error(
+                rows.targets(index, chunk), fitted.outputs_of(chunk.design)[0]
+            ), chunk.weight
 
         found = list(execution.map(one, rows.chunk_count))
         weights = [w for _, w in found if w is not None]

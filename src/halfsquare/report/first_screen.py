@@ -37,10 +37,12 @@ def first_screen(fitted: FittedModel, *, width: int | None = None) -> str:
             lines += folded(doubt, width, indent=2)
     if isinstance(fitted.encoder, TermsEncoder):
         # Who writes the terms down asks for their coefficients.
-        from halfsquare.report.summary import inference_part, parameter_table
+        from halfsquare.report.summary import inference_part, outputs_sentence, parameter_table
 
         lines += ["", parameter_table(fitted.parameters, width=width)]
         lines += inference_part(fitted).splitlines()
+        if outputs := outputs_sentence(fitted.info):
+            lines += folded(outputs, width, indent=2)
     strongest = strongest_columns(fitted)
     if strongest:
         lines += ["", *folded("Strongest columns: " + "; ".join(strongest) + ".", width)]
@@ -57,6 +59,8 @@ def headline(fitted: FittedModel) -> str:
     chosen = info.get("tried") and len(info["tried"]) > 1 and info["tried"][0]["mse"] is not None
     among = f" (chosen among {len(info['tried'])})" if chosen else ""
     columns = f"{used} column{'s' if used != 1 else ''}"
+    if encoder.target_transform is not None:
+        unit = encoder.target_transform.told(unit)
     return f"{fitted.kind.capitalize()} model of {unit}{among}, from {columns} of {info['data']}"
 
 
@@ -143,6 +147,8 @@ def strongest_columns(fitted: FittedModel) -> list[str]:
     if len(fitted.encoder.targets) > 1:
         return ranked
     scale = float(fitted.encoder.target_scales[0])
+    transform = fitted.encoder.target_transform
+    of = f" of {transform.told(fitted.encoder.targets[0])}" if transform is not None else ""
     slopes = member.parameters[1:] * scale
     places = {column: (a, b) for column, a, b in fitted.encoder.groups}
     kinds = {f.column: f for f in fitted.encoder.features}
@@ -151,10 +157,10 @@ def strongest_columns(fitted: FittedModel) -> list[str]:
         a, b = places[column]
         if isinstance(kinds[column], Category):
             levels = [0.0, *(slopes[a:b] / fitted.encoder.scales[a:b]).tolist()]
-            said.append(f"{column} {plain(max(levels) - min(levels), 3)} between levels")
+            said.append(f"{column} {plain(max(levels) - min(levels), 3)}{of} between levels")
         elif b - a == 1:
             sign = "+" if slopes[a] > 0 else ""
-            said.append(f"{column} {sign}{plain(float(slopes[a]), 3)} per std. deviation")
+            said.append(f"{column} {sign}{plain(float(slopes[a]), 3)}{of} per std. deviation")
         else:
             said.append(column)
     return said

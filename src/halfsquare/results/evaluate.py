@@ -233,7 +233,7 @@ def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execut
         if not rows.chunk_size(index):
             return ErrorSums.zero(k)
         chunk = rows.chunk(index)
-        target = chunk.target * fitted.encoder.target_scales + fitted.encoder.target_means
+        target = rows.targets(index, chunk)
         return ErrorSums.zero(k).add(target, fitted.outputs_of(chunk.design)[0], chunk.weight)
 
     return execution.reduce(of, ErrorSums.merge, rows.chunk_count, ErrorSums.zero(k))

@@ -9,6 +9,7 @@ from typing import Any
 from halfsquare.data.weighting import Weighting
 from halfsquare.files.records import to_json
 from halfsquare.results.intervals import Calibration
+from halfsquare.results.smearing import Smearing
 from halfsquare.results.trained import LinearFacts, NetworkFacts, Trained, TreesFacts
 from halfsquare.solvers.base import Reason
 from halfsquare.solvers.loop import Record
@@ -88,6 +89,10 @@ class Training:
         Of each target's interval, from errors on rows left out; empty where there is none.
     weighed : Weighed or None
         By which column rows were weighed, where that holds no counts.
+    smearing : Smearing or None
+        Of a transformed target: the scores by which means are taken.
+    transforms : tuple of Candidate
+        Of a transformed target: those that were tried.
     """
 
     kind: str
@@ -103,6 +108,8 @@ class Training:
     left_out_mse_se: float | None = None
     calibration: tuple[Calibration | None, ...] = ()
     weighed: Weighed | None = None
+    smearing: Smearing | None = None
+    transforms: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -250,6 +257,8 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
         info["weighed"] = to_json(training.weighed)
     if training.calibration:
         info["calibration"] = to_json(training.calibration)
+    if training.transforms:
+        info["transforms"] = to_json(training.transforms)
     if training.candidates:
         info["tried"] = to_json(training.candidates)
         info["chosen"] = training.chosen

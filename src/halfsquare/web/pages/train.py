@@ -168,6 +168,8 @@ def _folded(fields: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if fields.get("weights"):
         found["weights"] = fields["weights"]
+    if fields.get("target_transform"):
+        found["target_transform"] = fields["target_transform"]
     if fields.get("split"):
         found["split"] = str(Split.read(fields["split"]))
     numbers = (("seed", 0.0), ("test_fraction", 0.0), ("folds", 2.0), ("time_limit", 0.0))
