@@ -166,7 +166,10 @@ def options_of(
     if not targets:
         raise OptionError("no target is chosen: choose the column to predict")
     if len(offered) <= _MOST_COLUMNS:
-        beside = {*targets, options.get("weights")}
+        split = Split.read(options.get("split", "random"))
+        # Groups are no feature, whether their box is ticked or not.
+        groups = split.column if split.kind == "group" else None
+        beside = {*targets, options.get("weights"), groups}
         used = [c for c in columns if c not in beside]
         if not used:
             raise OptionError(
