@@ -271,6 +271,17 @@ def test_settings_that_stand_often_are_no_copies() -> None:
     fitted = fit(data, "y", model="linear")
     assert fitted.test is not None
     assert fitted.test["mse_method"] == "independent rows" and fitted.test["rows"] == 120
+    # Many settings of two columns with few values each.
+    b = random.integers(0, 12, 600).astype(float)
+    data = {"a": a, "b": b, "y": a + b + random.normal(size=600)}
+    fitted = fit(data, "y", model="linear")
+    assert fitted.test is not None
+    assert fitted.test["mse_method"] == "independent rows" and fitted.test["rows"] == 120
+    # The same with copies of some rows: equal rows have equal targets.
+    some = {name: np.concatenate([v[:100], v[:100], v[:100]]) for name, v in data.items()}
+    fitted = fit(some, "y", model="linear")
+    assert fitted.test is not None
+    assert fitted.test["mse_method"].endswith("clusters of equal rows")
     levels = {"a": [f"v{int(v)}" for v in a[:60]], "y": data["y"][:60]}
     fitted = fit(levels, "y", model="linear")
     assert fitted.test is not None
