@@ -105,9 +105,9 @@ def _of_dates(source: Source, scanned: Scanned) -> str:
     if not dates:
         return ""
     return (
-        f"column {dates[0]!r} holds dates, and the rows that measure the model were drawn at "
-        f"random among them. For a model of later rows, --split time:{dates[0]} sets the latest "
-        "apart; --split random says that rows do not depend on their time"
+        f"column {dates[0]!r} holds dates, and the test rows were drawn at random among them: "
+        f"--split time:{dates[0]} measures on the latest, --split random says that time does not "
+        "matter"
     )
 
 
@@ -134,10 +134,9 @@ def _of_neighbours(scanned: Scanned, looked: Looked) -> str:
     if r < max(_WORTH_SAYING, -float(ndtri(_SURE)) * se) or _sorted(scanned, looked):
         return ""
     return (
-        f"the errors of neighbouring rows go together (correlation {r:.2f} ± {se:.2f}), as those "
-        "of rows in the order of time do, and the rows that measure the model were drawn from "
-        "among them: on later rows it may err more. --split rows sets the last ones apart, "
-        "--split time:COL the latest; --split random says that the order means nothing"
+        f"errors of neighbouring rows go together (correlation {r:.2f} ± {se:.2f}), as in time, and "
+        "the test rows were drawn among them: --split rows measures on the last ones, "
+        "--split time:COL on the latest, --split random says that the order means nothing"
     )
 
 
@@ -162,10 +161,9 @@ def _of_groups(scanned: Scanned, source: Source, spec: DataSpec, looked: Looked)
         return ""
     share, name = max(found)
     return (
-        f"rows of the same {name!r} err alike (intra-class correlation {share:.2f}), and rows of "
-        "each were drawn to measure the model: on those of other values it may err more. "
-        f"--split group:{name} sets whole groups apart; --split random says that new rows are of "
-        "the same ones"
+        f"rows of one {name!r} err alike (intra-class correlation {share:.2f}), and the test rows "
+        f"were drawn from all: --split group:{name} measures on whole groups that were not seen, "
+        "--split random says that new rows are of the same ones"
     )
 
 
