@@ -134,8 +134,8 @@ def _of_neighbours(scanned: Scanned, looked: Looked) -> str:
     if r < max(_WORTH_SAYING, -float(ndtri(_SURE)) * se) or _sorted(scanned, looked):
         return ""
     return (
-        f"errors of neighbouring rows go together (correlation {r:.2f} ± {se:.2f}), as in time, and "
-        "the test rows were drawn among them: --split rows measures on the last ones, "
+        f"errors of neighbouring rows go together (correlation {r:.2f} ± {se:.2f}), as in time; "
+        "test rows were drawn among them: --split rows measures on the last ones, "
         "--split time:COL on the latest, --split random says that the order means nothing"
     )
 

@@ -119,7 +119,6 @@ _NO_REFIT = (
 _FIT_MOST, _REFIT_LEAST = 0.55, 0.25
 
 
-@one_blas_thread()
 def fit(
     data: Any,
     target: str | Sequence[str] | None = None,
@@ -192,7 +191,8 @@ def fit(
         Of ``"auto"``: the blend of least error, or the simplest single model that is not
         significantly worse.
     errors : str, optional
-        Standard errors of a linear model: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``,
+        Standard errors of a linear model or a formula: ``"classical"`` (the default), ``"hc0"`` …
+        ``"hc3"``,
         ``"cluster:COL"``, ``"cluster:COL,COL2"`` or ``"newey-west:LAGS"``; see
         :mod:`halfsquare.results.inference.covariance`.
     target_transform : {"none", "log", "sqrt", "yeo-johnson", "auto"}
@@ -302,27 +302,48 @@ def fit(
         raise OptionError("folds measure the model, and so do test rows: give one of them")
     spec = DataSpec.of(data, **reading)
     request = Request(_listed(target), spec.weight_column, spec.weighting, features, exclude)
-    limit, interruption = _TimeLimit(time_limit), _Interruption()
     family = _family(options)
     family.check()
     resuming = Resuming.of(checkpoint, resume, checkpoint_every, options, request)
+    return fit_family(
+        family, spec, request, test=test, cluster=cluster, resuming=resuming, callback=callback
+    )
+
+
+@one_blas_thread()
+def fit_family(
+    family: Family,
+    spec: DataSpec,
+    request: Request,
+    *,
+    test: Any = None,
+    cluster: str | Cluster | None = None,
+    resuming: Resuming | None = None,
+    callback: Callback | None = None,
+) -> FittedModel:
+    """Fit a family of models by its options, and measure it; parameters and errors as of
+    :func:`fit`.
+    """
+    options = family.options
+    limit, interruption = _TimeLimit(options.time_limit), _Interruption()
     if cluster is not None:
-        require_for_cluster(method, spec.data, split, folds)
-    with place(cluster, threads) as execution:
+        require_for_cluster(options.method, spec.data, options.split, options.folds)
+    with place(cluster, options.threads) as execution:
         source, scanned = whole(
             replace(spec, known=tuple(request.names)),
-            lambda source: _scanned(execution, source, family, request, options, spec),
+            lambda source: _scanned(execution, source, family, request, spec),
         )
-        again = (refit and bool(scanned.test.rows)) or folds is not None
+        in_folds = options.folds is not None
+        again = (options.refit and bool(scanned.test.rows)) or in_folds
         with checkpointer_of(resuming, scanned, execution) as checkpointer:
             run = Run(
                 execution,
                 limit.at(_FIT_MOST if again else 1.0),
                 interruption.noticed(callback),
                 checkpointer,
-                Seed(seed),
+                Seed(options.seed),
             )
-            if folds is not None:
+            if in_folds:
                 by_fold = cross_validate(family, scanned, options, run, interruption.ended)
                 fitted, row_errors = by_fold.last, by_fold.errors
             else:
@@ -333,22 +354,24 @@ def fit(
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
             again = again and not interruption.ended(fitted)
-            again = again and (folds is not None or limit.leaves(_REFIT_LEAST))
+            again = again and (in_folds or limit.leaves(_REFIT_LEAST))
             every = family.rows(scanned, "all", execution) if again else None
             if every is not None:
                 run = replace(run, deadline=limit.at(1.0)).at("refit")
-                once = folds is None
-                refitted = family.again(fitted, every, run) if once else family.train(every, run)
+                # After folds every choice is made anew.
+                refitted = (
+                    family.train(every, run) if in_folds else family.again(fitted, every, run)
+                )
                 # A refit that was cut short is not the model that was measured: that one is kept.
                 again = refitted is not fitted and not interruption.ended(refitted)
                 if refitted is fitted:
                     fitted = _warned(fitted, [_NO_REFIT])
                 fitted = refitted if again else fitted
-            if folds is not None:
-                seen = every if every is not None and again else None
+            if in_folds:
+                seen = every if again else None
                 measurement = by_fold.measurement(fitted, family, seen, run, options)
-    if row_errors and split is None and isinstance(execution, Local):
-        fitted = _warned(fitted, doubts(scanned, source, spec, seed, row_errors))
+    if row_errors and options.split is None and isinstance(execution, Local):
+        fitted = _warned(fitted, doubts(scanned, source, spec, options.seed, row_errors))
     record = FitRecord(
         fitted.record.training,
         _data_summary(source, scanned, scanned.roles),
@@ -378,14 +401,20 @@ def _warned(fitted: FittedModel, said: Sequence[str]) -> FittedModel:
     return replace(fitted, record=replace(fitted.record, training=training))
 
 
+def scanned_rows(family: Family, spec: DataSpec, request: Request) -> EncodedRows:
+    """All rows as a family encodes them, read on this machine."""
+    execution = Local(family.options.threads)
+    _, scanned = whole(
+        replace(spec, known=tuple(request.names)),
+        lambda source: _scanned(execution, source, family, request, spec),
+    )
+    return family.rows(scanned, "all", execution)
+
+
 def _scanned(
-    execution: Execution,
-    source: Source,
-    family: Family,
-    request: Request,
-    options: FitOptions,
-    spec: DataSpec,
+    execution: Execution, source: Source, family: Family, request: Request, spec: DataSpec
 ) -> tuple[Source, Scanned]:
+    options = family.options
     roles = family.roles(source, request_for(options, request))
     roles = roles_for(options, roles, request, source)
     fraction = scanned_fraction(options)
