@@ -51,8 +51,8 @@ class Novelty:
     Attributes
     ----------
     unseen, outside, missing : dict of column to number of rows
-        Levels that were not there; numbers below the least or above the greatest; no value where
-        there always was one.
+        Levels that were not there; numbers below the least or above the greatest, dates before the
+        first or after the last; no value where there always was one.
     """
 
     unseen: dict[str, int] = field(default_factory=dict)
@@ -71,8 +71,12 @@ class Novelty:
                 self._count(self.outside, feature.column, beyond)
                 if not feature.indicator:
                     self._count(self.missing, feature.column, np.isnan(values))
-            elif isinstance(feature, Instant) and not feature.indicator:
-                self._count(self.missing, feature.column, np.isnan(values))
+            elif isinstance(feature, Instant):
+                if feature.minimum is not None and feature.maximum is not None:
+                    beyond = (values < feature.minimum) | (values > feature.maximum)
+                    self._count(self.outside, feature.column, beyond)
+                if not feature.indicator:
+                    self._count(self.missing, feature.column, np.isnan(values))
 
     @staticmethod
     def _count(counts: dict[str, int], column: str, rows: Any) -> None:

@@ -25,6 +25,7 @@ from halfsquare.data.spec import DataSpec, Progress, RowOptions
 from halfsquare.data.splits import Split
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.cross_validation import cross_validate
+from halfsquare.fitting.decisive import DecisiveRow, decisive_rows
 from halfsquare.fitting.doubts import doubts
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.measure import measured
@@ -345,10 +346,10 @@ def fit_family(
             )
             if in_folds:
                 by_fold = cross_validate(family, scanned, options, run, interruption.ended)
-                fitted, row_errors = by_fold.last, by_fold.errors
+                fitted, row_errors, of_fit = by_fold.last, by_fold.errors, by_fold.rows
             else:
                 rows = _rows_of(family, scanned, execution, source.name)
-                fitted = family.train(rows, run.at("measured"))
+                fitted, of_fit = family.train(rows, run.at("measured")), rows
                 own = family.measured(fitted, rows)
                 measurement, row_errors = measured(fitted, own, execution, spec, test, options)
             # In less than half the time that the fit had, a refit would be another model than the
@@ -366,15 +367,17 @@ def fit_family(
                 again = refitted is not fitted and not interruption.ended(refitted)
                 if refitted is fitted:
                     fitted = _warned(fitted, [_NO_REFIT])
-                fitted = refitted if again else fitted
+                fitted, of_fit = (refitted, every) if again else (fitted, of_fit)
             if in_folds:
                 seen = every if again else None
                 measurement = by_fold.measurement(fitted, family, seen, run, options)
+            of_fit = family.measured(fitted, of_fit)
+            decisive = decisive_rows(fitted, of_fit, source, options.seed, execution)
     if row_errors and options.split is None and isinstance(execution, Local):
         fitted = _warned(fitted, doubts(scanned, source, spec, options.seed, row_errors))
     record = FitRecord(
         fitted.record.training,
-        _data_summary(source, scanned, scanned.roles),
+        _data_summary(source, scanned, scanned.roles, decisive),
         measurement,
         options_as_json(options),
         version("halfsquare"),
@@ -524,7 +527,12 @@ def _family(options: FitOptions) -> Family:
     return LinearFamily(options)
 
 
-def _data_summary(source: Source, scanned: Scanned, roles: Roles) -> DataSummary:
+def _data_summary(
+    source: Source, scanned: Scanned, roles: Roles, decisive: Sequence[DecisiveRow]
+) -> DataSummary:
+    reading = how_it_was_read(source, scanned)
+    reading["suspicious"] += [row.sentence for row in decisive]
+    reading["decisive_rows"] = [vars(row) for row in decisive]
     left_out = scanned.missing_target + scanned.missing_feature + scanned.zero_weight
     return DataSummary(
         scanned.source_name,
@@ -534,5 +542,5 @@ def _data_summary(source: Source, scanned: Scanned, roles: Roles) -> DataSummary
         scanned.missing_target,
         scanned.missing_feature,
         scanned.zero_weight,
-        reading=how_it_was_read(source, scanned),
+        reading=reading,
     )
