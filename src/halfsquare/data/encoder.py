@@ -17,7 +17,8 @@ from halfsquare.data.features import Feature, Number, Plain, feature_from_dict
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
-from halfsquare.files.records import from_json
+from halfsquare.data.target_transform import TargetTransform
+from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.sums import Moments
 
@@ -38,6 +39,8 @@ class Encoder(ABC):
     left_out : dict of column to reason
     reading : Reading
         How the values of its columns are written.
+    target_transform : TargetTransform or None
+        What is fitted instead of the target itself; means and scales are then of that.
     """
 
     features: tuple[Feature, ...]
@@ -46,6 +49,14 @@ class Encoder(ABC):
     target_scales: Floats
     left_out: dict[str, str]
     reading: Reading = field(default=NO_READING, kw_only=True)
+    target_transform: TargetTransform | None = field(default=None, kw_only=True)
+
+    def standardized(self, target: Floats, out: Floats) -> None:
+        """Write what is fitted (k, m) of targets (k, m) as they are given."""
+        if self.target_transform is not None:
+            target = self.target_transform.forward(target)
+        np.subtract(target, self.target_means[:, None], out=out)
+        out /= self.target_scales[:, None]
 
     @property
     @abstractmethod
@@ -153,6 +164,7 @@ class ColumnEncoder(Encoder):
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; read by :meth:`from_dict`."""
+        transform = self.target_transform
         return {
             "features": [f.as_dict() for f in self.features],
             "targets": list(self.targets),
@@ -160,6 +172,7 @@ class ColumnEncoder(Encoder):
             "target_scales": self.target_scales.tolist(),
             "left_out": self.left_out,
             "reading": self.reading.as_dict(),
+            **({} if transform is None else {"target_transform": to_json(transform)}),
         }
 
     @classmethod
@@ -174,6 +187,11 @@ class ColumnEncoder(Encoder):
         return cls(
             **cls.shared(saved),
             reading=Reading.from_dict(saved.get("reading", {})),
+            target_transform=from_json(
+                TargetTransform | None,  # type: ignore[arg-type]
+                saved.get("target_transform"),
+                "target_transform",
+            ),
         )
 
 
