@@ -87,7 +87,9 @@ def check(line: str, expected: list[str], files: Path, command: Command) -> None
     for wanted in expected:
         start, dots, _ = wanted.partition("…")
         fits = any(p.startswith(start) if dots else same(wanted, p) for p in printed)
-        assert not wanted.strip() or fits, f"{line} does not print {wanted!r}:\n" + "\n".join(printed)
+        assert not wanted.strip() or fits, f"{line} does not print {wanted!r}:\n" + "\n".join(
+            printed
+        )
 
 
 def output_of(line: str, files: Path, command: Command) -> str:
@@ -157,11 +159,15 @@ def test_every_command_shown_anywhere_is_one() -> None:
     assert isinstance(group, click.Group) or hasattr(group, "commands")
     seen = 0
     for page in [*DOCS.rglob("*.md"), ROOT / "README.md"]:
-        for line in re.findall(r"^(?: {4}|\$ )?(halfsquare \w[^\n]*)$", page.read_text(), re.MULTILINE):
+        for line in re.findall(
+            r"^(?: {4}|\$ )?(halfsquare \w[^\n]*)$", page.read_text(), re.MULTILINE
+        ):
             with contextlib.suppress(ValueError):
                 words = shlex.split(line, comments=True)
                 words = words[: words.index("|")] if "|" in words else words
-                known = {o for p in group.commands[words[1]].params for o in (*p.opts, *p.secondary_opts)}
+                known = {
+                    o for p in group.commands[words[1]].params for o in (*p.opts, *p.secondary_opts)
+                }
                 used = {w.split("=")[0] for w in words[2:] if w.startswith("--")}
                 assert used <= known, f"{page.name}: {line}: {used - known}"
                 seen += 1
