@@ -24,6 +24,7 @@ from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec, Progress, RowOptions
 from halfsquare.data.splits import Split
 from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.beside import line_rmse
 from halfsquare.fitting.cross_validation import cross_validate
 from halfsquare.fitting.decisive import DecisiveRow, decisive_rows
 from halfsquare.fitting.doubts import doubts
@@ -352,6 +353,7 @@ def fit_family(
                 fitted, of_fit = family.train(rows, run.at("measured")), rows
                 own = family.measured(fitted, rows)
                 measurement, row_errors = measured(fitted, own, execution, spec, test, options)
+                measurement = replace(measurement, line_rmse=line_rmse(fitted, rows, run))
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
             again = again and not interruption.ended(fitted)

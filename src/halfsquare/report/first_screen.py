@@ -8,7 +8,6 @@ suspicious in the table; which columns matter most. Everything else is in
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from halfsquare.data.features import Category
 from halfsquare.models.linear import Linear
@@ -80,10 +79,10 @@ def typical_error(fitted: FittedModel) -> list[str]:
     mean = found["rmse"] / math.sqrt(1.0 - r2)
     beside = [f"the mean's (±{plain(mean)})"]
     than = [_than(found["rmse"], mean)]
-    line = line_error(info)
-    if line is not None and fitted.kind != "linear":
+    line = found.get("line_rmse")
+    if line is not None:
         beside.append(f"a line's (±{plain(line)})")
-        than.append(_than(_chosen_error(info), line))
+        than.append(_than(found["rmse"], line))
     compared = ", ".join(f"{how} {what}" for how, what in zip(than, beside, strict=True))
     return [*said, f"R² {plain(r2)}; the error is {compared}."]
 
@@ -96,24 +95,6 @@ def _than(error: float, other: float) -> str:
         return "as large as"
     share = f"{abs(change):.0%}" if abs(change) < 10 else f"{error / other:.0f} times"
     return f"{share} smaller than" if change > 0 else f"{share} larger than"
-
-
-def line_error(info: dict[str, Any]) -> float | None:
-    """The RMSE of the linear model beside which the chosen one was judged; None if there was
-    none.
-    """
-    for tried in info.get("tried") or []:
-        if tried["model"] == "linear" and tried["mse"] is not None:
-            return math.sqrt(tried["mse"])
-    return None
-
-
-def _chosen_error(info: dict[str, Any]) -> float:
-    """The RMSE of the chosen model on the same rows as that of :func:`line_error`."""
-    for tried in info["tried"]:
-        if tried["model"] == info.get("chosen") and tried["mse"] is not None:
-            return math.sqrt(tried["mse"])
-    return float((info["test"] or info["train"])["rmse"])
 
 
 def suspicious(fitted: FittedModel, *, most: int | None = _DOUBTS) -> list[str]:

@@ -170,6 +170,8 @@ class Measurement:
         What they and the standard error take rows for.
     split : str or None
         How the rows set apart, or the folds, were chosen: see :mod:`halfsquare.data.splits`.
+    line_rmse : float or None
+        Of a linear model trained on the same rows, on those set apart; where the model is none.
     """
 
     train: ErrorSummary
@@ -179,6 +181,7 @@ class Measurement:
     test_mse_limits: tuple[float, float] | None = None
     test_mse_method: str | None = None
     split: str | None = None
+    line_rmse: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, under ``train`` and ``test``."""
@@ -190,6 +193,8 @@ class Measurement:
         if self.test_mse_method is not None:
             test["mse_low"], test["mse_high"] = self.test_mse_limits or (None, None)
             test["mse_method"] = self.test_mse_method
+        if self.line_rmse is not None:
+            test["line_rmse"] = self.line_rmse
         more = {} if self.split is None else {"split": self.split}
         return {
             "train": self.train.as_dict(),
