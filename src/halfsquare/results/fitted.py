@@ -238,7 +238,9 @@ class FittedModel(Methods):
             mean, variance = self._predictive(design, weight)
             whole = np.sqrt(self._calibrated(design, mean, variance)) * scales
         else:
-            mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
+            mean = mean_of(
+                self.members, (m.model.outputs(m.parameters, design) for m in self.members)
+            )
         noise = self.noise_of(design, mean)
         found, _ = smearing.moments(transform.back, mean * scales + means, noise * scales)
         if not with_std:
@@ -248,7 +250,9 @@ class FittedModel(Methods):
     def fitted_outputs(self, design: Floats) -> Floats:
         """Outputs (m, k) of encoded rows on the scale that was fitted."""
         with one_blas_thread():
-            mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
+            mean = mean_of(
+                self.members, (m.model.outputs(m.parameters, design) for m in self.members)
+            )
         return mean * self.encoder.target_scales + self.encoder.target_means
 
     def noise_of(self, design: Floats, mean: Floats) -> Floats:
