@@ -67,18 +67,22 @@ class EncodedRows(Rows):
 
     def chunk(self, index: int) -> Chunk:
         table, k = self.scanned.table, len(self.encoder.targets)
+        buffers = table.buffers
         raw, cut = table.read(index), table.train_sizes[index]
         if self.part != "all":
             raw = raw[:, :cut] if self.part == "train" else raw[:, cut:]
         d, m = len(self.encoder.names), raw.shape[1]
         # One block [1 | design | target], transposed: the sums of linear least squares take it as
         # it is.
-        block = np.empty((1 + d + k, m))
+        block = buffers.empty(1 + d + k, m)
         block[0] = 1.0
         first = len(self.scanned.roles.scanned) - len(self.scanned.roles.features)
         whole = len(self.kept) == len(self.scanned.roles.features)
-        features = raw[first:] if whole else raw[list(self.kept)]
-        self.encoder.encode(self.recoding.apply(features), block[1 : 1 + d])
+        features = raw[first:]
+        if not whole:
+            features = buffers.empty(len(self.kept), m)
+            np.take(raw, self.kept, axis=0, out=features, mode="clip")
+        self.encoder.encode(self.recoding.apply(features, buffers), block[1 : 1 + d])
         np.subtract(raw[:k], self.encoder.target_means[:, None], out=block[1 + d :])
         block[1 + d :] /= self.encoder.target_scales[:, None]
         weight = raw[k] if self.scanned.roles.weight is not None else None
