@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from halfsquare.data.arrow import floats_of, integers_of
 from halfsquare.data.buffers import Buffers
 from halfsquare.data.columns import level_of
 from halfsquare.data.roles import Roles
@@ -169,10 +170,7 @@ class LevelCoder:
         """Codes (m,) of an Arrow string array, as float64; -1 missing, -2 unseen."""
         encoded = texts.dictionary_encode()
         codes = np.append(self.codes(encoded.dictionary.to_pylist()), MISSING)
-        indices: npt.NDArray[np.intp] = encoded.indices.fill_null(len(codes) - 1).to_numpy(
-            zero_copy_only=False
-        )
-        return codes[indices]
+        return codes[integers_of(encoded.indices, len(codes) - 1)]
 
     def codes(self, texts: Sequence[str | None]) -> Floats:
         """Codes (m,) of some texts."""
@@ -207,11 +205,10 @@ def batch_columns(
     raw = np.empty((len(columns), batch.num_rows)) if out is None else out
     for j, column in enumerate(columns):
         values = batch.column(j)
-        raw[j] = (
-            coders[column.name].encode(values)
-            if column.kind == "text"
-            else values.to_numpy(zero_copy_only=False)
-        )
+        if column.kind == "text":
+            raw[j] = coders[column.name].encode(values)
+        else:
+            floats_of(values, raw[j])
     return raw
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from halfsquare.data.arrow import floats_of
 from halfsquare.data.columns import NO_READING, ColumnReading, Reading
 from halfsquare.data.findings import Finding
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
@@ -279,7 +280,7 @@ def _first_infinite(values: Any) -> int:
     """The first infinity among them, which stands for a text that could not be read; -1 if there is
     none.
     """
-    infinite = np.isinf(values.to_numpy(zero_copy_only=False))
+    infinite = np.isinf(floats_of(values))
     return int(np.argmax(infinite)) if infinite.any() else -1
 
 

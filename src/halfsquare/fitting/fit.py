@@ -29,7 +29,7 @@ from halfsquare.fitting.resume import Resuming, checkpointer_of
 from halfsquare.loss import Convention
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local, one_blas_thread
-from halfsquare.results.evaluate import error_sums, error_sums_of_rows
+from halfsquare.results.evaluate import error_sums, error_sums_of_parts
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import DataSummary, FitRecord, Measurement, interrupted
 from halfsquare.solvers.base import State
@@ -422,15 +422,14 @@ def _family(options: FitOptions) -> Family:
 def _measured(
     fitted: FittedModel, rows: EncodedRows, execution: Execution, spec: DataSpec, test: Any
 ) -> Measurement:
-    train = error_sums_of_rows(fitted, rows, execution).finish()
+    parts = error_sums_of_parts(fitted, rows, execution)
+    train = parts[0].finish()
     if test is not None:
         sums, missing = error_sums(fitted, replace(spec, data=test, progress=None))
         return Measurement(train, sums.finish(), "rows given", missing)
-    held_out = rows.of("test")
-    if not held_out.row_count:
+    if not parts[1].rows:
         return Measurement(train)
-    summary = error_sums_of_rows(fitted, held_out, execution).finish()
-    return Measurement(train, summary, "rows set apart")
+    return Measurement(train, parts[1].finish(), "rows set apart")
 
 
 def _data_summary(source: Source, scanned: Scanned, roles: Roles) -> DataSummary:

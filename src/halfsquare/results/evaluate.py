@@ -17,6 +17,7 @@ import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
+from halfsquare.data.rows import Chunk
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
@@ -220,20 +221,33 @@ def _sums_and_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, L
     return sums, missing, moments
 
 
-def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execution) -> ErrorSums:
-    """The sums over the errors on rows that are already encoded, in the target's unit."""
+def error_sums_of_parts(
+    fitted: FittedModel, rows: EncodedRows, execution: Execution
+) -> tuple[ErrorSums, ErrorSums]:
+    """The sums over the errors on encoded rows, in the target's unit: on those to train on, and on
+    those set apart; in one pass.
+    """
     k = len(fitted.encoder.targets)
     # Outputs do without what is known of their uncertainty, which is large to send to workers.
     fitted = replace(fitted, members=tuple(replace(m, covariance=None) for m in fitted.members))
 
-    def of(index: int) -> ErrorSums:
-        if not rows.chunk_size(index):
+    def of_part(chunk: Chunk) -> ErrorSums:
+        if not len(chunk.target):
             return ErrorSums.zero(k)
-        chunk = rows.chunk(index)
         target = chunk.target * fitted.encoder.target_scales + fitted.encoder.target_means
         return ErrorSums.zero(k).add(target, fitted.outputs_of(chunk.design)[0], chunk.weight)
 
-    return execution.reduce(of, ErrorSums.merge, rows.chunk_count, ErrorSums.zero(k))
+    def of(index: int) -> tuple[ErrorSums, ErrorSums]:
+        train, test = rows.parts(index)
+        return of_part(train), of_part(test)
+
+    def merged(
+        a: tuple[ErrorSums, ErrorSums], b: tuple[ErrorSums, ErrorSums]
+    ) -> tuple[ErrorSums, ErrorSums]:
+        return a[0].merge(b[0]), a[1].merge(b[1])
+
+    none = ErrorSums.zero(k), ErrorSums.zero(k)
+    return execution.reduce(of, merged, rows.chunk_count, none)
 
 
 def compare(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.arrow import array_of
 from halfsquare.data.reading import Novelty
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
@@ -55,11 +56,11 @@ def predicted_batches(
         if batch.kept is not None:
             columns = dict(zip(keep, batch.kept.columns, strict=True))
         for j, suffix in enumerate(suffixes):
-            columns[f"prediction{suffix}"] = np.ascontiguousarray(outputs[:, j])
+            columns[f"prediction{suffix}"] = array_of(outputs[:, j])
             for name, end in zip(ends, found, strict=True):
-                columns[f"{name}{suffix}"] = np.ascontiguousarray(end[:, j])
+                columns[f"{name}{suffix}"] = array_of(end[:, j])
         spec.told(batch.first_row + len(outputs))
-        yield pa.RecordBatch.from_pydict(columns)
+        yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
 def _ends(interval: float | Sequence[float] | None, quantiles: Sequence[float]) -> dict[str, float]:
