@@ -25,6 +25,7 @@ The four conventions differ by a positive factor alone, so they have the same mi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Literal, get_args
 
 import numpy as np
@@ -182,7 +183,7 @@ class SquaredError:
             require_finite("output", o)
         # No w |o-t| is larger than √Σw √SSE: where that is far from the largest number, each entry
         # is finite, and need not be looked at.
-        far = np.sqrt(weight_sum) * np.sqrt(sse) * 2.0 * factor < _FAR
+        far = sqrt(weight_sum) * sqrt(sse) * 2.0 * factor < _FAR
         wrong = not np.isfinite(sse) if overflow == "value" else not far
         if wrong and not (overflow == "gradient" and np.isfinite(gradient).all()):
             raise NotFiniteError(_OVERFLOWS)
@@ -257,11 +258,13 @@ def _sse_by_blocks(
 def _flat(t: Floats, o: Floats, gradient: Floats | None) -> tuple[Floats, Floats, Floats | None]:
     """The three as (n k,), where they lie in memory alike and without gaps; else as they are."""
     there = [a for a in (t, o, gradient) if a is not None]
-    for order in ("C", "F"):
-        if all(a.flags[f"{order}_CONTIGUOUS"] for a in there):
-            flat = [a.reshape(-1, order=order) for a in there]
-            return flat[0], flat[1], None if gradient is None else flat[2]
-    return t, o, gradient
+    if all(a.flags.c_contiguous for a in there):
+        flat = [a.reshape(-1) for a in there]
+    elif all(a.flags.f_contiguous for a in there):
+        flat = [a.T.reshape(-1) for a in there]
+    else:
+        return t, o, gradient
+    return flat[0], flat[1], None if gradient is None else flat[2]
 
 
 def as_matching(

@@ -104,7 +104,7 @@ class EncodedRows(Rows):
         """The weights of raw rows of this part."""
         if self.scanned.roles.weight is None:
             return None
-        weight = raw[len(self.encoder.targets)]
+        weight: Floats = raw[len(self.encoder.targets)]
         return weight if self.weight_factor == 1.0 else weight * self.weight_factor
 
     def _chunk(self, block: Floats, weight: Floats | None) -> Chunk:
