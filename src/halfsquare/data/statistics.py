@@ -203,6 +203,8 @@ def require_finite(values: Floats, first_row: int, name: str, column: str) -> No
     ------
     NotFiniteError
     """
+    if not len(values) or (values.min() >= -LARGEST and values.max() <= LARGEST):
+        return
     beyond = np.abs(values) > LARGEST
     if beyond.any():
         at = int(np.argmax(beyond))

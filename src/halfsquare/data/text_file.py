@@ -32,6 +32,8 @@ class TextTable:
         Whether the numbers have a decimal comma.
     words : tuple of str
         For "no value".
+    shown : tuple of str
+        Those of them that the first rows have, or the user named.
     held : tuple
         Temporary copies.
     alike : bool
@@ -44,6 +46,7 @@ class TextTable:
     types: Mapping[str, str]
     comma: bool = False
     words: tuple[str, ...] = NO_VALUE
+    shown: tuple[str, ...] = NO_VALUE
     held: tuple[Spool, ...] = field(default=(), repr=False)
     alike: bool = False
 
@@ -187,6 +190,8 @@ def text_table(
     if len({p[0].layout for p in parts}) < len(parts):  # layouts take turns: each file by itself
         parts = tuple((d, (p,)) for d, p in found)
     every = tuple(dict.fromkeys((*NO_VALUE, *words)))
+    there = set().union(*samples.values())
+    shown = tuple(w for w in every if not w or w in words or w in there)
     if reading is None:
         types = {n: type_of(v, every) for n, v in samples.items()}
         comma = _decimal_comma(parts[0][0], samples, types, every)
@@ -202,7 +207,7 @@ def text_table(
             }
     types |= {n: "VARCHAR" for n in text if n in types}
     one = len(parts) == 1 and not held
-    return TextTable(name, parts, pattern if one else None, types, comma, every, held=tuple(held))
+    return TextTable(name, parts, pattern if one else None, types, comma, every, shown, tuple(held))
 
 
 def _native(column: ColumnReading) -> bool:

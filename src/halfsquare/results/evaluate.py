@@ -23,6 +23,7 @@ from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats, error
 from halfsquare.parallel.base import Execution
+from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.mean_error import LossMoments, MeanError, by_cluster
 from halfsquare.results.mean_error import in_time as by_time
@@ -208,16 +209,19 @@ def _sums_and_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, L
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
     sums, missing, moments = ErrorSums.zero(len(fitted.encoder.targets)), 0, LossMoments()
-    for batch in weighed_rows(source, fitted, spec):
-        assert batch.target is not None
-        keep = ~np.isnan(batch.target).any(axis=1)
-        missing += int((~keep).sum())
-        outputs, _ = fitted.outputs_of(batch.design)
-        weight = None if batch.weight is None else batch.weight[keep]
-        sums = sums.add(batch.target[keep], outputs[keep], weight)
-        losses = _row_loss(batch.target[keep], outputs[keep])
-        moments = moments.merge(LossMoments.of(losses, weight))
-        spec.told(batch.first_row + len(batch.target))
+    with one_blas_thread():  # once for all batches
+        for batch in weighed_rows(source, fitted, spec):
+            assert batch.target is not None
+            target, weight = batch.target, batch.weight
+            outputs, _ = fitted.outputs_of(batch.design)
+            gone = np.isnan(target).any(axis=1)
+            if gone.any():
+                missing += int(gone.sum())
+                target, outputs = target[~gone], outputs[~gone]
+                weight = None if weight is None else weight[~gone]
+            sums = sums.add(target, outputs, weight)
+            moments = moments.merge(LossMoments.of(_row_loss(target, outputs), weight))
+            spec.told(batch.first_row + len(batch.target))
     return sums, missing, moments
 
 
@@ -352,7 +356,8 @@ def require_same_target(a: FittedModel, b: FittedModel) -> None:
 
 def _row_loss(target: Floats, output: Floats) -> Floats:
     e = error(target, output)
-    losses: Floats = (e * e).mean(axis=1)
+    squares = e * e
+    losses: Floats = squares[:, 0] if squares.shape[1] == 1 else squares.mean(axis=1)
     return losses
 
 

@@ -13,6 +13,8 @@ from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.results.trained import Trained
 
+_BLOCK_ROWS = 2048  # few enough that what is made of them stays in the cache
+
 
 def member_variance(
     member: Trained[Any], design: Floats, share: Floats | None = None
@@ -28,11 +30,14 @@ def member_variance(
     if isinstance(member.model, Linear):  # J is [1 | z] for each output: no need to write it out
         o = member.model.outputs(member.parameters, design)
         k = o.shape[1]
-        a = np.hstack([np.ones((len(design), 1)), design])
-        spread = [
-            np.einsum("ni,ij,nj->n", a, covariance[j::k, j::k], a, optimize=True) for j in range(k)
-        ]
-        return o, noise + np.column_stack(spread)
+        spread = np.empty_like(o)
+        for start in range(0, len(design), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            a = np.hstack([np.ones((len(design[rows]), 1)), design[rows]])
+            for j in range(k):
+                moved = a @ covariance[j::k, j::k]
+                spread[rows, j] = np.einsum("ni,ni->n", moved, a)
+        return o, noise + spread
     o, jacobian = member.model.outputs_and_last_derivatives(
         member.parameters, design, len(covariance)
     )
