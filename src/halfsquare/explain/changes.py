@@ -107,9 +107,11 @@ def _of_category(
     if not design[a:b].any():  # exactly the average row
         level = "(unseen)"
     change = float(outputs[0, output] - outputs[1, output])
+    reference = feature.levels[0]
+    at_it = level == reference
     return Change(
         feature.column,
-        f"{level} instead of {feature.levels[0]}",
+        f"{level}, the reference level" if at_it else f"{level} instead of {reference}",
         change,
         "against the reference level",
     )
