@@ -130,7 +130,7 @@ def evaluate(
     DataError
         If a column is missing or mistyped, or no row has a target.
     """
-    sums, missing, moments = _sums_and_moments(fitted, data)
+    sums, missing, moments = loss_moments(fitted, data)
     if not sums.rows:
         raise DataError(
             f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and "
@@ -202,10 +202,13 @@ def _values_of(fitted: FittedModel, spec: DataSpec, name: str) -> Any:
 
 def error_sums(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int]:
     """The sums over the errors on a source, and how many rows lack a target."""
-    return _sums_and_moments(fitted, data)[:2]
+    return loss_moments(fitted, data)[:2]
 
 
-def _sums_and_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, LossMoments]:
+def loss_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, LossMoments]:
+    """The sums over the errors on a source, how many rows lack a target, and the moments of the
+    rows' losses.
+    """
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
     sums, missing, moments = ErrorSums.zero(len(fitted.encoder.targets)), 0, LossMoments()
@@ -225,25 +228,28 @@ def _sums_and_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, L
     return sums, missing, moments
 
 
+def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execution) -> ErrorSums:
+    """The sums over the errors on rows that are already encoded, in the target's unit."""
+    k, told = len(fitted.encoder.targets), _outputs_alone(fitted)
+
+    def of(index: int) -> ErrorSums:
+        if not rows.chunk_size(index):
+            return ErrorSums.zero(k)
+        return _of_chunk(told, rows, index, rows.chunk(index))
+
+    return execution.reduce(of, ErrorSums.merge, rows.chunk_count, ErrorSums.zero(k))
+
+
 def error_sums_of_parts(
     fitted: FittedModel, rows: EncodedRows, execution: Execution
 ) -> tuple[ErrorSums, ErrorSums]:
-    """The sums over the errors on encoded rows, in the target's unit: on those to train on, and on
-    those set apart; in one pass.
-    """
-    k = len(fitted.encoder.targets)
-    # Outputs do without what is known of their uncertainty, which is large to send to workers.
-    fitted = replace(fitted, members=tuple(replace(m, covariance=None) for m in fitted.members))
-
-    def of_part(chunk: Chunk) -> ErrorSums:
-        if not len(chunk.target):
-            return ErrorSums.zero(k)
-        target = chunk.target * fitted.encoder.target_scales + fitted.encoder.target_means
-        return ErrorSums.zero(k).add(target, fitted.outputs_of(chunk.design)[0], chunk.weight)
+    """Those on the rows to train on, and on those set apart; in one pass over both."""
+    k, told = len(fitted.encoder.targets), _outputs_alone(fitted)
+    train, test = rows.of("train"), rows.of("test")
 
     def of(index: int) -> tuple[ErrorSums, ErrorSums]:
-        train, test = rows.parts(index)
-        return of_part(train), of_part(test)
+        own, out = rows.parts(index)
+        return _of_chunk(told, train, index, own), _of_chunk(told, test, index, out)
 
     def merged(
         a: tuple[ErrorSums, ErrorSums], b: tuple[ErrorSums, ErrorSums]
@@ -252,6 +258,19 @@ def error_sums_of_parts(
 
     none = ErrorSums.zero(k), ErrorSums.zero(k)
     return execution.reduce(of, merged, rows.chunk_count, none)
+
+
+def _outputs_alone(fitted: FittedModel) -> FittedModel:
+    """Without what is known of the uncertainty of outputs, which is large to send to workers."""
+    return replace(fitted, members=tuple(replace(m, covariance=None) for m in fitted.members))
+
+
+def _of_chunk(fitted: FittedModel, rows: EncodedRows, index: int, chunk: Chunk) -> ErrorSums:
+    nothing = ErrorSums.zero(len(fitted.encoder.targets))
+    if not len(chunk.target):
+        return nothing
+    target = rows.targets(index, chunk)
+    return nothing.add(target, fitted.outputs_of(chunk.design)[0], chunk.weight)
 
 
 def compare(
