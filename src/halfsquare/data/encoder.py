@@ -11,6 +11,7 @@ from typing import Any, final
 
 import numpy as np
 
+from halfsquare.data.buffers import Buffers
 from halfsquare.data.choosing import category, instant, number, one, still
 from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.data.features import Feature, Number, Plain, feature_from_dict
@@ -22,7 +23,7 @@ from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.sums import Moments
 
-_CACHED_ROWS = 2048
+_CACHED = 1 << 14  # numbers
 
 
 @dataclass(frozen=True)
@@ -145,22 +146,21 @@ class ColumnEncoder(Encoder):
 
     def encode(self, raw: Floats, out: Floats) -> None:
         """Write the standardized design (d, m) of raw feature rows (features, m), in order."""
-        mean, inverse = self.means[:, None], (1.0 / self.scales)[:, None]
-        plain = all(type(f) is Number and not f.indicator for f in self.features)
-        # A few thousand rows at a time, so that the passes over them find them in the cache.
-        for start in range(0, raw.shape[1], _CACHED_ROWS):
-            part, to = raw[:, start : start + _CACHED_ROWS], out[:, start : start + _CACHED_ROWS]
-            if plain:
-                np.subtract(part, mean, out=to)
+        means, inverses = self.means[:, None], 1.0 / self.scales[:, None]
+        if all(type(f) is Number and not f.indicator for f in self.features):
+            # A column after the other, or a few short ones: the passes find them in the cache.
+            step = max(1, _CACHED // max(raw.shape[1], 1))
+            for first in range(0, len(raw), step):
+                to = out[first : first + step]
+                np.subtract(raw[first : first + step], means[first : first + step], out=to)
                 if np.isnan(np.add.reduce(to, axis=None)):
                     to[np.isnan(to)] = 0.0
-            else:
-                for (_, first, stop), feature, values in zip(
-                    self.groups, self.features, part, strict=True
-                ):
-                    feature.write(values, to[first:stop])
-                to -= mean
-            to *= inverse
+                to *= inverses[first : first + step]
+            return
+        for (_, first, stop), feature, values in zip(self.groups, self.features, raw, strict=True):
+            feature.write(values, out[first:stop])
+            out[first:stop] -= means[first:stop]
+            out[first:stop] *= inverses[first:stop]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; read by :meth:`from_dict`."""
@@ -201,11 +201,12 @@ class Recoding:
 
     tables: dict[int, Floats]
 
-    def apply(self, raw: Floats) -> Floats:
+    def apply(self, raw: Floats, buffers: Buffers) -> Floats:
         """Raw feature rows with the encoder's codes; copied only where there are any."""
         if not self.tables:
             return raw
-        recoded = raw.copy()
+        recoded = buffers.empty(*raw.shape)
+        recoded[...] = raw
         for j, table in self.tables.items():
             recoded[j] = table[(raw[j] + 2).astype(np.intp)]
         return recoded

@@ -16,6 +16,8 @@ from halfsquare.models.base import Model
 from halfsquare.models.linear import Linear
 from halfsquare.results.trained import Trained
 
+_BLOCK_ROWS = 2048  # few enough that what is made of them stays in the cache
+
 
 def predictive(
     members: Sequence[Trained[Any]], design: Floats, share: Floats | None = None
@@ -65,16 +67,19 @@ def outputs_and_variance(
     if isinstance(model, Linear):  # J is [1 | z] for each output: no need to write it out
         o = model.outputs(parameters, design)
         k = o.shape[1]
-        a = np.hstack([np.ones((len(design), 1)), design])
-        spread = [
-            np.einsum("ni,ij,nj->n", a, covariance[j::k, j::k], a, optimize=True) for j in range(k)
-        ]
-        return o, np.column_stack(spread)
+        spread = np.empty_like(o)
+        for start in range(0, len(design), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            a = np.hstack([np.ones((len(design[rows]), 1)), design[rows]])
+            for j in range(k):
+                moved = a @ covariance[j::k, j::k]
+                spread[rows, j] = np.einsum("ni,ni->n", moved, a)
+        return o, spread
     outputs: list[Floats] = []
     variances: list[Floats] = []
     for start in range(0, max(len(design), 1), block):
-        rows = design[start : start + block]
-        o, j = model.outputs_and_last_derivatives(parameters, rows, len(covariance))
-        variances.append(np.einsum("nkp,nkp->nk", j @ covariance, j))
+        some = design[start : start + block]
+        o, jacobian = model.outputs_and_last_derivatives(parameters, some, len(covariance))
+        variances.append(np.einsum("nkp,nkp->nk", jacobian @ covariance, jacobian))
         outputs.append(o)
     return np.concatenate(outputs), np.concatenate(variances)

@@ -264,7 +264,7 @@ class RawTerms:
         """Chunk ``index``, the rows for training first."""
         raw = self.table.read(index)
         train = raw.shape[1] if self.whole else self.table.train_sizes[index]
-        columns = self.recoding.apply(raw[list(self.positions)])
+        columns = self.recoding.apply(raw[list(self.positions)], self.table.buffers)
         return RawChunk(
             dict(zip(self.names, columns, strict=True)),
             None if self.weight is None else raw[self.weight],
