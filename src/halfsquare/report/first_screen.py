@@ -126,7 +126,8 @@ def suspicious(fitted: FittedModel, *, most: int | None = _DOUBTS) -> list[str]:
     room = len(warnings) if most is None else most - len(said)
     said += warnings[:room]
     if len(warnings) > room:
-        said.append(f"and {len(warnings) - room} more warnings: --all shows them")
+        more = len(warnings) - room
+        said.append(f"and {more} more warning{'s' * (more > 1)}: --all shows them")
     return said
 
 
