@@ -139,7 +139,9 @@ def instant(
     scales = [1.0 if still(one(s[1], i)) else float(np.sqrt(s[1].m2[i] / n)) for i in at] + (
         [_binary_scale(share)] if indicator else []
     )
-    return Instant(name, tuple(means), tuple(scales), tuple(kept), indicator)
+    known = bool(s[0].weight > 0)
+    ends = (float(s[0].minimum), float(s[0].maximum)) if known else (None, None)
+    return Instant(name, tuple(means), tuple(scales), tuple(kept), indicator, *ends)
 
 
 def one(numbers: NumberStatistics, j: int) -> NumberStatistics:

@@ -66,7 +66,9 @@ class Number(Feature):
         share = (
             f", {self.means[1]:.2%} missing: the mean, and an indicator" if self.indicator else ""
         )
-        return f"number from {self.minimum:g} to {self.maximum:g}{share}"
+        known = self.minimum == self.minimum
+        span = f" from {self.minimum:g} to {self.maximum:g}" if known else ", its range not known"
+        return f"number{span}{share}"
 
     def write(self, raw: Floats, out: Floats) -> None:
         out[0] = raw
@@ -187,10 +189,16 @@ class Category(Feature):
 
 @dataclass(frozen=True)
 class Instant(Feature):
-    """A date or time: the parts of it that vary (see :mod:`halfsquare.data.times`)."""
+    """A date or time: the parts of it that vary (see :mod:`halfsquare.data.times`).
+
+    ``minimum`` and ``maximum`` are the first and the last of the training rows, in seconds since
+    1970 (of the day, for times alone); None where they are not known.
+    """
 
     parts: tuple[str, ...]
     indicator: bool
+    minimum: float | None = None
+    maximum: float | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -40,7 +40,8 @@ def arrow_table(data: Any, name: str) -> Any:
         frame = data.collect().to_arrow() if hasattr(data, "collect") else data.to_arrow()
     elif type(data).__module__.startswith("pandas"):
         require_distinct([str(c) for c in data.columns], name)
-        frame = _arrow(lambda: pa.Table.from_pandas(data.rename(columns=str), preserve_index=False))
+        plain = _plain(data.rename(columns=str))
+        frame = _arrow(lambda: pa.Table.from_pandas(plain, preserve_index=False))
     elif hasattr(data, "__arrow_c_stream__"):
         frame = pa.table(data)
     else:
@@ -59,6 +60,44 @@ def _arrow(make: Any) -> Any:
         return make()
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as problem:
         raise DataError(f"a column mixes types or lengths: {problem}") from None
+    except (pa.ArrowNotImplementedError, TypeError) as problem:
+        raise DataError(f"a column has a type that holds no numbers or texts: {problem}") from None
+
+
+def _plain(data: Any) -> Any:
+    """A pandas frame with what only pandas has in terms of others: sparse columns are full, periods
+    begin at a moment, intervals are texts, and so is a column of several types.
+    """
+    import pandas as pd
+
+    changes: dict[str, Any] = {}
+    for name in data.columns:
+        column = data[name]
+        kind = column.dtype
+        if isinstance(kind, pd.SparseDtype):
+            changes[name] = column.sparse.to_dense()
+        elif isinstance(kind, pd.PeriodDtype):
+            changes[name] = column.dt.to_timestamp()
+        elif isinstance(kind, pd.IntervalDtype):
+            changes[name] = column.astype(str).where(column.notna())
+        elif isinstance(kind, pd.CategoricalDtype) and isinstance(
+            kind.categories.dtype, (pd.IntervalDtype, pd.PeriodDtype)
+        ):
+            changes[name] = column.cat.rename_categories([str(c) for c in kind.categories])
+        elif kind.kind == "O" and pd.api.types.infer_dtype(column, skipna=True) in _MIXED:
+            changes[name] = column.map(_text, na_action="ignore")
+    return data.assign(**changes) if changes else data
+
+
+_MIXED = ("mixed", "mixed-integer")
+
+
+def _text(value: Any) -> Any:
+    """A value of a column of several types as a text; what is none of numbers, truths and texts
+    stays, and is refused.
+    """
+    known = isinstance(value, (str, int, float, np.integer, np.floating, np.bool_))
+    return str(value) if known else value
 
 
 def categories_of(schema: Any) -> tuple[str, ...]:

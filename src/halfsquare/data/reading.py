@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Presence
+from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
 from halfsquare.data.scan import MISSING, LevelCoder, batch_columns
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.spec import DataSpec
@@ -51,8 +51,8 @@ class Novelty:
     Attributes
     ----------
     unseen, outside, missing : dict of column to number of rows
-        Levels that were not there; numbers below the least or above the greatest; no value where
-        there always was one.
+        Levels that were not there; numbers below the least or above the greatest, dates before the
+        first or after the last; no value where there always was one.
     """
 
     unseen: dict[str, int] = field(default_factory=dict)
@@ -71,8 +71,12 @@ class Novelty:
                 self._count(self.outside, feature.column, beyond)
                 if not feature.indicator:
                     self._count(self.missing, feature.column, np.isnan(values))
-            elif isinstance(feature, Instant) and not feature.indicator:
-                self._count(self.missing, feature.column, np.isnan(values))
+            elif isinstance(feature, Instant):
+                if feature.minimum is not None and feature.maximum is not None:
+                    beyond = (values < feature.minimum) | (values > feature.maximum)
+                    self._count(self.outside, feature.column, beyond)
+                if not feature.indicator:
+                    self._count(self.missing, feature.column, np.isnan(values))
 
     @staticmethod
     def _count(counts: dict[str, int], column: str, rows: Any) -> None:
@@ -161,6 +165,38 @@ def read_encoded(
         own = batch.select(range(len(scanned), len(scanned) + len(carried))) if carried else None
         yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights, own)
         seen += raw.shape[1]
+
+
+def encoded_array(
+    encoder: Encoder, x: Floats, names: Sequence[str], batch_rows: int = 16384
+) -> Iterator[Floats] | None:
+    """The design (m, d) of rows of an array (n, columns) of numbers, as :func:`read_encoded` makes
+    it of a table, at no cost for opening one; None where a column is no number to the model.
+
+    Raises
+    ------
+    NotFiniteError
+        If a value is infinite; its row is named.
+    """
+    plain = all(
+        isinstance(f, Number | Plain) or (isinstance(f, Presence) and not f.text)
+        for f in encoder.features
+    )
+    at = {name: j for j, name in enumerate(names)}
+    if not plain or encoder.reading.given or not all(f.column in at for f in encoder.features):
+        return None
+    columns = [at[f.column] for f in encoder.features]
+
+    def encoded() -> Iterator[Floats]:
+        for first in range(0, max(len(x), 1), batch_rows):
+            raw = np.ascontiguousarray(x[first : first + batch_rows, columns].T, dtype=np.float64)
+            for feature, values in zip(encoder.features, raw, strict=True):
+                require_finite(values, first, "the data", feature.column)
+            out = np.empty((len(encoder.names), raw.shape[1]))
+            encoder.encode(raw, out)
+            yield out.T
+
+    return encoded()
 
 
 def _require_known(

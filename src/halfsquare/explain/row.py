@@ -14,11 +14,11 @@ from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.explain.changes import Change, changes
-from halfsquare.explain.leverage import InfluenceSums
 from halfsquare.explain.levers import levers
 from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.loss import Direction, direction
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.influence import InfluenceSums
 from halfsquare.results.intervals import ends_of
 
 _SHOWN = 6

@@ -27,7 +27,7 @@ from halfsquare.results.intervals import OUTPUT, Calibration, Ramps
 
 FEWEST_ROWS = 50
 _FEWEST_SCORES = 100  # below, the quantiles near the ends would be those of two or three rows
-_MOST_ROWS, _MOST_CHUNKS = 8000, 8
+MOST_ROWS, _MOST_CHUNKS = 8000, 8
 _MOST_LEVERAGE = 0.99
 _FOLDS, _COLUMNS, _STEPS = 5, 8, 8
 _PRIORS = (0.1, 1.0)  # variances of a ramp's rise that are tried
@@ -92,7 +92,7 @@ def _gathered(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> LeftO
     sizes = [rows.chunk_size(i) for i in range(count)]
     starts = np.cumsum([0, *sizes])
     chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_CHUNKS)).round().astype(np.intp))
-    every = max(1, -(-sum(sizes[i] for i in chosen) // _MOST_ROWS))
+    every = max(1, -(-sum(sizes[i] for i in chosen) // MOST_ROWS))
     parts = []
     for i in chosen.tolist():
         if sizes[i]:

@@ -23,6 +23,7 @@ from halfsquare.data.scan import Scanned, scan
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec, Progress, RowOptions
 from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.decisive import DecisiveRow, decisive_rows
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.options import FitOptions, Request, options_as_json
 from halfsquare.fitting.resume import Resuming, checkpointer_of
@@ -103,7 +104,6 @@ def scan_at(
 _FIT_MOST, _REFIT_LEAST = 0.55, 0.25
 
 
-@one_blas_thread()
 def fit(
     data: Any,
     target: str | Sequence[str] | None = None,
@@ -172,7 +172,8 @@ def fit(
         Of ``"auto"``: the blend of least error, or the simplest single model that is not
         significantly worse.
     errors : str, optional
-        Standard errors of a linear model: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``,
+        Standard errors of a linear model or a formula: ``"classical"`` (the default), ``"hc0"`` …
+        ``"hc3"``,
         ``"cluster:COL"``, ``"cluster:COL,COL2"`` or ``"newey-west:LAGS"``; see
         :mod:`halfsquare.results.inference.covariance`.
     absorb : str or sequence of str
@@ -261,13 +262,33 @@ def fit(
     )
     spec = DataSpec.of(data, **reading)
     request = Request(_listed(target), spec.weight_column, spec.weighting, features, exclude)
-    limit, interruption = _TimeLimit(time_limit), _Interruption()
     family = _family(options)
     family.check()
     resuming = Resuming.of(checkpoint, resume, checkpoint_every, options, request)
+    return fit_family(
+        family, spec, request, test=test, cluster=cluster, resuming=resuming, callback=callback
+    )
+
+
+@one_blas_thread()
+def fit_family(
+    family: Family,
+    spec: DataSpec,
+    request: Request,
+    *,
+    test: Any = None,
+    cluster: str | Cluster | None = None,
+    resuming: Resuming | None = None,
+    callback: Callback | None = None,
+) -> FittedModel:
+    """Fit a family of models by its options, and measure it; parameters and errors as of
+    :func:`fit`.
+    """
+    options = family.options
+    limit, interruption = _TimeLimit(options.time_limit), _Interruption()
     if cluster is not None:
-        require_for_cluster(method, spec.data)
-    with place(cluster, threads) as execution:
+        require_for_cluster(options.method, spec.data)
+    with place(cluster, options.threads) as execution:
         source, scanned = whole(
             replace(spec, known=tuple(request.names)),
             lambda source: _scanned(
@@ -281,31 +302,34 @@ def fit(
                 f"{source.name} leaves no row to train on: every row with a target is in the "
                 "test part"
             )
-        again = refit and bool(scanned.test.rows)
+        again = options.refit and bool(scanned.test.rows)
         with checkpointer_of(resuming, scanned, execution) as checkpointer:
             run = Run(
                 execution,
                 limit.at(_FIT_MOST if again else 1.0),
                 interruption.noticed(callback),
                 checkpointer,
-                Seed(seed),
+                Seed(options.seed),
             )
             fitted = family.train(rows, run.at("measured"))
+            of_fit = rows
             measured = _measured(fitted, family.measured(fitted, rows), execution, spec, test)
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
             again = again and not interruption.ended(fitted) and limit.leaves(_REFIT_LEAST)
             if again:
                 run = replace(run, deadline=limit.at(1.0))
-                refitted = family.again(
-                    fitted, family.rows(scanned, "all", execution), run.at("refit")
-                )
+                every = family.rows(scanned, "all", execution)
+                refitted = family.again(fitted, every, run.at("refit"))
                 # A refit that was cut short is not the model that was measured: that one is kept.
                 again = not interruption.ended(refitted)
-                fitted = refitted if again else fitted
+                fitted, of_fit = (refitted, every) if again else (fitted, rows)
+            decisive = decisive_rows(
+                fitted, family.measured(fitted, of_fit), source, seed, execution
+            )
     record = FitRecord(
         fitted.record.training,
-        _data_summary(source, scanned, roles),
+        _data_summary(source, scanned, roles, decisive),
         measured,
         options_as_json(options),
         version("halfsquare"),
@@ -313,6 +337,18 @@ def fit(
     )
     members = tuple(member.bare() for member in fitted.members)
     return replace(fitted, members=members, record=record)
+
+
+def scanned_rows(family: Family, spec: DataSpec, request: Request) -> EncodedRows:
+    """All rows as a family encodes them, read on this machine."""
+    execution = Local(family.options.threads)
+    _, scanned = whole(
+        replace(spec, known=tuple(request.names)),
+        lambda source: _scanned(
+            execution, source, family.roles(source, request), family.options, spec
+        ),
+    )
+    return family.rows(scanned, "all", execution)
 
 
 def _scanned(
@@ -434,7 +470,12 @@ def _measured(
     return Measurement(train, summary, "rows set apart")
 
 
-def _data_summary(source: Source, scanned: Scanned, roles: Roles) -> DataSummary:
+def _data_summary(
+    source: Source, scanned: Scanned, roles: Roles, decisive: Sequence[DecisiveRow]
+) -> DataSummary:
+    reading = how_it_was_read(source, scanned)
+    reading["suspicious"] += [row.sentence for row in decisive]
+    reading["decisive_rows"] = [vars(row) for row in decisive]
     left_out = scanned.missing_target + scanned.missing_feature + scanned.zero_weight
     return DataSummary(
         scanned.source_name,
@@ -444,5 +485,5 @@ def _data_summary(source: Source, scanned: Scanned, roles: Roles) -> DataSummary
         scanned.missing_target,
         scanned.missing_feature,
         scanned.zero_weight,
-        reading=how_it_was_read(source, scanned),
+        reading=reading,
     )

@@ -23,6 +23,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.encoder import Encoder
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.ensemble import better, predictive, stopping_point, with_noise
@@ -249,11 +250,17 @@ class _Plan:
 
 
 def _relevance(fit: MemberFit, rows: Rows, groups: Sequence[int] | None) -> Floats:
-    """The share of each input group in the mean square slope of the outputs over the first chunk's
-    rows.
+    parameters, design = fit.stops[0].state.parameters, rows.chunk(0).design
+    return relevance_of(fit.network, parameters, design, groups)
+
+
+def relevance_of(
+    network: Network, parameters: Floats, design: Floats, groups: Sequence[int] | None
+) -> Floats:
+    """The share of each input group in the mean square slope of the outputs over rows of a design
+    (m, d), of which some will do.
     """
-    network, parameters = fit.network, fit.stops[0].state.parameters
-    design = rows.chunk(0).design[:2048]
+    design = design[:2048]
     slopes = (network.input_jacobian(parameters, design) ** 2).mean(axis=(0, 1))
     by_group: Floats = np.bincount(
         np.arange(network.inputs) if groups is None else np.asarray(groups),
@@ -263,9 +270,9 @@ def _relevance(fit: MemberFit, rows: Rows, groups: Sequence[int] | None) -> Floa
     return by_group / total if total > 0 else by_group
 
 
-def _input_groups(rows: EncodedRows) -> list[int]:
+def groups_of_inputs(encoder: Encoder) -> list[int]:
     """The group of each design column: those of one column of the table share a penalty."""
-    groups = enumerate(rows.encoder.groups)
+    groups = enumerate(encoder.groups)
     return [g for g, (_, first, stop) in groups for _ in range(first, stop)]
 
 
@@ -290,8 +297,16 @@ def _left_out_of_all(members: Sequence[Trained[NetworkFacts]], rows: EncodedRows
 
 
 @final
+@dataclass(frozen=True)
 class NetworkFamily(Family):
-    """Standardized columns, small networks side by side, penalties set by the evidence."""
+    """Standardized columns, small networks side by side, penalties set by the evidence.
+
+    ``hidden``, ``activation`` and ``members`` as of :func:`train_network`.
+    """
+
+    hidden: tuple[int, ...] | None = None
+    activation: str | None = None
+    members: int | None = None
 
     def check(self) -> None:
         if self.options.method not in (None, "levenberg-marquardt", "minibatch"):
@@ -324,10 +339,11 @@ class NetworkFamily(Family):
         members = train_network(
             rows,
             run,
-            input_groups=_input_groups(rows),
+            input_groups=groups_of_inputs(rows.encoder),
             input_names=rows.encoder.names,
-            hidden=hidden,
-            members=count,
+            hidden=hidden or self.hidden,
+            activation=self.activation,
+            members=count or self.members,
             method=wanted,
             passes=passes,
         )
@@ -349,7 +365,7 @@ class NetworkFamily(Family):
         """
         if not all(m.facts.penalties for m in members) or rows.scanned.roles.weighting == "sigma":
             return []
-        longer = train_longer(members, rows, run, _input_groups(rows))
+        longer = train_longer(members, rows, run, groups_of_inputs(rows.encoder))
         left_out = _left_out_of_all(members, rows)
         return [replace(m, left_out=left_out) for m in longer]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.encoded_rows import DesignRows
 from halfsquare.data.weighting import counts_warning
 from halfsquare.loss import Floats
 from halfsquare.results.record import Weighed
@@ -16,24 +16,21 @@ from halfsquare.results.trained import Trained
 _LOOKED_AT = 8  # chunks
 
 
-def weight_warnings(rows: EncodedRows) -> list[str]:
+def weight_warnings(rows: DesignRows) -> list[str]:
     """Warnings of weights that are taken as counts and are none."""
-    scanned, roles = rows.scanned, rows.scanned.roles
-    if roles.weight is None or roles.weighting != "counts":
+    if rows.weighed is None or rows.weighed[1] != "counts":
         return []
-    k, statistics = len(roles.targets), scanned.statistics_of(rows.part)
-    chunks = range(min(_LOOKED_AT, rows.chunk_count))
-    whole = all(bool((w == np.floor(w)).all()) for w in (scanned.table.read(i)[k] for i in chunks))
-    said = counts_warning(roles.weight.name, statistics.rows, statistics.weight, whole)
+    some = (rows.given_weights(i) for i in range(min(_LOOKED_AT, rows.chunk_count)))
+    whole = all(bool((w == np.floor(w)).all()) for w in some if w is not None)
+    said = counts_warning(rows.weighed[0], rows.row_count, rows.total_weight, whole)
     return [said] if said else []
 
 
-def weighed_by(rows: EncodedRows) -> Weighed | None:
+def weighed_by(rows: DesignRows) -> Weighed | None:
     """The record for these rows; None where they have no weights or these are counts."""
-    roles = rows.scanned.roles
-    if roles.weight is None or roles.weighting == "counts":
+    if rows.weighed is None or rows.weighed[1] == "counts":
         return None
-    return Weighed(roles.weight.name, roles.weighting, rows.weight_factor)
+    return Weighed(*rows.weighed, rows.weight_factor)
 
 
 def with_known_noise(trained: Trained[Any], known: Floats) -> Trained[Any]:

@@ -12,7 +12,6 @@ from halfsquare.data.reading import open_for, read_encoded
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
-from halfsquare.explain.leverage import Top
 from halfsquare.explain.pulls import require_finite_errors, usable
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
@@ -20,6 +19,7 @@ from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.learning import Learning, LinearLearning, Point, reason_against
 from halfsquare.report.views import View, important, row_values, views
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.influence import Top
 from halfsquare.results.intervals import ends_of
 from halfsquare.sums import ErrorSummary, ErrorSums
 

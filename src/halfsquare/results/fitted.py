@@ -26,7 +26,7 @@ from halfsquare.results.intervals import (
 from halfsquare.results.methods import Methods
 from halfsquare.results.predictive import member_variance
 from halfsquare.results.record import FitRecord, as_info
-from halfsquare.results.trained import AnyFacts, LinearFacts, Trained
+from halfsquare.results.trained import AnyFacts, Trained
 from halfsquare.text import number
 
 # A row this share of its size off the space of rank-deficient columns is off it.
@@ -320,7 +320,7 @@ class FittedModel(Methods):
         values, variances = self._in_user_units(member)
         facts = self.facts
         known = facts.degrees_of_freedom
-        if isinstance(facts, LinearFacts) and facts.test_degrees_of_freedom is not None:
+        if facts.test_degrees_of_freedom is not None:
             known = facts.test_degrees_of_freedom
         freedom = np.inf if facts.noise_known or known is None else known
         errors = (
