@@ -99,7 +99,8 @@ def _compiled(name: str) -> dict[str, Any]:
 def _one_example(options: dict[str, Any]) -> dict[str, Any]:
     target, output = options["target"], options["output"]
     signals = {"target": target, "output": output, "span": list(view_range(target, output))}
-    said = f"The squared error as a parabola over the output. {explain_example(target, output).sentence}"
+    sentence = explain_example(target=target, output=output).sentence
+    said = f"The squared error as a parabola over the output. {sentence}"
     return {**refilled(_compiled("one-example"), signals=signals), "description": said}
 
 
@@ -165,7 +166,8 @@ def _static(app: Any) -> None:
     """What draws, beside the pages."""
     folder = Path(app.outdir) / "_static"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vega.js").write_text(vega_bundle(), encoding="utf-8")
+    # In a scope of its own: other scripts of the site have names of one letter, as it has.
+    (folder / "vega.js").write_text(f"(() => {{\n{vega_bundle()}\n}})();\n", encoding="utf-8")
     (folder / "figure.js").write_text(static_text("figure.js"), encoding="utf-8")
     (folder / "colours.css").write_text(_colours(), encoding="utf-8")
 
