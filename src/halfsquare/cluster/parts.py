@@ -13,7 +13,7 @@ import duckdb
 
 from halfsquare.data.integrity import Unchanged
 from halfsquare.data.messages import translated
-from halfsquare.data.source import Source, without_progress_bar, SourceColumn
+from halfsquare.data.source import Source, SourceColumn, without_progress_bar
 from halfsquare.data.sql import quote_text
 from halfsquare.data.text_file import escaped
 from halfsquare.errors import DataError, OptionError
