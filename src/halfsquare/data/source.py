@@ -361,9 +361,19 @@ def duckdb_connection() -> Any:
     """A connection of its own, in which times mean the same wherever it runs."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")
-    connection.execute("SET enable_progress_bar=false")  # it would stand in the middle of JSON
+    without_progress_bar(connection)
     connection.execute("SET temp_directory=''")  # a scan puts nothing aside
     return connection
+
+
+def without_progress_bar(connection: Any) -> None:
+    """Switch off what would stand in the middle of JSON.
+
+    In a notebook without ipywidgets it is off, and there switching it off is an error.
+    """
+    ((on,),) = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    if on:
+        connection.execute("SET enable_progress_bar=false")
 
 
 def spill_privately(connection: Any) -> PrivateFolder:
