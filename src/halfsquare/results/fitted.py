@@ -238,21 +238,20 @@ class FittedModel(Methods):
             mean, variance = self._predictive(design, weight)
             whole = np.sqrt(self._calibrated(design, mean, variance)) * scales
         else:
-            mean = mean_of(
-                self.members, (m.model.outputs(m.parameters, design) for m in self.members)
-            )
+            mean = self._mean_outputs(design)
         noise = self.noise_of(design, mean)
         found, _ = smearing.moments(transform.back, mean * scales + means, noise * scales)
         if not with_std:
             return found, np.full_like(found, np.nan)
         return found, smearing.moments(transform.back, mean * scales + means, whole)[1]
 
+    def _mean_outputs(self, design: Floats) -> Floats:
+        return mean_of(self.members, (m.model.outputs(m.parameters, design) for m in self.members))
+
     def fitted_outputs(self, design: Floats) -> Floats:
         """Outputs (m, k) of encoded rows on the scale that was fitted."""
         with one_blas_thread():
-            mean = mean_of(
-                self.members, (m.model.outputs(m.parameters, design) for m in self.members)
-            )
+            mean = self._mean_outputs(design)
         return mean * self.encoder.target_scales + self.encoder.target_means
 
     def noise_of(self, design: Floats, mean: Floats) -> Floats:
