@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -17,13 +18,21 @@ Part = Literal["train", "test", "all"]
 
 @dataclass(frozen=True)
 class EncodedRows(Rows):
-    """One part of a scanned table, design and targets standardized by the encoder."""
+    """One part of a scanned table, design and targets standardized by the encoder.
+
+    Attributes
+    ----------
+    relative : bool
+        Whether weights that are to be counts and are no whole numbers say how much a row matters
+        beside others: what is chosen by the rows then takes them to sum to their number.
+    """
 
     scanned: Scanned
     encoder: Encoder
     recoding: Recoding
     kept: tuple[int, ...]
     part: Part
+    relative: bool = False
 
     @property
     def row_count(self) -> int:
@@ -51,19 +60,22 @@ class EncodedRows(Rows):
     def offsets(self) -> Floats | None:
         return self.encoder.means / self.encoder.scales
 
-    @property
+    @cached_property
     def weight_factor(self) -> float:
         """By what the weights are multiplied: those that are no counts so that those of the rows of
         this part sum to their number.
         """
-        if self.scanned.roles.weighting == "counts":
+        counts = self.scanned.roles.weighting == "counts"
+        if counts and not self.relative:
             return 1.0
         statistics = self.scanned.statistics_of(self.part)
+        if counts and statistics.whole:
+            return 1.0
         return statistics.rows / statistics.weight if statistics.weight > 0 else 1.0
 
     def of(self, part: Part) -> EncodedRows:
         """Another part of the same table, with the same encoder."""
-        return EncodedRows(self.scanned, self.encoder, self.recoding, self.kept, part)
+        return replace(self, part=part)
 
     def chunk(self, index: int) -> Chunk:
         table, k = self.scanned.table, len(self.encoder.targets)
@@ -82,8 +94,8 @@ class EncodedRows(Rows):
         np.subtract(raw[:k], self.encoder.target_means[:, None], out=block[1 + d :])
         block[1 + d :] /= self.encoder.target_scales[:, None]
         weight = raw[k] if self.scanned.roles.weight is not None else None
-        if weight is not None and self.weight_factor != 1.0:
-            weight = weight * self.weight_factor
+        if weight is not None and (factor := self.weight_factor) != 1.0:
+            weight = weight * factor
         return Chunk(block[1 : 1 + d].T, block[1 + d :].T, weight, block)
 
 

@@ -105,15 +105,15 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
     """Rows that are not like the others: a value for "no value", one row that decides a column."""
     said = []
     for j, column in enumerate(roles.scanned):
-        weight, m2 = float(numbers.weight[j]), float(numbers.m2[j])
-        if column.kind != "number" or not m2 > 0 or weight < 8 or column is roles.weight:
+        weight, variance = float(numbers.weight[j]), float(numbers.variance[j])
+        if column.kind != "number" or not variance > 0 or weight < 8 or column is roles.weight:
             continue
         low, high = float(numbers.minimum[j]), float(numbers.maximum[j])
         mean = float(numbers.mean[j])
         far = max((low, high), key=lambda v: abs(v - mean))
         if far in _SENTINELS:
             said += _sentinel(source, column, far, low if far == high else high)
-        elif (far - mean) ** 2 > _DECISIVE * m2:
+        elif (far - mean) ** 2 / weight > _DECISIVE * variance:
             row = _row_of(source, column, far)
             said.append(
                 f"{column.name}: row {row} ({far:g}) stands apart from all others and decides "

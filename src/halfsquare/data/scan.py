@@ -368,7 +368,9 @@ def statistics_of(part: Floats, roles: Roles) -> TableStatistics:
                 (part[j] - UNSEEN).astype(np.intp), weights=weight, minlength=2
             ).astype(float)
     total = float(part.shape[1]) if weight is None else float(weight.sum())
-    return TableStatistics(part.shape[1], total, NumberStatistics.of(part, weight), times, levels)
+    whole = weight is None or bool((weight == np.floor(weight)).all())
+    numbers = NumberStatistics.of(part, weight)
+    return TableStatistics(part.shape[1], total, numbers, times, levels, whole)
 
 
 def scanned(

@@ -13,7 +13,7 @@ from halfsquare.loss import Floats
 
 @dataclass(frozen=True)
 class NumberStatistics:
-    """Weight, mean and Σ w (x - mean)² of c columns over their values that are not missing.
+    """Weight, mean and variance of c columns over their values that are not missing.
 
     All arrays are (c,). ``missing`` is the weight of missing values. Merged after Chan, Golub &
     LeVeque (1979), eq. 2.1, as :class:`halfsquare.sums.Moments`, with a weight for each column.
@@ -21,7 +21,7 @@ class NumberStatistics:
 
     weight: Floats
     mean: Floats
-    m2: Floats
+    variance: Floats
     missing: Floats
     minimum: Floats
     maximum: Floats
@@ -43,10 +43,9 @@ class NumberStatistics:
             # What rounding left in the mean, which for numbers far from zero is many spreads.
             left = centred.mean(axis=1)
             mean, centred = mean + left, np.subtract(centred, left[:, None], out=centred)
-            m2 = np.einsum("ij,ij->i", centred, centred)
-            return cls(
-                np.full(c, float(m)), mean, m2, np.zeros(c), block.min(axis=1), block.max(axis=1)
-            )
+            variance = np.einsum("ij,ij->i", centred, centred) / m
+            low, high = block.min(axis=1), block.max(axis=1)
+            return cls(np.full(c, float(m)), mean, variance, np.zeros(c), low, high)
         w = np.ones(m) if weight is None else weight
         gone = np.isnan(block) | (w == 0)  # a row of weight 0 is no row
         present = np.where(gone, 0.0, w)
@@ -59,7 +58,7 @@ class NumberStatistics:
         return cls(
             total,
             mean,
-            (present * centred * centred).sum(axis=1),
+            (share * centred * centred).sum(axis=1),
             np.where(np.isnan(block), w, 0.0).sum(axis=1),
             np.where(gone, np.inf, block).min(axis=1),
             np.where(gone, -np.inf, block).max(axis=1),
@@ -71,12 +70,15 @@ class NumberStatistics:
     def merge(self, other: NumberStatistics) -> NumberStatistics:
         """Of the rows of both."""
         total = self.weight + other.weight
-        share = np.divide(other.weight, total, out=np.zeros_like(total), where=total > 0)
+        own, share = (
+            np.divide(s.weight, total, out=np.zeros_like(total), where=total > 0)
+            for s in (self, other)
+        )
         delta = other.mean - self.mean
         return NumberStatistics(
             total,
             self.mean + delta * share,
-            self.m2 + other.m2 + self.weight * share * delta * delta,
+            own * self.variance + share * other.variance + own * share * delta * delta,
             self.missing + other.missing,
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
@@ -96,6 +98,8 @@ class TableStatistics:
     time_parts : dict of column position to NumberStatistics
     levels : dict of column position to array
         Weight of [unseen, missing, level 0, level 1, …].
+    whole : bool
+        Whether all weights are whole numbers, as counts are.
     """
 
     rows: int
@@ -103,6 +107,7 @@ class TableStatistics:
     numbers: NumberStatistics
     time_parts: dict[int, NumberStatistics]
     levels: dict[int, Floats]
+    whole: bool = True
 
     def merge(self, other: TableStatistics) -> TableStatistics:
         return TableStatistics(
@@ -111,6 +116,7 @@ class TableStatistics:
             self.numbers.merge(other.numbers),
             {j: s.merge(other.time_parts[j]) for j, s in self.time_parts.items()},
             {j: _add_ragged(a, other.levels[j]) for j, a in self.levels.items()},
+            self.whole and other.whole,
         )
 
 

@@ -64,6 +64,10 @@ _MOST_CELLS, _FEWEST_ROUNDS, _MOST_ROUNDS, _TREE_MEMBERS = 6e9, 50, 1000, 4
 class AutoFamily(Family):
     """A linear model, trees and networks, blended."""
 
+    @property
+    def chooses(self) -> bool:
+        return True
+
     def check(self) -> None:
         if self.options.method is not None:
             raise OptionError(

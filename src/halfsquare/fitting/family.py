@@ -55,11 +55,19 @@ class Family(ABC):
         that are learnt from the rows.
         """
         del execution
-        return encoded_rows(scanned, part)
+        return replace(encoded_rows(scanned, part), relative=self.chooses)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the rows choose more than coefficients: penalties, when to stop, which model.
+        Weights that are no counts are then relative, see
+        :attr:`halfsquare.data.encoded_rows.EncodedRows.relative`.
+        """
+        return False
 
     def measured(self, fitted: FittedModel, rows: EncodedRows) -> EncodedRows:
-        """The rows as the model that was trained on them encodes them."""
-        return replace(rows, encoder=fitted.encoder)
+        """The rows as the model that was trained on them encodes them, with their own weights."""
+        return replace(rows, encoder=fitted.encoder, relative=False)
 
     @abstractmethod
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
@@ -104,11 +112,9 @@ def history_in(
     The gradient norm is with respect to the parameters of standardized columns, in the same
     convention.
     """
-    statistics = (
-        rows.scanned.train.merge(rows.scanned.test) if rows.part == "all" else rows.scanned.train
-    )
+    weight = rows.scanned.statistics_of(rows.part).weight * rows.weight_factor
     k = len(rows.encoder.targets)
-    factor = 2.0 * sse_factor(loss, k, statistics.weight)  # a descent states ½SSE
+    factor = 2.0 * sse_factor(loss, k, weight)  # a descent states ½SSE
     unit = float(rows.encoder.target_scales[0]) ** 2 if k == 1 else 1.0
     return tuple(
         replace(

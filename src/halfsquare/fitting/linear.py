@@ -322,6 +322,10 @@ def _slowed(condition: float) -> str:
 class LinearFamily(Family):
     """Standardized columns, an intercept, least squares."""
 
+    @property
+    def chooses(self) -> bool:
+        return bool(self.options.l2 == "auto")
+
     def check(self) -> None:
         self._linear()
         ErrorsOption.read(self.options.errors)

@@ -25,6 +25,7 @@ import numpy as np
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.blend import some_design
 from halfsquare.fitting.ensemble import better, predictive, stopping_point, with_noise
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.folds import Folds
@@ -39,6 +40,7 @@ from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Training
 from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.run import Run, Stream
+from halfsquare.sums import Moments
 
 __all__ = ["predictive", "train_network"]
 
@@ -218,15 +220,13 @@ class _Plan:
 
 
 def _relevance(fit: MemberFit, rows: Rows, groups: Sequence[int] | None) -> Floats:
-    """The share of each input group in the mean square slope of the outputs over the first chunk's
-    rows.
-    """
+    """The share of each input group in the mean square slope of the outputs over some rows."""
     network, parameters = fit.network, fit.stops[0].state.parameters
-    design = rows.chunk(0).design[:2048]
-    slopes = (network.input_jacobian(parameters, design) ** 2).mean(axis=(0, 1))
+    some = some_design(rows)
+    slopes = some.share @ (network.input_jacobian(parameters, some.design) ** 2).mean(axis=1)
+    variances = Moments.of(some.design, some.share).variance
     by_group: Floats = np.bincount(
-        np.arange(network.inputs) if groups is None else np.asarray(groups),
-        slopes * design.var(axis=0),
+        np.arange(network.inputs) if groups is None else np.asarray(groups), slopes * variances
     ).astype(np.float64)
     total = float(by_group.sum())
     return by_group / total if total > 0 else by_group
@@ -235,6 +235,10 @@ def _relevance(fit: MemberFit, rows: Rows, groups: Sequence[int] | None) -> Floa
 @final
 class NetworkFamily(Family):
     """Standardized columns, small networks side by side, penalties set by the evidence."""
+
+    @property
+    def chooses(self) -> bool:
+        return True
 
     def check(self) -> None:
         if self.options.method not in (None, "levenberg-marquardt", "minibatch"):

@@ -24,6 +24,7 @@ from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.blend import (
     Blend,
     Part,
+    Sample,
     blended,
     members_of,
     some_design,
@@ -343,6 +344,10 @@ class _Plan:
 class TreesFamily(Family):
     """Boosted trees: numbers by their order, categories and missing values as they are."""
 
+    @property
+    def chooses(self) -> bool:
+        return True
+
     def check(self) -> None:
         if self.options.method is not None:
             raise OptionError(f"the method {self.options.method} is not for trees: leave it out")
@@ -409,17 +414,18 @@ def trees_training(blend: Blend, members: Sequence[Trained[Any]], rows: EncodedR
 
 
 def trees_relevance(
-    members: Sequence[Trained[Any]], encoder: Encoder, design: Floats
+    members: Sequence[Trained[Any]], encoder: Encoder, some: Sample
 ) -> dict[str, float]:
     """The share of each column in the mean square of all contributions to the outputs."""
     shares = np.array([m.share for m in members])
     total: Any = 0.0
     for member, share in zip(members, shares / shares.sum(), strict=True):
         assert isinstance(member.model, Trees)
-        total = total + share * member.model.contributions(member.parameters, design)[1]
+        total = total + share * member.model.contributions(member.parameters, some.design)[1]
     found = {column: 0.0 for column, _, _ in encoder.groups}
     for column, start, stop in encoder.groups:
         own = [j for j, i in enumerate(inputs_of(encoder)) if start <= i.first < stop]
-        found[column] = float(np.square(total[:, :, own].sum(axis=2)).mean())
+        squares = np.square(total[:, :, own].sum(axis=2)).mean(axis=1)
+        found[column] = float(some.share @ squares)
     whole = sum(found.values())
     return {column: value / whole if whole > 0 else 0.0 for column, value in found.items()}

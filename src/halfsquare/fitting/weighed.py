@@ -13,18 +13,16 @@ from halfsquare.loss import Floats
 from halfsquare.results.record import Weighed
 from halfsquare.results.trained import Trained
 
-_LOOKED_AT = 8  # chunks
-
 
 def weight_warnings(rows: EncodedRows) -> list[str]:
     """Warnings of weights that are taken as counts and are none."""
     scanned, roles = rows.scanned, rows.scanned.roles
     if roles.weight is None or roles.weighting != "counts":
         return []
-    k, statistics = len(roles.targets), scanned.statistics_of(rows.part)
-    chunks = range(min(_LOOKED_AT, rows.chunk_count))
-    whole = all(bool((w == np.floor(w)).all()) for w in (scanned.table.read(i)[k] for i in chunks))
-    said = counts_warning(roles.weight.name, statistics.rows, statistics.weight, whole)
+    found = scanned.statistics_of(rows.part)
+    said = counts_warning(
+        roles.weight.name, found.rows, found.weight, whole=found.whole, relative=rows.relative
+    )
     return [said] if said else []
 
 
