@@ -23,6 +23,7 @@ from halfsquare.exact.integer_solver import BITS, Factors, Wholes
 from halfsquare.exact.normal_equations import ExactSystem, half_bits, in_range, ratio
 from halfsquare.fitting.linear import (
     LinearOptions,
+    freedom_warnings,
     linear_facts,
     linear_warnings,
 )
@@ -283,5 +284,8 @@ def train_exactly(
         solution.effective_parameters,
         termination,
         linear_facts(solution, freedom, system, Linear(tuple(names), tuple(targets))),
-        linear_warnings(solution, names, system, termination),
+        (
+            *linear_warnings(solution, names, system, termination),
+            *freedom_warnings(system, freedom, solution.l2),
+        ),
     )

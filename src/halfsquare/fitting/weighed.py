@@ -60,4 +60,6 @@ def with_known_noise(trained: Trained[Any], known: Floats) -> Trained[Any]:
             covariance = covariance * np.outer(root, root)
         else:
             covariance = covariance * float(ratio[0])
-    return replace(trained, covariance=covariance, noise=known, facts=facts)
+    # A root is there for one output alone.
+    root = None if trained.root is None else trained.root * np.sqrt(known / trained.noise)[0]
+    return replace(trained, covariance=covariance, noise=known, facts=facts, root=root)

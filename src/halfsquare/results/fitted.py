@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.reading import Novelty, ReadBatch, open_for, read_encoded
@@ -24,10 +25,13 @@ from halfsquare.results.intervals import (
     require_probability,
 )
 from halfsquare.results.methods import Methods
+from halfsquare.results.missing import worth_of_missing
 from halfsquare.results.predictive import member_variance
 from halfsquare.results.record import FitRecord, as_info
 from halfsquare.results.trained import AnyFacts, LinearFacts, Trained
 from halfsquare.text import number
+
+Absent = npt.NDArray[np.bool_] | None
 
 # A row this share of its size off the space of rank-deficient columns is off it.
 _OFF = 1e-7
@@ -104,7 +108,9 @@ class FittedModel(Methods):
             If a column is missing or mistyped.
         """
         parts = [
-            self.outputs_of(batch.design, with_std=return_std, weight=batch.weight)
+            self.outputs_of(
+                batch.design, with_std=return_std, weight=batch.weight, absent=batch.absent
+            )
             for batch in self.batches(data, with_std=return_std)
         ]
         k = len(self.encoder.targets)
@@ -146,7 +152,7 @@ class FittedModel(Methods):
         """
         k, count = len(self.encoder.targets), len(probabilities)
         parts = [
-            self.quantiles_of(b.design, probabilities, weight=b.weight)
+            self.quantiles_of(b.design, probabilities, weight=b.weight, absent=b.absent)
             for b in self.batches(data, with_std=True)
         ]
         outputs = np.vstack([o for o, _ in parts] or [np.empty((0, k))])
@@ -171,9 +177,15 @@ class FittedModel(Methods):
         return reach_of(np.inf if self.facts.noise_known or known is None else known, level)
 
     def quantiles_of(
-        self, design: Floats, probabilities: Sequence[float], *, weight: Floats | None = None
+        self,
+        design: Floats,
+        probabilities: Sequence[float],
+        *,
+        weight: Floats | None = None,
+        absent: Absent = None,
     ) -> tuple[Floats, Floats]:
-        """Outputs (m, k) of encoded rows and the quantiles (p, m, k) of a new target, in its unit.
+        """Outputs (m, k) of encoded rows and the quantiles (p, m, k) of a new target, in its unit;
+        ``weight`` and ``absent`` as of :meth:`outputs_of`.
 
         By the calibration on rows left out where there is one, else Student's t about the output.
         Of a model with a function on its left side, as log(y), the ends are transformed back.
@@ -184,10 +196,10 @@ class FittedModel(Methods):
             len(probabilities), 1, len(self.encoder.targets)
         )
         if not transformed:
-            outputs, std = self.outputs_of(design, with_std=True, weight=weight)
+            outputs, std = self.outputs_of(design, with_std=True, weight=weight, absent=absent)
             return outputs, outputs + np.where(reaches == 0, 0.0, reaches * std)
         with one_blas_thread():
-            mean, variance = self._predictive(design, weight)
+            mean, variance = self._predictive(design, weight, absent)
         ends = mean + reaches * np.sqrt(variance)
         if model.target_function == "sqrt":
             ends = np.maximum(ends, 0.0)  # no root is negative
@@ -232,31 +244,38 @@ class FittedModel(Methods):
         return found
 
     def outputs_of(
-        self, design: Floats, *, with_std: bool = False, weight: Floats | None = None
+        self,
+        design: Floats,
+        *,
+        with_std: bool = False,
+        weight: Floats | None = None,
+        absent: Absent = None,
     ) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked
         for).
 
         ``weight`` (m,) is that of the rows where their noise is measured or relative, see
-        :mod:`halfsquare.data.weighting`: it divides the variance of their noise.
+        :mod:`halfsquare.data.weighting`: it divides the variance of their noise. ``absent``
+        (features, m) says where the mean stands for a value, see
+        :mod:`halfsquare.results.missing`.
         """
         with (
             one_blas_thread()
         ):  # the bits of a prediction do not depend on what else is computed beside it
-            return self._outputs_of(design, weight, with_std=with_std)
+            return self._outputs_of(design, weight, absent, with_std=with_std)
 
     def _outputs_of(
-        self, design: Floats, weight: Floats | None, *, with_std: bool
+        self, design: Floats, weight: Floats | None, absent: Absent, *, with_std: bool
     ) -> tuple[Floats, Floats]:
         model = self.members[0].model
         if model.target_function != "identity":
             return self._restored(model, design, weight, with_std=with_std)
         scales = self.encoder.target_scales
         if with_std:
-            mean, variance = self._predictive(design, weight)
+            mean, variance = self._predictive(design, weight, absent)
             variance = self._calibrated(design, mean, variance)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
-        mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
+        mean = self._mean_output(design)
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
 
     def _restored(
@@ -273,7 +292,13 @@ class FittedModel(Methods):
         spread = model.restore_target(mean + std) - model.restore_target(mean - std)
         return model.restore_target(mean), 0.5 * np.abs(spread)
 
-    def _predictive(self, design: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+    def _mean_output(self, design: Floats) -> Floats:
+        """The output (m, k), standardized."""
+        return self._mean(m.model.outputs(m.parameters, design) for m in self.members)
+
+    def _predictive(
+        self, design: Floats, weight: Floats | None, absent: Absent = None
+    ) -> tuple[Floats, Floats]:
         """Mean and variance in standardized units: noise + parameters + spread of the members.
 
         Infinite where rows leave the space that rank-deficient columns span: what is not
@@ -288,6 +313,8 @@ class FittedModel(Methods):
             variances.append(variance)
         mean = self._mean(outputs)
         variance = self._mean(variances) + self._mean((o - mean) ** 2 for o in outputs)
+        if absent is not None:
+            variance = variance + worth_of_missing(self.encoder, self._mean_output, design, absent)
         open_space = getattr(self.facts, "undetermined_directions", ())
         if open_space:
             off = np.abs(design @ np.array(open_space).T).max(axis=1)
@@ -387,15 +414,18 @@ class FittedModel(Methods):
         :func:`halfsquare.data.reading.read_encoded`.
         """
         source, weighed = open_for(self.encoder, data), self.record.training.weighed
-        if not with_std or not weighed or weighed.column not in [c.name for c in source.columns]:
-            return read_encoded(source, self.encoder, keep=keep, novelty=novelty)
+        known = weighed is not None and weighed.column in [c.name for c in source.columns]
+        if with_std and weighed is not None and not known and novelty is not None:
+            novelty.unweighed = weighed.column
+        told = weighed if with_std and known else None
         return read_encoded(
             source,
             self.encoder,
-            weight=weighed.column,
-            weighting=weighed.weighting,
+            weight=None if told is None else told.column,
+            weighting="counts" if told is None else told.weighting,
             keep=keep,
             novelty=novelty,
+            with_absent=with_std,
         )
 
     def save(self, path: str | Path) -> None:

@@ -36,5 +36,7 @@ def member_variance(
     o, jacobian = member.model.outputs_and_last_derivatives(
         member.parameters, design, len(covariance)
     )
+    if member.root is not None:
+        return o, noise + np.square(jacobian @ member.root).sum(axis=2)
     moved = jacobian @ covariance
     return o, noise + np.einsum("nkp,nkp->nk", moved, jacobian)

@@ -193,6 +193,9 @@ class Trained(Generic[F]):
         Of the parameters, by errors other than classical ones: it is then what is told of them.
     triangle : (p+1, p+1) or None
         Of a linear model, R of [design | target]: the sums that tests of its terms are read off.
+    root : (p, p) or None
+        L with L Lᵀ the covariance, where its own digits cancel in a variance of outputs: those of a
+        formula whose columns lie far from 0.
     """
 
     model: Model
@@ -209,6 +212,7 @@ class Trained(Generic[F]):
     share: float = 1.0
     robust: Floats | None = field(default=None, repr=False)
     triangle: Floats | None = field(default=None, repr=False)
+    root: Floats | None = field(default=None, repr=False)
 
     @property
     def told(self) -> Floats | None:

@@ -129,12 +129,16 @@ class Origin:
             return self._rewritten(trained)
         parameters = trained.parameters.copy()
         parameters[at] = values
-        covariance, facts = trained.covariance, trained.facts
-        if covariance is not None:
-            covariance = covariance.copy()
-            covariance[np.ix_(at, at)] = slopes @ covariance[np.ix_(at, at)] @ slopes.T
-            facts = replace(facts, correlation=tuple(map(tuple, correlation(covariance).tolist())))
-        return replace(trained, parameters=parameters, covariance=covariance, facts=facts)
+        if trained.covariance is None:
+            return replace(trained, parameters=parameters)
+        root = np.zeros_like(trained.covariance)
+        root[np.ix_(at, at)] = slopes @ _root(trained.covariance[np.ix_(at, at)])
+        covariance = root @ root.T
+        told = tuple(map(tuple, correlation(covariance).tolist()))
+        facts = replace(trained.facts, correlation=told)
+        return replace(
+            trained, parameters=parameters, covariance=covariance, facts=facts, root=root
+        )
 
     def _as_good(self, rows: Rows, parameters: Floats, sse: float) -> bool:
         """Whether float64 computes the formula at the parameters as given: to the rounding of the
@@ -166,6 +170,14 @@ class Origin:
         )
         facts = replace(trained.facts, formula=text)
         return replace(trained, model=model, facts=facts, warnings=(*trained.warnings, warning))
+
+
+def _root(covariance: Floats) -> Floats:
+    """L (p, p) with L Lᵀ = covariance."""
+    size = np.sqrt(np.diag(covariance))
+    unit = np.where(size > 0, size, 1.0)
+    values, vectors = np.linalg.eigh(covariance / unit / unit[:, None])
+    return np.asarray(unit[:, None] * vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 @dataclass(frozen=True)
