@@ -125,9 +125,7 @@ def _gone(feature: Feature, values: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray(values == MISSING if isinstance(feature, Category) else np.isnan(values))
 
 
-def absent_values(
-    features: Sequence[Feature], raw: Floats
-) -> npt.NDArray[np.bool_] | None:
+def absent_values(features: Sequence[Feature], raw: Floats) -> npt.NDArray[np.bool_] | None:
     """Where the mean stands for a value of raw feature rows (features, m): for what training always
     had, and for levels that it did not have; None for nowhere.
     """

@@ -389,7 +389,13 @@ def _implied(
 def _listed(target: str | Sequence[str] | None) -> list[str]:
     if target is None:
         return []
-    return [target] if isinstance(target, str) else list(target)
+    names = [target] if isinstance(target, str) else target
+    if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+        raise OptionError(
+            f"the target is {type(target).__name__}; expected the name of a column, or several: "
+            "values of their own are one more column of the data"
+        )
+    return list(names)
 
 
 def _family(options: FitOptions) -> Family:
