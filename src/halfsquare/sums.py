@@ -8,7 +8,7 @@ workers and machines give the same answer up to rounding. Conventions: see :mod:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import nan, sqrt
 from typing import Any
@@ -149,6 +149,11 @@ class MeanSums:
     @property
     def mean(self) -> float:
         return float(self.once.mean[0])
+
+    @property
+    def of_clusters(self) -> MeanSums:
+        """With each row as a cluster: what it counts was drawn as a whole."""
+        return replace(self, whole=False)
 
     @property
     def effective_rows(self) -> float:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from halfsquare.data.counted import counted_parts
 from halfsquare.data.deciding import whole
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.late import require_no_late_values
@@ -274,8 +275,10 @@ def fit(
                 execution, source, family.roles(source, request), options, spec
             ),
         )
-        roles = scanned.roles
-        rows = family.rows(scanned, "train", execution)
+        roles, parts, kept_whole = scanned.roles, scanned, False
+        if isinstance(execution, Local):
+            parts, kept_whole = counted_parts(scanned, options.test_fraction, seed)
+        rows = family.rows(parts, "train", execution)
         if not rows.row_count:
             raise FitError(
                 f"{source.name} leaves no row to train on: every row with a target is in the "
@@ -291,7 +294,8 @@ def fit(
                 Seed(seed),
             )
             fitted = family.train(rows, run.at("measured"))
-            measured = _measured(fitted, family.measured(fitted, rows), execution, spec, test)
+            own = family.measured(fitted, rows)
+            measured = _measured(fitted, own, execution, spec, test, kept_whole=kept_whole)
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
             again = again and not interruption.ended(fitted) and limit.leaves(_REFIT_LEAST)
@@ -426,8 +430,15 @@ def _family(options: FitOptions) -> Family:
 
 
 def _measured(
-    fitted: FittedModel, rows: EncodedRows, execution: Execution, spec: DataSpec, test: Any
+    fitted: FittedModel,
+    rows: EncodedRows,
+    execution: Execution,
+    spec: DataSpec,
+    test: Any,
+    *,
+    kept_whole: bool,
 ) -> Measurement:
+    """``kept_whole``: rows that count more than once were set apart as a whole."""
     train = error_sums_of_rows(fitted, rows, execution).finish()
     if test is not None:
         sums, missing = error_sums(fitted, replace(spec, data=test, progress=None))
@@ -435,8 +446,10 @@ def _measured(
     held_out = rows.of("test")
     if not held_out.row_count:
         return Measurement(train)
-    summary = error_sums_of_rows(fitted, held_out, execution).finish()
-    return Measurement(train, summary, "rows set apart")
+    sums = error_sums_of_rows(fitted, held_out, execution)
+    if kept_whole:
+        sums = replace(sums, row_loss=sums.row_loss.of_clusters)
+    return Measurement(train, sums.finish(), "rows set apart")
 
 
 def _data_summary(source: Source, scanned: Scanned, roles: Roles) -> DataSummary:
