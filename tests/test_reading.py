@@ -216,6 +216,20 @@ def test_ambiguous_dates_are_said_and_settled() -> None:
         fit(table, "y", dates="sometimes")
 
 
+def test_rows_of_another_order_are_read_by_a_model_as_is_said(
+    tmp_path: Path, command: Command
+) -> None:
+    days = [date(2023, 1, 1) + timedelta(5 * i) for i in range(60)]
+    rows = [["d", "y"], *([d.strftime("%d/%m/%Y"), i] for i, d in enumerate(days))]
+    write(tmp_path / "d.csv", rows)
+    asked = ("-t", "y", "--model", "linear", "--dates", "dmy", "--out", "m.hsq")
+    ran = command("fit", "d.csv", *asked, "--report", "r.html")
+    assert ran.code == 0, ran.err
+    american = {"d": [days[7].strftime("%m/%d/%Y")]}
+    found = load(tmp_path / "m.hsq").predict(DataSpec.of(american, dates="mdy"))
+    assert found == pytest.approx([7], abs=0.5)
+
+
 def test_two_orders_in_one_column_are_refused_with_the_row() -> None:
     days = [date(2023, 1, 1) + timedelta(5 * i) for i in range(60)]
     cells = [d.strftime("%m/%d/%Y") for d in days]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def test_outputs_are_the_librarys_to_the_last_bit(leaves: int, random_cuts: bool
     out = np.arange(600) % 3 == 0
     growth = Growth(leaves=leaves, random_cuts=random_cuts, rounds=40)
     found, model, parameters = descended(design, t, inputs, out, growth)
-    assert np.isnan(design[out, 1]).any() and len(found.trees) > 10
+    assert np.isnan(design[out, 1]).any() and found.count > 10
     np.testing.assert_array_equal(model.outputs(parameters, design[out])[:, 0], found.left_out)
 
 
@@ -77,6 +78,8 @@ def test_outputs_are_those_of_a_walk_from_node_to_node() -> None:
     design, t, inputs = mixed(300)
     found, model, parameters = descended(design, t, inputs, np.arange(300) % 3 == 0)
     codes = model.codes(design)
+
+    described = [tree["tree_structure"] for tree in _described(found)]
 
     def leaf(node: dict[str, Any], row: int) -> float:
         while "split_feature" in node:
@@ -89,11 +92,18 @@ def test_outputs_are_those_of_a_walk_from_node_to_node() -> None:
             node = node["left_child"] if left else node["right_child"]
         return float(node["leaf_value"])
 
+    assert any(map(_of_categories, described)) and len(described) == found.count
     for row in range(0, 300, 7):
         total = found.base
-        for tree in found.trees:
+        for tree in described:
             total += leaf(tree, row)
         assert model.outputs(parameters, design[row : row + 1])[0, 0] == total
+
+
+def _described(found: Boosted) -> list[dict[str, Any]]:
+    """The trees as the library itself reads its text."""
+    trees: list[dict[str, Any]] = lightgbm.Booster(model_str=found.trees).dump_model()["tree_info"]
+    return trees
 
 
 def test_a_tree_is_fitted_to_t_minus_o() -> None:
@@ -102,14 +112,14 @@ def test_a_tree_is_fitted_to_t_minus_o() -> None:
     weight = np.random.default_rng(1).uniform(0.5, 2.0, 400)
     none = np.zeros(400, dtype=bool)
     found, model, parameters = descended(design, t, inputs, none, weight=weight, rounds=2)
-    outputs = np.full(400, found.base)
+    outputs, described = np.full(400, found.base), _described(found)
     for tree, leaf in model.leaves(model.codes(design)):
         start = 0 if tree == 0 else int(model.leaf_stops[tree - 1])
         numbers = [i for i in inputs if i.kind == "number"]
         assert len(numbers) == 2
         for own in np.unique(leaf):
             at = leaf == own
-            if not _of_categories(found.trees[tree]):
+            if not _of_categories(described[tree]["tree_structure"]):
                 pull = float(weight[at] @ error(t[at], outputs[at]))
                 expected = -PLAIN.rate * pull / (float(weight[at].sum()) + PLAIN.l2)
                 assert parameters[1 + own] == pytest.approx(expected, rel=1e-4, abs=1e-7)
@@ -184,16 +194,16 @@ def test_the_descent_ends_where_rows_left_out_say_so() -> None:
     out = np.arange(600) % 3 == 0
     found, model, parameters = descended(design, t, inputs, out)
     curve = {r.iteration: r.notes["left_out_mse"] for r in found.history}
-    assert len(found.trees) == min(curve, key=lambda r: curve[r])
-    assert len(found.trees) < found.history[-1].iteration and found.termination.converged
+    assert found.count == min(curve, key=lambda r: curve[r])
+    assert found.count < found.history[-1].iteration and found.termination.converged
     losses = (model.outputs(parameters, design[out])[:, 0] - t[out]) ** 2
-    best = next(r for r in found.history if r.iteration == len(found.trees))
+    best = next(r for r in found.history if r.iteration == found.count)
     assert best.notes["left_out_mse"] == pytest.approx(losses.mean(), rel=1e-12)
     error_of_mean = losses.std(ddof=1) / np.sqrt(len(losses))
     assert best.notes["left_out_mse_se"] == pytest.approx(error_of_mean, rel=1e-12)
     # From pure noise there is nothing to learn, and hardly a tree is kept.
     noise = np.random.default_rng(3).normal(size=600)
-    assert len(descended(design, noise, inputs, out)[0].trees) < 0.2 * len(found.trees)
+    assert descended(design, noise, inputs, out)[0].count < 0.2 * found.count
 
 
 def test_cuts_are_between_values_and_at_quantiles_of_the_weight() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -212,6 +213,82 @@ def test_folded_options_are_those_of_the_command_line(fresh: Visitor) -> None:
     body = urlencode({"data": "houses", "target": "price", "method": "linear", "seed": "x"})
     reply, said = fresh.ask("/train/start", body, Content_Type="application/x-www-form-urlencoded")
     assert reply.status == 400 and b"the seed is" in said
+
+
+def _odd_table() -> bytes:
+    """Dates that may be of two orders, a decimal comma, a word for no value, two lines before."""
+    lines = ["Umsätze", "", "tag;fläche;filiale;y"]
+    for i in range(144):
+        area = "n/v" if i == 5 else f"{700 + 37 * (i * 7 % 50) / 4:.2f}".replace(".", ",")
+        y = 3 * (1 + i % 12) + 31 * (i // 12) + 10 * (i % 3)
+        lines.append(f"{1 + i % 12:02}/{1 + i // 12:02}/2023;{area};{1 + i % 3};{y}")
+    return ("\n".join(lines) + "\n").encode("latin-1")
+
+
+ODD = {"category": "filiale", "encoding": "latin-1", "skip": "2", "missing": "n/v", "dates": "dmy"}
+
+
+def test_how_a_file_is_read_is_said_in_the_form_as_on_the_command_line(
+    fresh: Visitor, command: Command, tmp_path: Path
+) -> None:
+    content = _odd_table()
+    status, told = fresh.upload(content, "odd.csv")
+    assert status == 400 and told["error"].endswith("say what it is: “Encoding” latin-1.")
+    query = urlencode(ODD)
+    reply, said = fresh.ask(f"/train/upload?{query}", content, X_File_Name="odd.csv")
+    assert reply.status == 200, said
+    key = json.loads(said)["data"]
+    page = fresh.page(f"/train?data={key}&{query}")
+    assert 'name="dates" value="dmy"' in page
+    assert '<input type="hidden" name="category" value="filiale">' in page
+    assert "fläche" in page
+    form = {"column": ["tag", "fläche", "filiale"], **ODD}
+    assert fresh.start(data=key, target="y", method="linear", **form) == 303
+    fresh.wait("done", "failed")
+    (tmp_path / "odd.csv").write_bytes(content)
+    said_so = [part for name, value in ODD.items() for part in (f"--{name}", value)]
+    out = tmp_path / "line.hsq"
+    asked = ("-t", "y", "--model", "linear", "--out", out)
+    assert command("fit", tmp_path / "odd.csv", *asked, *said_so).code == 0
+    here, there = fresh.job.fitted, load(out)
+    assert [p.as_dict() for p in here.parameters] == [p.as_dict() for p in there.parameters]
+    assert here.encoder.as_dict() == there.encoder.as_dict()
+    text = fresh.page(fresh.run_path)
+    assert "tag: dates as dd/mm/yyyy, from 2023-01-01 to 2023-12-12" in text
+    assert urlencode({"data": key, **ODD}).replace("&", "&amp;") in text  # to train another
+    assert text.index("How the table was read") < text.index("Typical error")
+    assert fresh.ask(f"{fresh.run_path}/report.html")[0].status == 200
+
+
+def test_what_is_doubtful_is_said_before_anything_is_trained(fresh: Visitor) -> None:
+    rows = [f"{m:02}/{d:02}/2023,{m * d}" for m in range(1, 13) for d in range(1, 13)]
+    _, told = fresh.upload("\n".join(["day,y", *rows]).encode())
+    page = fresh.page(f"/train?data={told['data']}")
+    assert "could be dd/mm/yyyy: “Dates” dmy reads it so" in page
+    assert "--" not in re.sub(r"<!--.*?-->|<script.*?</script>", "", page, flags=re.S)
+    assert "could be" not in fresh.page(f"/train?data={told['data']}&dates=dmy")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"skip": "-1"}, "skip is &#39;-1&#39;; expected a whole number"),
+        ({"header": "maybe"}, "expected yes or no"),
+        ({"encoding": "klingon"}, "there is no encoding &#39;klingon&#39;"),
+        ({"category": "<b>no</b>"}, "no column &#39;&lt;b&gt;no&lt;/b&gt;&#39;"),
+        ({"dates": '"><script>x'}, "expected dmy, mdy or ymd"),
+    ],
+)
+def test_a_reading_that_cannot_be_is_told_on_the_page_and_refused_to_train(
+    fields: dict[str, str], words: str, fresh: Visitor
+) -> None:
+    table = "day,x,y\n" + "".join(f"1/{d}/23,{d},{2 * d}\n" for d in range(1, 29))
+    _, told = fresh.upload(table.encode())
+    page = fresh.page("/train?" + urlencode({"data": told["data"], **fields}))
+    assert words in page
+    assert "<script>x" not in page and "<b>no" not in page
+    form = {"column": ["x"], **fields}
+    assert fresh.start(data=told["data"], target="y", method="linear", **form) == 400
 
 
 def test_a_formula_with_a_misspelled_column_is_no_fault_of_the_program(fresh: Visitor) -> None:

@@ -36,7 +36,8 @@ def test_the_report_is_of_this_model_and_names_no_path(fresh: Visitor) -> None:
 @pytest.mark.parametrize(
     ("content", "name", "words"),
     [
-        (b"x,y\n1,2\n", "rows.xlsx", "ends in none of"),
+        (b"x,y\n1,2\n", "rows.docx", "ends in none of"),
+        (b"x,y\n1,2\n", "rows.xlsx", "rows.xlsx could not be read as a spreadsheet"),
         (b"x,y\n1,2\n", "rows", "ends in none of"),
         (b"", "rows.csv", "empty"),
         (b"x,y\n", "rows.csv", "no row"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from halfsquare import LinearRegressor, fit
-from halfsquare.errors import FitError
+from halfsquare.data.deciding import open_source
+from halfsquare.errors import DataError, FitError
 from halfsquare.solvers import wide
 from halfsquare.solvers.wide import MOST_COLUMNS
 
@@ -67,3 +70,20 @@ def test_what_is_too_wide_is_refused_with_its_cost() -> None:
 class _Rows:
     def __init__(self, count: int) -> None:
         self.row_count = count
+
+
+def test_a_header_longer_than_a_block_is_read_whole(tmp_path: Path) -> None:
+    """Names are never cut: 1 MB is read at first."""
+    names = [f"{'long' * 30}{j}" for j in range(10_000)]
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(names) + "\n" + ",".join(map(str, range(10_000))) + "\n")
+    assert path.stat().st_size > 1 << 20
+    assert open_source(path).columns[-1].name == names[-1]
+
+
+def test_more_columns_than_can_be_read_are_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "wider.csv"
+    row = ",".join(["1"] * 40_001)
+    path.write_text(",".join(f"c{j}" for j in range(40_001)) + f"\n{row}\n{row}\n")
+    with pytest.raises(DataError, match=r"wider\.csv has 40,001 columns; at most 40,000 are read"):
+        open_source(path)

@@ -122,6 +122,30 @@ def test_a_file_is_trained_to_its_end_and_the_model_is_the_command_lines(
     assert "<html" in downloaded(workplace / "y.html").read_text(encoding="utf-8")
 
 
+def test_a_refused_file_is_read_as_the_form_says(desk: Page, workplace: Path) -> None:
+    days = [f"{1 + i % 12:02}/{1 + i // 12:02}/2023" for i in range(144)]
+    rows = [f"{day};Größe {i % 3};{i + i % 5}" for i, day in enumerate(days)]
+    path = workplace / "odd.csv"
+    path.write_bytes("\n".join(["day;kind;y", *rows]).encode("latin-1"))
+    hand_over(desk, path)
+    desk.wait("return document.querySelector('#upload-said.problem')")
+    desk.wait_for_complaints(1)  # the console tells the refused request
+    assert "“Encoding” latin-1" in read(desk, "#upload-said")
+    assert desk.run("return document.querySelector('form.reading details').open")
+    desk.find("form.reading input[name=encoding]").send_keys("latin-1")
+    desk.find("form.reading input[name=dates]").send_keys("dmy")
+    desk.find("form.reading button").click()
+    desk.wait("return location.search.includes('upload-')")
+    assert "Größe 1" in read(desk, ".preview")
+    assert desk.find("form.reading input[name=dates]").get_attribute("value") == "dmy"
+    begin(desk, "linear")
+    desk.wait(DONE)
+    drawn(desk, 2)
+    assert "dates as dd/mm/yyyy, from 2023-01-01 to 2023-12-12" in read(desk, "details.read")
+    strip, sentence = (desk.find(s).rect["y"] for s in ("details.read", "#standing"))
+    assert strip < sentence
+
+
 def test_pause_step_resume_and_stop(desk: Page) -> None:
     begin(desk, "gradient", paused=True, data="houses")
     desk.wait(f"{STANDING} === 'paused'")

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from halfsquare.data.reading_options import listed as listed
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Weights = Annotated[
     str | None,
@@ -81,11 +83,6 @@ class Loss(StrEnum):
     sse = "sse"
     mse = "mse"
     half_mse = "half_mse"
-
-
-def listed(values: Sequence[str] | None) -> list[str]:
-    """Column names given by repeating an option or with commas between them."""
-    return [name.strip() for value in values or () for name in value.split(",") if name.strip()]
 
 
 def numbers(option: str, values: Sequence[str] | None) -> dict[str, float] | None:

@@ -9,57 +9,27 @@ from typing import Annotated, Any
 
 import typer
 
-from halfsquare.cli.options import listed
+from halfsquare.data.reading_options import OPTIONS, ReadingOption, listed
 
 _PANEL = "How DATA is read"
-
-
-def _option(kind: Any, *names: str, **more: Any) -> Any:
-    return Annotated[kind, typer.Option(*names, rich_help_panel=_PANEL, **more)]
-
-
-_ANY: dict[str, Any] = {
-    "table": _option(str | None, "--table", metavar="NAME", help="Table of a database file."),
-    "sheet": _option(str | None, "--sheet", metavar="NAME", help="Sheet of a spreadsheet."),
-    "partitions": _option(
-        bool | None, "--partitions", help="Folder names such as x=5 are values of columns."
-    ),
-    "encoding": _option(
-        str | None, "--encoding", help="Encoding of a text file that is not UTF-8, such as latin-1."
-    ),
-    "delimiter": _option(
-        str | None, "--delimiter", metavar="CHAR", help="Between fields; found if left out."
-    ),
-    "header": _option(
-        bool | None, "--header/--no-header", help="Whether the first line names the columns."
-    ),
-    "skip": _option(int | None, "--skip", metavar="N", min=0, help="Lines before the header."),
-    "comment": _option(
-        str | None, "--comment", metavar="CHAR", help="Lines that begin with it are passed over."
-    ),
-    "missing": _option(
-        list[str] | None, "--missing", metavar="WORDS", help="More words for no value."
-    ),
-    "dates": _option(
-        str | None, "--dates", metavar="dmy|mdy|ymd|FORMAT", help="How dates are written."
-    ),
-    "decimal": _option(
-        str | None, "--decimal", metavar="CHAR", help="Decimal mark of numbers that are text."
-    ),
-    "thousands": _option(str | None, "--thousands", metavar="CHAR", help="Their thousands mark."),
+_TYPES: dict[str, Any] = {
+    "text": str | None,
+    "list": list[str] | None,
+    "count": int | None,
+    "flag": bool | None,
+    "switch": bool | None,
 }
-_FIRST: dict[str, Any] = {
-    "number": _option(
-        list[str] | None, "--number", metavar="COLS", help="Numbers; what is none is missing."
-    ),
-    "category": _option(
-        list[str] | None, "--category", metavar="COLS", help="Levels, even if they are numbers."
-    ),
-    "text": _option(
-        list[str] | None, "--text", metavar="COLS", help="Texts, even if they look like dates."
-    ),
-}
-_LISTS = frozenset({*_FIRST, "missing"})
+_LISTS = frozenset(o.name for o in OPTIONS if o.kind == "list")
+
+
+def _annotation(option: ReadingOption) -> Any:
+    """The option as Typer knows it."""
+    flag = f"--{option.name}"
+    more: dict[str, Any] = {"metavar": option.metavar} if option.metavar else {}
+    more |= {"min": 0} if option.kind == "count" else {}
+    flag += f"/--no-{option.name}" if option.kind == "switch" else ""
+    shown = typer.Option(flag, help=option.help, rich_help_panel=_PANEL, **more)
+    return Annotated[_TYPES[option.kind], shown]
 
 
 def reads(*, first: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -68,7 +38,7 @@ def reads(*, first: bool = False) -> Callable[[Callable[..., None]], Callable[..
 
     ``first``: also those that decide what a column is, which a model keeps.
     """
-    offered = {**(_FIRST if first else {}), **_ANY}
+    offered = {o.name: _annotation(o) for o in OPTIONS if first or not o.decides}
 
     def give(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)

@@ -222,7 +222,8 @@ class Reading:
 
     def of(self, names: Sequence[str]) -> Reading:
         """That of some columns alone."""
-        kept = {n: c for n, c in self.columns.items() if n in names}
+        wanted = set(names)
+        kept = {n: c for n, c in self.columns.items() if n in wanted}
         return Reading(kept, self.file, self.given)
 
 

@@ -141,6 +141,25 @@ def in_words(form: str) -> str:
     return re.sub(r"%[A-Za-z]", lambda m: words.get(m[0], m[0]), form)
 
 
+def reordered(form: str, order: str) -> str:
+    """The format with day, month and year in another order, where they are numbers and a year of
+    four digits does not stand first.
+
+    Examples
+    --------
+    >>> reordered("%d/%m/%y %H:%M", "mdy"), reordered("%Y-%m-%d", "dmy")
+    ('%m/%d/%y %H:%M', '%Y-%m-%d')
+    """
+    found = re.findall(r"%[dmyY]", form)
+    if sorted(p.lower() for p in found) != ["%d", "%m", "%y"] or found[0] == "%Y":
+        return form
+    year = next(p for p in found if p in ("%y", "%Y"))
+    if order == "ymd" and year == "%Y":
+        return form
+    parts = iter(year if p == "y" else f"%{p}" for p in order)
+    return re.sub(r"%[dmyY]", lambda _: next(parts), form)
+
+
 def asked(text: str) -> tuple[str, str]:
     """What ``--dates`` says: an order such as dmy, or a format; the other of the two is "".
 

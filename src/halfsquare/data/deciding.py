@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
+from halfsquare.data.date_format import asked, reordered
 from halfsquare.data.dialect import is_number
 from halfsquare.data.findings import Asked, TextColumn
 from halfsquare.data.messages import Misread, missing_column
@@ -14,7 +15,7 @@ from halfsquare.data.opening import opened
 from halfsquare.data.profile import profile, suspects
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.spec import DataSpec
-from halfsquare.errors import DataError, OptionError
+from halfsquare.errors import OptionError
 
 T = TypeVar("T")
 
@@ -98,7 +99,9 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
     words = _words_of(source, spec)
     forced = {*spec.category, *spec.text, *source.categories}
     looked_at = [
-        TextColumn(c.name, c.text)
+        TextColumn(
+            c.name, c.text, source.table is not None and source.table.dialect.delimiter == ","
+        )
         for c in source.columns
         if c.kind == "text" and c.name not in forced
     ]
@@ -199,21 +202,10 @@ def _overruled(reading: Reading, spec: DataSpec) -> Reading:
         if column.kind == "number" and changes:
             columns[name] = replace(column, **changes)
         if column.dates and spec.dates is not None:
-            columns[name] = replace(column, dates=_dates(spec.dates, column.dates))
+            order, form = asked(spec.dates)
+            own = tuple(dict.fromkeys(reordered(f, order) for f in column.dates))
+            columns[name] = replace(column, dates=(form,) if form else own)
     return replace(reading, columns=columns)
-
-
-def _dates(said: str, own: tuple[str, ...]) -> tuple[str, ...]:
-    from halfsquare.data.date_format import asked
-
-    order, form = asked(said)
-    if form:
-        return (form,)
-    if order and own:
-        raise DataError(
-            f"--dates {said}: for rows that a model reads, name the format, such as dd/mm/yyyy"
-        )
-    return own
 
 
 def _numeric_words(words: Sequence[str]) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from halfsquare.data.spool import encoding_of, unpacked
 from halfsquare.errors import DataError, OptionError
 
 _HEAD_BYTES = 1 << 20
+_MOST_HEAD_BYTES = 1 << 26  # of a header and a row that are longer
+_WHOLE_LINES = 3  # of which the last may be cut
 _CELLS = 40_000
 _DIVIDED_BYTES = 100_000  # that are divided by each delimiter in turn
 _DELIMITERS = ",\t;|"
@@ -137,6 +139,12 @@ def _head(path: str, name: str) -> tuple[bytes, bool]:
     try:
         with unpacked(path) as file:
             head = file.read(_HEAD_BYTES)
+            # The first line names the columns: a name that is cut would be another column.
+            while head.count(b"\n") < _WHOLE_LINES and len(head) < _MOST_HEAD_BYTES:
+                more = file.read(len(head))
+                if not more:
+                    return head, True
+                head += more
             return head, not file.read(1)
     except (OSError, EOFError, zlib.error) as problem:
         raise DataError(f"{name} could not be read: {problem}") from None
@@ -169,15 +177,16 @@ def _delimiter(lines: Sequence[str], suffix: str, wanted: Wanted) -> str:
         return mark
     if suffix == ".tsv":
         return "\t"
-    best, most = ",", (0.0, 0)
+    best, most = ",", (False, 0.0, 0)
     some = max(20, min(1000, len(lines) * _DIVIDED_BYTES // max(1, sum(map(len, lines)))))
     for mark in _DELIMITERS:
         found = _records(lines[:some], mark, wanted.comment or "", wanted.skip or 0)
         lengths = Counter(len(fields) for _, fields in found)
         usual, count = lengths.most_common(1)[0] if lengths else (1, 0)
         if usual > 1:
-            # Among those that divide nearly all lines alike, the one with the most fields.
-            score = (round(count / len(found), 1), usual)
+            # One that divides every line alike; else, among those that divide nearly all so, the
+            # one with the most fields.
+            score = (count == len(found), round(count / len(found), 1), usual)
             if score > most:
                 best, most = mark, score
     return best

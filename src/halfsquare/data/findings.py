@@ -56,7 +56,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class TextColumn:
-    """A column to look at: its name, SQL for its values, whether it was asked to be a number."""
+    """A column to look at.
+
+    Attributes
+    ----------
+    name : str
+    sql : str
+        For its values.
+    points : bool
+        Whether it stands in a file whose commas divide fields: numbers there have decimal points,
+        but where most of a column say otherwise.
+    """
 
     name: str
     sql: str
+    points: bool = False

@@ -49,7 +49,13 @@ def missing_column(name: str, names: Sequence[str], source: str, role: str) -> D
 
 
 def require_distinct(names: Sequence[str], source: str) -> None:
-    """Refuse two columns of one name."""
+    """Refuse two columns of one name, and more columns than can be read."""
+    if len(names) > MOST_COLUMNS:
+        raise DataError(
+            f"{source} has {len(names):,} columns; at most {MOST_COLUMNS:,} are read, since the "
+            "time of reading grows with the square of their number. Keep those that matter in the "
+            "file"
+        )
     seen: set[str] = set()
     for position, name in enumerate(names, 1):
         if name and name in seen:
@@ -60,6 +66,8 @@ def require_distinct(names: Sequence[str], source: str) -> None:
         seen.add(name)
 
 
+# With so many, reading a row takes a minute.
+MOST_COLUMNS = 40_000
 _BAD_LINES = ("Expected Number of Columns", "state machine reached", "unterminated quote")
 
 

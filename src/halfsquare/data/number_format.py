@@ -182,15 +182,25 @@ class NumberDecision:
 
 
 def decide_numbers(
-    shapes: Sequence[Shape], decimal: str | None = None, thousands: str | None = None
+    shapes: Sequence[Shape],
+    decimal: str | None = None,
+    thousands: str | None = None,
+    *,
+    points: bool = False,
 ) -> NumberDecision:
-    """The format that fits most values; of several, the simplest, see :func:`_by_groups`."""
+    """The format that fits most values; of several, the simplest, see :func:`_by_groups`.
+
+    ``points``: whether a decimal comma is believed only where half of the values have a comma.
+    """
     unit = _unit(shapes)
     formats = [
         NumberFormat(d, t, unit)
         for d, t in _MARKS
         if decimal in (None, d) and thousands in (None, t) and d != thousands
     ]
+    commas = sum(s.count for s in shapes if "," in s.text)
+    if points and decimal is None and commas < 0.5 * sum(s.count for s in shapes):
+        formats = [f for f in formats if f.decimal != ","]
     if not formats:
         mark = decimal or ("," if thousands == "." else ".")
         formats = [NumberFormat(mark, thousands or "", unit)]

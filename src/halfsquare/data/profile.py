@@ -108,7 +108,8 @@ def _finding(
         return Finding(ColumnReading("boolean", missing=said.missing))
     counted = [s for s in shapes if s.example.strip().lower() not in NO_NUMBER]
     known = total - sum(s.count for s in shapes) + sum(s.count for s in counted)
-    numbers = decide_numbers(counted, said.decimal, said.thousands) if counted else None
+    marks = said.decimal, said.thousands
+    numbers = decide_numbers(counted, *marks, points=column.points) if counted else None
     if forced or numbers is None or numbers.count >= SHARE * known:
         return _numbers(run, relation, column, shapes, said, forced)
     return _dates(run, relation, column, counted, known, said)
@@ -118,7 +119,8 @@ def _numbers(
     run: Run, relation: str, column: TextColumn, shapes: list[Shape], said: Asked, forced: bool
 ) -> Finding:
     counted = [s for s in shapes if s.example.strip().lower() not in NO_NUMBER]
-    decision = decide_numbers(counted or shapes, said.decimal, said.thousands)
+    marks = said.decimal, said.thousands
+    decision = decide_numbers(counted or shapes, *marks, points=column.points)
     form = decision.format
     reading = ColumnReading(
         "number", "VARCHAR", form.decimal, form.thousands, form.unit, (), said.missing, forced

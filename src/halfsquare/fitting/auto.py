@@ -42,9 +42,11 @@ from halfsquare.fitting.trees import (
     unit_of,
 )
 from halfsquare.loss import Floats
+from halfsquare.models.network import Network
 from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import BlendPart, Candidate, Training
+from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.run import Run
 
 LINEAR, NETWORK = "linear", "network"
@@ -107,6 +109,7 @@ class AutoFamily(Family):
         if self.options.prefer == "simple":
             return simplest_again(self, fitted, rows, run)
         before = fitted.record.training
+        rows = self.measured(fitted, rows)
         weights = {c.model: c.weight for c in before.candidates if c.weight}
         parts = []
         if LINEAR in weights:
@@ -115,7 +118,9 @@ class AutoFamily(Family):
         if ensembles:
             parts += self._tree_parts(rows, run, ensembles)
         if NETWORK in weights:
-            parts += self._network_part(rows, run)
+            networks = [m for m in fitted.members if isinstance(m.model, Network)]
+            members = NetworkFamily(self.options).longer(networks, rows, run.at(NETWORK))
+            parts += [_of_network(members, rows)] if members else self._network_part(rows, run)
         kept = np.array([weights[part.name] for part in parts])
         weight = weights_of(rows, run.execution)
         blend = blended(parts, weight, weights=kept / kept.sum())
@@ -150,10 +155,7 @@ class AutoFamily(Family):
         else:
             passes = int(_MOST_VISITS / (rows.row_count * _MEMBERS_MANY))
             members = family.train_sized(rows, run, None, _MEMBERS_MANY, "minibatch", passes)[1]
-        errors = members[0].left_out
-        if errors is None:
-            errors = np.full((2, rows.row_count, len(rows.encoder.targets)), np.nan)
-        return [Part(NETWORK, members, errors)]
+        return [_of_network(members, rows)]
 
     def _linear_part(self, rows: EncodedRows, run: Run, *, judged: bool) -> Part:
         family = LinearFamily.of_choice(self.options, rows)
@@ -194,6 +196,13 @@ class AutoFamily(Family):
         if n * _MEMBERS_MANY * _FEWEST_PASSES > _MOST_VISITS:
             return f"{n:,} rows take minutes or more; --model network tries it all the same"
         return ""
+
+
+def _of_network(members: list[Trained[NetworkFacts]], rows: EncodedRows) -> Part:
+    errors = members[0].left_out
+    if errors is None:
+        errors = np.full((2, rows.row_count, len(rows.encoder.targets)), np.nan)
+    return Part(NETWORK, members, errors)
 
 
 def _cells(rows: EncodedRows) -> float:

@@ -235,9 +235,8 @@ def members_of(blend: Blend, some: Sample) -> list[Trained[Any]]:
     """
     # The linear part last: what is told of the first member is told of the kind of the whole.
     used = sorted(blend.used, key=lambda pair: (pair[0].name == "linear", -pair[1]))
-    left_out: Floats = np.sum([w * p.errors for p, w in used], axis=0)
     members = [
-        replace(one, share=w / len(p.members), left_out=left_out)
+        replace(one, share=w / len(p.members), left_out=p.errors)
         for p, w in used
         for one in p.members
     ]

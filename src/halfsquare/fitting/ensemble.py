@@ -89,6 +89,7 @@ def with_noise(
                 held_out_mse=float(judgement.single.mean()),
                 held_out_ensemble_mse=float(mse.mean()),
                 held_out_rows=judgement.rows,
+                covariance_share=share,
             ),
         )
         for m in ensemble

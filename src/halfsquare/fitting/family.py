@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from halfsquare.data.encoded_rows import EncodedRows, Part, encoded_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
@@ -14,7 +16,7 @@ from halfsquare.data.source import Source
 from halfsquare.fitting.calibrate import calibrated
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.fitting.weighed import weighed_by, weight_warnings, with_known_noise
-from halfsquare.loss import Convention, sse_factor
+from halfsquare.loss import Convention, Floats, sse_factor
 from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
@@ -90,17 +92,33 @@ class Family(ABC):
         said = [*weight_warnings(rows), *(w for m in trained for w in m.warnings)]
         warnings = tuple(dict.fromkeys(said))
         history = history_in(self.options.loss, trained[0].history, rows)
-        members = tuple(replace(m, history=(), held_out=None, left_out=None) for m in trained)
         training = replace(training, warnings=warnings, history=history, weighed=weighed)
-        # Errors of a whole ensemble on rows left out stand with each of its members; those of
-        # members apart say nothing of it. Where the noise is measured there is none to learn.
-        first = trained[0].left_out
-        left_out = first if all(m.left_out is first for m in trained) and not known else None
-        model = FittedModel(rows.encoder, members, FitRecord(training))
+        # Where the noise is measured there is none to learn.
+        left_out = None if known else left_out_of(trained)
+        model = FittedModel(rows.encoder, tuple(trained), FitRecord(training))
         # Who writes terms down is told Student's intervals, and by a test if they do not hold.
         if isinstance(rows.encoder, TermsEncoder) or weighed is not None:
             return model
         return calibrated(model, rows, left_out)
+
+
+def left_out_of(members: Sequence[Trained[Any]]) -> Floats | None:
+    """The errors (2, n, k) of an ensemble or a blend on rows left out, if all members have some.
+
+    Those of a whole ensemble stand with each of its members; a blend is the mean of its parts by
+    their shares.
+    """
+    parts: dict[int, tuple[float, Floats]] = {}
+    for member in members:
+        if member.left_out is None:
+            return None
+        share, errors = parts.get(id(member.left_out), (0.0, member.left_out))
+        parts[id(member.left_out)] = share + member.share, errors
+    if len(parts) == 1:
+        return next(iter(parts.values()))[1]
+    whole = sum(share for share, _ in parts.values())
+    total: Floats = np.sum([share / whole * errors for share, errors in parts.values()], axis=0)
+    return total
 
 
 def history_in(

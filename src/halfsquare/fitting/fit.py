@@ -315,7 +315,8 @@ def fit(
         version("halfsquare"),
         again,
     )
-    return replace(fitted, record=record)
+    members = tuple(member.bare() for member in fitted.members)
+    return replace(fitted, members=members, record=record)
 
 
 def _scanned(

@@ -160,6 +160,28 @@ class EvidenceTrainer(MemberTrainer):
         objective = Objective(fit.network, rows, run.execution)
         begun = solver.resume(objective, chosen.state)
         state, history = descend(solver, objective, begun, run, iterations=self.last_iterations)
+        return self._longer(fit, chosen, state, history)
+
+    def again(self, member: Trained[NetworkFacts], rows: Rows, run: Run) -> MemberFit:
+        """A few more steps on more rows, from where a member was trained to."""
+        network, facts = member.model, member.facts
+        assert isinstance(network, Network)
+        solver = self._solver(network, facts.member)
+        objective = Objective(network, rows, run.execution)
+        begun = solver.begin_with(
+            objective, member.parameters, float(member.noise.mean()), np.array(facts.penalties)
+        )
+        state, history = descend(solver, objective, begun, run, iterations=self.last_iterations)
+        done = member.history[-1].iteration if member.history else 0
+        before = replace(begun, iteration=done, stopped=member.termination)
+        fit = MemberFit(facts.member, self, network, (), list(member.history))
+        return self._longer(fit, StoppingPoint(before, None), state, history)
+
+    @staticmethod
+    def _longer(
+        fit: MemberFit, chosen: StoppingPoint, state: State[Any], history: Sequence[Record]
+    ) -> MemberFit:
+        """The fit with more steps after one of its stopping points."""
         done = chosen.state.iteration
         history = [replace(record, iteration=done + record.iteration) for record in history]
         if state.stopped != Termination(Reason.INTERRUPTED):
@@ -178,7 +200,10 @@ class EvidenceTrainer(MemberTrainer):
             noise=np.full(fit.network.targets, belief.noise),
             effective_parameters=float(belief.effective.sum()),
             termination=Termination(Reason.HELD_OUT_BEST) if planned else fit.termination,
-            facts=fit.facts(relevance, belief.log_evidence),
+            facts=replace(
+                fit.facts(relevance, belief.log_evidence),
+                penalties=tuple(belief.penalties.tolist()),
+            ),
             history=tuple(fit.history),
         )
 

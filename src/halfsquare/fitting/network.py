@@ -33,7 +33,7 @@ from halfsquare.fitting.member import EvidenceTrainer, MemberFit, MemberTrainer
 from halfsquare.fitting.member_minibatch import MinibatchTrainer
 from halfsquare.fitting.network_sizes import MANY_ROWS, VERY_MANY_ROWS, networks_to_try
 from halfsquare.fitting.side_by_side import of_member, side_by_side
-from halfsquare.loss import Floats
+from halfsquare.loss import Floats, error
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
@@ -149,6 +149,37 @@ def train_network(
     return with_noise(trained, judgement)
 
 
+@one_blas_thread()
+def train_longer(
+    members: Sequence[Trained[NetworkFacts]], rows: Rows, run: Run, groups: Sequence[int] | None
+) -> list[Trained[NetworkFacts]]:
+    """Members that were trained by Levenberg-Marquardt a few more steps on more rows.
+
+    What the rows left out said of the noise stands: the new rows are like them, and more of them
+    only make it a little smaller.
+    """
+    trainer = EvidenceTrainer(groups)
+    lanes, threads = run.execution.lanes(len(members))
+    plan = _Plan({}, {}, rows, None, len(members), lanes, replace(run, execution=threads))
+
+    def one(at: int, stop: Event) -> Trained[NetworkFacts]:
+        member = members[at]
+        if plan.run.late or plan.ended.is_set():
+            return member
+        number = member.facts.member
+        fit = trainer.again(member, rows, plan.of(number, stop).at(f"member {number}, more rows"))
+        found = trainer.trained(fit, _relevance(fit, rows, groups))
+        assert found.covariance is not None
+        facts = replace(
+            member.facts, relevance=found.facts.relevance, penalties=found.facts.penalties,
+            log_evidence=found.facts.log_evidence,
+        )  # fmt: skip
+        covariance = facts.covariance_share * found.covariance
+        return replace(found, noise=member.noise, covariance=covariance, facts=facts)
+
+    return side_by_side(one, range(len(members)), lanes)
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What every member is trained from.
@@ -186,7 +217,7 @@ class _Plan:
             return None
         # What time is left is shared evenly among the members still to come on this lane; a part is
         # kept to finish.
-        run = self._of(member, stop).share(0.7 / -(-(self.members - member) // self.lanes))
+        run = self.of(member, stop).share(0.7 / -(-(self.members - member) // self.lanes))
         network = self.networks[method][member % len(self.networks[method])]
         start = network.initial_parameters(run.seed.generator(Stream.START))
         n = self.rows.row_count
@@ -202,13 +233,13 @@ class _Plan:
             fit = fits[at]
             if self.run.late:
                 return fit.only(stop_at)
-            run = self._of(fit.member, stop).share(0.5)
+            run = self.of(fit.member, stop).share(0.5)
             run = run.at(f"member {fit.member}, {fit.trainer.name}, all rows")
             return fit.trainer.finish(fit, stop_at, self.rows, run)
 
         return side_by_side(one, range(len(fits)), self.lanes)
 
-    def _of(self, member: int, stop: Event) -> Run:
+    def of(self, member: int, stop: Event) -> Run:
         """The run of a member: its own random streams, and a callback that is told whose states
         it sees.
         """
@@ -230,6 +261,32 @@ def _relevance(fit: MemberFit, rows: Rows, groups: Sequence[int] | None) -> Floa
     ).astype(np.float64)
     total = float(by_group.sum())
     return by_group / total if total > 0 else by_group
+
+
+def _input_groups(rows: EncodedRows) -> list[int]:
+    """The group of each design column: those of one column of the table share a penalty."""
+    groups = enumerate(rows.encoder.groups)
+    return [g for g, (_, first, stop) in groups for _ in range(first, stop)]
+
+
+def _left_out_of_all(members: Sequence[Trained[NetworkFacts]], rows: EncodedRows) -> Floats | None:
+    """Errors (2, n, k) on all rows of members that had not seen them: those on rows left out, and
+    of two members on the rows that were set apart.
+    """
+    before = members[0].left_out
+    if before is None:
+        return None
+    train, test = rows.of("train"), rows.of("test")
+    found, start = [], 0
+    for index in range(rows.chunk_count):
+        stop = start + train.chunk_size(index)
+        found.append(before[:, start:stop])
+        start = stop
+        if test.chunk_size(index):
+            chunk = test.chunk(index)
+            outputs = [m.model.outputs(m.parameters, chunk.design) for m in members[:2]]
+            found.append(np.array([error(chunk.target, o) for o in outputs]))
+    return np.concatenate(found, axis=1)
 
 
 @final
@@ -266,22 +323,39 @@ class NetworkFamily(Family):
         """The fitted model of an ensemble of that size (the default one if left out), and its
         members.
         """
-        encoder = rows.encoder
         any_method = "auto" if run.execution.serves_batches else "levenberg-marquardt"
         wanted: Any = method or self.options.method or any_method
         members = train_network(
             rows,
             run,
-            input_groups=[
-                g for g, (_, first, stop) in enumerate(encoder.groups) for _ in range(first, stop)
-            ],
-            input_names=encoder.names,
+            input_groups=_input_groups(rows),
+            input_names=rows.encoder.names,
             hidden=hidden,
             members=count,
             method=wanted,
             passes=passes,
         )
         return self.fitted(rows, members, network_training(members, rows)), members
+
+    def again(self, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
+        """The members a few more steps on more rows, or where they cannot go on trained anew."""
+        more = self.measured(fitted, rows)
+        members = self.longer(fitted.members, more, run)
+        if not members:
+            return self.train(rows, run)
+        return self.fitted(more, members, network_training(members, more))
+
+    def longer(
+        self, members: Sequence[Trained[NetworkFacts]], rows: EncodedRows, run: Run
+    ) -> list[Trained[NetworkFacts]]:
+        """The members after a few more steps on all rows of the table; none where they were trained
+        by mini-batches, or with a noise that was measured.
+        """
+        if not all(m.facts.penalties for m in members) or rows.scanned.roles.weighting == "sigma":
+            return []
+        longer = train_longer(members, rows, run, _input_groups(rows))
+        left_out = _left_out_of_all(members, rows)
+        return [replace(m, left_out=left_out) for m in longer]
 
 
 def network_training(members: Sequence[Trained[NetworkFacts]], rows: EncodedRows) -> Training:

@@ -327,7 +327,7 @@ class _Plan:
             model, parameters = grown(
                 member.boosted, self.coded.inputs, self.coded.cuts, self.targets
             )
-            trees = [len(b.trees) for b in member.boosted]
+            trees = [b.count for b in member.boosted]
             trained.append(
                 Trained(
                     model, parameters, None, np.full(k, np.nan), float(len(parameters)),

@@ -112,8 +112,10 @@ def _chosen_error(info: dict[str, Any]) -> float:
     return float((info["test"] or info["train"])["rmse"])
 
 
-def suspicious(fitted: FittedModel) -> list[str]:
-    """What was ignored of the table, and every warning: never below the fold."""
+def suspicious(fitted: FittedModel, *, most: int | None = _DOUBTS) -> list[str]:
+    """What was ignored of the table, and every warning: never below the fold; in at most so many
+    lines.
+    """
     said = []
     left = list(fitted.encoder.left_out.items())
     if left:
@@ -121,7 +123,7 @@ def suspicious(fitted: FittedModel) -> list[str]:
         more = f", and {len(left) - _REASONS} more" if len(left) > _REASONS else ""
         said.append(f"Left out: {named}{more}.")
     warnings = [*fitted.info.get("reading", {}).get("suspicious", ()), *fitted.info["warnings"]]
-    room = _DOUBTS - len(said)
+    room = len(warnings) if most is None else most - len(said)
     said += warnings[:room]
     if len(warnings) > room:
         said.append(f"and {len(warnings) - room} more warnings: --all shows them")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from halfsquare.loss import Floats
@@ -92,6 +92,11 @@ class NetworkFacts(Facts):
     held_out_mse, held_out_ensemble_mse : float or None
         On the rows left out, standardized: of one member, and of the ensemble.
     held_out_rows : int or None
+    penalties : tuple of float
+        Those the evidence set, of each group of parameters; see
+        :class:`halfsquare.solvers.evidence.Belief`.
+    covariance_share : float
+        By what the covariance was multiplied so that errors on rows left out are as large as said.
     """
 
     member: int
@@ -102,6 +107,8 @@ class NetworkFacts(Facts):
     held_out_mse: float | None = None
     held_out_ensemble_mse: float | None = None
     held_out_rows: int | None = None
+    penalties: tuple[float, ...] = ()
+    covariance_share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +220,10 @@ class Trained(Generic[F]):
     robust: Floats | None = field(default=None, repr=False)
     triangle: Floats | None = field(default=None, repr=False)
     root: Floats | None = field(default=None, repr=False)
+
+    def bare(self) -> Trained[F]:
+        """The same without what is not kept in a file."""
+        return replace(self, history=(), held_out=None, left_out=None)
 
     @property
     def told(self) -> Floats | None:

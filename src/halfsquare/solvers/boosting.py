@@ -103,8 +103,10 @@ class Boosted:
     typical : tuple of int
         The code of each input that a missing value stands for where none was missing: the weighted
         median.
-    trees : list of dict
-        As the library describes them; see :mod:`halfsquare.solvers.grown_trees`.
+    trees : str
+        As the library writes them; see :mod:`halfsquare.solvers.grown_trees`.
+    count : int
+        How many there are.
     left_out : (m,)
         The outputs for the rows left out, at the round that was kept.
     history : list of Record
@@ -116,7 +118,8 @@ class Boosted:
 
     base: float
     typical: tuple[int, ...]
-    trees: list[dict[str, Any]]
+    trees: str
+    count: int
     left_out: Floats
     history: list[Record]
     termination: Termination
@@ -204,9 +207,9 @@ def boost(
             ended = why
             break
     kept = stop.best if len(left_out) else booster.current_iteration()
-    described = booster.dump_model(num_iteration=kept) if kept else {"tree_info": []}
-    trees = [tree["tree_structure"] for tree in described["tree_info"]]
-    return Boosted(base, typical, trees[:kept], stop.outputs, history, ended)
+    # As text, which takes a tenth of the time of JSON; of 0 rounds all would be written.
+    trees = booster.model_to_string(num_iteration=kept) if kept else ""
+    return Boosted(base, typical, trees, kept, stop.outputs, history, ended)
 
 
 def _look(

@@ -114,7 +114,13 @@ class Evidence(Solver[Objective, EvidenceMemory]):
     def begin(self, objective: Objective, parameters: Floats) -> State[EvidenceMemory]:
         count = int(self.groups.max()) + 1
         penalties = np.full(count, self.first_noise * self.first_precision)
-        belief = Belief(self.first_noise, penalties, np.zeros(count), -np.inf)
+        return self.begin_with(objective, parameters, self.first_noise, penalties)
+
+    def begin_with(
+        self, objective: Objective, parameters: Floats, noise: float, penalties: Floats
+    ) -> State[EvidenceMemory]:
+        """Begin with noise σ² and penalties λ (G,) that are known from other rows."""
+        belief = Belief(noise, penalties, np.zeros(len(penalties)), -np.inf)
         return self._begun(objective, parameters, belief)
 
     def resume(self, objective: Objective, state: State[EvidenceMemory]) -> State[EvidenceMemory]:

@@ -9,11 +9,12 @@ and are removed when the server ends.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
@@ -21,20 +22,19 @@ from halfsquare.data import datasets as examples
 from halfsquare.data import datasets as flights
 from halfsquare.data.deciding import open_source
 from halfsquare.data.source import Source
+from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, HalfsquareError, OptionError, OutputError
 from halfsquare.files.private import PrivateFolder
+from halfsquare.web.reading_form import without_flags
 
 LIMIT = 200 * 2**20
 ALL_LIMIT = 5 * LIMIT  # of all uploads together
-SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz")
-
-
-# What a message proposes to those who have a command line.
-_OPTIONS = re.compile(
-    r", or say what it is: --encoding [\w-]+|, or say what it is: --header .*$|"
-    r" \(--exclude [^)]*\)|, or take it for no value: --missing .*$|"
-    r", or read it as text \(--category [^)]*\)"
+SUFFIXES = (
+    *(".csv", ".tsv", ".parquet", ".xlsx", ".ods", ".jsonl", ".json", ".txt"),
+    *(f"{kind}.{packed}" for kind in (".csv", ".tsv", ".jsonl") for packed in ("gz", "zst")),
 )
+# What a message proposes to those who have a command line, and the form has elsewhere.
+_EXCLUDE = re.compile(r" \(--exclude [^)]*\)")
 
 
 class TooLarge(HalfsquareError):
@@ -74,24 +74,26 @@ class DataSet:
     start: str | None = None
     features: tuple[str, ...] | None = None
 
-    def open(self) -> Source:
-        """The rows; what is wrong with them is told under the label.
+    def rows(self, reading: Mapping[str, Any] | None = None) -> DataSpec:
+        """The rows, read by these options."""
+        return DataSpec.of(str(self.make()), **(reading or {}))
+
+    def open(self, reading: Mapping[str, Any] | None = None) -> Source:
+        """The rows, read by these options; what is wrong with them is told under the label.
 
         Raises
         ------
-        DataError
+        DataError, OptionError
         """
-        path = self.make()
+        rows = self.rows(reading)
         try:
-            return open_source(path)
-        except DataError as problem:
-            raise DataError(self.told(str(problem))) from None
+            return open_source(rows)
+        except (DataError, OptionError) as problem:
+            raise type(problem)(self.told(str(problem))) from None
 
     def told(self, message: str) -> str:
-        """The message with the label in place of the path, and without options that a page does not
-        have.
-        """
-        return _OPTIONS.sub("", message.replace(str(self.make()), self.label))
+        """The message with the label in place of the path, and fields in place of options."""
+        return without_flags(_EXCLUDE.sub("", message.replace(str(self.make()), self.label)))
 
 
 class Store:
@@ -154,7 +156,13 @@ class Store:
             "upload it again"
         )
 
-    async def receive(self, name: str, length: int | None, parts: AsyncIterator[bytes]) -> DataSet:
+    async def receive(
+        self,
+        name: str,
+        length: int | None,
+        parts: AsyncIterator[bytes],
+        reading: Mapping[str, Any] | None = None,
+    ) -> DataSet:
         """Keep an upload, a part at a time; what is no table or too large leaves nothing behind.
 
         Raises
@@ -185,7 +193,7 @@ class Store:
         one = DataSet(key, label, "uploaded", lambda: path)
         try:
             await _write(path, parts)
-            await run_in_threadpool(_require_rows, one)
+            await run_in_threadpool(_require_rows, one, reading or {})
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -233,9 +241,9 @@ class Store:
         return path if path.is_file() else flights.unpack_flights(self.folder)
 
 
-def _require_rows(one: DataSet) -> None:
+def _require_rows(one: DataSet, reading: Mapping[str, Any]) -> None:
     """Refuse what nothing could be trained on: no row, or no column of numbers."""
-    source = one.open()
+    source = one.open(reading)
     if not source.row(1):
         raise DataError(f"{one.label} has a header and no row: expected rows below it")
     if not any(c.kind in ("number", "boolean") for c in source.columns):

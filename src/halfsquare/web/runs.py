@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.fitting.fit import fit
@@ -20,6 +21,7 @@ from halfsquare.solvers.base import State
 from halfsquare.web.controls import Controls
 from halfsquare.web.datasets import DataSet
 from halfsquare.web.kept import KeptRun, read_runs, remove_run, write_run
+from halfsquare.web.reading_form import reading_in
 from halfsquare.web.watching import Curve, Snapshot, Watcher, snapshot_of
 
 Standing = Literal["waiting", "reading", "descending", "paused", "done", "ended", "failed"]
@@ -49,6 +51,21 @@ class RunOptions:
     method: str
     options: Mapping[str, Any]
     paused: bool = False
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Those of the options that say how the file is read."""
+        return reading_in(self.options)
+
+    @property
+    def query(self) -> str:
+        """The data set and how it is read, as the page Train is asked for it."""
+        texts = {
+            name: "yes" if value is True else "no" if value is False else
+            ",".join(value) if isinstance(value, (list, tuple)) else str(value)
+            for name, value in self.reading.items()
+        }  # fmt: skip
+        return urlencode({"data": self.data.key, **texts})
 
     @property
     def predicts(self) -> str:

@@ -56,8 +56,8 @@ def _pair(a: Run, b: Run) -> Pair:
     """The paired difference on the rows of the first, by models that were refitted to them."""
     assert a.fitted is not None and b.fitted is not None
     try:
-        data = str(a.asked.data.make())
-        return Pair(a, b, compare(a.fitted, b.fitted, data))
+        rows = a.asked.data.rows(a.asked.reading)
+        return Pair(a, b, compare(a.fitted, b.fitted, rows))
     except (HalfsquareError, OSError) as problem:
         return Pair(a, b, None, a.asked.data.told(str(problem)))
 

@@ -20,6 +20,7 @@ from halfsquare.report.first_screen import headline, suspicious, typical_error
 from halfsquare.results.fitted import FittedModel
 from halfsquare.text import rows_sentence
 from halfsquare.web.figures import descent_spec, drawn, errors_spec, weights_spec
+from halfsquare.web.reading_form import without_flags
 from halfsquare.web.runs import RUNNING, Run
 from halfsquare.web.templates import island, markup, render, wants_json
 
@@ -92,7 +93,7 @@ def _told(fitted: FittedModel) -> dict[str, Any]:
         "rows": rows_sentence(fitted.info),
         "columns": columns[:_MOST_COLUMNS],
         "more": max(0, len(columns) - _MOST_COLUMNS),
-        "suspicious": suspicious(fitted),
+        "suspicious": [without_flags(line) for line in suspicious(fitted, most=None)],
     }
 
 
@@ -181,7 +182,7 @@ def _report(request: Request) -> Response:
     from halfsquare.report.html import report_page
 
     fitted, asked = _trained(request), _run(request).asked
-    rows = DataSpec.of(str(asked.data.make()), weights=asked.options.get("weights"))
+    rows = DataSpec.of(asked.data.rows(asked.reading), weights=asked.options.get("weights"))
     page = report_page(fitted, rows, name=asked.data.label)
     name = f"{_file_name(fitted.encoder.targets[0])}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -13,16 +13,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from halfsquare.data.reading_options import options_in
 from halfsquare.data.source import Source
 from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.web.datasets import LIMIT, SUFFIXES, DataSet, Store, TooLarge
 from halfsquare.web.pages import compare, run
+from halfsquare.web.reading_form import reading_fields, without_flags
 from halfsquare.web.runs import RunOptions, Runs
 from halfsquare.web.templates import Page, render
 
 PATH = run.PATH
 _MOST_COLUMNS = 60  # to choose from; a wider table is used whole
-_PREVIEW = 5
+_PREVIEW, _MOST_DOUBTS = 5, 5
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,11 @@ CHOICES = {
 def _page(request: Request) -> Response:
     workspace = request.app.state.workspace
     store: Store = workspace.store
-    chosen = store.get(request.query_params.get("data"))
+    given = dict(request.query_params)
+    chosen = store.get(given.get("data"))
+    reading = reading_fields(given)
     try:
-        source, problem = chosen.open(), ""
+        source, problem = chosen.open(options_in(given)), ""
     except HalfsquareError as found:
         source, problem = None, f"{found}."
     columns = source.columns if source is not None else []
@@ -65,6 +69,11 @@ def _page(request: Request) -> Response:
     if source is not None and not targets:
         problem = f"{chosen.label} has no column of numbers, so there is nothing to predict."
     names = [c.name for c in columns]
+    doubts = [
+        f"{name}: {without_flags(finding.doubt)}."
+        for name, finding in (source.findings.items() if source is not None else ())
+        if finding.doubt
+    ]
     return render(
         request,
         "train.html",
@@ -72,6 +81,8 @@ def _page(request: Request) -> Response:
         sets=store.all(),
         chosen=chosen,
         problem=problem,
+        reading=reading,
+        told=any(field.value for field in reading),
         target=chosen.target if chosen.target in targets else targets[-1] if targets else "",
         targets=targets,
         names=names if len(names) <= _MOST_COLUMNS else [],
@@ -82,6 +93,7 @@ def _page(request: Request) -> Response:
         suffixes=SUFFIXES,
         limit=LIMIT,
         runs=workspace.runs.all(),
+        doubts=doubts[:_MOST_DOUBTS],
     )
 
 
@@ -97,8 +109,9 @@ async def _upload(request: Request) -> Response:
     length = request.headers.get("content-length", "")
     name = unquote(request.headers.get("x-file-name", ""), errors="replace")
     try:
+        reading = options_in(dict(request.query_params))
         one = await store.receive(
-            name, int(length) if length.isdecimal() else None, request.stream()
+            name, int(length) if length.isdecimal() else None, request.stream(), reading
         )
     except ClientDisconnect:
         return Response(status_code=400)
@@ -115,7 +128,7 @@ def _remove_upload(request: Request) -> Response:
 
 
 async def _start(request: Request) -> Response:
-    async with request.form(max_files=0, max_fields=_MOST_COLUMNS + 20) as form:
+    async with request.form(max_files=0, max_fields=_MOST_COLUMNS + 40) as form:
         fields = {name: str(value) for name, value in form.items()}
         columns = [str(value) for value in form.getlist("column")]
         targets = [str(value) for value in form.getlist("target") if str(value)]
@@ -138,7 +151,8 @@ def options_of(
     choice = CHOICES.get(fields.get("method", ""))
     if choice is None:
         raise OptionError("the form is incomplete: go back, and choose a model")
-    options: dict[str, Any] = {"model": choice.model, **_folded(fields)}
+    reading = options_in(fields)
+    options: dict[str, Any] = {"model": choice.model, **reading, **_folded(fields)}
     if choice.method is not None:
         options["method"] = choice.method
     paused = fields.get("paused") == "on"
@@ -147,7 +161,7 @@ def options_of(
             raise OptionError("there is no formula: type one such as height ~ a + b*days")
         options |= {"formula": fields["formula"].strip(), "start": _starts(fields.get("start", ""))}
         return RunOptions(data, None, choice.name, options, paused)
-    offered = [c.name for c in data.open().columns]
+    offered = [c.name for c in data.open(reading).columns]
     if not targets:
         raise OptionError("no target is chosen: choose the column to predict")
     if len(offered) <= _MOST_COLUMNS:

@@ -9,6 +9,14 @@
 
   const upload = document.querySelector(".upload input");
   const told = document.getElementById("upload-said");
+  const reading = document.querySelector("form.reading");
+  let refused = null;
+
+  /** What is said of how a file is read, without the file that it was said of. */
+  const options = () => {
+    const fields = [...new FormData(reading)].filter(([name, value]) => name !== "data" && value !== "");
+    return new URLSearchParams(fields);
+  };
   const megabytes = (bytes) => `${Math.round(bytes / 2 ** 20)} MB`;
 
   const hand = async (file) => {
@@ -18,15 +26,24 @@
     told.textContent = `Reading ${file.name} …`;
     try {
       const headers = { "x-file-name": encodeURIComponent(file.name), accept: "application/json" };
-      const reply = await fetch("/train/upload", { method: "POST", body: file, headers });
+      const asked = options();
+      const reply = await fetch(`/train/upload?${asked}`, { method: "POST", body: file, headers });
       const found = await reply.json();
-      if (reply.ok) location.assign(`/train?data=${encodeURIComponent(found.data)}`);
-      else say(told, found.error);
+      if (reply.ok) return location.assign(`/train?${new URLSearchParams([["data", found.data], ...asked])}`);
+      refused = file;
+      reading.querySelector("details").open = true;
+      say(told, found.error);
     } catch {
       say(told, "The file did not arrive. Is the server still there? Start it again with: halfsquare serve");
     }
     upload.value = "";
   };
+  /** A file that was refused is handed over once more, with what is said of it now. */
+  if (reading) reading.addEventListener("submit", (event) => {
+    if (!refused) return;
+    event.preventDefault();
+    hand(refused);
+  });
   if (upload) upload.addEventListener("change", () => { if (upload.files.length) hand(upload.files[0]); });
 
   /** Draw the loss up to a step: by the slider, or a step at a time. */
