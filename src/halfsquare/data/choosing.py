@@ -137,8 +137,11 @@ def instant(
         return "constant"
     at = [PARTS.index(p) for p in kept]
     means = [float(s[1].mean[i]) for i in at] + ([share] if indicator else [])
-    spreads = np.sqrt(s[1].variance * (s[1].weight / n))
-    scales = [1.0 if still(one(s[1], i)) else float(spreads[i]) for i in at]
+    share_known = s[1].weight / n
+    scales = [
+        1.0 if still(one(s[1], i)) else float(np.sqrt(s[1].variance[i] * share_known[i]))
+        for i in at
+    ]
     scales += [_binary_scale(share)] if indicator else []
     return Instant(name, tuple(means), tuple(scales), tuple(kept), indicator)
 
