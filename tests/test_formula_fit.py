@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from scipy.optimize import curve_fit, least_squares
 from scipy.stats import t as student_t
 
+import halfsquare
 from halfsquare.data.rows import ArrayRows
+from halfsquare.errors import FitError, FormulaError
 from halfsquare.estimators.formula import FormulaRegressor
 from halfsquare.fitting.formula.train import train_formula
 from halfsquare.parallel.threads import Local
@@ -301,3 +304,63 @@ def test_limits_stop_the_descent() -> None:
     )
     assert state.stopped == Termination(Reason.ITERATION_LIMIT, 2)
     assert not state.converged
+
+
+def test_a_broken_stick_is_fitted() -> None:
+    """Against the least squares of the two lines, the break found on a fine grid."""
+    random = np.random.default_rng(3)
+    x = np.linspace(0, 10, 60)
+    y = 1 + 0.5 * x - 1.2 * np.maximum(0, x - 6.3) + random.normal(0, 0.1, 60)
+
+    def sse(c: float) -> float:
+        design = np.column_stack([np.ones(60), x, np.maximum(0, x - c)])
+        return float(np.sum((design @ np.linalg.lstsq(design, y, rcond=None)[0] - y) ** 2))
+
+    grid = np.linspace(6, 6.6, 6001)
+    best = grid[np.argmin([sse(c) for c in grid])]
+    fitted = halfsquare.fit(
+        {"x": x, "y": y}, formula="y ~ a + b*x + d*max(0, x - c)", test_fraction=0
+    )
+    found = {p.name: p for p in fitted.parameters}
+    assert found["c"].value == pytest.approx(best, abs=2e-4)
+    assert found["c"].standard_error == pytest.approx(0.05, rel=0.6)
+
+
+def test_a_parameter_that_only_decides_is_refused_and_may_be_fixed() -> None:
+    data = {"x": np.arange(10.0), "y": np.where(np.arange(10) < 4, 1.0, 3.0)}
+    formula = "y ~ where(x < c, a, b)"
+    with pytest.raises(FormulaError, match=r"'c' .* only decides where a condition holds"):
+        halfsquare.fit(data, formula=formula, test_fraction=0)
+    fitted = halfsquare.fit(data, formula=formula, fix={"c": 4.0}, test_fraction=0)
+    values = {p.name: p.value for p in fitted.parameters}
+    assert (values["a"], values["b"]) == (pytest.approx(1.0), pytest.approx(3.0))
+
+
+@pytest.mark.parametrize("errors", ["hc0", "hc1", "hc2", "hc3", "cluster:g"])
+def test_robust_errors_are_those_of_the_linearized_fit(errors: str, tmp_path: Path) -> None:
+    """White (1981): ordinary least squares on the Jacobian at the estimate, by statsmodels."""
+    random = np.random.default_rng(0)
+    x, g = random.uniform(0, 5, 80), random.integers(0, 12, 80)
+    y = 3 * np.exp(-0.7 * x) + 0.5 + random.normal(0, 0.05 + 0.1 * x)
+    data = {"x": x, "y": y, "g": np.array([f"g{i}" for i in g])}
+    formula = "y ~ a*exp(-b*x) + c"
+    fitted = halfsquare.fit(data, formula=formula, errors=errors, test_fraction=0)
+    a, b, c = (p.value for p in fitted.parameters)
+    jacobian = np.column_stack([np.exp(-b * x), -a * x * np.exp(-b * x), np.ones(80)])
+    left = y - (a * np.exp(-b * x) + c)
+    clusters = {"cov_type": "cluster", "cov_kwds": {"groups": g}}
+    kind = clusters if errors == "cluster:g" else {"cov_type": errors.upper()}
+    known = sm.OLS(left, jacobian).fit(**kind)
+    found = [p.standard_error for p in fitted.parameters]
+    np.testing.assert_allclose(found, known.bse, rtol=1e-7)
+    classical = halfsquare.fit(data, formula=formula, test_fraction=0)
+    assert abs(classical.parameters[0].standard_error / found[0] - 1) > 0.1
+    fitted.save(tmp_path / "m.hsq")
+    assert halfsquare.load(tmp_path / "m.hsq").parameters == fitted.parameters
+    assert f"standard errors {errors}" in fitted.summary()
+
+
+def test_robust_errors_want_parameters_that_the_rows_determine() -> None:
+    data = {"x": np.arange(8.0), "y": np.arange(8.0) ** 2}
+    with pytest.raises(FitError, match="parameters that the rows determine"):
+        halfsquare.fit(data, formula="y ~ (a + b)*x", errors="hc1", test_fraction=0)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special
 from scipy.special import erf
 
 import halfsquare.models.formula.parser as parser_module
@@ -34,7 +35,16 @@ REFUSED = {
     "dunder": ("y ~ b*__import__('os')", "character 7: '__import__' is not allowed"),
     "lambda": ("y ~ (lambda q: q)(b)", "'lambda' is a word of Python"),
     "condition": ("y ~ b if x else 2", "'if' is a word of Python"),
-    "comparison": ("y ~ b*(x < 2)", "comparisons are not part"),
+    "comparison": ("y ~ b*(x < 2)", "write where(condition, value, other)"),
+    "no condition": ("y ~ where(x, b, 2)", "character 11: a condition is missing here"),
+    "membership": ("y ~ where(x in z, b, 2)", "'in' is a word of Python"),
+    "one value too few": ("y ~ piecewise(x < 1, b, x < 2, 3)", "write piecewise(condition, value"),
+    "one argument": ("y ~ b*min(x)", "write min(a, b, …)"),
+    "order of a Bessel function": (
+        "y ~ besselj(b, x)",
+        "the order of a Bessel function is a number",
+    ),
+    "ampersand": ("y ~ where(x < 1 & z < 1, b, 2)", "write and between conditions"),
     "text": ("y ~ b*'a'", "text is not part"),
     "index": ("y ~ b[0]*x", "write ( )"),
     "equals": ("y = b*x", "write '~'"),
@@ -167,6 +177,37 @@ WRITTEN = {
         + 0.5 * b[0] / x**3
         + x**1.5 / b[1] ** 2
     ),
+    "y ~ where(x < 1, b1*x, b2) + piecewise(z < 0.8, b1, z < 1.2 or x >= 1.5, b2**2*z, 1)": (
+        lambda b, x, z: (
+            np.where(x < 1, b[0] * x, b[1])
+            + np.where(z < 0.8, b[0], np.where((z < 1.2) | (x >= 1.5), b[1] ** 2 * z, 1.0))
+        )
+    ),
+    "y ~ where(not 0.7 < x <= 1.1 and z != 2, b1*log(x), if(x - 0.9 > 0, sqrt(x - 0.9)*b2, b1))": (
+        lambda b, x, z: np.where(
+            ~((x > 0.7) & (x <= 1.1)),
+            b[0] * np.log(x),
+            np.where(x > 0.9, np.sqrt(np.maximum(x - 0.9, 0)) * b[1], b[0]),
+        )
+    ),
+    "y ~ max(b1*x, 9, z) + min(-b2*x, z, 3) + gamma(b1 + x)/10 + lgamma(b2*z) + digamma(b1*x)": (
+        lambda b, x, z: (
+            9
+            - b[1] * x
+            + special.gamma(b[0] + x) / 10
+            + special.gammaln(b[1] * z)
+            + special.digamma(b[0] * x)
+        )
+    ),
+    "y ~ b1*besselj(0, b2*x) + bessely(1, b1*z) + besseli(2, b1*x) + besselk(0.5, b2*z)"
+    " + atan2(b1*x, b2*z) + erfc(4*b1 + x)*1e6": lambda b, x, z: (
+        b[0] * special.jv(0, b[1] * x)
+        + special.yv(1, b[0] * z)
+        + special.iv(2, b[0] * x)
+        + special.kv(0.5, b[1] * z)
+        + np.arctan2(b[0] * x, b[1] * z)
+        + special.erfc(4 * b[0] + x) * 1e6
+    ),
     "y ~ 2*b1 + b1*b2": lambda b, x, z: 2 * b[0] + b[0] * b[1] + 0 * x,
 }
 
@@ -192,6 +233,21 @@ def test_values_and_derivatives(text: str, data: st.DataObject) -> None:
         np.testing.assert_allclose(
             jacobian[:, :, j], central, rtol=2e-7, atol=2e-7 * max(1.0, np.abs(jacobian).max())
         )
+
+
+def test_names_of_functions_may_be_parameters_where_they_are_not_called() -> None:
+    formula = Formula.read("y ~ gamma*exp(-x) + min*gamma(2 + x)", ["x", "y"])
+    assert formula.names == ("gamma", "min")
+
+
+def test_what_is_not_chosen_is_not_computed_to_nan() -> None:
+    """Neither the output nor a derivative: log(-1) stands in the rows that are not chosen."""
+    formula = Formula.read("y ~ where(x > 0, a*log(x - b), c)", ["x", "y"])
+    outputs, jacobian = formula.outputs_and_jacobian(
+        np.array([2.0, -1.0, 5.0]), np.array([[-3.0], [0.0], [1.0]])
+    )
+    np.testing.assert_allclose(outputs[:, 0], [5.0, 5.0, 2 * np.log(2)])
+    np.testing.assert_allclose(jacobian[:, 0], [[0, 0, 1], [0, 0, 1], [np.log(2), -1, 0]])
 
 
 def test_a_power_of_zero_has_a_derivative() -> None:

@@ -160,7 +160,8 @@ def test_networks_and_trees_in_units_of_powers_of_two(
 @example(0.0, 1e12)
 def test_columns_and_target_counted_from_elsewhere(name: str, column: float, target: float) -> None:
     door = EXACT[name]
-    x, new, y = X + [column, 0.0], NEW + [column, 0.0], Y + target
+    away = np.array([column, 0.0])
+    x, new, y = X + away, NEW + away, Y + target
     found = quiet(door, x, y, None, new)
     outputs, std = base(name, door, weighted=False)
     rounding = 1e-9 + 1e-14 * (abs(column) + abs(target))

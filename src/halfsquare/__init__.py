@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from halfsquare.audit.run import assert_loss, audit_loss
+    from halfsquare.estimators.auto import AutoRegressor
     from halfsquare.estimators.formula import FormulaRegressor
     from halfsquare.estimators.linear import LinearRegressor
-    from halfsquare.estimators.network import AutoRegressor, NetworkRegressor
+    from halfsquare.estimators.network import NetworkRegressor
     from halfsquare.estimators.trees import TreesRegressor
     from halfsquare.exact.fit_sums import fit_sums
     from halfsquare.exact.sum_rows import sum_rows
@@ -39,7 +40,7 @@ _HOMES = {
     "NetworkRegressor": "estimators.network",
     "FormulaRegressor": "estimators.formula",
     "TreesRegressor": "estimators.trees",
-    "AutoRegressor": "estimators.network",
+    "AutoRegressor": "estimators.auto",
     "audit_loss": "audit.run",
     "assert_loss": "audit.run",
 }

@@ -135,8 +135,8 @@ def fit(
         str | None,
         typer.Option(
             metavar="hc3|cluster:COL",
-            help="Standard errors of a linear model: classical, hc0 … hc3, cluster:COL[,COL2], "
-            "newey-west:LAGS.",
+            help="Standard errors of a linear model or a formula: classical, hc0 … hc3, "
+            "cluster:COL[,COL2], newey-west:LAGS.",
         ),
     ] = None,
     absorb: Annotated[

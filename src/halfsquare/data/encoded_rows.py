@@ -1,23 +1,75 @@
-"""Rows of a scanned table, encoded: one part of them, by an encoder made from that part."""
+"""Encoded rows with what they were encoded by: those of a scanned table, one part of them, by an
+encoder made from that part; and those of arrays, whose columns count as they are.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from math import nan
+from typing import Literal, final
 
 import numpy as np
 
-from halfsquare.data.encoder import Encoder, Recoding, make_encoder, plain_encoder
-from halfsquare.data.rows import Chunk, Rows
+from halfsquare.data.encoder import (
+    ColumnEncoder,
+    Encoder,
+    Recoding,
+    make_encoder,
+    plain_encoder,
+)
+from halfsquare.data.features import Number
+from halfsquare.data.rows import ChangedRows, Chunk, Rows, ShiftedRows
 from halfsquare.data.scan import Scanned
+from halfsquare.data.weighting import Weighting
 from halfsquare.loss import Floats
 
 Part = Literal["train", "test", "all"]
 
 
+class DesignRows(Rows):
+    """Encoded rows, their encoder, and what their weights say.
+
+    Attributes
+    ----------
+    encoder : Encoder
+    """
+
+    encoder: Encoder
+
+    @property
+    @abstractmethod
+    def weighed(self) -> tuple[str, Weighting] | None:
+        """The column of the weights and what it says; None where each row counts as one."""
+
+    @property
+    @abstractmethod
+    def weight_factor(self) -> float:
+        """By what the weights are multiplied: those that are no counts so that those of the rows
+        sum to their number.
+        """
+
+    @property
+    @abstractmethod
+    def total_weight(self) -> float:
+        """Σw of the rows, as given."""
+
+    @property
+    @abstractmethod
+    def whole_weights(self) -> bool:
+        """Whether they are whole numbers, as counts are."""
+
+    @property
+    def relative(self) -> bool:
+        """Whether weights that should be counts and are none were brought to a sum of the rows."""
+        return False
+
+
+@final
 @dataclass(frozen=True)
-class EncodedRows(Rows):
+class EncodedRows(DesignRows):
     """One part of a scanned table, design and targets standardized by the encoder.
 
     Attributes
@@ -60,11 +112,21 @@ class EncodedRows(Rows):
     def offsets(self) -> Floats | None:
         return self.encoder.means / self.encoder.scales
 
+    @property
+    def weighed(self) -> tuple[str, Weighting] | None:
+        roles = self.scanned.roles
+        return None if roles.weight is None else (roles.weight.name, roles.weighting)
+
+    @property
+    def total_weight(self) -> float:
+        return self.scanned.statistics_of(self.part).weight
+
+    @property
+    def whole_weights(self) -> bool:
+        return self.scanned.statistics_of(self.part).whole
+
     @cached_property
     def weight_factor(self) -> float:
-        """By what the weights are multiplied: those that are no counts so that those of the rows of
-        this part sum to their number.
-        """
         counts = self.scanned.roles.weighting == "counts"
         if counts and not self.relative:
             return 1.0
@@ -97,6 +159,74 @@ class EncodedRows(Rows):
         if weight is not None and (factor := self.weight_factor) != 1.0:
             weight = weight * factor
         return Chunk(block[1 : 1 + d].T, block[1 + d :].T, weight, block)
+
+
+@final
+@dataclass(frozen=True)
+class EncodedArrays(ChangedRows, DesignRows):
+    """Arrays, their columns less a shift: what is left of encoding where nothing is to be decided.
+
+    Attributes
+    ----------
+    rows : ShiftedRows
+        Weights that are no counts multiplied by ``factor``.
+    encoder : ColumnEncoder
+        Of numbers; the range of a column is not known, NaN.
+    """
+
+    rows: ShiftedRows
+    encoder: ColumnEncoder
+    weight_name: str
+    weighting: Weighting = "counts"
+    factor: float = 1.0
+
+    def chunk(self, index: int) -> Chunk:
+        return self.rows.chunk(index)
+
+    @property
+    def offsets(self) -> Floats | None:
+        return self.rows.offsets
+
+    @property
+    def weighed(self) -> tuple[str, Weighting] | None:
+        return (self.weight_name, self.weighting) if self.rows.weighted else None
+
+    @property
+    def weight_factor(self) -> float:
+        return self.factor
+
+    @property
+    def total_weight(self) -> float:
+        weight = self.rows.weight
+        return float(self.row_count if weight is None else weight.sum() / self.factor)
+
+    @property
+    def whole_weights(self) -> bool:
+        if self.rows.weight is None:
+            return True
+        given = self.rows.weight / self.factor
+        return bool((given == np.floor(given)).all())
+
+
+def array_encoder(
+    names: Sequence[str],
+    targets: Sequence[str],
+    means: Floats,
+    scales: Floats | None = None,
+    target_means: Floats | None = None,
+) -> ColumnEncoder:
+    """Numbers less ``means`` (d,), over ``scales``; targets less theirs."""
+    widths = np.ones(len(names)) if scales is None else scales
+    return ColumnEncoder(
+        tuple(
+            Number(name, (mean,), (scale,), nan, nan, indicator=False)
+            for name, mean, scale in zip(names, means.tolist(), widths.tolist(), strict=True)
+        ),
+        tuple(targets),
+        np.zeros(len(targets)) if target_means is None else target_means,
+        np.ones(len(targets)),
+        left_out={},
+    )
 
 
 def plain_rows(scanned: Scanned, part: Part) -> EncodedRows:

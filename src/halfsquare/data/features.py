@@ -66,7 +66,9 @@ class Number(Feature):
         share = (
             f", {self.means[1]:.2%} missing: the mean, and an indicator" if self.indicator else ""
         )
-        return f"number from {self.minimum:g} to {self.maximum:g}{share}"
+        known = self.minimum == self.minimum
+        span = f" from {self.minimum:g} to {self.maximum:g}" if known else ", its range not known"
+        return f"number{span}{share}"
 
     def write(self, raw: Floats, out: Floats) -> None:
         out[0] = raw

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Presence
+from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
 from halfsquare.data.scan import MISSING, LevelCoder, batch_columns
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.spec import DataSpec
@@ -203,6 +203,38 @@ def read_encoded(
         absent = absent_values(encoder.features, features) if with_absent else None
         yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights, own, absent)
         seen += raw.shape[1]
+
+
+def encoded_array(
+    encoder: Encoder, x: Floats, names: Sequence[str], batch_rows: int = 16384
+) -> Iterator[Floats] | None:
+    """The design (m, d) of rows of an array (n, columns) of numbers, as :func:`read_encoded` makes
+    it of a table, at no cost for opening one; None where a column is no number to the model.
+
+    Raises
+    ------
+    NotFiniteError
+        If a value is infinite; its row is named.
+    """
+    plain = all(
+        isinstance(f, Number | Plain) or (isinstance(f, Presence) and not f.text)
+        for f in encoder.features
+    )
+    at = {name: j for j, name in enumerate(names)}
+    if not plain or encoder.reading.given or not all(f.column in at for f in encoder.features):
+        return None
+    columns = [at[f.column] for f in encoder.features]
+
+    def encoded() -> Iterator[Floats]:
+        for first in range(0, max(len(x), 1), batch_rows):
+            raw = np.ascontiguousarray(x[first : first + batch_rows, columns].T, dtype=np.float64)
+            for feature, values in zip(encoder.features, raw, strict=True):
+                require_finite(values, first, "the data", feature.column)
+            out = np.empty((len(encoder.names), raw.shape[1]))
+            encoder.encode(raw, out)
+            yield out.T
+
+    return encoded()
 
 
 def _require_known(

@@ -93,6 +93,9 @@ class ArrayRows(Rows):
     def chunk_count(self) -> int:
         return -(-len(self.design) // CHUNK_ROWS)
 
+    def chunk_size(self, index: int) -> int:
+        return min(CHUNK_ROWS, len(self.design) - index * CHUNK_ROWS)
+
     def chunk(self, index: int) -> Chunk:
         at = slice(index * CHUNK_ROWS, (index + 1) * CHUNK_ROWS)
         return Chunk(
@@ -130,6 +133,12 @@ class ShiftedRows(Rows):
             means = weighted_mean(x[some], w), weighted_mean(t[some], w)
             return cls(x, t, weight, *means, chunk_rows)
 
+    def some(self, most: int) -> ShiftedRows:
+        """At most so many of the rows, evenly spaced, copied."""
+        every = max(1, -(-len(self.x) // most))
+        weight = None if self.weight is None else self.weight[::every].copy()
+        return replace(self, x=self.x[::every].copy(), t=self.t[::every].copy(), weight=weight)
+
     def standardized(self) -> ShiftedRows:
         """The same rows with columns of mean 0 and variance 1, as gradient methods need them."""
         of_x, of_t = Moments.of(self.x, self.weight), Moments.of(self.t, self.weight)
@@ -150,6 +159,9 @@ class ShiftedRows(Rows):
     @property
     def chunk_count(self) -> int:
         return -(-len(self.x) // self.chunk_rows)
+
+    def chunk_size(self, index: int) -> int:
+        return min(self.chunk_rows, len(self.x) - index * self.chunk_rows)
 
     def chunk(self, index: int) -> Chunk:
         at = slice(index * self.chunk_rows, (index + 1) * self.chunk_rows)

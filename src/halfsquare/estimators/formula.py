@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted
 
-from halfsquare.data.rows import ArrayRows
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import FitError, FormulaError, OptionError
-from halfsquare.estimators.rows import design_of, training_rows
-from halfsquare.fitting.formula.train import train_formula
-from halfsquare.loss import Floats
+from halfsquare.estimators.base import TableRegressor
+from halfsquare.estimators.table import Given
+from halfsquare.fitting.formula.train import FormulaFamily
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.parser import read_tokens
-from halfsquare.parallel.threads import Local
-from halfsquare.results.coefficients import Parameter, constrained, student
-from halfsquare.results.predictive import member_variance
-from halfsquare.results.trained import FormulaFacts, Trained
-from halfsquare.solvers.run import Run, Seed
 
 
-class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class FormulaRegressor(TableRegressor):
     """Nonlinear least squares for a formula, with standard errors.
 
     Parameters
@@ -50,19 +43,24 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
+    fitted_ : halfsquare.FittedModel
     parameters_ : dict of str to float
     standard_errors_ : dict of str to float
         0 for a fixed parameter, infinite for one the data do not determine, NaN where no degrees of
         freedom are left.
+    table_ : list of dict
+        Value, standard error, t, p and 95 % limits of each parameter.
     covariance_ : (p, p) or None
     sigma_ : float
         Residual standard deviation √(SSE / degrees of freedom), on the scale of the left side.
     n_iter_ : int
     reason_ : str
         Why the descent ended.
-    warnings_ : list of str
+    warnings_ : tuple of str
     n_features_in_, feature_names_in_
         As in scikit-learn.
+
+    Rows that lack a value in a column of the formula are left out; their outputs are NaN.
 
     Examples
     --------
@@ -73,6 +71,8 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     >>> {name: round(value, 6) for name, value in model.parameters_.items()}
     {'b1': 3.0, 'b2': 0.8}
     """
+
+    _single, _shift = True, False
 
     def __init__(
         self,
@@ -93,96 +93,67 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> FormulaRegressor:
-        """Fit to X (n, d) and y (n,); ``sample_weight`` (n,) >= 0, a row of weight w stands w
-        times.
-
-        Raises
-        ------
-        FormulaError, OptionError, FitError
-            (ValueErrors) As :func:`halfsquare.fitting.formula.train.train_formula`.
-        """
-        given = training_rows(self, X, y, sample_weight, single=True, shift=False)
-        X, weight = given.x, given.weight
-        model, self._columns = self._read()
-        if len(X) < len(model.names):
-            raise FitError(
-                f"n_samples={len(X)} for {len(model.names)} parameters; a fit needs at least "
-                "as many"
-            )
-        trained = train_formula(
-            ArrayRows(np.ascontiguousarray(X[:, self._columns]), given.t, weight),
-            model,
-            Run(Local(self.n_jobs), seed=Seed(int(self.random_state or 0))),
-            start=self.start,
-            bounds=self.bounds,
-            fixed=self.fixed,
-        )
-        trained = given.trained(trained)
-        assert isinstance(trained.model, Formula)
-        model = trained.model  # written with a shift, where the columns lie too far from 0
-        self._trained, self._model = trained, model
-        known = trained.facts.noise_known  # then there is no noise to estimate
-        degrees = np.inf if known else trained.facts.degrees_of_freedom or 0.0
-        self.table_ = [vars(row) for row in _coefficients(trained, degrees)]
-        self.parameters_ = dict(zip(model.names, map(float, trained.parameters), strict=True))
-        self.standard_errors_ = {str(row["name"]): row["standard_error"] for row in self.table_}
-        self.covariance_, self.sigma_ = trained.covariance, float(np.sqrt(trained.noise[0]))
-        self.n_iter_ = max(int(trained.facts.iterations), 1)
-        self.reason_, self.warnings_ = str(trained.termination), trained.warnings
-        return self
-
-    def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Outputs (n,) in the unit of y, for X (n, d).
-
-        With ``return_std`` also the standard deviation (n,) of a new value about it, noise and
-        parameters together, on the scale of the left side.
-        """
-        check_is_fitted(self)
-        X = design_of(self, X)
-        design = np.ascontiguousarray(X[:, self._columns])
-        if not return_std:
-            return self._model.restore_target(
-                self._model.outputs(self._trained.parameters, design)
-            )[:, 0]
-        outputs, variance = member_variance(self._trained, design)
-        known = self.covariance_ is not None  # else no rows are left to tell the noise
-        std: Floats = np.sqrt(variance[:, 0]) if known else np.full(len(design), np.nan)
-        return self._model.restore_target(outputs)[:, 0], std
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.regressor_tags.poor_score = True  # a formula need not use the columns that matter
         return tags
 
-    def _read(self) -> tuple[Formula, list[int]]:
-        """The formula over the columns of X, and where these are."""
-        names = list(getattr(self, "feature_names_in_", [])) or [
-            f"x{j + 1}" for j in range(self.n_features_in_)
-        ]
-        known = dict(zip(names, range(len(names)), strict=True))
-        if len(names) == 1:
-            known.setdefault("x", 0)
-        left = [token.text for token in read_tokens(self.formula).left if token.kind == "name"][-1:]
-        if left and left[0] in known:
+    def _given(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None) -> Given:
+        """With the target called as the left side of the formula is."""
+        rows = super()._given(X, y, sample_weight)
+        self._names = rows.features
+        table, left = self._with_x(rows.table), _left(self.formula)
+        if left in table.column_names and left not in rows.targets:
             raise FormulaError(
-                f"the left side {left[0]!r} of {self.formula!r} is a column of X; it stands for y"
+                f"the left side {left!r} of {self.formula!r} is a column of X; it stands for y"
             )
-        formula = Formula.read(self.formula, [*known, *left])
+        known = [n for n in table.column_names if n not in (*rows.targets, rows.weight)]
+        formula = Formula.read(self.formula, [*known, *([left] if left else [])])
         for name in formula.names:
             if re.fullmatch(r"x[0-9]*", name):
                 raise OptionError(
-                    f"{self.formula!r} names {name!r}, but X has the columns {', '.join(names)}"
+                    f"{self.formula!r} names {name!r}, but X has the columns "
+                    f"{', '.join(rows.features)}"
                 )
-        return formula, [known[name] for name in formula.columns]
+        if table.num_rows < len(formula.names):
+            raise FitError(
+                f"n_samples={table.num_rows} for {len(formula.names)} parameters; a fit needs at "
+                "least as many"
+            )
+        called = [formula.target if n in rows.targets else n for n in table.column_names]
+        return replace(rows, table=table.rename_columns(called), targets=(formula.target,))
+
+    def _table(self, X: Any) -> Any:
+        return self._with_x(super()._table(X))
+
+    def _with_x(self, table: Any) -> Any:
+        """The only column of X is called x as well."""
+        if len(self._names) > 1 or "x" in table.column_names:
+            return table
+        return table.append_column("x", table.column(0))
+
+    def _family(self) -> FormulaFamily:
+        return FormulaFamily(
+            self._options(
+                "formula",
+                formula=self.formula,
+                start=self.start,
+                bounds=self.bounds,
+                fix=self.fixed,
+            )
+        )
+
+    def _describe(self) -> None:
+        trained, parameters = self.fitted_.members[0], self.fitted_.parameters
+        self.table_ = [vars(p) for p in parameters]
+        self.parameters_ = {p.name: p.value for p in parameters}
+        self.standard_errors_ = {p.name: p.standard_error for p in parameters}
+        self.covariance_, self.sigma_ = trained.covariance, float(np.sqrt(trained.noise[0]))
+        self.n_iter_ = max(int(trained.facts.iterations), 1)
+        self.reason_ = str(trained.termination)
 
 
-def _coefficients(trained: Trained[FormulaFacts], degrees: float) -> list[Parameter]:
-    """The table of a fitted formula: infinite errors where the data determine nothing."""
-    names, facts = trained.model.parameter_names, trained.facts
-    errors = np.full(len(names), np.nan)
-    if trained.covariance is not None:
-        errors = np.sqrt(np.maximum(np.diag(trained.covariance), 0.0))
-    errors[[name in facts.undetermined for name in names]] = np.inf
-    rows = student(names, trained.parameters, errors, degrees)
-    return [constrained(row, facts.fixed, facts.on_bound) for row in rows]
+def _left(formula: str) -> str | None:
+    """The name on the left side."""
+    names = [token.text for token in read_tokens(formula).left if token.kind == "name"]
+    return names[-1] if names else None

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import MultiOutputMixin
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import check_is_fitted
 
+from halfsquare.data.encoded_rows import EncodedArrays, array_encoder
 from halfsquare.data.rows import ShiftedRows
 from halfsquare.data.statistics import LARGEST, require_array_range
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import NotFiniteError, OptionError, ShapeError
-from halfsquare.estimators.rows import design_of, shift_of, training_rows
+from halfsquare.estimators.base import TableRegressor
+from halfsquare.estimators.rows import design_of, training_rows
+from halfsquare.estimators.table import Given, holds_texts, is_frame
+from halfsquare.estimators.whole_numbers import shift_of
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.least_squares import train_exactly
 from halfsquare.exact.normal_equations import ExactSystem
-from halfsquare.fitting.linear import LinearOptions, train_linear
+from halfsquare.fitting.calibrate import MOST_ROWS, calibrated
+from halfsquare.fitting.linear import LinearFamily
 from halfsquare.loss import Floats
-from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import Local, one_blas_thread
-from halfsquare.results.trained import LinearFacts, Trained
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.record import (
+    Training,
+    error_of_sums,
+)
 from halfsquare.solvers.run import Run, Seed
+from halfsquare.sums import Moments
 
 
-class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
     """Linear regression by least squares, with standard errors.
 
     Parameters
@@ -36,6 +47,9 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     l2 : float >= 0 or "auto"
         λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted: scikit-learn's
         ``Ridge(alpha=λ n)`` on standardized columns. ``"auto"`` takes the λ of greatest evidence.
+    errors : str, optional
+        Standard errors: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``, ``"cluster:COL"``, …,
+        as of :func:`halfsquare.fit`.
     weights : {"counts", "sigma", "precision"}
         What ``sample_weight`` holds: how many times a row stands, its measured standard deviation,
         or its inverse variance up to a factor; see :mod:`halfsquare.data.weighting`.
@@ -47,6 +61,13 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     Attributes
     ----------
     coef_ : (d,) or (k, d)
+        Of each column of numbers; in its place, of each level of a category but the most frequent,
+        of each part of a date, and of the indicator of missing values. They are named by
+        ``coef_names_``. A column that does not vary has 0.
+    coef_names_ : list of str
+    fitted_ : FittedModel
+        What :func:`halfsquare.fit` returns; of an array without gaps with what sums alone say of
+        the errors.
     intercept_ : float or (k,)
     coef_std_error_ : like ``coef_``
         Standard errors; NaN where no degrees of freedom are left, and for coefficients that the
@@ -72,55 +93,101 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
     ([2.15], 0.9)
     """
 
+    _fitted: FittedModel
+    _sample: ShiftedRows | None
+
     def __init__(
         self,
         *,
         method: Literal["least-squares", "gradient", "minibatch"] = "least-squares",
         l2: float | Literal["auto"] = 0.0,
+        errors: str | None = None,
         weights: Weighting = "counts",
         random_state: int = 0,
         n_jobs: int | None = None,
     ) -> None:
         self.method = method
         self.l2 = l2
+        self.errors = errors
         self.weights = weights
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> LinearRegressor:
-        """Fit to X (n, d) and y (n,) or (n, k); ``sample_weight`` (n,) >= 0, a row of weight w
-        stands w times.
+    def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """Fit to X (n, d) and y (n,) or (n, k); see :meth:`TableRegressor.fit`.
+
+        An array of numbers without gaps is summed as it lies in memory.
 
         Raises
         ------
         NotFiniteError
-            (a ValueError) If a value is NaN or infinite, naming its row.
-        OptionError, FitError
+            (a ValueError) If a value is infinite, naming its row.
+        DataError, OptionError, FitError
             (ValueErrors) As :func:`halfsquare.fit`.
         """
-        options = LinearOptions(self.method, self.l2)
-        run = Run(Local(self.n_jobs), seed=Seed(int(self.random_state or 0)))
-        # Whether X is finite shows in the sums, for nothing; looking at every value first costs a
-        # pass.
-        given = training_rows(self, X, y, sample_weight, keep_float32=True)
-        X, t, weight = given.x, given.t, given.weight
-        names = [f"x{j}" for j in range(X.shape[1])]
-        targets = [f"y{j}" for j in range(t.shape[1])]
-        with np.errstate(over="ignore", invalid="ignore"):
-            rows = ShiftedRows.of(X, t, weight)
-            if self.method != "least-squares":
-                _check_finite(X)
-                rows = rows.standardized()
-            trained = train_linear(rows, names, targets, options, run, check=lambda: _check(X))
-        trained = given.trained(trained)
         self.__dict__.pop("sums_", None)  # these rows are not in them
-        scale = np.ones(X.shape[1]) if rows.x_scale is None else rows.x_scale
-        self._describe(trained, rows.x_shift, rows.t_shift, scale, flat=given.flat)
-        return self
+        self._center: Floats | None = None
+        if self.errors is None and not is_frame(X) and not holds_texts(X):
+            # Whether X is finite shows in the sums, for nothing; looking at every value first
+            # costs a pass.
+            with suppress(_GapError):
+                self._fit_array(X, y, sample_weight)
+                return self
+        return super().fit(X, y, sample_weight)
 
-    def partial_fit(
-        self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None
-    ) -> LinearRegressor:
+    def _fit_array(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None) -> None:
+        given = training_rows(self, X, y, sample_weight, keep_float32=True)
+        family = self._family()
+        family.check()
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = ShiftedRows.of(given.x, given.t, given.weight)
+            if self.method != "least-squares":
+                _check_finite(given.x)
+                rows = rows.standardized()
+            self._names = tuple(f"x{j + 1}" for j in range(given.x.shape[1]))
+            self._numbers = self._names
+            encoder = array_encoder(
+                self._names,
+                given.targets,
+                rows.x_shift + shift_of(self),
+                rows.x_scale,
+                rows.t_shift,
+            )
+            weighing = "sample_weight", given.weighting, given.factor
+            encoded = EncodedArrays(rows, encoder, *weighing)
+            run = Run(Local(family.options.threads), seed=Seed(family.options.seed))
+            fitted = family.train_arrays(encoded, run, lambda: _check(given.x))
+        # Outputs are computed about the middle of the columns, where the digits of a column far
+        # from 0 do not cancel.
+        self._center, self._scale = rows.x_shift, encoder.scales
+        self._flat = given.flat
+        self._keep(self._recorded(fitted, encoded))
+        self._sample = rows.some(MOST_ROWS) if given.weighting == "counts" else None
+
+    def _recorded(self, fitted: FittedModel, rows: EncodedArrays) -> FittedModel:
+        """With what the sums say of the errors on the rows of the fit."""
+        member, k = fitted.members[0], len(fitted.encoder.targets)
+        freedom = member.facts.degrees_of_freedom or 0.0
+        estimated = freedom > 0 and not member.facts.noise_known
+        sse = float(np.sum(member.noise)) * freedom if estimated else float("nan")
+        sst = float(Moments.of(rows.rows.t, rows.rows.weight).m2.sum())
+        train = error_of_sums(rows.row_count, rows.total_weight, k, sse, sst, float("nan"))
+        record = self._record(fitted.record.training, fitted.encoder.targets, rows.weighted, train)
+        return replace(fitted, members=(member.bare(),), record=record)
+
+    @property
+    def fitted_(self) -> FittedModel:
+        """What :func:`halfsquare.fit` returns."""
+        if self._sample is not None:  # intervals are calibrated when they are asked for
+            sample, self._sample = self._sample, None
+            self._fitted = calibrated(self._fitted, sample, None)
+        return self._fitted
+
+    @fitted_.setter
+    def fitted_(self, fitted: FittedModel) -> None:
+        self._fitted, self._sample = fitted, None
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Fit to these rows and all that were given to ``partial_fit`` before; arguments as in
         :meth:`fit`.
 
@@ -150,68 +217,90 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type:
             )
         with one_blas_thread():
             sums = sums.add(block, weight)
-        names, targets = (
-            [f"{letter}{j}" for j in range(count)]
-            for letter, count in (("x", X.shape[1]), ("y", t.shape[1]))
-        )
-        trained = train_exactly(ExactSystem.of_gram(sums, t.shape[1]), names, targets, l2=self.l2)
+        if first:
+            self._names = self._numbers = given.names
+        encoder = array_encoder(self._names, given.targets, shift_of(self))
+        k = t.shape[1]
+        system = ExactSystem.of_gram(sums, k)
+        trained = train_exactly(system, encoder.names, encoder.targets, l2=self.l2)
         self.sums_: ExactGram = sums
-        shift, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-        self._describe(trained, shift, np.zeros(t.shape[1]), scale, flat=given.flat)
+        self._center, self._scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+        self._flat = given.flat
+        b = trained.parameters.reshape(-1, k)
+        sse, sst = (float(each.sum()) for each in (system.sse(b), system.target_squares))
+        mean_error = float(system.error_total(b).sum()) / (k * system.weight)
+        errors = error_of_sums(sums.rows, system.weight, k, sse, sst, mean_error)
+        training = Training("linear", "exact sums", trained.warnings)
+        weighted = system.weight != sums.rows
+        record = self._record(training, encoder.targets, weighted, errors)
+        self._keep(FittedModel(encoder, (trained,), record))
         return self
 
-    def predict(self, X: Any) -> Floats:
-        """Outputs (n,) or (n, k) for X (n, d)."""
-        check_is_fitted(self)
-        X = design_of(self, X, keep_float32=True)
-        outputs: Floats = (X - self._center) @ self.coef_.T + self._middle
-        return outputs
+    def _designs(self, X: Any) -> Iterator[Floats]:
+        if self._center is None:
+            return super()._designs(X)
+        x = design_of(self, X, keep_float32=True)
+        return iter([(x - self._center) / self._scale])
 
-    def _describe(
-        self,
-        trained: Trained[LinearFacts],
-        x_shift: Floats,
-        t_shift: Floats,
-        scale: Floats,
-        *,
-        flat: bool,
-    ) -> None:
-        """Set the fitted attributes, in the units of X and y, from a model of (X - x_shift) / scale
-        and y - t_shift.
-        """
-        model = trained.model
-        assert isinstance(model, Linear)
-        k = model.outputs_count
-        values = model.matrix(trained.parameters) / np.concatenate([[1.0], scale])[:, None]
-        errors = np.full_like(values, np.nan)
-        center, x_shift = x_shift, x_shift + shift_of(self)
-        intercept = t_shift + values[0] - x_shift @ values[1:]
-        if trained.covariance is not None:
-            # From shifted columns to those of X the intercept changes by -shift·slopes.
-            back, unit = np.concatenate([[1.0], -x_shift]), np.concatenate([[1.0], scale])
-            for j in range(k):
-                covariance = trained.covariance[j::k, j::k] / np.outer(unit, unit)
-                errors[:, j] = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-                errors[0, j] = np.sqrt(max(float(back @ covariance @ back), 0.0))
-            open_names = getattr(trained.facts, "undetermined", ())
-            for i, name in enumerate(model.parameter_names):
-                if name in open_names:
-                    errors.flat[i] = np.nan
-        self.coef_ = values[1:, 0].copy() if flat else values[1:].T.copy()
-        self.coef_std_error_ = errors[1:, 0].copy() if flat else errors[1:].T.copy()
-        self.intercept_ = intercept[0] if flat else intercept
-        self.intercept_std_error_ = errors[0, 0] if flat else errors[0]
-        # Outputs are computed about the middle of the columns, where the digits of a column far
-        # from 0 do not cancel.
-        self._center = center
-        self._middle = (t_shift + values[0])[0] if flat else t_shift + values[0]
-        sigma = np.sqrt(trained.noise)
-        self.sigma_ = sigma[0] if flat else sigma
-        self.rank_, self.l2_ = int(trained.facts.rank), float(trained.facts.l2)
-        self.n_iter_ = trained.history[-1].iteration if trained.history else 0
+    def _fit_table(self, rows: Given) -> None:
+        self._numbers = rows.numbers
+        super()._fit_table(rows)
+
+    def _family(self) -> LinearFamily:
+        return LinearFamily(
+            self._options("linear", method=self.method, l2=self.l2, errors=self.errors)
+        )
+
+    def _predicted(
+        self, design: Floats, return_std: bool, interval: float | None
+    ) -> tuple[Floats, ...]:
+        if return_std or interval is not None:
+            return super()._predicted(design, return_std, interval)
+        return (self._fitted.outputs_of(design)[0],)
+
+    def _describe(self) -> None:
+        fitted, encoder = self._fitted, self._fitted.encoder
+        table, k = fitted.parameters, len(encoder.targets)
+        values, errors = (
+            np.array([getattr(p, what) for p in table]).reshape(-1, k)
+            for what in ("value", "standard_error")
+        )
+        spans = {column: range(start, stop) for column, start, stop in encoder.groups}
+        none, names, coef, doubt = np.full(k, np.nan), [], [], []
+        for name in self._names:
+            for i in spans.get(name, ()):
+                names.append(encoder.names[i])
+                coef.append(values[1 + i])
+                doubt.append(errors[1 + i])
+            if name in self._numbers and name not in spans:  # it does not vary
+                names.append(name)
+                coef.append(np.zeros(k))
+                doubt.append(none)
+        self.coef_names_ = names
+        self.coef_, self.coef_std_error_ = (
+            self._of_outputs(np.array(each).reshape(len(names), k).T) for each in (coef, doubt)
+        )
+        self.intercept_ = self._of_outputs(values[0])
+        self.intercept_std_error_ = self._of_outputs(errors[0])
+        self.sigma_ = self._of_outputs(np.array(fitted.residual_standard_deviation))
+        facts, history = fitted.members[0].facts, fitted.record.training.history
+        self.rank_, self.l2_ = int(facts.rank), float(facts.l2)
+        self.n_iter_ = history[-1].iteration if history else 0
+
+    def _of_outputs(self, values: Floats) -> Any:
+        return values[0] if self._flat else values.copy()
+
+
+class _GapError(Exception):
+    """Values are missing in an array: a table is made of it."""
 
 
 def _check_finite(X: Any) -> None:
+    with suppress(ValueError):
+        assert_all_finite(X)
+        return
+    if np.isnan(X).any():
+        raise _GapError
     assert_all_finite(X, input_name="X", estimator_name="LinearRegressor")
 
 

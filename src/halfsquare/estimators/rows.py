@@ -1,24 +1,22 @@
-"""The one door of the estimators: what X, y and weights have to be, and which rows count."""
+"""Arrays that are summed as they lie in memory: what they have to be, and which rows count."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
 from halfsquare.data.statistics import LARGEST, LARGEST_TARGET, require_array_range
 from halfsquare.data.weighting import Weighting, as_weights
-from halfsquare.errors import FitError, OptionError, ShapeError
-from halfsquare.fitting.weighed import with_known_noise
-from halfsquare.loss import Floats, require_finite, require_weights
-from halfsquare.results.trained import Trained
+from halfsquare.errors import FitError
+from halfsquare.estimators.table import target_names, weighting_of, weights_of
+from halfsquare.estimators.whole_numbers import base_of, less
+from halfsquare.loss import Floats, require_finite
 
-# Whole numbers up to here are float64 as they are.
-_EXACT = 1 << 53
 _LOOKED_AT = 1024
 
 
@@ -26,24 +24,18 @@ _LOOKED_AT = 1024
 class TrainingRows:
     """Rows of positive weight: x (n, d), t (n, k), weight (n,) or None; ``flat``: y was (n,).
 
-    ``factor``: weights that are no counts were multiplied by it, so that they sum to n.
+    ``names`` of the columns, and ``targets``. ``factor``: weights that are no counts were
+    multiplied by it, so that they sum to n.
     """
 
+    names: tuple[str, ...]
+    targets: tuple[str, ...]
     x: Floats
     t: Floats
     weight: Floats | None
     flat: bool
+    weighting: Weighting = "counts"
     factor: float = 1.0
-    known_noise: bool = False
-
-    def trained(self, trained: Trained[Any], scales: Floats | float = 1.0) -> Trained[Any]:
-        """The model with the noise that ``sample_weight`` states, where it is measured; ``scales``
-        are the units of its targets.
-        """
-        if not self.known_noise:
-            return trained
-        known = self.factor / np.broadcast_to(np.square(scales), (self.t.shape[1],))
-        return with_known_noise(trained, np.asarray(known, dtype=np.float64))
 
 
 def training_rows(
@@ -53,8 +45,6 @@ def training_rows(
     sample_weight: npt.ArrayLike | None,
     *,
     first: bool = True,
-    single: bool = False,
-    shift: bool = True,
     exact: bool = False,
     keep_float32: bool = False,
 ) -> TrainingRows:
@@ -67,10 +57,6 @@ def training_rows(
     ----------
     first : bool
         Whether this is the first call; later ones must have as many columns.
-    single : bool
-        Whether there may be one output alone.
-    shift : bool
-        Whether whole numbers beyond 2⁵³ may be shifted; a formula's may not.
     exact : bool
         Whether sums are going to be exact: then numbers of any size do.
     keep_float32 : bool
@@ -84,19 +70,15 @@ def training_rows(
     FitError
         If no row has a positive weight.
     """
-    weighting: Weighting = getattr(estimator, "weights", "counts")
-    if weighting not in get_args(Weighting):
-        raise OptionError(
-            f"weights is {weighting!r}; expected one of {', '.join(get_args(Weighting))}"
-        )
+    weighting = weighting_of(estimator)
     if first:
-        estimator._base = _base_of(X) if shift else None
-    X = _less(X, estimator._base)
+        estimator._base = base_of(X)
+    named, X = y, less(X, estimator._base)
     X, y = validate_data(
         estimator,
         X,
         y,
-        multi_output=not single,
+        multi_output=True,
         y_numeric=True,
         dtype=[np.float64, np.float32] if keep_float32 else np.float64,
         ensure_all_finite=not keep_float32,
@@ -104,11 +86,8 @@ def training_rows(
     )
     weight = None
     if sample_weight is not None:
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=False)
-        require_finite("weight", weight)
-        if weighting == "counts":
-            require_weights(weight)
-        weight = as_weights(weight, weighting, -1, "sample_weight", "sample_weight")
+        given = weights_of(sample_weight, X, weighting)
+        weight = as_weights(given, weighting, -1, "sample_weight", "sample_weight")
     t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
     require_finite("y", t)  # a long double may be beyond float64
     if weight is not None and not weight.all():
@@ -123,8 +102,10 @@ def training_rows(
         require_array_range("sample_weight", weight[:, None], LARGEST_TARGET)
     if not exact:
         _require_sizes(X, t, all_of_x=not keep_float32)
-    known = weighting == "sigma" and weight is not None
-    return TrainingRows(X, t, weight, np.ndim(y) == 1, factor, known)
+    columns = getattr(estimator, "feature_names_in_", ())
+    names = tuple(map(str, columns)) or tuple(f"x{j + 1}" for j in range(X.shape[1]))
+    targets = target_names(named, t.shape[1], names)
+    return TrainingRows(names, targets, X, t, weight, np.ndim(y) == 1, weighting, factor)
 
 
 def _require_sizes(X: Floats, t: Floats, *, all_of_x: bool) -> None:
@@ -141,55 +122,8 @@ def design_of(estimator: BaseEstimator, X: Any, *, keep_float32: bool = False) -
     """X (n, d) of a prediction, with what the first row of the fit had taken off."""
     design: Floats = validate_data(
         estimator,
-        _less(X, estimator._base),
+        less(X, estimator._base),
         dtype=[np.float64, np.float32] if keep_float32 else np.float64,
         reset=False,
     )
     return design
-
-
-def shift_of(estimator: BaseEstimator) -> Floats:
-    """What is taken off the columns of X (d,), in float64."""
-    base = estimator._base
-    return np.zeros(estimator.n_features_in_) if base is None else base.astype(np.float64)
-
-
-def _base_of(X: Any) -> npt.NDArray[np.object_] | None:
-    """The first row of X where columns of whole numbers go beyond 2⁵³, else 0; None for none."""
-    columns = _columns(X)
-    if not columns or not len(columns[0]):
-        return None
-    base = [_first(c) for c in columns]
-    return np.array(base, dtype=object) if any(base) else None
-
-
-def _first(column: Any) -> int:
-    if column.dtype.kind not in "iu":
-        return 0
-    return int(column[0]) if max(abs(int(column.min())), int(column.max())) > _EXACT else 0
-
-
-def _less(X: Any, base: npt.NDArray[np.object_] | None) -> Any:
-    """X less the base of its columns, in whole numbers where both are; X itself where that is 0."""
-    if base is None:
-        return X
-    columns = _columns(X)
-    if len(columns) != len(base):
-        raise ShapeError(f"X has another number of columns than {len(base)}, or none of numbers")
-    # In Python's whole numbers: the difference of two 64-bit ones may not fit.
-    shifted = [
-        (c.astype(object) - b).astype(np.float64) if c.dtype.kind in "iu" and b else c - float(b)
-        for c, b in zip(columns, base, strict=True)
-    ]
-    table = np.column_stack(shifted)
-    return type(X)(table, columns=X.columns, index=X.index) if hasattr(X, "iloc") else table
-
-
-def _columns(X: Any) -> list[npt.NDArray[Any]]:
-    """The columns of an array or frame of numbers; none of anything else."""
-    if hasattr(X, "iloc") and hasattr(X, "columns"):
-        found = [np.asarray(X.iloc[:, j]) for j in range(X.shape[1])]
-        return found if all(c.dtype.kind in "iufb" for c in found) else []
-    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "iuf":
-        return list(X.T)
-    return []

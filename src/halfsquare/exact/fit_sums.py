@@ -6,7 +6,6 @@ import glob
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from math import nan, sqrt
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +20,7 @@ from halfsquare.exact.normal_equations import ExactSystem
 from halfsquare.exact.sums_file import load_sums
 from halfsquare.exact.table_sums import TableSums
 from halfsquare.fitting.options import FitOptions, options_as_json
-from halfsquare.loss import Floats, sse_factor
+from halfsquare.loss import Floats
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import (
     DataSummary,
@@ -29,6 +28,7 @@ from halfsquare.results.record import (
     Measurement,
     SourceSummary,
     Training,
+    error_of_sums,
 )
 from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.sums import ErrorSummary
@@ -171,26 +171,17 @@ def _trained(
 def _summary(
     sums: TableSums, gram: ExactGram, encoder: Encoder, member: Trained[Any]
 ) -> ErrorSummary:
-    """The errors of a model over the rows of a Gram matrix; what needs the rows themselves is NaN:
-    counts, and the standard error, for which fourth powers would be needed.
-    """
+    """The errors of a model over the rows of a Gram matrix."""
     k = len(encoder.targets)
     system = ExactSystem.of(gram.rows, *design_sums(encoder, sums, gram), k)
     coefficients: Floats = member.parameters.reshape(-1, k) * encoder.target_scales
-    weight, sse = system.weight, float(system.sse(coefficients).sum())
-    sst, mse = float(system.target_squares.sum()), sse_factor("mse", k, weight) * sse
-    return ErrorSummary(
-        rows=gram.rows,
-        weight=weight,
-        sse=sse,
-        half_sse=sse_factor("half_sse", k, weight) * sse,
-        mse=mse,
-        mse_se=nan,
-        rmse=sqrt(mse),
-        r2=1.0 - sse / sst if sst > 0 else nan,
-        too_high=nan,
-        too_low=nan,
-        mean_error=float(system.error_total(coefficients).sum()) / (k * weight),
+    return error_of_sums(
+        gram.rows,
+        system.weight,
+        k,
+        float(system.sse(coefficients).sum()),
+        float(system.target_squares.sum()),
+        float(system.error_total(coefficients).sum()) / (k * system.weight),
     )
 
 

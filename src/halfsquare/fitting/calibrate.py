@@ -30,7 +30,7 @@ from halfsquare.sums import MeanSums
 
 FEWEST_ROWS = 50
 _FEWEST_SCORES = 100  # below, the quantiles near the ends would be those of two or three rows
-_MOST_ROWS, _MOST_CHUNKS = 8000, 8
+MOST_ROWS, _MOST_CHUNKS = 8000, 8
 _MOST_LEVERAGE = 0.99
 _FOLDS, _COLUMNS, _STEPS = 5, 8, 8
 _PRIORS = (0.1, 1.0)  # variances of a ramp's rise that are tried
@@ -113,15 +113,15 @@ def _gathered(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> LeftO
 
 def _drawn(weights: Sequence[Floats | None], sizes: Sequence[int]) -> list[npt.NDArray[np.intp]]:
     """Which rows of each chunk are looked at: by steps of equal weight, so that a row is drawn as
-    often as it stands in the table, or of very many as its share; at most ``_MOST_ROWS`` of all.
+    often as it stands in the table, or of very many as its share; at most ``MOST_ROWS`` of all.
     """
     if any(w is None for w in weights):
-        every = max(1, -(-sum(sizes) // _MOST_ROWS))
+        every = max(1, -(-sum(sizes) // MOST_ROWS))
         return [np.arange(0, size, every) for size in sizes]
     w = np.concatenate([w for w in weights if w is not None])
     sums = MeanSums.of(w, w)
     below = np.cumsum(w)
-    step = below[-1] / max(min(int(sums.effective_rows + 0.5), _MOST_ROWS), 1)
+    step = below[-1] / max(min(int(sums.effective_rows + 0.5), MOST_ROWS), 1)
     at = np.searchsorted(below, (np.arange(round(below[-1] / step)) + 0.5) * step)
     ends = np.searchsorted(at, np.cumsum([0, *sizes]))
     firsts = np.cumsum([0, *sizes])

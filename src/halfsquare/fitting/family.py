@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.encoded_rows import EncodedRows, Part, encoded_rows
+from halfsquare.data.encoded_rows import DesignRows, EncodedRows, Part, encoded_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
@@ -81,7 +81,17 @@ class Family(ABC):
         return self.train(rows, run)
 
     def fitted(
-        self, rows: EncodedRows, trained: Sequence[Trained[Any]], training: Training
+        self, rows: DesignRows, trained: Sequence[Trained[Any]], training: Training
+    ) -> FittedModel:
+        """The fitted model of these members, its intervals calibrated; see :meth:`uncalibrated`."""
+        model = self.uncalibrated(rows, trained, training)
+        # Who writes terms down is told Student's intervals, and by a test if they do not hold.
+        if isinstance(rows.encoder, TermsEncoder) or model.record.training.weighed is not None:
+            return model
+        return calibrated(model, rows, left_out_of(trained))
+
+    def uncalibrated(
+        self, rows: DesignRows, trained: Sequence[Trained[Any]], training: Training
     ) -> FittedModel:
         """The fitted model of these members, with their warnings and the first one's history."""
         weighed = weighed_by(rows)
@@ -93,13 +103,7 @@ class Family(ABC):
         warnings = tuple(dict.fromkeys(said))
         history = history_in(self.options.loss, trained[0].history, rows)
         training = replace(training, warnings=warnings, history=history, weighed=weighed)
-        # Where the noise is measured there is none to learn.
-        left_out = None if known else left_out_of(trained)
-        model = FittedModel(rows.encoder, tuple(trained), FitRecord(training))
-        # Who writes terms down is told Student's intervals, and by a test if they do not hold.
-        if isinstance(rows.encoder, TermsEncoder) or weighed is not None:
-            return model
-        return calibrated(model, rows, left_out)
+        return FittedModel(rows.encoder, tuple(trained), FitRecord(training))
 
 
 def left_out_of(members: Sequence[Trained[Any]]) -> Floats | None:
@@ -121,17 +125,15 @@ def left_out_of(members: Sequence[Trained[Any]]) -> Floats | None:
     return total
 
 
-def history_in(
-    loss: Convention, history: Sequence[Record], rows: EncodedRows
-) -> tuple[Record, ...]:
+def history_in(loss: Convention, history: Sequence[Record], rows: DesignRows) -> tuple[Record, ...]:
     """The descent in the wanted convention; for one target in its squared unit, for several
     standardized.
 
     The gradient norm is with respect to the parameters of standardized columns, in the same
     convention.
     """
-    weight = rows.scanned.statistics_of(rows.part).weight * rows.weight_factor
     k = len(rows.encoder.targets)
+    weight = rows.total_weight * rows.weight_factor
     factor = 2.0 * sse_factor(loss, k, weight)  # a descent states ½SSE
     unit = float(rows.encoder.target_scales[0]) ** 2 if k == 1 else 1.0
     return tuple(

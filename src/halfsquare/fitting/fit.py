@@ -104,7 +104,6 @@ def scan_at(
 _FIT_MOST, _REFIT_LEAST = 0.55, 0.25
 
 
-@one_blas_thread()
 def fit(
     data: Any,
     target: str | Sequence[str] | None = None,
@@ -173,7 +172,8 @@ def fit(
         Of ``"auto"``: the blend of least error, or the simplest single model that is not
         significantly worse.
     errors : str, optional
-        Standard errors of a linear model: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``,
+        Standard errors of a linear model or a formula: ``"classical"`` (the default), ``"hc0"`` …
+        ``"hc3"``,
         ``"cluster:COL"``, ``"cluster:COL,COL2"`` or ``"newey-west:LAGS"``; see
         :mod:`halfsquare.results.inference.covariance`.
     absorb : str or sequence of str
@@ -262,13 +262,33 @@ def fit(
     )
     spec = DataSpec.of(data, **reading)
     request = Request(_listed(target), spec.weight_column, spec.weighting, features, exclude)
-    limit, interruption = _TimeLimit(time_limit), _Interruption()
     family = _family(options)
     family.check()
     resuming = Resuming.of(checkpoint, resume, checkpoint_every, options, request)
+    return fit_family(
+        family, spec, request, test=test, cluster=cluster, resuming=resuming, callback=callback
+    )
+
+
+@one_blas_thread()
+def fit_family(
+    family: Family,
+    spec: DataSpec,
+    request: Request,
+    *,
+    test: Any = None,
+    cluster: str | Cluster | None = None,
+    resuming: Resuming | None = None,
+    callback: Callback | None = None,
+) -> FittedModel:
+    """Fit a family of models by its options, and measure it; parameters and errors as of
+    :func:`fit`.
+    """
+    options = family.options
+    limit, interruption = _TimeLimit(options.time_limit), _Interruption()
     if cluster is not None:
-        require_for_cluster(method, spec.data)
-    with place(cluster, threads) as execution:
+        require_for_cluster(options.method, spec.data)
+    with place(cluster, options.threads) as execution:
         source, scanned = whole(
             replace(spec, known=tuple(request.names)),
             lambda source: _scanned(
@@ -277,21 +297,21 @@ def fit(
         )
         roles, parts, kept_whole = scanned.roles, scanned, False
         if isinstance(execution, Local):
-            parts, kept_whole = counted_parts(scanned, options.test_fraction, seed)
+            parts, kept_whole = counted_parts(scanned, options.test_fraction, options.seed)
         rows = family.rows(parts, "train", execution)
         if not rows.row_count:
             raise FitError(
                 f"{source.name} leaves no row to train on: every row with a target is in the "
                 "test part"
             )
-        again = refit and bool(scanned.test.rows)
+        again = options.refit and bool(scanned.test.rows)
         with checkpointer_of(resuming, scanned, execution) as checkpointer:
             run = Run(
                 execution,
                 limit.at(_FIT_MOST if again else 1.0),
                 interruption.noticed(callback),
                 checkpointer,
-                Seed(seed),
+                Seed(options.seed),
             )
             fitted = family.train(rows, run.at("measured"))
             own = family.measured(fitted, rows)
@@ -317,6 +337,18 @@ def fit(
     )
     members = tuple(member.bare() for member in fitted.members)
     return replace(fitted, members=members, record=record)
+
+
+def scanned_rows(family: Family, spec: DataSpec, request: Request) -> EncodedRows:
+    """All rows as a family encodes them, read on this machine."""
+    execution = Local(family.options.threads)
+    _, scanned = whole(
+        replace(spec, known=tuple(request.names)),
+        lambda source: _scanned(
+            execution, source, family.roles(source, request), family.options, spec
+        ),
+    )
+    return family.rows(scanned, "all", execution)
 
 
 def _scanned(

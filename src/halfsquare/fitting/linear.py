@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, final
 
 import numpy as np
 
-from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.encoded_rows import DesignRows, EncodedArrays, EncodedRows
 from halfsquare.data.roles import Roles
 from halfsquare.data.rows import Rows
 from halfsquare.data.source import Source
@@ -352,10 +352,19 @@ class LinearFamily(Family):
         trained = self.trained(rows, run)
         return self.fitted(rows, [trained], Training("linear", self._linear().method))
 
-    def trained(self, rows: EncodedRows, run: Run) -> Trained[LinearFacts]:
-        """The linear model of these rows, with the errors asked for."""
+    def train_arrays(self, rows: EncodedArrays, run: Run, check: Callable[[], None]) -> FittedModel:
+        """Train on arrays; ``check`` as of :func:`train_linear`. Intervals are not calibrated."""
+        trained = self.trained(rows, run, check)
+        return self.uncalibrated(rows, [trained], Training("linear", self._linear().method))
+
+    def trained(
+        self, rows: DesignRows, run: Run, check: Callable[[], None] | None = None
+    ) -> Trained[LinearFacts]:
+        """The linear model of these rows, with the errors asked for; ``check`` as of
+        :func:`train_linear`.
+        """
         encoder, options = rows.encoder, self._linear()
-        trained = train_linear(rows, encoder.names, encoder.targets, options, run)
+        trained = train_linear(rows, encoder.names, encoder.targets, options, run, check=check)
         if options.l2 == "auto" and rows.row_count <= len(encoder.names) + 1:
             said = (
                 f"{len(encoder.names):,} columns on {rows.row_count:,} rows: a penalty that the "
@@ -363,7 +372,8 @@ class LinearFamily(Family):
             )
             trained = replace(trained, warnings=(*trained.warnings, said))
         errors = ErrorsOption.read(self.options.errors)
-        trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
+        if isinstance(rows, EncodedRows):
+            trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
         facts = replace(trained.facts, inference={"errors": str(errors)})
         return replace(trained, facts=facts)
 

@@ -131,13 +131,14 @@ class EvidenceTrainer(MemberTrainer):
     ----------
     input_groups : sequence of int or None
         See :meth:`halfsquare.models.network.Network.groups`.
-    iterations, last_iterations : int
-        Steps at most, and steps on all rows.
+    iterations, last_iterations, more_iterations : int
+        Steps at most, steps on all rows, and on those that were set apart as well.
     """
 
     input_groups: Sequence[int] | None
     iterations: int = 85
     last_iterations: int = 10
+    more_iterations: int = 20
     name: str = "levenberg-marquardt"
 
     def train(
@@ -171,7 +172,7 @@ class EvidenceTrainer(MemberTrainer):
         begun = solver.begin_with(
             objective, member.parameters, float(member.noise.mean()), np.array(facts.penalties)
         )
-        state, history = descend(solver, objective, begun, run, iterations=self.last_iterations)
+        state, history = descend(solver, objective, begun, run, iterations=self.more_iterations)
         done = member.history[-1].iteration if member.history else 0
         before = replace(begun, iteration=done, stopped=member.termination)
         fit = MemberFit(facts.member, self, network, (), list(member.history))

@@ -23,9 +23,10 @@ from typing import Any, Literal, final
 import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.encoder import Encoder
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, OptionError
-from halfsquare.fitting.blend import some_design
+from halfsquare.fitting.blend import Sample, some_design
 from halfsquare.fitting.ensemble import better, predictive, stopping_point, with_noise
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.folds import Folds
@@ -251,9 +252,14 @@ class _Plan:
 
 
 def _relevance(fit: MemberFit, rows: Rows, groups: Sequence[int] | None) -> Floats:
+    parameters = fit.stops[0].state.parameters
+    return relevance_of(fit.network, parameters, some_design(rows), groups)
+
+
+def relevance_of(
+    network: Network, parameters: Floats, some: Sample, groups: Sequence[int] | None
+) -> Floats:
     """The share of each input group in the mean square slope of the outputs over some rows."""
-    network, parameters = fit.network, fit.stops[0].state.parameters
-    some = some_design(rows)
     slopes = some.share @ (network.input_jacobian(parameters, some.design) ** 2).mean(axis=1)
     variances = Moments.of(some.design, some.share).variance
     by_group: Floats = np.bincount(
@@ -263,9 +269,9 @@ def _relevance(fit: MemberFit, rows: Rows, groups: Sequence[int] | None) -> Floa
     return by_group / total if total > 0 else by_group
 
 
-def _input_groups(rows: EncodedRows) -> list[int]:
+def groups_of_inputs(encoder: Encoder) -> list[int]:
     """The group of each design column: those of one column of the table share a penalty."""
-    groups = enumerate(rows.encoder.groups)
+    groups = enumerate(encoder.groups)
     return [g for g, (_, first, stop) in groups for _ in range(first, stop)]
 
 
@@ -290,8 +296,16 @@ def _left_out_of_all(members: Sequence[Trained[NetworkFacts]], rows: EncodedRows
 
 
 @final
+@dataclass(frozen=True)
 class NetworkFamily(Family):
-    """Standardized columns, small networks side by side, penalties set by the evidence."""
+    """Standardized columns, small networks side by side, penalties set by the evidence.
+
+    ``hidden``, ``activation`` and ``members`` as of :func:`train_network`.
+    """
+
+    hidden: tuple[int, ...] | None = None
+    activation: str | None = None
+    members: int | None = None
 
     @property
     def chooses(self) -> bool:
@@ -328,10 +342,11 @@ class NetworkFamily(Family):
         members = train_network(
             rows,
             run,
-            input_groups=_input_groups(rows),
+            input_groups=groups_of_inputs(rows.encoder),
             input_names=rows.encoder.names,
-            hidden=hidden,
-            members=count,
+            hidden=hidden or self.hidden,
+            activation=self.activation,
+            members=count or self.members,
             method=wanted,
             passes=passes,
         )
@@ -353,7 +368,7 @@ class NetworkFamily(Family):
         """
         if not all(m.facts.penalties for m in members) or rows.scanned.roles.weighting == "sigma":
             return []
-        longer = train_longer(members, rows, run, _input_groups(rows))
+        longer = train_longer(members, rows, run, groups_of_inputs(rows.encoder))
         left_out = _left_out_of_all(members, rows)
         return [replace(m, left_out=left_out) for m in longer]
 

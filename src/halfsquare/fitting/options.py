@@ -76,8 +76,10 @@ class FitOptions:
             )
         if self.absorb and (self.model != "linear" or self.formula is None):
             raise OptionError("effects are absorbed from a linear model of terms: give a formula")
-        if self.errors is not None and self.model != "linear":
-            raise OptionError("errors are chosen for the linear model: add model linear")
+        if self.errors is not None and self.model not in ("linear", "formula"):
+            raise OptionError(
+                "errors are chosen for the linear model or a formula: add one of them"
+            )
         for name in ("start", "bounds", "fix", "profile"):
             if getattr(self, name) and self.model != "formula":
                 raise OptionError(f"{name} is for a formula's parameters, and there are none")

@@ -1,4 +1,8 @@
-"""The errors that were chosen for a linear fit: scores of its rows, a pass at a time."""
+"""The errors that were chosen for a linear fit or a formula: scores of its rows, a pass at a time.
+
+For a formula the design is the Jacobian at its parameters; see White (1981), "Consequences and
+detection of misspecified nonlinear regression models", theorem 3.3.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,15 @@ from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import order_in_chunk
 from halfsquare.data.source import Source
-from halfsquare.errors import DataError, OptionError
+from halfsquare.errors import DataError, FitError, OptionError
 from halfsquare.loss import Floats
+from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
 from halfsquare.results.inference.covariance import Bread, Covariance, covariance
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.inference.scores import Keys, ScoredRows
-from halfsquare.results.trained import LinearFacts, Trained
+from halfsquare.results.trained import AnyFacts, FormulaFacts, LinearFacts, Trained
 
 _MOST_CLUSTERS = 10_000_000
 
@@ -65,7 +70,7 @@ class Scoring:
     """
 
     rows: EncodedRows
-    model: Linear
+    model: Linear | Formula
     parameters: Floats
     positions: tuple[int, ...] = ()
     values: tuple[Floats | None, ...] = ()
@@ -74,11 +79,8 @@ class Scoring:
 
     def __call__(self, index: int) -> ScoredRows:
         chunk = self.rows.chunk(index)
-        outputs = self.model.outputs(self.parameters, chunk.design)[:, 0]
+        a, outputs = self._linearized(chunk.design)
         error = outputs - self.model.transform_target(chunk.target)[:, 0]
-        a = chunk.design
-        if self.model.intercept:
-            a = np.hstack([np.ones((len(a), 1)), a])
         clusters = self.clusters_of(index)
         if not self.in_order or self.rows.part != "all":
             return ScoredRows(a, error, chunk.weight, clusters)
@@ -87,6 +89,16 @@ class Scoring:
         back = np.argsort(order)
         weight = None if chunk.weight is None else chunk.weight[back]
         return ScoredRows(a[back], error[back], weight, tuple(c[back] for c in clusters))
+
+    def _linearized(self, design: Floats) -> tuple[Floats, Floats]:
+        """The derivatives (m, p) of the outputs by the parameters, and the outputs (m,)."""
+        if isinstance(self.model, Formula):
+            outputs, jacobian = self.model.outputs_and_jacobian(self.parameters, design)
+            return jacobian[:, 0], outputs[:, 0]
+        outputs = self.model.outputs(self.parameters, design)
+        if self.model.intercept:
+            design = np.hstack([np.ones((len(design), 1)), design])
+        return design, outputs[:, 0]
 
     def clusters_of(self, index: int) -> tuple[Keys, ...]:
         """The numbers of the clusters of each row of a chunk, a column after the other."""
@@ -142,11 +154,40 @@ class Scoring:
         return found
 
 
-def classical_inverse(trained: Trained[LinearFacts]) -> Floats:
-    """(AᵀWA)⁻¹ of a linear fit of one target, without the place of an intercept that it has not."""
-    assert trained.covariance is not None and isinstance(trained.model, Linear)
+def classical_inverse(trained: Trained[AnyFacts]) -> Floats:
+    """(AᵀWA)⁻¹ of a fit of one target, without the place of an intercept that it has not."""
+    assert trained.covariance is not None
     inverse: Floats = trained.covariance / trained.noise[0]
-    return inverse if trained.model.intercept else inverse[1:, 1:]
+    model = trained.model
+    return inverse[1:, 1:] if isinstance(model, Linear) and not model.intercept else inverse
+
+
+def robust_formula(
+    trained: Trained[FormulaFacts],
+    rows: EncodedRows,
+    option: ErrorsOption,
+    seed: int,
+    execution: Execution,
+) -> Trained[FormulaFacts]:
+    """The trained formula with the covariance that the option asks for.
+
+    Raises
+    ------
+    FitError
+        If the rows do not determine all parameters, or do not allow such errors.
+    """
+    if option.kind == "classical":
+        return trained
+    if trained.facts.undetermined or trained.facts.on_bound or trained.covariance is None:
+        raise FitError(
+            f"errors {option} are for parameters that the rows determine and no bound holds; "
+            "leave them out to see which these are"
+        )
+    scoring = scoring_of(trained, rows, option, seed, execution)
+    found = covariance(option, bread_of(trained), scoring, rows.chunk_count, execution)
+    told = described(option, found)
+    facts = replace(trained.facts, test_degrees_of_freedom=found.freedom, **told)
+    return replace(trained, robust=found.matrix, facts=facts)
 
 
 def robust_trained(
@@ -191,7 +232,7 @@ def robust_trained(
     )
 
 
-def bread_of(trained: Trained[LinearFacts]) -> Bread:
+def bread_of(trained: Trained[AnyFacts]) -> Bread:
     """What a covariance is made with besides the rows."""
     freedom = float(trained.facts.degrees_of_freedom or 0.0)
     rank = trained.effective_parameters
@@ -200,14 +241,14 @@ def bread_of(trained: Trained[LinearFacts]) -> Bread:
 
 
 def scoring_of(
-    trained: Trained[LinearFacts],
+    trained: Trained[AnyFacts],
     rows: EncodedRows,
     option: ErrorsOption,
     seed: int,
     execution: Execution,
 ) -> Scoring:
     """The rows at the trained parameters, with the clusters of the option."""
-    assert isinstance(trained.model, Linear)
+    assert isinstance(trained.model, Linear | Formula)
     scoring = Scoring(
         rows, trained.model, trained.parameters, seed=seed, in_order=option.kind == "newey-west"
     )

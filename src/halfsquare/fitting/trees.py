@@ -341,8 +341,15 @@ class _Plan:
 
 
 @final
+@dataclass(frozen=True)
 class TreesFamily(Family):
-    """Boosted trees: numbers by their order, categories and missing values as they are."""
+    """Boosted trees: numbers by their order, categories and missing values as they are.
+
+    ``members`` and ``rounds`` as of :func:`train_trees`.
+    """
+
+    members: int | None = None
+    rounds: int | None = None
 
     @property
     def chooses(self) -> bool:
@@ -387,7 +394,8 @@ class TreesFamily(Family):
             rows.encoder.targets,
             run,
             ensembles=names,
-            rounds=rounds,
+            members=self.members,
+            rounds=rounds or self.rounds,
             monotone=self.options.monotone,
         )
 
@@ -405,27 +413,57 @@ def unit_of(rows: EncodedRows) -> float:
 
 def trees_training(blend: Blend, members: Sequence[Trained[Any]], rows: EncodedRows) -> Training:
     """How both ensembles did, and how much each column moves the output."""
+    unit, known = unit_of(rows), bool(np.isfinite(blend.mse))
     return Training(
         "trees",
         "boosting",
         relevance=trees_relevance(members, rows.encoder, some_design(rows)),
-        ensembles=table(blend, unit_of(rows)),
+        ensembles=table(blend, unit),
+        left_out_mse=blend.mse * unit if known else None,
+        left_out_mse_se=blend.mse_se * unit if known else None,
     )
+
+
+def column_contributions(
+    members: Sequence[Trained[Any]], encoder: Encoder, design: Floats
+) -> tuple[Floats, Floats]:
+    """What adds up to the outputs of rows of a design (m, d), in the unit of the targets: a
+    constant (k,), and of each column of the encoder (m, k, columns).
+    """
+    constant, added = _contributions(members, encoder, design)
+    scales = encoder.target_scales
+    return (
+        constant * scales + encoder.target_means,
+        np.stack([*added], axis=2) * scales[:, None],
+    )
+
+
+def _contributions(
+    members: Sequence[Trained[Any]], encoder: Encoder, design: Floats
+) -> tuple[Floats, list[Floats]]:
+    """The constant (k,), and what each column adds (m, k), standardized."""
+    shares = np.array([m.share for m in members])
+    constant: Any = 0.0
+    total: Any = 0.0
+    for member, share in zip(members, shares / shares.sum(), strict=True):
+        assert isinstance(member.model, Trees)
+        own, parts = member.model.contributions(member.parameters, design)
+        constant, total = constant + share * own, total + share * parts
+    inputs = inputs_of(encoder)
+    return constant, [
+        total[:, :, [j for j, i in enumerate(inputs) if start <= i.first < stop]].sum(axis=2)
+        for _, start, stop in encoder.groups
+    ]
 
 
 def trees_relevance(
     members: Sequence[Trained[Any]], encoder: Encoder, some: Sample
 ) -> dict[str, float]:
     """The share of each column in the mean square of all contributions to the outputs."""
-    shares = np.array([m.share for m in members])
-    total: Any = 0.0
-    for member, share in zip(members, shares / shares.sum(), strict=True):
-        assert isinstance(member.model, Trees)
-        total = total + share * member.model.contributions(member.parameters, some.design)[1]
-    found = {column: 0.0 for column, _, _ in encoder.groups}
-    for column, start, stop in encoder.groups:
-        own = [j for j, i in enumerate(inputs_of(encoder)) if start <= i.first < stop]
-        squares = np.square(total[:, :, own].sum(axis=2)).mean(axis=1)
-        found[column] = float(some.share @ squares)
-    whole = sum(found.values())
-    return {column: value / whole if whole > 0 else 0.0 for column, value in found.items()}
+    added = _contributions(members, encoder, some.design)[1]
+    found = [float(some.share @ np.square(part).mean(axis=1)) for part in added]
+    whole = sum(found)
+    return {
+        column: value / whole if whole > 0 else 0.0
+        for (column, _, _), value in zip(encoder.groups, found, strict=True)
+    }

@@ -7,31 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.encoded_rows import DesignRows
 from halfsquare.data.weighting import counts_warning
 from halfsquare.loss import Floats
 from halfsquare.results.record import Weighed
 from halfsquare.results.trained import Trained
 
 
-def weight_warnings(rows: EncodedRows) -> list[str]:
+def weight_warnings(rows: DesignRows) -> list[str]:
     """Warnings of weights that are taken as counts and are none."""
-    scanned, roles = rows.scanned, rows.scanned.roles
-    if roles.weight is None or roles.weighting != "counts":
+    if rows.weighed is None or rows.weighed[1] != "counts":
         return []
-    found = scanned.statistics_of(rows.part)
     said = counts_warning(
-        roles.weight.name, found.rows, found.weight, whole=found.whole, relative=rows.relative
+        rows.weighed[0],
+        rows.row_count,
+        rows.total_weight,
+        whole=rows.whole_weights,
+        relative=rows.relative,
     )
     return [said] if said else []
 
 
-def weighed_by(rows: EncodedRows) -> Weighed | None:
+def weighed_by(rows: DesignRows) -> Weighed | None:
     """The record for these rows; None where they have no weights or these are counts."""
-    roles = rows.scanned.roles
-    if roles.weight is None or roles.weighting == "counts":
+    if rows.weighed is None or rows.weighed[1] == "counts":
         return None
-    return Weighed(roles.weight.name, roles.weighting, rows.weight_factor)
+    return Weighed(*rows.weighed, rows.weight_factor)
 
 
 def with_known_noise(trained: Trained[Any], known: Floats) -> Trained[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from halfsquare.report.first_screen import headline
@@ -184,7 +184,8 @@ def formula_part(fitted: FittedModel) -> str:
     for.
     """
     names = list(fitted.members[0].model.parameter_names)
-    facts, parts = fitted.info["facts"], [""]
+    facts = fitted.info["facts"]
+    parts = [*_errors_lines(facts), ""]
     if 1 < len(names) <= 12:
         rows = [
             [n, *(f"{c:.3f}" for c in row[: i + 1]), *[""] * (len(names) - i - 1)]
@@ -200,17 +201,22 @@ def formula_part(fitted: FittedModel) -> str:
     return "\n".join(parts)
 
 
+def _errors_lines(facts: Mapping[str, Any]) -> list[str]:
+    """By which errors the parameters are judged, if not by classical ones."""
+    if not facts.get("errors"):
+        return []
+    clusters = (facts["errors_facts"] or {}).get("clusters", {})
+    shown = "".join(f"; {n:,} clusters of {c}" for c, n in clusters.items())
+    return [
+        f"  standard errors {facts['errors']}, small-sample correction "
+        f"{facts['errors_correction']}{shown}"
+    ]
+
+
 def inference_part(fitted: FittedModel) -> str:
     """By which errors a linear model is judged, and with a formula the figures of the whole fit."""
     facts = fitted.info["facts"]
-    lines = []
-    if facts.get("errors"):
-        clusters = (facts["errors_facts"] or {}).get("clusters", {})
-        shown = "".join(f"; {n:,} clusters of {c}" for c, n in clusters.items())
-        lines.append(
-            f"  standard errors {facts['errors']}, small-sample correction "
-            f"{facts['errors_correction']}{shown}"
-        )
+    lines = _errors_lines(facts)
     if facts.get("formula") and not facts.get("l2") and facts["degrees_of_freedom"] > 0:
         from halfsquare.results.inference.criteria import criteria
         from halfsquare.results.inference.of_model import inference_of

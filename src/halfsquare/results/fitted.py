@@ -26,9 +26,9 @@ from halfsquare.results.intervals import (
 )
 from halfsquare.results.methods import Methods
 from halfsquare.results.missing import worth_of_missing
-from halfsquare.results.predictive import member_variance
+from halfsquare.results.predictive import deviations, member_variance
 from halfsquare.results.record import FitRecord, as_info
-from halfsquare.results.trained import AnyFacts, LinearFacts, Trained
+from halfsquare.results.trained import AnyFacts, Trained
 from halfsquare.text import number
 
 Absent = npt.NDArray[np.bool_] | None
@@ -344,17 +344,13 @@ class FittedModel(Methods):
         if self.kind in ("trees", "blend"):
             return []
         member = self.members[0]
-        values, variances = self._in_user_units(member)
+        values, known_errors = self._in_user_units(member)
         facts = self.facts
         known = facts.degrees_of_freedom
-        if isinstance(facts, LinearFacts) and facts.test_degrees_of_freedom is not None:
+        if facts.test_degrees_of_freedom is not None:
             known = facts.test_degrees_of_freedom
         freedom = np.inf if facts.noise_known or known is None else known
-        errors = (
-            np.full(len(values), np.nan)
-            if variances is None
-            else np.sqrt(np.maximum(variances, 0.0))
-        )
+        errors = np.full(len(values), np.nan) if known_errors is None else known_errors
         names = list(member.model.parameter_names)
         # Of a formula any value fits as well; of collinear columns one of many was chosen.
         none = np.nan if isinstance(member.model, Linear) else np.inf
@@ -374,10 +370,14 @@ class FittedModel(Methods):
         return [float(s) for s in np.sqrt(self.members[0].noise) * self.encoder.target_scales]
 
     def _in_user_units(self, member: Trained[Any]) -> tuple[Floats, Floats | None]:
-        """Parameters (p,) and their variances (p,), None if not known."""
+        """Parameters (p,) and their standard errors (p,), None if not known."""
         covariance = member.told
         if not isinstance(member.model, Linear):
-            known = np.empty(0) if covariance is None else np.diag(covariance)
+            known = np.empty(0)
+            if member.root is not None and member.robust is None:
+                known = deviations(member.root)
+            elif covariance is not None:
+                known = np.sqrt(np.maximum(np.diag(covariance), 0.0))
             unknown = np.full(len(member.parameters) - len(known), np.nan)
             return member.parameters, np.concatenate([unknown, known])
         k, units, scales = (
@@ -394,12 +394,12 @@ class FittedModel(Methods):
         )
         if covariance is None:
             return values.reshape(-1), None
-        variances = np.empty_like(values)
+        errors = np.empty_like(values)
         for j in range(k):
             of_output = covariance[j::k, j::k]
-            variances[0, j] = back @ of_output @ back
-            variances[1:, j] = np.diag(of_output)[1:] / scales**2
-        return values.reshape(-1), (variances * units**2).reshape(-1)
+            errors[0, j] = np.sqrt(max(float(back @ of_output @ back), 0.0))
+            errors[1:, j] = np.sqrt(np.maximum(np.diag(of_output)[1:], 0.0)) / scales
+        return values.reshape(-1), (errors * units).reshape(-1)
 
     def batches(
         self,

@@ -36,7 +36,16 @@ def member_variance(
     o, jacobian = member.model.outputs_and_last_derivatives(
         member.parameters, design, len(covariance)
     )
-    if member.root is not None:
+    if member.root is not None and member.robust is None:
         return o, noise + np.square(jacobian @ member.root).sum(axis=2)
     moved = jacobian @ covariance
     return o, noise + np.einsum("nkp,nkp->nk", moved, jacobian)
+
+
+def deviations(root: Floats) -> Floats:
+    """Standard deviations (p,) of a covariance L Lᵀ with the root L (p, q); the covariance itself
+    may be beyond float64.
+    """
+    size = np.abs(root).max(axis=1, initial=0.0)
+    unit = np.where(size > 0, size, 1.0)
+    return np.asarray(size * np.sqrt(np.square(root / unit[:, None]).sum(axis=1)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import nan, sqrt
 from typing import Any
 
 from halfsquare.data.weighting import Weighting
 from halfsquare.files.records import to_json
+from halfsquare.loss import sse_factor
 from halfsquare.results.intervals import Calibration
 from halfsquare.results.trained import LinearFacts, NetworkFacts, Trained, TreesFacts
 from halfsquare.solvers.base import Reason
@@ -83,7 +85,8 @@ class Training:
     parts : tuple of BlendPart
         Of a blend.
     left_out_mse, left_out_mse_se : float or None
-        Of a blend: on the rows that its weights were chosen on, which no part had seen.
+        Of trees and of a blend: on the rows that the weights were chosen on, which no part had
+        seen.
     calibration : tuple of Calibration or None
         Of each target's interval, from errors on rows left out; empty where there is none.
     weighed : Weighed or None
@@ -169,6 +172,28 @@ class Measurement:
         if self.test_missing_target is not None:
             test["missing_target"] = self.test_missing_target
         return {"train": self.train.as_dict(), "test": test, "test_source": self.test_source}
+
+
+def error_of_sums(
+    rows: int, weight: float, outputs: int, sse: float, sst: float, mean_error: float
+) -> ErrorSummary:
+    """What sums alone say of the errors, ``sst`` about the mean target; what needs the rows
+    themselves is NaN: counts, and the standard error, for which fourth powers would be needed.
+    """
+    mse = sse_factor("mse", outputs, weight) * sse
+    return ErrorSummary(
+        rows=rows,
+        weight=weight,
+        sse=sse,
+        half_sse=sse_factor("half_sse", outputs, weight) * sse,
+        mse=mse,
+        mse_se=nan,
+        rmse=sqrt(mse),
+        r2=1.0 - sse / sst if sst > 0 else nan,
+        too_high=nan,
+        too_low=nan,
+        mean_error=mean_error,
+    )
 
 
 @dataclass(frozen=True)

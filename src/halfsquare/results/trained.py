@@ -24,12 +24,20 @@ class Facts:
         Whether the noise was measured, row by row, and not estimated.
     chi2, chi2_p : float or None
         Then Σ (o-t)²/σ², and the probability of one as large.
+    test_degrees_of_freedom : float or None
+        Of Student's t, where the errors are not classical.
+    errors, errors_correction, errors_facts
+        The errors that were chosen, their small-sample correction, numbers of clusters.
     """
 
     degrees_of_freedom: float | None = None
     noise_known: bool = False
     chi2: float | None = None
     chi2_p: float | None = None
+    test_degrees_of_freedom: float | None = None
+    errors: str | None = None
+    errors_correction: str | None = None
+    errors_facts: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +46,6 @@ class LinearFacts(Facts):
 
     Attributes
     ----------
-    test_degrees_of_freedom : float or None
-        Of Student's t, where the errors are not classical.
-    errors, errors_correction, errors_facts
-        The errors that were chosen, their small-sample correction, numbers of clusters.
     formula : str or None
         Of terms.
     shift : float
@@ -64,10 +68,6 @@ class LinearFacts(Facts):
     rank: int
     path: Path
     reciprocal_condition: float
-    test_degrees_of_freedom: float | None = None
-    errors: str | None = None
-    errors_correction: str | None = None
-    errors_facts: dict[str, Any] | None = None
     formula: str | None = None
     target_function: str = "identity"
     shift: float = 0.0

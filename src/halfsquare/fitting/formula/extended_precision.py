@@ -9,7 +9,8 @@ Least Squares Problems", section 2.9).
 
 from __future__ import annotations
 
-from functools import reduce
+import operator
+from functools import partial, reduce
 from operator import add, mul
 from typing import Any
 
@@ -128,7 +129,24 @@ def evaluate(node: Any, values: dict[str, Any], mp: Any) -> Any:
     return _apply(name, mp, *parts)
 
 
+_COMPARED = {
+    "Less": operator.lt, "LessEqual": operator.le, "Greater": operator.gt,
+    "GreaterEqual": operator.ge, "Equal": operator.eq, "Unequal": operator.ne,
+}  # fmt: skip
+
+
+def _holds(compare: Any, mp: Any, u: Any, v: Any) -> Any:
+    return mp.mpf(1 if compare(u, v) else 0)
+
+
 def _apply(name: str, mp: Any, *arguments: Any) -> Any:
-    own = {"Absolute": abs, "log2": lambda u: mp.log(u, 2)}
+    own: dict[str, Any] = {
+        "Absolute": abs,
+        "log2": lambda u: mp.log(u, 2),
+        "Chosen": lambda c, u: u if c else mp.mpf(0),
+        "Minimum": min,
+        "Maximum": max,
+        **{name: partial(_holds, compare, mp) for name, compare in _COMPARED.items()},
+    }
     function = own.get(name) or getattr(mp, name)
     return np.frompyfunc(function, len(arguments), 1)(*arguments)

@@ -129,12 +129,13 @@ class Origin:
             return self._rewritten(trained)
         parameters = trained.parameters.copy()
         parameters[at] = values
-        if trained.covariance is None:
+        if trained.root is None:
             return replace(trained, parameters=parameters)
-        root = np.zeros_like(trained.covariance)
-        root[np.ix_(at, at)] = slopes @ _root(trained.covariance[np.ix_(at, at)])
-        covariance = root @ root.T
-        told = tuple(map(tuple, correlation(covariance).tolist()))
+        root = np.zeros_like(trained.root)
+        root[np.ix_(at, at)] = slopes @ trained.root[np.ix_(at, at)]
+        with np.errstate(over="ignore"):
+            covariance = root @ root.T
+        told = tuple(map(tuple, correlation(root).tolist()))
         facts = replace(trained.facts, correlation=told)
         return replace(
             trained, parameters=parameters, covariance=covariance, facts=facts, root=root
@@ -170,14 +171,6 @@ class Origin:
         )
         facts = replace(trained.facts, formula=text)
         return replace(trained, model=model, facts=facts, warnings=(*trained.warnings, warning))
-
-
-def _root(covariance: Floats) -> Floats:
-    """L (p, p) with L Lᵀ = covariance."""
-    size = np.sqrt(np.diag(covariance))
-    unit = np.where(size > 0, size, 1.0)
-    values, vectors = np.linalg.eigh(covariance / unit / unit[:, None])
-    return np.asarray(unit[:, None] * vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 @dataclass(frozen=True)

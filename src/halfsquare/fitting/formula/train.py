@@ -23,6 +23,7 @@ from halfsquare.fitting.formula.result import Ending
 from halfsquare.fitting.formula.search import MANY_ROWS, Minimizer
 from halfsquare.fitting.formula.start import sample_rows
 from halfsquare.fitting.options import Request
+from halfsquare.fitting.robust import robust_formula, with_beside
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import canonical
@@ -31,6 +32,7 @@ from halfsquare.models.terms.expand import only_columns
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.record import Training
 from halfsquare.results.trained import FormulaFacts, Trained
 from halfsquare.solvers.base import State
@@ -160,6 +162,13 @@ def train_formula(
     """
     run, full = run or Run(), formula
     formula = formula.with_fixed(fixed_values(formula, fixed))
+    for name in formula.parsed.deciding:
+        if name in formula.names:
+            raise FormulaError(
+                f"the parameter {name!r} of {formula.text!r} only decides where a condition holds: "
+                "the outputs do not change with it but in jumps, so that no descent finds it. Fix "
+                f"it to a number, or let the outputs feel it, such as max(0, x - {name})"
+            )
     lower, upper = bound_vectors(formula, bounds)
     given = start_vector(formula, start, lower, upper)
     fitted = rows if formula.target_function == "identity" else TargetRows(rows, formula)
@@ -279,6 +288,7 @@ class FormulaFamily(Family):
             )
         if self.options.l2 != 0:
             raise OptionError("l2 is for the linear model; a formula is fitted without a penalty")
+        ErrorsOption.read(self.options.errors)
 
     def roles(self, source: Source, request: Request) -> Roles:
         formula = self._formula(source.columns)
@@ -301,8 +311,9 @@ class FormulaFamily(Family):
                 raise DataError(
                     f"column {column.name!r} of {source.name} is text; the formula needs numbers"
                 )
+        clusters = ErrorsOption.read(self.options.errors).columns
         return replace(
-            roles,
+            with_beside(roles, source, clusters, "cluster"),
             features=tuple(by_name[c] for c in formula.columns),
             complete=bool(formula.columns),
         )
@@ -332,4 +343,6 @@ class FormulaFamily(Family):
             fixed=options.fix,
             profile=options.profile,
         )
+        errors = ErrorsOption.read(options.errors)
+        trained = robust_formula(trained, rows, errors, options.seed, run.execution)
         return self.fitted(rows, [trained], Training("formula", "levenberg-marquardt"))

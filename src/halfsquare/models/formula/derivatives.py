@@ -1,107 +1,19 @@
 """Expressions and their derivatives: SymPy, built node by node, with nothing left to run away.
 
-Two things are ours. Powers with a variable exponent and absolute values are functions of their own,
-with derivatives that stay real and finite where they should: ∂(u**v)/∂v = u**v log u is 0 at u = 0.
-And numbers stay small: SymPy would compute 9**(9**9) to the last digit.
+Numbers stay small: SymPy would compute 9**(9**9) to the last digit.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import reduce
 from math import isfinite
-from types import SimpleNamespace
 from typing import Any
 
-#: Every function a formula may call, and the name of the operation behind it.
-FUNCTIONS = {
-    **{
-        name: name
-        for name in (
-            "exp",
-            "log",
-            "sqrt",
-            "sin",
-            "cos",
-            "tan",
-            "sinh",
-            "cosh",
-            "tanh",
-            "erf",
-            "abs",
-        )
-    },
-    **{
-        name: name
-        for name in (
-            "asin",
-            "acos",
-            "atan",
-            "asinh",
-            "acosh",
-            "atanh",
-            "log10",
-            "log2",
-            "log1p",
-            "expm1",
-        )
-    },
-    **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
-    **{"ln": "log", "fabs": "abs", "erfc": "erfc"},
-}
+from halfsquare.models.formula.functions import COMPARISONS, FUNCTIONS, tools
+
 _SEARCHED = 20  # names among which the largest linear set is sought: the search grows exponentially
 _LARGEST_EXPONENT = 64  # of a whole-number power kept exact; (2*x)**n makes SymPy compute 2**n
-
-
-@lru_cache(maxsize=1)
-def _sympy() -> Any:
-    """SymPy, our own functions and what the allowed names mean; loaded when the first formula is
-    read.
-    """
-    import sympy
-    from sympy.codegen.cfunctions import expm1, log1p
-
-    class Sign(sympy.Function):  # type: ignore[misc]
-        nargs = 1
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return sympy.Integer(0)
-
-    class Absolute(sympy.Function):  # type: ignore[misc]
-        nargs = 1
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return Sign(self.args[0])
-
-    class PowerLog(sympy.Function):  # type: ignore[misc]
-        """u**v log u, the derivative of u**v by v; 0 where u = 0 < v."""
-
-        nargs = 2
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            u, v = self.args
-            if argindex == 1:
-                return v * PowerLog(u, v - 1) + Power(u, v - 1)
-            return PowerLog(u, v) * sympy.log(u)
-
-    class Power(sympy.Function):  # type: ignore[misc]
-        nargs = 2
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            u, v = self.args
-            return v * Power(u, v - 1) if argindex == 1 else PowerLog(u, v)
-
-    known = {
-        "abs": Absolute,
-        "log1p": log1p,
-        "expm1": expm1,
-        "log10": lambda u: sympy.log(u) / sympy.log(10),
-        "log2": lambda u: sympy.log(u) / sympy.log(2),
-        "erfc": lambda u: 1 - sympy.erf(u),
-    }
-    functions = {name: known.get(name) or getattr(sympy, name) for name in FUNCTIONS.values()}
-    return SimpleNamespace(
-        sp=sympy, functions=functions, Power=Power, PowerLog=PowerLog, Sign=Sign, Absolute=Absolute
-    )
 
 
 class Algebra:
@@ -110,7 +22,7 @@ class Algebra:
     """
 
     def __init__(self) -> None:
-        self._tools = _sympy()
+        self._tools = tools()
 
     @property
     def pi(self) -> Any:
@@ -151,8 +63,38 @@ class Algebra:
             )
         return self._real(value)
 
-    def apply(self, name: str, argument: Any) -> Any:
-        return self._real(self._tools.functions[FUNCTIONS[name]](argument))
+    def apply(self, name: str, *arguments: Any) -> Any:
+        """A function of expressions; conditions among them are those of :meth:`compare`."""
+        meant = FUNCTIONS[name]
+        if meant in ("where", "piecewise"):
+            return self._real(self._piecewise(arguments))
+        function = self._tools.functions[meant]
+        if meant in ("min", "max"):
+            return reduce(function, arguments)
+        if meant.startswith("bessel") and arguments[0].free_symbols:
+            raise ArithmeticError("the order of a Bessel function is a number; an expression")
+        return self._real(function(*arguments))
+
+    def _piecewise(self, arguments: Sequence[Any]) -> Any:
+        """The value after the first condition that holds; the last value where none does."""
+        if len(arguments) == 1:
+            return arguments[0]
+        condition, value, *others = arguments
+        chosen = self._tools.Chosen
+        return chosen(condition, value) + chosen(1 - condition, self._piecewise(others))
+
+    def compare(self, operator: str, left: Any, right: Any) -> Any:
+        """1 where the comparison holds, else 0."""
+        return self._tools.conditions[COMPARISONS[operator]](left, right)
+
+    @staticmethod
+    def join(word: str, conditions: Sequence[Any]) -> Any:
+        """All of them (``and``), one of them (``or``), or the opposite of one (``not``)."""
+        if word == "not":
+            return 1 - conditions[0]
+        if word == "and":
+            return reduce(lambda a, b: a * b, conditions)
+        return 1 - reduce(lambda a, b: a * b, [1 - c for c in conditions])
 
     def _power(self, base: Any, exponent: Any) -> Any:
         base, exponent = self.close(base), self.close(exponent)
@@ -197,8 +139,8 @@ class _Run:
 
 def derivatives(expression: Any, names: tuple[str, ...]) -> list[Any]:
     """∂expression/∂name for each name."""
-    tools = _sympy()
-    return [expression.diff(tools.sp.Symbol(name)) for name in names]
+    symbol = tools().sp.Symbol
+    return [expression.diff(symbol(name)) for name in names]
 
 
 def jointly_linear(expression: Any, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ _WORDS = {
     "Power": "a power that is not real or too large",
     "PowerLog": "the logarithm of a number that is not positive",
     "exp": "too large for float64",
+    "gamma": "a pole, or too large for float64",
+    "loggamma": "a pole",
+    "polygamma": "a pole",
 }
 
 

@@ -15,18 +15,22 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from halfsquare.errors import FormulaError
-from halfsquare.models.formula.derivatives import FUNCTIONS, Algebra
+from halfsquare.models.formula.derivatives import Algebra
+from halfsquare.models.formula.functions import ALSO_NAMES, CALLED, FUNCTIONS, takes
 from halfsquare.models.target import TARGET_FUNCTIONS
 
+_CHOOSING = ("where", "piecewise")
 _LONGEST = 4000  # characters
 _DEEPEST = 40  # parentheses
 _TOKEN = re.compile(
     r"(?P<space>\s+)|(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[^\W\d]\w*)"
-    r"|`(?P<quoted>[^`\n]+)`|(?P<operator>\*\*|//|[-+*/^(),~])"
+    r"|`(?P<quoted>[^`\n]+)`|(?P<operator>\*\*|//|<=|>=|==|!=|[-+*/^(),~<>])"
 )
+_WORDS = ("and", "or", "not")
 # What people write instead, and what to write here.
 _HINTS = {
     "=": "write '~' between target and formula",
@@ -37,8 +41,9 @@ _HINTS = {
     "}": "write ( ) for brackets",
     "//": "write / to divide",
     "%": "a remainder is not part of a formula",
-    "<": "comparisons are not part of a formula",
-    ">": "comparisons are not part of a formula",
+    "&": "write and between conditions",
+    "|": "write or between conditions",
+    "!": "write not before a condition",
     ":": "write numbers, names, + - * / ** and functions",
     "'": "text is not part of a formula; a column whose name is no plain word stands in "
     "backticks: `flow rate`",
@@ -131,7 +136,9 @@ def _tokens(text: str) -> list[Token]:
         kind, found = match.lastgroup, match.group(match.lastgroup)
         if kind == "operator" and found == "//":
             locate(text, at, f"'//' is not allowed; {_HINTS['//']}")
-        if kind == "name":
+        if kind == "name" and found in _WORDS:
+            kind = "operator"
+        elif kind == "name" and not (found == "if" and text[match.end() :].lstrip()[:1] == "("):
             _check_name(text, at, found)
         if kind == "number":
             _check_number(text, at, found, match.end())
@@ -211,6 +218,9 @@ def _rewrite(text: str, left: tuple[Token, ...], tokens: list[Token]) -> Source:
     return Source(text, left, " ".join(pieces), tuple(numbers), tuple(starts), tuple(origins))
 
 
+_COMPARISONS = {
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+}  # fmt: skip
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 
 
@@ -233,6 +243,8 @@ class ParsedFormula:
         the order in which they first appear.
     expression : sympy.Expr
         The right side.
+    deciding : tuple of str
+        Parameters that stand in conditions alone.
     """
 
     text: str
@@ -241,6 +253,7 @@ class ParsedFormula:
     columns: tuple[str, ...]
     parameters: tuple[str, ...]
     expression: Any = field(compare=False, repr=False)
+    deciding: tuple[str, ...] = ()
 
 
 def parse_formula(
@@ -252,8 +265,10 @@ def parse_formula(
     ----------
     text : str
         ``target ~ expression``. The expression has numbers, names, ``+ - * / **`` (``^`` is read as
-        ``**``), parentheses, ``pi`` and the functions of ``formula_algebra.FUNCTIONS``. A name that
-        is no plain word stands in backticks: `` `flow rate` ``. The left side is a column, or one
+        ``**``), parentheses, ``pi`` and the functions of
+        :data:`halfsquare.models.formula.functions.FUNCTIONS`; the conditions of ``where`` and
+        ``piecewise`` are comparisons, joined by ``and``, ``or``, ``not``. A name that is no plain
+        word stands in backticks: `` `flow rate` ``. The left side is a column, or one
         of ``TARGET_FUNCTIONS`` of a column.
     columns : sequence of str
         The columns of the data, the target among them.
@@ -295,6 +310,7 @@ def parse_formula(
         tuple(reader.columns),
         tuple(_ordered(list(reader.parameters))),
         expression,
+        tuple(name for name in reader.parameters if name not in reader.felt),
     )
 
 
@@ -374,6 +390,8 @@ class _Reader:
         self._algebra = Algebra()
         self.columns: dict[str, None] = {}
         self.parameters: dict[str, None] = {}
+        self.felt: dict[str, None] = {}  # parameters outside of conditions
+        self._deciding = False
 
     def build(self, node: ast.expr) -> Any:
         if isinstance(node, ast.BinOp):
@@ -387,6 +405,14 @@ class _Reader:
             return self._name(node)
         if isinstance(node, ast.Call):
             return self._call(node)
+        if isinstance(node, ast.Compare | ast.BoolOp) or (
+            isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+        ):
+            self._refuse(
+                node,
+                "a condition stands where a number should; write where(condition, value, other), "
+                "and where(condition, 1, 0) for 1 where it holds",
+            )
         if isinstance(node, ast.Tuple):
             self._refuse(
                 node, "a comma is not allowed here; write one expression, and decimals with a point"
@@ -439,7 +465,7 @@ class _Reader:
             return self._algebra.symbol(name)
         if name == "pi":
             return self._algebra.pi
-        if name in FUNCTIONS:
+        if name in FUNCTIONS and name not in ALSO_NAMES:
             self._refuse(node, f"{name} is a function: write {name}(…)")
         if self._allowed is not None and name not in self._allowed:
             near = get_close_matches(name, [*self._known, *self._allowed], n=1)
@@ -448,6 +474,8 @@ class _Reader:
                 node, f"{name!r} is neither a column nor one of the parameters listed{hint}"
             )
         self.parameters[name] = None
+        if not self._deciding:
+            self.felt[name] = None
         return self._algebra.symbol(name)
 
     def _call(self, node: ast.Call) -> Any:
@@ -462,9 +490,38 @@ class _Reader:
             self._refuse(
                 node, f"unknown function {name!r}; {hint}allowed are: {', '.join(FUNCTIONS)}"
             )
-        if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
-            self._refuse(node, f"{name} takes one argument: write {name}(x)")
-        return self._checked(node, self._algebra.apply, name, self.build(node.args[0]))
+        starred = any(isinstance(a, ast.Starred) for a in node.args)
+        if node.keywords or starred or not takes(name, len(node.args)):
+            called = CALLED.get(FUNCTIONS[name])
+            self._refuse(
+                node,
+                f"{name} takes one argument: write {name}(x)"
+                if called is None
+                else f"write {name}{called[called.index('(') :]}",
+            )
+        decided = range(0, len(node.args) - 1, 2) if FUNCTIONS[name] in _CHOOSING else ()
+        arguments = [
+            self._condition(a) if i in decided else self.build(a) for i, a in enumerate(node.args)
+        ]
+        return self._checked(node, self._algebra.apply, name, *arguments)
+
+    def _condition(self, node: ast.expr) -> Any:
+        """An expression that is 1 where a condition holds, else 0."""
+        if isinstance(node, ast.BoolOp):
+            word = "and" if isinstance(node.op, ast.And) else "or"
+            return self._algebra.join(word, [self._condition(v) for v in node.values])
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return self._algebra.join("not", [self._condition(node.operand)])
+        if not isinstance(node, ast.Compare) or not {type(o) for o in node.ops} <= {*_COMPARISONS}:
+            return self._refuse(node, "a condition is missing here; write such as x < 2")
+        before, self._deciding = self._deciding, True
+        values = [self.build(v) for v in (node.left, *node.comparators)]
+        self._deciding = before
+        each = [
+            self._algebra.compare(_COMPARISONS[type(o)], a, b)
+            for o, (a, b) in zip(node.ops, pairwise(values), strict=True)
+        ]
+        return self._algebra.join("and", each)
 
     def _checked(self, node: ast.expr, work: Callable[..., Any], *arguments: Any) -> Any:
         """``work``, with its complaint placed at ``node``."""

@@ -42,6 +42,33 @@ def _power_log(u: Any, v: Any, out: Any = None) -> Any:
     return out
 
 
+def _polygamma(order: Any, u: Any, out: Any = None) -> Any:
+    """ψ of u > 0, or a derivative of it (an order that is a whole number)."""
+    n = float(np.max(order))
+    found = special.digamma(u) if n == 0 else special.polygamma(int(n), u)
+    if out is None:
+        return found
+    out[...] = found
+    return out
+
+
+def _chosen(condition: Any, value: Any, out: Any = None) -> Any:
+    found = np.where(condition != 0, value, 0.0)
+    if out is None:
+        return found
+    out[...] = found
+    return out
+
+
+def _holds(compare: Ufunc) -> Ufunc:
+    """A comparison as a number: 1 where it holds, else 0."""
+
+    def number(u: Any, v: Any, out: Any = None) -> Any:
+        return np.float64(compare(u, v)) if out is None else compare(u, v, out=out)
+
+    return number
+
+
 #: The operations of a program; each takes its arguments and ``out=``.
 OPERATIONS: dict[str, Ufunc] = {
     **{"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "negative": np.negative},
@@ -62,6 +89,24 @@ OPERATIONS: dict[str, Ufunc] = {
     },
     **{
         "erf": special.erf,
+        "erfc": special.erfc,
+        "gamma": special.gamma,
+        "loggamma": special.gammaln,
+        "polygamma": _polygamma,
+        "atan2": np.arctan2,
+        "besselj": special.jv,
+        "bessely": special.yv,
+        "besseli": special.iv,
+        "besselk": special.kv,
+        "Minimum": np.minimum,
+        "Maximum": np.maximum,
+        "Chosen": _chosen,
+        "Less": _holds(np.less),
+        "LessEqual": _holds(np.less_equal),
+        "Greater": _holds(np.greater),
+        "GreaterEqual": _holds(np.greater_equal),
+        "Equal": _holds(np.equal),
+        "Unequal": _holds(np.not_equal),
         "log1p": np.log1p,
         "expm1": np.expm1,
         "Absolute": np.absolute,
@@ -241,8 +286,14 @@ class _Builder:
     def _placed(self, node: Any) -> int:
         if node.is_Symbol:
             return self._symbols[node.name]
-        if node.is_Rational or (node.is_number and not node.free_symbols):
+        if node.is_Rational or node.is_Float or node.is_NumberSymbol:
             return self._source("number", float(node.evalf(30)))
+        if not node.free_symbols:
+            value = node.evalf(30)
+            if value.is_Float or value.is_Rational:
+                return self._source("number", float(value))
+        if not node.args:
+            raise FormulaError(f"{str(node)[:60]} is no number of a formula")
         if node.is_Add or node.is_Mul:
             return self._product(node.args if node.is_Mul else (node,))
         if node.is_Pow:

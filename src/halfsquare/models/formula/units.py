@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from halfsquare.loss import Floats
+from halfsquare.models.formula.functions import COMPARISONS
 from halfsquare.models.formula.model import Formula
 
 
@@ -140,6 +141,14 @@ class _Units:
             return self._fresh()
         if name == "Absolute":
             return units[0]
+        if name == "Chosen":
+            return units[1]
+        if name in ("Minimum", "Maximum", "atan2", *COMPARISONS.values()):
+            self._equal(units[0], units[1])
+            return units[0] if name.endswith("imum") else self._pure()
+        if name.startswith("bessel") or name == "polygamma":
+            self._equal(units[1], self._pure())
+            return self._pure()
         if name != "log":
             self._equal(units[0], self._pure())
         return self._pure()

@@ -14,7 +14,7 @@ from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.predictive import member_variance
-from halfsquare.results.trained import LinearFacts, Trained
+from halfsquare.results.trained import Trained
 
 
 def mean_band(fitted: FittedModel, design: Floats, level: float) -> tuple[Floats, Floats, Floats]:
@@ -37,7 +37,7 @@ def mean_band(fitted: FittedModel, design: Floats, level: float) -> tuple[Floats
         )
     facts = fitted.facts
     freedom = facts.degrees_of_freedom or np.inf
-    if isinstance(facts, LinearFacts) and facts.test_degrees_of_freedom is not None:
+    if facts.test_degrees_of_freedom is not None:
         freedom = facts.test_degrees_of_freedom
     reach = float(stdtrit(min(freedom, 1e9), 0.5 + level / 2.0))
     with one_blas_thread():

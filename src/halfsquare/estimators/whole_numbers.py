@@ -1,0 +1,62 @@
+"""Whole numbers beyond 2⁵³, which float64 does not hold: taken less those of the first row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from halfsquare.errors import ShapeError
+from halfsquare.loss import Floats
+
+# Whole numbers up to here are float64 as they are.
+_EXACT = 1 << 53
+
+
+def shift_of(estimator: BaseEstimator) -> Floats:
+    """What is taken off the columns of X (d,), in float64."""
+    base = estimator._base
+    return np.zeros(estimator.n_features_in_) if base is None else base.astype(np.float64)
+
+
+def base_of(X: Any) -> npt.NDArray[np.object_] | None:
+    """The first row of X where columns of whole numbers go beyond 2⁵³, else 0; None for none."""
+    columns = _columns(X)
+    if not columns or not len(columns[0]):
+        return None
+    base = [_first(c) for c in columns]
+    return np.array(base, dtype=object) if any(base) else None
+
+
+def _first(column: Any) -> int:
+    if column.dtype.kind not in "iu":
+        return 0
+    return int(column[0]) if max(abs(int(column.min())), int(column.max())) > _EXACT else 0
+
+
+def less(X: Any, base: npt.NDArray[np.object_] | None) -> Any:
+    """X less the base of its columns, in whole numbers where both are; X itself where that is 0."""
+    if base is None:
+        return X
+    columns = _columns(X)
+    if len(columns) != len(base):
+        raise ShapeError(f"X has another number of columns than {len(base)}, or none of numbers")
+    # In Python's whole numbers: the difference of two 64-bit ones may not fit.
+    shifted = [
+        (c.astype(object) - b).astype(np.float64) if c.dtype.kind in "iu" and b else c - float(b)
+        for c, b in zip(columns, base, strict=True)
+    ]
+    table = np.column_stack(shifted)
+    return type(X)(table, columns=X.columns, index=X.index) if hasattr(X, "iloc") else table
+
+
+def _columns(X: Any) -> list[npt.NDArray[Any]]:
+    """The columns of an array or frame of numbers; none of anything else."""
+    if hasattr(X, "iloc") and hasattr(X, "columns"):
+        found = [np.asarray(X.iloc[:, j]) for j in range(X.shape[1])]
+        return found if all(c.dtype.kind in "iufb" for c in found) else []
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "iuf":
+        return list(X.T)
+    return []
