@@ -25,7 +25,7 @@ from halfsquare import (
     fit_sums,
     sum_rows,
 )
-from halfsquare.errors import DataError
+from halfsquare.errors import DataError, FitError
 from halfsquare.loss import Floats
 
 SMALL = settings(derandomize=True, deadline=None, max_examples=12, database=None)
@@ -88,7 +88,6 @@ EXACT: dict[str, Door] = {
     "FormulaRegressor": by_estimator(FormulaRegressor(FORMULA)),
 }
 OTHERS: dict[str, Door] = {
-    "fit network": by_fit(model="network"),
     "NetworkRegressor": by_estimator(NetworkRegressor(hidden=(3,), members=2)),
     "TreesRegressor": by_estimator(TreesRegressor(members=2, rounds=15), std=False),
 }
@@ -134,8 +133,10 @@ def test_columns_and_target_in_any_unit(
     extreme = max(first, second, 1 / first, 1 / second) > 1e138 or not 1e-68 < unit < 1e68
     try:
         found = quiet(door, X * scale, Y * unit, w, NEW * scale)
-    except DataError as refused:
-        assert extreme and "lost in float64" in str(refused)
+    except (DataError, FitError) as refused:
+        assert extreme
+        # Exact sums know no size; what is made of them may be beyond float64.
+        assert ("beyond" if name == "partial_fit" else "lost in") + " float64" in str(refused)
         return
     assert_alike((found[0] / unit, found[1] / unit), (outputs, std), 1e-8)
 
