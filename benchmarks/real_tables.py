@@ -61,7 +61,8 @@ def level(value: object) -> str:
 
 
 def written_out(features: Any, table: pd.DataFrame) -> np.ndarray | None:
-    """The design that the features state; None where one of them is a date."""
+    """The design that the features state; None where one of them is a date, or of no
+    numbers for pandas."""
     columns = [np.ones(len(table))]
     for feature in features:
         values = table[feature.column]
@@ -69,6 +70,8 @@ def written_out(features: Any, table: pd.DataFrame) -> np.ndarray | None:
         if isinstance(feature, Number):
             numbers = pd.to_numeric(values, errors="coerce").astype(float).to_numpy()
             gone = np.isnan(numbers)
+            if gone.all():
+                return None
             columns.append(np.where(gone, np.nanmean(numbers), numbers))
             columns += [gone.astype(float)] if feature.indicator else []
         elif isinstance(feature, Presence):
@@ -89,7 +92,7 @@ def check(path: Path, most: int) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            table = pd.read_csv(path, low_memory=False)
+            table = pd.read_csv(path, low_memory=False).rename(columns=str.strip)
         except (pd.errors.ParserError, pd.errors.EmptyDataError):
             return "pandas cannot read it"
     target = target_of(table) if len(table) <= most else None
@@ -107,17 +110,16 @@ def check(path: Path, most: int) -> str:
     kept = table[pd.to_numeric(table[target], errors="coerce").notna()]
     design = written_out(fitted.encoder.features, kept)
     if design is None:
-        return "fitted, with dates"
+        return "fitted, with dates or what pandas has no numbers for"
     y = pd.to_numeric(kept[target]).to_numpy(float)
     scale = np.linalg.norm(design - design.mean(axis=0) * (design.std(axis=0) > 0), axis=0)
     shifted = design - np.where(np.arange(design.shape[1]) > 0, design.mean(axis=0), 0.0)
     scaled = shifted / np.where(scale > 0, scale, 1.0)
-    # Columns that differ by no more than the rounding of their values say the same: 1980 + k/52
-    # beside k has ten digits of k, and what is left is no column of its own.
-    coarse = np.max(
-        np.abs(design).max(axis=0) * np.sqrt(len(y)) / np.where(scale > 0, scale, np.inf)
-    )
-    rcond = np.finfo(float).eps * max(scaled.shape) * max(1.0, coarse)
+    # What is left of a column beside the others counts if it is more than eight roundings of its
+    # largest value: 1980 + k/52 with 14 digits says the same as k.
+    spread = np.where(scale > 0, scale, np.inf) / np.sqrt(len(y))
+    far = np.max(np.abs(design).max(axis=0) / spread)
+    rcond = 8 * np.finfo(float).eps * max(1.0, far)
     error = scaled @ np.linalg.lstsq(scaled, y - y.mean(), rcond=rcond)[0] - (y - y.mean())
     sse, ours = float(error @ error), fitted.train["sse"]
     total = float(((y - y.mean()) ** 2).sum())

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from halfsquare import fit, fit_sums, sum_rows
-from halfsquare.data.counted import counted_parts
+from halfsquare.data.counted import of_counts
 from halfsquare.data.deciding import open_source
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Cut, Scanned, statistics_of
 from halfsquare.data.table import RawTable
 from halfsquare.loss import Floats
+from halfsquare.parallel.threads import Local
 from halfsquare.sums import MeanSums
 
 
@@ -57,7 +58,8 @@ def table(often: bool, seed: int) -> tuple[Floats, Floats, Floats]:
 def test_the_standard_error_of_what_is_set_apart_is_right(often: bool) -> None:
     away, told, as_counts = [], [], []
     for seed in range(120):
-        found, whole = counted_parts(scanned(*table(often, seed), seed), 0.25, seed)
+        found = of_counts(scanned(*table(often, seed), seed), 0.25, seed, Local(1))
+        whole = found.rows_whole
         assert whole is not often
         y, w = of_part(found, test=True)
         sums = MeanSums.of(y**2, w)
@@ -75,13 +77,13 @@ def test_the_standard_error_of_what_is_set_apart_is_right(often: bool) -> None:
 def test_nothing_that_counts_is_lost_and_a_share_of_it_is_set_apart(often: bool) -> None:
     x, y, w = table(often, 0)
     before = scanned(x, y, w, 0)
-    found, whole = counted_parts(before, 0.25, 0)
+    found = of_counts(before, 0.25, 0, Local(1))
     weights = [found.statistics_of(part).weight for part in ("train", "test", "all")]
     assert weights[2] == w.sum() == weights[0] + weights[1]
     assert weights[1] == pytest.approx(0.25 * w.sum(), abs=0.5 if often else w.max())
     (y_train, w_train), (y_test, w_test) = of_part(found, False), of_part(found, True)
     assert w_train @ y_train + w_test @ y_test == pytest.approx(w @ y)
-    if whole:
+    if found.rows_whole:
         assert sorted([*w_train, *w_test]) == sorted(w)
     # By rows alone the share is off by several of those steps.
     _, w_rows = of_part(before, True)
@@ -104,4 +106,4 @@ def test_fits_of_rows_and_of_sums_set_the_same_apart() -> None:
     # Without counts, or with ones, rows are set apart as ever.
     for plain in (np.ones(len(x)), w + 0.5):
         before = scanned(x, y, plain, 0)
-        assert counted_parts(before, 0.25, 0) == (before, False)
+        assert of_counts(before, 0.25, 0, Local(1)) is before

@@ -19,10 +19,10 @@ from halfsquare import fit, load
 from halfsquare.data.features import Category
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
-from halfsquare.explain.leverage import InfluenceSums, Top
 from halfsquare.explain.pulls import explain_pulls
 from halfsquare.explain.row import explain_row
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.influence import InfluenceSums, Top
 
 N = 400
 

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from halfsquare import FittedModel, fit_sums, load, sum_rows
 from halfsquare import fit as fit_any
 from halfsquare.data.columns import level_of
+from halfsquare.data.reading import Novelty
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.results.evaluate import evaluate
@@ -333,6 +334,16 @@ def test_what_only_shows_late(tmp_path: Path) -> None:
              for i in range(n)]  # fmt: skip
     (tmp_path / "k.jsonl").write_text("\n".join(lines))
     assert slopes(fit(tmp_path / "k.jsonl", "y"))["a"] == pytest.approx(3)
+    # 996 throughout, and then 1.033: the whole column says that points divide thousands.
+    whole = [str(700 + i % 300) for i in range(25_000)] + ["1.033", "1.250"] * 20
+    rows = [["x", "y"], *([v, 2 * int(v.replace(".", ""))] for v in whole)]
+    fitted = fit(write(tmp_path / "w.csv", rows, ";"), "y")
+    assert slopes(fitted)["x"] == pytest.approx(2)
+    assert "could be a fraction" in said(fitted)
+    rows = [["x", "y"], *([v, 2 * float(v)] for v in [*whole, "12.5"])]
+    fitted = fit(write(tmp_path / "w.csv", rows), "y")
+    assert slopes(fitted)["x"] == pytest.approx(2)
+    assert fitted.encoder.features[0].minimum == 1.033  # type: ignore[attr-defined]
     # Numbers that turn into text, and text that turns into numbers.
     x = ["a" if i % 2 else "b" for i in range(200)] + [str(i % 9) for i in range(n)]
     rows = [["x", "y"], *([v, 2 * float(v) if v.isdigit() else 1] for v in x)]
@@ -452,6 +463,58 @@ def test_rows_that_are_not_like_the_others(tmp_path: Path) -> None:
     assert settled.predict({"x": [-999.0]}) == pytest.approx(settled.predict({"x": [np.nan]}))
 
 
+@pytest.mark.parametrize("apart", [0.0, 0.2])
+@pytest.mark.parametrize(
+    "model", [{"model": "linear"}, {"formula": "y ~ x + z", "model": "linear"}]
+)
+def test_the_row_that_decides_a_fit_is_named(
+    model: dict[str, str], apart: float, tmp_path: Path, command: Command
+) -> None:
+    from statsmodels.api import OLS, add_constant
+
+    rng = np.random.default_rng(4)
+    x, z = rng.normal(size=(2, 300)).round(3)
+    y = (2 * x + z + rng.normal(size=300)).round(3)
+    x[200], y[200] = 60.0, 0.0
+    y[[3, 90, 250]] = np.nan  # these do not count, and the number is that of the file
+    table = pd.DataFrame({"town": [f"t{i:03}" for i in range(300)], "x": x, "z": z, "y": y})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    fitted = fit_any(tmp_path / "t.csv", "y", test_fraction=apart, **model)  # type: ignore[arg-type]
+    whole = table.dropna()
+    oracle = OLS(whole["y"], add_constant(whole[["x", "z"]])).fit().get_influence()
+    (found,) = fitted.info["reading"]["decisive_rows"]
+    at = list(whole.index).index(200)
+    assert found["row"] == 201
+    assert found["cooks_distance"] == pytest.approx(oracle.cooks_distance[0][at], rel=1e-6)
+    assert found["leverage"] == pytest.approx(oracle.hat_matrix_diag[at], rel=1e-6)
+    assert "Row 201" in said(fitted)
+    assert len(np.flatnonzero(oracle.cooks_distance[0] > 1)) == 1
+    if "formula" not in model:
+        assert found["identifiers"] == {"town": "t200"}
+        ran = command("fit", "t.csv", "-t", "y", "--model", "linear", "--report", "r.html")
+        assert "Row 201 (town: t200) decides the fit" in " ".join(ran.out.split())
+        assert "Row 201 (town: t200) decides the fit" in (tmp_path / "r.html").read_text()
+    # A row of the same leverage that lies where the others say decides nothing.
+    others = whole.drop(index=200)
+    intercept, *slopes_without = OLS(others["y"], add_constant(others[["x", "z"]])).fit().params
+    table.loc[200, "y"] = intercept + slopes_without @ table.loc[200, ["x", "z"]].astype(float)
+    calm = fit_any(table, "y", test_fraction=apart, **model)  # type: ignore[arg-type]
+    assert calm.info["reading"]["decisive_rows"] == []
+
+
+def test_a_weighted_row_that_decides_a_fit_is_named() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=2000)
+    y = x + rng.normal(size=2000)
+    y[1200] += 4
+    weight = np.ones(2000)
+    table = {"x": x, "y": y, "w": weight}
+    assert fit(table, "y", weights="w").info["reading"]["decisive_rows"] == []
+    weight[1200] = 1500.0
+    (found,) = fit(table, "y", weights="w").info["reading"]["decisive_rows"]
+    assert found["row"] == 1201
+
+
 def test_an_input_is_never_an_output(tmp_path: Path, command: Command) -> None:
     rows = [["x", "y"], *([q, 1 + 2 * q] for q in range(N))]
     mine = write(tmp_path / "mine.csv", rows)
@@ -492,6 +555,134 @@ def test_predict_keeps_columns_and_tells_what_is_new(tmp_path: Path, command: Co
     assert "x: 1 rows outside the range of training" in ran.err
     found = command("predict", "m.hsq", "n.csv", "--json").json["unlike_training"]
     assert found == {"unseen": {"town": 1}, "outside": {"x": 1}, "missing": {"x": 1}}
+
+
+STRANGE: dict[str, tuple[list[Any], Callable[[int], float], str]] = {
+    # what stands in the column x, the number that it is, and what is said of it
+    "single quotes": ([f"'{v}'" for v in V], lambda i: V[i], ""),
+    "kept from being numbers": ([f'="{v}"' for v in V], lambda i: V[i], ""),
+    "days": ([f"{1 + i % 9} day{'s' if i % 9 else ''}" for i in range(N)], lambda i: 1 + i % 9,
+             "unit 'days' left out"),
+    "percent here and there": ([f"{v}%" if i % 2 else f"{v}" for i, v in enumerate(V)],
+                               lambda i: V[i], "20 of its numbers, such as 1000 in row 1, have no"),
+    "codes": ([f"{v:06}" for v in V], lambda i: V[i],
+              "001000 has leading zeros and is read as a number"),
+    "yyyymmdd": ([(date(2024, 1, 1) + timedelta(i)).strftime("%Y%m%d") for i in range(N)],
+                 lambda i: float((date(2024, 1, 1) + timedelta(i)).strftime("%Y%m%d")),
+                 "read as dates, yyyymmdd, and are taken for numbers: --dates yyyymmdd"),
+    "beyond float64": ([2**53 + 2 * i for i in range(N)], lambda i: 2.0**53 + 2 * i,
+                       "differ in digits that float64 does not hold"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("door", ["csv", "parquet", "pandas"])
+@pytest.mark.parametrize("kind", STRANGE)
+def test_strange_numbers(tmp_path: Path, door: str, kind: str) -> None:
+    cells, value, told = STRANGE[kind]
+    if door == "csv" and kind == "kept from being numbers":
+        cells = [c.replace('"', '""') for c in cells]
+    first = value(0)
+    table = {"x": cells, "y": [5.0 + 2 * (value(i) - first) for i in range(N)]}
+    fitted = fit(DOORS[door](table, tmp_path), "y")
+    assert slopes(fitted)["x"] == pytest.approx(2, rel=1e-6)
+    assert told in said(fitted)
+
+
+def test_dates_as_digits_are_read_so_where_it_is_said(tmp_path: Path) -> None:
+    days = [date(2024, 1, 1) + timedelta(3 * i) for i in range(N)]
+    numbers = [int(d.strftime("%Y%m%d")) for d in days]
+    table = {"day": numbers, "count": V, "y": [0.5 * (d - days[0]).days for d in days]}
+    for door in ("csv", "parquet", "json", "pandas"):
+        fitted = fit(DOORS[door](table, tmp_path), "y", dates="yyyymmdd", features=["day"])
+        assert slopes(fitted)["day day"] == pytest.approx(0.5), door
+        assert "dates as yyyymmdd, from 2024-01-01 to 2024-04-27" in said(fitted)
+        for new in ([20240131], ["20240131"]):
+            assert fitted.predict({"day": new}) == pytest.approx([15])
+    both = fit(table, "y", dates="yyyymmdd")
+    assert both.encoder.reading.columns["count"].kind == "number"
+
+
+@pytest.mark.parametrize(("form", "told"), [("%m/%Y", "mm/yyyy"), ("%b-%y", "mmm-yy")])
+def test_months(form: str, told: str) -> None:
+    months = [date(2019 + i // 12, 1 + i % 12, 1) for i in range(60)]
+    fitted = fit({"m": [m.strftime(form) for m in months], "y": np.arange(60.0)}, "y")
+    assert f"dates as {told}, from 2019-01-01 to 2023-12-01" in said(fitted)
+    assert slopes(fitted)["m day"] == pytest.approx(12 / 365.25, rel=1e-2)
+
+
+def test_orders_that_take_turns_are_refused() -> None:
+    days = [date(2024, 1, 1) + timedelta(i) for i in range(60)]
+    cells = [d.strftime("%d/%m/%Y" if i < 30 else "%m/%d/%Y") for i, d in enumerate(days)]
+    with pytest.raises(
+        DataError, match=r"two orders: '\d\d/\d\d/2024' in row \d+ is mm/dd/yyyy and"
+    ):
+        fit({"d": cells, "y": np.arange(60.0)}, "y")
+    numbers = {"id": [f"{i * 37 % 99:02}-{i * 53 % 99:02}-{2000 + i}" for i in range(60)]}
+    fit({**numbers, "x": range(60), "y": np.arange(60.0)}, "y")  # no dates at all
+
+
+def test_units_and_spellings_that_take_turns_are_said() -> None:
+    y = np.arange(60.0)
+    weights = [f"{i / 2} kg" if i % 3 else f"{500 * i} g" for i in range(60)]
+    assert "different units ('kg', 'g'); it is read as text" in said(
+        fit({"x": weights, "y": y}, "y")
+    )
+    levels = [("Male", "male ", "Female")[i % 3] for i in range(60)]
+    found = said(fit({"x": levels, "y": y}, "y"))
+    assert (
+        "x: levels that differ in large letters or spaces alone are apart: 'Male', 'male '."
+        in found
+    )
+
+
+def test_a_first_line_that_names_the_delimiter(tmp_path: Path) -> None:
+    rows = [["sep=;"], ["x;y"], *([f"{q},5;{2 * q + 1}"] for q in range(N))]
+    assert slopes(fit(write(tmp_path / "s.csv", rows), "y"))["x"] == pytest.approx(2)
+
+
+def test_a_delimiter_that_divides_every_line(tmp_path: Path) -> None:
+    rows = [["n", "y"], *([f"a\tb\t{q}", q] for q in range(N)), ["a note", 3]]
+    fitted = fit(write(tmp_path / "n.csv", rows), "y")
+    assert fitted.info["rows_read"] == N + 1
+    rows = [["x", "source", "y"], *([q / 2, '"4,6"' if q == 7 else q % 5, q] for q in range(N))]
+    odd = fit(write(tmp_path / "c.csv", rows), "y")
+    assert "source: 1 value that is no number, read as missing: '4,6' (row 8)" in said(odd)
+
+
+def test_types_that_only_pandas_has() -> None:
+    x = [float(q % 7) for q in range(N)]
+    y = [2 * v for v in x]
+    plain = slopes(fit({"x": x, "y": y}, "y"))
+    mixed = [v if q % 2 else f"{v:g}" for q, v in enumerate(x)]
+    for column in (pd.arrays.SparseArray(x), pd.Series(mixed, dtype=object)):
+        frame = pd.DataFrame({"x": column, "y": y})
+        assert slopes(fit(frame, "y")) == pytest.approx(plain, abs=1e-9)
+    months = pd.period_range("2020-01", periods=N, freq="M")
+    found = fit(pd.DataFrame({"m": months, "y": np.arange(float(N))}), "y")
+    assert found.encoder.reading.columns["m"].kind == "timestamp"
+    cut = pd.DataFrame({"x": pd.cut(pd.Series(x), 3), "y": y})
+    assert len(fit(cut, "y").encoder.names) == 2
+    moments = pd.date_range("2024-01-01", periods=N, tz="Europe/Berlin").astype(
+        "datetime64[ns, Europe/Berlin]"
+    )
+    zoned = pd.DataFrame({"t": moments, "y": np.arange(float(N))})
+    assert slopes(fit(zoned, "y"))["t day"] == pytest.approx(1, rel=1e-3)
+    with pytest.raises(DataError, match="complex128"):
+        fit(pd.DataFrame({"x": np.array(x) + 0j, "y": y}), "y")
+
+
+def test_digits_of_other_scripts_are_no_numbers() -> None:
+    cells = [str(v).translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")) for v in V]
+    assert "identifier" in fit({"x": cells, "y": V}, "y").encoder.left_out["x"]
+
+
+def test_predict_tells_dates_outside_those_of_training() -> None:
+    days = [date(2024, 1, 1) + timedelta(9 * i) for i in range(N)]
+    fitted = fit({"day": [d.strftime("%d.%m.%Y") for d in days], "y": V}, "y")
+    novelty = Novelty()
+    new = {"day": ["05.02.2024", "31.12.2023", "01.01.2031"]}
+    list(fitted.batches(new, novelty=novelty))
+    assert novelty.sentences == ["day: 2 rows outside the range of training"]
 
 
 def test_spreadsheets_and_archives(tmp_path: Path) -> None:

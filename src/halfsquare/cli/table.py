@@ -36,10 +36,12 @@ def table(
 
     [dim]halfsquare table small.hsq large.hsq --format latex[/dim]
     """
+    from halfsquare.data.paths import require_other_files
     from halfsquare.files.atomic import atomic_write, require_writable
     from halfsquare.results.inference.table import model_table
     from halfsquare.results.model_file import load
 
+    require_other_files([("--out", out)], models)
     require_writable(out)
     titles = [n.strip() for n in names.split(",")] if names else [Path(m).stem for m in models]
     if len(titles) != len(models):

@@ -64,6 +64,12 @@ class PartedSource:
         OptionError
             If it is not made of files that others could read: a frame, a query, a database, a pipe.
         """
+        if source.table is not None and (source.table.held or source.table.pattern is None):
+            raise OptionError(
+                f"a cluster's workers read files for themselves, and {source.name} is read from a "
+                "copy on this machine: it is packed, not in UTF-8, or its files are laid out "
+                "differently. Write it as plain CSV files in UTF-8, or as Parquet"
+            )
         reader, _, rest = source.relation.partition("(")
         own = escaped(source.name) if Path(source.name).exists() else source.name
         quoted = quote_text(own)

@@ -20,6 +20,7 @@ import numpy as np
 
 from halfsquare.cluster.cluster import Cluster
 from halfsquare.cluster.parts import PartedSource
+from halfsquare.data.messages import Misread
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import (
     MISSING,
@@ -67,6 +68,23 @@ def scan_shared(
     DataError
         As the scan on one machine.
     """
+    try:
+        return _scan_shared(cluster, source, roles, test_fraction, seed, progress)
+    except Misread as problem:
+        # A worker counts the rows of its part alone: read here, they are those of the source.
+        for _ in source.scan(roles.scanned):
+            pass
+        raise problem
+
+
+def _scan_shared(
+    cluster: Cluster,
+    source: Source,
+    roles: Roles,
+    test_fraction: float,
+    seed: int,
+    progress: Progress | None,
+) -> Scanned:
     parted = PartedSource.of(source)
     cluster.require(parted.files)
     cut = Cut.of(source.name, roles, test_fraction, seed)

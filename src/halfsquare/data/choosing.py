@@ -143,7 +143,9 @@ def instant(
         for i in at
     ]
     scales += [_binary_scale(share)] if indicator else []
-    return Instant(name, tuple(means), tuple(scales), tuple(kept), indicator)
+    known = bool(s[0].weight > 0)
+    ends = (float(s[0].minimum), float(s[0].maximum)) if known else (None, None)
+    return Instant(name, tuple(means), tuple(scales), tuple(kept), indicator, *ends)
 
 
 def one(numbers: NumberStatistics, j: int) -> NumberStatistics:

@@ -13,48 +13,51 @@ from dataclasses import replace
 
 import numpy as np
 
-from halfsquare.data.scan import Pair, Scanned, merged, statistics_of
-from halfsquare.data.table import RawTable
+from halfsquare.data.recut import RecutTable, part_statistics, source_order
+from halfsquare.data.scan import Scanned
 from halfsquare.loss import Floats
-from halfsquare.parallel.tree import Tree
+from halfsquare.parallel.base import Execution
 
 OFTEN = 10.0  # a row that stands more often than that on average is a sample, not a copy
 _MOST = 1e9  # so many are drawn from exactly; of more, each row's share is binomial
 
 
-def counted_parts(scanned: Scanned, fraction: float, seed: int) -> tuple[Scanned, bool]:
-    """The scan with ``fraction`` of what its rows count set apart, and whether rows stayed whole.
+def of_counts(scanned: Scanned, fraction: float, seed: int, execution: Execution) -> Scanned:
+    """The scan with ``fraction`` of what its rows count set apart; as it was where no weights are
+    counted, or nothing is set apart.
 
-    As it was where no weights are counted, or nothing is set apart.
+    ``seed``: also that by which rows were set apart before.
     """
     roles, every = scanned.roles, scanned.train.merge(scanned.test)
     counts = roles.weight is not None and roles.weighting == "counts" and every.whole
     if not counts or not fraction or every.weight == every.rows:
-        return scanned, False
+        return scanned
     whole, k = every.weight <= OFTEN * every.rows, len(roles.targets)
-    table = RawTable(len(roles.scanned), 2 * max(scanned.table.sizes))
-    statistics: Tree[Pair] = Tree(merged)
-    before = 0.0
-    for index in range(len(scanned.table.sizes)):
-        raw = scanned.table.read(index)
-        total = float(raw[k].sum())
+    table, before = scanned.table, 0.0
+    orders, sources, train_sizes, weights = [], [], [], []
+    for index in range(len(table.sizes)):
+        w = table.read(index)[k]
+        total = float(w.sum())
         wanted = round(fraction * (before + total)) - round(fraction * before)
         before += total
         random = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1,)))
-        apart = (_whole_rows if whole else _some_of_each)(raw[k], wanted, random)
-        parts = [_weighing(raw, k, w) for w in (raw[k] - apart, apart)]
-        table.append(np.hstack(parts), parts[0].shape[1])
-        statistics.push((statistics_of(parts[0], roles), statistics_of(parts[1], roles)))
-    none = statistics_of(np.empty((len(roles.scanned), 0)), roles)
-    train, test = statistics.total((none, none))
-    return replace(scanned, table=table, train=train, test=test), whole
-
-
-def _weighing(raw: Floats, k: int, weight: Floats) -> Floats:
-    """The raw rows (columns, m) whose weight is positive, with that weight in row ``k``."""
-    kept = raw[:, weight > 0].copy()
-    kept[k] = weight[weight > 0]
-    return kept
+        apart = (_whole_rows if whole else _some_of_each)(w, wanted, random)
+        train, test = np.flatnonzero(w > apart), np.flatnonzero(apart > 0)
+        order = np.concatenate([train, test])
+        orders.append(order)
+        sources.append(source_order(scanned, index, seed)[order])
+        weights.append(np.concatenate([(w - apart)[train], apart[test]]))
+        train_sizes.append(len(train))
+    again = RecutTable(table, tuple(orders), train_sizes, tuple(weights), k)
+    of_train, of_test = part_statistics(again, roles, execution)
+    return replace(
+        scanned,
+        table=again,
+        train=of_train,
+        test=of_test,
+        orders=tuple(sources),
+        rows_whole=whole,
+    )
 
 
 def _some_of_each(counts: Floats, wanted: int, random: np.random.Generator) -> Floats:

@@ -32,6 +32,8 @@ _NAMED = (
      "{y}{s}{m}{t}%d"),
     (re.compile(rf"(?P<m>{_MONTH})(?P<s>[-/. ]+)(?P<y>9999)", re.I), "{m}{s}{y}"),
     (re.compile(r"(?P<y>9999)-99"), "{y}-%m"),
+    (re.compile(r"99(?P<s>[-/.])(?P<y>9999)"), "%m{s}{y}"),
+    (re.compile(rf"(?P<m>{_MONTH})(?P<s>[-/' ]+)(?P<y>99)", re.I), "{m}{s}{y}"),
     (re.compile(r"9999-W99-9", re.I), "%G-W%V-%u"),
 )  # fmt: skip
 _CLOCK = re.compile(rf"{_TIME}", re.I)
@@ -120,14 +122,21 @@ def date_sql(text: str, formats: Sequence[str]) -> str:
         else:
             parsed = f"epoch(try_strptime(trim({text}), {quote_text(form)}))"
             # A time alone is one of the first of January 1900.
-            found.append(parsed if "%d" in form or "%Y" in form or "%G" in form
-                         else f"({parsed} + 2208988800)")  # fmt: skip
+            found.append(f"({parsed} + 2208988800)" if is_clock([form]) else parsed)
     return f"coalesce({', '.join(found)})" if len(found) > 1 else found[0]
 
 
 def is_clock(formats: Sequence[str]) -> bool:
     """Whether these are formats of times without a date."""
-    return bool(formats) and not any(c in f for f in formats for c in ("%d", "%Y", "%G", ISO))
+    dated = ("%d", "%m", "%b", "%B", "%y", "%Y", "%G", ISO)
+    return bool(formats) and not any(part in form for form in formats for part in dated)
+
+
+def of_digits(said: str | None) -> bool:
+    """Whether dates are said to be written as digits alone, as yyyymmdd: then they look like
+    numbers.
+    """
+    return said is not None and re.fullmatch("(?:%[YymdHMS])+", asked(said)[1]) is not None
 
 
 def in_words(form: str) -> str:
@@ -169,14 +178,14 @@ def asked(text: str) -> tuple[str, str]:
 
     Examples
     --------
-    >>> asked("DMY"), asked("dd.mm.yyyy"), asked("%d.%m.%y")
-    (('dmy', ''), ('', '%d.%m.%Y'), ('', '%d.%m.%y'))
+    >>> asked("DMY"), asked("dd.mm.yyyy"), asked("yyyymmdd"), asked("%d.%m.%y")
+    (('dmy', ''), ('', '%d.%m.%Y'), ('', '%Y%m%d'), ('', '%d.%m.%y'))
     """
     if text.lower() in ORDERS:
         return text.lower(), ""
     if "%" in text:
         return "", text
-    parts = re.split(r"(:mm|am/pm|[a-z]+)", text.lower())
+    parts = re.split(r"(:mm|am/pm|y+|m+|d+|h+|s+|[a-z]+)", text.lower())
     form = "".join("" if not p else ":%M" if p == ":mm" else _WORDS.get(p, p) for p in parts)
     if not re.search("%[dmybBY]", form):
         raise OptionError(

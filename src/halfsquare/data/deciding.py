@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
-from halfsquare.data.date_format import asked, reordered
+from halfsquare.data.date_format import asked, of_digits, reordered
 from halfsquare.data.dialect import is_number
 from halfsquare.data.findings import Asked, TextColumn
 from halfsquare.data.messages import Misread, missing_column
@@ -77,7 +77,8 @@ def as_stored(source: Source, columns: Iterable[str]) -> Source:
     assert source.table is not None
     names = set(columns)
     shown = tuple(
-        replace(c, kind="text", type="VARCHAR") if c.name in names else c for c in source.columns
+        replace(c, kind="text", type="VARCHAR", whole=False) if c.name in names else c
+        for c in source.columns
     )
     return replace(source.of_table(source.table.as_text(names)), columns=shown)
 
@@ -98,6 +99,11 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
         )
     words = _words_of(source, spec)
     forced = {*spec.category, *spec.text, *source.categories}
+    by_digits = [
+        TextColumn(c.name, c.digits.text)
+        for c in source.columns
+        if c.kind == "number" and of_digits(spec.dates) and c.name not in (*forced, *spec.number)
+    ]
     looked_at = [
         TextColumn(
             c.name, c.text, source.table is not None and source.table.dialect.delimiter == ","
@@ -109,14 +115,17 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
     again = set(again)
     some = again | suspects(source.run, source.relation, looked_at, said) if looked_at else again
     found = profile(source.run, source.relation, [c for c in looked_at if c.name in some], said)
+    as_dates = profile(source.run, source.relation, by_digits, said) if by_digits else {}
+    found |= {n: f for n, f in as_dates.items() if f.reading.dates}
     columns, readings = [], {}
     for column in source.columns:
         finding = found.get(column.name)
         if column.name in forced:
             column = replace(column, kind="text", words=_level_words(column, words))
             reading = ColumnReading("text", column.type)
-        elif finding is not None:
+        elif finding is not None and finding.reading.kind != "text":
             reading = finding.reading
+            column = column.digits if column.kind == "number" else column
             column = replace(column, kind=reading.kind, reading=reading, words=words)
         elif column.kind == "text":
             column = replace(column, words=_level_words(column, spec.missing))
@@ -181,6 +190,8 @@ def open_as(data: Any, reading: Reading, levels: dict[str, tuple[str, ...]]) -> 
             column = replace(column, kind="text", words=kept if column.is_text else ())
         elif known is None or column.kind == "unsupported":
             pass
+        elif column.kind == "number" and known.dates:
+            column = replace(column.digits, kind=known.kind, reading=known, words=words)
         elif column.is_text and known.kind != "text":
             column = replace(column, kind=known.kind, reading=known, words=words)
         elif column.kind == "number":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from halfsquare.data.columns import NO_VALUE
@@ -93,6 +94,9 @@ def examine(path: str, name: str, suffix: str, wanted: Wanted) -> tuple[Dialect,
     if not lines:
         raise DataError(f"{name} is empty: expected a header line and rows")
     comment = wanted.comment or ""
+    told = re.fullmatch(r'"?sep=(.)"?', lines[0].strip("\r\n"), re.I)  # as spreadsheets write it
+    if told and wanted.skip is None:
+        wanted = replace(wanted, delimiter=wanted.delimiter or told[1], skip=1)
     delimiter = _delimiter(lines, suffix, wanted)
     found = _records(lines, delimiter, comment, wanted.skip or 0)
     if not found:
@@ -232,8 +236,6 @@ def _is_header(cells: Sequence[str], rows: Sequence[Sequence[str]], known: Seque
     """Whether the first record names the columns: it holds no number, or known names, or numbers
     that stand over columns of numbers beside a name over text that is none of its values.
     """
-    import re
-
     if any(name in cells for name in known):
         return True
     iso = re.compile(ISO_PATTERN)
@@ -243,13 +245,13 @@ def _is_header(cells: Sequence[str], rows: Sequence[Sequence[str]], known: Seque
 
 def type_of(values: Sequence[str], words: Sequence[str] = NO_VALUE) -> str:
     """The type that DuckDB can read a column as, after some of its values."""
-    import re
-
     shown = [v for v in (v.strip() for v in values) if v not in words]
     if not shown:
         return "VARCHAR"
     if all(is_number(v) for v in shown):
-        return "VARCHAR" if _in_groups(shown) else "DOUBLE"
+        # What may be thousands marks, and what may be codes, is for the whole column to say.
+        codes = any(v[0] == "0" and v[1:2].isdigit() for v in shown)
+        return "VARCHAR" if codes or _in_groups(shown) else "DOUBLE"
     if all(v.lower() in ("true", "false") for v in shown):
         return "BOOLEAN"
     # Not by DuckDB's own reading of times: it passes over the zone, and takes other spellings.

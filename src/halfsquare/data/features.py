@@ -189,10 +189,16 @@ class Category(Feature):
 
 @dataclass(frozen=True)
 class Instant(Feature):
-    """A date or time: the parts of it that vary (see :mod:`halfsquare.data.times`)."""
+    """A date or time: the parts of it that vary (see :mod:`halfsquare.data.times`).
+
+    ``minimum`` and ``maximum`` are the first and the last of the training rows, in seconds since
+    1970 (of the day, for times alone); None where they are not known.
+    """
 
     parts: tuple[str, ...]
     indicator: bool
+    minimum: float | None = None
+    maximum: float | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

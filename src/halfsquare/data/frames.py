@@ -97,12 +97,10 @@ def _pandas_table(data: Any, name: str) -> Any:
             raise OptionError(f"cannot read rows from {type(data).__name__}; expected a frame")
         data = data.to_frame()
     require_distinct([str(c) for c in data.columns], name)
-    data = data.rename(columns=str)
+    data = _plain(data.rename(columns=str))
     changed = {}
     for column, kind in data.dtypes.items():
-        if hasattr(kind, "fill_value"):  # of a sparse column
-            changed[column] = np.asarray(data[column])
-        elif getattr(kind, "kind", "") in ("c", "f") and str(kind) in (
+        if getattr(kind, "kind", "") in ("c", "f") and str(kind) in (
             "complex64", "complex128", "complex256", "float16", "float128",
         ):  # fmt: skip
             changed[column] = _arrow_column(str(column), data[column].to_numpy()).to_numpy()
@@ -134,6 +132,42 @@ def _arrow(make: Any) -> Any:
         raise DataError(f"a column holds no numbers, texts or times: {problem}") from None
     except (pa.ArrowException, ValueError, TypeError) as problem:
         raise DataError(f"a column mixes types or lengths: {problem}") from None
+
+
+def _plain(data: Any) -> Any:
+    """A pandas frame with what only pandas has in terms of others: sparse columns are full, periods
+    begin at a moment, intervals are texts, and so is a column of several types.
+    """
+    import pandas as pd
+
+    changes: dict[str, Any] = {}
+    for name in data.columns:
+        column = data[name]
+        kind = column.dtype
+        if isinstance(kind, pd.SparseDtype):
+            changes[name] = column.sparse.to_dense()
+        elif isinstance(kind, pd.PeriodDtype):
+            changes[name] = column.dt.to_timestamp()
+        elif isinstance(kind, pd.IntervalDtype):
+            changes[name] = column.astype(str).where(column.notna())
+        elif isinstance(kind, pd.CategoricalDtype) and isinstance(
+            kind.categories.dtype, (pd.IntervalDtype, pd.PeriodDtype)
+        ):
+            changes[name] = column.cat.rename_categories([str(c) for c in kind.categories])
+        elif kind.kind == "O" and pd.api.types.infer_dtype(column, skipna=True) in _MIXED:
+            changes[name] = column.map(_text, na_action="ignore")
+    return data.assign(**changes) if changes else data
+
+
+_MIXED = ("mixed", "mixed-integer")
+
+
+def _text(value: Any) -> Any:
+    """A value of a column of several types as a text; what is none of numbers, truths and texts
+    stays, and is refused.
+    """
+    known = isinstance(value, (str, int, float, np.integer, np.floating, np.bool_))
+    return str(value) if known else value
 
 
 def categories_of(schema: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +13,11 @@ from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.statistics import NumberStatistics
 
 _SHOWN = 5
+_MOST_LEVELS = 1000
 # Numbers that stand for "no value" in many tables, where they lie far outside.
 _SENTINELS = {float(s * v) for v in (99, 999, 9999, 99999, 999999) for s in (1, -1)} | {-1.0}
+_EXACT, _FINE = 2.0**53, 1e-10  # whole numbers above are rounded
+_FIRST_DATE, _LAST_DATE = 19_000_101, 21_001_231
 _DECISIVE = 0.5  # of a column's spread, that one row makes alone
 
 
@@ -32,6 +36,7 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
         }
         if column.kind == "text":
             levels = both.levels.get(j)
+            suspicious += _spelled_alike(column.name, scanned.levels.get(column.name, ()))
             one["missing"] = float(levels[1]) if levels is not None else 0.0
         else:
             one["missing"] = float(numbers.missing[j])
@@ -55,6 +60,18 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
         columns.append(one)
     suspicious += _standing_apart(source, roles, numbers)
     return {"suspicious": suspicious, "columns": columns, "file": dict(source.reading.file)}
+
+
+def _spelled_alike(name: str, levels: Sequence[str]) -> list[str]:
+    """Levels that differ in large letters and spaces alone."""
+    found: dict[str, list[str]] = {}
+    for level in levels if len(levels) <= _MOST_LEVELS else ():
+        found.setdefault(" ".join(level.split()).casefold(), []).append(level)
+    several = [own for own in found.values() if len(own) > 1]
+    if not several:
+        return []
+    shown = "; ".join(", ".join(map(repr, own[:4])) for own in several[:3])
+    return [f"{name}: levels that differ in large letters or spaces alone are apart: {shown}."]
 
 
 def _of_finding(name: str, finding: Any) -> list[str]:
@@ -110,6 +127,16 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
             continue
         low, high = float(numbers.minimum[j]), float(numbers.maximum[j])
         mean = float(numbers.mean[j])
+        if low >= _FIRST_DATE and high <= _LAST_DATE and _all_dates(source, column):
+            said.append(
+                f"{column.name}: its numbers from {low:.0f} to {high:.0f} read as dates, yyyymmdd, "
+                "and are taken for numbers: --dates yyyymmdd reads them so."
+            )
+        if min(abs(low), abs(high)) >= _EXACT and variance < (_FINE * mean) ** 2:
+            said.append(
+                f"{column.name}: its numbers, near {mean:g}, differ in digits that float64 does "
+                "not hold; subtract what they have in common."
+            )
         far = max((low, high), key=lambda v: abs(v - mean))
         if far in _SENTINELS:
             said += _sentinel(source, column, far, low if far == high else high)
@@ -120,6 +147,16 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
                 "most of what this column says."
             )
     return said
+
+
+def _all_dates(source: Source, column: SourceColumn) -> bool:
+    """Whether every number is a date, written as yyyymmdd."""
+    parsed = f"try_strptime({column.digits.stored}, '%Y%m%d')"
+    (count,) = source.run(
+        f"SELECT count(*) FILTER ({parsed} IS NULL) FROM {source.relation} "
+        f"WHERE {column.stored} IS NOT NULL"
+    )[0]
+    return int(count) == 0
 
 
 def _sentinel(source: Source, column: SourceColumn, value: float, other: float) -> list[str]:

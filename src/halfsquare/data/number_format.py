@@ -16,6 +16,7 @@ from halfsquare.data.sql import quote_text
 SPACES = " \t\u00a0\u2007\u2009\u202f\u3000\n\r"
 _MINUS = "\u2212\u2013-"
 _SP, _SIGN = f"[{SPACES}]*", f"[+{_MINUS}]?"
+_OPEN, _CLOSE = "(?:=?[\"'])?", "[\"']?"  # as spreadsheets keep numbers from being read as such
 _CODES = [
     "USD",
     "EUR",
@@ -56,9 +57,10 @@ _SYMBOLS = "$€£¥₹₽₩₺₴₫฿¢"
 _PREFIX = "|".join(map(re.escape, sorted([*_CODES, *_SYMBOLS], key=len, reverse=True)))
 _SUFFIX = rf"{_PREFIX}|[%‰°℃℉ºªµμ²³A-Za-zÀ-ɏΑ-ωА-я/·^]{{1,14}}\.?[29]?"
 _LOOSE = re.compile(
-    rf"{_SP}\(?{_SP}{_SIGN}{_SP}(?P<before>{_PREFIX})?{_SP}{_SIGN}{_SP}"
+    rf"{_SP}{_OPEN}\(?{_SP}{_SIGN}{_SP}(?P<before>{_PREFIX})?{_SP}{_SIGN}{_SP}"
     rf"(?P<body>[.,]?\d(?:[\d.,'’_{SPACES}]*[\d.,])?(?:[eE][+-]?\d+)?)"
-    rf"{_SP}(?P<after>{_SUFFIX})?{_SP}[{_MINUS}]?{_SP}\)?{_SP}"
+    rf"{_SP}(?P<after>{_SUFFIX})?{_SP}[{_MINUS}]?{_SP}\)?{_CLOSE}{_SP}",
+    re.ASCII,
 )
 # Decimal and thousands mark, the simplest first.
 _MARKS = (
@@ -134,15 +136,16 @@ class NumberFormat:
         grouped = rf"\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|" if mark else ""
         decimal = re.escape(self.decimal)
         digits = rf"(?:(?:{grouped}\d+)(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
-        unit = f"(?:{re.escape(self.unit)})?" if self.unit else ""
+        one = self.unit.removesuffix("s") if len(self.unit) > 3 else self.unit  # 1 day, 2 days
+        unit = f"(?:{re.escape(one)}{'s?' if len(one) > 2 else ''})?" if self.unit else ""
         return (
-            rf"{_SP}\(?{_SP}{_SIGN}{_SP}{unit}{_SP}{_SIGN}{_SP}({digits})"
-            rf"{_SP}{unit}{_SP}[{_MINUS}]?{_SP}\)?{_SP}"
+            rf"{_SP}{_OPEN}\(?{_SP}{_SIGN}{_SP}{unit}{_SP}{_SIGN}{_SP}({digits})"
+            rf"{_SP}{unit}{_SP}[{_MINUS}]?{_SP}\)?{_CLOSE}{_SP}"
         )
 
     def matches(self, text: str) -> bool:
         """Whether it is a number in this format."""
-        return re.fullmatch(self.pattern, text) is not None
+        return re.fullmatch(self.pattern, text, re.ASCII) is not None
 
     def sql(self, text: str) -> str:
         """SQL for the number that is written as the SQL ``text``; NULL where it is none."""
@@ -164,6 +167,18 @@ class NumberFormat:
 def is_numeric(text: str) -> bool:
     """Whether a text reads as a number in any format."""
     return _LOOSE.fullmatch(text) is not None
+
+
+def unit_in(text: str) -> str | None:
+    """The unit of a number that is written as a text, "" without one; None where it is none.
+
+    Examples
+    --------
+    >>> unit_in("1.5 kg"), unit_in("$900"), unit_in("12"), unit_in("Ulm")
+    ('kg', '$', '', None)
+    """
+    match = _LOOSE.fullmatch(text)
+    return None if match is None else match["before"] or match["after"] or ""
 
 
 @dataclass(frozen=True)
@@ -246,6 +261,11 @@ def _unit(shapes: Sequence[Shape]) -> str:
         numbers += shape.count if match else 0
         for name in ("before", "after"):
             if match and match[name]:
-                found[match[name]] = found.get(match[name], 0) + shape.count
+                unit = match[name]
+                # 1 day is of the unit of 2 days.
+                unit = f"{unit}s" if f"{unit}s" in found else unit
+                if unit.removesuffix("s") in found and unit.endswith("s"):
+                    found[unit] = found.pop(unit.removesuffix("s"))
+                found[unit] = found.get(unit, 0) + shape.count
     best = max(found, key=lambda unit: found[unit], default="")
     return best if best and found[best] >= 0.5 * numbers else ""

@@ -207,7 +207,12 @@ def _of_table(connection: Any, table: TextTable, files: Unchanged, spec: DataSpe
     source = _bound(connection, table.name, table.relation, table.held, files)
     own = {c.name: c for c in source.columns}
     columns = tuple(
-        replace(own[fields[n]], name=n, value="" if fields[n] == n else quote_name(fields[n]))
+        replace(
+            own[fields[n]],
+            name=n,
+            value="" if fields[n] == n else quote_name(fields[n]),
+            whole=n in table.whole,
+        )
         for n in table.names
     )
     remarks = []

@@ -21,9 +21,10 @@ from halfsquare.data.date_format import (
     in_words,
     is_clock,
     is_date,
+    of_digits,
 )
 from halfsquare.data.findings import Asked, Finding, Odd, TextColumn
-from halfsquare.data.number_format import Shape, decide_numbers, is_numeric
+from halfsquare.data.number_format import Shape, decide_numbers, is_numeric, unit_in
 from halfsquare.data.sql import Kind, is_one_of
 from halfsquare.errors import DataError, NotFiniteError
 
@@ -108,11 +109,33 @@ def _finding(
         return Finding(ColumnReading("boolean", missing=said.missing))
     counted = [s for s in shapes if s.example.strip().lower() not in NO_NUMBER]
     known = total - sum(s.count for s in shapes) + sum(s.count for s in counted)
+    if of_digits(said.dates) and not forced:
+        dates = _dates(run, relation, column, counted, known, said)
+        if dates is not None:
+            return dates
     marks = said.decimal, said.thousands
     numbers = decide_numbers(counted, *marks, points=column.points) if counted else None
     if forced or numbers is None or numbers.count >= SHARE * known:
         return _numbers(run, relation, column, shapes, said, forced)
-    return _dates(run, relation, column, counted, known, said)
+    dates = _dates(run, relation, column, counted, known, said)
+    return dates or _several_units(counted, known)
+
+
+def _several_units(shapes: Sequence[Shape], known: int) -> Finding | None:
+    """A column of numbers that have more than one unit: 1.5 kg, 900 g."""
+    units: dict[str, int] = {}
+    for shape in shapes:
+        unit = unit_in(shape.example)
+        if unit is not None:
+            units[unit] = units.get(unit, 0) + shape.count
+    if len(units) < 2 or sum(units.values()) < SHARE * known:
+        return None
+    named = sorted(units, key=lambda unit: -units[unit])
+    shown = ", ".join(repr(unit) if unit else "none" for unit in named[:4])
+    return Finding(
+        ColumnReading("text"),
+        doubt=f"its numbers have different units ({shown}); it is read as text: bring them to one",
+    )
 
 
 def _numbers(
@@ -139,6 +162,11 @@ def _numbers(
             f"--decimal '{other.decimal}'"
             + (f" --thousands '{other.thousands}'" if other.thousands else "")
             + " reads it so"
+        )
+    elif form.unit and (bare := [s for s in counted if unit_in(s.example) == ""]):
+        doubt = (
+            f"{sum(s.count for s in bare):,} of its numbers, such as {bare[0].example} in row "
+            f"{bare[0].row}, have no unit, the others {form.unit!r}"
         )
     elif any(s.zero and re.match(r"\d\d", s.example) for s in counted):
         example = next(s.example for s in counted if s.zero and re.match(r"\d\d", s.example))
@@ -211,6 +239,7 @@ def _dates(
         del days
     most = max(s[0] for s in scores)
     if most < SHARE * known or not most:
+        _require_one_order(run, relation, column, [s[1] for s in scores], known)
         return None
     best = [s for s in scores if s[0] == most]
     count, formats, one, low, high = best[0]
@@ -225,13 +254,47 @@ def _dates(
                 f"dates are written (--dates), or read the column as it is (--text {column.name})"
             )
     doubt = ""
-    if len(best) > 1 and kind == "timestamp":
+    if len(best) > 1 and kind == "timestamp" and ISO not in formats:
         other = best[1]
         doubt = (
             f"{shapes[0].example} is read as {in_words(formats[0])}, and could be "
             f"{in_words(other[1][0])}: --dates {other[2]} reads it so"
         )
     return Finding(_with_words(reading, odd, column.name), odd, doubt, (float(low), float(high)))
+
+
+def _require_one_order(
+    run: Run,
+    relation: str,
+    column: TextColumn,
+    candidates: Sequence[tuple[str, ...]],
+    known: int,
+) -> None:
+    """Refuse a column of dates whose days and months take turns: each alone fits too few."""
+    if len(candidates) < 2:
+        return
+    values = [date_sql("v", formats) for formats in candidates]
+    rows = (
+        f"(SELECT row_number() OVER () AS i, {column.sql} AS v FROM {relation}) "
+        f"WHERE coalesce({', '.join(values)}) IS NOT NULL"
+    )
+    if int(run(f"SELECT count(*) FROM {rows}")[0][0]) < SHARE * known:
+        return
+    firsts = []
+    for k, value in enumerate(values):
+        others = " AND ".join(f"{v} IS NULL" for j, v in enumerate(values) if j != k)
+        firsts += run(
+            f"SELECT i, v, {k} FROM {rows} AND {value} IS NOT NULL AND {others} ORDER BY i LIMIT 1"
+        )
+    if len(firsts) < 2:
+        return
+    told = " and ".join(
+        f"{text!r} in row {row} is {in_words(candidates[k][0])}" for row, text, k in firsts[:2]
+    )
+    raise DataError(
+        f"column {column.name!r} has dates of two orders: {told}. Write them alike, or read the "
+        f"column as it is (--text {column.name})"
+    )
 
 
 def _formats(shapes: Sequence[Shape], order: str) -> tuple[str, ...]:

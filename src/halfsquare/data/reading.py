@@ -56,8 +56,8 @@ class Novelty:
     Attributes
     ----------
     unseen, outside, missing : dict of column to number of rows
-        Levels that were not there; numbers below the least or above the greatest; no value where
-        there always was one.
+        Levels that were not there; numbers below the least or above the greatest, dates before the
+        first or after the last; no value where there always was one.
     unweighed : str
         The column of the fit that says how noisy a row is, where these rows have none.
     """
@@ -72,7 +72,9 @@ class Novelty:
         for feature, values in zip(features, raw, strict=True):
             if isinstance(feature, Category):
                 self._count(self.unseen, feature.column, values < MISSING)
-            elif isinstance(feature, Number):
+            elif isinstance(feature, Number) or (
+                isinstance(feature, Instant) and None not in (feature.minimum, feature.maximum)
+            ):
                 beyond = (values < feature.minimum) | (values > feature.maximum)
                 self._count(self.outside, feature.column, beyond)
             if _always_there(feature):

@@ -36,6 +36,9 @@ class SourceColumn:
     words : tuple of str
         For "no value": all those of the source where a reading or levels need them, those that the
         user named for numbers.
+    whole : bool
+        Whether its first values are whole numbers of at most three digits in a text file: 1.033
+        further down may be a thousand and thirty-three.
     """
 
     name: str
@@ -44,6 +47,7 @@ class SourceColumn:
     value: str = ""
     reading: ColumnReading | None = None
     words: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def stored(self) -> str:
@@ -56,6 +60,12 @@ class SourceColumn:
         if self.type == "JSON":
             return f"({self.stored} ->> '$')"
         return self.stored if self.type == "VARCHAR" else f"{self.stored}::VARCHAR"
+
+    @property
+    def digits(self) -> SourceColumn:
+        """The whole numbers as texts, for dates that are written as digits alone."""
+        value = f"TRY_CAST({self.stored} AS BIGINT)::VARCHAR"
+        return replace(self, kind="text", type="VARCHAR", value=value, whole=False)
 
     @property
     def is_text(self) -> bool:
@@ -76,7 +86,9 @@ class SourceColumn:
         if self.type.startswith("INTERVAL"):
             return f"(epoch({self.stored}) / 86400.0)::DOUBLE"
         if self.kind in ("timestamp", "time"):
-            return f"epoch({self.stored})::DOUBLE"
+            zoned = "TIMESTAMPTZ" in self.type or "WITH TIME ZONE" in self.type
+            coarse = f"::TIMESTAMP{'TZ' if zoned else ''}"  # no epoch of nanoseconds with a zone
+            return f"epoch({self.stored}{coarse if 'TIMESTAMP' in self.type else ''})::DOUBLE"
         if self.kind == "boolean":
             # Not a cast: DuckDB would push it into the reader of a text file.
             return f"(CASE WHEN {self.stored} THEN 1.0 WHEN NOT {self.stored} THEN 0.0 END)::DOUBLE"
@@ -170,6 +182,7 @@ class Source:
         """
         expressions = ", ".join(c.as_double() for c in columns)
         read = [j for j, c in enumerate(columns) if c.reading is not None and c.kind != "text"]
+        whole = {j for j, c in enumerate(columns) if c.whole and c.kind == "number"}
         seen = 0
         try:
             with self.files.reading(self.name):
@@ -182,6 +195,12 @@ class Source:
                     if odd is not None:
                         seen += _first_infinite(batch.column(odd))
                         break
+                    for j in sorted(whole):
+                        at = _first_fraction(batch.column(j))
+                        if at is not None:
+                            whole.discard(j)
+                        if at is not None and at >= 0:
+                            raise self._late_fraction(columns[j], seen + at + 1)
                     yield batch
                     seen += batch.num_rows
                 else:
@@ -216,6 +235,16 @@ class Source:
             table=table,
             _relation=table.relation,
             _held=(*self._held, *table.held),
+        )
+
+    def _late_fraction(self, column: SourceColumn, row: int) -> Misread:
+        """That whole numbers are followed by what has thousands marks or decimals: the whole column
+        decides.
+        """
+        return Misread(
+            f"{self.name}, row {row}, column {column.name!r}: found a fraction after whole numbers",
+            column.name,
+            row,
         )
 
     def _unread(self, column: SourceColumn, row: int) -> Misread:
@@ -281,6 +310,20 @@ def _first_infinite(values: Any) -> int:
     """
     infinite = np.isinf(values.to_numpy(zero_copy_only=False))
     return int(np.argmax(infinite)) if infinite.any() else -1
+
+
+def _first_fraction(values: Any) -> int | None:
+    """The first number that is no whole one, where all those have at most three decimals: their
+    points may be thousands marks. -1 where one has more, which settles it; None for whole numbers.
+    """
+    numbers = values.to_numpy(zero_copy_only=False)
+    at = np.flatnonzero(numbers != np.floor(numbers))
+    at = at[np.isfinite(numbers[at])]
+    if not len(at):
+        return None
+    thousandths = numbers[at] * 1000.0
+    short = np.abs(thousandths - np.round(thousandths)) <= 1e-9 * np.abs(thousandths)
+    return int(at[0]) if short.all() else -1
 
 
 def duckdb_connection() -> Any:

@@ -28,6 +28,9 @@ class TextTable:
         A glob that stands for all the paths, where they have one layout and need no copies.
     types : dict of column to DuckDB's type
         VARCHAR is read as it stands, by :class:`halfsquare.data.columns.ColumnReading`.
+    whole : frozenset of str
+        Columns whose first values are whole numbers of at most three digits: 1.033 further down may
+        be a thousand and thirty-three.
     comma : bool
         Whether the numbers have a decimal comma.
     words : tuple of str
@@ -46,6 +49,7 @@ class TextTable:
     words: tuple[str, ...] = NO_VALUE
     held: tuple[Spool, ...] = field(default=(), repr=False)
     alike: bool = False
+    whole: frozenset[str] = frozenset()
 
     @property
     def dialect(self) -> Dialect:
@@ -187,8 +191,12 @@ def text_table(
     if len({p[0].layout for p in parts}) < len(parts):  # layouts take turns: each file by itself
         parts = tuple((d, (p,)) for d, p in found)
     every = tuple(dict.fromkeys((*NO_VALUE, *words)))
+    whole: frozenset[str] = frozenset()
     if reading is None:
         types = {n: type_of(v, every) for n, v in samples.items()}
+        whole = frozenset(
+            n for n, v in samples.items() if types[n] == "DOUBLE" and _short(v, every)
+        )
         comma = _decimal_comma(parts[0][0], samples, types, every)
     else:
         types = {n: _known_type(reading.columns.get(n)) for n in samples}
@@ -202,7 +210,15 @@ def text_table(
             }
     types |= {n: "VARCHAR" for n in text if n in types}
     one = len(parts) == 1 and not held
-    return TextTable(name, parts, pattern if one else None, types, comma, every, held=tuple(held))
+    whole -= {n for n, kind in types.items() if kind != "DOUBLE"}
+    one_pattern = pattern if one else None
+    return TextTable(name, parts, one_pattern, types, comma, every, tuple(held), whole=whole)
+
+
+def _short(values: Sequence[str], words: Sequence[str]) -> bool:
+    """Whether the values are whole numbers of at most three digits."""
+    shown = [v for v in (v.strip() for v in values) if v not in words]
+    return all(v.lstrip("+-").isdigit() and len(v.lstrip("+-")) <= 3 for v in shown)
 
 
 def _native(column: ColumnReading) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from halfsquare.data.counted import counted_parts
+from halfsquare.data.counted import of_counts
 from halfsquare.data.deciding import whole
 from halfsquare.data.late import require_no_late_values
 from halfsquare.data.roles import choose_roles
@@ -87,7 +87,7 @@ def sum_rows(
             gram = gram.add(block, part[k] if roles.weight is not None else None)
         return gram
 
-    parts, _ = counted_parts(scanned, test_fraction, seed)
+    parts = of_counts(scanned, test_fraction, seed, Local(threads))
 
     def of(index: int) -> tuple[ExactGram, ExactGram]:
         raw, cut = parts.table.read(index), parts.table.train_sizes[index]

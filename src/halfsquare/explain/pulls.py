@@ -20,11 +20,11 @@ import numpy.typing as npt
 from halfsquare.data.reading import ReadBatch, open_for
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
-from halfsquare.explain.leverage import Influence, InfluenceSums, Top, influence_of
 from halfsquare.explain.levers import Levers, levers
 from halfsquare.loss import Convention, Direction, Floats, direction, sse_factor
 from halfsquare.results.evaluate import weighed_rows
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.influence import Influence, InfluenceSums, Top, influence_of
 
 # Pulls whose sum is below this share of them cancel: nothing but rounding and the end of a descent
 # is left.

@@ -14,12 +14,12 @@ from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.explain.changes import Change, changes
-from halfsquare.explain.leverage import InfluenceSums
 from halfsquare.explain.levers import levers
 from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.loss import Direction, direction
 from halfsquare.results.evaluate import of_noise
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.influence import InfluenceSums
 from halfsquare.results.intervals import ends_of
 
 _SHOWN = 6
@@ -111,9 +111,9 @@ class RowExplanation:
         rest = sum(part for _, part in ranked[_SHOWN:])
         if len(ranked) > _SHOWN:
             verb = "raise" if rest > 0 else "lower"
-            said.append(
-                f"  the other {len(ranked) - _SHOWN} columns together {verb} it by {abs(rest):.4g}"
-            )
+            more = len(ranked) - _SHOWN
+            which = f"other {more} columns together {verb}" if more > 1 else f"last column {verb}s"
+            said.append(f"  the {which} it by {abs(rest):.4g}")
         if self.low == self.low:
             said.append(
                 f"With 95 % probability the true value lies between {self.low:.4g} and "

@@ -21,11 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.rows import Rows
+from halfsquare.data.splits import Units, folds_of
 from halfsquare.loss import Floats, error
 from halfsquare.models.formula.model import Formula
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import OUTPUT, Calibration, Ramps
+from halfsquare.results.smearing import Smearing
 from halfsquare.sums import MeanSums
 
 FEWEST_ROWS = 50
@@ -48,14 +50,15 @@ _HARD_ENOUGH = 1e-20  # a smaller noise, in units of the target's variance, is r
 class LeftOut:
     """Errors o - t (m, k) on rows left out, with what the model says of them there.
 
-    ``others`` (m, k) is the variance by parameters and spread, all in standardized units. A row of
-    weight w stands w times.
+    ``others`` (m, k) is the variance by parameters and spread, all in standardized units; ``unit``
+    (m,) says which rows belong together. A row of weight w stands w times.
     """
 
     design: Floats
     output: Floats
     error: Floats
     others: Floats
+    unit: npt.NDArray[np.intp]
 
 
 def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> FittedModel:
@@ -83,10 +86,30 @@ def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> Fitt
         if len(found.error) < FEWEST_ROWS:
             return fitted
         exact = left_out is None
-        each = [_one(found, j, float(noise[j]), exact=exact) for j in range(len(noise))]
+        units = None
+        if rows.units is not None or rows.weighted:  # a row that is drawn twice is one
+            units = Units(found.unit, rows.units is not None and rows.units.in_order)
+        each = [_one(found, j, float(noise[j]), units, exact=exact) for j in range(len(noise))]
     if all(one is None for one in each):
         return fitted
     training = replace(fitted.record.training, calibration=tuple(each))
+    return replace(fitted, record=replace(fitted.record, training=training))
+
+
+def with_smearing(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> FittedModel:
+    """The model of a transformed target with the scores that its means are taken over: those of
+    rows left out, where there are any.
+    """
+    known = left_out is not None or fitted.members[0].covariance is not None
+    known &= bool(np.isfinite(fitted.noise).all() and np.all(fitted.noise >= _HARD_ENOUGH))
+    smearing = Smearing.normal()
+    if known:
+        with one_blas_thread():
+            found = _gathered(fitted, rows, left_out)
+            s = fitted.noise_of(found.design, found.output)
+        if len(found.error):
+            smearing = Smearing.of(-(found.error / s)[:, 0], np.ones(len(s)))
+    training = replace(fitted.record.training, smearing=smearing)
     return replace(fitted, record=replace(fitted.record, training=training))
 
 
@@ -99,13 +122,16 @@ def _gathered(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> LeftO
     weights = [rows.chunk(i).weight if rows.weighted else None for i in chosen]
     drawn = _drawn(weights, [sizes[i] for i in chosen])
     parts = []
+    units = rows.units
     for i, at in zip(chosen.tolist(), drawn, strict=True):
         if len(at):
-            own = None if left_out is None else left_out[:, starts[i] : starts[i + 1]][:, at]
-            parts.append(_of_chunk(fitted, rows, i, at, own))
+            place = np.asarray(starts[i] + at, dtype=np.intp)
+            unit = place if units is None else units.of_row[place]
+            own = None if left_out is None else left_out[:, place]
+            parts.append(_of_chunk(fitted, rows, i, at, own, unit))
     if not parts:
-        none = np.empty((0, len(fitted.noise)))
-        return LeftOut(np.empty((0, len(fitted.encoder.names))), none, none, none)
+        none, nowhere = np.empty((0, len(fitted.noise))), np.empty(0, dtype=np.intp)
+        return LeftOut(np.empty((0, len(fitted.encoder.names))), none, none, none, nowhere)
     return LeftOut(
         *(np.concatenate([getattr(p, f) for p in parts]) for f in LeftOut.__dataclass_fields__)
     )
@@ -134,9 +160,11 @@ def _of_chunk(
     index: int,
     at: npt.NDArray[np.intp],
     left_out: Floats | None,
+    unit: npt.NDArray[np.intp],
 ) -> LeftOut:
     chunk = rows.chunk(index)
-    design, target = chunk.design[at], chunk.target[at]
+    design = chunk.design[at]
+    target = fitted.members[0].model.transform_target(chunk.target[at])
     output, variance = fitted.predictive(design)
     others = np.maximum(variance - fitted.noise, 0.0)
     e: Floats
@@ -148,7 +176,7 @@ def _of_chunk(
     else:
         e = _of_ensemble(left_out, len(fitted.members))
         known = ~np.isnan(e).any(axis=1)
-    return LeftOut(design[known], output[known], e[known], others[known])
+    return LeftOut(design[known], output[known], e[known], others[known], unit[known])
 
 
 def _of_ensemble(pairs: Floats, members: int) -> Floats:
@@ -162,14 +190,16 @@ def _of_ensemble(pairs: Floats, members: int) -> Floats:
     return shrunk
 
 
-def _one(found: LeftOut, j: int, noise: float, *, exact: bool) -> Calibration | None:
+def _one(
+    found: LeftOut, j: int, noise: float, units: Units | None, *, exact: bool
+) -> Calibration | None:
     """The calibration of one target; None where Student's t on one noise is not contradicted.
 
     ``exact``: the errors are those of a model whose intervals are exact if the noise is normal and
     the same everywhere.
     """
     rows = _Scored(found.design, found.output[:, j], found.error[:, j], found.others[:, j], noise)
-    eta, scale = _scale(rows)
+    eta, scale = _scale(rows, units)
     scores = -rows.error / np.sqrt(noise * np.exp(eta) + rows.others)
     factor = float(np.sqrt(np.mean(scores**2)))
     plain = exact and not scale
@@ -235,7 +265,7 @@ class _Scored:
 Scale = tuple[float, list[Ramps]]
 
 
-def _scale(rows: _Scored) -> tuple[Floats, Scale | None]:
+def _scale(rows: _Scored, units: Units | None) -> tuple[Floats, Scale | None]:
     """η (m,) of each row from the other folds, and the scale of all rows; zeros and None where one
     noise for all does as well.
     """
@@ -244,12 +274,12 @@ def _scale(rows: _Scored) -> tuple[Floats, Scale | None]:
     if chance > _WORTH_A_LOOK:
         return np.zeros(n), None
     least = _BETTER if chance > _SURE else _BETTER_IF_SURE
-    fold = np.random.default_rng(0).permutation(n) % _FOLDS
+    fold = folds_of(n, _FOLDS, np.random.default_rng(0), units)
     constant = _losses(rows, np.zeros(n))
     best: tuple[float, Floats, float] | None = None
     for prior in _PRIORS:
         eta = np.empty(n)
-        for f in range(_FOLDS):
+        for f in np.unique(fold).tolist():
             intercept, ramps = _fitted(rows.part(fold != f), prior)
             own = rows.part(fold == f)
             eta[fold == f] = intercept + sum(r(own.design, own.output) for r in ramps)

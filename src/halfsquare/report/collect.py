@@ -12,7 +12,6 @@ from halfsquare.data.reading import open_for
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
-from halfsquare.explain.leverage import Top
 from halfsquare.explain.pulls import require_finite_errors, usable
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
@@ -21,6 +20,7 @@ from halfsquare.report.learning import Learning, LinearLearning, Point, reason_a
 from halfsquare.report.views import View, important, row_values, views
 from halfsquare.results.evaluate import weighed_rows
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.influence import Top
 from halfsquare.results.intervals import ends_of
 from halfsquare.sums import ErrorSummary, ErrorSums
 
