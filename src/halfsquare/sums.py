@@ -8,7 +8,7 @@ workers and machines give the same answer up to rounding. Conventions: see :mod:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import nan, sqrt
 from typing import Any
@@ -35,27 +35,28 @@ def weighted_mean(values: Floats, weight: Floats) -> Floats:
     return np.asarray(mean + share @ (values - mean))
 
 
-def varies(m2: Floats, weight: Floats | float, mean: Floats) -> npt.NDArray[np.bool_]:
+def varies(variance: Floats, mean: Floats) -> npt.NDArray[np.bool_]:
     """Which columns vary by more than the rounding of their values: the one rule for all doors.
 
-    ``m2`` is Σ w (x - mean)². Values that differ by a unit in the last place do not vary.
+    Values that differ by a unit in the last place do not vary.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = np.sqrt(m2 / np.maximum(weight, np.finfo(float).tiny))
-    return np.asarray(spread > np.finfo(float).eps * np.abs(mean))
+        return np.asarray(np.sqrt(variance) > np.finfo(float).eps * np.abs(mean))
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Weight, mean and Σ w (x - mean)² of k columns, merged without cancellation.
+    """Weight, mean and variance Σ w (x - mean)² / Σw of k columns, merged without cancellation.
 
     Chan, Golub & LeVeque (1979), "Updating formulae and a pairwise algorithm for computing sample
-    variances", eq. 2.1: M2 = M2a + M2b + δ² Wa Wb / W with δ = mean_b - mean_a.
+    variances", eq. 2.1, divided by W = Wa + Wb: V = Va Wa/W + Vb Wb/W + δ² (Wa/W) (Wb/W) with
+    δ = mean_b - mean_a. No weight multiplies a square: the product may be beyond float64 where both
+    are not.
     """
 
     weight: float
     mean: Floats
-    m2: Floats
+    variance: Floats
 
     @classmethod
     def zero(cls, columns: int) -> Moments:
@@ -76,33 +77,37 @@ class Moments:
                 centred = values - mean
                 left = np.add.reduce(centred, axis=0) / total  # what rounding left in the mean
                 centred -= left
-                return cls(total, mean + left, np.einsum("ij,ij->j", centred, centred))
-        w = np.ones(len(values)) if weight is None else weight
-        mean = weighted_mean(values, w)
-        return cls(total, mean, w @ (values - mean) ** 2)
+                return cls(total, mean + left, np.einsum("ij,ij->j", centred, centred) / total)
+            mean = weighted_mean(values, np.ones(len(values)))
+            return cls(total, mean, ((values - mean) ** 2).sum(axis=0) / total)
+        mean = weighted_mean(values, weight)
+        return cls(total, mean, (weight / total) @ (values - mean) ** 2)
+
+    @property
+    def m2(self) -> Floats:
+        """Σ w (x - mean)² (k,)."""
+        return np.asarray(self.variance * self.weight)
 
     @property
     def varies(self) -> npt.NDArray[np.bool_]:
         """Which columns (k,) vary by more than the rounding of their values."""
-        return varies(self.m2, self.weight, self.mean)
+        return varies(self.variance, self.mean)
 
     @property
     def scale(self) -> Floats:
         """The standard deviations (k,), 1 where a column does not vary: what columns are divided
         by, behind every door.
         """
-        spread = np.sqrt(self.m2 / max(self.weight, np.finfo(float).tiny))
-        return np.where(self.varies, spread, 1.0)
+        return np.where(self.varies, np.sqrt(self.variance), 1.0)
 
     def merge(self, other: Moments) -> Moments:
         total = self.weight + other.weight
         if not self.weight or not other.weight:
             return other if not self.weight else self
         delta = other.mean - self.mean
-        share = other.weight / total
-        return Moments(
-            total, self.mean + delta * share, self.m2 + other.m2 + delta**2 * (self.weight * share)
-        )
+        own, share = self.weight / total, other.weight / total
+        variance = own * self.variance + share * other.variance + delta**2 * (own * share)
+        return Moments(total, self.mean + delta * share, variance)
 
 
 @dataclass(frozen=True)
@@ -153,16 +158,29 @@ class MeanSums:
         return float(self.once.mean[0])
 
     @property
+    def of_clusters(self) -> MeanSums:
+        """With each row as a cluster: what it counts was drawn as a whole."""
+        return replace(self, whole=False)
+
+    @property
+    def effective_rows(self) -> float:
+        """How many rows of one weight say as much: Σw of counts, else (Σw)² / Σw² (Kish 1965,
+        *Survey Sampling*, section 11.7).
+        """
+        weight, twice = self.once.weight, self.twice.weight
+        return weight if self.whole else (weight / sqrt(twice)) ** 2 if twice > 0 else 0.0
+
+    @property
     def standard_error(self) -> float:
         """Of the mean; NaN with one row."""
-        weight, spread = self.once.weight, float(self.once.m2[0])
+        weight, variance = self.once.weight, float(self.once.variance[0])
         if self.whole:
-            return sqrt(spread / (weight - 1.0) / weight) if weight > 1 else nan
+            return sqrt(variance / (weight - 1.0)) if weight > 1 else nan
         if self.rows < 2:
             return nan
         off = float(self.twice.mean[0]) - self.mean
-        squares = float(self.twice.m2[0]) + self.twice.weight * off * off
-        return sqrt(squares * self.rows / (self.rows - 1.0)) / weight
+        square = float(self.twice.variance[0]) + off * off
+        return sqrt(square * self.rows / (self.rows - 1.0)) * (sqrt(self.twice.weight) / weight)
 
 
 @dataclass(frozen=True)

@@ -59,12 +59,14 @@ def pulls(
     from halfsquare.data.paths import require_other_files
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
+    from halfsquare.results.evaluate import with_own_weights
     from halfsquare.results.model_file import load
 
     require_other_files([("--plot", plot)], [model, data])
     require_writable(plot)
     fitted = load(model)
-    rows = own_weights(fitted, DataSpec.of(data, weights=weights, **options))
+    # With the weights of the fit the pulls balance.
+    rows = with_own_weights(fitted, DataSpec.of(data, weights=weights, **options))
     if row is not None:
         _one_row(fitted, model, rows, row, plot, json)
     else:
@@ -101,7 +103,7 @@ def _all_rows(
             "model_file": model,
             "data": rows.data,
             "kind": fitted.kind,
-            "weights": rows.weights,
+            "weights": rows.weight_column,
             "plot": plot,
         }
         dump({**told, **found.as_dict()})
@@ -109,19 +111,6 @@ def _all_rows(
     from halfsquare.cli.show_pulls import show_pulls
 
     show_pulls(fitted, found, rows.data, plot)
-
-
-def own_weights(fitted: Any, rows: DataSpec) -> DataSpec:
-    """The rows with the weights asked for; else with those of the fit, where these rows have them
-    too: then the pulls balance.
-    """
-    from halfsquare.data.reading import open_for
-
-    own = fitted.info.get("weights")
-    if rows.weights is not None or own is None or rows.once:
-        return rows
-    names = {c.name for c in open_for(fitted.encoder, rows).columns}
-    return replace(rows, weights=own) if own in names else rows
 
 
 def _one_row(

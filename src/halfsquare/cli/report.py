@@ -9,7 +9,6 @@ import typer
 
 from halfsquare.cli.options import Data, Json, ModelFile, Weights, dump
 from halfsquare.cli.progress import reading
-from halfsquare.cli.pulls import own_weights
 from halfsquare.cli.reading import reads
 
 
@@ -32,13 +31,14 @@ def report(
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra, write_report
+    from halfsquare.results.evaluate import with_own_weights
     from halfsquare.results.model_file import load
 
     require_other_files([("--out", out)], [model, data])
     require_writable(out)
     require_extra()
     fitted = load(model)
-    rows = own_weights(fitted, DataSpec.of(data, weights=weights, **options))
+    rows = with_own_weights(fitted, DataSpec.of(data, weights=weights, **options))
     with reading() as progress:
         path = write_report(fitted, replace(rows, progress=progress), out)
     if json:
@@ -46,7 +46,7 @@ def report(
             {
                 "model_file": model,
                 "data": data,
-                "weights": rows.weights,
+                "weights": rows.weight_column,
                 "report": str(path),
                 "bytes": path.stat().st_size,
             }

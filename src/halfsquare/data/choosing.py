@@ -25,7 +25,7 @@ _ID_NAMES = ("id", "row", "rowid", "row_id", "index", "unnamed: 0", "uuid", "key
 
 def still(s: NumberStatistics) -> bool:
     """Whether the values do not vary: not at all, or by less than their own rounding."""
-    return bool(s.minimum >= s.maximum or not varies(s.m2, s.weight, s.mean))
+    return bool(s.minimum >= s.maximum or not varies(s.variance, s.mean))
 
 
 def number(name: str, s: NumberStatistics, n: float, whole: NumberStatistics) -> Feature | str:
@@ -47,7 +47,7 @@ def number(name: str, s: NumberStatistics, n: float, whole: NumberStatistics) ->
     ):
         return "an identifier: it counts the rows"
     # The spread of the column as it will stand in the design: with the mean where it is missing.
-    scale = float(np.sqrt(s.m2 / n)) if n and not still(s) else 1.0
+    scale = float(np.sqrt(s.variance * (s.weight / n))) if n and not still(s) else 1.0
     indicator = bool(whole.missing > 0)
     means = (float(s.mean), missing) if indicator else (float(s.mean),)
     scales = (scale, _binary_scale(missing)) if indicator else (scale,)
@@ -127,7 +127,8 @@ def instant(
     kept = [
         p
         for p in wanted
-        if not still(one(parts, PARTS.index(p))) and parts.m2[PARTS.index(p)] > 1e-9 * every
+        if not still(one(parts, i := PARTS.index(p)))
+        and parts.variance[i] * (parts.weight[i] / every) > 1e-9
     ]
     indicator = bool(seconds.missing > 0)
     if not kept:
@@ -136,9 +137,12 @@ def instant(
         return "constant"
     at = [PARTS.index(p) for p in kept]
     means = [float(s[1].mean[i]) for i in at] + ([share] if indicator else [])
-    scales = [1.0 if still(one(s[1], i)) else float(np.sqrt(s[1].m2[i] / n)) for i in at] + (
-        [_binary_scale(share)] if indicator else []
-    )
+    share_known = s[1].weight / n
+    scales = [
+        1.0 if still(one(s[1], i)) else float(np.sqrt(s[1].variance[i] * share_known[i]))
+        for i in at
+    ]
+    scales += [_binary_scale(share)] if indicator else []
     known = bool(s[0].weight > 0)
     ends = (float(s[0].minimum), float(s[0].maximum)) if known else (None, None)
     return Instant(name, tuple(means), tuple(scales), tuple(kept), indicator, *ends)

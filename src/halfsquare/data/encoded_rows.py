@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import nan
 from typing import Literal, final
 
@@ -57,21 +58,35 @@ class DesignRows(Rows):
     def total_weight(self) -> float:
         """Σw of the rows, as given."""
 
+    @property
     @abstractmethod
-    def given_weights(self, index: int) -> Floats | None:
-        """The weights of chunk ``index`` as given."""
+    def whole_weights(self) -> bool:
+        """Whether they are whole numbers, as counts are."""
+
+    @property
+    def relative(self) -> bool:
+        """Whether weights that should be counts and are none were brought to a sum of the rows."""
+        return False
 
 
 @final
 @dataclass(frozen=True)
 class EncodedRows(DesignRows):
-    """One part of a scanned table, design and targets standardized by the encoder."""
+    """One part of a scanned table, design and targets standardized by the encoder.
+
+    Attributes
+    ----------
+    relative : bool
+        Whether weights that are to be counts and are no whole numbers say how much a row matters
+        beside others: what is chosen by the rows then takes them to sum to their number.
+    """
 
     scanned: Scanned
     encoder: Encoder
     recoding: Recoding
     kept: tuple[int, ...]
     part: Part
+    relative: bool = False
 
     @property
     def row_count(self) -> int:
@@ -127,20 +142,23 @@ class EncodedRows(DesignRows):
     def total_weight(self) -> float:
         return self.scanned.statistics_of(self.part).weight
 
-    def given_weights(self, index: int) -> Floats | None:
-        roles = self.scanned.roles
-        return None if roles.weight is None else self.scanned.table.read(index)[len(roles.targets)]
-
     @property
+    def whole_weights(self) -> bool:
+        return self.scanned.statistics_of(self.part).whole
+
+    @cached_property
     def weight_factor(self) -> float:
-        if self.scanned.roles.weighting == "counts":
+        counts = self.scanned.roles.weighting == "counts"
+        if counts and not self.relative:
             return 1.0
         statistics = self.scanned.statistics_of(self.part)
+        if counts and statistics.whole:
+            return 1.0
         return statistics.rows / statistics.weight if statistics.weight > 0 else 1.0
 
     def of(self, part: Part) -> EncodedRows:
         """Another part of the same table, with the same encoder."""
-        return EncodedRows(self.scanned, self.encoder, self.recoding, self.kept, part)
+        return replace(self, part=part)
 
     def targets(self, index: int, chunk: Chunk | None = None) -> Floats:
         """The targets (m, k) of chunk ``index`` in their unit; ``chunk``, if it is at hand."""
@@ -189,7 +207,8 @@ class EncodedRows(DesignRows):
         if self.scanned.roles.weight is None:
             return None
         weight: Floats = raw[len(self.encoder.targets)]
-        return weight if self.weight_factor == 1.0 else weight * self.weight_factor
+        factor = self.weight_factor
+        return weight if factor == 1.0 else weight * factor
 
     def _chunk(self, block: Floats, weight: Floats | None) -> Chunk:
         d = len(self.encoder.names)
@@ -235,9 +254,12 @@ class EncodedArrays(ChangedRows, DesignRows):
         weight = self.rows.weight
         return float(self.row_count if weight is None else weight.sum() / self.factor)
 
-    def given_weights(self, index: int) -> Floats | None:
-        weight = self.rows.chunk(index).weight
-        return None if weight is None else weight / self.factor
+    @property
+    def whole_weights(self) -> bool:
+        if self.rows.weight is None:
+            return True
+        given = self.rows.weight / self.factor
+        return bool((given == np.floor(given)).all())
 
 
 def array_encoder(

@@ -254,7 +254,7 @@ def make_encoder(
             features.append(made)
             kept.append(j)
     numbers = statistics.numbers
-    targets = Moments(max(n, np.finfo(float).tiny), numbers.mean[:k], numbers.m2[:k])
+    targets = Moments(n, numbers.mean[:k], numbers.variance[:k])
     scales = np.where([still(one(numbers, j)) for j in range(k)], 1.0, targets.scale)
     encoder = ColumnEncoder(
         tuple(features),

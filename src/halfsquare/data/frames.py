@@ -16,40 +16,108 @@ def arrow_table(data: Any, name: str) -> Any:
     Raises
     ------
     DataError
-        If a column mixes types or lengths, or two have one name; ``name`` is what messages call the
-        data.
+        If a column mixes types or lengths, holds values of a kind that no model takes, or two have
+        one name; ``name`` is what messages call the data.
     OptionError
         If it is none of these.
     """
     import pyarrow as pa
 
+    module = type(data).__module__
     if isinstance(data, np.ndarray):
-        if data.dtype.names:
-            frame = pa.table({n: np.ascontiguousarray(data[n]) for n in data.dtype.names})
-        elif data.ndim == 2:
-            frame = pa.table(
-                {f"x{j + 1}": np.ascontiguousarray(data[:, j]) for j in range(data.shape[1])}
-            )
-        else:
-            raise DataError(f"the array has shape {data.shape}; expected rows and columns, (n, d)")
+        frame = _of_columns(_array_columns(data))
     elif isinstance(data, dict):
-        frame = _arrow(lambda: pa.table({str(n): pa.array(np.asarray(v)) for n, v in data.items()}))
+        frame = _of_columns({str(n): v for n, v in data.items()})
     elif isinstance(data, (pa.Table, pa.RecordBatch)):
         frame = data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
-    elif type(data).__module__.startswith("polars"):
-        frame = data.collect().to_arrow() if hasattr(data, "collect") else data.to_arrow()
-    elif type(data).__module__.startswith("pandas"):
-        require_distinct([str(c) for c in data.columns], name)
-        plain = _plain(data.rename(columns=str))
-        frame = _arrow(lambda: pa.Table.from_pandas(plain, preserve_index=False))
-    elif hasattr(data, "__arrow_c_stream__"):
-        frame = pa.table(data)
+    elif module.startswith("polars"):
+        frame = _polars_table(data)
+    elif module.startswith("pandas"):
+        frame = _pandas_table(data, name)
+    elif hasattr(data, "__arrow_c_stream__") and not isinstance(data, pa.ChunkedArray):
+        frame = _arrow(lambda: pa.table(data))
     else:
         raise OptionError(
             f"cannot read rows from {type(data).__name__}; expected a path, a query, an "
             "array or a frame"
         )
+    if not frame.column_names:
+        raise DataError(f"{name} has no columns")
     require_distinct([str(n) for n in frame.column_names], name)
+    return _with_plain_numbers(frame)
+
+
+def _array_columns(data: Any) -> dict[str, Any]:
+    if data.dtype.names:
+        return {n: data[n] for n in data.dtype.names}
+    if data.ndim != 2:
+        raise DataError(f"the array has shape {data.shape}; expected rows and columns, (n, d)")
+    return {f"x{j + 1}": data[:, j] for j in range(data.shape[1])}
+
+
+def _of_columns(columns: dict[str, Any]) -> Any:
+    import pyarrow as pa
+
+    return _arrow(lambda: pa.table({n: _arrow_column(n, v) for n, v in columns.items()}))
+
+
+def _arrow_column(name: str, values: Any) -> Any:
+    """One column of a mapping or an array."""
+    import pyarrow as pa
+
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return values
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise DataError(f"column {name!r} is complex; expected real numbers")
+    if array.ndim > 1:
+        raise DataError(f"column {name!r} has shape {array.shape}; expected (n,), one value a row")
+    if array.dtype == np.longdouble or array.dtype == np.float16:
+        array = array.astype(np.float64)
+    return pa.array(np.ascontiguousarray(array))
+
+
+def _polars_table(data: Any) -> Any:
+    from polars.exceptions import PolarsError
+
+    try:
+        if hasattr(data, "collect"):
+            data = data.collect()
+        return (data.to_frame() if hasattr(data, "to_frame") else data).to_arrow()
+    except PolarsError as problem:
+        first = str(problem).strip().splitlines()[0]
+        raise DataError(f"the frame could not be computed: {first}") from None
+
+
+def _pandas_table(data: Any, name: str) -> Any:
+    import pyarrow as pa
+
+    if not hasattr(data, "columns"):  # a series is a frame of one column
+        if not hasattr(data, "to_frame"):
+            raise OptionError(f"cannot read rows from {type(data).__name__}; expected a frame")
+        data = data.to_frame()
+    require_distinct([str(c) for c in data.columns], name)
+    data = _plain(data.rename(columns=str))
+    changed = {}
+    for column, kind in data.dtypes.items():
+        if getattr(kind, "kind", "") in ("c", "f") and str(kind) in (
+            "complex64", "complex128", "complex256", "float16", "float128",
+        ):  # fmt: skip
+            changed[column] = _arrow_column(str(column), data[column].to_numpy()).to_numpy()
+    data = data.assign(**changed) if changed else data
+    return _arrow(lambda: pa.Table.from_pandas(data, preserve_index=False))
+
+
+def _with_plain_numbers(frame: Any) -> Any:
+    """With numbers of half precision and decimals of 256 bits, which the reader of tables has not,
+    in float64.
+    """
+    import pyarrow as pa
+
+    for j, field in enumerate(frame.schema):
+        if pa.types.is_float16(field.type) or pa.types.is_decimal256(field.type):
+            plain = frame.column(j).cast(pa.float64())
+            frame = frame.set_column(j, field.with_type(pa.float64()), plain)
     return frame
 
 
@@ -58,10 +126,12 @@ def _arrow(make: Any) -> Any:
 
     try:
         return make()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as problem:
+    except DataError:
+        raise
+    except pa.ArrowNotImplementedError as problem:
+        raise DataError(f"a column holds no numbers, texts or times: {problem}") from None
+    except (pa.ArrowException, ValueError, TypeError) as problem:
         raise DataError(f"a column mixes types or lengths: {problem}") from None
-    except (pa.ArrowNotImplementedError, TypeError) as problem:
-        raise DataError(f"a column has a type that holds no numbers or texts: {problem}") from None
 
 
 def _plain(data: Any) -> Any:

@@ -122,8 +122,8 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
     """Rows that are not like the others: a value for "no value", one row that decides a column."""
     said = []
     for j, column in enumerate(roles.scanned):
-        weight, m2 = float(numbers.weight[j]), float(numbers.m2[j])
-        if column.kind != "number" or not m2 > 0 or weight < 8 or column is roles.weight:
+        weight, variance = float(numbers.weight[j]), float(numbers.variance[j])
+        if column.kind != "number" or not variance > 0 or weight < 8 or column is roles.weight:
             continue
         low, high = float(numbers.minimum[j]), float(numbers.maximum[j])
         mean = float(numbers.mean[j])
@@ -132,7 +132,7 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
                 f"{column.name}: its numbers from {low:.0f} to {high:.0f} read as dates, yyyymmdd, "
                 "and are taken for numbers: --dates yyyymmdd reads them so."
             )
-        if min(abs(low), abs(high)) >= _EXACT and m2 < (_FINE * mean) ** 2 * weight:
+        if min(abs(low), abs(high)) >= _EXACT and variance < (_FINE * mean) ** 2:
             said.append(
                 f"{column.name}: its numbers, near {mean:g}, differ in digits that float64 does "
                 "not hold; subtract what they have in common."
@@ -140,7 +140,7 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
         far = max((low, high), key=lambda v: abs(v - mean))
         if far in _SENTINELS:
             said += _sentinel(source, column, far, low if far == high else high)
-        elif (far - mean) ** 2 > _DECISIVE * m2:
+        elif (far - mean) ** 2 / weight > _DECISIVE * variance:
             row = _row_of(source, column, far)
             said.append(
                 f"{column.name}: row {row} ({far:g}) stands apart from all others and decides "

@@ -59,8 +59,12 @@ def _frame(connection: Any, spec: DataSpec, name: str, frame: Any, held: Any = (
     names = list(frame.column_names)
     categories = categories_of(frame.schema)
     # DuckDB does not tell large letters from small ones.
-    connection.register("frame", frame.rename_columns([f"c{j}" for j in range(len(names))]))
-    source = _bound(connection, name, "frame", (frame, *held), names=names)
+    try:
+        connection.register("frame", frame.rename_columns([f"c{j}" for j in range(len(names))]))
+        source = _bound(connection, name, "frame", (frame, *held), names=names)
+    except duckdb.Error as problem:
+        first = str(problem).splitlines()[0]
+        raise DataError(f"{name} has a column of a kind that cannot be read: {first}") from None
     return replace(source, categories=categories)
 
 

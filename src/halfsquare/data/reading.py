@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.buffers import Buffers
 from halfsquare.data.deciding import open_as
@@ -36,6 +37,9 @@ class ReadBatch:
     weight : (m,) or None
     kept : Arrow record batch or None
         The columns that are carried along, as they stand in the source.
+    absent : (features, m) or None
+        Where values are missing that none was in training; None where there are none, or where
+        nobody asked.
     """
 
     first_row: int
@@ -43,6 +47,7 @@ class ReadBatch:
     target: Floats | None
     weight: Floats | None
     kept: Any = None
+    absent: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass
@@ -54,30 +59,27 @@ class Novelty:
     unseen, outside, missing : dict of column to number of rows
         Levels that were not there; numbers below the least or above the greatest, dates before the
         first or after the last; no value where there always was one.
+    unweighed : str
+        The column of the fit that says how noisy a row is, where these rows have none.
     """
 
     unseen: dict[str, int] = field(default_factory=dict)
     outside: dict[str, int] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
+    unweighed: str = ""
 
     def add(self, features: Sequence[Feature], raw: Floats) -> None:
         """Count raw feature rows (features, m)."""
         for feature, values in zip(features, raw, strict=True):
             if isinstance(feature, Category):
                 self._count(self.unseen, feature.column, values < MISSING)
-                if not feature.missing:
-                    self._count(self.missing, feature.column, values == MISSING)
-            elif isinstance(feature, Number):
+            elif isinstance(feature, Number) or (
+                isinstance(feature, Instant) and None not in (feature.minimum, feature.maximum)
+            ):
                 beyond = (values < feature.minimum) | (values > feature.maximum)
                 self._count(self.outside, feature.column, beyond)
-                if not feature.indicator:
-                    self._count(self.missing, feature.column, np.isnan(values))
-            elif isinstance(feature, Instant):
-                if feature.minimum is not None and feature.maximum is not None:
-                    beyond = (values < feature.minimum) | (values > feature.maximum)
-                    self._count(self.outside, feature.column, beyond)
-                if not feature.indicator:
-                    self._count(self.missing, feature.column, np.isnan(values))
+            if _always_there(feature):
+                self._count(self.missing, feature.column, _gone(feature, values))
 
     @staticmethod
     def _count(counts: dict[str, int], column: str, rows: Any) -> None:
@@ -93,14 +95,50 @@ class Novelty:
         ]
         said += [f"{c}: {n:,} rows outside the range of training" for c, n in self.outside.items()]
         said += [
-            f"{c}: {n:,} rows without a value, which none lacked in training"
+            f"{c}: {n:,} rows without a value, which none lacked in training: the mean stands in "
+            "for it, and intervals are wider by what it is worth"
             for c, n in self.missing.items()
         ]
+        if self.unweighed:
+            said.append(
+                f"{self.unweighed}: these rows have no such column, so that intervals are those of "
+                "a row of mean weight in training"
+            )
         return said
 
-    def as_dict(self) -> dict[str, dict[str, int]]:
+    def as_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {"unseen": self.unseen, "outside": self.outside, "missing": self.missing}
+        found: dict[str, Any] = {
+            "unseen": self.unseen,
+            "outside": self.outside,
+            "missing": self.missing,
+        }
+        return {**found, "unweighed": self.unweighed} if self.unweighed else found
+
+
+def _always_there(feature: Feature) -> bool:
+    """Whether no value was missing in training, and the model has no place for one that is."""
+    if isinstance(feature, Category):
+        return not feature.missing
+    return isinstance(feature, Number | Instant) and not feature.indicator
+
+
+def _gone(feature: Feature, values: Floats) -> npt.NDArray[np.bool_]:
+    """Where raw values (m,) are missing."""
+    return np.asarray(values == MISSING if isinstance(feature, Category) else np.isnan(values))
+
+
+def absent_values(features: Sequence[Feature], raw: Floats) -> npt.NDArray[np.bool_] | None:
+    """Where the mean stands for a value of raw feature rows (features, m): for what training always
+    had, and for levels that it did not have; None for nowhere.
+    """
+    found = np.zeros(raw.shape, dtype=bool)
+    for j, feature in enumerate(features):
+        if _always_there(feature):
+            found[j] = _gone(feature, raw[j])
+        if isinstance(feature, Category) and not feature.other:
+            found[j] |= raw[j] < MISSING
+    return found if found.any() else None
 
 
 def open_for(encoder: Encoder, data: Any) -> Source:
@@ -126,6 +164,7 @@ def read_encoded(
     keep: Sequence[str] = (),
     batch_rows: int = 16384,
     novelty: Novelty | None = None,
+    with_absent: bool = False,
 ) -> Iterator[ReadBatch]:
     """The rows of a source, encoded as in training; other columns are passed over.
 
@@ -165,7 +204,8 @@ def read_encoded(
         if weights is not None:
             weights = as_weights(weights, weighting, seen, source.name, weight or "")
         own = batch.select(range(len(scanned), len(scanned) + len(carried))) if carried else None
-        yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights, own)
+        absent = absent_values(encoder.features, features) if with_absent else None
+        yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights, own, absent)
         seen += raw.shape[1]
 
 

@@ -23,16 +23,28 @@ Order = npt.NDArray[np.intp]
 @dataclass(frozen=True, init=False)
 class RecutTable(Table):
     """The chunks of ``table`` in other orders: the rows to train on first, then those set apart;
-    others are not there.
+    others are not there. ``weights``, if given, are those of each chunk's rows, which stand in raw
+    row ``weight_row``.
     """
 
     table: Table
     orders: tuple[Order, ...]
+    weights: tuple[Floats, ...] | None
+    weight_row: int
 
-    def __init__(self, table: Table, orders: tuple[Order, ...], train_sizes: list[int]) -> None:
+    def __init__(
+        self,
+        table: Table,
+        orders: tuple[Order, ...],
+        train_sizes: list[int],
+        weights: tuple[Floats, ...] | None = None,
+        weight_row: int = 0,
+    ) -> None:
         for name, value in {
             "table": table,
             "orders": orders,
+            "weights": weights,
+            "weight_row": weight_row,
             "sizes": [len(order) for order in orders],
             "train_sizes": train_sizes,
         }.items():
@@ -41,6 +53,8 @@ class RecutTable(Table):
     def read(self, index: int) -> Floats:
         """Chunk ``index`` (columns, m)."""
         found: Floats = np.take(self.table.read(index), self.orders[index], axis=1)
+        if self.weights is not None:
+            found[self.weight_row] = self.weights[index]
         return found
 
 
@@ -88,7 +102,7 @@ def recut(
         kept.append(starts[index] + order)
         train_sizes.append(int(np.count_nonzero(own == TRAIN)))
     again = RecutTable(table, tuple(orders), train_sizes)
-    train, test = _statistics(again, scanned.roles, execution)
+    train, test = part_statistics(again, scanned.roles, execution)
     at = np.concatenate([np.empty(0, dtype=np.intp), *kept])
     return replace(
         scanned,
@@ -100,7 +114,9 @@ def recut(
     )
 
 
-def _statistics(table: RecutTable, roles: Roles, execution: Execution) -> Pair:
+def part_statistics(table: Table, roles: Roles, execution: Execution) -> Pair:
+    """Of the rows to train on, and of those set apart."""
+
     def of(index: int) -> Pair:
         chunk, cut = table.read(index), table.train_sizes[index]
         return statistics_of(chunk[:, :cut], roles), statistics_of(chunk[:, cut:], roles)

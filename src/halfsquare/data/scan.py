@@ -140,6 +140,8 @@ class Scanned:
     orders : tuple of (m,) int, or None
         Of a table that was cut anew: where the rows of each chunk stood among those of the source's
         stretch.
+    rows_whole : bool
+        Whether rows that count more than once were set apart as a whole: each is one cluster.
     """
 
     source_name: str
@@ -153,6 +155,7 @@ class Scanned:
     missing_feature: int = 0
     units: Units | None = None
     orders: tuple[npt.NDArray[np.intp], ...] | None = None
+    rows_whole: bool = False
 
     def statistics_of(self, part: str) -> TableStatistics:
         """Of the rows of a part: ``"train"``, ``"test"`` or ``"all"``."""
@@ -391,7 +394,9 @@ def statistics_of(part: Floats, roles: Roles) -> TableStatistics:
                 (part[j] - UNSEEN).astype(np.intp), weights=weight, minlength=2
             ).astype(float)
     total = float(part.shape[1]) if weight is None else float(weight.sum())
-    return TableStatistics(part.shape[1], total, NumberStatistics.of(part, weight), times, levels)
+    whole = weight is None or bool((weight == np.floor(weight)).all())
+    numbers = NumberStatistics.of(part, weight)
+    return TableStatistics(part.shape[1], total, numbers, times, levels, whole)
 
 
 def scanned(

@@ -13,7 +13,7 @@ from halfsquare.loss import Floats
 
 @dataclass(frozen=True)
 class NumberStatistics:
-    """Weight, mean and Σ w (x - mean)² of c columns over their values that are not missing.
+    """Weight, mean and variance of c columns over their values that are not missing.
 
     All arrays are (c,). ``missing`` is the weight of missing values. Merged after Chan, Golub &
     LeVeque (1979), eq. 2.1, as :class:`halfsquare.sums.Moments`, with a weight for each column.
@@ -21,7 +21,7 @@ class NumberStatistics:
 
     weight: Floats
     mean: Floats
-    m2: Floats
+    variance: Floats
     missing: Floats
     minimum: Floats
     maximum: Floats
@@ -49,12 +49,15 @@ class NumberStatistics:
     def merge(self, other: NumberStatistics) -> NumberStatistics:
         """Of the rows of both."""
         total = self.weight + other.weight
-        share = np.divide(other.weight, total, out=np.zeros_like(total), where=total > 0)
+        own, share = (
+            np.divide(s.weight, total, out=np.zeros_like(total), where=total > 0)
+            for s in (self, other)
+        )
         delta = other.mean - self.mean
         return NumberStatistics(
             total,
             self.mean + delta * share,
-            self.m2 + other.m2 + self.weight * share * delta * delta,
+            own * self.variance + share * other.variance + own * share * delta * delta,
             self.missing + other.missing,
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
@@ -81,8 +84,8 @@ def _counted(values: Floats, spare: Floats) -> _Six:
     left = np.add.reduce(centred) / n
     np.subtract(centred, left, out=centred)
     np.multiply(centred, centred, out=centred)
-    squares = np.add.reduce(centred)
-    return float(n), mean + left, squares, float(gone), values.min(), values.max()
+    variance = np.add.reduce(centred) / n
+    return float(n), mean + left, variance, float(gone), values.min(), values.max()
 
 
 def _weighed(values: Floats, weight: Floats) -> _Six:
@@ -97,8 +100,8 @@ def _weighed(values: Floats, weight: Floats) -> _Six:
     mean = np.add.reduce(share * values)
     mean += np.add.reduce(share * (values - mean))
     centred = values - mean
-    squares = np.add.reduce(w * centred * centred)
-    return float(total), mean, squares, gone, values.min(), values.max()
+    variance = np.add.reduce(share * centred * centred)
+    return float(total), mean, variance, gone, values.min(), values.max()
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class TableStatistics:
     time_parts : dict of column position to NumberStatistics
     levels : dict of column position to array
         Weight of [unseen, missing, level 0, level 1, …].
+    whole : bool
+        Whether all weights are whole numbers, as counts are.
     """
 
     rows: int
@@ -121,6 +126,7 @@ class TableStatistics:
     numbers: NumberStatistics
     time_parts: dict[int, NumberStatistics]
     levels: dict[int, Floats]
+    whole: bool = True
 
     def merge(self, other: TableStatistics) -> TableStatistics:
         return TableStatistics(
@@ -129,6 +135,7 @@ class TableStatistics:
             self.numbers.merge(other.numbers),
             {j: s.merge(other.time_parts[j]) for j, s in self.time_parts.items()},
             {j: _add_ragged(a, other.levels[j]) for j, a in self.levels.items()},
+            self.whole and other.whole,
         )
 
 

@@ -65,17 +65,23 @@ def as_weights(
     return weights
 
 
-def counts_warning(column: str, rows: int, total: float, whole: bool) -> str | None:
+def counts_warning(
+    column: str, rows: int, total: float, *, whole: bool, relative: bool = False
+) -> str | None:
     """What is to be said of weights taken as counts that look like something else; None if not.
 
-    ``total`` is their sum over ``rows`` rows, ``whole`` whether all are whole numbers.
+    ``total`` is their sum over ``rows`` rows, ``whole`` whether all are whole numbers, ``relative``
+    whether they were brought to a sum of ``rows`` because of that.
     """
-    if whole and total >= rows:
+    if whole:
         return None
-    what = "are no whole numbers and " if not whole else ""
+    taken = "are taken as counts: the errors and intervals are those of so many rows"
+    if relative:
+        taken = (
+            "are taken relative to their mean: what is chosen and stated is that of as many rows"
+        )
     return (
-        f"the weights in {column!r} {what}sum to {total:g} over {rows:,} rows, and are taken as "
-        "counts: the errors and intervals are those of so many rows. If they are measured standard "
-        f"deviations, say --sigma {column}; if inverse variances up to a factor, say --precision "
-        f"{column}"
+        f"the weights in {column!r} are no whole numbers and sum to {total:g} over {rows:,} rows, "
+        f"and {taken}. If they are measured standard deviations, say --sigma {column}; if inverse "
+        f"variances up to a factor, say --precision {column}"
     )

@@ -16,6 +16,7 @@ from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError, ShapeError
 from halfsquare.estimators.base import TableRegressor
 from halfsquare.estimators.table import Given, given
+from halfsquare.fitting.blend import some_design
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.fit import scanned_rows
 from halfsquare.fitting.network import NetworkFamily, groups_of_inputs, relevance_of
@@ -172,7 +173,7 @@ class NetworkRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
             solver, objective, state, run, iterations=state.iteration + 1
         )
         iteration, parameters = self._state.iteration, self._state.parameters
-        relevance = relevance_of(network, parameters, rows.design, groups_of_inputs(encoder))
+        relevance = relevance_of(network, parameters, some_design(rows), groups_of_inputs(encoder))
         member = Trained(
             network,
             parameters,

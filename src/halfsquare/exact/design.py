@@ -40,8 +40,8 @@ class _Sums:
         return nearest(int(self.numbers[0, i]), self.exponent)
 
     def moments(self, i: int, missing: int | None) -> tuple[float, float, float, float]:
-        """Weight, mean and Σ w (x - mean)² of a term over the rows where it is there, and the
-        missing weight.
+        """Weight, mean and variance of a term over the rows where it is there, and the missing
+        weight.
         """
         gone = int(self.numbers[0, missing]) if missing is not None else 0
         there, total, square = (
@@ -52,8 +52,8 @@ class _Sums:
         if there <= 0:
             return 0.0, 0.0, 0.0, nearest(gone, self.exponent)
         spread = there * square - total * total
-        m2 = float(Fraction(spread, there) * Fraction(2) ** self.exponent)
-        return nearest(there, self.exponent), total / there, m2, nearest(gone, self.exponent)
+        variance = float(Fraction(spread, there * there))
+        return nearest(there, self.exponent), total / there, variance, nearest(gone, self.exponent)
 
 
 def encoder_of(

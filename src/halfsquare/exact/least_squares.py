@@ -23,6 +23,7 @@ from halfsquare.exact.integer_solver import BITS, Factors, Wholes
 from halfsquare.exact.normal_equations import ExactSystem, half_bits, in_range, ratio
 from halfsquare.fitting.linear import (
     LinearOptions,
+    freedom_warnings,
     linear_facts,
     linear_warnings,
 )
@@ -244,6 +245,15 @@ def _finished(
     return [intercept, *(nearest(int(b), base) for b in slopes)], error
 
 
+def _covariance(inverse: Floats, noise: Floats) -> Floats:
+    """σ² (AᵀWA)⁻¹ of each output."""
+    with np.errstate(over="ignore"):
+        found = np.kron(inverse, np.diag(noise))
+    if not np.isfinite(found).all():
+        raise FitError("a variance is beyond float64: state the columns in other units")
+    return found
+
+
 def train_exactly(
     exact: ExactSystem,
     names: Sequence[str],
@@ -278,10 +288,13 @@ def train_exactly(
     return Trained(
         Linear(tuple(names), tuple(targets)),
         solution.coefficients.reshape(-1),
-        np.kron(solution.inverse, np.diag(noise)) if known else None,
+        _covariance(solution.inverse, noise) if known else None,
         noise,
         solution.effective_parameters,
         termination,
         linear_facts(solution, freedom, system, Linear(tuple(names), tuple(targets))),
-        linear_warnings(solution, names, system, termination),
+        (
+            *linear_warnings(solution, names, system, termination),
+            *freedom_warnings(system, freedom, solution.l2),
+        ),
     )

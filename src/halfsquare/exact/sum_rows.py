@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from halfsquare.data.counted import of_counts
 from halfsquare.data.deciding import whole
 from halfsquare.data.late import require_no_late_values
 from halfsquare.data.roles import choose_roles
@@ -86,8 +87,10 @@ def sum_rows(
             gram = gram.add(block, part[k] if roles.weight is not None else None)
         return gram
 
+    parts = of_counts(scanned, test_fraction, seed, Local(threads))
+
     def of(index: int) -> tuple[ExactGram, ExactGram]:
-        raw, cut = scanned.table.read(index), scanned.table.train_sizes[index]
+        raw, cut = parts.table.read(index), parts.table.train_sizes[index]
         return summed(raw[:, :cut]), summed(raw[:, cut:])
 
     nothing = ExactGram.zero(size), ExactGram.zero(size)
@@ -109,13 +112,15 @@ def sum_rows(
         (),
         roles.reading,
     )
-    ranges = [_ranges(scanned, part) for part in (scanned.train, scanned.test)]
+    ranges = [_ranges(scanned, part) for part in (parts.train, parts.test)]
     name = scanned.source_name
     return replace(
         found,
         reading=roles.reading,
         sources=(
-            SumSource(name, found.digest(), found.rows, ranges[0], ranges[1], test_fraction, seed),
+            SumSource(
+                name, found.digest(), scanned.table.rows, ranges[0], ranges[1], test_fraction, seed
+            ),
         ),
     )
 

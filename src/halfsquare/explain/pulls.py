@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.reading import ReadBatch, open_for, read_encoded
+from halfsquare.data.reading import ReadBatch, open_for
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.explain.levers import Levers, levers
 from halfsquare.loss import Convention, Direction, Floats, direction, sse_factor
+from halfsquare.results.evaluate import weighed_rows
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.influence import Influence, InfluenceSums, Top, influence_of
 
@@ -235,9 +236,7 @@ def explain_pulls(
     sums, missing = PullSums.zero(len(at.names), top), 0
     influence = InfluenceSums.of(fitted, top)
     batch_rows = int(min(16384, max(256, _BATCH_NUMBERS // max(1, len(at.names)))))
-    for batch in read_encoded(
-        source, fitted.encoder, with_target=True, weight=spec.weights, batch_rows=batch_rows
-    ):
+    for batch in weighed_rows(source, fitted, spec, batch_rows=batch_rows):
         rows, design, target, w = usable(batch)
         missing += len(batch.design) - len(rows)
         errors = at.errors(design, target)

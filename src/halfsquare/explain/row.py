@@ -17,6 +17,7 @@ from halfsquare.explain.changes import Change, changes
 from halfsquare.explain.levers import levers
 from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.loss import Direction, direction
+from halfsquare.results.evaluate import of_noise
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.influence import InfluenceSums
 from halfsquare.results.intervals import ends_of
@@ -177,9 +178,11 @@ def explain_row(
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
     known = set(names) <= {c.name for c in source.columns}
-    batch, at = _find(fitted, source, row, known, spec.weights)
+    batch, at = _find(fitted, source, row, known, spec)
     design = batch.design[at : at + 1]
-    outputs, (low, high) = fitted.quantiles_of(design, ends_of(0.95))
+    own_weight = of_noise(fitted, spec, batch.weight)
+    own_weight = None if own_weight is None else own_weight[at : at + 1]
+    outputs, (low, high) = fitted.quantiles_of(design, ends_of(0.95), weight=own_weight)
     if not np.isfinite(outputs).all():
         raise DataError(
             f"{source.name}, row {row}: the model has no finite output there; is a value missing?"
@@ -221,9 +224,12 @@ def explain_row(
 
 
 def _find(
-    fitted: FittedModel, source: Source, row: int, known: bool, weights: str | None
+    fitted: FittedModel, source: Source, row: int, known: bool, spec: DataSpec
 ) -> tuple[ReadBatch, int]:
-    for batch in read_encoded(source, fitted.encoder, with_target=known, weight=weights):
+    column, weighting = spec.weight_column, spec.weighting
+    for batch in read_encoded(
+        source, fitted.encoder, with_target=known, weight=column, weighting=weighting
+    ):
         at = row - 1 - batch.first_row
         if at < len(batch.design):
             return batch, at

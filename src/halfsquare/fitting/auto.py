@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
@@ -42,6 +42,7 @@ from halfsquare.fitting.trees import (
     trees_training,
     unit_of,
 )
+from halfsquare.loss import Floats
 from halfsquare.models.network import Network
 from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
@@ -66,22 +67,25 @@ _MOST_CELLS, _FEWEST_ROUNDS, _MOST_ROUNDS, _TREE_MEMBERS = 6e9, 50, 1000, 4
 class AutoFamily(Family):
     """A linear model, trees and networks, blended."""
 
+    @property
+    def chooses(self) -> bool:
+        return True
+
     def check(self) -> None:
         if self.options.method is not None:
             raise OptionError(
                 f"the method {self.options.method} is for one family: say which, with the "
                 "model option"
             )
-        self._linear().check()
+        LinearFamily(self.options).check()
 
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
         if self.options.prefer == "simple":
             return simplest(self, rows, run)
         weight = weights_of(rows, run.execution)
-        linear = self._linear().trained(rows, run)
         notes: dict[str, str] = {}
         why = self._why_linear_alone(rows)
-        parts = [_linear_part(linear, rows, self.options.l2, run, judged=not why)]
+        parts = [self._linear_part(rows, run, judged=not why)]
         if not why and _mean_square(parts[0]) < _EXACT:
             why = "the linear model is exact"
         for name, make in self._more().items():
@@ -110,9 +114,7 @@ class AutoFamily(Family):
         weights = {c.model: c.weight for c in before.candidates if c.weight}
         parts = []
         if LINEAR in weights:
-            judged = len(weights) > 1
-            linear = self._linear().trained(rows, run)
-            parts.append(_linear_part(linear, rows, self.options.l2, run, judged=judged))
+            parts.append(self._linear_part(rows, run, judged=len(weights) > 1))
         ensembles = [name for name in (BEST, RANDOM) if name in weights]
         if ensembles:
             parts += self._tree_parts(rows, run, ensembles)
@@ -166,8 +168,14 @@ class AutoFamily(Family):
             members = family.train_sized(rows, run, None, _MEMBERS_MANY, "minibatch", passes)[1]
         return [_of_network(members, rows)]
 
-    def _linear(self) -> LinearFamily:
-        return LinearFamily(self.options)
+    def _linear_part(self, rows: EncodedRows, run: Run, *, judged: bool) -> Part:
+        family = LinearFamily.of_choice(self.options, rows)
+        linear = family.trained(rows, run)
+        n, k = rows.row_count, len(rows.encoder.targets)
+        own: Floats = np.full((n, k), np.nan)
+        if judged:
+            own = left_out_linear(rows, family.options.l2, run)
+        return Part(LINEAR, [linear], np.stack([own, own]))
 
     def _tree_parts(
         self, rows: EncodedRows, run: Run, names: Sequence[str] = (BEST, RANDOM)
@@ -206,14 +214,6 @@ def _of_network(members: list[Trained[NetworkFacts]], rows: EncodedRows) -> Part
     if errors is None:
         errors = np.full((2, rows.row_count, len(rows.encoder.targets)), np.nan)
     return Part(NETWORK, members, errors)
-
-
-def _linear_part(
-    linear: Trained[Any], rows: EncodedRows, l2: Any, run: Run, *, judged: bool
-) -> Part:
-    n, k = rows.row_count, len(rows.encoder.targets)
-    own = left_out_linear(rows, l2, run) if judged else np.full((n, k), np.nan)
-    return Part(LINEAR, [linear], np.stack([own, own]))
 
 
 def _cells(rows: EncodedRows) -> float:

@@ -27,6 +27,7 @@ from halfsquare.results.predictive import outputs_and_variance
 from halfsquare.results.record import Candidate
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.combination import combination_weights
+from halfsquare.sums import MeanSums
 
 # What chance alone passes once in forty times.
 _Z = 1.96
@@ -67,31 +68,32 @@ class Judged:
     ----------
     errors, corrections : (q, m, k)
         Of the q parts on the m rows that all of them left out.
-    weight : (m,)
-        Row weights, over their sum.
-    count : float
-        Σw of these rows.
+    row_weight : (m,)
+        Weights of these rows.
     """
 
     errors: Floats
     corrections: Floats
-    weight: Floats
-    count: float
+    row_weight: Floats
 
     @classmethod
     def of(cls, parts: Sequence[Part], weight: Floats | None) -> Judged | None:
         """None where no row was left out by all."""
         both = np.all([part.judged for part in parts], axis=0)
         w = both.astype(np.float64) if weight is None else np.where(both, weight, 0.0)
-        total = float(w.sum())
-        if not total > 1.0:
+        both = w > 0
+        if not float(w.sum()) > 1.0:
             return None
         return cls(
             np.array([part.mean_error[both] for part in parts]),
             np.array([part.correction[both] for part in parts]),
-            w[both] / total,
-            total,
+            w[both],
         )
+
+    @property
+    def weight(self) -> Floats:
+        """Row weights (m,) over their sum."""
+        return np.asarray(self.row_weight / self.row_weight.sum())
 
     @property
     def products(self) -> Floats:
@@ -113,9 +115,8 @@ class Judged:
 
     def mean(self, values: Floats) -> tuple[float, float]:
         """Weighted mean of values (m,) and its standard error."""
-        mean = float(self.weight @ values)
-        variance = float(self.weight @ (values - mean) ** 2) * self.count / (self.count - 1.0)
-        return mean, float(np.sqrt(max(variance, 0.0) / self.count))
+        sums = MeanSums.of(values, self.row_weight)
+        return sums.mean, sums.standard_error
 
     def certainty(self, weights: Floats) -> Floats:
         """Each weight (q,) over its standard error, 0 where it is not in use.
@@ -130,15 +131,18 @@ class Judged:
             found[used] = np.inf
             return found
         errors = self.errors[used].transpose(1, 2, 0).reshape(-1, len(used))
-        w = np.repeat(self.weight, self.errors.shape[2])
+        own = self.weight
+        # A row of weight 2 is two rows of weight 1; other weights say how much a row matters.
+        whole = bool((self.row_weight == np.floor(self.row_weight)).all())
+        twice = np.repeat(own / self.row_weight.sum() if whole else own * own, self.errors.shape[2])
+        w = np.repeat(own, self.errors.shape[2])
         left = errors @ weights[used]
         for i in range(len(used)):
             r = (i + 1) % len(used)
             others = [j for j in range(len(used)) if j != r]
             d = errors[:, [r]] - errors[:, others]
             inverse = np.linalg.pinv(d.T @ (w[:, None] * d))
-            # Weights are numbers of rows: a row of weight 2 is two rows of weight 1.
-            middle = d.T @ ((w * left**2)[:, None] * d) / self.count
+            middle = d.T @ ((twice * left**2)[:, None] * d)
             variance = (inverse @ middle @ inverse)[others.index(i), others.index(i)]
             found[used[i]] = weights[used[i]] / np.sqrt(variance) if variance > 0 else np.inf
         return found
@@ -223,12 +227,11 @@ def _sure_weights(judged: Judged) -> Floats:
         kept = used[used != least]
 
 
-def members_of(blend: Blend, design: Floats) -> list[Trained[Any]]:
+def members_of(blend: Blend, some: Sample) -> list[Trained[Any]]:
     """The members of the parts in use, those of the heaviest part first, with shares and noise.
 
     The predictive variance is noise + parameters + spread of the members. Its mean is to be the MSE
-    on rows left out, so the noise is what that has beyond the other two on rows like those of
-    ``design`` (m, d).
+    on rows left out, so the noise is what that has beyond the other two on rows like ``some``.
     """
     # The linear part last: what is told of the first member is told of the kind of the whole.
     used = sorted(blend.used, key=lambda pair: (pair[0].name == "linear", -pair[1]))
@@ -243,11 +246,14 @@ def members_of(blend: Blend, design: Floats) -> list[Trained[Any]]:
     if alone or not np.isfinite(blend.mse):
         return members
     shares = np.array([m.share for m in members])
-    found = [outputs_and_variance(m.model, m.parameters, m.covariance, design) for m in members]
+    found = [
+        outputs_and_variance(m.model, m.parameters, m.covariance, some.design) for m in members
+    ]
     outputs = np.array([o for o, _ in found])
     mean = np.einsum("s,smk->mk", shares, outputs)
-    spread = np.einsum("s,smk->k", shares, (outputs - mean) ** 2) / len(design)
-    parameters = np.einsum("s,smk->k", shares, np.array([v for _, v in found])) / len(design)
+    spread = np.einsum("s,m,smk->k", shares, some.share, (outputs - mean) ** 2, optimize=True)
+    variances = np.array([v for _, v in found])
+    parameters = np.einsum("s,m,smk->k", shares, some.share, variances, optimize=True)
     noise = np.maximum(blend.by_output - spread - parameters, 0.5 * blend.by_output)
     return [replace(m, noise=noise) for m in members]
 
@@ -273,10 +279,23 @@ def weights_of(rows: Rows, execution: Execution) -> Floats | None:
     return np.concatenate([np.empty(0), *(w for w in chunks if w is not None)])
 
 
-def some_design(rows: Rows, most: int = 2048) -> Floats:
-    """The design (m, d) of some rows, evenly spaced in the first chunk that has any."""
+@dataclass(frozen=True)
+class Sample:
+    """Some rows: their design (m, d), and their weights (m,) over their sum."""
+
+    design: Floats
+    share: Floats
+
+
+def some_design(rows: Rows, most: int = 2048) -> Sample:
+    """Some rows of positive weight, evenly spaced in the first chunk that has any."""
     for index in range(rows.chunk_count):
-        if rows.chunk_size(index):
-            design = rows.chunk(index).design
-            return design[:: -(-len(design) // most)]
-    return rows.chunk(0).design
+        if not rows.chunk_size(index):
+            continue
+        chunk = rows.chunk(index)
+        w = np.ones(len(chunk.target)) if chunk.weight is None else chunk.weight
+        at = np.flatnonzero(w > 0)
+        at = at[:: -(-max(len(at), 1) // most)]
+        if len(at):
+            return Sample(chunk.design[at], w[at] / w[at].sum())
+    return Sample(rows.chunk(0).design[:0], np.empty(0))

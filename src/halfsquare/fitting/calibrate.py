@@ -13,6 +13,7 @@ exact t intervals.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import OUTPUT, Calibration, Ramps
 from halfsquare.results.smearing import Smearing
+from halfsquare.sums import MeanSums
 
 FEWEST_ROWS = 50
 _FEWEST_SCORES = 100  # below, the quantiles near the ends would be those of two or three rows
@@ -49,14 +51,13 @@ class LeftOut:
     """Errors o - t (m, k) on rows left out, with what the model says of them there.
 
     ``others`` (m, k) is the variance by parameters and spread, all in standardized units; ``unit``
-    (m,) says which rows belong together.
+    (m,) says which rows belong together. A row of weight w stands w times.
     """
 
     design: Floats
     output: Floats
     error: Floats
     others: Floats
-    weight: Floats
     unit: npt.NDArray[np.intp]
 
 
@@ -76,14 +77,17 @@ def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> Fitt
     if left_out is None and (len(fitted.members) > 1 or fitted.members[0].covariance is None):
         return fitted
     noise = fitted.noise
-    if not np.isfinite(noise).all() or np.any(noise < _HARD_ENOUGH) or rows.row_count < FEWEST_ROWS:
+    few = rows.row_count < FEWEST_ROWS and not rows.weighted
+    if not np.isfinite(noise).all() or np.any(noise < _HARD_ENOUGH) or few:
         return fitted
     with one_blas_thread():
         found = _gathered(fitted, rows, left_out)
         if len(found.error) < FEWEST_ROWS:
             return fitted
         exact = left_out is None
-        units = None if rows.units is None else Units(found.unit, rows.units.in_order)
+        units = None
+        if rows.units is not None or rows.weighted:  # a row that is drawn twice is one
+            units = Units(found.unit, rows.units is not None and rows.units.in_order)
         each = [_one(found, j, float(noise[j]), units, exact=exact) for j in range(len(noise))]
     if all(one is None for one in each):
         return fitted
@@ -103,7 +107,7 @@ def with_smearing(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> F
             found = _gathered(fitted, rows, left_out)
             s = fitted.noise_of(found.design, found.output)
         if len(found.error):
-            smearing = Smearing.of(-(found.error / s)[:, 0], found.weight)
+            smearing = Smearing.of(-(found.error / s)[:, 0], np.ones(len(s)))
     training = replace(fitted.record.training, smearing=smearing)
     return replace(fitted, record=replace(fitted.record, training=training))
 
@@ -114,49 +118,64 @@ def _gathered(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> LeftO
     sizes = [rows.chunk_size(i) for i in range(count)]
     starts = np.cumsum([0, *sizes])
     chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_CHUNKS)).round().astype(np.intp))
-    every = max(1, -(-sum(sizes[i] for i in chosen) // MOST_ROWS))
+    weights = [rows.chunk(i).weight if rows.weighted else None for i in chosen]
+    drawn = _drawn(weights, [sizes[i] for i in chosen])
     parts = []
     units = rows.units
-    for i in chosen.tolist():
-        if sizes[i]:
-            at = slice(starts[i], starts[i + 1], every)
-            unit = None if units is None else units.of_row[at]
-            own = None if left_out is None else left_out[:, starts[i] : starts[i + 1]][:, ::every]
-            parts.append(_of_chunk(fitted, rows, i, every, own, unit))
+    for i, at in zip(chosen.tolist(), drawn, strict=True):
+        if len(at):
+            place = np.asarray(starts[i] + at, dtype=np.intp)
+            unit = place if units is None else units.of_row[place]
+            own = None if left_out is None else left_out[:, place]
+            parts.append(_of_chunk(fitted, rows, i, at, own, unit))
+    if not parts:
+        none, nowhere = np.empty((0, len(fitted.noise))), np.empty(0, dtype=np.intp)
+        return LeftOut(np.empty((0, len(fitted.encoder.names))), none, none, none, nowhere)
     return LeftOut(
         *(np.concatenate([getattr(p, f) for p in parts]) for f in LeftOut.__dataclass_fields__)
     )
+
+
+def _drawn(weights: Sequence[Floats | None], sizes: Sequence[int]) -> list[npt.NDArray[np.intp]]:
+    """Which rows of each chunk are looked at: by steps of equal weight, so that a row is drawn as
+    often as it stands in the table, or of very many as its share; at most ``MOST_ROWS`` of all.
+    """
+    if any(w is None for w in weights):
+        every = max(1, -(-sum(sizes) // MOST_ROWS))
+        return [np.arange(0, size, every) for size in sizes]
+    w = np.concatenate([w for w in weights if w is not None])
+    sums = MeanSums.of(w, w)
+    below = np.cumsum(w)
+    step = below[-1] / max(min(int(sums.effective_rows + 0.5), MOST_ROWS), 1)
+    at = np.searchsorted(below, (np.arange(round(below[-1] / step)) + 0.5) * step)
+    ends = np.searchsorted(at, np.cumsum([0, *sizes]))
+    firsts = np.cumsum([0, *sizes])
+    return [at[ends[i] : ends[i + 1]] - firsts[i] for i in range(len(sizes))]
 
 
 def _of_chunk(
     fitted: FittedModel,
     rows: Rows,
     index: int,
-    every: int,
+    at: npt.NDArray[np.intp],
     left_out: Floats | None,
-    unit: npt.NDArray[np.intp] | None,
+    unit: npt.NDArray[np.intp],
 ) -> LeftOut:
     chunk = rows.chunk(index)
-    design = chunk.design[::every].copy()
-    target = fitted.members[0].model.transform_target(chunk.target[::every])
-    weight = np.ones(len(target)) if chunk.weight is None else chunk.weight[::every]
+    design = chunk.design[at]
+    target = fitted.members[0].model.transform_target(chunk.target[at])
     output, variance = fitted.predictive(design)
     others = np.maximum(variance - fitted.noise, 0.0)
     e: Floats
     if left_out is None:
-        share = others / fitted.noise  # what the row is to its own output, had it weight 1
-        leverage = weight[:, None] * share
+        leverage = others / fitted.noise  # what one of the rows that it stands for is to its output
         known = (leverage < _MOST_LEVERAGE).all(axis=1)
         keep = 1.0 - np.minimum(leverage, _MOST_LEVERAGE)
         e, others = error(target, output) / keep, others / keep
     else:
         e = _of_ensemble(left_out, len(fitted.members))
         known = ~np.isnan(e).any(axis=1)
-    known &= weight > 0
-    unit = np.zeros(len(e), dtype=np.intp) if unit is None else unit
-    return LeftOut(
-        design[known], output[known], e[known], others[known], weight[known], unit[known]
-    )
+    return LeftOut(design[known], output[known], e[known], others[known], unit[known])
 
 
 def _of_ensemble(pairs: Floats, members: int) -> Floats:
@@ -181,8 +200,7 @@ def _one(
     rows = _Scored(found.design, found.output[:, j], found.error[:, j], found.others[:, j], noise)
     eta, scale = _scale(rows, units)
     scores = -rows.error / np.sqrt(noise * np.exp(eta) + rows.others)
-    w = found.weight
-    factor = float(np.sqrt(w @ scores**2 / w.sum()))
+    factor = float(np.sqrt(np.mean(scores**2)))
     plain = exact and not scale
     if not 0.0 < factor < np.inf:
         return None
@@ -191,19 +209,17 @@ def _one(
     )
     if plain and not skewed:
         return None
-    at, values = _quantiles(scores / factor, w) if skewed else (np.empty(0), np.empty(0))
+    at, values = _quantiles(scores / factor) if skewed else (np.empty(0), np.empty(0))
     intercept, ramps = scale or (0.0, ())
     return Calibration(
         len(scores), factor, intercept, tuple(ramps), tuple(at.tolist()), tuple(values.tolist())
     )
 
 
-def _quantiles(scores: Floats, weight: Floats) -> tuple[Floats, Floats]:
+def _quantiles(scores: Floats) -> tuple[Floats, Floats]:
     """Where the scores stand among one more: probabilities i / (n + 1) and scores, thinned."""
-    order = np.argsort(scores, kind="stable")
-    w = weight[order]
-    at = (np.cumsum(w) - 0.5 * w + 0.5) / (w.sum() + 1.0)
-    values = scores[order]
+    values = np.sort(scores)
+    at = np.arange(1.0, len(values) + 1.0) / (len(values) + 1.0)
     if len(values) <= _SCORES:
         return at, values
     # Evenly in normal quantiles: as close at the ends as in the middle.

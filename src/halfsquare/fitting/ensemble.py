@@ -11,6 +11,7 @@ import numpy as np
 from halfsquare.fitting.folds import Judgement
 from halfsquare.fitting.member import MemberFit
 from halfsquare.results.trained import NetworkFacts, Trained
+from halfsquare.sums import MeanSums
 
 
 def better(pilots: list[MemberFit], methods: list[str]) -> tuple[list[MemberFit], list[str]]:
@@ -20,15 +21,14 @@ def better(pilots: list[MemberFit], methods: list[str]) -> tuple[list[MemberFit]
     losses = {fit.trainer.name: fit.stops[0].held_out for fit in pilots}
     if len(pilots) < 2 or any(held is None for held in losses.values()):
         return pilots, methods
-    squares = {
-        name: held.weight * (held.error**2).mean(axis=1)
+    means = {
+        name: MeanSums.of((held.error**2).mean(axis=1), held.weight)
         for name, held in losses.items()
         if held is not None
     }
-    ordered = sorted(squares, key=lambda name: float(squares[name].mean()))
-    best, other = (squares[name] for name in ordered)
-    doubt = np.hypot(best.std() / np.sqrt(len(best)), other.std() / np.sqrt(len(other)))
-    if other.mean() - best.mean() <= doubt:
+    ordered = sorted(means, key=lambda name: means[name].mean)
+    best, other = (means[name] for name in ordered)
+    if not other.mean - best.mean > np.hypot(best.standard_error, other.standard_error):
         return pilots, methods
     return [fit for fit in pilots if fit.trainer.name == ordered[0]], ordered[:1]
 

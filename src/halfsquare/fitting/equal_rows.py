@@ -54,7 +54,10 @@ def equal_rows(scanned: Scanned, execution: Execution) -> Units | None:
     if different == n or different < _FEWEST:
         return None
     places = [first + j for j, c in enumerate(roles.features) if c in varying]
-    if not (n <= _OFTEN * different and _tells_apart(scanned, places, different)):
+    every = scanned.train.merge(scanned.test)
+    counted = roles.weight is not None and roles.weighting == "counts" and every.whole
+    stand = every.weight if counted else n
+    if not (stand <= _OFTEN * different and _tells_apart(scanned, places, different)):
         agreeing = _different(np.concatenate([w for _, w in found]))[1]
         targets = [hashed(table.read(i)[:k]) for i in range(len(table.sizes))]
         by_chance = _different(np.concatenate(targets))[1] / (0.5 * n * (n - 1.0))

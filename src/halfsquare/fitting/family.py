@@ -57,11 +57,19 @@ class Family(ABC):
         that are learnt from the rows.
         """
         del execution
-        return encoded_rows(scanned, part)
+        return replace(encoded_rows(scanned, part), relative=self.chooses)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the rows choose more than coefficients: penalties, when to stop, which model.
+        Weights that are no counts are then relative, see
+        :attr:`halfsquare.data.encoded_rows.EncodedRows.relative`.
+        """
+        return False
 
     def measured(self, fitted: FittedModel, rows: EncodedRows) -> EncodedRows:
-        """The rows as the model that was trained on them encodes them."""
-        return replace(rows, encoder=fitted.encoder)
+        """The rows as the model that was trained on them encodes them, with their own weights."""
+        return replace(rows, encoder=fitted.encoder, relative=False)
 
     @abstractmethod
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
@@ -133,7 +141,8 @@ def history_in(loss: Convention, history: Sequence[Record], rows: DesignRows) ->
     convention.
     """
     k = len(rows.encoder.targets)
-    factor = 2.0 * sse_factor(loss, k, rows.total_weight)  # a descent states ½SSE
+    weight = rows.total_weight * rows.weight_factor
+    factor = 2.0 * sse_factor(loss, k, weight)  # a descent states ½SSE
     unit = float(rows.encoder.target_scales[0]) ** 2 if k == 1 else 1.0
     return tuple(
         replace(

@@ -32,7 +32,13 @@ from halfsquare.fitting.family import Family
 from halfsquare.fitting.measure import measured
 from halfsquare.fitting.options import FitOptions, Request, options_as_json
 from halfsquare.fitting.resume import Resuming, checkpointer_of
-from halfsquare.fitting.splits import request_for, roles_for, scanned_fraction, with_parts
+from halfsquare.fitting.splits import (
+    counted_parts,
+    request_for,
+    roles_for,
+    scanned_fraction,
+    with_parts,
+)
 from halfsquare.loss import Convention
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local, one_blas_thread
@@ -337,6 +343,7 @@ def fit_family(
         )
         in_folds = options.folds is not None
         again = (options.refit and bool(scanned.test.rows)) or in_folds
+        parts = counted_parts(scanned, options, execution)
         with checkpointer_of(resuming, scanned, execution) as checkpointer:
             run = Run(
                 execution,
@@ -349,7 +356,7 @@ def fit_family(
                 by_fold = cross_validate(family, scanned, options, run, interruption.ended)
                 fitted, row_errors, of_fit = by_fold.last, by_fold.errors, by_fold.rows
             else:
-                rows = _rows_of(family, scanned, execution, source.name)
+                rows = _rows_of(family, parts, execution, source.name)
                 fitted, of_fit = family.train(rows, run.at("measured")), rows
                 own = family.measured(fitted, rows)
                 measurement, row_errors = measured(fitted, own, execution, spec, test, options)
@@ -495,7 +502,13 @@ def _implied(
 def _listed(target: str | Sequence[str] | None) -> list[str]:
     if target is None:
         return []
-    return [target] if isinstance(target, str) else list(target)
+    names = [target] if isinstance(target, str) else target
+    if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+        raise OptionError(
+            f"the target is {type(target).__name__}; expected the name of a column, or several: "
+            "values of their own are one more column of the data"
+        )
+    return list(names)
 
 
 def _family(options: FitOptions) -> Family:

@@ -17,7 +17,7 @@ from halfsquare.data.source import Source
 from halfsquare.errors import NotFiniteError, OptionError
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.left_out_linear import left_out_linear
-from halfsquare.fitting.options import Request
+from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.fitting.robust import robust_trained, with_beside
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
@@ -33,7 +33,7 @@ from halfsquare.solvers.loop import Record, descend
 from halfsquare.solvers.objective import Objective, Quadratic
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.steepest_descent import SteepestDescent
-from halfsquare.solvers.wide import is_wide, require_columns, solve_wide
+from halfsquare.solvers.wide import MOST_COLUMNS, is_wide, require_columns, solve_wide
 from halfsquare.sums import NormalSums
 
 LinearMethod = Literal["least-squares", "gradient", "minibatch"]
@@ -324,6 +324,19 @@ def _slowed(condition: float) -> str:
 class LinearFamily(Family):
     """Standardized columns, an intercept, least squares."""
 
+    @classmethod
+    def of_choice(cls, options: FitOptions, rows: EncodedRows) -> LinearFamily:
+        """The family where nobody named it: as many columns as rows to train on ask for a penalty,
+        since without one they fit anything.
+        """
+        wide = rows.scanned.train.rows <= len(rows.encoder.names) + 1
+        few = len(rows.encoder.names) <= MOST_COLUMNS
+        return cls(replace(options, l2="auto") if wide and few and options.l2 == 0 else options)
+
+    @property
+    def chooses(self) -> bool:
+        return bool(self.options.l2 == "auto")
+
     def check(self) -> None:
         self._linear()
         ErrorsOption.read(self.options.errors)
@@ -359,6 +372,12 @@ class LinearFamily(Family):
         """
         encoder, options = rows.encoder, self._linear()
         trained = train_linear(rows, encoder.names, encoder.targets, options, run, check=check)
+        if options.l2 == "auto" and rows.row_count <= len(encoder.names) + 1:
+            said = (
+                f"{len(encoder.names):,} columns on {rows.row_count:,} rows: a penalty that the "
+                f"evidence sets, l2 = {trained.facts.l2:.3g}, draws the coefficients towards 0"
+            )
+            trained = replace(trained, warnings=(*trained.warnings, said))
         errors = ErrorsOption.read(self.options.errors)
         if isinstance(rows, EncodedRows):
             trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)

@@ -21,7 +21,7 @@ from halfsquare.results.evaluate import error_sums_of_parts, loss_moments
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.mean_error import LossMoments, by_cluster, in_time
 from halfsquare.results.record import Measurement
-from halfsquare.sums import ErrorSummary, ErrorSums
+from halfsquare.sums import ErrorSummary, ErrorSums, MeanSums
 
 _MANY_ROWS = 1_000_000  # whose losses are not kept: the mean of so many is normal
 MOST_LOOKED_AT = 200_000  # rows of the fit whose errors are looked through
@@ -40,12 +40,15 @@ class RowErrors:
         Of the rows among those of the source.
     units : Units or None
         Which of them belong together.
+    whole : bool
+        Whether rows that count more than once were set apart as a whole.
     """
 
     error: Floats
     weight: Floats | None
     numbers: npt.NDArray[np.intp]
     units: Units | None
+    whole: bool = False
 
     @classmethod
     def of(
@@ -69,6 +72,7 @@ class RowErrors:
             np.concatenate(weights) if weights else None,
             numbers_in_source(rows.scanned, seed)[rows.places],
             rows.units,
+            rows.scanned.rows_whole,
         )
 
     @property
@@ -155,8 +159,11 @@ def how_sure(errors: RowErrors, split: Split) -> Sure:
             return Sure(np.nan, np.nan, np.nan, _ONE_PIECE)
         name = split.column or "equal rows"
         found = by_cluster(losses, w, units.of_row, name)
+    elif errors.whole:
+        found = by_cluster(losses, w, np.arange(len(losses)), "equal rows")
     else:
-        return _independent(LossMoments.of(losses, w))
+        sums = None if w is None else MeanSums.of(losses, w)
+        return Sure(None, *LossMoments.of(losses, w).interval(sums=sums), "independent rows")
     low, high = found.interval()
     return Sure(found.standard_error, max(low, 0.0), high, found.method)
 

@@ -26,6 +26,7 @@ from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.blend import Sample, some_design
 from halfsquare.fitting.ensemble import better, stopping_point, with_noise
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.folds import Folds
@@ -41,6 +42,7 @@ from halfsquare.results.predictive import predictive
 from halfsquare.results.record import Training
 from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.run import Run, Stream
+from halfsquare.sums import Moments
 
 __all__ = ["predictive", "train_network"]
 
@@ -252,21 +254,18 @@ class _Plan:
 
 
 def _relevance(fit: MemberFit, rows: Rows, groups: Sequence[int] | None) -> Floats:
-    parameters, design = fit.stops[0].state.parameters, rows.chunk(0).design
-    return relevance_of(fit.network, parameters, design, groups)
+    parameters = fit.stops[0].state.parameters
+    return relevance_of(fit.network, parameters, some_design(rows), groups)
 
 
 def relevance_of(
-    network: Network, parameters: Floats, design: Floats, groups: Sequence[int] | None
+    network: Network, parameters: Floats, some: Sample, groups: Sequence[int] | None
 ) -> Floats:
-    """The share of each input group in the mean square slope of the outputs over rows of a design
-    (m, d), of which some will do.
-    """
-    design = design[:2048]
-    slopes = (network.input_jacobian(parameters, design) ** 2).mean(axis=(0, 1))
+    """The share of each input group in the mean square slope of the outputs over some rows."""
+    slopes = some.share @ (network.input_jacobian(parameters, some.design) ** 2).mean(axis=1)
+    variances = Moments.of(some.design, some.share).variance
     by_group: Floats = np.bincount(
-        np.arange(network.inputs) if groups is None else np.asarray(groups),
-        slopes * design.var(axis=0),
+        np.arange(network.inputs) if groups is None else np.asarray(groups), slopes * variances
     ).astype(np.float64)
     total = float(by_group.sum())
     return by_group / total if total > 0 else by_group
@@ -309,6 +308,10 @@ class NetworkFamily(Family):
     hidden: tuple[int, ...] | None = None
     activation: str | None = None
     members: int | None = None
+
+    @property
+    def chooses(self) -> bool:
+        return True
 
     def check(self) -> None:
         if self.options.method not in (None, "levenberg-marquardt", "minibatch"):

@@ -55,12 +55,13 @@ SIZES = {
 
 def simplest(family: Family, rows: EncodedRows, run: Run) -> FittedModel:
     """Linear, then networks, as long as they are significantly better."""
-    best = LinearFamily(family.options).train(rows, run)
+    linear = LinearFamily.of_choice(family.options, rows)
+    best = linear.train(rows, run)
     why = _why_no_network(rows)
     weight = weights_of(rows, run.execution)
     losses: Floats | None = None
     if not why:
-        losses = np.square(left_out_linear(rows, family.options.l2, run)).mean(axis=1)
+        losses = np.square(left_out_linear(rows, linear.options.l2, run)).mean(axis=1)
         if float(np.nanmean(losses)) < 1e-12:
             why = "the linear model is exact"
     tried, chosen = [_tried("linear", losses, None, rows, weight)], "linear"
@@ -87,7 +88,7 @@ def simplest_again(family: Family, fitted: FittedModel, rows: EncodedRows, run: 
     before = fitted.record.training
     chosen = str(before.chosen)
     if chosen == "linear":
-        found = LinearFamily(family.options).train(rows, run)
+        found = LinearFamily.of_choice(family.options, rows).train(rows, run)
     else:
         found = _network(family, rows, chosen, run)[0]
     return _chosen(found, before.candidates, chosen)

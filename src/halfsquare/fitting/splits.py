@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from halfsquare.data.counted import of_counts
 from halfsquare.data.recut import numbers_in_source, recut
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
@@ -109,6 +110,16 @@ def with_parts(scanned: Scanned, options: FitOptions, execution: Execution) -> S
     else:
         chosen = latest(units.of_row.astype(np.float64), fraction)
     return recut(scanned, np.where(chosen, TEST, TRAIN).astype(np.int8), seed, execution, units)
+
+
+def counted_parts(scanned: Scanned, options: FitOptions, execution: Execution) -> Scanned:
+    """The scan whose parts are shares of what rows count; see :mod:`halfsquare.data.counted`. As it
+    was where rows are not drawn one by one.
+    """
+    one_by_one = split_of(options).kind == "random" and options.folds is None
+    if not one_by_one or scanned.units is not None or not isinstance(execution, Local):
+        return scanned
+    return of_counts(scanned, options.test_fraction, options.seed, execution)
 
 
 def _random(seed: int) -> np.random.Generator:

@@ -77,7 +77,13 @@ class TermsFamily(Family):
             raise OptionError(f"the target {target!r} is also a term: it cannot explain itself")
         if request.weights in needed:
             raise OptionError(f"column {request.weights!r} is the weight and also a term")
-        roles = choose_roles(source, [target], weight=request.weights, features=needed)
+        roles = choose_roles(
+            source,
+            [target],
+            weight=request.weights,
+            weighting=request.weighting,
+            features=needed,
+        )
         by_name = {c.name: c for c in roles.features}
         ordered = tuple(by_name[name] for name in needed)
         roles = replace(roles, features=ordered, complete=bool(needed))
@@ -239,9 +245,8 @@ class TermsFamily(Family):
         numbers = statistics.numbers
         at = dict(zip(raw.names, raw.positions, strict=True))
         plain = [c for c in design.columns if design.kinds[c] == "number"]
-        weight = max(statistics.weight, 1.0)
         means = {c: float(numbers.mean[at[c]]) for c in plain}
-        spreads = {c: float(np.sqrt(numbers.m2[at[c]] / weight)) for c in plain}
+        spreads = {c: float(np.sqrt(numbers.variance[at[c]])) for c in plain}
         told: dict[str, Any] = {"means": means, "standard_deviations": spreads}
         levels = sum(max(1, len(design.levels_of(c)) - 1) for c in design.columns)
         if levels * len(design.names) <= _MOST_EFFECTS:

@@ -24,6 +24,7 @@ from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.blend import (
     Blend,
     Part,
+    Sample,
     blended,
     members_of,
     some_design,
@@ -351,6 +352,10 @@ class TreesFamily(Family):
     members: int | None = None
     rounds: int | None = None
 
+    @property
+    def chooses(self) -> bool:
+        return True
+
     def check(self) -> None:
         if self.options.method is not None:
             raise OptionError(f"the method {self.options.method} is not for trees: leave it out")
@@ -453,11 +458,11 @@ def _contributions(
 
 
 def trees_relevance(
-    members: Sequence[Trained[Any]], encoder: Encoder, design: Floats
+    members: Sequence[Trained[Any]], encoder: Encoder, some: Sample
 ) -> dict[str, float]:
     """The share of each column in the mean square of all contributions to the outputs."""
-    added = _contributions(members, encoder, design)[1]
-    found = [float(np.square(part).mean()) for part in added]
+    added = _contributions(members, encoder, some.design)[1]
+    found = [float(some.share @ np.square(part).mean(axis=1)) for part in added]
     whole = sum(found)
     return {
         column: value / whole if whole > 0 else 0.0

@@ -13,16 +13,18 @@ from halfsquare.loss import Floats
 from halfsquare.results.record import Weighed
 from halfsquare.results.trained import Trained
 
-_LOOKED_AT = 8  # chunks
-
 
 def weight_warnings(rows: DesignRows) -> list[str]:
     """Warnings of weights that are taken as counts and are none."""
     if rows.weighed is None or rows.weighed[1] != "counts":
         return []
-    some = (rows.given_weights(i) for i in range(min(_LOOKED_AT, rows.chunk_count)))
-    whole = all(bool((w == np.floor(w)).all()) for w in some if w is not None)
-    said = counts_warning(rows.weighed[0], rows.row_count, rows.total_weight, whole)
+    said = counts_warning(
+        rows.weighed[0],
+        rows.row_count,
+        rows.total_weight,
+        whole=rows.whole_weights,
+        relative=rows.relative,
+    )
     return [said] if said else []
 
 
@@ -59,4 +61,6 @@ def with_known_noise(trained: Trained[Any], known: Floats) -> Trained[Any]:
             covariance = covariance * np.outer(root, root)
         else:
             covariance = covariance * float(ratio[0])
-    return replace(trained, covariance=covariance, noise=known, facts=facts)
+    # A root is there for one output alone.
+    root = None if trained.root is None else trained.root * np.sqrt(known / trained.noise)[0]
+    return replace(trained, covariance=covariance, noise=known, facts=facts, root=root)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.data.reading import open_for
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
@@ -18,6 +18,7 @@ from halfsquare.models.linear import Linear
 from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.learning import Learning, LinearLearning, Point, reason_against
 from halfsquare.report.views import View, important, row_values, views
+from halfsquare.results.evaluate import weighed_rows
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.influence import Top
 from halfsquare.results.intervals import ends_of
@@ -101,7 +102,7 @@ def collect(
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
     pass_ = _Pass(fitted, output, source.name)
-    for batch in read_encoded(source, fitted.encoder, with_target=True, weight=spec.weights):
+    for batch in weighed_rows(source, fitted, spec):
         rows, design, target, weight = usable(batch)
         pass_.missing += len(batch.design) - len(rows)
         if len(rows):

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.reading import open_for, read_encoded
+from halfsquare.data.reading import open_for
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats
 from halfsquare.report.views import View, important
+from halfsquare.results.evaluate import of_noise, weighed_rows, with_own_weights
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import ends_of
 from halfsquare.text import number
@@ -51,16 +52,18 @@ def coverage(fitted: FittedModel, data: Any, level: float = 0.95, target: int = 
     DataError
         If no row has a target.
     """
-    spec = DataSpec.of(data)
+    spec = with_own_weights(fitted, DataSpec.of(data))
     seen = important(fitted, _COLUMNS)
     outputs, inside = [], []
     values: list[list[Floats]] = [[] for _ in seen]
     source = open_for(fitted.encoder, spec)
-    for batch in read_encoded(source, fitted.encoder, with_target=True, weight=spec.weights):
+    for batch in weighed_rows(source, fitted, spec):
         assert batch.target is not None
         keep = ~np.isnan(batch.target).any(axis=1)
         design, t = batch.design[keep], batch.target[keep, target]
-        o, (low, high) = fitted.quantiles_of(design, ends_of(level))
+        weight = of_noise(fitted, spec, batch.weight)
+        weight = None if weight is None else weight[keep]
+        o, (low, high) = fitted.quantiles_of(design, ends_of(level), weight=weight)
         outputs.append(o[:, target])
         inside.append((low[:, target] <= t) & (t <= high[:, target]))
         for view, found in zip(seen, values, strict=True):

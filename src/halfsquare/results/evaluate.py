@@ -137,7 +137,7 @@ def evaluate(
             "a positive weight"
         )
     if cluster_by is None and not in_time:
-        return Evaluation(sums.finish(), missing, *moments.interval())
+        return Evaluation(sums.finish(), missing, *moments.interval(sums=sums.row_loss))
     losses, weight, clusters = _losses([fitted], data, cluster_by)
     found = _mean_error(losses[0], weight, clusters, cluster_by)
     summary = replace(sums.finish(), mse_se=found.standard_error)
@@ -172,7 +172,7 @@ def _losses(
     for model in models:
         own = []
         source = open_for(model.encoder, spec)
-        for batch in read_encoded(source, model.encoder, with_target=True, weight=spec.weights):
+        for batch in weighed_rows(source, model, spec):
             assert batch.target is not None
             keep = ~np.isnan(batch.target).any(axis=1)
             output = model.outputs_of(batch.design[keep])[0]
@@ -327,12 +327,40 @@ def compare(
     return replace(judged, fitted_to=seen)
 
 
-def weighed_rows(source: Source, fitted: FittedModel, spec: DataSpec) -> Iterator[ReadBatch]:
+def weighed_rows(
+    source: Source, fitted: FittedModel, spec: DataSpec, *, batch_rows: int = 16384
+) -> Iterator[ReadBatch]:
     """The rows of a source with targets, and the weights that a record of them asks for."""
-    column, weighting = spec.weight_column, spec.weighting
     return read_encoded(
-        source, fitted.encoder, with_target=True, weight=column, weighting=weighting
+        source,
+        fitted.encoder,
+        with_target=True,
+        weight=spec.weight_column,
+        weighting=spec.weighting,
+        batch_rows=batch_rows,
     )
+
+
+def with_own_weights(fitted: FittedModel, spec: DataSpec) -> DataSpec:
+    """The rows with the weights asked for; else weighed as those of the fit were, where these rows
+    have the column too.
+    """
+    data, weighed = fitted.record.data, fitted.record.training.weighed
+    own = None if data is None else data.weights
+    if spec.weight_column is not None or own is None or spec.once:
+        return spec
+    if own not in {c.name for c in open_for(fitted.encoder, spec).columns}:
+        return spec
+    weighting = "counts" if weighed is None else weighed.weighting
+    if weighting == "counts":
+        return replace(spec, weights=own)
+    return replace(spec, sigma=own) if weighting == "sigma" else replace(spec, precision=own)
+
+
+def of_noise(fitted: FittedModel, spec: DataSpec, weight: Floats | None) -> Floats | None:
+    """The weights (m,) of rows if they say how noisy these are, as those of the fit did."""
+    weighed = fitted.record.training.weighed
+    return weight if weighed is not None and weighed.weighting == spec.weighting else None
 
 
 def _of_the_fit(model: FittedModel, name: str, rows: int) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.reading import Novelty, ReadBatch, open_for, read_encoded
@@ -26,11 +27,14 @@ from halfsquare.results.intervals import (
     require_probability,
 )
 from halfsquare.results.methods import Methods
-from halfsquare.results.predictive import mean_of, predictive
+from halfsquare.results.missing import worth_of_missing
+from halfsquare.results.predictive import deviations, mean_of, predictive
 from halfsquare.results.record import FitRecord, as_info
 from halfsquare.results.smearing import Smearing
 from halfsquare.results.trained import AnyFacts, Trained
 from halfsquare.text import number
+
+Absent = npt.NDArray[np.bool_] | None
 
 # A row this share of its size off the space of rank-deficient columns is off it.
 _OFF = 1e-7
@@ -114,7 +118,9 @@ class FittedModel(Methods):
             If a column is missing or mistyped.
         """
         parts = [
-            self.outputs_of(batch.design, with_std=return_std, weight=batch.weight)
+            self.outputs_of(
+                batch.design, with_std=return_std, weight=batch.weight, absent=batch.absent
+            )
             for batch in self.batches(data, with_std=return_std)
         ]
         k = len(self.encoder.targets)
@@ -156,7 +162,7 @@ class FittedModel(Methods):
         """
         k, count = len(self.encoder.targets), len(probabilities)
         parts = [
-            self.quantiles_of(b.design, probabilities, weight=b.weight)
+            self.quantiles_of(b.design, probabilities, weight=b.weight, absent=b.absent)
             for b in self.batches(data, with_std=True)
         ]
         outputs = np.vstack([o for o, _ in parts] or [np.empty((0, k))])
@@ -181,9 +187,15 @@ class FittedModel(Methods):
         return reach_of(np.inf if self.facts.noise_known or known is None else known, level)
 
     def quantiles_of(
-        self, design: Floats, probabilities: Sequence[float], *, weight: Floats | None = None
+        self,
+        design: Floats,
+        probabilities: Sequence[float],
+        *,
+        weight: Floats | None = None,
+        absent: Absent = None,
     ) -> tuple[Floats, Floats]:
-        """Outputs (m, k) of encoded rows and the quantiles (p, m, k) of a new target, in its unit.
+        """Outputs (m, k) of encoded rows and the quantiles (p, m, k) of a new target, in its unit;
+        ``weight`` and ``absent`` as of :meth:`outputs_of`.
 
         By the calibration on rows left out where there is one, else Student's t about the output.
         Of a model with a function on its left side, as log(y), the ends are transformed back.
@@ -194,12 +206,12 @@ class FittedModel(Methods):
             len(probabilities), 1, len(self.encoder.targets)
         )
         if self.encoder.target_transform is not None:
-            return self._transformed_ends(design, reaches, weight)
+            return self._transformed_ends(design, reaches, weight, absent)
         if not transformed:
-            outputs, std = self.outputs_of(design, with_std=True, weight=weight)
+            outputs, std = self.outputs_of(design, with_std=True, weight=weight, absent=absent)
             return outputs, outputs + np.where(reaches == 0, 0.0, reaches * std)
         with one_blas_thread():
-            mean, variance = self._predictive(design, weight)
+            mean, variance = self._predictive(design, weight, absent)
         ends = mean + reaches * np.sqrt(variance)
         if model.target_function == "sqrt":
             ends = np.maximum(ends, 0.0)  # no root is negative
@@ -210,14 +222,14 @@ class FittedModel(Methods):
         return self.outputs_of(design, weight=weight)[0], ends
 
     def _transformed_ends(
-        self, design: Floats, reaches: Floats, weight: Floats | None
+        self, design: Floats, reaches: Floats, weight: Floats | None, absent: Absent
     ) -> tuple[Floats, Floats]:
         """Means (m, k), and ends (p, m, k) carried back from the fitted scale: it rises."""
         transform, scales, means = self._transform
         with one_blas_thread():
-            mean, variance = self._predictive(design, weight)
+            mean, variance = self._predictive(design, weight, absent)
             s = np.sqrt(self._calibrated(design, mean, variance))
-            outputs = self._outputs_of(design, weight, with_std=False)[0]
+            outputs = self._outputs_of(design, weight, absent, with_std=False)[0]
         return outputs, transform.back((mean + reaches * s) * scales + means)
 
     @property
@@ -297,21 +309,28 @@ class FittedModel(Methods):
         return found
 
     def outputs_of(
-        self, design: Floats, *, with_std: bool = False, weight: Floats | None = None
+        self,
+        design: Floats,
+        *,
+        with_std: bool = False,
+        weight: Floats | None = None,
+        absent: Absent = None,
     ) -> tuple[Floats, Floats]:
         """Outputs (m, k) of encoded rows in the unit of the target, and their std (NaN unless asked
         for).
 
         ``weight`` (m,) is that of the rows where their noise is measured or relative, see
-        :mod:`halfsquare.data.weighting`: it divides the variance of their noise.
+        :mod:`halfsquare.data.weighting`: it divides the variance of their noise. ``absent``
+        (features, m) says where the mean stands for a value, see
+        :mod:`halfsquare.results.missing`.
         """
         with (
             one_blas_thread()
         ):  # the bits of a prediction do not depend on what else is computed beside it
-            return self._outputs_of(design, weight, with_std=with_std)
+            return self._outputs_of(design, weight, absent, with_std=with_std)
 
     def _outputs_of(
-        self, design: Floats, weight: Floats | None, *, with_std: bool
+        self, design: Floats, weight: Floats | None, absent: Absent, *, with_std: bool
     ) -> tuple[Floats, Floats]:
         model = self.members[0].model
         if model.target_function != "identity":
@@ -320,10 +339,10 @@ class FittedModel(Methods):
             return self._means_of(design, weight, with_std=with_std)
         scales = self.encoder.target_scales
         if with_std:
-            mean, variance = self._predictive(design, weight)
+            mean, variance = self._predictive(design, weight, absent)
             variance = self._calibrated(design, mean, variance)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
-        mean = mean_of(self.members, (m.model.outputs(m.parameters, design) for m in self.members))
+        mean = self._mean_outputs(design)
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
 
     def _restored(
@@ -350,7 +369,9 @@ class FittedModel(Methods):
         spread = model.restore_target(mean + std) - model.restore_target(mean - std)
         return model.restore_target(mean), 0.5 * np.abs(spread)
 
-    def _predictive(self, design: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+    def _predictive(
+        self, design: Floats, weight: Floats | None, absent: Absent = None
+    ) -> tuple[Floats, Floats]:
         """Mean and variance in standardized units: noise + parameters + spread of the members.
 
         Infinite where rows leave the space that rank-deficient columns span: what is not
@@ -359,6 +380,8 @@ class FittedModel(Methods):
         weighed = self.record.training.weighed
         share = None if weight is None or weighed is None else 1.0 / (weight * weighed.factor)
         mean, variance = predictive(self.members, design, share)
+        if absent is not None:
+            variance = variance + worth_of_missing(self.encoder, self._mean_outputs, design, absent)
         open_space = getattr(self.facts, "undetermined_directions", ())
         if open_space:
             off = np.abs(design @ np.array(open_space).T).max(axis=1)
@@ -377,17 +400,13 @@ class FittedModel(Methods):
         if self.kind in ("trees", "blend"):
             return []
         member = self.members[0]
-        values, variances = self._in_user_units(member)
+        values, known_errors = self._in_user_units(member)
         facts = self.facts
         known = facts.degrees_of_freedom
         if facts.test_degrees_of_freedom is not None:
             known = facts.test_degrees_of_freedom
         freedom = np.inf if facts.noise_known or known is None else known
-        errors = (
-            np.full(len(values), np.nan)
-            if variances is None
-            else np.sqrt(np.maximum(variances, 0.0))
-        )
+        errors = np.full(len(values), np.nan) if known_errors is None else known_errors
         names = list(member.model.parameter_names)
         # Of a formula any value fits as well; of collinear columns one of many was chosen.
         none = np.nan if isinstance(member.model, Linear) else np.inf
@@ -407,10 +426,14 @@ class FittedModel(Methods):
         return [float(s) for s in np.sqrt(self.members[0].noise) * self.encoder.target_scales]
 
     def _in_user_units(self, member: Trained[Any]) -> tuple[Floats, Floats | None]:
-        """Parameters (p,) and their variances (p,), None if not known."""
+        """Parameters (p,) and their standard errors (p,), None if not known."""
         covariance = member.told
         if not isinstance(member.model, Linear):
-            known = np.empty(0) if covariance is None else np.diag(covariance)
+            known: Floats = np.empty(0)
+            if member.root is not None and member.robust is None:
+                known = deviations(member.root)
+            elif covariance is not None:
+                known = np.sqrt(np.maximum(np.diag(covariance), 0.0))
             unknown = np.full(len(member.parameters) - len(known), np.nan)
             return member.parameters, np.concatenate([unknown, known])
         k, units, scales = (
@@ -427,12 +450,12 @@ class FittedModel(Methods):
         )
         if covariance is None:
             return values.reshape(-1), None
-        variances = np.empty_like(values)
+        errors = np.empty_like(values)
         for j in range(k):
             of_output = covariance[j::k, j::k]
-            variances[0, j] = back @ of_output @ back
-            variances[1:, j] = np.diag(of_output)[1:] / scales**2
-        return values.reshape(-1), (variances * units**2).reshape(-1)
+            errors[0, j] = np.sqrt(max(float(back @ of_output @ back), 0.0))
+            errors[1:, j] = np.sqrt(np.maximum(np.diag(of_output)[1:], 0.0)) / scales
+        return values.reshape(-1), (errors * units).reshape(-1)
 
     def batches(
         self,
@@ -447,15 +470,18 @@ class FittedModel(Methods):
         :func:`halfsquare.data.reading.read_encoded`.
         """
         source, weighed = open_for(self.encoder, data), self.record.training.weighed
-        if not with_std or not weighed or weighed.column not in [c.name for c in source.columns]:
-            return read_encoded(source, self.encoder, keep=keep, novelty=novelty)
+        known = weighed is not None and weighed.column in [c.name for c in source.columns]
+        if with_std and weighed is not None and not known and novelty is not None:
+            novelty.unweighed = weighed.column
+        told = weighed if with_std and known else None
         return read_encoded(
             source,
             self.encoder,
-            weight=weighed.column,
-            weighting=weighed.weighting,
+            weight=None if told is None else told.column,
+            weighting="counts" if told is None else told.weighting,
             keep=keep,
             novelty=novelty,
+            with_absent=with_std,
         )
 
     def save(self, path: str | Path) -> None:

@@ -20,20 +20,22 @@ import numpy as np
 
 from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
+from halfsquare.sums import MeanSums
 
 
 @dataclass(frozen=True)
 class LossMoments:
-    """Weight, mean and central sums of the second and third power of losses; merged exactly.
+    """Weight, mean, standard deviation and skewness of losses; merged exactly.
 
     Pébay (2008), "Formulas for robust, one-pass parallel computation of covariances and
-    arbitrary-order statistical moments", eq. 2.1.
+    arbitrary-order statistical moments", eq. 2.1, in units of the largest deviation: the third
+    power of a squared error may be beyond float64.
     """
 
     weight: float = 0.0
     mean: float = 0.0
-    m2: float = 0.0
-    m3: float = 0.0
+    deviation: float = 0.0
+    skewness: float = 0.0
 
     @classmethod
     def of(cls, losses: Floats, weight: Floats | None = None) -> LossMoments:
@@ -42,38 +44,54 @@ class LossMoments:
         total = float(w.sum())
         if not total > 0:
             return cls()
-        mean = float(w @ losses / total)
-        away = losses - mean
+        share = w / total
+        mean = float(share @ losses)
+        away = np.where(w > 0, losses - mean, 0.0)
+        unit = float(np.abs(away).max(initial=0.0)) or 1.0
+        away = away / unit
         squares = away * away
         # Not away**3: NumPy calls a power function for each number, which is twenty times slower.
-        return cls(total, mean, float(w @ squares), float(w @ (squares * away)))
+        third = float(share @ (squares * away))
+        return cls._of(total, mean, unit, float(share @ squares), third)
+
+    @classmethod
+    def _of(
+        cls, weight: float, mean: float, unit: float, variance: float, third: float
+    ) -> LossMoments:
+        """From central moments in powers of ``unit``."""
+        skewness = third / variance**1.5 if variance > 0 else 0.0
+        return cls(weight, mean, unit * float(np.sqrt(variance)), skewness)
 
     def merge(self, other: LossMoments) -> LossMoments:
         """Those of both."""
         if not self.weight or not other.weight:
             return other if not self.weight else self
-        a, b = self.weight, other.weight
-        n, d = a + b, other.mean - self.mean
-        return LossMoments(
-            n,
-            self.mean + d * b / n,
-            self.m2 + other.m2 + d**2 * a * b / n,
-            self.m3
-            + other.m3
-            + d**3 * a * b * (a - b) / n**2
-            + 3.0 * d * (a * other.m2 - b * self.m2) / n,
+        n, away = self.weight + other.weight, other.mean - self.mean
+        a, b = self.weight / n, other.weight / n
+        unit = max(self.deviation, other.deviation, abs(away)) or 1.0
+        d, s, o = away / unit, self.deviation / unit, other.deviation / unit
+        variance = a * s**2 + b * o**2 + a * b * d**2
+        third = (
+            a * self.skewness * s**3
+            + b * other.skewness * o**3
+            + a * b * (a - b) * d**3
+            + 3.0 * a * b * d * (o**2 - s**2)
         )
+        return self._of(n, self.mean + away * b, unit, variance, third)
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """The ends between which the mean of all such rows lies; NaN of fewer than three rows."""
+    def interval(self, level: float = 0.95, sums: MeanSums | None = None) -> tuple[float, float]:
+        """The ends between which the mean of all such rows lies; NaN of fewer than three rows.
+
+        ``sums`` of the same losses say how many rows weights stand for that are no counts.
+        """
         from scipy.special import stdtrit
 
-        n = self.weight
-        if n < 3 or not self.m2 > 0:
+        n = self.weight if sums is None else sums.effective_rows
+        if n < 3 or not self.deviation > 0:
             end = self.mean if n >= 3 else np.nan
             return end, end
-        deviation = np.sqrt(self.m2 / (n - 1))
-        skew = self.m3 / n / (self.m2 / n) ** 1.5 / np.sqrt(n)
+        error = self.deviation / np.sqrt(n - 1.0) if sums is None else sums.standard_error
+        skew = self.skewness / np.sqrt(n)
         reach = float(stdtrit(min(n - 1, 1e9), 0.5 + level / 2))
 
         def unskewed(t: float) -> float:
@@ -81,7 +99,6 @@ class LossMoments:
                 return t
             return float(3.0 / skew * (np.cbrt(1.0 + skew * (t - skew / 6.0)) - 1.0))
 
-        error = deviation / np.sqrt(n)
         low, high = (self.mean - unskewed(t) * error for t in (reach, -reach))
         return max(float(low), 0.0), float(high)
 
@@ -130,9 +147,10 @@ def by_cluster(losses: Floats, weight: Floats | None, clusters: Any, name: str) 
             f"the rows are one cluster of {name!r}: at least two are needed for a standard error"
         )
     losses, w = losses[w > 0], w[w > 0]
-    mean = float(w @ losses / w.sum())
-    sums = np.bincount(which, weights=w * (losses - mean)).astype(np.float64)
-    error = np.sqrt(count / (count - 1) * float(sums @ sums)) / w.sum()
+    share = w / w.sum()
+    mean = float(share @ losses)
+    sums = np.bincount(which, weights=share * (losses - mean)).astype(np.float64)
+    error = np.sqrt(count / (count - 1) * float(sums @ sums))
     return MeanError(mean, float(error), count - 1.0, f"{count:,} clusters of {name}")
 
 
@@ -140,9 +158,9 @@ def in_time(losses: Floats, weight: Floats | None) -> MeanError:
     """The mean of losses (n,) in the order of time, where neighbours depend on each other."""
     w = np.ones(len(losses)) if weight is None else weight
     losses, w = losses[w > 0], w[w > 0]
-    n, total = len(losses), float(w.sum())
-    mean = float(w @ losses / total)
-    u = w * (losses - mean)
+    n, share = len(losses), w / w.sum()
+    mean = float(share @ losses)
+    u = share * (losses - mean)
     squares = float(u @ u)
     if n < 3 or not squares > 0:
         return MeanError(mean, np.nan if n < 3 else 0.0, n - 1.0, "rows in time, Newey-West")
@@ -152,7 +170,7 @@ def in_time(losses: Floats, weight: Floats | None) -> MeanError:
     variance = squares + 2.0 * sum(
         (1.0 - lag / (lags + 1.0)) * float(u[lag:] @ u[:-lag]) for lag in range(1, lags + 1)
     )
-    error = np.sqrt(max(variance, 0.0) * n / (n - 1)) / total
+    error = np.sqrt(max(variance, 0.0) * n / (n - 1))
     # A window of L lags leaves about 3n / 2L independent pieces (Priestley 1981, table 6.2).
     freedom = n - 1.0 if not lags else min(n - 1.0, max(1.5 * n / lags, 1.0))
     return MeanError(mean, float(error), freedom, f"rows in time, Newey-West with {lags} lags")

@@ -41,8 +41,8 @@ def save(fitted: FittedModel, path: str | Path) -> None:
             arrays[f"{i}.covariance"] = np.ascontiguousarray(member.covariance)
         own = member.model.arrays()
         arrays |= {f"{i}.model.{name}": np.ascontiguousarray(a) for name, a in own.items()}
-        for name, more in (("robust", member.robust), ("triangle", member.triangle)):
-            if more is not None:
+        for name in ("robust", "triangle", "root"):
+            if (more := getattr(member, name)) is not None:
                 arrays[f"{i}.{name}"] = np.ascontiguousarray(more)
     header = {
         "encoder": fitted.encoder.as_dict(),
@@ -138,7 +138,7 @@ def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained
     model = _model(saved["model"], _own(arrays, i))
     parameters, noise = arrays[f"{i}.parameters"], arrays[f"{i}.noise"]
     covariance = arrays.get(f"{i}.covariance")
-    robust, triangle = arrays.get(f"{i}.robust"), arrays.get(f"{i}.triangle")
+    robust, triangle, root = (arrays.get(f"{i}.{n}") for n in ("robust", "triangle", "root"))
     p, k = model.parameter_count, model.outputs_count
     q = model.linear_parameters if covariance is not None and len(covariance) != p else p
     for name, array, shape in (
@@ -147,6 +147,7 @@ def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained
         ("covariance", covariance, (q, q)),
         ("robust covariance", robust, (p, p)),
         ("triangle", triangle, (p + 1, p + 1)),
+        ("root of the covariance", root, (p, p)),
     ):
         if array is not None and (array.shape != shape or array.dtype != np.float64):
             raise ValueError(
@@ -169,6 +170,7 @@ def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained
         share=found.share,
         robust=robust,
         triangle=triangle,
+        root=root,
     )
 
 

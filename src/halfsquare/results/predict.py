@@ -51,7 +51,7 @@ def predicted_batches(
             found = np.stack([low, high])
         elif ends:
             outputs, found = fitted.quantiles_of(
-                batch.design, list(ends.values()), weight=batch.weight
+                batch.design, list(ends.values()), weight=batch.weight, absent=batch.absent
             )
         else:
             outputs, found = fitted.outputs_of(batch.design)[0], np.empty((0, 0, 0))

@@ -50,16 +50,22 @@ def member_variance(
     noise = member.noise if share is None else share[:, None] * member.noise
     whole = max(len(design), 1)
     o, variance = outputs_and_variance(
-        member.model, member.parameters, member.told, design, block=whole
-    )
+        member.model, member.parameters, member.told, design, whole,
+        root=member.root if member.robust is None else None,
+    )  # fmt: skip
     return o, noise + variance
 
 
 def outputs_and_variance(
-    model: Model, parameters: Floats, covariance: Floats | None, design: Floats, block: int = 1024
+    model: Model,
+    parameters: Floats,
+    covariance: Floats | None,
+    design: Floats,
+    block: int = 1024,
+    root: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Outputs (m, k) and the variance J C Jᵀ (m, k) they have from the covariance C of the last
-    parameters.
+    parameters; with its ``root`` L, C = L Lᵀ, from J L, since C itself may be beyond float64.
     """
     if covariance is None:
         known = model.outputs(parameters, design)
@@ -80,6 +86,18 @@ def outputs_and_variance(
     for start in range(0, max(len(design), 1), block):
         some = design[start : start + block]
         o, jacobian = model.outputs_and_last_derivatives(parameters, some, len(covariance))
-        variances.append(np.einsum("nkp,nkp->nk", jacobian @ covariance, jacobian))
+        if root is not None:
+            variances.append(np.square(jacobian @ root).sum(axis=2))
+        else:
+            variances.append(np.einsum("nkp,nkp->nk", jacobian @ covariance, jacobian))
         outputs.append(o)
     return np.concatenate(outputs), np.concatenate(variances)
+
+
+def deviations(root: Floats) -> Floats:
+    """Standard deviations (p,) of a covariance L Lᵀ with the root L (p, q); the covariance itself
+    may be beyond float64.
+    """
+    size = np.abs(root).max(axis=1, initial=0.0)
+    unit = np.where(size > 0, size, 1.0)
+    return np.asarray(size * np.sqrt(np.square(root / unit[:, None]).sum(axis=1)))

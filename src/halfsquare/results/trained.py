@@ -200,6 +200,9 @@ class Trained(Generic[F]):
         Of the parameters, by errors other than classical ones: it is then what is told of them.
     triangle : (p+1, p+1) or None
         Of a linear model, R of [design | target]: the sums that tests of its terms are read off.
+    root : (p, p) or None
+        L with L Lᵀ the covariance, where its own digits cancel in a variance of outputs: those of a
+        formula whose columns lie far from 0.
     """
 
     model: Model
@@ -216,6 +219,7 @@ class Trained(Generic[F]):
     share: float = 1.0
     robust: Floats | None = field(default=None, repr=False)
     triangle: Floats | None = field(default=None, repr=False)
+    root: Floats | None = field(default=None, repr=False)
 
     def bare(self) -> Trained[F]:
         """The same without what is not kept in a file."""

@@ -24,6 +24,7 @@ from halfsquare.loss import Floats, error
 from halfsquare.models.trees import Input
 from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.loop import Record
+from halfsquare.sums import MeanSums
 
 Told = Callable[[Record], None]
 
@@ -267,13 +268,9 @@ class _Stop:
         return None
 
     def _mean(self, values: Floats) -> tuple[float, float]:
-        """Weighted mean and its standard error; a weight is a number of rows."""
-        total = float(self._weight.sum())
-        mean = float(self._weight @ values) / total
-        variance = (
-            float(self._weight @ (values - mean) ** 2) / (total - 1.0) if total > 1 else np.nan
-        )
-        return mean, float(np.sqrt(variance / total))
+        """Weighted mean and its standard error."""
+        sums = MeanSums.of(values, self._weight)
+        return sums.mean, sums.standard_error
 
 
 def _parameters(growth: Growth, seed: int, monotone: Sequence[int]) -> dict[str, Any]:

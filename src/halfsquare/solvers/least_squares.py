@@ -77,7 +77,7 @@ class System:
         # What is left of the squares after the mean is taken off may be rounding alone.
         noise = 8 * np.finfo(float).eps * np.diag(gram)[1:]
         given = mean[:d] if offsets is None else mean[:d] + offsets
-        varied = (squares[:d] > noise[:d]) & varies(squares[:d], sums.weight, given)
+        varied = (squares[:d] > noise[:d]) & varies(squares[:d] / sums.weight, given)
         scales = np.where(varied, np.sqrt(squares[:d] / sums.weight), 1.0)
         correlation = central[:d, :d] / sums.weight / np.outer(scales, scales)
         correlation[~varied], correlation[:, ~varied] = 0.0, 0.0

@@ -101,7 +101,7 @@ def solve_wide(rows: Rows, execution: Execution) -> WideSolution:
         a = (z - mean) * root
         variances = np.einsum("ij,ij->j", a, a)
         given = mean if rows.offsets is None else mean + rows.offsets
-        varied = varies(variances * weight, weight, given)
+        varied = varies(variances, given)
         scales = np.where(varied, np.sqrt(variances), 1.0)
         a = np.where(varied, a / scales, 0.0)
         q, r = np.linalg.qr(a.T)

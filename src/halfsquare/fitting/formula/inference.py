@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.loss import Floats
+from halfsquare.results.predictive import deviations
 
 # Singular values of unit columns below this, relative to the largest: no digit of that direction is
 # known.
@@ -27,15 +28,15 @@ class Determined:
 
     Attributes
     ----------
-    inverse : (p, p)
-        (JᵀWJ)⁻¹ over the directions that are determined; 0 along those that are not.
+    half : (p, p)
+        L with L Lᵀ = (JᵀWJ)⁻¹ over the directions that are determined; 0 along those that are not.
     sse : float
     free : list of dict of str to float
         For each direction along which the loss does not change: the relative move of the parameters
         in it.
     """
 
-    inverse: Floats
+    half: Floats
     sse: float
     free: list[dict[str, float]]
 
@@ -60,18 +61,19 @@ def determined(
         within = determined(
             triangle[:, [*kept, len(held)]], parameters[kept], [names[j] for j in kept]
         )
-        inverse = np.zeros((len(held), len(held)))
-        inverse[np.ix_(kept, kept)] = within.inverse
-        return Determined(inverse, within.sse, within.free)
+        whole = np.zeros((len(held), len(held)))
+        whole[np.ix_(kept, kept)] = within.half
+        return Determined(whole, within.sse, within.free)
     r = triangle[:-1, :-1]
     norms = np.linalg.norm(r, axis=0)
     unit = np.where(norms > 0, norms, 1.0)
     _, s, vt = np.linalg.svd(r / unit, full_matrices=True)
     s = np.concatenate([s, np.zeros(len(vt) - len(s))])
     kept = s > _RANK * s.max(initial=0.0)
-    half = (vt[kept].T / s[kept]) / unit[:, None]
+    half = np.zeros_like(vt)
+    half[:, kept] = (vt[kept].T / s[kept]) / unit[:, None]
     free = [_direction(v / unit, parameters, names) for v in vt[~kept]]
-    return Determined(half @ half.T, float(triangle[:, -1] @ triangle[:, -1]), free)
+    return Determined(half, float(triangle[:, -1] @ triangle[:, -1]), free)
 
 
 def _direction(v: Floats, parameters: Floats, names: Sequence[str]) -> dict[str, float]:
@@ -98,10 +100,10 @@ def free_warning(direction: dict[str, float]) -> str:
     )
 
 
-def correlation(covariance: Floats) -> Floats:
-    """The correlation matrix (p, p) of a covariance; 0 beside a parameter without variance."""
-    deviation = np.sqrt(np.diag(covariance))
-    safe = np.where(deviation > 0, deviation, 1.0)
-    matrix = covariance / safe / safe[:, None]
+def correlation(root: Floats) -> Floats:
+    """The correlation matrix (p, p) of a covariance L Lᵀ; 0 beside a parameter without variance."""
+    deviation = deviations(root)
+    rows = root / np.where(deviation > 0, deviation, 1.0)[:, None]
+    matrix = rows @ rows.T
     np.fill_diagonal(matrix, 1.0)
     return np.asarray(np.clip(matrix, -1.0, 1.0))

@@ -129,12 +129,17 @@ class Origin:
             return self._rewritten(trained)
         parameters = trained.parameters.copy()
         parameters[at] = values
-        covariance, facts = trained.covariance, trained.facts
-        if covariance is not None:
-            covariance = covariance.copy()
-            covariance[np.ix_(at, at)] = slopes @ covariance[np.ix_(at, at)] @ slopes.T
-            facts = replace(facts, correlation=tuple(map(tuple, correlation(covariance).tolist())))
-        return replace(trained, parameters=parameters, covariance=covariance, facts=facts)
+        if trained.root is None:
+            return replace(trained, parameters=parameters)
+        root = np.zeros_like(trained.root)
+        root[np.ix_(at, at)] = slopes @ trained.root[np.ix_(at, at)]
+        with np.errstate(over="ignore"):
+            covariance = root @ root.T
+        told = tuple(map(tuple, correlation(root).tolist()))
+        facts = replace(trained.facts, correlation=told)
+        return replace(
+            trained, parameters=parameters, covariance=covariance, facts=facts, root=root
+        )
 
     def _as_good(self, rows: Rows, parameters: Floats, sse: float) -> bool:
         """Whether float64 computes the formula at the parameters as given: to the rounding of the

@@ -19,6 +19,7 @@ from halfsquare.fitting.formula.inference import correlation, determined, free_w
 from halfsquare.fitting.formula.profile import profile_intervals
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
+from halfsquare.results.predictive import deviations
 from halfsquare.results.trained import FormulaFacts, Trained
 from halfsquare.solvers.base import Reason, State, Termination
 from halfsquare.solvers.loop import Record
@@ -78,12 +79,14 @@ class Ending:
         at = [full.names.index(name) for name in formula.names]
         parameters = np.array([held.get(name, 0.0) for name in full.names])
         parameters[at] = best
-        covariance = np.zeros((len(parameters), len(parameters)))
-        covariance[np.ix_(at, at)] = known.inverse * (variance if degrees > 0 else 0.0)
+        root = np.zeros((len(parameters), len(parameters)))
+        root[np.ix_(at, at)] = known.half * (np.sqrt(variance) if degrees > 0 else 0.0)
+        with np.errstate(over="ignore"):
+            covariance = root @ root.T
         off = runaway(self.objective, self.solver, best, triangle, variance, bound)
         termination = self._termination(state, refined is not None)
         intervals = one_sided(triangle, best, variance, degrees, bound, self.solver)
-        errors = np.sqrt(np.diag(covariance))[at]
+        errors = deviations(root)[at]
         facts = FormulaFacts(
             degrees_of_freedom=degrees,
             formula=full.text,
@@ -94,7 +97,7 @@ class Ending:
             fixed=held,
             on_bound={formula.names[j]: ends for j, ends in intervals.items()},
             linear=tuple(formula.names[j] for j in formula.linear),
-            correlation=tuple(map(tuple, correlation(covariance).tolist())),
+            correlation=tuple(map(tuple, correlation(root).tolist())),
             extended_precision=refined is not None,
             profile=profile_intervals(self.objective, best, errors, sse, degrees, self.run)
             if profile
@@ -109,6 +112,7 @@ class Ending:
             model=full,
             parameters=parameters,
             covariance=covariance if degrees > 0 else None,
+            root=root if degrees > 0 else None,
             noise=np.array([variance]),
             effective_parameters=float(p - len(known.free)),
             history=tuple(history),

@@ -358,9 +358,7 @@ def _moments(
         return Moments.of(columns.T, rows.weight)
 
     moments = execution.reduce(of, Moments.merge, count, Moments.zero(d))
-    weight = moments.weight if moments.weight > 0 else 1.0
-    variance = moments.m2 / weight
-    means = moments.mean
+    variance, means = moments.variance, moments.mean
     if not design.has_intercept:
         variance, means = variance + means**2, np.zeros(d)
     # What does not vary but for rounding is left to be found dependent on the intercept.

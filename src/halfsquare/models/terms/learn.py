@@ -158,7 +158,7 @@ def _moments(task: _Task, function: str, spread: _Spread) -> dict[str, float]:
     if function == "center":
         return {"mean": mean, "scale": 1.0}
     freedom = moments.weight - (1.0 if function == "scale" else 0.0)
-    scale = float(np.sqrt(moments.m2[0] / freedom)) if freedom > 0 else 0.0
+    scale = float(np.sqrt(moments.variance[0] * (moments.weight / freedom))) if freedom > 0 else 0.0
     if not scale > 0:
         raise DataError(
             f"{task.text}: {unparse(task.argument)} does not vary, so it cannot be scaled"
