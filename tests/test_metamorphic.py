@@ -30,7 +30,7 @@ from halfsquare.loss import Floats
 
 SMALL = settings(derandomize=True, deadline=None, max_examples=12, database=None)
 random = np.random.default_rng(0)
-N = 24
+N = 20  # and less than 50 in all, from where intervals are calibrated
 X = random.normal(size=(N, 2))
 Y = 2.0 + X @ [1.5, -0.7] + 0.3 * random.normal(size=N)
 COUNTS = random.integers(1, 4, N).astype(float)
