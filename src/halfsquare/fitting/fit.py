@@ -325,7 +325,7 @@ def fit_family(
                 again = not interruption.ended(refitted)
                 fitted, of_fit = (refitted, every) if again else (fitted, rows)
             decisive = decisive_rows(
-                fitted, family.measured(fitted, of_fit), source, seed, execution
+                fitted, family.measured(fitted, of_fit), source, options.seed, execution
             )
     record = FitRecord(
         fitted.record.training,
