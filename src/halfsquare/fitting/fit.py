@@ -324,9 +324,8 @@ def fit_family(
                 # A refit that was cut short is not the model that was measured: that one is kept.
                 again = not interruption.ended(refitted)
                 fitted, of_fit = (refitted, every) if again else (fitted, rows)
-            decisive = decisive_rows(
-                fitted, family.measured(fitted, of_fit), source, options.seed, execution
-            )
+            shown = family.measured(fitted, of_fit)
+            decisive = decisive_rows(fitted, shown, measured, source, options.seed, execution)
     record = FitRecord(
         fitted.record.training,
         _data_summary(source, scanned, roles, decisive),
