@@ -193,6 +193,24 @@ def test_thousands_or_decimals(tmp_path: Path) -> None:
     assert slopes(fit(write(tmp_path / "d.csv", rows), "y"))["area"] == pytest.approx(2000)
 
 
+@pytest.mark.parametrize("door", ["semicolons", "csv", "parquet", "json", "pandas", "spreadsheet"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_table_has_one_decimal_mark(tmp_path: Path, door: str, turned: bool) -> None:
+    """52,8 beside 223.975: the second is no fraction; and the other way round."""
+    swap = str.maketrans(",.", ".,") if turned else {}
+    prices = [200_000 + 1_237 * i for i in range(N)]
+    table = {
+        "area": [f"{40 + i * 7 % 50 / 10:.1f}".replace(".", ",").translate(swap) for i in range(N)],
+        "price": [f"{p:,}".replace(",", ".").translate(swap) for p in prices],
+        "y": [str(2 * p) for p in prices],
+    }
+    data = DOORS[door](table, tmp_path)
+    fitted = fit(data, "y", features=["price"])
+    assert slopes(fitted)["price"] == pytest.approx(2)
+    assert f"thousands mark {'.,'[turned]!r}" in said(fitted)
+    assert slopes(fit(data, "price", features=["y"]))["y"] == pytest.approx(0.5)
+
+
 DATES = {
     "%d/%m/%y": "dd/mm/yy", "%d.%m.%Y": "dd.mm.yyyy", "%m/%d/%Y": "mm/dd/yyyy",
     "%d-%b-%Y": "dd-mmm-yyyy", "%B %d, %Y": "month dd, yyyy", "%Y/%m/%d": "yyyy/mm/dd",

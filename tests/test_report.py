@@ -25,10 +25,12 @@ from halfsquare.figures.theme import LIGHT
 from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.collect import HIGH, LOW, WEIGHT, collect
 from halfsquare.report.drawn import coverage, learning
+from halfsquare.report.first_screen import first_screen
 from halfsquare.report.html import report_page
 from halfsquare.report.learning import LinearLearning, Point
 from halfsquare.report.profiles import _words
 from halfsquare.results.fitted import FittedModel
+from halfsquare.text import plain
 
 NASTY = "<script>alert('x')</script>&\"{{7*7}}"
 numbers = hnp.arrays(float, st.integers(1, 60), elements=st.floats(-1e6, 1e6))
@@ -364,3 +366,18 @@ def test_the_worst_rows_carry_their_identifiers_and_their_zeros(tmp_path: Path) 
     worst = collect(fitted, str(tmp_path / "t.csv")).worst[0]
     assert (worst.row, worst.values["id"], float(worst.values["x"])) == (8, "K-0007", 0.0)
     assert "K-0007" in report_page(fitted, str(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize("model", ["trees", "auto"])
+def test_the_line_beside_a_model_is_judged_on_the_same_rows(model: str) -> None:
+    """The test rows of the fit, and no others: its RMSE is that of the linear fit of that seed."""
+    random = np.random.default_rng(4)
+    x = random.uniform(-2, 2, 240)
+    data = {"x": x, "y": np.sin(2 * x) + random.normal(0, 0.1 + 0.5 * (x > 1.5))}
+    fitted = fit(data, "y", model=model, seed=3)
+    line = fit(data, "y", model="linear", seed=3)
+    assert fitted.info["test"]["line_rmse"] == pytest.approx(line.info["test"]["rmse"], rel=1e-9)
+    assert "line_rmse" not in line.info["test"]
+    screen = " ".join(first_screen(fitted).split())
+    share = 1 - fitted.info["test"]["rmse"] / line.info["test"]["rmse"]
+    assert f"{share:.0%} smaller than a line's (±{plain(line.info['test']['rmse'])})" in screen

@@ -215,6 +215,24 @@ def test_folded_options_are_those_of_the_command_line(fresh: Visitor) -> None:
     assert reply.status == 400 and b"the seed is" in said
 
 
+def test_splits_folds_and_transforms_are_in_the_form(fresh: Visitor) -> None:
+    shown = fresh.page("/train?data=houses")
+    for text in ("whole groups of rooms", "the latest by area", "Folds instead", "yeo-johnson"):
+        assert text in shown
+    fresh.start(method="linear", column=["area", "rooms"], split="group:rooms", folds="3")
+    fresh.wait("done")
+    info = fresh.job.fitted.info
+    assert (info["split"], info["test_source"]) == ("group:rooms", "3 folds")
+    assert [f.column for f in fresh.job.fitted.encoder.features] == ["area"]
+    fresh.start(method="linear", column=["area"], split="rows", target_transform="log")
+    fresh.wait("done")
+    info = fresh.job.fitted.info
+    assert (info["split"], info["target_transform"]["name"]) == ("rows", "log")
+    body = urlencode({"data": "houses", "target": "price", "method": "linear", "split": "x"})
+    reply, said = fresh.ask("/train/start", body, Content_Type="application/x-www-form-urlencoded")
+    assert reply.status == 400 and b"unknown split" in said
+
+
 def _odd_table() -> bytes:
     """Dates that may be of two orders, a decimal comma, a word for no value, two lines before."""
     lines = ["Umsätze", "", "tag;fläche;filiale;y"]

@@ -84,11 +84,45 @@ def rows_sentence(info: dict[str, Any]) -> str:
         )
     if info["rows_zero_weight"]:
         said.append(f"{info['rows_zero_weight']:,} of weight 0 left out")
-    if info.get("test") and info.get("test_source") == "rows set apart":
-        said.append(
-            f"{info['test']['rows']:,} set apart for the test (seed {info['options']['seed']})"
-        )
+    measured = _measured_on(info)
+    if measured:
+        said.append(measured)
     return "; ".join(said)
+
+
+def mse_limits(summary: dict[str, Any]) -> str:
+    """Between which values the MSE of all such rows lies; empty where that is not known."""
+    low, high = summary.get("mse_low"), summary.get("mse_high")
+    if low is None or high is None:
+        return ""
+    return (
+        f"MSE between {number(low, 4)} and {number(high, 4)} with 95 % confidence "
+        f"({summary['mse_method']})"
+    )
+
+
+def _measured_on(info: dict[str, Any]) -> str:
+    """Which rows measured the model, where these are some of its own."""
+    source = info.get("test_source") or ""
+    if not info.get("test") or source == "rows given":
+        return ""
+    kind, _, column = (info.get("split") or "random").partition(":")
+    seed = f"seed {info['options']['seed']}"
+    if source.endswith("folds"):
+        whole = {
+            "random": seed,
+            "group": f"whole groups of {column}, {seed}",
+            "time": f"by {column}, each predicted from what is earlier",
+            "rows": "each predicted from the rows before it",
+        }
+        return f"{info['test']['rows']:,} measured in {source} ({whole[kind]})"
+    rows = {
+        "random": seed,
+        "group": f"whole groups of {column}, {seed}",
+        "time": f"the latest by {column}",
+        "rows": "the last ones",
+    }
+    return f"{info['test']['rows']:,} set apart for the test ({rows[kind]})"
 
 
 def descent_sentence(info: dict[str, Any]) -> str:

@@ -81,19 +81,16 @@ def evaluate(
         return
     from halfsquare.cli.screen import say, table, width
     from halfsquare.report.summary import error_table
-    from halfsquare.text import number
+    from halfsquare.text import mse_limits
 
     unit = " and ".join(fitted.encoder.targets)
     say(f"Errors of {model} ({fitted.kind} model of {unit}) on {data}")
     if found.missing_target:
         say(f"{found.missing_target:,} rows without a target left out")
     say(error_table({"": found.as_dict()}, unit, width()))
-    low, high = found.mse_low, found.mse_high
-    if low == low:
-        say(
-            f"MSE between {number(low, 4)} and {number(high, 4)} with 95 % confidence "
-            f"({found.mse_method})"
-        )
+    limits = mse_limits(found.as_dict())
+    if limits:
+        say(limits)
     if covered:
         lines = [
             [c.by, c.part, f"{c.rows:,}", f"{c.covered:.1%} ± {c.standard_error:.1%}"]

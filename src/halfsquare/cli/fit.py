@@ -55,6 +55,23 @@ class Preference(StrEnum):
     simple = "simple"
 
 
+class Transform(StrEnum):
+    """What is fitted in place of the target."""
+
+    none = "none"
+    log = "log"
+    sqrt = "sqrt"
+    yeo_johnson = "yeo-johnson"
+    auto = "auto"
+
+
+class Predicted(StrEnum):
+    """What is predicted where a function of the target was fitted."""
+
+    median = "median"
+    mean = "mean"
+
+
 class Method(StrEnum):
     """How a model descends."""
 
@@ -139,6 +156,19 @@ def fit(
             "cluster:COL[,COL2], newey-west:LAGS.",
         ),
     ] = None,
+    target_transform: Annotated[
+        Transform,
+        typer.Option(
+            help="Fit this of the target; auto takes what is best on rows left out. Outputs are "
+            "means of the target."
+        ),
+    ] = Transform.none,
+    predicts: Annotated[
+        Predicted,
+        typer.Option(
+            help="Of a formula for log(y) and the like: medians of y, or means (smearing)."
+        ),
+    ] = Predicted.median,
     absorb: Annotated[
         list[str] | None,
         typer.Option(
@@ -165,6 +195,18 @@ def fit(
             help="Share of the rows set apart to measure on; 0 fits on every row.",
         ),
     ] = 0.2,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="random|rows|time:COL|group:COL",
+            help="Which rows are set apart: drawn at random, the last ones, the latest, or whole "
+            "groups.",
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Measure by cross-validation in so many folds instead."),
+    ] = None,
     refit: Annotated[
         bool, typer.Option("--refit/--no-refit", help="Fit again on all rows after measuring.")
     ] = True,
@@ -235,7 +277,7 @@ def fit(
     files = _require_report(report, data) if report else None
     with (
         working(time_limit, quiet=quiet or json) as work,
-        _reached(cluster, method, data) as reached,
+        _reached(cluster, method, data, split, folds) as reached,
     ):
         rows = DataSpec.of(
             data, weights=weights, sigma=sigma, precision=precision, progress=work.read, **options
@@ -255,11 +297,15 @@ def fit(
             monotone=signs("--monotone", monotone),
             prefer=prefer.value,
             errors=errors,
+            target_transform=target_transform.value,
+            predicts=predicts.value,
             absorb=listed(absorb),
             features=listed(features) if features else None,
             exclude=listed(exclude),
             test=test,
             test_fraction=test_fraction,
+            split=split,
+            folds=folds,
             refit=refit,
             seed=seed,
             threads=threads,
@@ -283,7 +329,11 @@ def fit(
 
 
 def _reached(
-    cluster: str | None, method: Method | None, data: str
+    cluster: str | None,
+    method: Method | None,
+    data: str,
+    split: str | None = None,
+    folds: int | None = None,
 ) -> AbstractContextManager[Cluster | None]:
     """The cluster at that address, if one is wanted; what it cannot do is refused before it is
     reached.
@@ -293,7 +343,7 @@ def _reached(
     from halfsquare.cluster.connect import connect
     from halfsquare.fitting.fit import require_for_cluster
 
-    require_for_cluster(method.value if method else None, data)
+    require_for_cluster(method.value if method else None, data, split, folds)
     return connect(cluster)
 
 

@@ -11,6 +11,7 @@ from math import nan
 from typing import Literal, final
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.encoder import (
     ColumnEncoder,
@@ -22,6 +23,7 @@ from halfsquare.data.encoder import (
 from halfsquare.data.features import Number
 from halfsquare.data.rows import ChangedRows, Chunk, Rows, ShiftedRows
 from halfsquare.data.scan import Scanned
+from halfsquare.data.splits import Units
 from halfsquare.data.weighting import Weighting
 from halfsquare.loss import Floats
 
@@ -98,6 +100,25 @@ class EncodedRows(DesignRows):
         return self.encoder.means / self.encoder.scales
 
     @property
+    def units(self) -> Units | None:
+        units = self.scanned.units
+        if units is None or self.part == "all":
+            return units
+        return units.at(self.places)
+
+    @property
+    def places(self) -> npt.NDArray[np.intp]:
+        """Where these rows (n,) stand in the table."""
+        table = self.scanned.table
+        starts = np.cumsum([0, *table.sizes])
+        train = self.part == "train"
+        found = []
+        for start, size, cut in zip(starts, table.sizes, table.train_sizes, strict=False):
+            first, stop = (0, size) if self.part == "all" else (0, cut) if train else (cut, size)
+            found.append(np.arange(start + first, start + stop, dtype=np.intp))
+        return np.concatenate([np.empty(0, dtype=np.intp), *found])
+
+    @property
     def weighed(self) -> tuple[str, Weighting] | None:
         roles = self.scanned.roles
         return None if roles.weight is None else (roles.weight.name, roles.weighting)
@@ -121,6 +142,14 @@ class EncodedRows(DesignRows):
         """Another part of the same table, with the same encoder."""
         return EncodedRows(self.scanned, self.encoder, self.recoding, self.kept, part)
 
+    def targets(self, index: int, chunk: Chunk | None = None) -> Floats:
+        """The targets (m, k) of chunk ``index`` in their unit; ``chunk``, if it is at hand."""
+        if chunk is not None and self.encoder.target_transform is None:
+            return chunk.target * self.encoder.target_scales + self.encoder.target_means
+        raw, cut = self.scanned.table.read(index), self.scanned.table.train_sizes[index]
+        at = {"train": slice(0, cut), "test": slice(cut, None), "all": slice(None)}[self.part]
+        return np.ascontiguousarray(raw[: len(self.encoder.targets), at].T)
+
     def chunk(self, index: int) -> Chunk:
         table, k = self.scanned.table, len(self.encoder.targets)
         raw, cut = table.read(index), table.train_sizes[index]
@@ -135,8 +164,7 @@ class EncodedRows(DesignRows):
         whole = len(self.kept) == len(self.scanned.roles.features)
         features = raw[first:] if whole else raw[list(self.kept)]
         self.encoder.encode(self.recoding.apply(features), block[1 : 1 + d])
-        np.subtract(raw[:k], self.encoder.target_means[:, None], out=block[1 + d :])
-        block[1 + d :] /= self.encoder.target_scales[:, None]
+        self.encoder.standardized(raw[:k], block[1 + d :])
         weight = raw[k] if self.scanned.roles.weight is not None else None
         if weight is not None and self.weight_factor != 1.0:
             weight = weight * self.weight_factor

@@ -17,7 +17,8 @@ from halfsquare.data.features import Feature, Number, Plain, feature_from_dict
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
-from halfsquare.files.records import from_json
+from halfsquare.data.target_transform import TargetTransform
+from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.sums import Moments
 
@@ -37,6 +38,8 @@ class Encoder(ABC):
     left_out : dict of column to reason
     reading : Reading
         How the values of its columns are written.
+    target_transform : TargetTransform or None
+        What is fitted instead of the target itself; means and scales are then of that.
     """
 
     features: tuple[Feature, ...]
@@ -45,6 +48,14 @@ class Encoder(ABC):
     target_scales: Floats
     left_out: dict[str, str]
     reading: Reading
+    target_transform: TargetTransform | None = None
+
+    def standardized(self, target: Floats, out: Floats) -> None:
+        """Write what is fitted (k, m) of targets (k, m) as they are given."""
+        if self.target_transform is not None:
+            target = self.target_transform.forward(target)
+        np.subtract(target, self.target_means[:, None], out=out)
+        out /= self.target_scales[:, None]
 
     @property
     @abstractmethod
@@ -96,6 +107,8 @@ class ColumnEncoder(Encoder):
     left_out : dict of column to reason
     reading : Reading
         How the values of its columns are written.
+    target_transform : TargetTransform or None
+        What is fitted instead of the target itself.
     """
 
     features: tuple[Feature, ...]
@@ -104,6 +117,7 @@ class ColumnEncoder(Encoder):
     target_scales: Floats
     left_out: dict[str, str]
     reading: Reading = NO_READING
+    target_transform: TargetTransform | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -151,6 +165,7 @@ class ColumnEncoder(Encoder):
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; read by :meth:`from_dict`."""
+        transform = self.target_transform
         return {
             "features": [f.as_dict() for f in self.features],
             "targets": list(self.targets),
@@ -158,6 +173,7 @@ class ColumnEncoder(Encoder):
             "target_scales": self.target_scales.tolist(),
             "left_out": self.left_out,
             "reading": self.reading.as_dict(),
+            **({} if transform is None else {"target_transform": to_json(transform)}),
         }
 
     @classmethod
@@ -176,6 +192,7 @@ class ColumnEncoder(Encoder):
             from_json(Floats, saved["target_scales"], "target_scales"),
             from_json(dict[str, str], saved["left_out"], "left_out"),
             Reading.from_dict(saved.get("reading", {})),
+            from_json(TargetTransform | None, saved.get("target_transform"), "target_transform"),  # type: ignore[arg-type]
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from halfsquare.data.splits import Units
 from halfsquare.loss import Floats
 from halfsquare.sums import Moments, weighted_mean
 
@@ -62,6 +63,11 @@ class Rows(ABC):
         """What was taken off the design's columns, in their units (d,): with it the size of the
         values as they were given, whose rounding no sum can undo. None for nothing.
         """
+        return None
+
+    @property
+    def units(self) -> Units | None:
+        """Which rows are left out together where some are; None: each by itself."""
         return None
 
 
@@ -185,6 +191,10 @@ class ChangedRows(Rows):
     @property
     def weighted(self) -> bool:
         return self.rows.weighted
+
+    @property
+    def units(self) -> Units | None:
+        return self.rows.units
 
     @property
     def chunk_count(self) -> int:

@@ -17,6 +17,7 @@ from halfsquare.data.roles import Roles
 from halfsquare.data.rows import CHUNK_ROWS
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.spec import Progress
+from halfsquare.data.splits import Units
 from halfsquare.data.statistics import NumberStatistics, TableStatistics, require_range
 from halfsquare.data.table import RawTable, Table
 from halfsquare.data.times import PARTS, time_parts
@@ -129,6 +130,11 @@ class Scanned:
     levels : dict of column name to list of str
     missing_target, missing_feature, zero_weight : int
         Rows left out; those that lack a feature only where ``roles.complete`` says so.
+    units : Units or None
+        Which rows are left out together, in the order of the table; None: each by itself.
+    orders : tuple of (m,) int, or None
+        Of a table that was cut anew: where the rows of each chunk stood among those of the source's
+        stretch.
     """
 
     source_name: str
@@ -140,6 +146,8 @@ class Scanned:
     missing_target: int
     zero_weight: int
     missing_feature: int = 0
+    units: Units | None = None
+    orders: tuple[npt.NDArray[np.intp], ...] | None = None
 
     def statistics_of(self, part: str) -> TableStatistics:
         """Of the rows of a part: ``"train"``, ``"test"`` or ``"all"``."""

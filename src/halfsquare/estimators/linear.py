@@ -45,7 +45,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
     method : {"least-squares", "gradient", "minibatch"}
         How to descend; the answer is the same.
     l2 : float >= 0 or "auto"
-        λ of the penalty ½ λ Σw |b|² on standardized columns, intercept excepted: scikit-learn's
+        λ of the penalty ½ λ Σw ‖b‖² on standardized columns, intercept excepted: scikit-learn's
         ``Ridge(alpha=λ n)`` on standardized columns. ``"auto"`` takes the λ of greatest evidence.
     errors : str, optional
         Standard errors: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``, ``"cluster:COL"``, …,

@@ -57,7 +57,8 @@ def changes(fitted: FittedModel, design: Floats, output: int = 0) -> tuple[Chang
     model = fitted.members[0].model
     if isinstance(model, Formula):
         return _of_formula(fitted, model, design)
-    if any(isinstance(member.model, Trees) for member in fitted.members):
+    grown = any(isinstance(member.model, Trees) for member in fitted.members)
+    if grown or fitted.encoder.target_transform is not None:
         return _over_steps(fitted, design, output)
     encoder, found = fitted.encoder, []
     slopes = output_slopes(fitted, design[None, :], output)[0] / encoder.scales
@@ -107,16 +108,20 @@ def _of_category(
     if not design[a:b].any():  # exactly the average row
         level = "(unseen)"
     change = float(outputs[0, output] - outputs[1, output])
+    reference = feature.levels[0]
+    at_it = level == reference
     return Change(
         feature.column,
-        f"{level} instead of {feature.levels[0]}",
+        f"{level}, the reference level" if at_it else f"{level} instead of {reference}",
         change,
         "against the reference level",
     )
 
 
 def _over_steps(fitted: FittedModel, design: Floats, output: int) -> tuple[Change, ...]:
-    """Of trees, which have no slope: from half a standard deviation below the row to half above."""
+    """Of trees, which have no slope, and of means of a transformed target: from half a standard
+    deviation below the row to half above.
+    """
     encoder, found = fitted.encoder, []
     steps = 0.5 * np.eye(len(encoder.names))
     outputs, _ = fitted.outputs_of(np.vstack([design + steps, design - steps]))

@@ -59,7 +59,10 @@ class Levers(ABC):
         return (0 if one else None,) * len(self.names)
 
     def errors(self, design: Floats, target: Floats) -> Floats:
-        """o - t (m, k) in the unit of the target, or of what the left side makes of it."""
+        """o - t (m, k) in the unit of the target, or of what is fitted in its place."""
+        transform = self.fitted.encoder.target_transform
+        if transform is not None:
+            return error(transform.forward(target), self.fitted.fitted_outputs(design))
         model = self.fitted.members[0].model
         if model.target_function == "identity":
             return error(target, self.fitted.outputs_of(design)[0])

@@ -42,9 +42,12 @@ class Parts:
 def parts_of(fitted: FittedModel, design: Floats, output: int = 0) -> Parts | None:
     """The parts of one row's output ``output``; ``design`` (d,).
 
-    None for a formula: it knows of no average row.
+    None for a formula, which knows of no average row, and for a transformed target, whose mean is
+    no sum of parts.
     """
     first = fitted.members[0].model
+    if fitted.encoder.target_transform is not None:
+        return None
     if isinstance(first, Formula) or first.target_function != "identity":
         return None
     smooth, grown = _sorted(fitted)

@@ -110,9 +110,9 @@ class RowExplanation:
         rest = sum(part for _, part in ranked[_SHOWN:])
         if len(ranked) > _SHOWN:
             verb = "raise" if rest > 0 else "lower"
-            said.append(
-                f"  the other {len(ranked) - _SHOWN} columns together {verb} it by {abs(rest):.4g}"
-            )
+            more = len(ranked) - _SHOWN
+            which = f"other {more} columns together {verb}" if more > 1 else f"last column {verb}s"
+            said.append(f"  the {which} it by {abs(rest):.4g}")
         if self.low == self.low:
             said.append(
                 f"With 95 % probability the true value lies between {self.low:.4g} and "

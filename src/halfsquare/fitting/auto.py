@@ -30,9 +30,10 @@ from halfsquare.fitting.blend import (
     weights_of,
 )
 from halfsquare.fitting.family import Family
+from halfsquare.fitting.left_out_linear import left_out_linear
 from halfsquare.fitting.linear import LinearFamily
 from halfsquare.fitting.network import NetworkFamily, network_training
-from halfsquare.fitting.simplest import left_out_linear, simplest, simplest_again
+from halfsquare.fitting.simplest import simplest, simplest_again
 from halfsquare.fitting.trees import (
     BEST,
     RANDOM,
@@ -122,7 +123,14 @@ class AutoFamily(Family):
         kept = np.array([weights[part.name] for part in parts])
         weight = weights_of(rows, run.execution)
         blend = blended(parts, weight, weights=kept / kept.sum())
-        return self._fitted(rows, blend, before.candidates)
+        found = self._fitted(rows, blend, before.candidates)
+        # What the choice was made by stays beside the table of what was tried.
+        training = replace(
+            found.record.training,
+            left_out_mse=before.left_out_mse,
+            left_out_mse_se=before.left_out_mse_se,
+        )
+        return replace(found, record=replace(found.record, training=training))
 
     def _more(self) -> dict[str, Callable[[EncodedRows, Run], list[Part]]]:
         return {BEST: self._tree_parts, NETWORK: self._network_part}
@@ -135,6 +143,9 @@ class AutoFamily(Family):
         names = {part.name for part, _ in used}
         members = members_of(blend, some_design(rows))
         if names == {LINEAR}:
+            if rows.units is not None and used[0][0].judged.any():
+                # The error without one row would know its neighbours: those of the folds do not.
+                members = [replace(m, left_out=used[0][0].errors) for m in members]
             training = Training("linear", "least-squares")
         elif names == {NETWORK}:
             training = network_training(members, rows)

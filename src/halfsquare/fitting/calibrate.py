@@ -17,13 +17,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.rows import Rows
+from halfsquare.data.splits import Units, folds_of
 from halfsquare.loss import Floats, error
 from halfsquare.models.formula.model import Formula
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import OUTPUT, Calibration, Ramps
+from halfsquare.results.smearing import Smearing
 
 FEWEST_ROWS = 50
 _FEWEST_SCORES = 100  # below, the quantiles near the ends would be those of two or three rows
@@ -45,7 +48,8 @@ _HARD_ENOUGH = 1e-20  # a smaller noise, in units of the target's variance, is r
 class LeftOut:
     """Errors o - t (m, k) on rows left out, with what the model says of them there.
 
-    ``others`` (m, k) is the variance by parameters and spread, all in standardized units.
+    ``others`` (m, k) is the variance by parameters and spread, all in standardized units; ``unit``
+    (m,) says which rows belong together.
     """
 
     design: Floats
@@ -53,6 +57,7 @@ class LeftOut:
     error: Floats
     others: Floats
     weight: Floats
+    unit: npt.NDArray[np.intp]
 
 
 def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> FittedModel:
@@ -79,10 +84,28 @@ def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> Fitt
         if len(found.error) < FEWEST_ROWS:
             return fitted
         exact = left_out is None
-        each = [_one(found, j, float(noise[j]), exact=exact) for j in range(len(noise))]
+        units = None if rows.units is None else Units(found.unit, rows.units.in_order)
+        each = [_one(found, j, float(noise[j]), units, exact=exact) for j in range(len(noise))]
     if all(one is None for one in each):
         return fitted
     training = replace(fitted.record.training, calibration=tuple(each))
+    return replace(fitted, record=replace(fitted.record, training=training))
+
+
+def with_smearing(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> FittedModel:
+    """The model of a transformed target with the scores that its means are taken over: those of
+    rows left out, where there are any.
+    """
+    known = left_out is not None or fitted.members[0].covariance is not None
+    known &= bool(np.isfinite(fitted.noise).all() and np.all(fitted.noise >= _HARD_ENOUGH))
+    smearing = Smearing.normal()
+    if known:
+        with one_blas_thread():
+            found = _gathered(fitted, rows, left_out)
+            s = fitted.noise_of(found.design, found.output)
+        if len(found.error):
+            smearing = Smearing.of(-(found.error / s)[:, 0], found.weight)
+    training = replace(fitted.record.training, smearing=smearing)
     return replace(fitted, record=replace(fitted.record, training=training))
 
 
@@ -94,20 +117,29 @@ def _gathered(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> LeftO
     chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_CHUNKS)).round().astype(np.intp))
     every = max(1, -(-sum(sizes[i] for i in chosen) // MOST_ROWS))
     parts = []
+    units = rows.units
     for i in chosen.tolist():
         if sizes[i]:
+            at = slice(starts[i], starts[i + 1], every)
+            unit = None if units is None else units.of_row[at]
             own = None if left_out is None else left_out[:, starts[i] : starts[i + 1]][:, ::every]
-            parts.append(_of_chunk(fitted, rows, i, every, own))
+            parts.append(_of_chunk(fitted, rows, i, every, own, unit))
     return LeftOut(
         *(np.concatenate([getattr(p, f) for p in parts]) for f in LeftOut.__dataclass_fields__)
     )
 
 
 def _of_chunk(
-    fitted: FittedModel, rows: Rows, index: int, every: int, left_out: Floats | None
+    fitted: FittedModel,
+    rows: Rows,
+    index: int,
+    every: int,
+    left_out: Floats | None,
+    unit: npt.NDArray[np.intp] | None,
 ) -> LeftOut:
     chunk = rows.chunk(index)
-    design, target = chunk.design[::every].copy(), chunk.target[::every]
+    design = chunk.design[::every].copy()
+    target = fitted.members[0].model.transform_target(chunk.target[::every])
     weight = np.ones(len(target)) if chunk.weight is None else chunk.weight[::every]
     output, variance = fitted.predictive(design)
     others = np.maximum(variance - fitted.noise, 0.0)
@@ -122,7 +154,10 @@ def _of_chunk(
         e = _of_ensemble(left_out, len(fitted.members))
         known = ~np.isnan(e).any(axis=1)
     known &= weight > 0
-    return LeftOut(design[known], output[known], e[known], others[known], weight[known])
+    unit = np.zeros(len(e), dtype=np.intp) if unit is None else unit
+    return LeftOut(
+        design[known], output[known], e[known], others[known], weight[known], unit[known]
+    )
 
 
 def _of_ensemble(pairs: Floats, members: int) -> Floats:
@@ -136,14 +171,16 @@ def _of_ensemble(pairs: Floats, members: int) -> Floats:
     return shrunk
 
 
-def _one(found: LeftOut, j: int, noise: float, *, exact: bool) -> Calibration | None:
+def _one(
+    found: LeftOut, j: int, noise: float, units: Units | None, *, exact: bool
+) -> Calibration | None:
     """The calibration of one target; None where Student's t on one noise is not contradicted.
 
     ``exact``: the errors are those of a model whose intervals are exact if the noise is normal and
     the same everywhere.
     """
     rows = _Scored(found.design, found.output[:, j], found.error[:, j], found.others[:, j], noise)
-    eta, scale = _scale(rows)
+    eta, scale = _scale(rows, units)
     scores = -rows.error / np.sqrt(noise * np.exp(eta) + rows.others)
     w = found.weight
     factor = float(np.sqrt(w @ scores**2 / w.sum()))
@@ -212,7 +249,7 @@ class _Scored:
 Scale = tuple[float, list[Ramps]]
 
 
-def _scale(rows: _Scored) -> tuple[Floats, Scale | None]:
+def _scale(rows: _Scored, units: Units | None) -> tuple[Floats, Scale | None]:
     """η (m,) of each row from the other folds, and the scale of all rows; zeros and None where one
     noise for all does as well.
     """
@@ -221,12 +258,12 @@ def _scale(rows: _Scored) -> tuple[Floats, Scale | None]:
     if chance > _WORTH_A_LOOK:
         return np.zeros(n), None
     least = _BETTER if chance > _SURE else _BETTER_IF_SURE
-    fold = np.random.default_rng(0).permutation(n) % _FOLDS
+    fold = folds_of(n, _FOLDS, np.random.default_rng(0), units)
     constant = _losses(rows, np.zeros(n))
     best: tuple[float, Floats, float] | None = None
     for prior in _PRIORS:
         eta = np.empty(n)
-        for f in range(_FOLDS):
+        for f in np.unique(fold).tolist():
             intercept, ramps = _fitted(rows.part(fold != f), prior)
             own = rows.part(fold == f)
             eta[fold == f] = intercept + sum(r(own.design, own.output) for r in ramps)

@@ -18,7 +18,8 @@ import numpy as np
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.encoder import ColumnEncoder, Encoder
 from halfsquare.data.features import Category, Number, Presence
-from halfsquare.data.scan import Counts, LevelCoder, batch_columns, order_in_chunk
+from halfsquare.data.recut import numbers_in_source
+from halfsquare.data.scan import Counts, LevelCoder, batch_columns
 from halfsquare.data.source import Source
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
@@ -76,6 +77,8 @@ def decisive_rows(
     sums, member = InfluenceSums.of(fitted, 0), fitted.members[0]
     model = member.model
     if sums is None or not isinstance(model, Linear) or model.target_function != "identity":
+        return []
+    if fitted.encoder.target_transform is not None:
         return []
     greatest = float(np.linalg.eigvalsh(sums.inverse)[-1])
     square, longest = _bounds(sums, model.matrix(member.parameters), rows)
@@ -187,8 +190,7 @@ def _indicators(encoder: Encoder) -> Any:
 def _row_number(source: Source, rows: EncodedRows, index: int, place: int, seed: int) -> int:
     """The number in the source, from 1, of a row of a chunk of the rows that count."""
     table, roles = rows.scanned.table, rows.scanned.roles
-    order = order_in_chunk(seed, index, table.sizes[index], table.train_sizes[index])
-    among = sum(table.sizes[:index]) + int(order[place])
+    among = int(numbers_in_source(rows.scanned, seed)[sum(table.sizes[:index]) + place])
     left_out = rows.scanned.missing_target + rows.scanned.zero_weight + rows.scanned.missing_feature
     if not left_out:
         return among + 1

@@ -13,7 +13,7 @@ from halfsquare.data.encoded_rows import DesignRows, EncodedRows, Part, encoded_
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
-from halfsquare.fitting.calibrate import calibrated
+from halfsquare.fitting.calibrate import calibrated, with_smearing
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.fitting.weighed import weighed_by, weight_warnings, with_known_noise
 from halfsquare.loss import Convention, Floats, sse_factor
@@ -77,10 +77,13 @@ class Family(ABC):
     ) -> FittedModel:
         """The fitted model of these members, its intervals calibrated; see :meth:`uncalibrated`."""
         model = self.uncalibrated(rows, trained, training)
+        left_out, weighed = left_out_of(trained), model.record.training.weighed
         # Who writes terms down is told Student's intervals, and by a test if they do not hold.
-        if isinstance(rows.encoder, TermsEncoder) or model.record.training.weighed is not None:
-            return model
-        return calibrated(model, rows, left_out_of(trained))
+        if not (isinstance(rows.encoder, TermsEncoder) or weighed is not None):
+            model = calibrated(model, rows, left_out)
+        if rows.encoder.target_transform is not None or self._means(model):
+            return with_smearing(model, rows, left_out)
+        return model
 
     def uncalibrated(
         self, rows: DesignRows, trained: Sequence[Trained[Any]], training: Training
@@ -96,6 +99,11 @@ class Family(ABC):
         history = history_in(self.options.loss, trained[0].history, rows)
         training = replace(training, warnings=warnings, history=history, weighed=weighed)
         return FittedModel(rows.encoder, tuple(trained), FitRecord(training))
+
+    def _means(self, model: FittedModel) -> bool:
+        """Whether means are asked for of what a function on the left side was fitted to."""
+        left_side = model.members[0].model.target_function != "identity"
+        return self.options.predicts == "mean" and left_side
 
 
 def left_out_of(members: Sequence[Trained[Any]]) -> Floats | None:

@@ -22,17 +22,22 @@ from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned, scan
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec, Progress, RowOptions
+from halfsquare.data.splits import Split
 from halfsquare.errors import FitError, OptionError
+from halfsquare.fitting.beside import line_rmse
+from halfsquare.fitting.cross_validation import cross_validate
 from halfsquare.fitting.decisive import DecisiveRow, decisive_rows
+from halfsquare.fitting.doubts import doubts
 from halfsquare.fitting.family import Family
+from halfsquare.fitting.measure import measured
 from halfsquare.fitting.options import FitOptions, Request, options_as_json
 from halfsquare.fitting.resume import Resuming, checkpointer_of
+from halfsquare.fitting.splits import request_for, roles_for, scanned_fraction, with_parts
 from halfsquare.loss import Convention
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local, one_blas_thread
-from halfsquare.results.evaluate import error_sums, error_sums_of_rows
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.record import DataSummary, FitRecord, Measurement, interrupted
+from halfsquare.results.record import DataSummary, FitRecord, interrupted
 from halfsquare.solvers.base import State
 from halfsquare.solvers.run import Callback, Run, Seed
 
@@ -61,7 +66,9 @@ def place(cluster: str | Cluster | None, threads: int | None) -> Iterator[Execut
         yield cluster
 
 
-def require_for_cluster(method: str | None, data: Any) -> None:
+def require_for_cluster(
+    method: str | None, data: Any, split: str | None = None, folds: int | None = None
+) -> None:
     """Refuse what a cluster cannot do, before it is reached.
 
     Raises
@@ -75,6 +82,12 @@ def require_for_cluster(method: str | None, data: Any) -> None:
             "mini-batches are not for a cluster: every one of very many small steps would "
             "wait for the network. "
             "Leave the method out: second-order descent needs some tens of rounds"
+        )
+    if folds is not None or Split.read(split or "random").kind != "random":
+        asked = f"--folds {folds}" if folds is not None else f"--split {split}"
+        raise OptionError(
+            f"{asked} is not for a cluster: there rows are set apart at random while they are "
+            "read. Leave it out, or fit on one machine"
         )
     require_files(data)
 
@@ -99,6 +112,10 @@ def scan_at(
     )
 
 
+_NO_REFIT = (
+    "the rows set apart have targets that the transform does not take: the model measured is "
+    "returned, and was not fitted to all rows"
+)
 # Shares of a time limit: what the fit may take that is measured, and what the refit on all rows
 # needs to begin.
 _FIT_MOST, _REFIT_LEAST = 0.55, 0.25
@@ -120,11 +137,15 @@ def fit(
     monotone: Mapping[str, int] | None = None,
     prefer: str = "accurate",
     errors: str | None = None,
+    target_transform: str = "none",
+    predicts: str = "median",
     absorb: str | Sequence[str] = (),
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     test: Any = None,
     test_fraction: float = 0.2,
+    split: str | None = None,
+    folds: int | None = None,
     refit: bool = True,
     seed: int = 0,
     threads: int | None = None,
@@ -176,6 +197,13 @@ def fit(
         ``"hc3"``,
         ``"cluster:COL"``, ``"cluster:COL,COL2"`` or ``"newey-west:LAGS"``; see
         :mod:`halfsquare.results.inference.covariance`.
+    target_transform : {"none", "log", "sqrt", "yeo-johnson", "auto"}
+        Of the models linear, network and trees: what is fitted in place of the target; ``"auto"``
+        takes what is best on rows left out, in the target's own unit. Outputs are means of the
+        target, see :mod:`halfsquare.results.smearing`.
+    predicts : {"median", "mean"}
+        Of a formula with a function on its left side, as ``log(y) ~ …``: whether outputs are what
+        was fitted, carried back, which is near the median of the target; or its mean, by smearing.
     absorb : str or sequence of str
         Columns whose levels have effects that are taken out of a linear model of terms without
         columns of their own; no rows are set apart then. See :mod:`halfsquare.fitting.absorbed`.
@@ -185,6 +213,14 @@ def fit(
         Rows to measure on, instead of a part of ``data``.
     test_fraction : float, [0, 1)
         Share of the rows set apart; 0 measures on the rows of the fit alone.
+    split : str, optional
+        Which rows are set apart, and left out wherever some are: ``"random"`` (the default; said
+        outright, it also says that rows are independent), ``"rows"`` (the last ones),
+        ``"time:COL"`` (the latest), ``"group:COL"`` (whole groups); see
+        :mod:`halfsquare.data.splits`. Rows that are equal in all features stay together.
+    folds : int, optional
+        Measure by cross-validation in so many folds instead, of rows in time on later rows alone;
+        see :mod:`halfsquare.fitting.cross_validation`.
     refit : bool
         Whether to train again on all rows after measuring.
     seed : int
@@ -252,14 +288,20 @@ def fit(
         monotone=monotone,
         prefer=prefer,
         errors=errors,
+        target_transform=target_transform,
+        predicts=predicts,
         absorb=tuple(_listed(absorb)),
         # Effects of levels that only rows set apart have could not be known.
         test_fraction=0.0 if test is not None or absorb else test_fraction,
+        split=split,
+        folds=folds,
         refit=refit,
         seed=seed,
         threads=threads,
         time_limit=time_limit,
     )
+    if folds is not None and test is not None:
+        raise OptionError("folds measure the model, and so do test rows: give one of them")
     spec = DataSpec.of(data, **reading)
     request = Request(_listed(target), spec.weight_column, spec.weighting, features, exclude)
     family = _family(options)
@@ -287,22 +329,14 @@ def fit_family(
     options = family.options
     limit, interruption = _TimeLimit(options.time_limit), _Interruption()
     if cluster is not None:
-        require_for_cluster(options.method, spec.data)
+        require_for_cluster(options.method, spec.data, options.split, options.folds)
     with place(cluster, options.threads) as execution:
         source, scanned = whole(
             replace(spec, known=tuple(request.names)),
-            lambda source: _scanned(
-                execution, source, family.roles(source, request), options, spec
-            ),
+            lambda source: _scanned(execution, source, family, request, spec),
         )
-        roles = scanned.roles
-        rows = family.rows(scanned, "train", execution)
-        if not rows.row_count:
-            raise FitError(
-                f"{source.name} leaves no row to train on: every row with a target is in the "
-                "test part"
-            )
-        again = options.refit and bool(scanned.test.rows)
+        in_folds = options.folds is not None
+        again = (options.refit and bool(scanned.test.rows)) or in_folds
         with checkpointer_of(resuming, scanned, execution) as checkpointer:
             run = Run(
                 execution,
@@ -311,25 +345,42 @@ def fit_family(
                 checkpointer,
                 Seed(options.seed),
             )
-            fitted = family.train(rows, run.at("measured"))
-            of_fit = rows
-            measured = _measured(fitted, family.measured(fitted, rows), execution, spec, test)
+            if in_folds:
+                by_fold = cross_validate(family, scanned, options, run, interruption.ended)
+                fitted, row_errors, of_fit = by_fold.last, by_fold.errors, by_fold.rows
+            else:
+                rows = _rows_of(family, scanned, execution, source.name)
+                fitted, of_fit = family.train(rows, run.at("measured")), rows
+                own = family.measured(fitted, rows)
+                measurement, row_errors = measured(fitted, own, execution, spec, test, options)
+                measurement = replace(measurement, line_rmse=line_rmse(fitted, rows, run))
             # In less than half the time that the fit had, a refit would be another model than the
             # one measured.
-            again = again and not interruption.ended(fitted) and limit.leaves(_REFIT_LEAST)
-            if again:
-                run = replace(run, deadline=limit.at(1.0))
-                every = family.rows(scanned, "all", execution)
-                refitted = family.again(fitted, every, run.at("refit"))
+            again = again and not interruption.ended(fitted)
+            again = again and (in_folds or limit.leaves(_REFIT_LEAST))
+            every = family.rows(scanned, "all", execution) if again else None
+            if every is not None:
+                run = replace(run, deadline=limit.at(1.0)).at("refit")
+                # After folds every choice is made anew.
+                refitted = (
+                    family.train(every, run) if in_folds else family.again(fitted, every, run)
+                )
                 # A refit that was cut short is not the model that was measured: that one is kept.
-                again = not interruption.ended(refitted)
-                fitted, of_fit = (refitted, every) if again else (fitted, rows)
-            shown = family.measured(fitted, of_fit)
-            decisive = decisive_rows(fitted, shown, measured, source, options.seed, execution)
+                again = refitted is not fitted and not interruption.ended(refitted)
+                if refitted is fitted:
+                    fitted = _warned(fitted, [_NO_REFIT])
+                fitted, of_fit = (refitted, every) if again else (fitted, of_fit)
+            if in_folds:
+                seen = every if again else None
+                measurement = by_fold.measurement(fitted, family, seen, run, options)
+            of_fit = family.measured(fitted, of_fit)
+            decisive = decisive_rows(fitted, of_fit, measurement, source, options.seed, execution)
+    if row_errors and options.split is None and isinstance(execution, Local):
+        fitted = _warned(fitted, doubts(scanned, source, spec, options.seed, row_errors))
     record = FitRecord(
         fitted.record.training,
-        _data_summary(source, scanned, roles, decisive),
-        measured,
+        _data_summary(source, scanned, scanned.roles, decisive),
+        measurement,
         options_as_json(options),
         version("halfsquare"),
         again,
@@ -338,24 +389,43 @@ def fit_family(
     return replace(fitted, members=members, record=record)
 
 
+def _rows_of(family: Family, scanned: Scanned, execution: Execution, name: str) -> EncodedRows:
+    """The rows to train on."""
+    rows = family.rows(scanned, "train", execution)
+    if not rows.row_count:
+        raise FitError(
+            f"{name} leaves no row to train on: every row with a target is in the test part"
+        )
+    return rows
+
+
+def _warned(fitted: FittedModel, said: Sequence[str]) -> FittedModel:
+    """The model with more warnings."""
+    training = fitted.record.training
+    training = replace(training, warnings=(*training.warnings, *said))
+    return replace(fitted, record=replace(fitted.record, training=training))
+
+
 def scanned_rows(family: Family, spec: DataSpec, request: Request) -> EncodedRows:
     """All rows as a family encodes them, read on this machine."""
     execution = Local(family.options.threads)
     _, scanned = whole(
         replace(spec, known=tuple(request.names)),
-        lambda source: _scanned(
-            execution, source, family.roles(source, request), family.options, spec
-        ),
+        lambda source: _scanned(execution, source, family, request, spec),
     )
     return family.rows(scanned, "all", execution)
 
 
 def _scanned(
-    execution: Execution, source: Source, roles: Roles, options: FitOptions, spec: DataSpec
+    execution: Execution, source: Source, family: Family, request: Request, spec: DataSpec
 ) -> tuple[Source, Scanned]:
-    scanned = scan_at(execution, source, roles, options.test_fraction, options.seed, spec.progress)
+    options = family.options
+    roles = family.roles(source, request_for(options, request))
+    roles = roles_for(options, roles, request, source)
+    fraction = scanned_fraction(options)
+    scanned = scan_at(execution, source, roles, fraction, options.seed, spec.progress)
     require_no_late_values(source, scanned)
-    return source, scanned
+    return source, with_parts(scanned, options, execution)
 
 
 @dataclass(frozen=True)
@@ -430,6 +500,10 @@ def _listed(target: str | Sequence[str] | None) -> list[str]:
 
 def _family(options: FitOptions) -> Family:
     """The family of models; each is imported when it is used."""
+    if options.target_transform != "none":
+        from halfsquare.fitting.transformed import TransformedFamily
+
+        return TransformedFamily(options, _family(replace(options, target_transform="none")))
     if options.model == "formula":
         from halfsquare.fitting.formula.train import FormulaFamily
 
@@ -453,20 +527,6 @@ def _family(options: FitOptions) -> Family:
     from halfsquare.fitting.linear import LinearFamily
 
     return LinearFamily(options)
-
-
-def _measured(
-    fitted: FittedModel, rows: EncodedRows, execution: Execution, spec: DataSpec, test: Any
-) -> Measurement:
-    train = error_sums_of_rows(fitted, rows, execution).finish()
-    if test is not None:
-        sums, missing = error_sums(fitted, replace(spec, data=test, progress=None))
-        return Measurement(train, sums.finish(), "rows given", missing)
-    held_out = rows.of("test")
-    if not held_out.row_count:
-        return Measurement(train)
-    summary = error_sums_of_rows(fitted, held_out, execution).finish()
-    return Measurement(train, summary, "rows set apart")
 
 
 def _data_summary(

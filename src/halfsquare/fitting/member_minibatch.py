@@ -39,7 +39,8 @@ class MinibatchTrainer(MemberTrainer):
         self, member: int, network: Network, start: Floats, rows: Rows, left_out: Mask, run: Run
     ) -> MemberFit:
         if not left_out.any():  # no folds, yet something has to say when to stop
-            left_out = some_rows(len(left_out), run.seed.generator(Stream.LEFT_OUT))
+            random = run.seed.generator(Stream.LEFT_OUT)
+            left_out = some_rows(len(left_out), random, rows.units)
         aside = KeptRows.of(rows, left_out).gathered(run.execution)
         seen = KeptRows.of(rows, ~left_out)
         penalty = np.full(network.parameter_count, _PENALTY)

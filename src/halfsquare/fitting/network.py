@@ -125,7 +125,8 @@ def train_network(
     members = members or (10 if not many else 6 if n < VERY_MANY_ROWS else 4)
     networks = networks_to_try(rows, hidden, activation, tuple(input_names), method)
     lanes, threads = run.execution.lanes(members)
-    folds = Folds.deal(n, members, run.seed.generator(Stream.FOLDS), least=10 if many else 0)
+    random, least = run.seed.generator(Stream.FOLDS), 10 if many else 0
+    folds = Folds.deal(n, members, random, least, rows.units)
     plan = _Plan(networks, trainers, rows, folds, members, lanes, replace(run, execution=threads))
 
     methods = list(networks)

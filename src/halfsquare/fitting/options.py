@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from halfsquare.data.splits import Split
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError
 from halfsquare.loss import CONVENTIONS, Convention
 
 MODELS = ("auto", "linear", "network", "trees", "formula")
+TARGET_TRANSFORMS = ("none", "log", "sqrt", "yeo-johnson", "auto")
+PREDICTED = ("median", "mean")
 PREFERENCES = ("accurate", "simple")
 
 
@@ -31,8 +34,12 @@ class FitOptions:
     monotone: Mapping[str, int] | None = None
     prefer: str = "accurate"
     errors: str | None = None
+    target_transform: str = "none"
+    predicts: str = "median"
     absorb: tuple[str, ...] = ()
     test_fraction: float = 0.2
+    split: str | None = None
+    folds: int | None = None
     refit: bool = True
     seed: int = 0
     threads: int | None = None
@@ -61,6 +68,8 @@ class FitOptions:
                 f"the test fraction is {self.test_fraction:g}; expected a number from 0 to "
                 "below 1, such as 0.2"
             )
+        Split.read(self.split or "random")
+        self._require_folds()
         if self.threads is not None and self.threads < 1:
             raise OptionError(f"threads is {self.threads}; expected at least 1")
         if self.time_limit is not None and not self.time_limit > 0:
@@ -76,6 +85,7 @@ class FitOptions:
             )
         if self.absorb and (self.model != "linear" or self.formula is None):
             raise OptionError("effects are absorbed from a linear model of terms: give a formula")
+        self._require_transform()
         if self.errors is not None and self.model not in ("linear", "formula"):
             raise OptionError(
                 "errors are chosen for the linear model or a formula: add one of them"
@@ -83,6 +93,53 @@ class FitOptions:
         for name in ("start", "bounds", "fix", "profile"):
             if getattr(self, name) and self.model != "formula":
                 raise OptionError(f"{name} is for a formula's parameters, and there are none")
+
+    def _require_transform(self) -> None:
+        if self.predicts not in PREDICTED:
+            raise OptionError(
+                f"unknown output {self.predicts!r}; expected one of {', '.join(PREDICTED)}"
+            )
+        if self.predicts != "median" and self.formula is None:
+            raise OptionError(
+                "what is predicted is chosen for a formula with a function on its left side, as "
+                "in log(y) ~ …; other models predict means"
+            )
+        if self.target_transform not in TARGET_TRANSFORMS:
+            raise OptionError(
+                f"unknown transform {self.target_transform!r} of the target; expected one of "
+                f"{', '.join(TARGET_TRANSFORMS)}"
+            )
+        if self.target_transform == "none":
+            return
+        if self.formula is not None:
+            raise OptionError(
+                "a formula says what is fitted on its left side, as in log(y) ~ …: leave the "
+                "transform of the target out"
+            )
+        if self.model not in ("linear", "network", "trees"):
+            raise OptionError(
+                f"the model {self.model} fits the target as it is; a transform of the target is "
+                "for linear, network and trees: choose one with the model option"
+            )
+        if self.errors is not None:
+            raise OptionError("errors are chosen for the target as it is: leave its transform out")
+        if self.method in ("gradient", "minibatch") and self.model == "linear":
+            raise OptionError("a transformed target is fitted by least-squares: leave method out")
+
+    def _require_folds(self) -> None:
+        if self.folds is None:
+            return
+        if isinstance(self.folds, bool) or not isinstance(self.folds, int) or self.folds < 2:
+            raise OptionError(f"folds is {self.folds!r}; expected a whole number of at least 2")
+        if not self.refit:
+            raise OptionError(
+                "with folds the model is fitted to all rows after the folds: leave --no-refit out"
+            )
+        if self.absorb:
+            raise OptionError(
+                "folds and absorbed effects do not go together: levels of a fold left out may "
+                "have no effect"
+            )
 
 
 def options_as_json(options: FitOptions) -> dict[str, Any]:

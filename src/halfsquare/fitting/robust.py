@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.recut import source_order
 from halfsquare.data.roles import Roles
-from halfsquare.data.scan import order_in_chunk
 from halfsquare.data.source import Source
 from halfsquare.errors import DataError, FitError, OptionError
 from halfsquare.loss import Floats
@@ -84,9 +84,7 @@ class Scoring:
         clusters = self.clusters_of(index)
         if not self.in_order or self.rows.part != "all":
             return ScoredRows(a, error, chunk.weight, clusters)
-        table = self.rows.scanned.table
-        order = order_in_chunk(self.seed, index, table.sizes[index], table.train_sizes[index])
-        back = np.argsort(order)
+        back = np.argsort(source_order(self.rows.scanned, index, self.seed))
         weight = None if chunk.weight is None else chunk.weight[back]
         return ScoredRows(a[back], error[back], weight, tuple(c[back] for c in clusters))
 

@@ -225,7 +225,8 @@ def train_trees(
     signs = _signs(inputs, monotone or {})
     many = n >= _MANY_ROWS
     members = members or (10 if not many else 6 if n < _VERY_MANY_ROWS else 4)
-    folds = Folds.deal(n, members, run.seed.generator(Stream.FOLDS), least=10 if many else 0)
+    random, least = run.seed.generator(Stream.FOLDS), 10 if many else 0
+    folds = Folds.deal(n, members, random, least, rows.units)
     coded = Coded.of(rows, inputs, run.execution, run.seed)
     wanted = {name: g for name, g in growths(coded.total).items() if name in ensembles}
     count = 1 if folds is None else folds.count

@@ -8,7 +8,6 @@ suspicious in the table; which columns matter most. Everything else is in
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from halfsquare.data.features import Category
 from halfsquare.models.linear import Linear
@@ -37,10 +36,12 @@ def first_screen(fitted: FittedModel, *, width: int | None = None) -> str:
             lines += folded(doubt, width, indent=2)
     if isinstance(fitted.encoder, TermsEncoder):
         # Who writes the terms down asks for their coefficients.
-        from halfsquare.report.summary import inference_part, parameter_table
+        from halfsquare.report.summary import inference_part, outputs_sentence, parameter_table
 
         lines += ["", parameter_table(fitted.parameters, width=width)]
         lines += inference_part(fitted).splitlines()
+        if outputs := outputs_sentence(fitted.info):
+            lines += folded(outputs, width, indent=2)
     strongest = strongest_columns(fitted)
     if strongest:
         lines += ["", *folded("Strongest columns: " + "; ".join(strongest) + ".", width)]
@@ -57,6 +58,8 @@ def headline(fitted: FittedModel) -> str:
     chosen = info.get("tried") and len(info["tried"]) > 1 and info["tried"][0]["mse"] is not None
     among = f" (chosen among {len(info['tried'])})" if chosen else ""
     columns = f"{used} column{'s' if used != 1 else ''}"
+    if encoder.target_transform is not None:
+        unit = encoder.target_transform.told(unit)
     return f"{fitted.kind.capitalize()} model of {unit}{among}, from {columns} of {info['data']}"
 
 
@@ -76,10 +79,10 @@ def typical_error(fitted: FittedModel) -> list[str]:
     mean = found["rmse"] / math.sqrt(1.0 - r2)
     beside = [f"the mean's (±{plain(mean)})"]
     than = [_than(found["rmse"], mean)]
-    line = line_error(info)
-    if line is not None and fitted.kind != "linear":
+    line = found.get("line_rmse")
+    if line is not None:
         beside.append(f"a line's (±{plain(line)})")
-        than.append(_than(_chosen_error(info), line))
+        than.append(_than(found["rmse"], line))
     compared = ", ".join(f"{how} {what}" for how, what in zip(than, beside, strict=True))
     return [*said, f"R² {plain(r2)}; the error is {compared}."]
 
@@ -92,24 +95,6 @@ def _than(error: float, other: float) -> str:
         return "as large as"
     share = f"{abs(change):.0%}" if abs(change) < 10 else f"{error / other:.0f} times"
     return f"{share} smaller than" if change > 0 else f"{share} larger than"
-
-
-def line_error(info: dict[str, Any]) -> float | None:
-    """The RMSE of the linear model beside which the chosen one was judged; None if there was
-    none.
-    """
-    for tried in info.get("tried") or []:
-        if tried["model"] == "linear" and tried["mse"] is not None:
-            return math.sqrt(tried["mse"])
-    return None
-
-
-def _chosen_error(info: dict[str, Any]) -> float:
-    """The RMSE of the chosen model on the same rows as that of :func:`line_error`."""
-    for tried in info["tried"]:
-        if tried["model"] == info.get("chosen") and tried["mse"] is not None:
-            return math.sqrt(tried["mse"])
-    return float((info["test"] or info["train"])["rmse"])
 
 
 def suspicious(fitted: FittedModel, *, most: int | None = _DOUBTS) -> list[str]:
@@ -145,6 +130,8 @@ def strongest_columns(fitted: FittedModel) -> list[str]:
     if len(fitted.encoder.targets) > 1:
         return ranked
     scale = float(fitted.encoder.target_scales[0])
+    transform = fitted.encoder.target_transform
+    of = f" of {transform.told(fitted.encoder.targets[0])}" if transform is not None else ""
     slopes = member.parameters[1:] * scale
     places = {column: (a, b) for column, a, b in fitted.encoder.groups}
     kinds = {f.column: f for f in fitted.encoder.features}
@@ -153,10 +140,10 @@ def strongest_columns(fitted: FittedModel) -> list[str]:
         a, b = places[column]
         if isinstance(kinds[column], Category):
             levels = [0.0, *(slopes[a:b] / fitted.encoder.scales[a:b]).tolist()]
-            said.append(f"{column} {plain(max(levels) - min(levels), 3)} between levels")
+            said.append(f"{column} {plain(max(levels) - min(levels), 3)}{of} between levels")
         elif b - a == 1:
             sign = "+" if slopes[a] > 0 else ""
-            said.append(f"{column} {sign}{plain(float(slopes[a]), 3)} per std. deviation")
+            said.append(f"{column} {sign}{plain(float(slopes[a]), 3)}{of} per std. deviation")
         else:
             said.append(column)
     return said

@@ -60,6 +60,8 @@ class Learning(ABC):
 def reason_against(fitted: FittedModel) -> str | None:
     """Why there is no learning curve; None where there is one."""
     model = fitted.members[0].model
+    if fitted.encoder.target_transform is not None:
+        return "Left out: each point would be another fit with a transformed target."
     if not isinstance(model, Linear | Formula):
         return (
             f"Left out: each point would be another training of the whole {fitted.kind}, "

@@ -9,7 +9,7 @@ from halfsquare.report.first_screen import headline
 from halfsquare.report.layout import grid
 from halfsquare.results.coefficients import Parameter
 from halfsquare.results.fitted import FittedModel
-from halfsquare.text import descent_sentence, number, plain, rows_sentence, with_error
+from halfsquare.text import descent_sentence, mse_limits, number, plain, rows_sentence, with_error
 
 MOST_PARAMETERS = 20
 
@@ -111,6 +111,7 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
     parts = [
         headline(fitted),
         rows_sentence(info),
+        *transform_lines(info),
         "",
     ]
     reading = how_it_was_read(info)
@@ -125,6 +126,7 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
         "Errors"
         + (" on the rows of the fit (none were set apart)" if not info.get("test") else ""),
         error_table(columns, unit, width),
+        *([f"  test {limits}"] if (limits := mse_limits(info.get("test") or {})) else []),
         "",
     ]
     if info["kind"] in ("network", "trees", "blend"):
@@ -134,7 +136,7 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
     freedom = info["facts"].get("degrees_of_freedom")
     deviation = noise_sentence(fitted)
     parts += [
-        "Parameters, in the units of the "
+        f"Parameters{of_transform(info)}, in the units of the "
         f"columns{', after the refit on all rows' if info.get('refit') else ''}",
         parameter_table(fitted.parameters, None if every_parameter else MOST_PARAMETERS, width),
         f"  {deviation} on {number(freedom)} degrees of freedom"
@@ -151,6 +153,51 @@ def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | 
         parts.append(inference_part(fitted))
     parts += [f"\nWarning: {w}" for w in info["warnings"]]
     return "\n".join(parts)
+
+
+def of_transform(info: dict[str, Any]) -> str:
+    """Of what the parameters are, where that is not the target."""
+    found = info.get("target_transform")
+    return f" of {found['fitted']}" if found else ""
+
+
+def outputs_sentence(info: dict[str, Any]) -> str:
+    """What the outputs are where a function of the target was fitted; empty elsewhere."""
+    if info.get("outputs") == "mean":
+        return "Outputs are means of the target, by smearing over errors on rows left out."
+    if info.get("outputs") == "median":
+        return (
+            "Outputs are the fitted left side carried back, near the median of the target; "
+            "--predicts mean gives its mean."
+        )
+    return ""
+
+
+def transform_lines(info: dict[str, Any]) -> list[str]:
+    """What was fitted in place of the target, and what was tried."""
+    found, lines = info.get("target_transform"), []
+    if info.get("outputs"):
+        lines.append(outputs_sentence(info))
+    if found:
+        lines.append(
+            f"Fitted: {found['fitted']}. Outputs are means of the target (smearing over errors on "
+            "rows left out); ends of intervals are carried back"
+        )
+    if info.get("transforms"):
+        chosen = found["name"] if found else "none"
+        rows = [
+            [
+                t["model"],
+                "–" if t["mse"] is None else with_error(t["mse"], t["mse_se"]),
+                "" if t["difference"] is None else with_error(t["difference"], t["difference_se"]),
+                t["note"] or ("← chosen" if t["model"] == chosen else ""),
+            ]
+            for t in info["transforms"]
+        ]
+        header = ["", "MSE ± std. error", "change ± std. error", ""]
+        lines += ["Transforms of the target, on rows left out, in its own unit"]
+        lines += grid(rows, header=header).split("\n")
+    return lines
 
 
 def how_it_was_read(info: dict[str, Any]) -> list[str]:
@@ -174,6 +221,8 @@ def noise_sentence(fitted: FittedModel) -> str:
         if chi2 is None:
             return "standard errors from sigma alone"
         return f"standard errors from sigma alone; χ² {number(chi2, 6)} (p {p_value(p)})"
+    if info_transform := fitted.info.get("target_transform"):
+        return f"residual standard deviation of {info_transform['fitted']} {deviation}"
     if weighed:
         return f"residual standard deviation of a row of mean precision {deviation}"
     return f"residual standard deviation {deviation}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from halfsquare.data.splits import Split
 from halfsquare.report.collect import Collected
 from halfsquare.results.fitted import FittedModel
-from halfsquare.text import descent_sentence, number, plain, with_error
+from halfsquare.text import descent_sentence, mse_limits, number, plain, with_error
 
 _MOST = 200  # rows of a table
 _VALUES = 8  # columns of the worst rows
@@ -100,10 +101,21 @@ def _measured(info: dict[str, Any]) -> str:
         if info.get("refit")
         else ""
     )
+    limits = mse_limits(info["test"])
     return (
-        f"Measured on {info.get('test_source', 'test rows')} that the measured model had "
-        f"not seen.{after}"
+        f"Measured on {_measured_rows(info)} that the measured model had not seen"
+        f"{f': {limits}' if limits else ''}.{after}"
     )
+
+
+def _measured_rows(info: dict[str, Any]) -> str:
+    """Which rows measured the model."""
+    source = str(info.get("test_source", "test rows"))
+    split = Split.read(info.get("split") or "random")
+    if source.endswith("folds"):
+        kept = "" if split.kind == "random" else f" ({split})"
+        return f"the rows of {source}{kept}"
+    return source if split.kind == "random" else f"{source} ({split.told})"
 
 
 def _errors(columns: dict[str, dict[str, Any]], unit: str) -> Cells:

@@ -128,7 +128,7 @@ def evaluate(
     DataError
         If a column is missing or mistyped, or no row has a target.
     """
-    sums, missing, moments = _sums_and_moments(fitted, data)
+    sums, missing, moments = loss_moments(fitted, data)
     if not sums.rows:
         raise DataError(
             f"no row has both a value of {', '.join(map(repr, fitted.encoder.targets))} and "
@@ -200,10 +200,13 @@ def _values_of(fitted: FittedModel, spec: DataSpec, name: str) -> Any:
 
 def error_sums(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int]:
     """The sums over the errors on a source, and how many rows lack a target."""
-    return _sums_and_moments(fitted, data)[:2]
+    return loss_moments(fitted, data)[:2]
 
 
-def _sums_and_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, LossMoments]:
+def loss_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, LossMoments]:
+    """The sums over the errors on a source, how many rows lack a target, and the moments of the
+    rows' losses.
+    """
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
     sums, missing, moments = ErrorSums.zero(len(fitted.encoder.targets)), 0, LossMoments()
@@ -230,7 +233,7 @@ def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execut
         if not rows.chunk_size(index):
             return ErrorSums.zero(k)
         chunk = rows.chunk(index)
-        target = chunk.target * fitted.encoder.target_scales + fitted.encoder.target_means
+        target = rows.targets(index, chunk)
         return ErrorSums.zero(k).add(target, fitted.outputs_of(chunk.design)[0], chunk.weight)
 
     return execution.reduce(of, ErrorSums.merge, rows.chunk_count, ErrorSums.zero(k))

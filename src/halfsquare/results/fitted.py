@@ -12,6 +12,8 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.reading import Novelty, ReadBatch, open_for, read_encoded
+from halfsquare.data.target_transform import TargetTransform
+from halfsquare.files.records import to_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.linear import Linear
@@ -26,6 +28,7 @@ from halfsquare.results.intervals import (
 from halfsquare.results.methods import Methods
 from halfsquare.results.predictive import member_variance
 from halfsquare.results.record import FitRecord, as_info
+from halfsquare.results.smearing import Smearing
 from halfsquare.results.trained import AnyFacts, Trained
 from halfsquare.text import number
 
@@ -59,7 +62,14 @@ class FittedModel(Methods):
         :class:`halfsquare.sums.ErrorSummary`), ``warnings``, ``history``, ``facts``, ``options``,
         ``version``.
         """
-        return as_info(self.record, self.members)
+        info = as_info(self.record, self.members)
+        transform = self.encoder.target_transform
+        if transform is not None:
+            told = {"fitted": transform.told(self.encoder.targets[0]), "outputs": "mean"}
+            info["target_transform"] = {**to_json(transform), **told}
+        elif self.members[0].model.target_function != "identity":
+            info["outputs"] = "median" if self.record.training.smearing is None else "mean"
+        return info
 
     @property
     def kind(self) -> str:
@@ -183,6 +193,8 @@ class FittedModel(Methods):
         reaches = np.array([self._reaches(p) for p in probabilities]).reshape(
             len(probabilities), 1, len(self.encoder.targets)
         )
+        if self.encoder.target_transform is not None:
+            return self._transformed_ends(design, reaches, weight)
         if not transformed:
             outputs, std = self.outputs_of(design, with_std=True, weight=weight)
             return outputs, outputs + np.where(reaches == 0, 0.0, reaches * std)
@@ -195,7 +207,57 @@ class FittedModel(Methods):
         if len(ends):  # a falling function turns the ends round
             ranks = np.argsort(np.argsort(probabilities, kind="stable"), kind="stable")
             ends = ends[ranks]
-        return model.restore_target(mean), ends
+        return self.outputs_of(design, weight=weight)[0], ends
+
+    def _transformed_ends(
+        self, design: Floats, reaches: Floats, weight: Floats | None
+    ) -> tuple[Floats, Floats]:
+        """Means (m, k), and ends (p, m, k) carried back from the fitted scale: it rises."""
+        transform, scales, means = self._transform
+        with one_blas_thread():
+            mean, variance = self._predictive(design, weight)
+            s = np.sqrt(self._calibrated(design, mean, variance))
+            outputs = self._outputs_of(design, weight, with_std=False)[0]
+        return outputs, transform.back((mean + reaches * s) * scales + means)
+
+    @property
+    def _transform(self) -> tuple[TargetTransform, Floats, Floats]:
+        transform = self.encoder.target_transform
+        assert transform is not None
+        return transform, self.encoder.target_scales, self.encoder.target_means
+
+    def _means_of(
+        self, design: Floats, weight: Floats | None, *, with_std: bool
+    ) -> tuple[Floats, Floats]:
+        """Of a transformed target: its mean, and its standard deviation with the uncertainty of the
+        parameters in it; see :mod:`halfsquare.results.smearing`.
+        """
+        transform, scales, means = self._transform
+        smearing = self.record.training.smearing or Smearing.normal()
+        if with_std:
+            mean, variance = self._predictive(design, weight)
+            whole = np.sqrt(self._calibrated(design, mean, variance)) * scales
+        else:
+            mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
+        noise = self.noise_of(design, mean)
+        found, _ = smearing.moments(transform.back, mean * scales + means, noise * scales)
+        if not with_std:
+            return found, np.full_like(found, np.nan)
+        return found, smearing.moments(transform.back, mean * scales + means, whole)[1]
+
+    def fitted_outputs(self, design: Floats) -> Floats:
+        """Outputs (m, k) of encoded rows on the scale that was fitted."""
+        with one_blas_thread():
+            mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
+        return mean * self.encoder.target_scales + self.encoder.target_means
+
+    def noise_of(self, design: Floats, mean: Floats) -> Floats:
+        """The standard deviation (m, k) of the noise of each row, standardized."""
+        noise = np.broadcast_to(self.noise, mean.shape).copy()
+        for j, c in enumerate(self.calibrations):
+            if c is not None:
+                noise[:, j] = c.noise(design, mean[:, j], float(self.noise[j]))
+        return np.sqrt(noise)
 
     def _reaches(self, probability: float) -> Floats:
         """How many standard deviations (k,) above the output that quantile lies."""
@@ -251,6 +313,8 @@ class FittedModel(Methods):
         model = self.members[0].model
         if model.target_function != "identity":
             return self._restored(model, design, weight, with_std=with_std)
+        if self.encoder.target_transform is not None:
+            return self._means_of(design, weight, with_std=with_std)
         scales = self.encoder.target_scales
         if with_std:
             mean, variance = self._predictive(design, weight)
@@ -263,13 +327,23 @@ class FittedModel(Methods):
         self, model: Model, design: Floats, weight: Floats | None, *, with_std: bool
     ) -> tuple[Floats, Floats]:
         """Of a model with a function on its left side, as log(y): back in the unit of y, first
-        order.
+        order; or the mean of y, where that was asked for.
         """
+        smearing = self.record.training.smearing
         if not with_std:
-            outputs = model.restore_target(model.outputs(self.members[0].parameters, design))
-            return outputs, np.full_like(outputs, np.nan)
+            outputs = model.outputs(self.members[0].parameters, design)
+            if smearing is None:
+                found = model.restore_target(outputs)
+            else:
+                s = self.noise_of(design, outputs)
+                found = smearing.moments(model.restore_target, outputs, s)[0]
+            return found, np.full_like(outputs, np.nan)
         mean, variance = self._predictive(design, weight)
         std = np.sqrt(variance)
+        if smearing is not None:
+            s = self.noise_of(design, mean)
+            found = smearing.moments(model.restore_target, mean, s)[0]
+            return found, smearing.moments(model.restore_target, mean, std)[1]
         spread = model.restore_target(mean + std) - model.restore_target(mean - std)
         return model.restore_target(mean), 0.5 * np.abs(spread)
 

@@ -98,6 +98,10 @@ class Calibration:
         found: Floats = self.factor**2 * (noise * np.exp(self.log_scale(design, output)) + others)
         return found
 
+    def noise(self, design: Floats, output: Floats, noise: float) -> Floats:
+        """The variance (m,) of the noise alone."""
+        return self.variance(design, output, noise, np.zeros(len(output)))
+
     def quantile(self, probability: float) -> float | None:
         """r_q; None where the shape is Student's t.
 

@@ -11,6 +11,7 @@ from halfsquare.data.weighting import Weighting
 from halfsquare.files.records import to_json
 from halfsquare.loss import sse_factor
 from halfsquare.results.intervals import Calibration
+from halfsquare.results.smearing import Smearing
 from halfsquare.results.trained import LinearFacts, NetworkFacts, Trained, TreesFacts
 from halfsquare.solvers.base import Reason
 from halfsquare.solvers.loop import Record
@@ -91,6 +92,10 @@ class Training:
         Of each target's interval, from errors on rows left out; empty where there is none.
     weighed : Weighed or None
         By which column rows were weighed, where that holds no counts.
+    smearing : Smearing or None
+        Of a transformed target: the scores by which means are taken.
+    transforms : tuple of Candidate
+        Of a transformed target: those that were tried.
     """
 
     kind: str
@@ -106,6 +111,8 @@ class Training:
     left_out_mse_se: float | None = None
     calibration: tuple[Calibration | None, ...] = ()
     weighed: Weighed | None = None
+    smearing: Smearing | None = None
+    transforms: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,12 +164,24 @@ class Measurement:
     test_source : str
     test_missing_target : int or None
         How many of the rows given lack a target.
+    test_mse_limits : (float, float) or None
+        95 % confidence limits of the MSE of ``test``; see :mod:`halfsquare.results.mean_error`.
+    test_mse_method : str or None
+        What they and the standard error take rows for.
+    split : str or None
+        How the rows set apart, or the folds, were chosen: see :mod:`halfsquare.data.splits`.
+    line_rmse : float or None
+        Of a linear model trained on the same rows, on those set apart; where the model is none.
     """
 
     train: ErrorSummary
     test: ErrorSummary | None = None
     test_source: str | None = None
     test_missing_target: int | None = None
+    test_mse_limits: tuple[float, float] | None = None
+    test_mse_method: str | None = None
+    split: str | None = None
+    line_rmse: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, under ``train`` and ``test``."""
@@ -171,7 +190,18 @@ class Measurement:
         test = self.test.as_dict()
         if self.test_missing_target is not None:
             test["missing_target"] = self.test_missing_target
-        return {"train": self.train.as_dict(), "test": test, "test_source": self.test_source}
+        if self.test_mse_method is not None:
+            test["mse_low"], test["mse_high"] = self.test_mse_limits or (None, None)
+            test["mse_method"] = self.test_mse_method
+        if self.line_rmse is not None:
+            test["line_rmse"] = self.line_rmse
+        more = {} if self.split is None else {"split": self.split}
+        return {
+            "train": self.train.as_dict(),
+            "test": test,
+            "test_source": self.test_source,
+            **more,
+        }
 
 
 def error_of_sums(
@@ -257,6 +287,8 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
         info["weighed"] = to_json(training.weighed)
     if training.calibration:
         info["calibration"] = to_json(training.calibration)
+    if training.transforms:
+        info["transforms"] = to_json(training.transforms)
     if training.candidates:
         info["tried"] = to_json(training.candidates)
         info["chosen"] = training.chosen

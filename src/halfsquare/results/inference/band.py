@@ -31,6 +31,11 @@ def mean_band(fitted: FittedModel, design: Floats, level: float) -> tuple[Floats
     """
     from scipy.special import stdtrit
 
+    if fitted.encoder.target_transform is not None or fitted.record.training.smearing is not None:
+        raise OptionError(
+            "the outputs are means by smearing, and a band is of what was fitted: for the band of "
+            "the median write a formula for log(y), and leave its means out"
+        )
     if any(member.told is None for member in fitted.members):
         raise OptionError(
             "the errors of this model's parameters are not known, so there is no band of the mean"

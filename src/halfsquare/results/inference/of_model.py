@@ -28,6 +28,11 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
     OptionError
         If the model is not linear, has a penalty, or leaves no degrees of freedom.
     """
+    if fitted.encoder.target_transform is not None:
+        raise OptionError(
+            "tests and effects are of the target as it is; of another scale, write it as the left "
+            "side of a formula, as in log(y) ~ x"
+        )
     member = fitted.members[0]
     model, facts = member.model, fitted.facts
     if not isinstance(model, Linear) or not isinstance(facts, LinearFacts):

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from halfsquare.data.reading_options import options_in
 from halfsquare.data.source import Source
+from halfsquare.data.splits import Split
 from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.web.datasets import LIMIT, SUFFIXES, DataSet, Store, TooLarge
 from halfsquare.web.pages import compare, run
@@ -165,7 +166,10 @@ def options_of(
     if not targets:
         raise OptionError("no target is chosen: choose the column to predict")
     if len(offered) <= _MOST_COLUMNS:
-        beside = {*targets, options.get("weights")}
+        split = Split.read(options.get("split", "random"))
+        # Groups are no feature, whether their box is ticked or not.
+        groups = split.column if split.kind == "group" else None
+        beside = {*targets, options.get("weights"), groups}
         used = [c for c in columns if c not in beside]
         if not used:
             raise OptionError(
@@ -181,7 +185,12 @@ def _folded(fields: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if fields.get("weights"):
         found["weights"] = fields["weights"]
-    for name, least in (("seed", 0.0), ("test_fraction", 0.0), ("time_limit", 0.0)):
+    if fields.get("target_transform"):
+        found["target_transform"] = fields["target_transform"]
+    if fields.get("split"):
+        found["split"] = str(Split.read(fields["split"]))
+    numbers = (("seed", 0.0), ("test_fraction", 0.0), ("folds", 2.0), ("time_limit", 0.0))
+    for name, least in numbers:
         text = fields.get(name, "").strip()
         if not text:
             continue
@@ -192,7 +201,7 @@ def _folded(fields: Mapping[str, str]) -> dict[str, Any]:
         if not least <= value < 2.0**53:
             label = name.replace("_", " ")
             raise OptionError(f"the {label} is {text[:40]!r}; expected a number from {least:g}")
-        found[name] = int(value) if name == "seed" else value
+        found[name] = int(value) if name in ("seed", "folds") else value
     return found
 
 

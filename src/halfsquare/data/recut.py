@@ -1,0 +1,112 @@
+"""A scanned table cut anew into rows to train on and rows set apart, without another reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from halfsquare.data.roles import Roles
+from halfsquare.data.scan import Pair, Scanned, merged, order_in_chunk, statistics_of
+from halfsquare.data.splits import TEST, TRAIN, Parts, Units
+from halfsquare.data.table import Table
+from halfsquare.loss import Floats
+from halfsquare.parallel.base import Execution
+from halfsquare.parallel.tree import Tree
+
+Order = npt.NDArray[np.intp]
+
+
+@final
+@dataclass(frozen=True, init=False)
+class RecutTable(Table):
+    """The chunks of ``table`` in other orders: the rows to train on first, then those set apart;
+    others are not there.
+    """
+
+    table: Table
+    orders: tuple[Order, ...]
+
+    def __init__(self, table: Table, orders: tuple[Order, ...], train_sizes: list[int]) -> None:
+        for name, value in {
+            "table": table,
+            "orders": orders,
+            "sizes": [len(order) for order in orders],
+            "train_sizes": train_sizes,
+        }.items():
+            object.__setattr__(self, name, value)
+
+    def read(self, index: int) -> Floats:
+        """Chunk ``index`` (columns, m)."""
+        found: Floats = np.take(self.table.read(index), self.orders[index], axis=1)
+        return found
+
+
+def source_order(scanned: Scanned, index: int, seed: int) -> Order:
+    """Where the rows of a chunk stood among those of the source's stretch."""
+    if scanned.orders is not None:
+        return scanned.orders[index]
+    return order_in_chunk(seed, index, scanned.table.sizes[index], scanned.table.train_sizes[index])
+
+
+def numbers_in_source(scanned: Scanned, seed: int) -> Order:
+    """The number (n,) of each row of the table among the rows of the source that count."""
+    base = scanned.table
+    while isinstance(base, RecutTable):
+        base = base.table
+    starts = np.cumsum([0, *base.sizes])
+    found = [starts[i] + source_order(scanned, i, seed) for i in range(len(base.sizes))]
+    return np.concatenate([np.empty(0, dtype=np.intp), *found])
+
+
+def recut(
+    scanned: Scanned, parts: Parts, seed: int, execution: Execution, units: Units | None = None
+) -> Scanned:
+    """The scan with other parts.
+
+    Parameters
+    ----------
+    parts : (n,)
+        The part of each row, in the order of the table: ``TRAIN``, ``TEST``, or neither.
+    seed : int
+        By which rows were set apart before.
+    units : Units, optional
+        In the same order.
+    """
+    table, starts = scanned.table, np.cumsum([0, *scanned.table.sizes])
+    orders, kept, sources, train_sizes = [], [], [], []
+    for index in range(len(table.sizes)):
+        source = source_order(scanned, index, seed)
+        own = parts[starts[index] : starts[index + 1]]
+        # Rows stand in the order of the source within each part.
+        ranked = np.argsort(source, kind="stable")
+        order = np.concatenate([ranked[own[ranked] == part] for part in (TRAIN, TEST)])
+        orders.append(order)
+        sources.append(source[order])
+        kept.append(starts[index] + order)
+        train_sizes.append(int(np.count_nonzero(own == TRAIN)))
+    again = RecutTable(table, tuple(orders), train_sizes)
+    train, test = _statistics(again, scanned.roles, execution)
+    at = np.concatenate([np.empty(0, dtype=np.intp), *kept])
+    return replace(
+        scanned,
+        table=again,
+        train=train,
+        test=test,
+        orders=tuple(sources),
+        units=None if units is None else units.at(at),
+    )
+
+
+def _statistics(table: RecutTable, roles: Roles, execution: Execution) -> Pair:
+    def of(index: int) -> Pair:
+        chunk, cut = table.read(index), table.train_sizes[index]
+        return statistics_of(chunk[:, :cut], roles), statistics_of(chunk[:, cut:], roles)
+
+    tree: Tree[Pair] = Tree(merged)
+    for pair in execution.map(of, len(table.sizes)):
+        tree.push(pair)
+    none = statistics_of(np.empty((len(roles.scanned), 0)), roles)
+    return tree.total((none, none))

@@ -1,0 +1,30 @@
+"""A line beside a model that is none: the error it makes on the same rows."""
+
+from __future__ import annotations
+
+from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.errors import FitError
+from halfsquare.fitting.linear import LinearOptions, train_linear
+from halfsquare.parallel.threads import Local
+from halfsquare.results.evaluate import error_sums_of_rows
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.record import FitRecord, Training
+from halfsquare.solvers.run import Run
+
+CURVED = ("network", "trees", "blend")
+
+
+def line_rmse(fitted: FittedModel, rows: EncodedRows, run: Run) -> float | None:
+    """The RMSE on the rows set apart of a linear model trained on ``rows``; None where the fitted
+    model is itself a line or a formula, nothing was set apart, or no line can be fitted.
+    """
+    held_out = rows.of("test")
+    if fitted.kind not in CURVED or not held_out.row_count or not isinstance(run.execution, Local):
+        return None
+    encoder = rows.encoder
+    try:
+        line = train_linear(rows, encoder.names, encoder.targets, LinearOptions(), run.at("line"))
+    except FitError:
+        return None
+    model = FittedModel(encoder, (line,), FitRecord(Training("linear", "least-squares")))
+    return error_sums_of_rows(model, held_out, run.execution).finish().rmse
