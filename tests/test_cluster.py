@@ -541,3 +541,40 @@ def test_a_model_of_terms_has_the_bits_of_one_process(cluster: Cluster, tmp_path
             getattr(here.members[0], name), getattr(there.members[0], name)
         )
     assert here.info["inference"] == there.info["inference"]
+
+
+def test_a_cluster_reads_what_is_written_strangely_as_one_machine_does(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Euros, dates of an order, thousands that turn up late; and rows are those of the table."""
+    for part in range(2):
+        rows = [
+            f"{1000 + i % 500},50 €;{1 + i % 28:02}.{1 + i % 12:02}.2023;{700 + i % 300};{i % 13}"
+            for i in range(9000 * part, 9000 * (part + 1))
+        ]
+        rows += ["1000,50 €;01.02.2023;1.033;7"] * (40 * part)
+        lines = ["price;day;count;y", *rows]
+        (tmp_path / f"p{part}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    here = fit(tmp_path / "p*.csv", "y", model="linear")
+    there = fit(tmp_path / "p*.csv", "y", model="linear", cluster=cluster)
+    assert here.encoder.reading.columns["count"].thousands == "."
+    assert there.encoder.as_dict() == here.encoder.as_dict()
+    assert [p.as_dict() for p in there.parameters] == [p.as_dict() for p in here.parameters]
+    with (tmp_path / "p1.csv").open("a", encoding="utf-8") as file:
+        file.write("1000,50 €;01.02.2023;5;many\n")
+    said = []
+    for place in (None, cluster):
+        with pytest.raises(DataError) as problem:
+            fit(tmp_path / "p*.csv", "y", model="linear", cluster=place)
+        said.append(str(problem.value))
+    assert said[0] == said[1]
+    assert "row 18041" in said[1]
+
+
+def test_what_one_machine_reads_from_a_copy_is_refused_by_its_reason(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    table = "prix payé,y\n" + "".join(f"{i},{2 * i}\n" for i in range(50))
+    (tmp_path / "e.csv").write_bytes(table.encode("cp1252"))
+    with pytest.raises(OptionError, match="read from a copy on this machine: it is packed, not in"):
+        fit(tmp_path / "e.csv", "y", model="linear", encoding="cp1252", cluster=cluster)

@@ -23,7 +23,7 @@ from conftest import Ran
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from halfsquare import FittedModel, fit_sums, load, sum_rows
+from halfsquare import FittedModel, LinearRegressor, fit_sums, load, sum_rows
 from halfsquare import fit as fit_any
 from halfsquare.data.arrow import floats_of
 from halfsquare.data.columns import level_of
@@ -55,6 +55,25 @@ def said(fitted: FittedModel) -> str:
     return "\n".join(fitted.info["reading"]["suspicious"])
 
 
+def packed(path: Path) -> Path:
+    (path.parent / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    return path.parent / f"{path.name}.gz"
+
+
+def translated(path: Path, encoding: str) -> Path:
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    return path
+
+
+def database(table: dict[str, list[Any]], path: Path) -> Path:
+    import duckdb
+
+    with duckdb.connect(str(path)) as connection:
+        connection.register("given", pa.table(table))
+        connection.execute("CREATE TABLE own AS SELECT * FROM given")
+    return path
+
+
 DOORS: dict[str, Callable[[dict[str, list[Any]], Path], Any]] = {
     "csv": lambda t, p: write(
         p / "t.csv", [list(t), *zip(*[[f'"{c}"' for c in v] for v in t.values()], strict=True)]
@@ -71,6 +90,19 @@ DOORS: dict[str, Callable[[dict[str, list[Any]], Path], Any]] = {
     "polars": lambda t, p: pl.DataFrame(t),
     "arrow": lambda t, p: pa.table(t),
     "lists": lambda t, p: t,
+    "semicolons": lambda t, p: write(
+        p / "s.csv", [list(t), *zip(*[[f'"{c}"' for c in v] for v in t.values()], strict=True)],
+        ";", "\r\n",
+    ),
+    "packed": lambda t, p: packed(DOORS["csv"](t, p)),
+    "utf-16": lambda t, p: translated(DOORS["csv"](t, p), "utf-16"),
+    "spreadsheet": lambda t, p: (
+        book(p / "t.xlsx", {"First": [list(t), *map(list, zip(*t.values(), strict=True))]})
+        or p / "t.xlsx"
+    ),
+    "query": lambda t, p: f"SELECT * FROM '{DOORS['parquet'](t, p)}'",
+    "database": lambda t, p: database(t, p / "t.duckdb"),
+    "folder": lambda t, p: DOORS["csv"](t, p / "folder").parent,
 }  # fmt: skip
 some_doors = pytest.mark.parametrize("door", ["csv", "json", "pandas"])
 
@@ -163,6 +195,24 @@ def test_thousands_or_decimals(tmp_path: Path) -> None:
     # 0.996 beside 1.033: no doubt.
     rows = [["area", "y"], *([f"{a / 1000:.3f}", 5 + 2 * a] for a in values)]
     assert slopes(fit(write(tmp_path / "d.csv", rows), "y"))["area"] == pytest.approx(2000)
+
+
+@pytest.mark.parametrize("door", ["semicolons", "csv", "parquet", "json", "pandas", "spreadsheet"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_table_has_one_decimal_mark(tmp_path: Path, door: str, turned: bool) -> None:
+    """52,8 beside 223.975: the second is no fraction; and the other way round."""
+    swap = str.maketrans(",.", ".,") if turned else {}
+    prices = [200_000 + 1_237 * i for i in range(N)]
+    table = {
+        "area": [f"{40 + i * 7 % 50 / 10:.1f}".replace(".", ",").translate(swap) for i in range(N)],
+        "price": [f"{p:,}".replace(",", ".").translate(swap) for p in prices],
+        "y": [str(2 * p) for p in prices],
+    }
+    data = DOORS[door](table, tmp_path)
+    fitted = fit(data, "y", features=["price"])
+    assert slopes(fitted)["price"] == pytest.approx(2)
+    assert f"thousands mark {'.,'[turned]!r}" in said(fitted)
+    assert slopes(fit(data, "price", features=["y"]))["y"] == pytest.approx(0.5)
 
 
 DATES = {
@@ -367,6 +417,18 @@ def test_json_that_is_wide_mixed_or_nested(tmp_path: Path) -> None:
     assert slopes(fitted) == pytest.approx({"intercept": 0, "a": 2}, abs=1e-9)
     nested = fit(tmp_path / "m.json", "y", features=["b.c"])
     assert slopes(nested)["b.c"] == pytest.approx(2)
+
+
+def test_keys_of_json_that_differ_in_large_letters(tmp_path: Path) -> None:
+    rows = [{"iod": q, "y": q + 2 * (q * q % 13) + q % 2, "IOD": q * q % 13, "a_1": q % 2, "a": 1}
+            for q in range(N)]  # fmt: skip
+    (tmp_path / "k.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "k.json").write_text(json.dumps(rows))
+    wanted = {"intercept": 0, "iod": 1, "IOD": 2, "a_1": 1}
+    for name in ("k.jsonl", "k.json"):
+        fitted = fit(tmp_path / name, "y")
+        assert slopes(fitted) == pytest.approx(wanted, abs=1e-9)
+        assert fitted.predict(tmp_path / name)[5] == pytest.approx(rows[5]["y"])
 
 
 def test_several_files(tmp_path: Path) -> None:
@@ -710,9 +772,43 @@ def test_spreadsheets_and_archives(tmp_path: Path) -> None:
     book(tmp_path / "s.xlsx", {"First": [["Title"], *rows], "Other": [["z"], [1]]})
     with pytest.raises(DataError, match="several sheets; name one with --sheet: First, Other"):
         fit(tmp_path / "s.xlsx", "y")
+    ods(tmp_path / "s.ods", [["x", "y"], *([q, 1 + 2 * q] for q in range(N))])
+    assert slopes(fit(tmp_path / "s.ods", "y"))["x"] == pytest.approx(2)
     fitted = fit(tmp_path / "s.xlsx", "y", sheet="First")
     assert slopes(fitted)["x"] == pytest.approx(2)
     assert evaluate(fitted, DataSpec(tmp_path / "s.xlsx", sheet="First")).summary.rows == N
+
+
+def ods(path: Path, rows: list[list[Any]]) -> None:
+    """An OpenDocument spreadsheet by hand, of numbers and texts."""
+    urn = "urn:oasis:names:tc:opendocument:xmlns"
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    body = ""
+    for row in rows:
+        cells = "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{v}</text:p></table:table-cell>'
+            if isinstance(v, str)
+            else f'<table:table-cell office:value-type="float" office:value="{v}"/>'
+            for v in row
+        )
+        body += f"<table:table-row>{cells}</table:table-row>"
+    spaces = " ".join(f'xmlns:{n}="{urn}:{n}:1.0"' for n in ("office", "table", "text"))
+    content = (
+        f"<office:document-content {spaces}><office:body><office:spreadsheet><table:table "
+        f'table:name="First">{body}</table:table></office:spreadsheet></office:body>'
+        "</office:document-content>"
+    )
+    listed = "".join(
+        f'<manifest:file-entry manifest:full-path="{where}" manifest:media-type="{what}"/>'
+        for where, what in (("/", kind), ("content.xml", "text/xml"))
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", kind)
+        archive.writestr("content.xml", content)
+        archive.writestr(
+            "META-INF/manifest.xml",
+            f'<manifest:manifest xmlns:manifest="{urn}:manifest:1.0">{listed}</manifest:manifest>',
+        )
 
 
 def book(path: Path, sheets: dict[str, list[list[Any]]]) -> None:
@@ -757,9 +853,9 @@ def book(path: Path, sheets: dict[str, list[list[Any]]]) -> None:
             body = ""
             for r, row in enumerate(rows, 1):
                 cells = "".join(
-                    f'<c r="{"ABC"[c]}{r}" t="inlineStr"><is><t>{v}</t></is></c>'
+                    f'<c r="{"ABCDEF"[c]}{r}" t="inlineStr"><is><t>{v}</t></is></c>'
                     if isinstance(v, str)
-                    else f'<c r="{"ABC"[c]}{r}"><v>{v}</v></c>'
+                    else f'<c r="{"ABCDEF"[c]}{r}"><v>{v}</v></c>'
                     for c, v in enumerate(row)
                 )
                 body += f'<row r="{r}">{cells}</row>'
@@ -769,7 +865,7 @@ def book(path: Path, sheets: dict[str, list[list[Any]]]) -> None:
             )
 
 
-@settings(max_examples=12)
+@settings(max_examples=20)
 @given(
     st.integers(0, 2**31),
     st.sampled_from(sorted(NUMBERS)),
@@ -803,6 +899,13 @@ def test_one_table_in_any_spelling_by_any_door(
     }
     by_hand = fit(pd.DataFrame({**plain, "when": pd.to_datetime(days)}), "y")
     by_door = fit(DOORS[door](written, tmp_path_factory.mktemp("door")), "y")
+    by_estimator = LinearRegressor().fit(
+        pd.DataFrame(written).drop(columns="y"), np.array(written["y"])
+    )
+    outputs = by_door.predict(written)
+    assert by_estimator.predict(pd.DataFrame(written)[["area", "when", "level"]]) == pytest.approx(
+        outputs, rel=1e-9
+    )
     assert slopes(by_door) == pytest.approx(slopes(by_hand), rel=1e-6, abs=1e-6)
 
 

@@ -11,6 +11,7 @@ from halfsquare.data.date_format import asked, of_digits, reordered
 from halfsquare.data.dialect import is_number
 from halfsquare.data.findings import Asked, TextColumn
 from halfsquare.data.messages import Misread, missing_column
+from halfsquare.data.number_format import mark_in
 from halfsquare.data.opening import opened
 from halfsquare.data.profile import profile, suspects
 from halfsquare.data.source import Source, SourceColumn
@@ -111,6 +112,8 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
         for c in source.columns
         if c.kind == "text" and c.name not in forced
     ]
+    mark = _mark(source, looked_at)
+    looked_at = [replace(c, mark=mark, points=c.points and mark != ",") for c in looked_at]
     said = Asked(spec.number, spec.dates, spec.decimal, spec.thousands, spec.missing, words)
     again = set(again)
     some = again | suspects(source.run, source.relation, looked_at, said) if looked_at else again
@@ -152,6 +155,15 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
         mixed=frozenset(some - found.keys()),
         unsettled=frozenset(c.name for c in looked_at if c.name not in some),
     )
+
+
+def _mark(source: Source, columns: Sequence[TextColumn]) -> str:
+    """The decimal mark that the table shows, in a file or in columns of texts."""
+    if source.table is not None or not columns:
+        return source.table.mark if source.table is not None else ""
+    listed = ", ".join(c.sql for c in columns)
+    rows = source.run(f"SELECT {listed} FROM {source.relation} LIMIT 60")
+    return mark_in([str(row[j]) for row in rows if row[j] is not None] for j in range(len(columns)))
 
 
 def _level_words(column: SourceColumn, words: tuple[str, ...]) -> tuple[str, ...]:

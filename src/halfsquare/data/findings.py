@@ -66,8 +66,11 @@ class TextColumn:
     points : bool
         Whether it stands in a file whose commas divide fields: numbers there have decimal points,
         but where most of a column say otherwise.
+    mark : str
+        The decimal mark of the table's other columns, where that is known.
     """
 
     name: str
     sql: str
     points: bool = False
+    mark: str = ""

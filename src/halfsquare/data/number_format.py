@@ -7,7 +7,7 @@ digit as 9, so that millions of rows have some tens of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -181,6 +181,42 @@ def unit_in(text: str) -> str | None:
     return None if match is None else match["before"] or match["after"] or ""
 
 
+_LOOKED_AT = 60  # values of a column
+
+
+def mark_in(columns: Iterable[Sequence[str]]) -> str:
+    """The decimal mark of a table: that of columns whose numbers leave no doubt, such as 52,8 and
+    0,125; "" where there are none, or they do not agree.
+
+    Examples
+    --------
+    >>> mark_in([["223.975", "261.716"], ["52,8 m2", "106,4 m2"]]), mark_in([["1.250"], ["3"]])
+    (',', '')
+    """
+    found = {m for values in columns if (m := _mark_of(values[:_LOOKED_AT]))}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _mark_of(values: Sequence[str]) -> str:
+    """The decimal mark that a column shows."""
+    found: set[str] = set()
+    for value in values:
+        if "," not in value and "." not in value:
+            continue
+        match = _LOOSE.fullmatch(value)
+        if match is None:
+            return ""
+        body = re.split("[eE]", match["body"])[0]
+        last = max(body.rfind(","), body.rfind("."))
+        mark, before, after = body[last], body[:last], body[last + 1 :]
+        if body.count(mark) > 1:
+            continue  # groups, or a date
+        groups = len(after) == 3 and before.isdigit() and len(before) < 4 and before[0] != "0"
+        if not groups:
+            found.add(mark)
+    return found.pop() if len(found) == 1 else ""
+
+
 @dataclass(frozen=True)
 class NumberDecision:
     """The format of a column, how many values it fits, and what else they might be.
@@ -202,10 +238,12 @@ def decide_numbers(
     thousands: str | None = None,
     *,
     points: bool = False,
+    mark: str = "",
 ) -> NumberDecision:
     """The format that fits most values; of several, the simplest, see :func:`_by_groups`.
 
-    ``points``: whether a decimal comma is believed only where half of the values have a comma.
+    ``mark``: the decimal mark of the table's other columns, where that is known. ``points``:
+    whether a decimal comma is believed only where half of the values have a comma.
     """
     unit = _unit(shapes)
     formats = [
@@ -225,7 +263,10 @@ def decide_numbers(
     chosen, other = best[0], None
     for rival in best[1:]:
         if rival.thousands == chosen.decimal and not chosen.thousands:
-            chosen, other = _by_groups(shapes, chosen, rival)
+            if mark and mark != chosen.decimal:  # a table has one decimal mark
+                chosen = rival
+            else:
+                chosen, other = _by_groups(shapes, chosen, rival)
             break
     return NumberDecision(chosen, most, other)
 

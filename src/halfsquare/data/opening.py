@@ -16,6 +16,7 @@ from halfsquare.data.columns import Reading
 from halfsquare.data.dialect import Wanted
 from halfsquare.data.frames import arrow_table, categories_of
 from halfsquare.data.integrity import NO_FILES, Unchanged, exists
+from halfsquare.data.json_keys import keys_as_written
 from halfsquare.data.messages import require_distinct
 from halfsquare.data.parquet import as_arrow_had_it
 from halfsquare.data.paths import (
@@ -171,7 +172,10 @@ def _file(connection: Any, spec: DataSpec, located: Located, reading: Reading | 
             "sample_size=-1, map_inference_threshold=-1, field_appearance_threshold=0, "
             f"union_by_name=true, {partitions}"
         )
-        return _bound(connection, text, f"read_json({pattern}, {options})", held, files)
+        source = _bound(connection, text, f"read_json({pattern}, {options})", held, files)
+        return (
+            source if spec.partitions else keys_as_written(source, f"read_json_objects({pattern})")
+        )
     if suffix in SHEETS:
         if len(located.paths) > 1:
             raise DataError(f"{text} names several spreadsheets; expected one")

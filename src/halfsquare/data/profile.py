@@ -24,7 +24,7 @@ from halfsquare.data.date_format import (
     of_digits,
 )
 from halfsquare.data.findings import Asked, Finding, Odd, TextColumn
-from halfsquare.data.number_format import Shape, decide_numbers, is_numeric, unit_in
+from halfsquare.data.number_format import NumberDecision, Shape, decide_numbers, is_numeric, unit_in
 from halfsquare.data.sql import Kind, is_one_of
 from halfsquare.errors import DataError, NotFiniteError
 
@@ -113,12 +113,17 @@ def _finding(
         dates = _dates(run, relation, column, counted, known, said)
         if dates is not None:
             return dates
-    marks = said.decimal, said.thousands
-    numbers = decide_numbers(counted, *marks, points=column.points) if counted else None
+    numbers = _decided(column, counted, said) if counted else None
     if forced or numbers is None or numbers.count >= SHARE * known:
         return _numbers(run, relation, column, shapes, said, forced)
     dates = _dates(run, relation, column, counted, known, said)
     return dates or _several_units(counted, known)
+
+
+def _decided(column: TextColumn, shapes: Sequence[Shape], said: Asked) -> NumberDecision:
+    return decide_numbers(
+        shapes, said.decimal, said.thousands, points=column.points, mark=column.mark
+    )
 
 
 def _several_units(shapes: Sequence[Shape], known: int) -> Finding | None:
@@ -142,8 +147,7 @@ def _numbers(
     run: Run, relation: str, column: TextColumn, shapes: list[Shape], said: Asked, forced: bool
 ) -> Finding:
     counted = [s for s in shapes if s.example.strip().lower() not in NO_NUMBER]
-    marks = said.decimal, said.thousands
-    decision = decide_numbers(counted or shapes, *marks, points=column.points)
+    decision = _decided(column, counted or shapes, said)
     form = decision.format
     reading = ColumnReading(
         "number", "VARCHAR", form.decimal, form.thousands, form.unit, (), said.missing, forced

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
 from halfsquare.data.dialect import Dialect, Wanted, examine, is_number, type_of
+from halfsquare.data.number_format import mark_in
 from halfsquare.data.spool import PACKED, Spool, copied, inner_name, rewritten_copy, translated_copy
 from halfsquare.data.sql import quote_text
 
@@ -28,6 +30,8 @@ class TextTable:
         A glob that stands for all the paths, where they have one layout and need no copies.
     types : dict of column to DuckDB's type
         VARCHAR is read as it stands, by :class:`halfsquare.data.columns.ColumnReading`.
+    mark : str
+        The decimal mark of those of its first numbers that leave no doubt.
     whole : frozenset of str
         Columns whose first values are whole numbers of at most three digits: 1.033 further down may
         be a thousand and thirty-three.
@@ -53,6 +57,7 @@ class TextTable:
     held: tuple[Spool, ...] = field(default=(), repr=False)
     alike: bool = False
     whole: frozenset[str] = frozenset()
+    mark: str = ""
 
     @property
     def dialect(self) -> Dialect:
@@ -197,8 +202,12 @@ def text_table(
     there = set().union(*samples.values())
     shown = tuple(w for w in every if not w or w in words or w in there)
     whole: frozenset[str] = frozenset()
+    mark = ""
     if reading is None:
         types = {n: type_of(v, every) for n, v in samples.items()}
+        mark = mark_in(samples.values())
+        if mark == ",":  # 223.975 has a thousands mark then: the whole column decides
+            types |= {n: "VARCHAR" for n, v in samples.items() if _pointed(v, every)}
         whole = frozenset(
             n for n, v in samples.items() if types[n] == "DOUBLE" and _short(v, every)
         )
@@ -217,7 +226,15 @@ def text_table(
     one = len(parts) == 1 and not held
     whole -= {n for n, kind in types.items() if kind != "DOUBLE"}
     one_pattern = pattern if one else None
-    return TextTable(name, parts, one_pattern, types, comma, every, shown, tuple(held), whole=whole)
+    return TextTable(
+        name, parts, one_pattern, types, comma, every, shown, tuple(held), whole=whole, mark=mark
+    )
+
+
+def _pointed(values: Sequence[str], words: Sequence[str]) -> bool:
+    """Whether the values are numbers of which those with a point have three digits after it."""
+    marked = [v.strip() for v in values if "." in v and v.strip() not in words]
+    return bool(marked) and all(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+", v) for v in marked)
 
 
 def _short(values: Sequence[str], words: Sequence[str]) -> bool:

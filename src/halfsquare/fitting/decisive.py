@@ -4,8 +4,8 @@
 
 is the bound of Cook & Weisberg (1982), *Residuals and Influence in Regression*, section 3.5: the
 coefficients move to the edge of their own 50 % confidence region. Of most tables with many rows the
-ranges of the columns alone show that there is no such row; of the others the rows are passed over
-once more, and only those are looked at whose length allows it.
+ranges of the columns and the measured errors show that there is no such row; of the others the rows
+are passed over once more, and only those are looked at whose length allows it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.influence import InfluenceSums
+from halfsquare.results.record import Measurement
 
 _MOST, _MOST_NAMES = 3, 2
 _DISTANCE = 1.0
@@ -61,10 +62,17 @@ Found = tuple[float, float, int, int]  # Cook's distance, leverage, chunk, place
 
 
 def decisive_rows(
-    fitted: FittedModel, rows: EncodedRows, source: Source, seed: int, execution: Execution
+    fitted: FittedModel,
+    rows: EncodedRows,
+    measured: Measurement,
+    source: Source,
+    seed: int,
+    execution: Execution,
 ) -> list[DecisiveRow]:
     """The rows of the fit without which a linear model would be another, hardest first; empty for
     other models, and where no degrees of freedom are left.
+
+    ``measured``: the errors on these rows, of this model or of one fitted to a part of them.
     """
     sums, member = InfluenceSums.of(fitted, 0), fitted.members[0]
     model = member.model
@@ -74,6 +82,7 @@ def decisive_rows(
         return []
     greatest = float(np.linalg.eigvalsh(sums.inverse)[-1])
     square, longest = _bounds(sums, model.matrix(member.parameters), rows)
+    square = min(square, _largest_error(measured, rows) / float(sums.variance.min()))
     if not _able(square, longest * greatest, sums.parameters):
         return []
     indicators = _indicators(rows.encoder)
@@ -131,6 +140,24 @@ def _bounds(sums: InfluenceSums, coefficients: Floats, rows: EncodedRows) -> tup
     weight = 1.0 if roles.weight is None else float(numbers.maximum[k]) * rows.weight_factor
     square = float(np.mean(errors**2 / sums.variance))
     return weight * square, weight * (1.0 + float(farthest @ farthest))
+
+
+def _largest_error(measured: Measurement, rows: EncodedRows) -> float:
+    """What the mean square of a row's errors is at most: no term of a sum of squares is more than
+    the sum. Twice that, as a refit on all rows has other errors; infinite for weighted rows.
+    """
+    if rows.weighted:
+        return np.inf
+    largest = 0.0
+    for found in (measured.train, measured.test):
+        if found is None:
+            continue
+        if found.mse_se is None or not np.isfinite(found.mse_se):
+            return np.inf
+        n = float(found.rows)
+        # of q: Σ q² = n mean² + n (n-1) se²
+        largest = max(largest, float(np.sqrt(n * found.mse**2 + n * (n - 1) * found.mse_se**2)))
+    return 2.0 * largest
 
 
 def _farthest(encoder: Encoder) -> Floats | None:

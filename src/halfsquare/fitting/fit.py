@@ -381,7 +381,7 @@ def fit_family(
                 seen = every if again else None
                 measurement = by_fold.measurement(fitted, family, seen, run, options)
             of_fit = family.measured(fitted, of_fit)
-            decisive = decisive_rows(fitted, of_fit, source, options.seed, execution)
+            decisive = decisive_rows(fitted, of_fit, measurement, source, options.seed, execution)
     if row_errors and options.split is None and isinstance(execution, Local):
         fitted = _warned(fitted, doubts(scanned, source, spec, options.seed, row_errors))
     record = FitRecord(
