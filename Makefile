@@ -5,13 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint format clean browser
+.PHONY: demo test docs lint format clean browser
 
 demo: $(VENV)/demo.done
 	$(BIN)/halfsquare demo --out demo-output
 
 test: $(VENV)/test.done browser tests/browser/node_modules lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Read and built without the network; a warning is an error.
+docs: $(VENV)/docs.done
+	$(BIN)/python -m sphinx -W --keep-going -q -d docs/_build/doctrees docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html"
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check
@@ -31,6 +36,10 @@ $(VENV)/demo.done: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/test.done: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[demo,page,test,dev]'
+	touch $@
+
+$(VENV)/docs.done: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 # The page is tested in a real browser, and its accessibility by a package of npm. What is missing is
@@ -54,4 +63,4 @@ tests/browser/node_modules: tests/browser/package-lock.json | browser
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,6 +12,8 @@ Figures are compiled to Vega as the site is built; Vega itself lies beside the p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from halfsquare.explain.many_examples import (
     growth,
 )
 from halfsquare.explain.one_example import explain_example
-from halfsquare.figures.charts import one_example_chart
+from halfsquare.figures.charts import one_example_chart, view_range
 from halfsquare.figures.charts_sums import (
     growth_chart,
     growth_rows,
@@ -88,9 +90,18 @@ class DerivationLines(SphinxDirective):
         return [nodes.raw("", f'<ol class="derivation">{lines}</ol>', format="html")]
 
 
+@cache
+def _compiled(name: str) -> dict[str, Any]:
+    """The figure as Vega: it takes a second or two, and is filled with other values at once."""
+    return vega_spec(CHARTS[name]())
+
+
 def _one_example(options: dict[str, Any]) -> dict[str, Any]:
-    explained = explain_example(target=options["target"], output=options["output"])
-    return vega_spec(one_example_chart(explained))
+    target, output = options["target"], options["output"]
+    signals = {"target": target, "output": output, "span": list(view_range(target, output))}
+    sentence = explain_example(target=target, output=output).sentence
+    said = f"The squared error as a parabola over the output. {sentence}"
+    return {**refilled(_compiled("one-example"), signals=signals), "description": said}
 
 
 def _sample() -> LineSample:
@@ -109,7 +120,7 @@ def _rows(options: dict[str, Any]) -> dict[str, Any]:
         {"x": float(x), "t": float(t), "side": int(o > t) - int(o < t)} for x, t, o in points
     ]
     tall = [float(sample.target.min()) - 0.2, float(sample.target.max()) + 0.2]
-    return refilled(vega_spec(rows_chart()), signals={"tall": tall}, data=data)
+    return refilled(_compiled("rows"), signals={"tall": tall}, data=data)
 
 
 def _growth(options: dict[str, Any]) -> dict[str, Any]:
@@ -120,11 +131,10 @@ def _growth(options: dict[str, Any]) -> dict[str, Any]:
         "chosen": 64,
     }
     typical = [{"n": ROWS[-1], "mse": _sample().typical}]
-    spec = refilled(vega_spec(growth_chart()), signals=tops, data={"growth": grown, "typical": typical})
-    for signal in spec["signals"]:
-        if signal["name"] == "chosen":
-            signal["bind"] = {"input": "select", "options": ROWS, "name": "Rows "}
-    return spec
+    spec = refilled(_compiled("growth"), signals=tops, data={"growth": grown, "typical": typical})
+    chosen = {"bind": {"input": "select", "options": ROWS, "name": "Rows "}}
+    signals = [s | chosen if s["name"] == "chosen" else s for s in spec["signals"]]
+    return {**spec, "signals": signals}
 
 
 def _scatter(options: dict[str, Any]) -> dict[str, Any]:
@@ -132,9 +142,15 @@ def _scatter(options: dict[str, Any]) -> dict[str, Any]:
     widest = batch_scatter(_sample(), 4).ellipse
     (x0, y0), (x1, y1) = widest.min(axis=0).tolist(), widest.max(axis=0).tolist()
     ends = {"wide": [x0, max(x1, 0.2), y0, max(y1, 0.2)]}
-    return refilled(vega_spec(scatter_chart()), signals=ends, data=scatter_rows(found))
+    return refilled(_compiled("scatter"), signals=ends, data=scatter_rows(found))
 
 
+CHARTS: dict[str, Callable[[], Any]] = {
+    "one-example": lambda: one_example_chart(explain_example(target=3.0, output=2.2)),
+    "rows": rows_chart,
+    "growth": growth_chart,
+    "scatter": scatter_chart,
+}
 FIGURES = {"one-example": _one_example, "rows": _rows, "growth": _growth, "scatter": _scatter}
 
 
@@ -150,7 +166,8 @@ def _static(app: Any) -> None:
     """What draws, beside the pages."""
     folder = Path(app.outdir) / "_static"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vega.js").write_text(vega_bundle(), encoding="utf-8")
+    # In a scope of its own: other scripts of the site have names of one letter, as it has.
+    (folder / "vega.js").write_text(f"(() => {{\n{vega_bundle()}\n}})();\n", encoding="utf-8")
     (folder / "figure.js").write_text(static_text("figure.js"), encoding="utf-8")
     (folder / "colours.css").write_text(_colours(), encoding="utf-8")
 

@@ -13,7 +13,7 @@ import duckdb
 
 from halfsquare.data.integrity import Unchanged
 from halfsquare.data.messages import translated
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source, SourceColumn, without_progress_bar
 from halfsquare.data.sql import quote_text
 from halfsquare.data.text_file import escaped
 from halfsquare.errors import DataError, OptionError
@@ -98,7 +98,7 @@ class PartedSource:
         """The rows of some parts as Arrow record batches, as :meth:`Source.scan` has them."""
         connection = duckdb.connect()
         connection.execute("SET TimeZone='UTC'")
-        connection.execute("SET enable_progress_bar=false")
+        without_progress_bar(connection)
         connection.execute(f"SET memory_limit='{160 + len(self.columns)}MB'")
         for part in parts:
             relation, files = self._relation_of(part), Unchanged.of([part.path])

@@ -111,7 +111,8 @@ def suspicious(fitted: FittedModel, *, most: int | None = _DOUBTS) -> list[str]:
     room = len(warnings) if most is None else most - len(said)
     said += warnings[:room]
     if len(warnings) > room:
-        said.append(f"and {len(warnings) - room} more warnings: --all shows them")
+        rest = len(warnings) - room
+        said.append(f"and {rest} more warning{'s' * (rest > 1)}: --all shows them")
     return said
 
 
