@@ -388,6 +388,10 @@ def test_the_command_line_says_how_the_rows_were_split(tmp_path: Path) -> None:
         assert shown.exit_code == 0, shown.output
         assert text in " ".join(shown.output.split())
         assert "with 95 % confidence" in shown.output
+    gaps = tmp_path / "gaps.csv"
+    gaps.write_text(table.read_text(encoding="utf-8").replace(",s3,", ",,"), encoding="utf-8")
+    shown = run.invoke(app, ["fit", str(gaps), *common[2:], "--split", "group:store"])
+    assert "without a value in the column of the split left out" in " ".join(shown.output.split())
     found = json.loads(run.invoke(app, [*common, "--split", "rows", "--json"]).stdout)
     assert found["split"] == "rows" and found["options"]["split"] == "rows"
     assert found["mse_low"] < found["mse"] < found["mse_high"]

@@ -79,9 +79,11 @@ def rows_sentence(info: dict[str, Any]) -> str:
     if info["rows_missing_target"]:
         said.append(f"{info['rows_missing_target']:,} without a target left out")
     if info.get("rows_missing_feature"):
-        said.append(
-            f"{info['rows_missing_feature']:,} without a value in a column of the formula left out"
-        )
+        options = info.get("options") or {}
+        split = options.get("split") or ""
+        beside = "the column of the split" if ":" in split else "a column of clusters"
+        where = "a column of the formula" if options.get("formula") else beside
+        said.append(f"{info['rows_missing_feature']:,} without a value in {where} left out")
     if info["rows_zero_weight"]:
         said.append(f"{info['rows_zero_weight']:,} of weight 0 left out")
     measured = _measured_on(info)
