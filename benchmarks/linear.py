@@ -1,10 +1,11 @@
 """Linear least squares against its peers: a CSV and a Parquet file, arrays in memory, growing
 files.
 
-    python benchmarks/linear.py [--rows 2000000] [--quick]
+    python benchmarks/linear.py [--part csv|parquet|using|growth|memory] [--rows 2000000] [--quick]
 
 Ratios are medians of interleaved runs, each in a process of its own. The answer column is the first
-coefficient, so that it can be seen that all solve the same problem.
+coefficient, so that it can be seen that all solve the same problem; of `using` a model the MSE, or
+the number of rows.
 """
 
 from __future__ import annotations
@@ -49,6 +50,29 @@ def halfsquare_default(path: str) -> Work:
     warm()
 
     return lambda: fit(path, "y", model="linear").parameters[1].value
+
+
+def fitted_model(path: str):
+    """A line fitted to the first rows, which is all the same to its use."""
+    from halfsquare import fit
+
+    warm()
+    some = f"SELECT * FROM '{path}' LIMIT 100000"
+    return fit(some, "y", model="linear", test_fraction=0)
+
+
+def halfsquare_evaluate(path: str) -> Work:
+    from halfsquare.results.evaluate import evaluate
+
+    model = fitted_model(path)
+    return lambda: evaluate(model, path).summary.mse
+
+
+def halfsquare_predict(path: str) -> Work:
+    from halfsquare.results.predict import predicted_batches, write_batches
+
+    model, out = fitted_model(path), str(Path(path).with_name("predicted.parquet"))
+    return lambda: float(write_batches(predicted_batches(model, path), out))
 
 
 def pandas_sklearn(path: str) -> Work:
@@ -106,14 +130,18 @@ CANDIDATES: dict[str, Callable[[str], Work]] = {
     "DuckDB scan": scan,
     "halfsquare fit": halfsquare_fit,
     "halfsquare fit, test and refit": halfsquare_default,
+    "halfsquare evaluate": halfsquare_evaluate,
+    "halfsquare predict to Parquet": halfsquare_predict,
     "pandas + scikit-learn": pandas_sklearn,
     "Polars + scikit-learn": polars_sklearn,
     "X.T @ X": product,
     "halfsquare LinearRegressor": halfsquare_arrays,
     "scikit-learn LinearRegression": sklearn_arrays,
 }
-FILES = list(CANDIDATES)[:5]
-MEMORY = list(CANDIDATES)[5:]
+FILES = [n for n in CANDIDATES if "scan" in n or " fit" in n or " + " in n]
+USING = [n for n in CANDIDATES if "scan" in n or "evaluate" in n or "predict" in n]
+MEMORY = [n for n in CANDIDATES if n not in FILES + USING]
+PARTS = ("csv", "parquet", "using", "growth", "memory")
 
 
 def write(folder: Path, rows: int) -> Path:
@@ -145,6 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--quick", action="store_true", help="one round instead of three")
+    parser.add_argument("--part", choices=PARTS, action="append", help="all if left out")
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--path", default="", help=argparse.SUPPRESS)
@@ -156,40 +185,47 @@ def main() -> None:
     if options.one:
         run_one(lambda: CANDIDATES[options.one](options.path), options.repeats)
         return
-    rounds = 1 if options.quick else 3
+    rounds, parts = 1 if options.quick else 3, options.part or PARTS
     with tempfile.TemporaryDirectory() as folder:
-        csv = write(Path(folder), options.rows)
-        for path in (csv, csv.with_suffix(".parquet")):
-            found = measure(__file__, FILES, ["--path", str(path)], rounds=rounds, repeats=4)
-            megabytes = path.stat().st_size / 1e6
-            print(
-                table(
-                    f"{options.rows:,} × 20, {path.suffix[1:].upper()} of {megabytes:.0f} MB",
-                    found,
-                    "DuckDB scan",
-                )
-            )
-        print("### Growth\n\n| rows | seconds | µs a row | peak MB |\n|---:|---:|---:|---:|")
-        for factor in (1, 3, 10):
-            rows = options.rows // 4 * factor
-            path = write(Path(folder), rows)
-            one = measure(__file__, ["halfsquare fit"], ["--path", str(path)], rounds=rounds)[
-                "halfsquare fit"
-            ]
-            print(
-                f"| {rows:,} | {one.seconds:.2f} | {one.seconds / rows * 1e6:.2f} | "
-                f"{one.megabytes:.0f} |",
-                flush=True,
-            )
-            path.unlink()
-    print()
+        if {"csv", "parquet", "using"} & set(parts):
+            csv = write(Path(folder), options.rows)
+            for part in [p for p in ("csv", "parquet", "using") if p in parts]:
+                of_files(csv if part == "csv" else csv.with_suffix(".parquet"), part, rounds)
+        if "growth" in parts:
+            growth(Path(folder), options.rows, rounds)
+    if "memory" in parts:
+        found = measure(__file__, MEMORY, [], rounds=rounds, repeats=3)
+        print(table("1,000,000 × 100 in memory", found, "X.T @ X"))
+
+
+def of_files(path: Path, part: str, rounds: int) -> None:
+    names = USING if part == "using" else FILES
+    found = measure(__file__, names, ["--path", str(path)], rounds=rounds, repeats=4)
+    megabytes, rows = path.stat().st_size / 1e6, int(path.stem)
+    title = f"{rows:,} × 20, {path.suffix[1:].upper()} of {megabytes:.0f} MB"
+    print(table(title, found, "DuckDB scan"), flush=True)
+
+
+def growth(folder: Path, most: int, rounds: int) -> None:
     print(
-        table(
-            "1,000,000 × 100 in memory",
-            measure(__file__, MEMORY, [], rounds=rounds, repeats=3),
-            "X.T @ X",
-        )
+        "### Growth, Parquet\n\n| rows | time ÷ DuckDB scan | CPU ÷ DuckDB scan | µs a row | "
+        "faults a row | peak MB |\n|---:|---:|---:|---:|---:|---:|"
     )
+    for factor in (1, 4, 20):
+        rows = most // 4 * factor
+        path = write(folder, rows)
+        path.unlink()
+        path = path.with_suffix(".parquet")
+        names = ["DuckDB scan", "halfsquare fit, test and refit"]
+        base, one = measure(__file__, names, ["--path", str(path)], rounds=rounds).values()
+        cpu = (one.user + one.system) / (base.user + base.system)
+        print(
+            f"| {rows:,} | {one.seconds / base.seconds:.2f} | {cpu:.2f} | "
+            f"{one.seconds / rows * 1e6:.2f} | {one.faults / rows:.3f} | {one.megabytes:.0f} |",
+            flush=True,
+        )
+        path.unlink()
+    print()
 
 
 if __name__ == "__main__":

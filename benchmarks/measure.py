@@ -3,6 +3,8 @@ ratios.
 
 A candidate is a function of no arguments that does the work once and returns a number to compare
 answers by. Time is that of the work, without imports and input; memory is the peak of the process.
+CPU seconds, of the user's code and of the system, and page faults hold roughly on a busy machine,
+too.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ Work = Callable[[], float]
 
 @dataclass(frozen=True)
 class Measured:
-    seconds: float  # median
+    seconds: float  # this and the next three: medians
+    user: float
+    system: float
+    faults: float
     megabytes: float  # greatest peak
     answer: float
 
@@ -29,13 +34,19 @@ class Measured:
 def run_one(prepare: Callable[[], Work], repeats: int) -> None:
     """In the candidate's own process: prepare, work ``repeats`` times, print what it took."""
     work = prepare()
-    seconds, answer = [], float("nan")
+    took, answer = [], float("nan")
     for _ in range(repeats):
-        began = time.perf_counter()
+        began = _spent()
         answer = work()
-        seconds.append(time.perf_counter() - began)
+        took.append([after - before for before, after in zip(began, _spent(), strict=True)])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "megabytes": peak, "answer": answer}))
+    print(json.dumps({"took": took, "megabytes": peak, "answer": answer}))
+
+
+def _spent() -> tuple[float, float, float, float]:
+    """Seconds, those of the user's code and of the system, and page faults, so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return time.perf_counter(), used.ru_utime, used.ru_stime, used.ru_minflt
 
 
 def measure(
@@ -62,7 +73,7 @@ def measure(
             found[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
     return {
         name: Measured(
-            statistics.median(s for r in runs for s in r["seconds"]),
+            *(statistics.median(t[i] for r in runs for t in r["took"]) for i in range(4)),
             max(r["megabytes"] for r in runs),
             runs[-1]["answer"],
         )
@@ -73,16 +84,18 @@ def measure(
 
 def table(title: str, measured: dict[str, Measured], reference: str) -> str:
     """A Markdown table of ratios to ``reference``."""
-    base = measured[reference].seconds
+    base = measured[reference]
     lines = [
         f"### {title}",
         "",
-        f"| what | time ÷ {reference} | seconds | peak MB | answer |",
-        "|---|---:|---:|---:|---:|",
+        f"| what | time ÷ {reference} | CPU ÷ {reference} | seconds | user | system | faults | "
+        "peak MB | answer |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {name} | {m.seconds / base:.2f} | {m.seconds:.3f} | {m.megabytes:.0f} | "
-        f"{m.answer:.10g} |"
+        f"| {name} | {m.seconds / base.seconds:.2f} | "
+        f"{(m.user + m.system) / (base.user + base.system):.2f} | {m.seconds:.3f} | {m.user:.2f} | "
+        f"{m.system:.2f} | {m.faults:,.0f} | {m.megabytes:.0f} | {m.answer:.10g} |"
         for name, m in measured.items()
     ]
     return "\n".join(lines) + "\n"

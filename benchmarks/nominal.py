@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from halfsquare import fit
+from halfsquare import FittedModel, fit
 from halfsquare.results.evaluate import compare, evaluate
 
 _NEW = 200
@@ -41,12 +42,27 @@ def parameters_and_rows(n: int, seed: int) -> Iterator[tuple[Share, float]]:
     yield ("new target", n, 0.95), float(np.mean((low <= new["y"]) & (new["y"] <= high)))
 
 
+@cache
+def line_fitted() -> FittedModel:
+    """A line fitted to 200 rows: the limits are of its MSE, whatever it is."""
+    return fit(line(200, np.random.default_rng(1)), "y", model="linear", test_fraction=0)
+
+
+@cache
+def alike() -> tuple[FittedModel, FittedModel]:
+    """Two models of which each knows one of two columns that matter as much."""
+    random = np.random.default_rng(2)
+    a, b = random.normal(size=(2, 20_000))
+    many = {"a": a, "b": b, "y": a + b + random.normal(size=20_000)}
+    one, other = (fit(many, "y", model="linear", features=[c], test_fraction=0) for c in "ab")
+    return one, other
+
+
 def mean_square(n: int, seed: int) -> Iterator[tuple[Share, float]]:
     """Whether the limits of an MSE on n rows hold the true one, and whether ± 1.96 standard errors
     do.
     """
-    random = np.random.default_rng([seed, n, 1])
-    fitted = fit(line(200, random), "y", model="linear", test_fraction=0)
+    random, fitted = np.random.default_rng([seed, n, 1]), line_fitted()
     found = evaluate(fitted, line(n, random))
     off = np.array([p.value for p in fitted.parameters]) - np.array([1.0, *_SLOPES])
     true = 1.0 + float(
@@ -60,12 +76,9 @@ def mean_square(n: int, seed: int) -> Iterator[tuple[Share, float]]:
 def difference(n: int, seed: int) -> Iterator[tuple[Share, float]]:
     """Whether two models that err alike are told apart on n rows, by chance in 5 %."""
     random = np.random.default_rng([seed, n, 2])
-    a, b = random.normal(size=(2, 4000))
-    many = {"a": a, "b": b, "y": a + b + random.normal(size=4000)}
-    models = [fit(many, "y", model="linear", features=[c], test_fraction=0) for c in "ab"]
     a, b = random.normal(size=(2, n))
     new = {"a": a, "b": b, "y": a + b + random.normal(size=n)}
-    yield ("compare, p < 0.05", n, 0.05), float(compare(*models, new).p < 0.05)
+    yield ("compare, p < 0.05", n, 0.05), float(compare(*alike(), new).p < 0.05)
 
 
 def shares(rows: Sequence[int], repeats: int) -> dict[Share, tuple[float, float]]:

@@ -191,6 +191,31 @@ def test_help_is_quick() -> None:
     assert loaded(code) & (HEAVY | {"numpy"}) == set()
 
 
+def test_fitting_and_using_a_line_imports_no_more_than_it_needs(tmp_path: Path) -> None:
+    """Of what a short run takes, imports are the most; pandas would come with Arrow's to_numpy."""
+    table = tmp_path / "table.csv"
+    rows = [f"{i % 7 * 1.5},{i % 5},{'ab'[i % 2]},{'' if i == 9 else i * 0.25}" for i in range(120)]
+    table.write_text("\n".join(["y,x,t,z", *rows]))
+    model, out = tmp_path / "m.hsq", tmp_path / "p.csv"
+    for arguments in (
+        ["fit", table, "--target", "y", "--model", "linear", "--out", model, "--quiet"],
+        ["evaluate", model, table],
+        ["predict", model, table, "--out", out],
+    ):
+        code = (
+            f"sys.argv = {['halfsquare', *map(str, arguments)]!r}\n"
+            "from halfsquare.cli.main import main\nimport io, contextlib\n"
+            "try:\n  with contextlib.redirect_stdout(io.StringIO()): main()\n"
+            "except SystemExit as ended: assert not ended.code, ended.code"
+        )
+        found = loaded(code)
+        assert "duckdb" in found and "numpy" in found
+        unused = HEAVY - {"scipy", "duckdb", "pyarrow", "safetensors"}
+        assert found & (unused | {"scipy.stats", "scipy.optimize", "scipy.sparse"}) == set()
+        assert not [name for name in found if name.startswith("halfsquare.models.formula.")]
+    assert out.exists()
+
+
 def public(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from threading import Thread, Timer
+from threading import Thread
 from typing import Any
 from urllib.request import urlopen
 
@@ -149,19 +149,33 @@ def test_a_worker_killed_in_the_middle_changes_nothing(
 
 
 def test_a_worker_that_stands_still_for_a_while_changes_nothing(
-    folder: Path, tmp_path: Path, cluster: Cluster
+    folder: Path, tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It goes on when three looks at who is still there have found it without an answer."""
     stopped: list[int] = []
+    looks: list[int] = []
+    look = cluster_module._Round._rescue
 
     def watch(state: Any) -> None:
         if state.iteration == 2 and not stopped:
             stopped.append(processes()[0])
             os.kill(stopped[0], signal.SIGSTOP)
-            Timer(1.5, os.kill, (stopped[0], signal.SIGCONT)).start()
 
+    def looked(waiting: Any) -> None:
+        look(waiting)
+        if stopped:
+            looks.append(stopped[0])
+        if len(looks) == 3:
+            os.kill(stopped[0], signal.SIGCONT)
+
+    monkeypatch.setattr(cluster_module._Round, "_rescue", looked)
     here = fit(folder / "part*.csv", **NETWORK)
-    there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, callback=watch)
-    assert stopped
+    try:
+        there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, callback=watch)
+    finally:
+        for process in stopped:
+            os.kill(process, signal.SIGCONT)
+    assert len(looks) >= 3
     assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
 
 

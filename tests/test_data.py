@@ -26,6 +26,7 @@ import pytest
 from halfsquare import FittedModel, load
 from halfsquare import fit as fit_any
 from halfsquare.data import table as raw_table
+from halfsquare.data.arrow import floats_of, integers_of
 from halfsquare.errors import DataError, NotFiniteError, OptionError
 from halfsquare.results import evaluate
 
@@ -518,3 +519,24 @@ def test_fractional_weights_leave_no_rest_beside_the_levels() -> None:
         assert [p.name for p in fitted.parameters][1:] == [
             f"town={v}" for v in fitted.encoder.features[0].levels[1:]
         ]  # type: ignore[attr-defined]
+
+
+def test_arrow_arrays_by_their_buffers() -> None:
+    random = np.random.default_rng(0)
+    for n in (0, 1, 7, 8, 9, 100):
+        for share in (0.0, 0.3, 1.0):
+            gone = random.random(n) < share
+            values = np.where(gone, np.nan, random.normal(size=n))
+            array = pa.array([None if g else v for g, v in zip(gone, values, strict=True)])
+            array = array.cast("double")
+            codes = pa.array([None if g else i for i, g in enumerate(gone)], pa.int32())
+            for first, count in ((0, n), (3, n), (5, 9), (n, 2)):
+                expected = values[first : first + count]
+                np.testing.assert_array_equal(floats_of(array.slice(first, count)), expected)
+                out = np.zeros(len(expected))
+                floats_of(array.slice(first, count), out)
+                np.testing.assert_array_equal(out, expected)
+                found = integers_of(codes.slice(first, count), -7)
+                numbers = np.where(gone, -7, np.arange(n))[first : first + count]
+                np.testing.assert_array_equal(found, numbers)
+    assert floats_of(pa.array([1, None, 3])).tolist()[::2] == [1.0, 3.0]

@@ -15,6 +15,7 @@ from scipy import stats
 from halfsquare import FittedModel, fit, load
 from halfsquare.errors import ModelFileError, OptionError
 from halfsquare.files.records import to_json
+from halfsquare.fitting.normality import chance_of_normal
 from halfsquare.results.model_file import save
 
 Command = Callable[..., Ran]
@@ -51,6 +52,16 @@ def with_calibration(fitted: FittedModel, found: Any) -> FittedModel:
     """The same model with another calibration."""
     training = replace(fitted.record.training, calibration=found)
     return replace(fitted, record=replace(fitted.record, training=training))
+
+
+@pytest.mark.parametrize("n", [20, 100, 5000])
+@pytest.mark.parametrize("kind", ["normal", "exponential", "uniform", "standard_t"])
+def test_the_test_of_normality_is_scipys(n: int, kind: str) -> None:
+    random = np.random.default_rng(n)
+    draw = getattr(random, kind)
+    values = 5.0 - 3.0 * (draw(4.0, size=n) if kind == "standard_t" else draw(size=n))
+    assert chance_of_normal(values) == pytest.approx(stats.normaltest(values).pvalue, rel=1e-9)
+    assert np.isnan(chance_of_normal(np.ones(n)))
 
 
 @pytest.mark.parametrize("kind", ["rises", "jumps", "skewed"])

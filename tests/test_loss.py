@@ -256,6 +256,42 @@ def test_arrays_are_not_copied(dtype: type, weighted: bool) -> None:
     assert for_both < gradient.nbytes + 600_000 + n * weighted
 
 
+@pytest.mark.parametrize("shape", [(30_001,), (7_001, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_gradient_into_an_array_that_is_there(
+    shape: tuple[int, ...], dtype: type, weighted: bool
+) -> None:
+    random = np.random.default_rng(5)
+    t, o = (random.normal(size=shape).astype(dtype) for _ in range(2))
+    w = random.uniform(size=shape[0]) if weighted else None
+    out = np.full_like(o, np.nan)
+    for convention in CONVENTIONS:
+        loss = SquaredError(convention)
+        value, gradient = loss.value_and_gradient(t, o, w)
+        again, same = loss.value_and_gradient(t, o, w, out=out)
+        assert same is out and again == value
+        np.testing.assert_array_equal(out, gradient)
+        out[...] = np.nan
+        assert loss.gradient(t, o, w, out=out) is out
+        np.testing.assert_array_equal(out, gradient)
+    for wrong in (out[:-1], out.astype(np.float16), out.tolist(), o, t):
+        with pytest.raises(ShapeError, match=r"out (is|shares)"):
+            SquaredError().gradient(t, o, w, out=wrong)  # type: ignore[arg-type]
+
+
+def test_a_gradient_is_finite_or_refused() -> None:
+    """It may be finite where the value is not, and the other way round."""
+    huge = np.array([1e200]), np.array([-1e200])
+    assert SquaredError("half_sse").gradient(*huge).tolist() == [-2e200]
+    with pytest.raises(NotFiniteError, match="overflows"):
+        SquaredError("half_sse").value_and_gradient(*huge)
+    heavy = np.array([0.0]), np.array([0.6]), np.array([1.7e308])
+    assert SquaredError("sse").value(*heavy) == pytest.approx(6.12e307)
+    with pytest.raises(NotFiniteError, match="overflows"):
+        SquaredError("sse").gradient(*heavy)
+
+
 def test_inputs_are_left_alone() -> None:
     t, o, w = np.array([1.0, 2.0]), np.array([3.0, 5.0]), np.array([1.0, 2.0])
     for a in (t, o, w):

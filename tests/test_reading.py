@@ -7,6 +7,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,10 @@ from hypothesis import strategies as st
 
 from halfsquare import FittedModel, fit_sums, load, sum_rows
 from halfsquare import fit as fit_any
+from halfsquare.data.arrow import floats_of
 from halfsquare.data.columns import level_of
+from halfsquare.data.deciding import open_source
+from halfsquare.data.messages import Misread
 from halfsquare.data.reading import Novelty
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
@@ -800,3 +804,43 @@ def test_one_table_in_any_spelling_by_any_door(
     by_hand = fit(pd.DataFrame({**plain, "when": pd.to_datetime(days)}), "y")
     by_door = fit(DOORS[door](written, tmp_path_factory.mktemp("door")), "y")
     assert slopes(by_door) == pytest.approx(slopes(by_hand), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("at", [None, 3, 40_000])
+@pytest.mark.parametrize("word", ["NA", "?", "nan", "absent"])
+def test_a_word_for_no_value_is_known_wherever_it_turns_up(
+    tmp_path: Path, at: int | None, word: str
+) -> None:
+    """Few of the words are looked for in numbers until one turns up that is none of them."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(2, 60_000)).round(4)
+    fields = [str(v) for v in x]
+    if at is not None:
+        fields[at] = fields[at + 15_000] = word
+        x[[at, at + 15_000]] = np.nan
+    path = tmp_path / "words.csv"
+    rows = [f"{a},{b},{'true' if b > 0 else 'false'}" for a, b in zip(fields, y, strict=True)]
+    path.write_text("\n".join(["x,y,b", *rows]))
+    source = open_source(DataSpec(str(path), missing=("absent",) if word == "absent" else ()))
+    columns = [source.column(name) for name in ("x", "y")]
+    found = list(source.scan(columns, 4096))
+    values = [np.concatenate([floats_of(b.column(j)) for b in found]) for j in (0, 1)]
+    np.testing.assert_array_equal(values[0], x)
+    np.testing.assert_array_equal(values[1], y)
+    quick = source._with_few_words(columns)
+    assert quick is not None and quick.table is not None
+    assert (word in quick.table.words) is (word == "absent" or at == 3)
+    with_text = [replace(columns[0], kind="text"), columns[1]]
+    texts = [v for b in source.scan(with_text, 4096) for v in b.column(0).to_pylist()]
+    assert (at is None) == (None not in texts)
+
+
+def test_what_is_no_word_is_told_with_its_row_wherever_it_turns_up(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.csv"
+    rows = [f"{i * 0.5},{i}" for i in range(30_000)]
+    rows[11_000] = "NA,11000"
+    rows[25_000] = "twelve,25000"
+    path.write_text("\n".join(["x,y", *rows]))
+    source = open_source(str(path))
+    with pytest.raises(Misread, match=r"row 25001, column 'x': found 'twelve'"):
+        list(source.scan([source.column("x"), source.column("y")], 4096))

@@ -9,11 +9,14 @@ import sys
 import threading
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from halfsquare.data.buffers import Buffers
+from halfsquare.data.integrity import has_checksums
 from halfsquare.parallel.threads import Local
 from halfsquare.parallel.tree import Tree
 
@@ -34,6 +37,64 @@ def test_checking_pages_keeps_none_of_them(tmp_path: Path) -> None:
     run = [sys.executable, "-c", code, str(path), *columns]
     done = subprocess.run(run, check=True, capture_output=True, text=True, timeout=60)
     assert 0 < int(done.stdout) < path.stat().st_size / 1.5
+
+
+@pytest.mark.parametrize("checksums", [False, True])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_pages_without_checksums_are_not_read_beforehand(
+    tmp_path: Path, checksums: bool, version: str, dictionary: bool
+) -> None:
+    path = tmp_path / "pages.parquet"
+    table = pa.table({"x": [1.0, 2.0, 3.0, 3.0] * 500, "t": ["a", "b", None, "d"] * 500})
+    pq.write_table(
+        table,
+        path,
+        row_group_size=300,
+        write_page_checksum=checksums,
+        data_page_version=version,
+        use_dictionary=dictionary,
+    )
+    with pq.ParquetFile(path) as opened:
+        assert has_checksums(str(path), opened.metadata) is checksums
+
+
+def test_pages_of_another_writer_have_no_checksums_or_are_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "pages.parquet"
+    duckdb.sql(f"COPY (SELECT range * 0.1 AS x, 'a' AS t FROM range(5000)) TO '{path}'")
+    with pq.ParquetFile(path) as opened:
+        assert not has_checksums(str(path), opened.metadata)
+        first = opened.metadata.row_group(0).column(0)
+        at = first.dictionary_page_offset or first.data_page_offset
+    damaged = bytearray(path.read_bytes())
+    damaged[at] ^= 0x40  # a header of no known kind
+    path.write_bytes(damaged)
+    with pq.ParquetFile(path) as opened:
+        assert has_checksums(str(path), opened.metadata)
+
+
+def test_memory_is_used_again_and_never_while_somebody_has_it() -> None:
+    buffers, kept, seen = Buffers(), [], set()
+    for turn in range(200):
+        array = buffers.empty(3, 100)
+        array[...] = turn
+        seen.add(array.ctypes.data)
+        if turn % 10 == 0:
+            kept.append((turn, array[1:, 5:].T))
+    assert len(seen) <= len(kept) + 2
+    assert all((view == turn).all() for turn, view in kept)
+
+
+def test_threads_take_memory_from_one_place() -> None:
+    buffers = Buffers()
+
+    def work(index: int) -> bool:
+        mine = [buffers.empty(64, 1 + index % 7) for _ in range(3)]
+        for number, array in enumerate(mine):
+            array[...] = 10 * index + number
+        return all(bool((a == 10 * index + i).all()) for i, a in enumerate(mine))
+
+    assert all(Local(4).map(work, 500))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -230,3 +230,31 @@ def test_it_explains_itself_on_the_command_line(tmp_path: Path) -> None:
     ):
         done = run.invoke(app, command)
         assert done.exit_code == 0, (command, done.output, done.exception)
+
+
+def test_the_estimators_transform_as_fit_does() -> None:
+    from sklearn.base import clone
+
+    from halfsquare import LinearRegressor, TreesRegressor
+
+    data, new = skewed(200), skewed(50, seed=1)
+    x, z = (np.column_stack([d["a"], d["b"]]) for d in (data, new))
+    linear = clone(LinearRegressor(target_transform="log")).fit(x, data["y"])
+    fitted = fit(
+        {"x1": x[:, 0], "x2": x[:, 1], "y": data["y"]},
+        "y",
+        model="linear",
+        target_transform="log",
+        test_fraction=0,
+    )
+    rows = {"x1": z[:, 0], "x2": z[:, 1]}
+    assert linear.predict(z) == pytest.approx(fitted.predict(rows), rel=1e-9)
+    _, low, _ = linear.predict(z, interval=0.95)
+    assert low.min() > 0
+    assert linear.coef_ == pytest.approx([p.value for p in fitted.parameters[1:]], rel=1e-9)
+    trees = TreesRegressor(target_transform="auto", members=4).fit(x, data["y"])
+    assert trees.predict(z).min() > 0 or trees.fitted_.encoder.target_transform is None
+    with pytest.raises(HalfsquareError, match="unknown transform"):
+        LinearRegressor(target_transform="cube").fit(x, data["y"])
+    with pytest.raises(HalfsquareError, match="as it is"):
+        LinearRegressor(target_transform="log").partial_fit(x, data["y"])

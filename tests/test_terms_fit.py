@@ -268,7 +268,7 @@ def test_what_does_not_go_together() -> None:
             fitted_to(frame, formula, **options)
     with pytest.raises(FormulaError, match="--model linear"):
         fit(frame, formula="y ~ x*z")
-    with pytest.raises(OptionError, match="add model linear"):
+    with pytest.raises(OptionError, match="linear model or a formula: add one"):
         fit(frame, "y", model="network", errors="hc3")
     with pytest.raises(OptionError, match="fit it with --model linear and --formula"):
         effects_of(fit(frame[["x", "y"]], "y", model="linear"), means=[["x"]])

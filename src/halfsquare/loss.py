@@ -25,6 +25,7 @@ The four conventions differ by a positive factor alone, so they have the same mi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Literal, get_args
 
 import numpy as np
@@ -42,6 +43,8 @@ Floats = npt.NDArray[np.floating]
 # gradient. OpenBLAS also keeps a dot product this short on one thread, so its bits do not depend
 # on the number of threads.
 _BLOCK = 9984
+_CHECKED = 1 << 16  # weights looked at together: they stay in the cache for their two sums
+_FAR = 1e300
 _OVERFLOWS = "the squared error overflows float64; state target and output in a larger unit"
 
 
@@ -114,74 +117,123 @@ class SquaredError:
         DataError
             If a weight is negative, or the mean over no weight at all is asked for.
         """
-        value, _ = self._evaluate(target, output, weight, want_gradient=False)
-        if not np.isfinite(value):
+        t, o, w = _matching(target, output, weight)
+        factor, _ = self._factor(o, w)
+        sse = _sse_by_blocks(t, o, w, None, 1.0)
+        if not np.isfinite(sse):
+            require_finite("target", t)
+            require_finite("output", o)
+        if not np.isfinite(factor * sse):
             raise NotFiniteError(_OVERFLOWS)
-        return value
+        return factor * sse
 
     def gradient(
-        self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None
+        self,
+        target: npt.ArrayLike,
+        output: npt.ArrayLike,
+        weight: npt.ArrayLike | None = None,
+        *,
+        out: Floats | None = None,
     ) -> Floats:
         """The derivative of the loss with respect to each output; same shape as ``output``.
 
         It has the sign of the error ``o - t``. Arguments and errors are those of :meth:`value`.
-        float32 arrays give a float32 gradient, all else float64.
+        float32 arrays give a float32 gradient, all else float64. It is written to ``out`` where
+        that is given: an array of that shape and type, which shares no memory with the others.
         """
-        gradient = self._evaluate(target, output, weight, want_gradient=True)[1]
-        assert gradient is not None
-        if not np.isfinite(gradient.sum()) and not np.isfinite(gradient).all():
-            raise NotFiniteError(_OVERFLOWS)
-        return gradient
+        return self._evaluate(target, output, weight, out, overflow="gradient")[1]
 
     def value_and_gradient(
-        self, target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None = None
+        self,
+        target: npt.ArrayLike,
+        output: npt.ArrayLike,
+        weight: npt.ArrayLike | None = None,
+        *,
+        out: Floats | None = None,
     ) -> tuple[float, Floats]:
-        """Loss and gradient in one pass over the data; see :meth:`value` and :meth:`gradient`."""
-        value, gradient = self._evaluate(target, output, weight, want_gradient=True)
-        if not np.isfinite(value):
-            raise NotFiniteError(_OVERFLOWS)
-        assert gradient is not None
-        return value, gradient
+        """Loss and gradient in one pass over the data; see :meth:`value` and :meth:`gradient`.
+
+        Examples
+        --------
+        Into an array that is there, which spares the system finding a new one each time:
+
+        >>> gradient = np.empty(2)
+        >>> SquaredError().value_and_gradient([3.0, 1.0], [2.0, 1.5], out=gradient)[0]
+        0.625
+        >>> gradient.tolist()
+        [-1.0, 0.5]
+        """
+        return self._evaluate(target, output, weight, out, overflow="value")
 
     def _evaluate(
         self,
         target: npt.ArrayLike,
         output: npt.ArrayLike,
         weight: npt.ArrayLike | None,
-        *,
-        want_gradient: bool,
-    ) -> tuple[float, Floats | None]:
-        t, o, w = as_matching(target, output, weight)
+        out: Floats | None,
+        overflow: Literal["value", "gradient"],
+    ) -> tuple[float, Floats]:
+        """Loss and gradient; ``overflow`` says which of them has to be finite."""
+        t, o, w = _matching(target, output, weight)
+        gradient = np.empty_like(o) if out is None else _require_out(out, (t, o, w))
+        factor, weight_sum = self._factor(o, w)
+        sse = _sse_by_blocks(t, o, w, gradient, 2.0 * factor)
+        if not np.isfinite(sse):
+            require_finite("target", t)
+            require_finite("output", o)
+        # No w |o-t| is larger than √Σw √SSE: where that is far from the largest number, each entry
+        # is finite, and need not be looked at.
+        far = sqrt(weight_sum) * sqrt(sse) * 2.0 * factor < _FAR
+        wrong = not np.isfinite(sse) if overflow == "value" else not far
+        if wrong and not (overflow == "gradient" and np.isfinite(gradient).all()):
+            raise NotFiniteError(_OVERFLOWS)
+        return factor * sse, gradient
+
+    def _factor(self, o: Floats, w: Floats | None) -> tuple[float, float]:
+        """Loss = factor · SSE, and Σw."""
         outputs = o.shape[1] if o.ndim == 2 else 1
         rows = o.shape[0] if o.ndim else 1
-        weight_sum = float(rows) if w is None else float(w.sum())
+        weight_sum = float(rows) if w is None else require_weights(w)
         if self.convention.endswith("mse") and not weight_sum * outputs > 0:
             raise DataError(
                 "the mean of the squared error needs at least one row of positive weight, "
                 "found none"
             )
-        factor = sse_factor(self.convention, outputs, weight_sum)
-        gradient = np.empty_like(o) if want_gradient else None
-        sse = _sse_by_blocks(t, o, w, gradient, 2.0 * factor)
-        if not np.isfinite(sse):
-            require_finite("target", t)
-            require_finite("output", o)
-        return factor * sse, gradient
+        return sse_factor(self.convention, outputs, weight_sum), weight_sum
+
+
+def _require_out(out: Floats, others: tuple[Floats | None, ...]) -> Floats:
+    """An array that a gradient can be written to, or a refusal."""
+    o = others[1]
+    assert o is not None
+    if not isinstance(out, np.ndarray) or out.shape != o.shape or out.dtype != o.dtype:
+        found = (
+            f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else f"a {type(out).__name__}"
+        )
+        raise ShapeError(f"out is {found}; expected an array of {o.dtype} {o.shape}")
+    if any(a is not None and np.may_share_memory(out, a) for a in others):
+        raise ShapeError(
+            "out shares memory with target, output or weight: give an array of its own"
+        )
+    return out
 
 
 def _sse_by_blocks(
     t: Floats, o: Floats, w: Floats | None, gradient: Floats | None, scale: float
 ) -> float:
     """Σ w (o-t)², and ``scale · w (o-t)`` written to ``gradient``, one cached block at a time."""
-    if w is None and o.ndim != 1 and all(a.flags.c_contiguous for a in (t, o)):
-        t, o = t.reshape(-1), o.reshape(-1)
-        gradient = None if gradient is None else gradient.reshape(-1)
     if o.size == 0:
         return 0.0
+    if w is None and o.ndim != 1:
+        t, o, gradient = _flat(t, o, gradient)
     step = max(1, _BLOCK // (o.shape[1] if o.ndim == 2 else 1))
-    # Without a gradient to write, every block's errors go to one spare block that stays in the
-    # cache.
-    spare = np.empty((min(step, len(o)), *o.shape[1:]), dtype=o.dtype) if gradient is None else None
+    # What a block needs besides is made once and stays in the cache.
+    size = (min(step, len(o)), *o.shape[1:])
+    spare = np.empty(size, dtype=o.dtype) if gradient is None else None
+    # Squares of float32 errors are summed in float64: a float32 sum of many small ones stops
+    # growing.
+    wide = np.empty(size) if o.dtype != np.float64 else None
+    product = None if w is None else np.empty(size)
     column = None if w is None else (w if o.ndim == 1 else w[:, None])
     parts = []
     with np.errstate(over="ignore", invalid="ignore"):
@@ -190,16 +242,29 @@ def _sse_by_blocks(
             block = o[start:stop]
             e = gradient[start:stop] if spare is None else spare[: len(block)]  # type: ignore[index]
             np.subtract(block, t[start:stop], e)
-            # float32 errors are squared and summed in float64: a float32 sum of many small
-            # squares stops growing.
-            exact = e if e.dtype == np.float64 else e.astype(np.float64)
-            parts.append(np.vdot(exact, exact if column is None else exact * column[start:stop]))
-            if spare is None:
-                if column is not None:
-                    np.multiply(e, column[start:stop], e, casting="same_kind")
-                if scale != 1.0:
-                    e *= scale
+            exact = e
+            if wide is not None:
+                exact = wide[: len(block)]
+                exact[...] = e
+            weighted = exact
+            if product is not None and column is not None:
+                weighted = np.multiply(exact, column[start:stop], product[: len(block)])
+            parts.append(np.vdot(exact, weighted))
+            if spare is None and (scale != 1.0 or product is not None):
+                np.multiply(weighted, scale, e, casting="same_kind")
     return float(np.sum(parts))
+
+
+def _flat(t: Floats, o: Floats, gradient: Floats | None) -> tuple[Floats, Floats, Floats | None]:
+    """The three as (n k,), where they lie in memory alike and without gaps; else as they are."""
+    there = [a for a in (t, o, gradient) if a is not None]
+    if all(a.flags.c_contiguous for a in there):
+        flat = [a.reshape(-1) for a in there]
+    elif all(a.flags.f_contiguous for a in there):
+        flat = [a.T.reshape(-1) for a in there]
+    else:
+        return t, o, gradient
+    return flat[0], flat[1], None if gradient is None else flat[2]
 
 
 def as_matching(
@@ -213,6 +278,16 @@ def as_matching(
     ShapeError, NotFiniteError, DataError
         As :meth:`SquaredError.value` says.
     """
+    t, o, w = _matching(target, output, weight)
+    if w is not None:
+        require_weights(w)
+    return t, o, w
+
+
+def _matching(
+    target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None
+) -> tuple[Floats, Floats, Floats | None]:
+    """As :func:`as_matching`, the weights not looked at."""
     t, o = as_floats("target", target), as_floats("output", output)
     if t.shape != o.shape:
         hint = (
@@ -234,16 +309,23 @@ def as_matching(
         raise ShapeError(
             f"weight has shape {w.shape}; expected {o.shape[:1]}, one weight for each row"
         )
-    require_weights(w)
     return t, o, w
 
 
-def require_weights(w: Floats, *, first_row: int = 0) -> None:
-    """Refuse NaN, infinite and negative weights, naming the row (counted from 0)."""
+def require_weights(w: Floats, *, first_row: int = 0) -> float:
+    """Σw; NaN, infinite and negative weights are refused, naming the row (counted from 0)."""
+    # The least and the sum of each block, taken while it is in the cache, tell whether all is well.
+    blocks = [w[i : i + _CHECKED] for i in range(0, len(w), _CHECKED)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = [(b.min(), b.sum()) for b in blocks]
+        total = float(np.sum([s for _, s in found]))
+    if np.isfinite(total) and all(low >= 0 for low, _ in found):
+        return total
     require_finite("weight", w, first_row=first_row)
-    if w.size and w.min() < 0:
+    if w.min() < 0:
         row = int(np.argmax(w < 0))
         raise DataError(f"weight is {w[row]:g} in row {first_row + row}; expected a number >= 0")
+    return total
 
 
 def as_floats(name: str, values: npt.ArrayLike) -> Floats:

@@ -69,6 +69,14 @@ class Moments:
         total = float(len(values)) if weight is None else float(weight.sum())
         if not total > 0:
             return cls.zero(values.shape[1])
+        if weight is None:
+            sums = np.add.reduce(values, axis=0)
+            if np.isfinite(sums).all():
+                mean = sums / total
+                centred = values - mean
+                left = np.add.reduce(centred, axis=0) / total  # what rounding left in the mean
+                centred -= left
+                return cls(total, mean + left, np.einsum("ij,ij->j", centred, centred))
         w = np.ones(len(values)) if weight is None else weight
         mean = weighted_mean(values, w)
         return cls(total, mean, w @ (values - mean) ** 2)
@@ -255,7 +263,7 @@ class ErrorSums:
         with np.errstate(over="ignore", invalid="ignore"):
             e = error(t, o)
             squares = e * e
-            row_loss = squares.mean(axis=1)
+            row_loss = squares[:, 0] if self.outputs == 1 else squares.mean(axis=1)
             total = row_loss.sum()
         if not np.isfinite(total):
             require_finite("target", t)
@@ -263,18 +271,17 @@ class ErrorSums:
             raise NotFiniteError(
                 "the squared error overflows float64; state target and output in a larger unit"
             )
-        ones = np.ones(len(e)) if w is None else np.asarray(w, dtype=np.float64)
-        kept = len(e) if w is None else int(np.count_nonzero(ones))
+        high, low = e > 0, e < 0
         part = ErrorSums(
-            rows=kept,
+            rows=len(e) if w is None else int(np.count_nonzero(w)),
             outputs=self.outputs,
-            weight=float(ones.sum()),
-            error=ones @ e,
-            squares=ones @ squares,
+            weight=float(len(e) if w is None else w.sum()),
+            error=np.add.reduce(e, axis=0) if w is None else w @ e,
+            squares=np.add.reduce(squares, axis=0) if w is None else w @ squares,
             row_loss=MeanSums.of(row_loss, w),
             target=Moments.of(t, w),
-            too_high=float(ones @ (e > 0).sum(axis=1)),
-            too_low=float(ones @ (e < 0).sum(axis=1)),
+            too_high=float(np.count_nonzero(high) if w is None else w @ high.sum(axis=1)),
+            too_low=float(np.count_nonzero(low) if w is None else w @ low.sum(axis=1)),
         )
         return self.merge(part)
 

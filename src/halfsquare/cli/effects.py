@@ -14,7 +14,7 @@ from halfsquare.cli.options import Json, ModelFile, dump, numbers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from halfsquare.results.inference.delta import Estimate
+    from halfsquare.results.coefficients import Parameter
     from halfsquare.results.inference.effects import Effects
 
 
@@ -199,24 +199,10 @@ def whole_fit(found: Effects) -> str:
     return "\n".join(lines)
 
 
-def _estimates(title: str, estimates: Sequence[Estimate], level: float) -> str:
-    from halfsquare.cli.screen import table as grid
-    from halfsquare.text import number
+def _estimates(title: str, estimates: Sequence[Parameter], level: float) -> str:
+    from halfsquare.report.summary import parameter_table
 
-    rows = [
-        [
-            e.name,
-            number(e.value, 6),
-            number(e.standard_error, 4),
-            number(e.t, 4),
-            _p(e.p),
-            number(e.low),
-            number(e.high),
-        ]
-        for e in estimates
-    ]
-    limits = f"{100 * level:g} % from"
-    return f"{title}\n" + grid(rows, header=["", "value", "std. error", "t", "p", limits, "to"])
+    return f"{title}\n" + parameter_table(estimates, most=None, level=level)
 
 
 def _p(p: float) -> str:

@@ -151,23 +151,48 @@ class EncodedRows(DesignRows):
         return np.ascontiguousarray(raw[: len(self.encoder.targets), at].T)
 
     def chunk(self, index: int) -> Chunk:
-        table, k = self.scanned.table, len(self.encoder.targets)
-        raw, cut = table.read(index), table.train_sizes[index]
+        raw, cut = self.scanned.table.read(index), self.scanned.table.train_sizes[index]
         if self.part != "all":
             raw = raw[:, :cut] if self.part == "train" else raw[:, cut:]
+        block = self._block(raw)
+        return self._chunk(block, self._weight(raw))
+
+    def parts(self, index: int) -> tuple[Chunk, Chunk]:
+        """Of chunk ``index`` the rows to train on and those set apart, read and encoded at once."""
+        raw, cut = self.scanned.table.read(index), self.scanned.table.train_sizes[index]
+        block = self._block(raw)
+        return (
+            self._chunk(block[:, :cut], self.of("train")._weight(raw[:, :cut])),
+            self._chunk(block[:, cut:], self.of("test")._weight(raw[:, cut:])),
+        )
+
+    def _block(self, raw: Floats) -> Floats:
+        """[1 | design | target] of raw rows, transposed: the sums of linear least squares take it
+        as it is.
+        """
+        buffers, k = self.scanned.table.buffers, len(self.encoder.targets)
         d, m = len(self.encoder.names), raw.shape[1]
-        # One block [1 | design | target], transposed: the sums of linear least squares take it as
-        # it is.
-        block = np.empty((1 + d + k, m))
+        block = buffers.empty(1 + d + k, m)
         block[0] = 1.0
         first = len(self.scanned.roles.scanned) - len(self.scanned.roles.features)
         whole = len(self.kept) == len(self.scanned.roles.features)
-        features = raw[first:] if whole else raw[list(self.kept)]
-        self.encoder.encode(self.recoding.apply(features), block[1 : 1 + d])
+        features = raw[first:]
+        if not whole:
+            features = buffers.empty(len(self.kept), m)
+            np.take(raw, self.kept, axis=0, out=features, mode="clip")
+        self.encoder.encode(self.recoding.apply(features, buffers), block[1 : 1 + d])
         self.encoder.standardized(raw[:k], block[1 + d :])
-        weight = raw[k] if self.scanned.roles.weight is not None else None
-        if weight is not None and self.weight_factor != 1.0:
-            weight = weight * self.weight_factor
+        return block
+
+    def _weight(self, raw: Floats) -> Floats | None:
+        """The weights of raw rows of this part."""
+        if self.scanned.roles.weight is None:
+            return None
+        weight: Floats = raw[len(self.encoder.targets)]
+        return weight if self.weight_factor == 1.0 else weight * self.weight_factor
+
+    def _chunk(self, block: Floats, weight: Floats | None) -> Chunk:
+        d = len(self.encoder.names)
         return Chunk(block[1 : 1 + d].T, block[1 + d :].T, weight, block)
 
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
 
+from halfsquare.data.buffers import Buffers
 from halfsquare.data.choosing import category, instant, number, one, still
 from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.data.features import Feature, Number, Plain, feature_from_dict
@@ -22,9 +23,10 @@ from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.sums import Moments
 
-_CACHED_ROWS = 2048
+_CACHED = 1 << 14  # numbers
 
 
+@dataclass(frozen=True)
 class Encoder(ABC):
     """Raw rows of some columns → standardized design, the same way whenever rows are encoded.
 
@@ -47,8 +49,8 @@ class Encoder(ABC):
     target_means: Floats
     target_scales: Floats
     left_out: dict[str, str]
-    reading: Reading
-    target_transform: TargetTransform | None = None
+    reading: Reading = field(default=NO_READING, kw_only=True)
+    target_transform: TargetTransform | None = field(default=None, kw_only=True)
 
     def standardized(self, target: Floats, out: Floats) -> None:
         """Write what is fitted (k, m) of targets (k, m) as they are given."""
@@ -92,32 +94,30 @@ class Encoder(ABC):
         class.
         """
 
+    @staticmethod
+    def shared(saved: dict[str, Any]) -> dict[str, Any]:
+        """The attributes of every encoder but the reading, from JSON values.
+
+        Raises
+        ------
+        ValueError
+            If a value is missing or of another type.
+        """
+        features = from_json(list[dict[str, Any]], saved["features"], "features")
+        kinds: dict[str, Any] = {
+            "targets": tuple[str, ...],
+            "target_means": Floats,
+            "target_scales": Floats,
+            "left_out": dict[str, str],
+        }
+        rest = {name: from_json(kind, saved[name], name) for name, kind in kinds.items()}
+        return {"features": tuple(feature_from_dict(f) for f in features), **rest}
+
 
 @final
 @dataclass(frozen=True)
 class ColumnEncoder(Encoder):
-    """Decisions on every column: each becomes design columns of its own.
-
-    Attributes
-    ----------
-    features : tuple of Feature
-    targets : tuple of str
-    target_means, target_scales : (k,)
-        Targets are standardized by these during training.
-    left_out : dict of column to reason
-    reading : Reading
-        How the values of its columns are written.
-    target_transform : TargetTransform or None
-        What is fitted instead of the target itself.
-    """
-
-    features: tuple[Feature, ...]
-    targets: tuple[str, ...]
-    target_means: Floats
-    target_scales: Floats
-    left_out: dict[str, str]
-    reading: Reading = NO_READING
-    target_transform: TargetTransform | None = None
+    """Decisions on every column: each becomes design columns of its own."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -146,22 +146,21 @@ class ColumnEncoder(Encoder):
 
     def encode(self, raw: Floats, out: Floats) -> None:
         """Write the standardized design (d, m) of raw feature rows (features, m), in order."""
-        mean, inverse = self.means[:, None], (1.0 / self.scales)[:, None]
-        plain = all(type(f) is Number and not f.indicator for f in self.features)
-        # A few thousand rows at a time, so that the passes over them find them in the cache.
-        for start in range(0, raw.shape[1], _CACHED_ROWS):
-            part, to = raw[:, start : start + _CACHED_ROWS], out[:, start : start + _CACHED_ROWS]
-            if plain:
-                np.subtract(part, mean, out=to)
+        means, inverses = self.means[:, None], 1.0 / self.scales[:, None]
+        if all(type(f) is Number and not f.indicator for f in self.features):
+            # A column after the other, or a few short ones: the passes find them in the cache.
+            step = max(1, _CACHED // max(raw.shape[1], 1))
+            for first in range(0, len(raw), step):
+                to = out[first : first + step]
+                np.subtract(raw[first : first + step], means[first : first + step], out=to)
                 if np.isnan(np.add.reduce(to, axis=None)):
                     to[np.isnan(to)] = 0.0
-            else:
-                for (_, first, stop), feature, values in zip(
-                    self.groups, self.features, part, strict=True
-                ):
-                    feature.write(values, to[first:stop])
-                to -= mean
-            to *= inverse
+                to *= inverses[first : first + step]
+            return
+        for (_, first, stop), feature, values in zip(self.groups, self.features, raw, strict=True):
+            feature.write(values, out[first:stop])
+            out[first:stop] -= means[first:stop]
+            out[first:stop] *= inverses[first:stop]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; read by :meth:`from_dict`."""
@@ -186,13 +185,13 @@ class ColumnEncoder(Encoder):
             If a value is missing or of another type.
         """
         return cls(
-            tuple(feature_from_dict(f) for f in from_json(list[dict[str, Any]], saved["features"])),
-            from_json(tuple[str, ...], saved["targets"], "targets"),
-            from_json(Floats, saved["target_means"], "target_means"),
-            from_json(Floats, saved["target_scales"], "target_scales"),
-            from_json(dict[str, str], saved["left_out"], "left_out"),
-            Reading.from_dict(saved.get("reading", {})),
-            from_json(TargetTransform | None, saved.get("target_transform"), "target_transform"),  # type: ignore[arg-type]
+            **cls.shared(saved),
+            reading=Reading.from_dict(saved.get("reading", {})),
+            target_transform=from_json(
+                TargetTransform | None,  # type: ignore[arg-type]
+                saved.get("target_transform"),
+                "target_transform",
+            ),
         )
 
 
@@ -202,11 +201,12 @@ class Recoding:
 
     tables: dict[int, Floats]
 
-    def apply(self, raw: Floats) -> Floats:
+    def apply(self, raw: Floats, buffers: Buffers) -> Floats:
         """Raw feature rows with the encoder's codes; copied only where there are any."""
         if not self.tables:
             return raw
-        recoded = raw.copy()
+        recoded = buffers.empty(*raw.shape)
+        recoded[...] = raw
         for j, table in self.tables.items():
             recoded[j] = table[(raw[j] + 2).astype(np.intp)]
         return recoded
@@ -262,7 +262,7 @@ def make_encoder(
         numbers.mean[:k].copy(),
         scales,
         left_out,
-        roles.reading.of([*(f.column for f in features), *(t.name for t in roles.targets)]),
+        reading=roles.reading.of([*(f.column for f in features), *(t.name for t in roles.targets)]),
     )
     return encoder, Recoding(tables), kept
 
@@ -283,5 +283,5 @@ def plain_encoder(scanned: Scanned) -> Encoder:
         np.zeros(k),
         np.ones(k),
         dict(roles.left_out),
-        roles.reading,
+        reading=roles.reading,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.buffers import Buffers
 from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
@@ -148,12 +149,13 @@ def read_encoded(
     coders |= {scanned[0].name: LevelCoder()} if not extra and not columns else {}
     kept = [replace(source.column(name), kind="text", words=()) for name in keep]
     carried = [replace(c, name=f"kept {c.name}", value=c.stored) for c in kept]
-    seen = 0
+    seen, buffers = 0, Buffers()
     for batch in source.scan([*scanned, *carried], batch_rows):
-        raw = batch_columns(batch, scanned, coders)
+        raw = buffers.empty(len(scanned), batch.num_rows)
+        batch_columns(batch, scanned, coders, raw)
         for column, values in zip(scanned, raw, strict=True):
             require_finite(values, seen, source.name, column.name)
-        out = np.empty((len(encoder.names), raw.shape[1]))
+        out = buffers.empty(len(encoder.names), raw.shape[1])
         features = raw[len(extra) : len(extra) + len(columns)]
         if novelty is not None and columns:
             novelty.add(encoder.features, features)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from halfsquare.data.arrow import floats_of, integers_of
+from halfsquare.data.buffers import Buffers
 from halfsquare.data.columns import level_of
 from halfsquare.data.roles import Roles
 from halfsquare.data.rows import CHUNK_ROWS
@@ -94,7 +96,7 @@ class Cut:
         before = index * self.chunk_rows
         return round(self.fraction * (before + size)) - round(self.fraction * before)
 
-    def split(self, index: int, chunk: Floats) -> tuple[Floats, int]:
+    def split(self, index: int, chunk: Floats, buffers: Buffers) -> tuple[Floats, int]:
         """The chunk (columns, m) with the rows to train on first, and how many these are."""
         m = chunk.shape[1]
         test_rows = self.test_rows(index, m)
@@ -102,15 +104,18 @@ class Cut:
             return chunk, m
         train_rows = m - test_rows
         order = order_in_chunk(self.seed, index, m, train_rows)
-        return np.take(chunk, order, axis=1), train_rows
+        split = buffers.empty(*chunk.shape)
+        np.take(chunk, order, axis=1, out=split, mode="clip")
+        return split, train_rows
 
 
 def order_in_chunk(seed: int, index: int, size: int, train_rows: int) -> npt.NDArray[np.intp]:
     """Where the rows of a chunk of the source stand when those for training come first."""
     if train_rows == size:
         return np.arange(size)
-    shuffled = np.random.default_rng([seed, index]).permutation(size)
-    return np.concatenate([np.sort(shuffled[:train_rows]), np.sort(shuffled[train_rows:])])
+    for_training = np.zeros(size, dtype=np.bool_)
+    for_training[np.random.default_rng([seed, index]).permutation(size)[:train_rows]] = True
+    return np.concatenate([np.flatnonzero(for_training), np.flatnonzero(~for_training)])
 
 
 MISSING, UNSEEN = -1, -2
@@ -173,10 +178,7 @@ class LevelCoder:
         """Codes (m,) of an Arrow string array, as float64; -1 missing, -2 unseen."""
         encoded = texts.dictionary_encode()
         codes = np.append(self.codes(encoded.dictionary.to_pylist()), MISSING)
-        indices: npt.NDArray[np.intp] = encoded.indices.fill_null(len(codes) - 1).to_numpy(
-            zero_copy_only=False
-        )
-        return codes[indices]
+        return codes[integers_of(encoded.indices, len(codes) - 1)]
 
     def codes(self, texts: Sequence[str | None]) -> Floats:
         """Codes (m,) of some texts."""
@@ -200,17 +202,21 @@ class LevelCoder:
 
 
 def batch_columns(
-    batch: Any, columns: Sequence[SourceColumn], coders: dict[str, LevelCoder]
+    batch: Any,
+    columns: Sequence[SourceColumn],
+    coders: dict[str, LevelCoder],
+    out: Floats | None = None,
 ) -> Floats:
-    """An Arrow batch as raw rows (columns, m), float64, missing values NaN (in text: -1)."""
-    raw = np.empty((len(columns), batch.num_rows))
+    """An Arrow batch as raw rows (columns, m), float64, missing values NaN (in text: -1); written
+    to ``out`` where that is given.
+    """
+    raw = np.empty((len(columns), batch.num_rows)) if out is None else out
     for j, column in enumerate(columns):
         values = batch.column(j)
-        raw[j] = (
-            coders[column.name].encode(values)
-            if column.kind == "text"
-            else values.to_numpy(zero_copy_only=False)
-        )
+        if column.kind == "text":
+            raw[j] = coders[column.name].encode(values)
+        else:
+            floats_of(values, raw[j])
     return raw
 
 
@@ -277,10 +283,8 @@ class Stretch:
         self._source_rows = source_rows
         self._seen, self._skip = seen, first * cut.chunk_rows - kept
         self._index, self._stop = first, stop
-        self._buffer = np.empty((len(self.columns), cut.chunk_rows))
-        self._buffer_rows = np.empty(
-            cut.chunk_rows, dtype=np.int64
-        )  # their row numbers in the source
+        self._buffer = self.table.buffers.empty(len(self.columns), cut.chunk_rows)
+        self._numbers = np.empty(cut.chunk_rows, dtype=np.int64)  # of its rows, in the source
         self._filled = 0
         self._stored: Future[None] | None = None
 
@@ -289,7 +293,7 @@ class Stretch:
         # A full chunk is stored by a second thread, in order, while this one goes on reading.
         with ThreadPoolExecutor(1) as self._storing:
             for batch in batches:
-                self._take(batch_columns(batch, self.columns, self.coders))
+                self._take(batch)
                 if self.progress is not None:
                     self.progress(self._seen)
                 if self._index == self._stop:
@@ -303,26 +307,39 @@ class Stretch:
         """The levels of each text column, in the order in which they turned up."""
         return {name: coder.levels for name, coder in self.coders.items()}
 
-    def _take(self, raw: Floats) -> None:
-        numbers = np.arange(self._seen, self._seen + raw.shape[1])
+    def _take(self, batch: Any) -> None:
+        """Its rows that count, straight to where they stand in their chunk."""
+        at = 0
+        while at < batch.num_rows and self._index != self._stop:
+            room = self.cut.chunk_rows - self._filled
+            piece = batch.slice(at, room)
+            self._filled += self._write(piece, slice(self._filled, self._filled + piece.num_rows))
+            at += piece.num_rows
+            if self._filled == self.cut.chunk_rows:
+                self._emit()
+
+    def _write(self, piece: Any, to: slice) -> int:
+        """Write the rows of a batch to the chunk that is being filled, those that count first; how
+        many these are.
+        """
+        raw, numbers = self._buffer[:, to], self._numbers[to]
+        batch_columns(piece, self.columns, self.coders, raw)
+        numbers[:] = np.arange(self._seen, self._seen + len(numbers))
         roles = self.cut.roles
         if roles.weight is not None:
             k, name = len(roles.targets), roles.weight.name
             raw[k] = as_weights(raw[k], roles.weighting, self._seen, self.cut.name, name)
-        self._seen += raw.shape[1]
+        self._seen += len(numbers)
         keep, counts = Counts.of(raw, roles)
         self.counts += counts
-        if not keep.all():
-            raw, numbers = raw[:, keep], numbers[keep]
-        start = min(self._skip, raw.shape[1])
-        self._skip -= start
-        while start < raw.shape[1] and self._index != self._stop:
-            count = min(raw.shape[1] - start, self.cut.chunk_rows - self._filled)
-            at, to = slice(start, start + count), slice(self._filled, self._filled + count)
-            self._buffer[:, to], self._buffer_rows[to] = raw[:, at], numbers[at]
-            self._filled, start = self._filled + count, start + count
-            if self._filled == self.cut.chunk_rows:
-                self._emit()
+        skipped = min(self._skip, counts.kept)
+        if skipped:
+            self._skip -= skipped
+            keep[np.flatnonzero(keep)[:skipped]] = False
+        kept = counts.kept - skipped
+        if kept < len(numbers):
+            raw[:, :kept], numbers[:kept] = raw[:, keep], numbers[keep]
+        return kept
 
     def _emit(self) -> None:
         if self._stored is not None:
@@ -330,34 +347,32 @@ class Stretch:
         if self._filled:
             counts = self.counts
             self.table.expected_rows = (self._source_rows or 0) * counts.kept // max(counts.rows, 1)
-            full = self._buffer[:, : self._filled], self._buffer_rows[: self._filled]
+            full = self._buffer[:, : self._filled], self._numbers[: self._filled]
             self._stored = self._storing.submit(self._store, self._index, *full)
-            self._buffer, self._buffer_rows = (
-                np.empty_like(self._buffer),
-                np.empty_like(self._buffer_rows),
-            )
+            self._buffer = self.table.buffers.empty(*self._buffer.shape)
+            self._numbers = np.empty_like(self._numbers)
             self._filled, self._index = 0, self._index + 1
 
     def _store(self, index: int, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
+        given = chunk
         with np.errstate(over="ignore", invalid="ignore"):
-            self._require_finite(chunk, row_numbers)
-            chunk, train_rows = self.cut.split(index, chunk)
-            train, test = chunk[:, :train_rows], chunk[:, train_rows:]
-            self.statistics.push(
-                (statistics_of(train, self.cut.roles), statistics_of(test, self.cut.roles))
-            )
+            chunk, train_rows = self.cut.split(index, chunk, self.table.buffers)
+            parts = (chunk[:, :train_rows], chunk[:, train_rows:])
+            train, test = (statistics_of(part, self.cut.roles) for part in parts)
+        for numbers in (train.numbers, test.numbers):
+            if np.isinf([numbers.minimum, numbers.maximum])[:, numbers.weight > 0].any():
+                self._require_finite(given, row_numbers)
+        self.statistics.push((train, test))
         self.table.append(chunk, train_rows)
 
     def _require_finite(self, chunk: Floats, row_numbers: npt.NDArray[np.int64]) -> None:
-        # A sum is finite unless a value is infinite or missing (or it overflows): look closer only
-        # then.
-        for j in np.flatnonzero(~np.isfinite(np.add.reduce(chunk, axis=1))):
-            infinite = np.isinf(chunk[j])
+        for j, values in enumerate(chunk):
+            infinite = np.isinf(values)
             if infinite.any():
                 at = int(np.argmax(infinite))
                 raise NotFiniteError(
                     f"{self.cut.name}, row {row_numbers[at] + 1}, column {self.columns[j].name!r}: "
-                    f"found {chunk[j, at]}, expected a finite number. Correct it, or leave "
+                    f"found {values[at]}, expected a finite number. Correct it, or leave "
                     "it empty if it is not known"
                 )
 

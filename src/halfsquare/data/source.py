@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from halfsquare.data.arrow import floats_of
 from halfsquare.data.columns import NO_READING, ColumnReading, Reading
 from halfsquare.data.findings import Finding
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
@@ -180,6 +181,38 @@ class Source:
             If a value or a line cannot be read (file, column and row are named), or a file is no
             longer what it was when it was opened.
         """
+        quick, seen = self._with_few_words(columns), 0
+        try:
+            if quick is not None:
+                try:
+                    for batch in quick._pass(columns, batch_rows):
+                        yield batch
+                        seen += batch.num_rows
+                    return
+                except Misread:
+                    pass  # perhaps a word that it does not know: the rest is read with all of them
+            yield from _after(seen, self._pass(columns, batch_rows))
+        except Misread as problem:
+            raise self._misread(problem) from None
+
+    def _with_few_words(self, columns: Sequence[SourceColumn]) -> Source | None:
+        """With its text files read with few of the words for "no value", if that can be seen to go
+        wrong.
+
+        Each value is compared with each word, which for all the usual ones takes nearly as long as
+        to read the file. Where numbers, dates and truth values are expected, a word that is not
+        known is an error; of texts it would be a level.
+        """
+        table = self.table
+        if table is None or not set(table.shown) < set(table.words):
+            return None
+        kinds = [(c.kind, table.types.get(c.name, "VARCHAR")) for c in columns]
+        if any(kind == "text" or stored == "VARCHAR" for kind, stored in kinds):
+            return None
+        return self.of_table(replace(table, words=table.shown))
+
+    def _pass(self, columns: Sequence[SourceColumn], batch_rows: int) -> Iterator[Any]:
+        """The rows as they are read from its files."""
         expressions = ", ".join(c.as_double() for c in columns)
         read = [j for j, c in enumerate(columns) if c.reading is not None and c.kind != "text"]
         whole = {j for j, c in enumerate(columns) if c.whole and c.kind == "number"}
@@ -208,20 +241,10 @@ class Source:
                 if odd is not None:
                     reader.close()
                     raise self._unread(columns[odd], seen + 1)
-        except Misread as problem:
-            raise self._misread(problem) from None
         except BadLine:
             if self.table is None or self.table.alike:
                 raise
-            again = self.rewritten()
-            yield from again._from(columns, seen, batch_rows)
-
-    def _from(self, columns: Sequence[SourceColumn], row: int, batch_rows: int) -> Iterator[Any]:
-        """The rows after the first ``row`` of them."""
-        for batch in self.scan(columns, batch_rows):
-            if row < batch.num_rows:
-                yield batch.slice(row) if row else batch
-            row = max(0, row - batch.num_rows)
+            yield from _after(seen, self.rewritten()._pass(columns, batch_rows))
 
     def rewritten(self) -> Source:
         """With the lines of its text files written alike."""
@@ -304,11 +327,19 @@ class Source:
         return (int(found[0][0]), str(found[0][1])) if found else None
 
 
+def _after(row: int, batches: Iterator[Any]) -> Iterator[Any]:
+    """The rows after the first ``row`` of them."""
+    for batch in batches:
+        if row < batch.num_rows:
+            yield batch.slice(row) if row else batch
+        row = max(0, row - batch.num_rows)
+
+
 def _first_infinite(values: Any) -> int:
     """The first infinity among them, which stands for a text that could not be read; -1 if there is
     none.
     """
-    infinite = np.isinf(values.to_numpy(zero_copy_only=False))
+    infinite = np.isinf(floats_of(values))
     return int(np.argmax(infinite)) if infinite.any() else -1
 
 
@@ -316,7 +347,7 @@ def _first_fraction(values: Any) -> int | None:
     """The first number that is no whole one, where all those have at most three decimals: their
     points may be thousands marks. -1 where one has more, which settles it; None for whole numbers.
     """
-    numbers = values.to_numpy(zero_copy_only=False)
+    numbers = floats_of(values)
     at = np.flatnonzero(numbers != np.floor(numbers))
     at = at[np.isfinite(numbers[at])]
     if not len(at):

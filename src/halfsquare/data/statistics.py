@@ -37,33 +37,11 @@ class NumberStatistics:
         c, m = block.shape
         if not m:
             return cls.zero(c)
-        if weight is None and np.isfinite(np.add.reduce(block, axis=1)).all():
-            mean = block.mean(axis=1)
-            centred = block - mean[:, None]
-            # What rounding left in the mean, which for numbers far from zero is many spreads.
-            left = centred.mean(axis=1)
-            mean, centred = mean + left, np.subtract(centred, left[:, None], out=centred)
-            m2 = np.einsum("ij,ij->i", centred, centred)
-            return cls(
-                np.full(c, float(m)), mean, m2, np.zeros(c), block.min(axis=1), block.max(axis=1)
-            )
-        w = np.ones(m) if weight is None else weight
-        gone = np.isnan(block) | (w == 0)  # a row of weight 0 is no row
-        present = np.where(gone, 0.0, w)
-        total = present.sum(axis=1)
-        filled = np.where(gone, 0.0, block)
-        share = present / np.where(total > 0, total, 1.0)[:, None]
-        mean = (share * filled).sum(axis=1)
-        mean += (share * np.where(gone, 0.0, filled - mean[:, None])).sum(axis=1)
-        centred = np.where(gone, 0.0, filled - mean[:, None])
-        return cls(
-            total,
-            mean,
-            (present * centred * centred).sum(axis=1),
-            np.where(np.isnan(block), w, 0.0).sum(axis=1),
-            np.where(gone, np.inf, block).min(axis=1),
-            np.where(gone, -np.inf, block).max(axis=1),
-        )
+        found, spare = np.empty((c, 6)), np.empty(m)
+        # One column after the other: the passes over it find it in the cache.
+        for values, of_it in zip(block, found, strict=True):
+            of_it[:] = _counted(values, spare) if weight is None else _weighed(values, weight)
+        return cls(*np.ascontiguousarray(found.T))
 
     @np.errstate(
         over="ignore", invalid="ignore"
@@ -81,6 +59,46 @@ class NumberStatistics:
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
         )
+
+
+_Six = tuple[float, float, float, float, float, float]
+_NOTHING = (0.0, 0.0, 0.0)
+
+
+def _counted(values: Floats, spare: Floats) -> _Six:
+    """The six of a column (m,) in which every row counts as one; ``spare`` (m,) is written to."""
+    total, gone = np.add.reduce(values), 0
+    if not np.isfinite(total):
+        values, all_of_them = values[~np.isnan(values)], len(values)
+        gone = all_of_them - len(values)
+        if gone == all_of_them:
+            return (*_NOTHING, float(gone), np.inf, -np.inf)
+        total = np.add.reduce(values)
+    n = len(values)
+    mean = total / n if np.isfinite(total) else np.add.reduce(values / n)
+    centred = np.subtract(values, mean, out=spare[:n])
+    # What rounding left in the mean, which for numbers far from zero is many spreads.
+    left = np.add.reduce(centred) / n
+    np.subtract(centred, left, out=centred)
+    np.multiply(centred, centred, out=centred)
+    squares = np.add.reduce(centred)
+    return float(n), mean + left, squares, float(gone), values.min(), values.max()
+
+
+def _weighed(values: Floats, weight: Floats) -> _Six:
+    """The six of a column (m,) with weights (m,); a row of weight 0 is no row."""
+    missing = np.isnan(values)
+    gone, here = float(weight[missing].sum()), ~missing & (weight > 0)
+    if not here.any():
+        return (*_NOTHING, gone, np.inf, -np.inf)
+    values, w = values[here], weight[here]
+    total = w.sum()
+    share = w / total  # no product of a weight and a value overflows
+    mean = np.add.reduce(share * values)
+    mean += np.add.reduce(share * (values - mean))
+    centred = values - mean
+    squares = np.add.reduce(w * centred * centred)
+    return float(total), mean, squares, gone, values.min(), values.max()
 
 
 @dataclass(frozen=True)
@@ -185,6 +203,8 @@ def require_finite(values: Floats, first_row: int, name: str, column: str) -> No
     ------
     NotFiniteError
     """
+    if not len(values) or (values.min() >= -LARGEST and values.max() <= LARGEST):
+        return
     beyond = np.abs(values) > LARGEST
     if beyond.any():
         at = int(np.argmax(beyond))

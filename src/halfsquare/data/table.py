@@ -12,10 +12,12 @@ import tempfile
 import weakref
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import IO, Any, cast, final
 
 import numpy as np
 
+from halfsquare.data.buffers import Buffers
 from halfsquare.errors import OutputError
 from halfsquare.files.atomic import reason
 from halfsquare.loss import Floats
@@ -32,6 +34,11 @@ class Table(ABC):
 
     sizes: list[int]
     train_sizes: list[int]
+
+    @cached_property
+    def buffers(self) -> Buffers:
+        """For what is made of its chunks, one after the other."""
+        return Buffers()
 
     @abstractmethod
     def read(self, index: int) -> Floats:
@@ -91,7 +98,7 @@ class RawTable(Table):
         """Chunk ``index`` (columns, m); not to be written to."""
         if self._file is None:
             return self._kept[index]
-        chunk = np.empty((self.columns, self.sizes[index]))
+        chunk = self.buffers.empty(self.columns, self.sizes[index])
         view = memoryview(cast(Any, chunk)).cast("B")
         offset, done = index * self._stride, 0
         while done < len(view):

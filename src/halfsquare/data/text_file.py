@@ -35,6 +35,8 @@ class TextTable:
         Whether the numbers have a decimal comma.
     words : tuple of str
         For "no value".
+    shown : tuple of str
+        Those of them that the first rows have, or the user named.
     held : tuple
         Temporary copies.
     alike : bool
@@ -47,6 +49,7 @@ class TextTable:
     types: Mapping[str, str]
     comma: bool = False
     words: tuple[str, ...] = NO_VALUE
+    shown: tuple[str, ...] = NO_VALUE
     held: tuple[Spool, ...] = field(default=(), repr=False)
     alike: bool = False
     whole: frozenset[str] = frozenset()
@@ -191,6 +194,8 @@ def text_table(
     if len({p[0].layout for p in parts}) < len(parts):  # layouts take turns: each file by itself
         parts = tuple((d, (p,)) for d, p in found)
     every = tuple(dict.fromkeys((*NO_VALUE, *words)))
+    there = set().union(*samples.values())
+    shown = tuple(w for w in every if not w or w in words or w in there)
     whole: frozenset[str] = frozenset()
     if reading is None:
         types = {n: type_of(v, every) for n, v in samples.items()}
@@ -212,7 +217,7 @@ def text_table(
     one = len(parts) == 1 and not held
     whole -= {n for n, kind in types.items() if kind != "DOUBLE"}
     one_pattern = pattern if one else None
-    return TextTable(name, parts, one_pattern, types, comma, every, tuple(held), whole=whole)
+    return TextTable(name, parts, one_pattern, types, comma, every, shown, tuple(held), whole=whole)
 
 
 def _short(values: Sequence[str], words: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, ClassVar, Self
 
@@ -116,6 +117,15 @@ class TableRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     @abstractmethod
     def _describe(self) -> None:
         """Set the fitted attributes from ``fitted_``."""
+
+    def _of_transform(self, family: Family) -> Family:
+        """The family on the transformed target that the estimator asks for."""
+        wanted = getattr(self, "target_transform", "none")
+        if wanted == "none":
+            return family
+        from halfsquare.fitting.transformed import TransformedFamily
+
+        return TransformedFamily(replace(family.options, target_transform=wanted), family)
 
     def _options(self, model: str, **options: Any) -> FitOptions:
         """Those of all estimators, with some of a family."""

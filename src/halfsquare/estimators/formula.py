@@ -16,7 +16,7 @@ from halfsquare.estimators.base import TableRegressor
 from halfsquare.estimators.table import Given
 from halfsquare.fitting.formula.train import FormulaFamily
 from halfsquare.models.formula.model import Formula
-from halfsquare.models.formula.parser import read_tokens
+from halfsquare.models.formula.tokens import read_tokens
 
 
 class FormulaRegressor(TableRegressor):

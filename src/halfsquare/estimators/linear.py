@@ -25,6 +25,7 @@ from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.least_squares import train_exactly
 from halfsquare.exact.normal_equations import ExactSystem
 from halfsquare.fitting.calibrate import MOST_ROWS, calibrated
+from halfsquare.fitting.family import Family
 from halfsquare.fitting.linear import LinearFamily
 from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local, one_blas_thread
@@ -50,6 +51,8 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
     errors : str, optional
         Standard errors: ``"classical"`` (the default), ``"hc0"`` … ``"hc3"``, ``"cluster:COL"``, …,
         as of :func:`halfsquare.fit`.
+    target_transform : {"none", "log", "sqrt", "yeo-johnson", "auto"}
+        What is fitted in place of y; outputs are means of y. See :func:`halfsquare.fit`.
     weights : {"counts", "sigma", "precision"}
         What ``sample_weight`` holds: how many times a row stands, its measured standard deviation,
         or its inverse variance up to a factor; see :mod:`halfsquare.data.weighting`.
@@ -102,6 +105,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         method: Literal["least-squares", "gradient", "minibatch"] = "least-squares",
         l2: float | Literal["auto"] = 0.0,
         errors: str | None = None,
+        target_transform: str = "none",
         weights: Weighting = "counts",
         random_state: int = 0,
         n_jobs: int | None = None,
@@ -109,6 +113,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         self.method = method
         self.l2 = l2
         self.errors = errors
+        self.target_transform = target_transform
         self.weights = weights
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -127,7 +132,8 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         """
         self.__dict__.pop("sums_", None)  # these rows are not in them
         self._center: Floats | None = None
-        if self.errors is None and not is_frame(X) and not holds_texts(X):
+        plain = self.errors is None and self.target_transform == "none"
+        if plain and not is_frame(X) and not holds_texts(X):
             # Whether X is finite shows in the sums, for nothing; looking at every value first
             # costs a pass.
             with suppress(_GapError):
@@ -137,7 +143,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
 
     def _fit_array(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None) -> None:
         given = training_rows(self, X, y, sample_weight, keep_float32=True)
-        family = self._family()
+        family = self._linear()
         family.check()
         with np.errstate(over="ignore", invalid="ignore"):
             rows = ShiftedRows.of(given.x, given.t, given.weight)
@@ -205,6 +211,8 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         (True, [0.154])
         """
         first = not hasattr(self, "sums_")
+        if self.target_transform != "none":
+            raise OptionError("partial_fit adds y up as it is: leave target_transform out")
         if self.weights != "counts":
             raise OptionError("partial_fit adds rows up, so its weights are counts")
         given = training_rows(self, X, y, sample_weight, first=first, exact=True)
@@ -246,7 +254,10 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         self._numbers = rows.numbers
         super()._fit_table(rows)
 
-    def _family(self) -> LinearFamily:
+    def _family(self) -> Family:
+        return self._of_transform(self._linear())
+
+    def _linear(self) -> LinearFamily:
         return LinearFamily(
             self._options("linear", method=self.method, l2=self.l2, errors=self.errors)
         )

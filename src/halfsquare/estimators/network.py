@@ -16,6 +16,7 @@ from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError, ShapeError
 from halfsquare.estimators.base import TableRegressor
 from halfsquare.estimators.table import Given, given
+from halfsquare.fitting.family import Family
 from halfsquare.fitting.fit import scanned_rows
 from halfsquare.fitting.network import NetworkFamily, groups_of_inputs, relevance_of
 from halfsquare.fitting.options import Request
@@ -48,6 +49,8 @@ class NetworkRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         Networks in the ensemble; by default 10, or 6 where rows are many.
     method : {"auto", "levenberg-marquardt", "minibatch"}
         See :func:`halfsquare.fitting.network.train_network`.
+    target_transform : {"none", "log", "sqrt", "yeo-johnson", "auto"}
+        What is fitted in place of y; outputs are means of y. See :func:`halfsquare.fit`.
     weights : {"counts", "sigma", "precision"}
         What ``sample_weight`` holds; see :mod:`halfsquare.data.weighting`.
     time_limit : float, optional
@@ -93,6 +96,7 @@ class NetworkRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         activation: str | None = None,
         members: int | None = None,
         method: Literal["auto", "levenberg-marquardt", "minibatch"] = "auto",
+        target_transform: str = "none",
         weights: Weighting = "counts",
         time_limit: float | None = None,
         random_state: int = 0,
@@ -102,12 +106,16 @@ class NetworkRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         self.activation = activation
         self.members = members
         self.method = method
+        self.target_transform = target_transform
         self.weights = weights
         self.time_limit = time_limit
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def _family(self) -> NetworkFamily:
+    def _family(self) -> Family:
+        return self._of_transform(self._network_family())
+
+    def _network_family(self) -> NetworkFamily:
         method = None if self.method == "auto" else self.method
         hidden = None if self.hidden is None else tuple(self.hidden)
         options = self._options("network", method=method)
@@ -137,6 +145,8 @@ class NetworkRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
             If a value is infinite, or the columns are others than the first call's.
         """
         first = not hasattr(self, "_state")
+        if self.target_transform != "none":
+            raise OptionError("partial_fit learns y as it is: leave target_transform out")
         if self.weights != "counts":
             raise OptionError("partial_fit adds rows up, so its weights are counts")
         new = given(self, X, y, sample_weight, first=first)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError
 from halfsquare.estimators.base import TableRegressor
+from halfsquare.fitting.family import Family
 from halfsquare.fitting.trees import TreesFamily, column_contributions
 from halfsquare.loss import Floats
 
@@ -30,6 +31,8 @@ class TreesRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         Of the two ensembles together; by default 10, or 6 where rows are many.
     rounds : int, optional
         Trees of a member, at most.
+    target_transform : {"none", "log", "sqrt", "yeo-johnson", "auto"}
+        What is fitted in place of y; outputs are means of y. See :func:`halfsquare.fit`.
     weights : {"counts", "sigma", "precision"}
         What ``sample_weight`` holds; see :mod:`halfsquare.data.weighting`.
     time_limit : float, optional
@@ -48,7 +51,7 @@ class TreesRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         The weight of each ensemble.
     left_out_mse_, left_out_mse_se_ : float
         MSE on rows that the members had not seen, and its standard error, in the squared unit of y
-        (of several columns of y, over their variances).
+        (of several columns of y, over their variances; of what is fitted, where y is transformed).
     relevance_ : (d,)
         The share of each column in what moves the output.
     n_iter_ : int
@@ -72,6 +75,7 @@ class TreesRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         monotone: Mapping[Any, int] | Sequence[int] | None = None,
         members: int | None = None,
         rounds: int | None = None,
+        target_transform: str = "none",
         weights: Weighting = "counts",
         time_limit: float | None = None,
         random_state: int = 0,
@@ -80,6 +84,7 @@ class TreesRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         self.monotone = monotone
         self.members = members
         self.rounds = rounds
+        self.target_transform = target_transform
         self.weights = weights
         self.time_limit = time_limit
         self.random_state = random_state
@@ -93,6 +98,8 @@ class TreesRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         """
         check_is_fitted(self)
         encoder = self.fitted_.encoder
+        if encoder.target_transform is not None:
+            raise OptionError("the mean of a transformed target is no sum of contributions")
         designs = self._designs(X)
         found = [column_contributions(self.fitted_.members, encoder, d) for d in designs]
         parts = np.concatenate([part for _, part in found])
@@ -101,9 +108,9 @@ class TreesRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         constant = found[0][0]
         return (float(constant[0]), added[:, 0]) if self._flat else (constant, added)
 
-    def _family(self) -> TreesFamily:
+    def _family(self) -> Family:
         options = self._options("trees", monotone=self._signs(list(self._names)))
-        return TreesFamily(options, self.members, self.rounds)
+        return self._of_transform(TreesFamily(options, self.members, self.rounds))
 
     def _describe(self) -> None:
         training = self.fitted_.record.training

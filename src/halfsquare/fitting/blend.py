@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.rows import Rows
-from halfsquare.fitting.folds import outputs_and_variance
 from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution
+from halfsquare.results.predictive import outputs_and_variance
 from halfsquare.results.record import Candidate
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.combination import combination_weights

@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from halfsquare.data.rows import Rows
 from halfsquare.data.splits import Units, folds_of
+from halfsquare.fitting.normality import chance_of_normal
 from halfsquare.loss import Floats, error
-from halfsquare.models.formula.model import Formula
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import OUTPUT, Calibration, Ramps
@@ -71,8 +71,7 @@ def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> Fitt
         Errors of two members that had not seen the row, NaN where there are none; None for one
         model by itself.
     """
-    model = fitted.members[0].model
-    if isinstance(model, Formula) and model.target_function != "identity":
+    if fitted.members[0].model.target_function != "identity":
         return fitted
     if left_out is None and (len(fitted.members) > 1 or fitted.members[0].covariance is None):
         return fitted
@@ -188,7 +187,7 @@ def _one(
     if not 0.0 < factor < np.inf:
         return None
     skewed = len(scores) >= _FEWEST_SCORES and (
-        _normal(scores) < (_NORMAL if plain else _NORMAL_OTHERS)
+        chance_of_normal(scores) < (_NORMAL if plain else _NORMAL_OTHERS)
     )
     if plain and not skewed:
         return None
@@ -197,15 +196,6 @@ def _one(
     return Calibration(
         len(scores), factor, intercept, tuple(ramps), tuple(at.tolist()), tuple(values.tolist())
     )
-
-
-def _normal(scores: Floats) -> float:
-    """The probability of a skewness and kurtosis as far from the normal distribution's
-    (D'Agostino & Pearson 1973).
-    """
-    from scipy.stats import normaltest
-
-    return float(normaltest(scores).pvalue)
 
 
 def _quantiles(scores: Floats, weight: Floats) -> tuple[Floats, Floats]:

@@ -4,24 +4,13 @@ left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from halfsquare.fitting.folds import Judgement, outputs_and_variance
+from halfsquare.fitting.folds import Judgement
 from halfsquare.fitting.member import MemberFit
-from halfsquare.loss import Floats
 from halfsquare.results.trained import NetworkFacts, Trained
-
-
-def predictive(members: Sequence[Trained[Any]], design: Floats) -> tuple[Floats, Floats]:
-    """Mean (n, k) and variance (n, k) of the target: noise + parameters + spread of the members."""
-    each = [outputs_and_variance(m.model, m.parameters, m.covariance, design) for m in members]
-    outputs, parameters = (np.array(part) for part in zip(*each, strict=True))
-    noise = np.mean([m.noise for m in members], axis=0)
-    return outputs.mean(axis=0), noise + parameters.mean(axis=0) + outputs.var(axis=0)
 
 
 def better(pilots: list[MemberFit], methods: list[str]) -> tuple[list[MemberFit], list[str]]:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def place(cluster: str | Cluster | None, threads: int | None) -> Iterator[Execution]:
+def execution_at(cluster: str | Cluster | None, threads: int | None) -> Iterator[Execution]:
     """This machine, a cluster that is given, or one that is reached by its address and left
     afterwards.
 
@@ -330,7 +330,7 @@ def fit_family(
     limit, interruption = _TimeLimit(options.time_limit), _Interruption()
     if cluster is not None:
         require_for_cluster(options.method, spec.data, options.split, options.folds)
-    with place(cluster, options.threads) as execution:
+    with execution_at(cluster, options.threads) as execution:
         source, scanned = whole(
             replace(spec, known=tuple(request.names)),
             lambda source: _scanned(execution, source, family, request, spec),

@@ -22,6 +22,7 @@ from halfsquare.data.splits import Units, dealt, folds_of
 from halfsquare.loss import Floats, error
 from halfsquare.models.base import Model
 from halfsquare.parallel.base import Execution
+from halfsquare.results.predictive import outputs_and_variance
 
 Mask = npt.NDArray[np.bool_]
 
@@ -299,22 +300,3 @@ class Judgement:
             pairs=pair[:, both],
             row_count=row_count,
         )
-
-
-def outputs_and_variance(
-    model: Model, parameters: Floats, covariance: Floats | None, design: Floats, block: int = 1024
-) -> tuple[Floats, Floats]:
-    """Outputs (n, k) and the variance J C Jᵀ (n, k) they have from the covariance C of the last
-    parameters.
-    """
-    if covariance is None:
-        known = model.outputs(parameters, design)
-        return known, np.zeros_like(known)
-    outputs: list[Floats] = []
-    variances: list[Floats] = []
-    for start in range(0, max(len(design), 1), block):
-        rows = design[start : start + block]
-        o, j = model.outputs_and_last_derivatives(parameters, rows, len(covariance))
-        variances.append(np.einsum("nkp,nkp->nk", j @ covariance, j))
-        outputs.append(o)
-    return np.concatenate(outputs), np.concatenate(variances)

@@ -17,7 +17,7 @@ from halfsquare.fitting.options import FitOptions
 from halfsquare.fitting.splits import split_of
 from halfsquare.loss import Floats, error
 from halfsquare.parallel.base import Execution
-from halfsquare.results.evaluate import error_sums_of_rows, loss_moments
+from halfsquare.results.evaluate import error_sums_of_parts, loss_moments
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.mean_error import LossMoments, by_cluster, in_time
 from halfsquare.results.record import Measurement
@@ -99,7 +99,8 @@ def measured(
     """The errors of the honest fit: on its rows, and on those set apart or given; of few rows each
     error as well.
     """
-    train = error_sums_of_rows(fitted, rows, execution).finish()
+    on_train, on_test = error_sums_of_parts(fitted, rows, execution)
+    train = on_train.finish()
     if test is not None:
         again = replace(spec, data=test, progress=None)
         sums, missing, moments = loss_moments(fitted, again)
@@ -108,7 +109,7 @@ def measured(
     held_out = rows.of("test")
     if not held_out.row_count:
         return Measurement(train), []
-    summary = error_sums_of_rows(fitted, held_out, execution).finish()
+    summary = on_test.finish()
     split = split_of(options)
     how: Sure | None = None
     errors: list[RowErrors] = []

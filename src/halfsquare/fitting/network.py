@@ -26,7 +26,7 @@ from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, OptionError
-from halfsquare.fitting.ensemble import better, predictive, stopping_point, with_noise
+from halfsquare.fitting.ensemble import better, stopping_point, with_noise
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.folds import Folds
 from halfsquare.fitting.member import EvidenceTrainer, MemberFit, MemberTrainer
@@ -37,6 +37,7 @@ from halfsquare.loss import Floats, error
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.predictive import predictive
 from halfsquare.results.record import Training
 from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.run import Run, Stream

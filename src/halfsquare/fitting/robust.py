@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,13 +18,15 @@ from halfsquare.data.roles import Roles
 from halfsquare.data.source import Source
 from halfsquare.errors import DataError, FitError, OptionError
 from halfsquare.loss import Floats
-from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
 from halfsquare.results.inference.covariance import Bread, Covariance, covariance
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.inference.scores import Keys, ScoredRows
 from halfsquare.results.trained import AnyFacts, FormulaFacts, LinearFacts, Trained
+
+if TYPE_CHECKING:
+    from halfsquare.models.formula.model import Formula
 
 _MOST_CLUSTERS = 10_000_000
 
@@ -90,7 +92,7 @@ class Scoring:
 
     def _linearized(self, design: Floats) -> tuple[Floats, Floats]:
         """The derivatives (m, p) of the outputs by the parameters, and the outputs (m,)."""
-        if isinstance(self.model, Formula):
+        if not isinstance(self.model, Linear):
             outputs, jacobian = self.model.outputs_and_jacobian(self.parameters, design)
             return jacobian[:, 0], outputs[:, 0]
         outputs = self.model.outputs(self.parameters, design)
@@ -246,9 +248,9 @@ def scoring_of(
     execution: Execution,
 ) -> Scoring:
     """The rows at the trained parameters, with the clusters of the option."""
-    assert isinstance(trained.model, Linear | Formula)
+    model = cast("Linear | Formula", trained.model)
     scoring = Scoring(
-        rows, trained.model, trained.parameters, seed=seed, in_order=option.kind == "newey-west"
+        rows, model, trained.parameters, seed=seed, in_order=option.kind == "newey-west"
     )
     return scoring.with_clusters(option.columns, execution) if option.columns else scoring
 

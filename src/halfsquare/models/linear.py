@@ -74,13 +74,14 @@ class Linear(Model):
         # Column by column rather than by a matrix product: the bits of a row do not depend on the
         # others.
         coefficients = self.matrix(parameters)
-        outputs = np.empty((len(design), len(self.targets)))
-        for k, output in enumerate(outputs.T):
-            total = np.full(len(design), coefficients[0, k])
+        outputs = np.empty((len(self.targets), len(design)))
+        product = np.empty(len(design))
+        for k, total in enumerate(outputs):
+            total[:] = coefficients[0, k]
             for column, slope in zip(design.T, coefficients[1:, k], strict=True):
-                total += slope * column
-            output[:] = total
-        return outputs
+                np.multiply(column, slope, out=product)
+                total += product
+        return np.ascontiguousarray(outputs.T)
 
     def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
         n, k = len(design), len(self.targets)

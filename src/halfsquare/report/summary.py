@@ -55,8 +55,9 @@ def parameter_table(
     parameters: Sequence[Parameter],
     most: int | None = MOST_PARAMETERS,
     width: int | None = None,
+    level: float = 0.95,
 ) -> str:
-    """Coefficients with standard error, t, p and 95 % limits; of many, those of greatest |t|."""
+    """Coefficients with standard error, t, p and limits; of many, those of greatest |t|."""
     shown = list(parameters)
     if most is not None and len(shown) > most:
         kept = sorted(shown[1:], key=lambda p: -(abs(p.t) if p.t == p.t else 0.0))[: most - 1]
@@ -73,7 +74,7 @@ def parameter_table(
         ]
         for p in shown
     ]
-    header = ["", "value", "std. error", "t", "p", "95 % from", "to"]
+    header = ["", "value", "std. error", "t", "p", f"{100 * level:g} % from", "to"]
     table = grid(rows, header=header, width=width)
     hidden = len(parameters) - len(shown)
     return table + (

@@ -13,9 +13,11 @@ from halfsquare.loss import Floats
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter in the user's units, with its uncertainty; NaN where it is not known.
+    """A parameter, or a quantity made of some, in the user's units, with its uncertainty; NaN where
+    it is not known.
 
-    ``t`` and ``p`` test the value against 0; ``low`` and ``high`` bound it with 95 % confidence.
+    ``t`` and ``p`` test the value against 0; ``low`` and ``high`` bound it with confidence, of a
+    parameter 95 %.
     """
 
     name: str
@@ -48,10 +50,10 @@ def constrained(
 
 
 def student(
-    names: Sequence[str], values: Floats, errors: Floats, freedom: float
+    names: Sequence[str], values: Floats, errors: Floats, freedom: float, level: float = 0.95
 ) -> list[Parameter]:
-    """Parameters (p,) with Student's t on ``freedom`` degrees, two-sided p and 95 % confidence
-    limits (Seber & Lee 2003, "Linear Regression Analysis", section 4.2).
+    """Parameters (p,) with Student's t on ``freedom`` degrees, two-sided p and confidence limits of
+    that ``level`` (Seber & Lee 2003, "Linear Regression Analysis", section 4.2).
 
     ``errors`` (p,) are infinite where the data do not determine a parameter, NaN where there are no
     rows left to tell the noise. Infinite degrees of freedom are the normal distribution: the noise
@@ -65,7 +67,7 @@ def student(
     """
     from scipy.special import ndtr, stdtr
 
-    known, reach = freedom is not None and freedom > 0, reach_of(freedom, 0.95)
+    known, reach = freedom is not None and freedom > 0, reach_of(freedom, level)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = values / errors
         tail = ndtr(-np.abs(t)) if freedom == np.inf else stdtr(freedom or 1.0, -np.abs(t))

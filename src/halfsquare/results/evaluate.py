@@ -17,11 +17,13 @@ import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.reading import ReadBatch, open_for, read_encoded
+from halfsquare.data.rows import Chunk
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats, error
 from halfsquare.parallel.base import Execution
+from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.mean_error import LossMoments, MeanError, by_cluster
 from halfsquare.results.mean_error import in_time as by_time
@@ -210,33 +212,65 @@ def loss_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, LossMo
     spec = DataSpec.of(data)
     source = open_for(fitted.encoder, spec)
     sums, missing, moments = ErrorSums.zero(len(fitted.encoder.targets)), 0, LossMoments()
-    for batch in weighed_rows(source, fitted, spec):
-        assert batch.target is not None
-        keep = ~np.isnan(batch.target).any(axis=1)
-        missing += int((~keep).sum())
-        outputs, _ = fitted.outputs_of(batch.design)
-        weight = None if batch.weight is None else batch.weight[keep]
-        sums = sums.add(batch.target[keep], outputs[keep], weight)
-        losses = _row_loss(batch.target[keep], outputs[keep])
-        moments = moments.merge(LossMoments.of(losses, weight))
-        spec.told(batch.first_row + len(batch.target))
+    with one_blas_thread():  # once for all batches
+        for batch in weighed_rows(source, fitted, spec):
+            assert batch.target is not None
+            target, weight = batch.target, batch.weight
+            outputs, _ = fitted.outputs_of(batch.design)
+            gone = np.isnan(target).any(axis=1)
+            if gone.any():
+                missing += int(gone.sum())
+                target, outputs = target[~gone], outputs[~gone]
+                weight = None if weight is None else weight[~gone]
+            sums = sums.add(target, outputs, weight)
+            moments = moments.merge(LossMoments.of(_row_loss(target, outputs), weight))
+            spec.told(batch.first_row + len(batch.target))
     return sums, missing, moments
 
 
 def error_sums_of_rows(fitted: FittedModel, rows: EncodedRows, execution: Execution) -> ErrorSums:
     """The sums over the errors on rows that are already encoded, in the target's unit."""
-    k = len(fitted.encoder.targets)
-    # Outputs do without what is known of their uncertainty, which is large to send to workers.
-    fitted = replace(fitted, members=tuple(replace(m, covariance=None) for m in fitted.members))
+    k, told = len(fitted.encoder.targets), _outputs_alone(fitted)
 
     def of(index: int) -> ErrorSums:
         if not rows.chunk_size(index):
             return ErrorSums.zero(k)
-        chunk = rows.chunk(index)
-        target = rows.targets(index, chunk)
-        return ErrorSums.zero(k).add(target, fitted.outputs_of(chunk.design)[0], chunk.weight)
+        return _of_chunk(told, rows, index, rows.chunk(index))
 
     return execution.reduce(of, ErrorSums.merge, rows.chunk_count, ErrorSums.zero(k))
+
+
+def error_sums_of_parts(
+    fitted: FittedModel, rows: EncodedRows, execution: Execution
+) -> tuple[ErrorSums, ErrorSums]:
+    """Those on the rows to train on, and on those set apart; in one pass over both."""
+    k, told = len(fitted.encoder.targets), _outputs_alone(fitted)
+    train, test = rows.of("train"), rows.of("test")
+
+    def of(index: int) -> tuple[ErrorSums, ErrorSums]:
+        own, out = rows.parts(index)
+        return _of_chunk(told, train, index, own), _of_chunk(told, test, index, out)
+
+    def merged(
+        a: tuple[ErrorSums, ErrorSums], b: tuple[ErrorSums, ErrorSums]
+    ) -> tuple[ErrorSums, ErrorSums]:
+        return a[0].merge(b[0]), a[1].merge(b[1])
+
+    none = ErrorSums.zero(k), ErrorSums.zero(k)
+    return execution.reduce(of, merged, rows.chunk_count, none)
+
+
+def _outputs_alone(fitted: FittedModel) -> FittedModel:
+    """Without what is known of the uncertainty of outputs, which is large to send to workers."""
+    return replace(fitted, members=tuple(replace(m, covariance=None) for m in fitted.members))
+
+
+def _of_chunk(fitted: FittedModel, rows: EncodedRows, index: int, chunk: Chunk) -> ErrorSums:
+    nothing = ErrorSums.zero(len(fitted.encoder.targets))
+    if not len(chunk.target):
+        return nothing
+    target = rows.targets(index, chunk)
+    return nothing.add(target, fitted.outputs_of(chunk.design)[0], chunk.weight)
 
 
 def compare(
@@ -341,7 +375,8 @@ def require_same_target(a: FittedModel, b: FittedModel) -> None:
 
 def _row_loss(target: Floats, output: Floats) -> Floats:
     e = error(target, output)
-    losses: Floats = (e * e).mean(axis=1)
+    squares = e * e
+    losses: Floats = squares[:, 0] if squares.shape[1] == 1 else squares.mean(axis=1)
     return losses
 
 

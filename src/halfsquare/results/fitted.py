@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from halfsquare.results.intervals import (
     require_probability,
 )
 from halfsquare.results.methods import Methods
-from halfsquare.results.predictive import member_variance
+from halfsquare.results.predictive import mean_of, predictive
 from halfsquare.results.record import FitRecord, as_info
 from halfsquare.results.smearing import Smearing
 from halfsquare.results.trained import AnyFacts, Trained
@@ -238,7 +238,9 @@ class FittedModel(Methods):
             mean, variance = self._predictive(design, weight)
             whole = np.sqrt(self._calibrated(design, mean, variance)) * scales
         else:
-            mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
+            mean = mean_of(
+                self.members, (m.model.outputs(m.parameters, design) for m in self.members)
+            )
         noise = self.noise_of(design, mean)
         found, _ = smearing.moments(transform.back, mean * scales + means, noise * scales)
         if not with_std:
@@ -248,7 +250,9 @@ class FittedModel(Methods):
     def fitted_outputs(self, design: Floats) -> Floats:
         """Outputs (m, k) of encoded rows on the scale that was fitted."""
         with one_blas_thread():
-            mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
+            mean = mean_of(
+                self.members, (m.model.outputs(m.parameters, design) for m in self.members)
+            )
         return mean * self.encoder.target_scales + self.encoder.target_means
 
     def noise_of(self, design: Floats, mean: Floats) -> Floats:
@@ -275,7 +279,7 @@ class FittedModel(Methods):
     @property
     def noise(self) -> Floats:
         """Variance (k,) of the targets about the outputs, standardized, one for all rows."""
-        return self._mean(member.noise for member in self.members)
+        return mean_of(self.members, (member.noise for member in self.members))
 
     def predictive(self, design: Floats) -> tuple[Floats, Floats]:
         """Mean and variance (m, k) of the target, standardized, before any calibration."""
@@ -320,7 +324,7 @@ class FittedModel(Methods):
             mean, variance = self._predictive(design, weight)
             variance = self._calibrated(design, mean, variance)
             return mean * scales + self.encoder.target_means, np.sqrt(variance) * scales
-        mean = self._mean(m.model.outputs(m.parameters, design) for m in self.members)
+        mean = mean_of(self.members, (m.model.outputs(m.parameters, design) for m in self.members))
         return mean * scales + self.encoder.target_means, np.full_like(mean, np.nan)
 
     def _restored(
@@ -355,30 +359,13 @@ class FittedModel(Methods):
         """
         weighed = self.record.training.weighed
         share = None if weight is None or weighed is None else 1.0 / (weight * weighed.factor)
-        outputs, variances = [], []
-        for member in self.members:
-            o, variance = member_variance(member, design, share)
-            outputs.append(o)
-            variances.append(variance)
-        mean = self._mean(outputs)
-        variance = self._mean(variances) + self._mean((o - mean) ** 2 for o in outputs)
+        mean, variance = predictive(self.members, design, share)
         open_space = getattr(self.facts, "undetermined_directions", ())
         if open_space:
             off = np.abs(design @ np.array(open_space).T).max(axis=1)
             size = np.linalg.norm(design, axis=1)
             variance = np.where((off > _OFF * (1.0 + size))[:, None], np.inf, variance)
         return mean, variance
-
-    def _mean(self, values: Iterable[Floats]) -> Floats:
-        """The mean over the members by their shares, summed in their order."""
-        shares = [member.share for member in self.members]
-        equal = len(set(shares)) == 1
-        total: Floats | None = None
-        for value, share in zip(values, shares, strict=True):
-            part = value if equal else share * value
-            total = part if total is None else total + part
-        assert total is not None
-        return total / (len(shares) if equal else sum(shares))
 
     @property
     def parameters(self) -> list[Parameter]:

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.arrow import array_of
 from halfsquare.data.reading import Novelty
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write, note
+from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.band import mean_band
 from halfsquare.results.intervals import ends_of
+
+_GROUP_ROWS = 1 << 17
 
 
 def predicted_batches(
@@ -55,11 +59,11 @@ def predicted_batches(
         if batch.kept is not None:
             columns = dict(zip(keep, batch.kept.columns, strict=True))
         for j, suffix in enumerate(suffixes):
-            columns[f"prediction{suffix}"] = np.ascontiguousarray(outputs[:, j])
+            columns[f"prediction{suffix}"] = array_of(outputs[:, j])
             for name, end in zip(ends, found, strict=True):
-                columns[f"{name}{suffix}"] = np.ascontiguousarray(end[:, j])
+                columns[f"{name}{suffix}"] = array_of(end[:, j])
         spec.told(batch.first_row + len(outputs))
-        yield pa.RecordBatch.from_pydict(columns)
+        yield pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
 def _ends(interval: float | Sequence[float] | None, quantiles: Sequence[float]) -> dict[str, float]:
@@ -101,18 +105,42 @@ def _noted(batches: Iterator[Any]) -> Iterator[Any]:
 
 
 def _write(batches: Iterator[Any], file: Any, suffix: str) -> int:
-    import pyarrow.csv
-    import pyarrow.parquet
+    import pyarrow as pa
 
     writer, rows = None, 0
     try:
-        for batch in batches:
-            if writer is None:
-                make = pyarrow.csv.CSVWriter if suffix == ".csv" else pyarrow.parquet.ParquetWriter
-                writer = make(file, batch.schema)
-            writer.write_batch(batch)
-            rows += batch.num_rows
+        with one_blas_thread():  # once for all batches
+            for group in _grouped(batches, 1 if suffix == ".csv" else _GROUP_ROWS):
+                table = pa.Table.from_batches(group)
+                if writer is None:
+                    writer = _writer(file, suffix, table.schema)
+                writer.write_table(table)
+                rows += table.num_rows
     finally:
         if writer is not None:
             writer.close()
     return rows
+
+
+def _grouped(batches: Iterator[Any], rows: int) -> Iterator[list[Any]]:
+    """Batches of so many rows together: they are a row group of a Parquet file."""
+    group: list[Any] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(b.num_rows for b in group) >= rows:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _writer(file: Any, suffix: str, schema: Any) -> Any:
+    if suffix == ".csv":
+        import pyarrow.csv
+
+        return pyarrow.csv.CSVWriter(file, schema)
+    import pyarrow.parquet
+
+    # Predictions are hardly ever the same: a dictionary of them would be made in vain.
+    repeated = [f.name for f in schema if str(f.type) != "double"]
+    return pyarrow.parquet.ParquetWriter(file, schema, use_dictionary=repeated or False)

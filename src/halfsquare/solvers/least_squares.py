@@ -14,7 +14,6 @@ from typing import Literal, cast
 
 import numpy as np
 from scipy.linalg import eigh, lapack, qr, svd
-from scipy.optimize import minimize_scalar
 
 from halfsquare.data.rows import Chunk, Rows
 from halfsquare.errors import FitError
@@ -225,6 +224,8 @@ def evidence_l2(system: System) -> float:
     -2 log p(t|λ) = Σ_outputs (Σw - 1) log(min_b SSE + λ Σw b²) + k Σ_j log(1 + Λ_j/λ) + const,
     Λ the eigenvalues of C.
     """
+    from scipy.optimize import minimize_scalar
+
     if not len(system.scales):
         return 0.0
     values, vectors = eigh(system.correlation)

@@ -205,7 +205,7 @@ class Formula(Model):
 def _parsed(text: str, columns: tuple[str, ...], names: tuple[str, ...]) -> ParsedFormula:
     # The target is the one name on the left; whether the data has it was seen when the text was
     # first read.
-    from halfsquare.models.formula.parser import read_tokens
+    from halfsquare.models.formula.tokens import read_tokens
 
     target = [token.text for token in read_tokens(text).left if token.kind == "name"][-1:]
     return parse_formula(text, [*columns, *target], names)

@@ -8,9 +8,9 @@ from typing import Any, final
 
 import numpy as np
 
-from halfsquare.data.columns import NO_READING, Reading
+from halfsquare.data.columns import Reading
 from halfsquare.data.encoder import Encoder, Recoding
-from halfsquare.data.features import Feature, Levels, Plain, feature_from_dict
+from halfsquare.data.features import Feature, Levels, Plain
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.data.table import Table
@@ -78,8 +78,6 @@ class TermsEncoder(Encoder):
     ----------
     formula : str
     design : TermsDesign
-    features : tuple of Feature
-        The columns of the data that it needs.
     kept : tuple of int
         Columns of the design that have a coefficient, the intercept excepted.
     column_means, column_scales : (d,)
@@ -89,23 +87,15 @@ class TermsEncoder(Encoder):
     absorbed : tuple of Absorbed
         Effects that are added up in a last column of the design, whose coefficient is 1. Their
         columns come last among the features.
-    reading : Reading
-        How the values of its columns are written.
     """
 
     formula: str
     design: TermsDesign
-    features: tuple[Feature, ...]
-    targets: tuple[str, ...]
-    target_means: Floats
-    target_scales: Floats
-    left_out: dict[str, str]
     kept: tuple[int, ...]
     column_means: Floats
     column_scales: Floats
     aliased: tuple[str, ...] = ()
     absorbed: tuple[Absorbed, ...] = ()
-    reading: Reading = NO_READING
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -209,21 +199,16 @@ class TermsEncoder(Encoder):
         kept = from_json(tuple[int, ...], saved["kept"], "kept")
         if any(not 0 <= j < len(design.names) for j in kept):
             raise ValueError("kept names columns that the design does not have")
-        features = from_json(list[dict[str, Any]], saved["features"], "features")
         encoder = cls(
-            from_json(str, saved["formula"], "formula"),
-            design,
-            tuple(feature_from_dict(f) for f in features),
-            from_json(tuple[str, ...], saved["targets"], "targets"),
-            from_json(Floats, saved["target_means"], "target_means"),
-            from_json(Floats, saved["target_scales"], "target_scales"),
-            from_json(dict[str, str], saved["left_out"], "left_out"),
-            kept,
-            from_json(Floats, saved["means"], "means"),
-            from_json(Floats, saved["scales"], "scales"),
-            from_json(tuple[str, ...], saved["aliased"], "aliased"),
-            from_json(tuple[Absorbed, ...], saved["absorbed"], "absorbed"),
-            Reading.from_dict(saved["reading"]),
+            **cls.shared(saved),
+            formula=from_json(str, saved["formula"], "formula"),
+            design=design,
+            kept=kept,
+            column_means=from_json(Floats, saved["means"], "means"),
+            column_scales=from_json(Floats, saved["scales"], "scales"),
+            aliased=from_json(tuple[str, ...], saved["aliased"], "aliased"),
+            absorbed=from_json(tuple[Absorbed, ...], saved["absorbed"], "absorbed"),
+            reading=Reading.from_dict(saved["reading"]),
         )
         needed = [*design.columns, *(a.column for a in encoder.absorbed)]
         if [f.column for f in encoder.features] != needed:
@@ -279,7 +264,7 @@ class RawTerms:
         """Chunk ``index``, the rows for training first."""
         raw = self.table.read(index)
         train = raw.shape[1] if self.whole else self.table.train_sizes[index]
-        columns = self.recoding.apply(raw[list(self.positions)])
+        columns = self.recoding.apply(raw[list(self.positions)], self.table.buffers)
         return RawChunk(
             dict(zip(self.names, columns, strict=True)),
             None if self.weight is None else raw[self.weight],
@@ -343,13 +328,13 @@ def make_terms_encoder(
     means, scales = _moments(design, raw, count, execution)
     k = len(scanned.roles.targets)
     encoder = TermsEncoder(
-        expanded.text,
-        design,
         _features(design, scanned, raw),
         tuple(t.name for t in scanned.roles.targets),
         np.zeros(k),
         np.ones(k),
         dict(scanned.roles.left_out),
+        expanded.text,
+        design,
         kept,
         means[list(kept)],
         scales[list(kept)],

@@ -5,8 +5,6 @@ delta method.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,50 +13,21 @@ from halfsquare.loss import Floats
 from halfsquare.models.terms.arithmetic import check, evaluate
 from halfsquare.models.terms.parser import parse
 from halfsquare.models.terms.syntax import names_in
+from halfsquare.results.coefficients import Parameter, student
 from halfsquare.results.inference.wald import Estimates
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A quantity with its standard error, Student's t against 0, and confidence limits."""
-
-    name: str
-    value: float
-    standard_error: float
-    t: float
-    p: float
-    low: float
-    high: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON values; NaN as None."""
-        return {k: None if v != v else v for k, v in vars(self).items()}
 
 
 def estimates(
     names: Sequence[str], values: Floats, covariance: Floats, freedom: float, level: float = 0.95
-) -> list[Estimate]:
+) -> list[Parameter]:
     """Estimates (q,) with the diagonal of their covariance (q, q)."""
-    from scipy.special import stdtr, stdtrit
-
-    known = freedom == freedom and freedom > 0
-    capped = min(freedom, 1e9) if known else np.nan
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    reach = float(stdtrit(capped, 0.5 + level / 2.0)) if known else np.nan
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = values / errors
-        p = 2.0 * stdtr(capped, -np.abs(t)) if known else np.full(len(values), np.nan)
-    return [
-        Estimate(
-            n, float(v), float(s), float(tt), float(pp), float(v - reach * s), float(v + reach * s)
-        )
-        for n, v, s, tt, pp in zip(names, values, errors, t, p, strict=True)
-    ]
+    return student(names, values, errors, freedom, level)
 
 
 def linear_estimates(
     fit: Estimates, names: Sequence[str], rows: Floats, level: float = 0.95
-) -> list[Estimate]:
+) -> list[Parameter]:
     """L b for L (q, p)."""
     return estimates(names, rows @ fit.values, rows @ fit.covariance @ rows.T, fit.freedom, level)
 
@@ -70,7 +39,7 @@ def derived(
     covariance: Floats,
     freedom: float,
     level: float = 0.95,
-) -> Estimate:
+) -> Parameter:
     """A quantity ``name = expression`` of coefficients, by the delta method: g Σ gᵀ with g its
     gradient.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
+from halfsquare.results.coefficients import Parameter
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.anova import AnovaRow, anova
 from halfsquare.results.inference.criteria import (
@@ -17,7 +18,7 @@ from halfsquare.results.inference.criteria import (
     criteria,
     generalized_inflation,
 )
-from halfsquare.results.inference.delta import Estimate, derived, linear_estimates
+from halfsquare.results.inference.delta import derived, linear_estimates
 from halfsquare.results.inference.linear import LinearInference
 from halfsquare.results.inference.margins import (
     LinearFunctions,
@@ -38,7 +39,7 @@ _MOST_LEVELS = 12  # of a category whose marginal means are shown without being 
 class Contrast:
     """A difference of marginal means, with its p-value adjusted for the number of differences."""
 
-    estimate: Estimate
+    estimate: Parameter
     adjusted_p: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,7 +53,7 @@ class MarginalMeans:
     """The means of one category, or of combinations, and their differences."""
 
     columns: tuple[str, ...]
-    means: tuple[Estimate, ...]
+    means: tuple[Parameter, ...]
     contrasts: tuple[Contrast, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,8 +75,8 @@ class Effects:
     anova: tuple[AnovaRow, ...]
     inflation: dict[str, tuple[int, float]]
     tests: tuple[Wald, ...]
-    derived: tuple[Estimate, ...]
-    average: tuple[Estimate, ...]
+    derived: tuple[Parameter, ...]
+    average: tuple[Parameter, ...]
     marginal: tuple[MarginalMeans, ...]
     adjustment: str
     level: float
@@ -180,7 +181,7 @@ def effects_of(
     )
 
 
-def _average(fitted: FittedModel, fit: LinearInference, level: float) -> tuple[Estimate, ...]:
+def _average(fitted: FittedModel, fit: LinearInference, level: float) -> tuple[Parameter, ...]:
     told = told_of(fitted).get("average_effects")
     if not told or not told["names"]:
         return ()
