@@ -74,7 +74,7 @@ def test_plots(fitted: FittedModel, data: dict[str, Any], tmp_path: Path) -> Non
     b = {p.name: p.value for p in fitted.parameters}
     slope = (drawn[-1]["y"] - drawn[0]["y"]) / (drawn[-1]["x"] - drawn[0]["x"])
     assert slope == pytest.approx(b["x"], rel=1e-9)
-    for what, message in (("nothing", "expected 'history'"), ("errors", "give them as data")):
+    for what, message in (("nothing", "one of .history."), ("errors", "give them as data")):
         with pytest.raises(OptionError, match=message):
             fitted.plot(what)
     with pytest.raises(OptionError, match="found at once"):

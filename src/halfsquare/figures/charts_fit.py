@@ -172,15 +172,20 @@ def histogram_chart(rows: Rows, unit: str, domain: Sequence[float], *, width: in
     return _done(alt.layer(bars, zero("x")), width=width, height=190)
 
 
-def effects_chart(rows: Rows, unit: str, *, width: int = WIDTH, title: str | None = None) -> Any:
+def effects_chart(
+    rows: Rows, unit: str, *, width: int = WIDTH, title: str | None = None, about_zero: bool = True
+) -> Any:
     """Coefficients times the standard deviation of their column, with 95 % intervals: all in the
-    target's unit.
+    target's unit. What is not to be compared with zero need not hold it.
     """
-    x = alt.X("low:Q", axis=axis(title or f"{unit}, for one standard deviation of the column"))
+    words = axis(title or f"{unit}, for one standard deviation of the column", ticks=4)
+    scale = alt.Undefined if about_zero else span(padding=8)
+    x = alt.X("low:Q", scale=scale, axis=words)
     y, base = _names(rows, width), alt.Chart(rows_of(rows))
     reach = drawn(base, rule("muted", strokeWidth=2.5), x=x, x2="high:Q", y=y)
     value = drawn(base, point("ink", 56), x="value:Q", y=y)
-    return _done(alt.layer(zero("x"), reach, value), **_beside_names(width))
+    layers = [zero("x")] if about_zero else []
+    return _done(alt.layer(*layers, reach, value), **_beside_names(width))
 
 
 def relevance_chart(rows: Rows, *, width: int = WIDTH) -> Any:

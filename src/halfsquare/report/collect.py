@@ -17,6 +17,7 @@ from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.learning import Learning, LinearLearning, Point, reason_against
+from halfsquare.report.sample import Sample
 from halfsquare.report.views import View, important, row_values, views
 from halfsquare.results.evaluate import weighed_rows
 from halfsquare.results.fitted import FittedModel
@@ -27,6 +28,7 @@ from halfsquare.sums import ErrorSummary, ErrorSums
 FEATURES = 6
 MOST_POINTS = 800  # rows that are drawn one by one; beyond that, a grid
 WORST = 10
+SAMPLED = 400  # rows of the sample
 _FAR = 1_000_000  # rows; beyond, to look one up takes too long
 _SPREAD_ROWS = 1024  # of a batch, whose interval is computed where that costs p² a row
 
@@ -69,6 +71,8 @@ class Collected:
     covered, measured : float
         Weight of the targets inside their 95 % interval, and of those looked at.
     learning : list of Point
+    sample : Sample
+        Some of the rows, for figures that draw rows one by one or ask the model anew.
     """
 
     source: str
@@ -84,6 +88,7 @@ class Collected:
     covered: float
     measured: float
     learning: list[Point]
+    sample: Sample
 
 
 def collect(
@@ -146,6 +151,7 @@ class _Pass:
         self.top = Top.zero(1, WORST)
         self.kept: dict[int, tuple[Floats, float, float]] = {}
         self.learning = _learning(fitted)
+        self.sample = Sample.zero(SAMPLED, len(fitted.encoder.names), len(fitted.encoder.targets))
         self.is_linear = isinstance(fitted.members[0].model, Linear)
 
     def add(
@@ -191,6 +197,7 @@ class _Pass:
                     )
         if sum(map(len, self.points)) <= MOST_POINTS:
             self.points.append(np.column_stack([o, t])[: MOST_POINTS + 1])
+        self.sample = self.sample.add(rows, design, target, outputs, weight)
         self._keep_worst(rows, design, t, o, e * (weight > 0))
         if self.learning is not None:
             self.learning.add(rows, design, target, weight)
@@ -243,6 +250,7 @@ class _Pass:
             covered=self.covered,
             measured=self.measured,
             learning=self.learning.finish() if self.learning is not None else [],
+            sample=self.sample,
         )
 
 

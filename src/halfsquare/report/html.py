@@ -98,6 +98,9 @@ def _template() -> Any:
 def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
     from halfsquare.figures.save import css_variables, static_text
     from halfsquare.report import drawn, profiles
+    from halfsquare.report.collect import FEATURES
+    from halfsquare.report.dependence import dependences
+    from halfsquare.report.diagnostics import diagnostics
     from halfsquare.report.learning import reason_against
 
     info, unit = fitted.info, fitted.encoder.targets[0]
@@ -122,6 +125,8 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         "no_learning": reason_against(fitted)
         or "Left out: there are too few rows to refit on parts of them.",
         "descent": drawn.descent(fitted),
+        "dependence": dependences(fitted, c.sample, unit, FEATURES),
+        "diagnostics": diagnostics(fitted, c.sample, unit),
         "drawn_from": _drawn_from(fitted, c, unit),
         "version": info.get("version", ""),
         "conventions": "An error is o − t, output less target: negative where the output is "
@@ -139,6 +144,8 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
         ("profile", "Where it errs"),
     ]
     names += [("parameters", "Parameters")] if context["effects"] or context["parameters"] else []
+    names += [("dependence", "What columns do")] if context["dependence"] else []
+    names += [("diagnostics", "Diagnostics")] if context["diagnostics"] else []
     names += [
         ("learning-section", "More data?"),
         ("descent", "Descent"),

@@ -12,6 +12,8 @@ from halfsquare.errors import OptionError
 from halfsquare.figures.charts_fit import WIDTH, curve_chart, descent_chart, effects_chart
 from halfsquare.loss import Floats
 from halfsquare.report.collect import collect
+from halfsquare.report.dependence import dependence, dependence_chart
+from halfsquare.report.diagnostics import DIAGNOSTICS, chart_of
 from halfsquare.report.drawn import histogram_of
 from halfsquare.report.views import View, views
 from halfsquare.results.fitted import FittedModel
@@ -31,9 +33,27 @@ def plot(fitted: FittedModel, what: str, data: Any = None) -> Any:
         return histogram_of(collect(fitted, data), unit)(WIDTH)
     for view in views(fitted.encoder):
         if view.feature.column == what:
-            return effect(fitted, view, unit)
+            if data is None:
+                return effect(fitted, view, unit)
+            found = dependence(fitted, view, collect(fitted, data).sample)
+            return dependence_chart(found, unit)
+    if what in DIAGNOSTICS:
+        return _diagnostic(fitted, what, data, unit)
     names = ", ".join(repr(view.feature.column) for view in views(fitted.encoder)[:8])
-    raise OptionError(f"cannot draw {what!r}; expected 'history', 'errors' or one of {names}")
+    known = ", ".join(map(repr, ("history", "errors", *DIAGNOSTICS)))
+    raise OptionError(f"cannot draw {what!r}; expected one of {known}, or a column: {names}")
+
+
+def _diagnostic(fitted: FittedModel, what: str, data: Any, unit: str) -> Any:
+    if data is None:
+        raise OptionError("diagnostics are those on some rows: give them as data")
+    chart = chart_of(fitted, collect(fitted, data).sample, unit, what, WIDTH)
+    if chart is None:
+        raise OptionError(
+            f"there is nothing to diagnose: {what!r} is drawn of a linear model of one target, "
+            "with errors, on eight rows or more"
+        )
+    return chart
 
 
 def history(fitted: FittedModel) -> Any:

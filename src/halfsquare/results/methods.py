@@ -96,8 +96,10 @@ class Methods:
         ----------
         what : str
             ``"history"``: the loss over the steps; ``"errors"``: how the errors on ``data`` are
-            distributed; otherwise a column: the output over it, all others at their mean, with the
-            band of new targets.
+            distributed; ``"residuals"``, ``"normal"``, ``"scale"``, ``"influence"``: the
+            diagnostics of a linear fit on ``data``; otherwise a column: with ``data`` the mean
+            output over its rows as that column alone varies (partial dependence), without them the
+            output with all other columns at their mean; with the band of new targets.
 
         Raises
         ------
