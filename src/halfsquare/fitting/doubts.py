@@ -89,10 +89,11 @@ def doubts(
     scanned : Scanned
         The rows as they were drawn.
     errors : sequence of RowErrors
-        On the rows of the fit, and on those set apart.
+        On the rows of the fit, and on those set apart; none where the rows are not here, as on a
+        cluster: then dates alone are told.
     """
     said = [_of_dates(source, scanned)]
-    if scanned.table.rows <= MOST_LOOKED_AT:
+    if errors and scanned.table.rows <= MOST_LOOKED_AT:
         looked = Looked.of(scanned, seed, errors)
         if len(looked.first) >= _FEWEST_ROWS:
             said += [_of_neighbours(scanned, looked), _of_groups(scanned, source, spec, looked)]

@@ -382,8 +382,9 @@ def fit_family(
                 measurement = by_fold.measurement(fitted, family, seen, run, options)
             of_fit = family.measured(fitted, of_fit)
             decisive = decisive_rows(fitted, of_fit, measurement, source, options.seed, execution)
-    if row_errors and options.split is None and isinstance(execution, Local):
-        fitted = _warned(fitted, doubts(scanned, source, spec, options.seed, row_errors))
+    if row_errors and options.split is None:
+        here = row_errors if isinstance(execution, Local) else []
+        fitted = _warned(fitted, doubts(scanned, source, spec, options.seed, here))
     record = FitRecord(
         fitted.record.training,
         _data_summary(source, scanned, scanned.roles, decisive),
