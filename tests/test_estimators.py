@@ -303,3 +303,26 @@ def test_a_formula_leaves_out_rows_with_gaps_and_needs_numbers() -> None:
     np.testing.assert_array_equal(np.isnan(model.predict(x)), x["age"].isna())
     with pytest.raises(DataError, match="'town' of the data is text; the formula needs numbers"):
         FormulaRegressor("price ~ a + b*town").fit(x, y)
+
+
+@pytest.mark.parametrize("framed", [pd.DataFrame, pl.DataFrame])
+def test_a_frame_of_numbers_alone_is_summed_as_an_array(
+    framed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(2)
+    columns = {"a": random.normal(size=80), "k": random.integers(0, 5, 80), "one": np.ones(80)}
+    y = columns["a"] + columns["k"] + random.normal(size=80)
+    table = LinearRegressor._fit_table
+    monkeypatch.setattr(LinearRegressor, "_fit_table", None)
+    model = LinearRegressor().fit(framed(columns), y)
+    fitted = fit({**columns, "y": y}, "y", model="linear", test_fraction=0)
+    found = dict(zip(model.coef_names_, model.coef_, strict=True))
+    assert found.pop("one") == 0.0
+    wanted = {p.name: p.value for p in fitted.parameters[1:]}
+    assert found == pytest.approx(wanted, rel=1e-10)
+    for more in ({"text": ["u", "v"] * 40}, {"long": np.arange(80) + (1 << 60)}):
+        with pytest.raises(TypeError, match="NoneType"):
+            LinearRegressor().fit(framed({**columns, **more}), y)
+    monkeypatch.setattr(LinearRegressor, "_fit_table", table)
+    gaps = framed({**columns, "a": np.where(columns["k"] > 3, np.nan, columns["a"])})
+    assert "a is missing" in LinearRegressor().fit(gaps, y).coef_names_

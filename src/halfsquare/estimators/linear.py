@@ -19,7 +19,7 @@ from halfsquare.data.weighting import Weighting
 from halfsquare.errors import NotFiniteError, OptionError, ShapeError
 from halfsquare.estimators.base import TableRegressor
 from halfsquare.estimators.rows import design_of, training_rows
-from halfsquare.estimators.table import Given, holds_texts, is_frame
+from halfsquare.estimators.table import Given, holds_texts, is_frame, only_numbers
 from halfsquare.estimators.whole_numbers import shift_of
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.least_squares import train_exactly
@@ -121,7 +121,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Fit to X (n, d) and y (n,) or (n, k); see :meth:`TableRegressor.fit`.
 
-        An array of numbers without gaps is summed as it lies in memory.
+        An array, or a frame of numbers alone, without gaps is summed as it lies in memory.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         self.__dict__.pop("sums_", None)  # these rows are not in them
         self._center: Floats | None = None
         plain = self.errors is None and self.target_transform == "none"
-        if plain and not is_frame(X) and not holds_texts(X):
+        if plain and (only_numbers(X) if is_frame(X) else not holds_texts(X)):
             # Whether X is finite shows in the sums, for nothing; looking at every value first
             # costs a pass.
             with suppress(_GapError):
@@ -150,7 +150,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
             if self.method != "least-squares":
                 _check_finite(given.x)
                 rows = rows.standardized()
-            self._names = tuple(f"x{j + 1}" for j in range(given.x.shape[1]))
+            self._names = given.names
             self._numbers = self._names
             encoder = array_encoder(
                 self._names,

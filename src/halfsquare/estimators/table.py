@@ -154,6 +154,30 @@ def is_frame(X: Any) -> bool:
     return framed and len(getattr(X, "shape", (0, 0))) == 2
 
 
+def only_numbers(X: Any) -> bool:
+    """Whether a frame of pandas or Polars has named columns of NumPy's numbers alone, so that it is
+    as good as an array. Whole numbers beyond 2⁵³ are left to the reading of tables.
+    """
+    if hasattr(X, "iloc"):
+        kinds = {t.kind if isinstance(t, np.dtype) else "" for t in X.dtypes}
+        named = all(isinstance(name, str) for name in X.columns)
+        if not named or not kinds or not kinds <= set("fiu"):
+            return False
+        return all(_narrow(X.iloc[:, j]) for j, t in enumerate(X.dtypes) if t.kind in "iu")
+    if hasattr(X, "collect_schema") and hasattr(X, "get_columns"):
+        columns = X.get_columns()
+        whole = [c for c in columns if c.dtype.is_integer()]
+        return bool(columns) and (
+            all(c.dtype.is_float() or c.dtype.is_integer() for c in columns)
+            and all(c.null_count() == 0 and _narrow(c) for c in whole)
+        )
+    return False
+
+
+def _narrow(column: Any) -> bool:
+    return not len(column) or max(abs(int(column.min())), abs(int(column.max()))) <= 1 << 53
+
+
 def columns_of(
     estimator: BaseEstimator, X: Any, *, reset: bool, least: int = 1, shift: bool = True
 ) -> Any:
