@@ -105,7 +105,7 @@ CHANGES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
         put("tensor", "encoder", "features", 0, "kind"),
         "a column of the unknown kind 'tensor'",
     ),
-    "fewer targets": (put(["y"], "encoder", "targets"), "targets and their scales differ"),
+    "fewer targets": (put(["y"], "encoder", "targets"), "2 calibrations for 1 targets"),
     "fewer columns": (lambda d, _: d["encoder"]["features"].pop(), "is damaged"),
     "no encoder": (lambda d, _: d.pop("encoder"), "is damaged"),
     "no record": (put(None, "record"), "record is None; expected an object"),
