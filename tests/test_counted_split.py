@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from halfsquare import fit, fit_sums, sum_rows
+from halfsquare.data.buffers import Buffers
 from halfsquare.data.counted import of_counts
 from halfsquare.data.deciding import open_source
 from halfsquare.data.roles import Roles, choose_roles
@@ -29,7 +30,7 @@ def roles() -> Roles:
 def scanned(x: Floats, y: Floats, w: Floats, seed: int) -> Scanned:
     """One chunk, with a quarter of the rows set apart."""
     cut = Cut.of("the data", roles(), 0.25, seed)
-    chunk, train = cut.split(0, np.array([y, w, x]))
+    chunk, train = cut.split(0, np.array([y, w, x]), Buffers())
     kept = RawTable(3, cut.chunk_rows)
     kept.append(chunk, train)
     parts = (statistics_of(part, roles()) for part in (chunk[:, :train], chunk[:, train:]))

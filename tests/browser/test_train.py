@@ -292,7 +292,7 @@ def test_a_bad_file_is_refused_in_words(desk: Page, workplace: Path) -> None:
     for name, content, words in (
         ("twice.csv", "x,x\n1,2\n", "two columns named"),
         ("empty.csv", "", "empty"),
-        ("sheet.xlsx", "x", "ends in none of"),
+        ("sheet.docx", "x", "ends in none of"),
     ):
         (workplace / name).write_text(content)
         hand_over(desk, workplace / name)

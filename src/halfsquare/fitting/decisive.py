@@ -27,6 +27,8 @@ from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.influence import InfluenceSums
 from halfsquare.results.record import Measurement
+from halfsquare.results.trained import LinearFacts
+from halfsquare.text import plain
 
 _MOST, _MOST_NAMES = 3, 2
 _DISTANCE = 1.0
@@ -54,7 +56,7 @@ class DecisiveRow:
         return (
             f"Row {self.row}{f' ({named})' if named else ''} decides the fit: without it the "
             f"coefficients would be others (leverage {self.leverage:.3f} of at most 1, "
-            f"Cook's distance {self.cooks_distance:.3g})."
+            f"Cook's distance {plain(self.cooks_distance)})."
         )
 
 
@@ -78,7 +80,9 @@ def decisive_rows(
     model = member.model
     if sums is None or not isinstance(model, Linear) or model.target_function != "identity":
         return []
-    if fitted.encoder.target_transform is not None:
+    # With a penalty a row's leverage is not what takes it out, least of all in a wide table.
+    penalized = isinstance(member.facts, LinearFacts) and member.facts.l2
+    if fitted.encoder.target_transform is not None or penalized:
         return []
     greatest = float(np.linalg.eigvalsh(sums.inverse)[-1])
     square, longest = _bounds(sums, model.matrix(member.parameters), rows)
