@@ -947,3 +947,33 @@ def test_what_is_no_word_is_told_with_its_row_wherever_it_turns_up(tmp_path: Pat
     source = open_source(str(path))
     with pytest.raises(Misread, match=r"row 25001, column 'x': found 'twelve'"):
         list(source.scan([source.column("x"), source.column("y")], 4096))
+
+
+@pytest.mark.parametrize("door", ["csv", "frame"])
+def test_whole_numbers_that_float64_merges_are_said_and_group_nothing(
+    door: str, tmp_path: Path
+) -> None:
+    """Account numbers of 19 digits: 40 of them are 10 numbers of float64."""
+    random = np.random.default_rng(0)
+    group = np.repeat(np.arange(40), 8)
+    x = random.normal(size=320)
+    frame = pd.DataFrame({"acct": 1234567890123456001 + group * 60, "x": x, "y": x + 0.3 * group})
+    data: Any = frame
+    if door == "csv":
+        data = tmp_path / "t.csv"
+        frame.to_csv(data, index=False)
+    said = "40 different whole numbers near 1.23457e+18 are 10 in float64"
+    line = fit(data, "y", model="linear")
+    assert said in str(line.record.data.reading["suspicious"])
+    options = {"model": "linear", "features": ["x"]}
+    for more in ({"errors": "cluster:acct"}, {"split": "group:acct"}):
+        with pytest.raises(DataError, match=r"of which float64 makes 10: .* --category acct"):
+            fit(data, "y", **options, **more)
+    apart = fit(data, "y", errors="cluster:acct", category=["acct"], test_fraction=0, **options)
+    assert apart.info["facts"]["errors_facts"]["clusters"] == {"acct": 40}
+    few = frame.assign(acct=frame["acct"] // 10**6)
+    if door == "csv":
+        few.to_csv(data, index=False)
+    else:
+        data = few
+    assert "float64" not in str(fit(data, "y", model="linear").record.data.reading["suspicious"])

@@ -21,6 +21,7 @@ _HEAD_BYTES = 1 << 20
 _MOST_HEAD_BYTES = 1 << 26  # of a header and a row that are longer
 _WHOLE_LINES = 3  # of which the last may be cut
 _CELLS = 40_000
+_LONG = 16  # digits of a whole number: more than float64 is sure to hold
 _DIVIDED_BYTES = 100_000  # that are divided by each delimiter in turn
 _DELIMITERS = ",\t;|"
 _NAMED = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
@@ -250,7 +251,9 @@ def type_of(values: Sequence[str], words: Sequence[str] = NO_VALUE) -> str:
         return "VARCHAR"
     if all(is_number(v) for v in shown):
         # What may be thousands marks, and what may be codes, is for the whole column to say.
-        codes = any(v[0] == "0" and v[1:2].isdigit() for v in shown)
+        codes = any(v[0] == "0" and v[1:2].isdigit() for v in shown) or any(
+            len(v) >= _LONG and v.lstrip("+-").isdigit() for v in shown
+        )
         return "VARCHAR" if codes or _in_groups(shown) else "DOUBLE"
     if all(v.lower() in ("true", "false") for v in shown):
         return "BOOLEAN"

@@ -123,19 +123,31 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
     said = []
     for j, column in enumerate(roles.scanned):
         weight, variance = float(numbers.weight[j]), float(numbers.variance[j])
-        if column.kind != "number" or not variance > 0 or weight < 8 or column is roles.weight:
+        if column.kind != "number" or not weight > 0:
             continue
         low, high = float(numbers.minimum[j]), float(numbers.maximum[j])
         mean = float(numbers.mean[j])
+        merged = merged_numbers(source, column) if max(-low, high) >= _EXACT else None
+        if merged is not None:
+            codes = (
+                "" if column in roles.targets else f"codes are read by --category {column.name}, "
+            )
+            said.append(
+                f"{column.name}: {merged[0]:,} different whole numbers near {mean:g} are "
+                f"{merged[1]:,} in float64; {codes}from quantities subtract what they have in "
+                "common."
+            )
+        if not variance > 0 or weight < 8 or column is roles.weight:
+            continue
+        if merged is None and min(abs(low), abs(high)) >= _EXACT and variance < (_FINE * mean) ** 2:
+            said.append(
+                f"{column.name}: its numbers, near {mean:g}, differ in digits that float64 does "
+                "not hold; subtract what they have in common."
+            )
         if low >= _FIRST_DATE and high <= _LAST_DATE and _all_dates(source, column):
             said.append(
                 f"{column.name}: its numbers from {low:.0f} to {high:.0f} read as dates, yyyymmdd, "
                 "and are taken for numbers: --dates yyyymmdd reads them so."
-            )
-        if min(abs(low), abs(high)) >= _EXACT and variance < (_FINE * mean) ** 2:
-            said.append(
-                f"{column.name}: its numbers, near {mean:g}, differ in digits that float64 does "
-                "not hold; subtract what they have in common."
             )
         far = max((low, high), key=lambda v: abs(v - mean))
         if far in _SENTINELS:
@@ -147,6 +159,24 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
                 "most of what this column says."
             )
     return said
+
+
+_WHOLE_TYPES = ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT")
+
+
+def merged_numbers(source: Source, column: SourceColumn) -> tuple[int, int] | None:
+    """How many different whole numbers a column holds, and how many float64 makes of them; None
+    where it tells all of them apart.
+    """
+    if column.type not in _WHOLE_TYPES and not column.is_text:
+        return None
+    text = column.text if column.is_text else column.stored
+    number = column.as_double().rsplit(" AS ", 1)[0]
+    ((found, kept),) = source.run(
+        f"SELECT count(DISTINCT v), count(DISTINCT d) FROM (SELECT TRY_CAST({text} AS HUGEINT) "
+        f"AS v, {number} AS d FROM {source.relation}) WHERE v IS NOT NULL"
+    )
+    return (int(found), int(kept)) if found > kept else None
 
 
 def _all_dates(source: Source, column: SourceColumn) -> bool:

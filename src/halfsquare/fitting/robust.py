@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.notes import merged_numbers
 from halfsquare.data.recut import source_order
 from halfsquare.data.roles import Roles
 from halfsquare.data.source import Source
@@ -52,6 +53,12 @@ def with_beside(roles: Roles, source: Source, columns: Sequence[str], what: str)
             raise OptionError(
                 f"{what} column {name!r} has the type {column.type}; expected numbers, text or "
                 f"dates"
+            )
+        merged = merged_numbers(source, column) if column.kind == "number" else None
+        if merged is not None:
+            raise DataError(
+                f"{what} column {name!r} holds {merged[0]:,} different whole numbers, of which "
+                f"float64 makes {merged[1]:,}: read them as levels, --category {name}"
             )
         found.append(column)
     return replace(roles, beside=(*roles.beside, *found))
