@@ -172,7 +172,7 @@ def test_what_is_refused(arguments: tuple[object, ...], error: type[Exception], 
 def test_several_examples_refused() -> None:
     with pytest.raises(DataError, match="no rows"):
         explain_examples([])
-    with pytest.raises(DataError, match="example 1 has 1 numbers"):
+    with pytest.raises(DataError, match="example 2 has 1 numbers"):
         explain_examples([(1.0, 2.0), (1.0,)])  # type: ignore[list-item]
 
 

@@ -253,7 +253,7 @@ def explain_examples(
     (1.25, 0.625, -0.25, (-1.0, 0.5))
     """
     given = [tuple(example) for example in examples]
-    for i, example in enumerate(given):
+    for i, example in enumerate(given, 1):
         if len(example) not in (2, 3):
             raise DataError(
                 f"example {i} has {len(example)} numbers; expected target and output, or "
