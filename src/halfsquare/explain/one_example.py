@@ -21,6 +21,7 @@ from halfsquare.errors import DataError, NotFiniteError
 from halfsquare.explain.derivation import Derivation, derivation, number
 from halfsquare.loss import CONVENTIONS, Convention, Direction, SquaredError, direction, sse_factor
 from halfsquare.sums import ErrorSummary, ErrorSums
+from halfsquare.text import digits_apart
 
 __all__ = [
     "ExampleExplanation",
@@ -112,7 +113,8 @@ class ExampleExplanation:
     @property
     def sentence(self) -> str:
         """What the sign means, in words."""
-        output, size = number(self.output), number(abs(self.error))
+        output = number(self.output, digits_apart(self.target, self.output, 10))
+        size = number(abs(self.error))
         if self.error == 0:
             return (
                 f"The output {output} equals the target: the gradient is zero, so descent "
