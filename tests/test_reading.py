@@ -947,3 +947,11 @@ def test_what_is_no_word_is_told_with_its_row_wherever_it_turns_up(tmp_path: Pat
     source = open_source(str(path))
     with pytest.raises(Misread, match=r"row 25001, column 'x': found 'twelve'"):
         list(source.scan([source.column("x"), source.column("y")], 4096))
+
+
+def test_a_footer_after_a_preamble_is_named_by_its_row_and_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "umsatz.csv"
+    rows = "".join(f"{i};{2 * i + i % 3}\n" for i in range(40))
+    path.write_text(f"Umsatz 2023\nx;y\n{rows}Quelle: Amt\n")
+    with pytest.raises(DataError, match=r"row 41 \(line 43\): found 1 fields.*delete it if"):
+        fit(str(path), "y", model="linear")
