@@ -172,7 +172,7 @@ def test_what_is_refused(arguments: tuple[object, ...], error: type[Exception], 
 def test_several_examples_refused() -> None:
     with pytest.raises(DataError, match="no rows"):
         explain_examples([])
-    with pytest.raises(DataError, match="example 1 has 1 numbers"):
+    with pytest.raises(DataError, match="example 2 has 1 numbers"):
         explain_examples([(1.0, 2.0), (1.0,)])  # type: ignore[list-item]
 
 
@@ -278,3 +278,29 @@ def test_sympy_waits_until_it_is_asked_for() -> None:
         "e.derivation; assert 'sympy' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "output", "shown"),
+    [
+        (1e12, 1e12 + 1, ("1000000000000", "1000000000001")),
+        (-3.0, -3.0000000000004, ("−3", "−3.0000000000004")),
+        (0.3, 0.1 + 0.2, ("0.29999999999999999", "0.30000000000000004")),
+        (3.0, 2.2, ("3", "2.2")),
+    ],
+)
+def test_numbers_that_differ_are_written_apart(
+    target: float, output: float, shown: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from halfsquare.cli.show_example import show_example, show_examples
+
+    one = explain_example(target, output)
+    text = one.derivation.text
+    assert all(t in text.split("\n")[-2].replace("(", "").replace(")", "") for t in shown)
+    assert f"The output {shown[1]} is too" in one.sentence
+    show_example(one)
+    capsys.readouterr()
+    show_examples(explain_examples([(target, output)]))
+    lines = capsys.readouterr().out.replace(",", "").split("\n")
+    cells = next(line.split() for line in lines if "raise" in line or "lower" in line)
+    assert float(cells[1]) - float(cells[0]) == pytest.approx(output - target, rel=1e-4)

@@ -65,13 +65,13 @@ BAD: dict[str, Case] = {
     "log of a negative column": (
         lambda x, y: fit("y ~ a*log(x-9)", x, y),
         FormulaError,
-        "in row 0 (x = 3.18481) it comes to log(-5.81519), the logarithm of a number that is "
+        "in row 1 (x = 3.18481) it comes to log(-5.81519), the logarithm of a number that is "
         "not positive, whatever",
     ),
     "division by zero at the start": (
         lambda x, y: fit("y ~ a/(b*x)", x, y, start=[1, 0]),
         FormulaError,
-        "is not finite at the start a = 1, b = 0: in row 0 (x = 3.18481) it comes to 1/0, a "
+        "is not finite at the start a = 1, b = 0: in row 1 (x = 3.18481) it comes to 1/0, a "
         "division by zero",
     ),
     "overflow at the start": (
@@ -82,17 +82,17 @@ BAD: dict[str, Case] = {
     "log of a negative target": (
         lambda x, y: fit("log(y) ~ a*x", x, y - 100),
         NotFiniteError,
-        "log(y) is no finite number in row 0, where y is",
+        "log(y) is no finite number in row 1, where y is",
     ),
     "target not finite": (
         lambda x, y: fit(DECAY, x, np.where(np.arange(50)[:, None] == 7, np.nan, y)),
         NotFiniteError,
-        "y is nan in row 7",
+        "y is nan in row 8",
     ),
     "column not finite": (
         lambda x, y: fit(DECAY, np.where(np.arange(50)[:, None] == 7, np.nan, x), y),
         FormulaError,
-        "in row 7",
+        "in row 8",
     ),
 }
 

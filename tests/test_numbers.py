@@ -142,7 +142,7 @@ def test_every_door_refuses_the_same_sizes(scale: float) -> None:
         fit({"x": x[:, 0], "y": y}, "y")
     with pytest.raises(NotFiniteError, match="overflows"):
         SquaredError().gradient([1.7e308], [-1.7e308])
-    with pytest.raises(DataError, match="weight is -5 in row 0"):
+    with pytest.raises(DataError, match="weight is -5 in row 1"):
         NetworkRegressor().partial_fit(x, x[:, 0], [-5.0] + [1.0] * 59)
     started = NetworkRegressor(hidden=(3,)).partial_fit(x, x[:, 0])
     with pytest.raises(ShapeError, match="2 outputs; the rows before had 1"):
@@ -249,9 +249,9 @@ def test_a_fit_worse_than_the_mean_says_so() -> None:
 
 def test_row_and_operation_of_a_formula_that_cannot_be_computed() -> None:
     c, y = np.arange(8.0), np.arange(8.0)
-    with pytest.raises(FormulaError, match=r"row 0 \(c = 0\) it comes to 1/0, a division by zero"):
+    with pytest.raises(FormulaError, match=r"row 1 \(c = 0\) it comes to 1/0, a division by zero"):
         formula("y ~ V/(1 + K/c)", c=c, y=y)
-    with pytest.raises(FormulaError, match=r"row 0 \(x = -3\).*log\(-3\)"):
+    with pytest.raises(FormulaError, match=r"row 1 \(x = -3\).*log\(-3\)"):
         formula("y ~ a*x**n", x=c - 3, y=y)
 
 

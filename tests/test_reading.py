@@ -977,3 +977,11 @@ def test_whole_numbers_that_float64_merges_are_said_and_group_nothing(
     else:
         data = few
     assert "float64" not in str(fit(data, "y", model="linear").record.data.reading["suspicious"])
+
+
+def test_a_footer_after_a_preamble_is_named_by_its_row_and_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "umsatz.csv"
+    rows = "".join(f"{i};{2 * i + i % 3}\n" for i in range(40))
+    path.write_text(f"Umsatz 2023\nx;y\n{rows}Quelle: Amt\n")
+    with pytest.raises(DataError, match=r"row 41 \(line 43\): found 1 fields.*delete it if"):
+        fit(str(path), "y", model="linear")

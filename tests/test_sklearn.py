@@ -140,7 +140,7 @@ def test_names_are_kept_and_bad_values_named(data: tuple) -> None:
     for method in ("least-squares", "gradient"):
         with pytest.raises(ValueError, match="X contains infinity"):
             LinearRegressor(method=method).fit(bad, t)
-    with pytest.raises(ValueError, match=r"weight is -1 in row 3; expected a number >= 0"):
+    with pytest.raises(ValueError, match=r"weight is -1 in row 4; expected a number >= 0"):
         LinearRegressor().fit(x, t, sample_weight=np.where(np.arange(200) == 3, -1.0, 1.0))
     with pytest.raises(DataError, match="lost in float64"):
         LinearRegressor().fit(x * 1e200, t)

@@ -158,7 +158,7 @@ def test_shapes_are_refused() -> None:
         zero.merge(ErrorSums.zero())
     with pytest.raises(ShapeError, match="do not add"):
         NormalSums.zero(2, 1).merge(NormalSums.zero(1, 2))
-    with pytest.raises(NotFiniteError, match="target is nan in row 1"):
+    with pytest.raises(NotFiniteError, match="target is nan in row 2"):
         ErrorSums.zero().add([1.0, np.nan], [1.0, 1.0])
     with pytest.raises(NotFiniteError, match="overflows float64"):
         ErrorSums.zero().add([1e200], [-1e200])

@@ -5,15 +5,20 @@ References: statsmodels' WLS, scipy's curve_fit with and without absolute_sigma,
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy.optimize import curve_fit
 from scipy.stats import chi2 as chi_squared
+from scipy.stats import norm as normal
 
 from halfsquare import FormulaRegressor, LinearRegressor, fit
 from halfsquare.errors import DataError, OptionError
 from halfsquare.results.evaluate import compare
+from halfsquare.results.inference.effects import Effects, effects_of
 from halfsquare.sums import MeanSums
 
 N = 60
@@ -153,3 +158,48 @@ def test_auto_judges_by_the_rows_that_weigh() -> None:
     fitted = fit({"x": x, "y": y, "w": weight}, "y", weights="w", test_fraction=0)
     grid = np.linspace(-2.8, 2.8, 50)
     assert np.mean((fitted.predict({"x": grid}) - np.sin(2 * grid)) ** 2) < 0.05
+
+
+def read_off(data: dict[str, np.ndarray], formula: str | None, **weighing: str) -> Effects:
+    named: dict[str, Any] = {"formula": formula} if formula else {"features": ["x"]}
+    return effects_of(fit(data, "y", model="linear", test_fraction=0, **named, **weighing))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-6, 1e9])
+@pytest.mark.parametrize("formula", [None, "y ~ x"])
+def test_the_likelihood_counts_the_precisions(formula: str | None, factor: float) -> None:
+    data = table(factor=factor)
+    expected = sm.WLS(data["y"], sm.add_constant(data["x"]), weights=data["p"]).fit()
+    found = read_off(data, formula, precision="p").criteria
+    assert found.log_likelihood == pytest.approx(expected.llf, rel=1e-9)
+    assert found.aic == pytest.approx(expected.aic + 2, rel=1e-9)
+    assert found.bic == pytest.approx(expected.bic + np.log(N), rel=1e-9)
+    assert found.f is not None
+    assert found.f.statistic == pytest.approx(expected.fvalue, rel=1e-8)
+
+
+@pytest.mark.parametrize("formula", [None, "y ~ x"])
+def test_likelihood_and_f_are_of_the_sigma_that_was_measured(formula: str | None) -> None:
+    data, expected = table(), wls(table())
+    effects = read_off(data, formula, sigma="s")
+    found = effects.criteria
+    wanted = float(normal.logpdf(data["y"], expected.fittedvalues, data["s"]).sum())
+    assert found.log_likelihood == pytest.approx(wanted, rel=1e-9)
+    assert found.aic == pytest.approx(4 - 2 * wanted, rel=1e-9)  # σ is no parameter
+    assert found.bic == pytest.approx(2 * np.log(N) - 2 * wanted, rel=1e-9)
+    assert found.r2 == pytest.approx(expected.rsquared, rel=1e-9)
+    statistic = expected.ess  # of weights 1/σ²: χ² on one degree of freedom
+    assert found.f is not None
+    assert found.f.statistic == pytest.approx(statistic, rel=1e-8)
+    assert found.f.p == pytest.approx(chi_squared.sf(statistic, 1), rel=1e-6)
+    shown = json.loads(json.dumps(effects.as_dict()["f"], allow_nan=False))
+    assert shown["degrees_of_freedom"] == [1, None]
+
+
+def test_a_precision_of_0_is_a_row_that_is_not_there() -> None:
+    data = table()
+    less = {name: values[1:] for name, values in data.items()}
+    data["p"][0] = 0.0
+    found, wanted = (read_off(d, "y ~ x", precision="p").criteria for d in (data, less))
+    assert found.log_likelihood == pytest.approx(wanted.log_likelihood, rel=1e-10)
+    assert found.aic == pytest.approx(wanted.aic, rel=1e-10)

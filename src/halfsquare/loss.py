@@ -312,8 +312,8 @@ def _matching(
     return t, o, w
 
 
-def require_weights(w: Floats, *, first_row: int = 0) -> float:
-    """Σw; NaN, infinite and negative weights are refused, naming the row (counted from 0)."""
+def require_weights(w: Floats, *, first_row: int = 1) -> float:
+    """Σw; NaN, infinite and negative weights are refused, naming the row (counted from 1)."""
     # The least and the sum of each block, taken while it is in the cache, tell whether all is well.
     blocks = [w[i : i + _CHECKED] for i in range(0, len(w), _CHECKED)]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -343,11 +343,11 @@ def as_floats(name: str, values: npt.ArrayLike) -> Floats:
         raise DataError(f"{name} is not an array of numbers: {problem}") from None
 
 
-def require_finite(name: str, array: Floats, *, first_row: int = 0) -> None:
-    """Refuse NaN and infinity, naming the first row that holds one (counted from 0)."""
+def require_finite(name: str, array: Floats, *, first_row: int = 1) -> None:
+    """Refuse NaN and infinity, naming the first row that holds one (counted from 1)."""
     bad = ~np.isfinite(array)
     if bad.any():
         where = np.unravel_index(int(np.argmax(bad)), array.shape) if array.ndim else ()
         row = f" in row {first_row + int(where[0])}" if where else ""
-        column = f", output {int(where[1])}" if len(where) == 2 else ""
+        column = f", output {int(where[1]) + 1}" if len(where) == 2 else ""
         raise NotFiniteError(f"{name} is {array[where]}{row}{column}; expected a finite number")

@@ -54,6 +54,23 @@ def plain(value: float | None, digits: int = 4) -> str:
     return f"{rounded:,.{places}f}".rstrip("0").rstrip(".")
 
 
+def digits_apart(one: float, other: float, least: int) -> int:
+    """The significant digits, ``least`` or more, with which two numbers are to be written so that
+    their difference can be read off to five digits.
+
+    Examples
+    --------
+    >>> digits_apart(3.0, 2.2, 5), digits_apart(1e12, 1e12 + 1, 10), digits_apart(0.3, 0.1 + 0.2, 5)
+    (5, 13, 17)
+    """
+    difference = other - one
+    for digits in range(least, 17):
+        shown = float(f"{other:.{digits}g}") - float(f"{one:.{digits}g}")
+        if abs(shown - difference) <= 1e-5 * abs(difference):
+            return digits
+    return 17
+
+
 def with_error(value: float, error: float | None) -> str:
     """value ± standard error, both to the digits that the error leaves: two of its own.
 

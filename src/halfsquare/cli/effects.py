@@ -112,7 +112,7 @@ def shown(found: Effects) -> str:
             [
                 t.hypothesis,
                 number(t.statistic, 5),
-                f"{t.numerator}, {number(t.denominator)}",
+                f"{t.numerator}, {_freedom(t.denominator)}",
                 _p(t.p),
             ]
             for t in found.tests
@@ -168,6 +168,12 @@ def shown(found: Effects) -> str:
     return "\n\n".join(parts)
 
 
+def _freedom(value: float) -> str:
+    from halfsquare.text import number
+
+    return "∞" if value == float("inf") else number(value)
+
+
 def whole_fit(found: Effects) -> str:
     """The figures of the whole fit, a few lines."""
     from halfsquare.text import number
@@ -181,9 +187,11 @@ def whole_fit(found: Effects) -> str:
     ]
     if c.f is not None:
         lines.append(
-            f"  F {number(c.f.statistic, 6)} on {c.f.numerator} and {number(c.f.denominator)} "
+            f"  F {number(c.f.statistic, 6)} on {c.f.numerator} and {_freedom(c.f.denominator)} "
             f"degrees of freedom, p {_sign(c.f.p)}"
         )
+    if fit.known_variance is not None:
+        lines.append("  F, tests and likelihood with the σ that was measured")
     lines.append(
         f"  log-likelihood {number(c.log_likelihood, 6)}, AIC {number(c.aic, 6)}, "
         f"BIC {number(c.bic, 6)}; condition number {number(c.condition_number, 4)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halfsquare.cli.screen import say, table
 from halfsquare.explain.one_example import ExampleExplanation, ExamplesExplanation
-from halfsquare.text import LOSS_NAMES, number, with_error
+from halfsquare.text import LOSS_NAMES, digits_apart, number, with_error
 
 
 def show_example(one: ExampleExplanation) -> None:
@@ -29,7 +29,7 @@ def show_example(one: ExampleExplanation) -> None:
     verb = {"raise": "raises", "lower": "lowers", "stay": "leaves"}[one.direction]
     say(
         f"\nDescent {verb} the output: step = −gradient / curvature = {number(one.step)}, to "
-        f"{number(one.output + one.step)}."
+        f"{number(one.output + one.step, digits_apart(one.target, one.output, 5))}."
     )
     say(
         "The four conventions differ by a factor, which cancels in the step: it is the same "
@@ -50,8 +50,7 @@ def show_examples(several: ExamplesExplanation) -> None:
     name = LOSS_NAMES[several.convention]
     rows = [
         [
-            number(e.target),
-            number(e.output),
+            *(number(x, digits_apart(e.target, e.output, 5)) for x in (e.target, e.output)),
             number(e.error),
             number(gradient),
             e.direction,

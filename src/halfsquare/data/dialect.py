@@ -13,7 +13,7 @@ from itertools import islice
 
 from halfsquare.data.columns import NO_VALUE
 from halfsquare.data.date_format import ISO_PATTERN
-from halfsquare.data.messages import require_distinct
+from halfsquare.data.messages import line_remedy, require_distinct
 from halfsquare.data.spool import encoding_of, unpacked
 from halfsquare.errors import DataError, OptionError
 
@@ -128,7 +128,7 @@ def examine(path: str, name: str, suffix: str, wanted: Wanted) -> tuple[Dialect,
         if len(fields) != len(first):
             raise DataError(
                 f"{name}, row {row}: found {len(fields)} fields, expected {len(first)} as in the "
-                "header. Correct the line; a field that holds the delimiter needs quotes"
+                f"header. {line_remedy(fewer=len(fields) < len(first))}"
             )
     names = [n or f"column{j}" for j, n in enumerate(cells)] if header else [
         f"x{j + 1}" for j in range(len(first))

@@ -119,12 +119,12 @@ class Unchanged:
                 )
 
     @contextmanager
-    def reading(self, name: str) -> Iterator[None]:
+    def reading(self, name: str, before: int = 1) -> Iterator[None]:
         """A pass over the files: what goes wrong is told in terms of file and row, a change before
-        all else.
+        all else. ``before`` is the number of lines before the first row.
         """
         try:
-            with translated(name):
+            with translated(name, before):
                 yield
         except DataError:
             self.require(name)

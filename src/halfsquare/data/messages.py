@@ -71,19 +71,29 @@ MOST_COLUMNS = 40_000
 _BAD_LINES = ("Expected Number of Columns", "state machine reached", "unterminated quote")
 
 
+def line_remedy(*, fewer: bool) -> str:
+    """What to do with a line that has ``fewer`` fields than the others, or more."""
+    if fewer:
+        return (
+            "Correct the line; delete it if it is no row but a footer, such as a note on the "
+            "source at the end"
+        )
+    return "Correct the line; a field that holds the delimiter needs quotes"
+
+
 @contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Tell what DuckDB says again.
+def translated(name: str, before: int = 1) -> Iterator[None]:
+    """Tell what DuckDB says again; ``before`` is the number of lines before the first row.
 
     A scan under way reports through Arrow, with errors of other types.
     """
     try:
         yield
     except (duckdb.Error, OSError, RuntimeError) as problem:
-        raise _told_again(problem, name) from None
+        raise _told_again(problem, name, before) from None
 
 
-def _told_again(problem: Exception, name: str) -> DataError:
+def _told_again(problem: Exception, name: str, before: int) -> DataError:
     """DuckDB's message in terms of file, column and row, without its advice on its own options."""
     text = str(problem)
     if "interrupted" in text.lower() and not isinstance(problem, OSError):
@@ -92,9 +102,9 @@ def _told_again(problem: Exception, name: str) -> DataError:
     where = (
         ""
         if not line
-        else f", row {int(line[1]) - 1} (line {line[1]})"
-        if int(line[1]) > 1
-        else ", line 1"
+        else f", row {int(line[1]) - before} (line {line[1]})"
+        if int(line[1]) > before
+        else f", line {line[1]}"
     )
     convert = re.search(
         r"converting column \"(.*?)\"\. Could not convert string \"(.*?)\" to '(\w+)'",
@@ -117,10 +127,8 @@ def _told_again(problem: Exception, name: str) -> DataError:
     if any(words in text for words in _BAD_LINES):
         counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
         detail = f": found {counts[2]} fields, expected {counts[1]}" if counts else ""
-        return BadLine(
-            f"{name}{where}{detail}. Correct the line; a field that holds the delimiter "
-            "needs quotes"
-        )
+        fewer = counts is not None and int(counts[2]) < int(counts[1])
+        return BadLine(f"{name}{where}{detail}. {line_remedy(fewer=fewer)}")
     if "unicode" in text.split("Possible fixes")[0].lower() or "not utf-8" in text.lower():
         return DataError(
             f"{name}{where} is not UTF-8 text. Save it as UTF-8, or say what it is: "

@@ -154,9 +154,14 @@ class Source:
         """SQL that reads it."""
         return self._relation
 
+    @property
+    def _before(self) -> int:
+        """How many lines of a text file stand before its first row."""
+        return 1 if self.table is None else self.table.lines_before
+
     def run(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a query over it, while the files are what they were."""
-        with self.files.reading(self.name):
+        with self.files.reading(self.name, self._before):
             return list(self._connection.sql(query).fetchall())
 
     def column(self, name: str, *, role: str = "column") -> SourceColumn:
@@ -218,7 +223,7 @@ class Source:
         whole = {j for j, c in enumerate(columns) if c.whole and c.kind == "number"}
         seen = 0
         try:
-            with self.files.reading(self.name):
+            with self.files.reading(self.name, self._before):
                 if self._relation.startswith("read_parquet("):
                     require_whole_pages(self.files, [c.name for c in columns])
                 query = f"SELECT {expressions} FROM {self._relation}"

@@ -83,6 +83,12 @@ class TextTable:
         return found
 
     @property
+    def lines_before(self) -> int:
+        """Before the first row of the first file."""
+        dialect = self.parts[0][0]
+        return dialect.skip + int(dialect.header)
+
+    @property
     def relation(self) -> str:
         """SQL that reads it."""
         if self.pattern is not None:

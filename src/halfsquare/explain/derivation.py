@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from halfsquare.loss import Convention, sse_factor
+from halfsquare.text import digits_apart
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,9 @@ def _write_symbol(name: str, n: Notation) -> str:
     return n.group(write_value(name, n)) if name.startswith("−") else n.number(name)
 
 
-def number(x: float) -> str:
-    """At most 10 significant digits, with a real minus sign."""
-    return f"{x:.10g}".replace("-", "−")
+def number(x: float, digits: int = 10) -> str:
+    """At most so many significant digits, with a real minus sign."""
+    return f"{x:.{digits}g}".replace("-", "−")
 
 
 _LHS_VALUE = {"text": "L", "latex": "L", "mathml": "<mi>L</mi>"}
@@ -253,7 +254,8 @@ def _with_numbers(
     """Loss and derivative with the numbers put in, and what they come to."""
     import sympy
 
-    t, o = (sympy.Symbol(number(x)) for x in (target, output))
+    digits = digits_apart(target, output, 10)
+    t, o = (sympy.Symbol(number(x, digits)) for x in (target, output))
     w = [] if weight is None else [sympy.Symbol(number(weight))]
     scale = 1.0 if weight is None else weight
     head = sympy.Pow(sympy.Add(t, -o, evaluate=False), 2, evaluate=False)

@@ -21,6 +21,7 @@ from halfsquare.errors import DataError, NotFiniteError
 from halfsquare.explain.derivation import Derivation, derivation, number
 from halfsquare.loss import CONVENTIONS, Convention, Direction, SquaredError, direction, sse_factor
 from halfsquare.sums import ErrorSummary, ErrorSums
+from halfsquare.text import digits_apart
 
 __all__ = [
     "ExampleExplanation",
@@ -112,7 +113,8 @@ class ExampleExplanation:
     @property
     def sentence(self) -> str:
         """What the sign means, in words."""
-        output, size = number(self.output), number(abs(self.error))
+        output = number(self.output, digits_apart(self.target, self.output, 10))
+        size = number(abs(self.error))
         if self.error == 0:
             return (
                 f"The output {output} equals the target: the gradient is zero, so descent "
@@ -253,7 +255,7 @@ def explain_examples(
     (1.25, 0.625, -0.25, (-1.0, 0.5))
     """
     given = [tuple(example) for example in examples]
-    for i, example in enumerate(given):
+    for i, example in enumerate(given, 1):
         if len(example) not in (2, 3):
             raise DataError(
                 f"example {i} has {len(example)} numbers; expected target and output, or "

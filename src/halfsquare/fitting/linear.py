@@ -19,6 +19,7 @@ from halfsquare.fitting.family import Family
 from halfsquare.fitting.left_out_linear import left_out_linear
 from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.fitting.robust import robust_trained, with_beside
+from halfsquare.fitting.weighed import log_weight_of
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
@@ -381,7 +382,11 @@ class LinearFamily(Family):
         errors = ErrorsOption.read(self.options.errors)
         if isinstance(rows, EncodedRows):
             trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
-        facts = replace(trained.facts, inference={"errors": str(errors)})
+        facts = replace(
+            trained.facts,
+            inference={"errors": str(errors)},
+            log_weight=log_weight_of(rows, rows.weighed),
+        )
         return replace(trained, facts=facts)
 
     def _linear(self) -> LinearOptions:

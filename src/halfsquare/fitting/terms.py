@@ -23,6 +23,7 @@ from halfsquare.fitting.robust import (
     with_beside,
 )
 from halfsquare.fitting.train_absorbed import rows_with_effects, train_absorbed
+from halfsquare.fitting.weighed import log_weight_of
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.rows import TargetRows
@@ -130,7 +131,11 @@ class TermsFamily(Family):
         warnings = [*expanded.notes, *trained.warnings]
         told, more = self._told(trained, rows, encoder, errors, run.execution)
         facts = replace(
-            trained.facts, formula=encoder.formula, target_function=function, inference=told
+            trained.facts,
+            formula=encoder.formula,
+            target_function=function,
+            inference=told,
+            log_weight=log_weight_of(rows, rows.weighed),
         )
         trained = replace(trained, warnings=(*warnings, *more), facts=facts)
         return self.fitted(rows, [trained], Training("linear", options.method))

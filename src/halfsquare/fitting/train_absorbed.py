@@ -19,6 +19,7 @@ from halfsquare.fitting.absorbed import (
     level_effects,
 )
 from halfsquare.fitting.robust import described
+from halfsquare.fitting.weighed import log_weight_of
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.terms.encoder import Absorbed, TermsEncoder
@@ -98,6 +99,7 @@ def train_absorbed(
         absorbed_degrees_of_freedom=count.freedom,
         singletons=singletons,
         overall_r2=1.0 - triangle.sse / total if total > 0 else None,
+        log_weight=log_weight_of(left, rows.weighed),
     )
     if found is not None:
         told = {} if errors.kind == "classical" else described(errors, found)

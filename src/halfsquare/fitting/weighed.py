@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.encoded_rows import DesignRows
-from halfsquare.data.weighting import counts_warning
+from halfsquare.data.rows import Rows
+from halfsquare.data.weighting import Weighting, counts_warning
 from halfsquare.loss import Floats
 from halfsquare.results.record import Weighed
 from halfsquare.results.trained import Trained
@@ -33,6 +34,23 @@ def weighed_by(rows: DesignRows) -> Weighed | None:
     if rows.weighed is None or rows.weighed[1] == "counts":
         return None
     return Weighed(*rows.weighed, rows.weight_factor)
+
+
+def log_weight_of(rows: Rows, weighed: tuple[str, Weighting] | None) -> float | None:
+    """Σ log w of rows whose weights are no counts; None where these are, or do not sum to the
+    number of rows of positive weight.
+    """
+    if weighed is None or weighed[1] == "counts":
+        return None
+    count, total, logs = 0, 0.0, 0.0
+    for index in range(rows.chunk_count):
+        weight = rows.chunk(index).weight
+        if weight is None:
+            return None
+        own = weight[weight > 0]
+        count, total = count + len(own), total + float(own.sum())
+        logs += float(np.log(own).sum())
+    return logs if abs(total - count) <= 1e-9 * count else None
 
 
 def with_known_noise(trained: Trained[Any], known: Floats) -> Trained[Any]:

@@ -277,9 +277,11 @@ def inference_part(fitted: FittedModel) -> str:
         of = f" of {function}({target})" if function != "identity" else ""
         f = ""
         if found.f is not None:
+            known = found.f.denominator == float("inf")  # σ was measured
+            denominator = "∞" if known else number(found.f.denominator)
             f = (
                 f"; F {number(found.f.statistic, 5)} on {found.f.numerator} and "
-                f"{number(found.f.denominator)} degrees of freedom, p {p_value(found.f.p)}"
+                f"{denominator} degrees of freedom, p {p_value(found.f.p)}"
             )
         lines.append(
             f"  R²{of} {number(found.r2, 5)}, adjusted {number(found.adjusted_r2, 5)}{f}; "

@@ -62,6 +62,8 @@ class LinearFacts(Facts):
         Coefficients that the rows do not determine.
     undetermined_directions : tuple of (d,)
         Unit vectors, in the design's units, along which the rows say nothing.
+    log_weight : float or None
+        Σ log w of the rows where they have weights that are no counts; the likelihood needs it.
     """
 
     l2: float
@@ -78,6 +80,7 @@ class LinearFacts(Facts):
     inference: dict[str, Any] | None = None
     undetermined: tuple[str, ...] = ()
     undetermined_directions: tuple[tuple[float, ...], ...] = ()
+    log_weight: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

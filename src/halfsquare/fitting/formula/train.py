@@ -261,7 +261,7 @@ def _check_rows(rows: Rows, formula: Formula, execution: Execution) -> Moments:
 
 
 def _refuse_target(rows: Rows, index: int, formula: Formula) -> None:
-    chunk, first = rows.chunk(index), sum(rows.chunk_size(i) for i in range(index))
+    chunk, first = rows.chunk(index), 1 + sum(rows.chunk_size(i) for i in range(index))
     bad = ~np.isfinite(chunk.target[:, 0]) & (True if chunk.weight is None else chunk.weight > 0)
     row = int(np.argmax(bad))
     if not isinstance(rows, TargetRows):

@@ -29,10 +29,10 @@ _WORDS = {
 
 
 def why_not_finite(formula: Formula, rows: Rows, parameters: Floats) -> str | None:
-    """A sentence on the first row (counted from 0) where the outputs are not finite; None if all
+    """A sentence on the first row (counted from 1) where the outputs are not finite; None if all
     are.
     """
-    before = 0
+    before = 1
     for index in range(rows.chunk_count):
         chunk = rows.chunk(index)
         bad = ~np.isfinite(formula.outputs(parameters, chunk.design)[:, 0])
@@ -46,10 +46,10 @@ def why_not_finite(formula: Formula, rows: Rows, parameters: Floats) -> str | No
 
 
 def why_nowhere(formula: Formula, rows: Rows, points: Floats) -> str | None:
-    """A sentence on a row (counted from 0) at which the formula or a derivative is not finite at
+    """A sentence on a row (counted from 1) at which the formula or a derivative is not finite at
     any of the ``points`` (m, p); None if there is none.
     """
-    which, before = tuple(range(len(formula.names))), 0
+    which, before = tuple(range(len(formula.names))), 1
     for index in range(rows.chunk_count):
         chunk = rows.chunk(index)
         bad = np.ones(len(chunk.target), dtype=bool)

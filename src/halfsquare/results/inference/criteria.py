@@ -23,9 +23,11 @@ class Criteria:
     f : Wald or None
         Of all coefficients but the constant, by the chosen covariance.
     log_likelihood : float
-        Of normal errors at σ² = SSE/n.
+        Of normal errors at σ² = SSE/n, a row of weight w having σ²/w; at the σ of each row where it
+        was measured. NaN where the weights of the rows are not known.
     aic, bic : float
         With σ counted among the parameters, as R counts; statsmodels does not: 2, and log n, less.
+        A σ that was measured is no parameter.
     condition_number : float
         Largest over smallest singular value of X with columns of unit length (Belsley, Kuh & Welsch
         1980, section 3.2).
@@ -50,16 +52,25 @@ def criteria(fit: LinearInference) -> Criteria:
     adjusted = 1.0 - (1.0 - r2) * base / (n - p) if n > p else nan
     slopes = list(range(constant, len(fit.names)))
     f = wald(fit, np.eye(len(fit.names))[slopes], np.zeros(len(slopes))) if slopes else None
-    likelihood = -0.5 * n * (log(2.0 * pi * sse / n) + 1.0) if sse > 0 else nan
+    likelihood, estimated = _log_likelihood(fit), p + (fit.known_variance is None)
     return Criteria(
         r2,
         adjusted,
         f,
         likelihood,
-        2.0 * (p + 1.0) - 2.0 * likelihood,
-        log(n) * (p + 1.0) - 2.0 * likelihood,
+        2.0 * estimated - 2.0 * likelihood,
+        log(n) * estimated - 2.0 * likelihood,
         condition_number(fit),
     )
+
+
+def _log_likelihood(fit: LinearInference) -> float:
+    """-½ Σ (log 2πσ²/w + w e²/σ²), σ² measured or SSE/n."""
+    n, sse = fit.weight, fit.sse
+    if fit.known_variance is not None:
+        v = fit.known_variance
+        return 0.5 * (fit.log_weight - n * log(2.0 * pi * v) - sse / v)
+    return 0.5 * (fit.log_weight - n * (log(2.0 * pi * sse / n) + 1.0)) if sse > 0 else nan
 
 
 def condition_number(fit: LinearInference) -> float:

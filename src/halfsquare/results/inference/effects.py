@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isinf
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,8 @@ class Effects:
             "errors": self.fit.kind,
             "errors_correction": self.fit.correction,
             "errors_facts": dict(self.fit.facts),
-            "degrees_of_freedom": self.fit.freedom,
+            "degrees_of_freedom": None if isinf(self.fit.freedom) else self.fit.freedom,
+            "sigma_known": self.fit.known_variance is not None,
             "residual_degrees_of_freedom": self.fit.residual_freedom,
             "rows": self.fit.weight,
             "left_side": self.left_side,

@@ -42,6 +42,10 @@ class LinearInference:
         Degrees of freedom that absorbed effects take.
     kind, correction : str
         Of the covariance.
+    log_weight : float
+        Σ log w over the rows where w are no counts, else 0; NaN if it is not known.
+    known_variance : float or None
+        σ² of a row of weight 1 where it was measured; ``freedom`` is then infinite.
     """
 
     names: tuple[str, ...]
@@ -56,6 +60,8 @@ class LinearInference:
     kind: str = "classical"
     correction: str = "n - p"
     facts: Mapping[str, Any] = field(default_factory=dict)
+    log_weight: float = 0.0
+    known_variance: float | None = None
 
     @property
     def rank(self) -> float:

@@ -60,12 +60,14 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
     values[0] += encoder.target_means[output]
     first = 0 if model.intercept else 1
     freedom = float(facts.degrees_of_freedom or 0.0)
+    tested = freedom if facts.test_degrees_of_freedom is None else facts.test_degrees_of_freedom
     rank = d + model.intercept
+    weighed = fitted.record.training.weighed
     return LinearInference(
         ("intercept", *names)[first:],
         values[first:],
         covariance[first:, first:],
-        freedom if facts.test_degrees_of_freedom is None else facts.test_degrees_of_freedom,
+        np.inf if facts.noise_known and facts.errors is None else tested,
         _triangle(fitted, facts, model, output),
         freedom + rank + float(facts.absorbed_degrees_of_freedom),
         _spans(fitted, model),
@@ -74,6 +76,8 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
         facts.errors or "classical",
         facts.errors_correction or "n - p",
         facts.errors_facts or {},
+        0.0 if weighed is None else np.nan if facts.log_weight is None else facts.log_weight,
+        weighed.factor if weighed is not None and facts.noise_known else None,
     )
 
 
@@ -110,7 +114,12 @@ def _triangle(fitted: FittedModel, facts: LinearFacts, model: Linear, output: in
         standard = np.zeros((p + 1, p + 1))
         standard[:p, :p] = r
         standard[:p, p] = r @ model.matrix(member.parameters)[:, output]
-        standard[p, p] = np.sqrt(noise * float(facts.degrees_of_freedom or 0.0))
+        if facts.noise_known and (k > 1 or facts.chi2 is None):
+            raise OptionError(
+                "with sigma, tests and effects are of a model of one target: fit each by itself"
+            )
+        known = facts.chi2 if facts.noise_known else facts.degrees_of_freedom
+        standard[p, p] = np.sqrt(noise * float(known or 0.0))
         target = float(encoder.target_means[output]), float(encoder.target_scales[output])
     d = len(model.names) - model.held
     means = np.append(encoder.means[:d], target[0])

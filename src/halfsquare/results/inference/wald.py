@@ -25,7 +25,7 @@ class Wald:
     statistic : float
         (Rb - q)ᵀ(RVRᵀ)⁻¹(Rb - q) / r.
     numerator, denominator : float
-        Its degrees of freedom: r, and those of the covariance V.
+        Its degrees of freedom: r, and those of the covariance V; infinite where σ was measured.
     p : float
     hypothesis : str
     """
@@ -41,7 +41,10 @@ class Wald:
         return {
             "hypothesis": self.hypothesis,
             "f": self.statistic,
-            "degrees_of_freedom": [self.numerator, self.denominator],
+            "degrees_of_freedom": [
+                self.numerator,
+                self.denominator if np.isfinite(self.denominator) else None,
+            ],
             "p": self.p,
         }
 
@@ -67,7 +70,7 @@ class Estimates(Protocol):
 
 def wald(fit: Estimates, restrictions: Floats, values: Floats, hypothesis: str = "") -> Wald:
     """Test R b = q with R (r, p) and q (r,); restrictions that say the same twice count once."""
-    from scipy.special import fdtrc
+    from scipy.special import chdtrc, fdtrc
 
     distance = restrictions @ fit.values - values
     spread = restrictions @ fit.covariance @ restrictions.T
@@ -80,9 +83,9 @@ def wald(fit: Estimates, restrictions: Floats, values: Floats, hypothesis: str =
         return Wald(float("nan"), 0, fit.freedom, float("nan"), hypothesis)
     moved = vectors[:, kept].T @ (distance / unit)
     statistic = float(np.sum(moved * moved / eigenvalues[kept])) / rank
-    return Wald(
-        statistic, rank, fit.freedom, float(fdtrc(rank, fit.freedom, statistic)), hypothesis
-    )
+    known = np.isinf(fit.freedom)  # then r F is χ² on r degrees of freedom
+    p = chdtrc(rank, rank * statistic) if known else fdtrc(rank, fit.freedom, statistic)
+    return Wald(statistic, rank, fit.freedom, float(p), hypothesis)
 
 
 def parse_hypothesis(text: str, fit: LinearInference) -> tuple[Floats, Floats]:
