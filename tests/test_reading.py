@@ -947,3 +947,46 @@ def test_what_is_no_word_is_told_with_its_row_wherever_it_turns_up(tmp_path: Pat
     source = open_source(str(path))
     with pytest.raises(Misread, match=r"row 25001, column 'x': found 'twelve'"):
         list(source.scan([source.column("x"), source.column("y")], 4096))
+
+
+@pytest.fixture(scope="module")
+def dated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of ISO dates and a number."""
+    path = tmp_path_factory.mktemp("dated") / "m.hsq"
+    days = [date(2023, 1, 1) + timedelta(n) for n in range(150)]
+    text = path.with_suffix(".csv")
+    rows = (f"{d},{n * n},{n}" for n, d in enumerate(days))
+    text.write_text("d,x,y\n" + "\n".join(rows) + "\n")
+    fit(str(text), "y").save(path)
+    return path
+
+
+@pytest.mark.parametrize("door", ["predict", "evaluate"])
+@pytest.mark.parametrize(
+    ("row", "found", "expected", "option"),
+    [("2023-03-01,abc,1", "'abc'", "numbers as in training", "--decimal"),
+     ("01/02/2023,4,1", "'01/02/2023'", "dates as yyyy-mm-dd as in training", "--dates")],
+)  # fmt: skip
+def test_a_value_unlike_training_is_told_with_options_that_are_there(
+    dated: Path, command: Command, door: str, row: str, found: str, expected: str, option: str
+) -> None:
+    Path("new.csv").write_text(f"d,x,y\n{row}\n2023-03-01,9,3\n")
+    ran = command(door, str(dated), "new.csv")
+    said = ran.err
+    assert ran.code
+    assert f"row 1, column {'x' if 'abc' in row else 'd'!r}: found {found}, expected {expected}" in (
+        " ".join(said.split())
+    )
+    assert option in said and "--missing" in said
+    assert "--exclude" not in said and "--category" not in said and "other rows" not in said
+
+
+@pytest.mark.parametrize("shape", ["%d/%m/%Y", "%d.%m.%Y", "%Y-%m-%d"])
+def test_the_order_of_dates_is_heeded_by_a_model_of_iso_dates(dated: Path, shape: str) -> None:
+    model = load(dated)
+    days = [date(2023, 3, 2), date(2023, 3, 14)]
+    path = dated.with_name("new.csv")
+    path.write_text("d,x\n" + "".join(f"{d.strftime(shape)},4\n" for d in days))
+    got = model.predict(DataSpec(str(path), dates="dmy"))
+    want = model.predict({"d": days, "x": [4, 4]})
+    np.testing.assert_allclose(got, want, rtol=1e-12)

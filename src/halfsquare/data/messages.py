@@ -66,6 +66,21 @@ def require_distinct(names: Sequence[str], source: str) -> None:
         seen.add(name)
 
 
+def in_training(name: str, row: int, column: str, text: str, expected: str) -> Misread:
+    """The error for a value that is not as those the model was fitted to: of what may be said of
+    its rows, what can help.
+    """
+    marks = "--decimal and --thousands say how numbers are written here, "
+    helping = {"numb": marks, "date": "--dates says how dates are written here, "}
+    return Misread(
+        f"{name}, row {row}, column {column!r}: found {text!r}, expected {expected} as in "
+        f"training, or nothing. Correct it; {helping.get(expected[:4], '')}--missing names words "
+        "for no value",
+        column,
+        row,
+    )
+
+
 # With so many, reading a row takes a minute.
 MOST_COLUMNS = 40_000
 _BAD_LINES = ("Expected Number of Columns", "state machine reached", "unterminated quote")
@@ -105,10 +120,7 @@ def _told_again(problem: Exception, name: str) -> DataError:
         column, value, kind = convert.groups()
         wanted = {"DOUBLE": "a number", "BOOLEAN": "true or false"}.get(kind, f"a {kind.lower()}")
         return Misread(
-            f"{name}{where}, column {column!r}: found {value!r}, expected {wanted} as in the "
-            "rows before. "
-            f"Correct the value, leave the column out (--exclude {column}), or read it as "
-            f"text (--category {column})",
+            f"{name}{where}, column {column!r}: found {value!r}, expected {wanted}. Correct it",
             column,
         )
     first = re.sub(r"^\w[\w ]* Error: ", "", text.split("\n\n")[0].replace("\n", " ")).strip()
