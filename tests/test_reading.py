@@ -990,3 +990,22 @@ def test_the_order_of_dates_is_heeded_by_a_model_of_iso_dates(dated: Path, shape
     got = model.predict(DataSpec(str(path), dates="dmy"))
     want = model.predict({"d": days, "x": [4, 4]})
     np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_marks_are_told_of_columns_in_which_they_occur() -> None:
+    count = [str(i) for i in range(1, 61)]
+    price = [f"{i}.100,5" if i % 2 else "7" for i in range(60)]
+    table = DataSpec({"Nr": count, "p": price, "y": range(60)}, decimal=",", thousands=".")
+    told = said(fit(table, "y"))
+    assert "p: number (decimal mark ',', thousands mark '.')" in told and "Nr: number (" not in told
+
+
+def test_times_of_day_are_told_as_times() -> None:
+    times = [f"{i % 24:02d}:{23 * i % 60:02d}" for i in range(60)]
+    told = said(fit({"t": times, "y": range(60)}, "y"))
+    assert f"t: times as hh:mm, from {min(times)} to {max(times)}." in told
+
+
+def test_no_penalty_is_told_where_there_is_none(command: Command) -> None:
+    Path("one.csv").write_text("y\n5\n")
+    assert "penalty" not in command("fit", "one.csv", "-t", "y").out

@@ -372,7 +372,8 @@ class LinearFamily(Family):
         """
         encoder, options = rows.encoder, self._linear()
         trained = train_linear(rows, encoder.names, encoder.targets, options, run, check=check)
-        if options.l2 == "auto" and rows.row_count <= len(encoder.names) + 1:
+        drawn = bool(encoder.names) and bool(trained.facts.l2)
+        if drawn and options.l2 == "auto" and rows.row_count <= len(encoder.names) + 1:
             said = (
                 f"{len(encoder.names):,} columns on {rows.row_count:,} rows: a penalty that the "
                 f"evidence sets, l2 = {trained.facts.l2:.3g}, draws the coefficients towards 0"
