@@ -448,7 +448,7 @@ def test_lines(tmp_path: Path) -> None:
     lines = [f"{q},{1 + 2 * q}" for q in range(3000)]
     ragged = ["x,y", *lines[:1500], "7", *lines[1500:]]
     (tmp_path / "r.csv").write_text("\n".join(ragged))
-    with pytest.raises(DataError, match="row 1501: found 1 fields, expected 2"):
+    with pytest.raises(DataError, match="row 1501: found 1 field, expected 2"):
         fit(tmp_path / "r.csv", "y")
     text = "x,y\r\n" + "\r\n".join(lines[:20]) + "\r\n" + "\n".join(lines[20:40]) + "\n"
     (tmp_path / "m.csv").write_bytes(text.encode())
@@ -617,8 +617,8 @@ def test_predict_keeps_columns_and_tells_what_is_new(tmp_path: Path, command: Co
     ran = command("predict", "m.hsq", "n.csv", "--keep", "id,town")
     assert ran.out.splitlines()[0] == '"id","town","prediction"'
     assert ran.out.splitlines()[1].startswith('"007","a",')
-    assert "town: 1 rows of a level that was not in training" in ran.err
-    assert "x: 1 rows outside the range of training" in ran.err
+    assert "town: 1 row of a level that was not in training" in ran.err
+    assert "x: 1 row outside the range of training" in ran.err
     found = command("predict", "m.hsq", "n.csv", "--json").json["unlike_training"]
     assert found == {"unseen": {"town": 1}, "outside": {"x": 1}, "missing": {"x": 1}}
 
@@ -974,8 +974,9 @@ def test_a_value_unlike_training_is_told_with_options_that_are_there(
     ran = command(door, str(dated), "new.csv")
     said = ran.err
     assert ran.code
-    assert f"row 1, column {'x' if 'abc' in row else 'd'!r}: found {found}, expected {expected}" in (
-        " ".join(said.split())
+    assert (
+        f"row 1, column {'x' if 'abc' in row else 'd'!r}: found {found}, expected {expected}"
+        in (" ".join(said.split()))
     )
     assert option in said and "--missing" in said
     assert "--exclude" not in said and "--category" not in said and "other rows" not in said

@@ -161,7 +161,7 @@ def _told(column: dict[str, Any]) -> str:
     }.get(column["kind"])
     if said is None:
         shown = ", ".join(column["levels"][:8]) + (", …" if len(column["levels"]) > 8 else "")
-        said = f"category of {len(column['levels'])} levels: {shown}"
+        said = f"category of {counted(len(column['levels']), 'levels')}: {shown}"
     return said + (
         f"; {column['missing']:,.6g} missing"
         if column["missing"] and column["kind"] != "empty"

@@ -10,6 +10,7 @@ import duckdb
 
 from halfsquare.errors import DataError
 from halfsquare.process import asked_to_end
+from halfsquare.text import counted
 
 _PARQUET = (".parquet", ".pq")
 
@@ -128,7 +129,8 @@ def _told_again(problem: Exception, name: str) -> DataError:
         return DataError(f"{name} is damaged, or no Parquet file: {first[:300]}")
     if any(words in text for words in _BAD_LINES):
         counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
-        detail = f": found {counts[2]} fields, expected {counts[1]}" if counts else ""
+        found = counted(int(counts[2]), "fields") if counts else ""
+        detail = f": found {found}, expected {counts[1]}" if counts else ""
         return BadLine(
             f"{name}{where}{detail}. Correct the line; a field that holds the delimiter "
             "needs quotes"

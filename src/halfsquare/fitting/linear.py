@@ -35,6 +35,7 @@ from halfsquare.solvers.run import Run
 from halfsquare.solvers.steepest_descent import SteepestDescent
 from halfsquare.solvers.wide import MOST_COLUMNS, is_wide, require_columns, solve_wide
 from halfsquare.sums import NormalSums
+from halfsquare.text import counted
 
 LinearMethod = Literal["least-squares", "gradient", "minibatch"]
 # An SSE above this share of the terms it is the difference of has 9 digits in the sums: of these
@@ -239,8 +240,8 @@ def freedom_warnings(system: System, freedom: float, l2: float) -> list[str]:
         return []
     what = "as many coefficients as rows" if not l2 else "no more rows than effective parameters"
     return [
-        f"{what}: of {system.weight:g} rows no degrees of freedom are left to tell the noise by, "
-        "so there are no standard errors and no intervals"
+        f"{what}: of {counted(system.weight, 'rows')} no degrees of freedom are left "
+        "to tell the noise by, so there are no standard errors and no intervals"
     ]
 
 
@@ -375,8 +376,8 @@ class LinearFamily(Family):
         drawn = bool(encoder.names) and bool(trained.facts.l2)
         if drawn and options.l2 == "auto" and rows.row_count <= len(encoder.names) + 1:
             said = (
-                f"{len(encoder.names):,} columns on {rows.row_count:,} rows: a penalty that the "
-                f"evidence sets, l2 = {trained.facts.l2:.3g}, draws the coefficients towards 0"
+                f"{counted(len(encoder.names), 'columns')} on {counted(rows.row_count, 'rows')}: "
+                f"a penalty that the evidence sets, l2 = {trained.facts.l2:.3g}, draws the coefficients towards 0"
             )
             trained = replace(trained, warnings=(*trained.warnings, said))
         errors = ErrorsOption.read(self.options.errors)
