@@ -160,6 +160,8 @@ def _told(column: dict[str, Any]) -> str:
         "empty": "no values",
     }.get(column["kind"])
     if said is None:
+        from halfsquare.text import counted
+
         shown = ", ".join(column["levels"][:8]) + (", …" if len(column["levels"]) > 8 else "")
         said = f"category of {counted(len(column['levels']), 'levels')}: {shown}"
     return said + (

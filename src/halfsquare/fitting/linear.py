@@ -377,7 +377,8 @@ class LinearFamily(Family):
         if drawn and options.l2 == "auto" and rows.row_count <= len(encoder.names) + 1:
             said = (
                 f"{counted(len(encoder.names), 'columns')} on {counted(rows.row_count, 'rows')}: "
-                f"a penalty that the evidence sets, l2 = {trained.facts.l2:.3g}, draws the coefficients towards 0"
+                f"a penalty that the evidence sets, l2 = {trained.facts.l2:.3g}, draws "
+                "the coefficients towards 0"
             )
             trained = replace(trained, warnings=(*trained.warnings, said))
         errors = ErrorsOption.read(self.options.errors)
