@@ -95,7 +95,7 @@ FITS: dict[str, tuple[bytes | None, str]] = {
     ),
     "short line": (
         rows("3").encode(),
-        "a.csv, row 21: found 1 fields, expected 2 as in the header",
+        "a.csv, row 21: found 1 field, expected 2 as in the header",
     ),
     "long line": (
         rows("3,4,5").encode(),

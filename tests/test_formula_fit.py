@@ -364,3 +364,18 @@ def test_robust_errors_want_parameters_that_the_rows_determine() -> None:
     data = {"x": np.arange(8.0), "y": np.arange(8.0) ** 2}
     with pytest.raises(FitError, match="parameters that the rows determine"):
         halfsquare.fit(data, formula="y ~ (a + b)*x", errors="hc1", test_fraction=0)
+
+
+@pytest.mark.parametrize(
+    ("formula", "named"),
+    [
+        ("y ~ a + b*X", "X is no column and is fitted as a parameter: did you mean the column 'x'"),
+        ("y ~ a + b*dose*x", "did you mean the column 'doses'?"),
+        ("y ~ a + dose*x", ""),  # determined
+    ],
+)
+def test_a_parameter_that_looks_like_a_column_is_named(formula: str, named: str) -> None:
+    x = np.linspace(0.0, 3.0, 20)
+    rows = {"x": x, "doses": x**2, "y": 1 + 2 * x + np.sin(9 * x)}
+    said = " ".join(halfsquare.fit(rows, formula=formula, test_fraction=0).info["warnings"])
+    assert named in said if named else "did you mean" not in said

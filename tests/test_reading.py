@@ -448,7 +448,7 @@ def test_lines(tmp_path: Path) -> None:
     lines = [f"{q},{1 + 2 * q}" for q in range(3000)]
     ragged = ["x,y", *lines[:1500], "7", *lines[1500:]]
     (tmp_path / "r.csv").write_text("\n".join(ragged))
-    with pytest.raises(DataError, match="row 1501: found 1 fields, expected 2"):
+    with pytest.raises(DataError, match="row 1501: found 1 field, expected 2"):
         fit(tmp_path / "r.csv", "y")
     text = "x,y\r\n" + "\r\n".join(lines[:20]) + "\r\n" + "\n".join(lines[20:40]) + "\n"
     (tmp_path / "m.csv").write_bytes(text.encode())
@@ -617,8 +617,8 @@ def test_predict_keeps_columns_and_tells_what_is_new(tmp_path: Path, command: Co
     ran = command("predict", "m.hsq", "n.csv", "--keep", "id,town")
     assert ran.out.splitlines()[0] == '"id","town","prediction"'
     assert ran.out.splitlines()[1].startswith('"007","a",')
-    assert "town: 1 rows of a level that was not in training" in ran.err
-    assert "x: 1 rows outside the range of training" in ran.err
+    assert "town: 1 row of a level that was not in training" in ran.err
+    assert "x: 1 row outside the range of training" in ran.err
     found = command("predict", "m.hsq", "n.csv", "--json").json["unlike_training"]
     assert found == {"unseen": {"town": 1}, "outside": {"x": 1}, "missing": {"x": 1}}
 
@@ -983,5 +983,68 @@ def test_a_footer_after_a_preamble_is_named_by_its_row_and_what_to_do(tmp_path: 
     path = tmp_path / "umsatz.csv"
     rows = "".join(f"{i};{2 * i + i % 3}\n" for i in range(40))
     path.write_text(f"Umsatz 2023\nx;y\n{rows}Quelle: Amt\n")
-    with pytest.raises(DataError, match=r"row 41 \(line 43\): found 1 fields.*delete it if"):
+    with pytest.raises(DataError, match=r"row 41 \(line 43\): found 1 field,.*delete it if"):
         fit(str(path), "y", model="linear")
+
+
+@pytest.fixture(scope="module")
+def dated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of ISO dates and a number."""
+    path = tmp_path_factory.mktemp("dated") / "m.hsq"
+    days = [date(2023, 1, 1) + timedelta(n) for n in range(150)]
+    text = path.with_suffix(".csv")
+    rows = (f"{d},{n * n},{n}" for n, d in enumerate(days))
+    text.write_text("d,x,y\n" + "\n".join(rows) + "\n")
+    fit(str(text), "y").save(path)
+    return path
+
+
+@pytest.mark.parametrize("door", ["predict", "evaluate"])
+@pytest.mark.parametrize(
+    ("row", "found", "expected", "option"),
+    [("2023-03-01,abc,1", "'abc'", "numbers as in training", "--decimal"),
+     ("01/02/2023,4,1", "'01/02/2023'", "dates as yyyy-mm-dd as in training", "--dates")],
+)  # fmt: skip
+def test_a_value_unlike_training_is_told_with_options_that_are_there(
+    dated: Path, command: Command, door: str, row: str, found: str, expected: str, option: str
+) -> None:
+    Path("new.csv").write_text(f"d,x,y\n{row}\n2023-03-01,9,3\n")
+    ran = command(door, str(dated), "new.csv")
+    said = ran.err
+    assert ran.code
+    assert (
+        f"row 1, column {'x' if 'abc' in row else 'd'!r}: found {found}, expected {expected}"
+        in (" ".join(said.split()))
+    )
+    assert option in said and "--missing" in said
+    assert "--exclude" not in said and "--category" not in said and "other rows" not in said
+
+
+@pytest.mark.parametrize("shape", ["%d/%m/%Y", "%d.%m.%Y", "%Y-%m-%d"])
+def test_the_order_of_dates_is_heeded_by_a_model_of_iso_dates(dated: Path, shape: str) -> None:
+    model = load(dated)
+    days = [date(2023, 3, 2), date(2023, 3, 14)]
+    path = dated.with_name("new.csv")
+    path.write_text("d,x\n" + "".join(f"{d.strftime(shape)},4\n" for d in days))
+    got = model.predict(DataSpec(str(path), dates="dmy"))
+    want = model.predict({"d": days, "x": [4, 4]})
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_marks_are_told_of_columns_in_which_they_occur() -> None:
+    count = [str(i) for i in range(1, 61)]
+    price = [f"{i}.100,5" if i % 2 else "7" for i in range(60)]
+    table = DataSpec({"Nr": count, "p": price, "y": range(60)}, decimal=",", thousands=".")
+    told = said(fit(table, "y"))
+    assert "p: number (decimal mark ',', thousands mark '.')" in told and "Nr: number (" not in told
+
+
+def test_times_of_day_are_told_as_times() -> None:
+    times = [f"{i % 24:02d}:{23 * i % 60:02d}" for i in range(60)]
+    told = said(fit({"t": times, "y": range(60)}, "y"))
+    assert f"t: times as hh:mm, from {min(times)} to {max(times)}." in told
+
+
+def test_no_penalty_is_told_where_there_is_none(command: Command) -> None:
+    Path("one.csv").write_text("y\n5\n")
+    assert "penalty" not in command("fit", "one.csv", "-t", "y").out

@@ -316,6 +316,8 @@ def test_the_output_keeps_to_a_monotone_column() -> None:
     grid = {"x": np.linspace(-2, 2, 300), "z": np.zeros(300)}
     rising = fit(rows, "y", monotone={"x": 1}, test_fraction=0)
     assert rising.kind == "trees" and np.diff(rising.predict(grid)).min() >= -1e-12
+    same = fit(rows, "y", monotone={"x": "+"}, test_fraction=0)
+    np.testing.assert_array_equal(same.predict(grid), rising.predict(grid))
     free = fit(rows, "y", model="trees", test_fraction=0)
     assert np.diff(free.predict(grid)).min() < -0.01
 
@@ -384,3 +386,13 @@ def test_the_regressor_takes_gaps_weights_and_signs() -> None:
     ):
         with pytest.raises(OptionError, match=message):
             TreesRegressor(monotone=monotone).fit(x, t)
+
+
+def test_signs_of_the_regressor_are_numbers_or_written() -> None:
+    r = np.random.default_rng(0)
+    x = r.uniform(-2, 2, (120, 1))
+    y = np.sin(4 * x[:, 0]) - x[:, 0]
+    written = TreesRegressor(monotone={0: "-"}).fit(x, y).predict(x)
+    np.testing.assert_array_equal(written, TreesRegressor(monotone=[-1]).fit(x, y).predict(x))
+    with pytest.raises(OptionError, match="is '~'; expected 1 or '\\+', -1 or '-'"):
+        TreesRegressor(monotone={0: "~"}).fit(x, y)

@@ -90,9 +90,20 @@ def with_error(value: float, error: float | None) -> str:
     return f"{round(value, places):,.{shown}f} ± {round(error, places):,.{shown}f}"
 
 
+def counted(count: float, what: str) -> str:
+    """A count and what is counted, which stands in the plural.
+
+    Examples
+    --------
+    >>> counted(1, "rows"), counted(1200, "test rows"), counted(1, "levels")
+    ('1 row', '1,200 test rows', '1 level')
+    """
+    return f"{count:,.12g} {what.removesuffix('s') if count == 1 else what}"
+
+
 def rows_sentence(info: dict[str, Any]) -> str:
     """How many rows were read and what became of them."""
-    said = [f"{info['rows_read']:,} rows read"]
+    said = [f"{counted(info['rows_read'], 'rows')} read"]
     if info["rows_missing_target"]:
         said.append(f"{info['rows_missing_target']:,} without a target left out")
     if info.get("rows_missing_feature"):

@@ -81,12 +81,12 @@ def evaluate(
         return
     from halfsquare.cli.screen import say, table, width
     from halfsquare.report.summary import error_table
-    from halfsquare.text import mse_limits
+    from halfsquare.text import counted, mse_limits
 
     unit = " and ".join(fitted.encoder.targets)
     say(f"Errors of {model} ({fitted.kind} model of {unit}) on {data}")
     if found.missing_target:
-        say(f"{found.missing_target:,} rows without a target left out")
+        say(f"{counted(found.missing_target, 'rows')} without a target left out")
     say(error_table({"": found.as_dict()}, unit, width()))
     limits = mse_limits(found.as_dict())
     if limits:

@@ -74,6 +74,7 @@ def predict(
     from halfsquare.results.intervals import require_level, require_probability
     from halfsquare.results.model_file import load
     from halfsquare.results.predict import predicted_batches, write_batches
+    from halfsquare.text import counted
 
     levels = interval or []
     for level in levels:
@@ -115,7 +116,7 @@ def predict(
         told = {"model_file": model, "rows": count, "interval": asked, "out": out}
         dump({**told, "unlike_training": novelty.as_dict()})
     elif out != "-":
-        print(f"{count:,} predictions written to {out}")
+        print(f"{counted(count, 'predictions')} written to {out}")
     if not json:
         for sentence in novelty.sentences:
             print(f"Look at {sentence}", file=sys.stderr)

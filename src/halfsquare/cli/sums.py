@@ -160,8 +160,10 @@ def _told(column: dict[str, Any]) -> str:
         "empty": "no values",
     }.get(column["kind"])
     if said is None:
+        from halfsquare.text import counted
+
         shown = ", ".join(column["levels"][:8]) + (", …" if len(column["levels"]) > 8 else "")
-        said = f"category of {len(column['levels'])} levels: {shown}"
+        said = f"category of {counted(len(column['levels']), 'levels')}: {shown}"
     return said + (
         f"; {column['missing']:,.6g} missing"
         if column["missing"] and column["kind"] != "empty"

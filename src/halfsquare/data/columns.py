@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from halfsquare.data.date_format import date_sql, in_words, is_clock
+from halfsquare.data.date_format import ISO, date_sql, in_words, is_clock
 from halfsquare.data.number_format import NumberFormat
 from halfsquare.data.sql import Kind, is_one_of
 from halfsquare.errors import DataError, ModelFileError
@@ -124,10 +124,17 @@ class ColumnReading:
         )
 
     @property
+    def native_dates(self) -> bool:
+        """Whether these are dates that every reader knows, in a column of dates or as ISO text."""
+        return self.kind == "timestamp" and self.dates in ((), (ISO,))
+
+    @property
     def expected(self) -> str:
         """What messages say is expected."""
         said = self.numbers.told
-        return f"numbers{f' ({said})' if said else ''}" if self.kind == "number" else self.told
+        if self.kind == "number":
+            return f"numbers{f' ({said})' if said else ''}"
+        return f"dates as {in_words(ISO)}" if self.native_dates else self.told
 
     def parsed(self, text: str) -> str:
         """SQL for the value that is written as the SQL ``text``; NULL where it is none."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
-from halfsquare.data.date_format import asked, of_digits, reordered
+from halfsquare.data.date_format import ISO, asked, is_clock, of_digits, reordered
 from halfsquare.data.dialect import is_number
 from halfsquare.data.findings import Asked, TextColumn
 from halfsquare.data.messages import Misread, missing_column
@@ -194,6 +194,7 @@ def open_as(data: Any, reading: Reading, levels: dict[str, tuple[str, ...]]) -> 
     if source.table is not None and held & set(source.table.names):
         # The reader knows words for "no value" of a whole file alone: then nothing is left to it.
         source = as_stored(source.of_table(replace(source.table, words=("",))), source.table.names)
+    reading = _ordered(source, reading, spec, words)
     columns = []
     for column in source.columns:
         known = reading.columns.get(column.name)
@@ -210,7 +211,7 @@ def open_as(data: Any, reading: Reading, levels: dict[str, tuple[str, ...]]) -> 
             numeric = _numeric_words((*spec.missing, *reading.given.get("missing", ())))
             column = replace(column, words=numeric)
         columns.append(column)
-    return replace(source, columns=tuple(columns), reading=reading)
+    return replace(source, columns=tuple(columns), reading=reading, of_model=True)
 
 
 def _overruled(reading: Reading, spec: DataSpec) -> Reading:
@@ -224,11 +225,31 @@ def _overruled(reading: Reading, spec: DataSpec) -> Reading:
     for name, column in columns.items():
         if column.kind == "number" and changes:
             columns[name] = replace(column, **changes)
-        if column.dates and spec.dates is not None:
+        if column.native_dates and spec.dates is not None:
+            # As text: what its order says of how it is written is seen in these rows.
+            columns[name] = replace(column, dates=(asked(spec.dates)[1] or ISO,))
+        elif column.dates and not is_clock(column.dates) and spec.dates is not None:
             order, form = asked(spec.dates)
             own = tuple(dict.fromkeys(reordered(f, order) for f in column.dates))
             columns[name] = replace(column, dates=(form,) if form else own)
     return replace(reading, columns=columns)
+
+
+def _ordered(source: Source, reading: Reading, spec: DataSpec, words: tuple[str, ...]) -> Reading:
+    """The reading with the dates that an order said of these rows, such as dmy, finds in them:
+    training may have had other marks between day and month, or the year first.
+    """
+    if spec.dates is None or not asked(spec.dates)[0]:
+        return reading
+    known = {n: c for n, c in reading.columns.items() if c.kind == "timestamp"}
+    listed = [TextColumn(c.name, c.text) for c in source.columns if c.is_text and c.name in known]
+    found = profile(source.run, source.relation, listed, Asked(dates=spec.dates, words=words))
+    own = {
+        n: replace(known[n], dates=tuple(dict.fromkeys((*known[n].dates, *f.reading.dates))))
+        for n, f in found.items()
+        if f.reading.dates and not is_clock(f.reading.dates) and not is_clock(known[n].dates)
+    }
+    return replace(reading, columns={**reading.columns, **own})
 
 
 def _numeric_words(words: Sequence[str]) -> tuple[str, ...]:

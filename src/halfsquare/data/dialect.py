@@ -16,6 +16,7 @@ from halfsquare.data.date_format import ISO_PATTERN
 from halfsquare.data.messages import line_remedy, require_distinct
 from halfsquare.data.spool import encoding_of, unpacked
 from halfsquare.errors import DataError, OptionError
+from halfsquare.text import counted
 
 _HEAD_BYTES = 1 << 20
 _MOST_HEAD_BYTES = 1 << 26  # of a header and a row that are longer
@@ -127,8 +128,8 @@ def examine(path: str, name: str, suffix: str, wanted: Wanted) -> tuple[Dialect,
     for row, fields in enumerate(rows, 1):
         if len(fields) != len(first):
             raise DataError(
-                f"{name}, row {row}: found {len(fields)} fields, expected {len(first)} as in the "
-                f"header. {line_remedy(fewer=len(fields) < len(first))}"
+                f"{name}, row {row}: found {counted(len(fields), 'fields')}, expected "
+                f"{len(first)} as in the header. {line_remedy(fewer=len(fields) < len(first))}"
             )
     names = [n or f"column{j}" for j, n in enumerate(cells)] if header else [
         f"x{j + 1}" for j in range(len(first))

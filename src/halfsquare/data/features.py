@@ -12,6 +12,7 @@ from halfsquare.data.scan import MISSING
 from halfsquare.data.times import PARTS, time_parts
 from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
+from halfsquare.text import counted
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Levels(Feature):
     @property
     def decision(self) -> str:
         shown = ", ".join(self.levels[:8]) + (", …" if len(self.levels) > 8 else "")
-        return f"category of {len(self.levels)} levels: {shown}"
+        return f"category of {counted(len(self.levels), 'levels')}: {shown}"
 
     def write(self, raw: Floats, out: Floats) -> None:
         out[0] = raw
@@ -167,7 +168,7 @@ class Category(Feature):
             ", missing a level" if self.missing else ""
         )
         return (
-            f"category, one-hot, {len(self.levels)} levels{extra}: reference "
+            f"category, one-hot, {counted(len(self.levels), 'levels')}{extra}: reference "
             f"{self.levels[0]}; {kept}"
         )
 

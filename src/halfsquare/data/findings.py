@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from halfsquare.data.columns import NO_NUMBER, ColumnReading
+from halfsquare.data.number_format import NumberFormat
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,23 @@ class Finding:
         What else the values could mean, and the option that settles it.
     span : (first, last) or None
         Of dates, in seconds since 1970.
+    marks : NumberFormat or None
+        Of numbers: their format, with those marks alone that occur.
     """
 
     reading: ColumnReading
     odd: tuple[Odd, ...] = ()
     doubt: str = ""
     span: tuple[float, float] | None = None
+    marks: NumberFormat | None = None
+
+    @property
+    def told(self) -> str:
+        """The reading in words, with the marks that occur."""
+        if self.marks is None:
+            return self.reading.told
+        marks = self.marks
+        return replace(self.reading, decimal=marks.decimal, thousands=marks.thousands).told
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import duckdb
 
 from halfsquare.errors import DataError
 from halfsquare.process import asked_to_end
+from halfsquare.text import counted
 
 _PARQUET = (".parquet", ".pq")
 
@@ -66,6 +67,21 @@ def require_distinct(names: Sequence[str], source: str) -> None:
         seen.add(name)
 
 
+def in_training(name: str, row: int, column: str, text: str, expected: str) -> Misread:
+    """The error for a value that is not as those the model was fitted to: of what may be said of
+    its rows, what can help.
+    """
+    marks = "--decimal and --thousands say how numbers are written here, "
+    helping = {"numb": marks, "date": "--dates says how dates are written here, "}
+    return Misread(
+        f"{name}, row {row}, column {column!r}: found {text!r}, expected {expected} as in "
+        f"training, or nothing. Correct it; {helping.get(expected[:4], '')}--missing names words "
+        "for no value",
+        column,
+        row,
+    )
+
+
 # With so many, reading a row takes a minute.
 MOST_COLUMNS = 40_000
 _BAD_LINES = ("Expected Number of Columns", "state machine reached", "unterminated quote")
@@ -115,10 +131,7 @@ def _told_again(problem: Exception, name: str, before: int) -> DataError:
         column, value, kind = convert.groups()
         wanted = {"DOUBLE": "a number", "BOOLEAN": "true or false"}.get(kind, f"a {kind.lower()}")
         return Misread(
-            f"{name}{where}, column {column!r}: found {value!r}, expected {wanted} as in the "
-            "rows before. "
-            f"Correct the value, leave the column out (--exclude {column}), or read it as "
-            f"text (--category {column})",
+            f"{name}{where}, column {column!r}: found {value!r}, expected {wanted}. Correct it",
             column,
         )
     first = re.sub(r"^\w[\w ]* Error: ", "", text.split("\n\n")[0].replace("\n", " ")).strip()
@@ -126,7 +139,8 @@ def _told_again(problem: Exception, name: str, before: int) -> DataError:
         return DataError(f"{name} is damaged, or no Parquet file: {first[:300]}")
     if any(words in text for words in _BAD_LINES):
         counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
-        detail = f": found {counts[2]} fields, expected {counts[1]}" if counts else ""
+        found = counted(int(counts[2]), "fields") if counts else ""
+        detail = f": found {found}, expected {counts[1]}" if counts else ""
         fewer = counts is not None and int(counts[2]) < int(counts[1])
         return BadLine(f"{name}{where}{detail}. {line_remedy(fewer=fewer)}")
     if "unicode" in text.split("Possible fixes")[0].lower() or "not utf-8" in text.lower():

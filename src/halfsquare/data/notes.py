@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from halfsquare.data.number_format import NumberFormat
+from halfsquare.data.columns import ColumnReading
+from halfsquare.data.findings import Finding
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source, SourceColumn
@@ -32,7 +33,7 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
         reading = source.reading.columns.get(column.name)
         one: dict[str, Any] = {
             "name": column.name,
-            "read_as": reading.told if reading else column.kind,
+            "read_as": _read_as(column, finding, reading),
         }
         if column.kind == "text":
             levels = both.levels.get(j)
@@ -60,6 +61,14 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
         columns.append(one)
     suspicious += _standing_apart(source, roles, numbers)
     return {"suspicious": suspicious, "columns": columns, "file": dict(source.reading.file)}
+
+
+def _read_as(column: SourceColumn, finding: Finding | None, reading: ColumnReading | None) -> str:
+    if finding is not None:
+        return finding.told
+    if reading is None or column.whole:  # whole numbers hold no mark
+        return column.kind
+    return reading.told
 
 
 def _spelled_alike(name: str, levels: Sequence[str]) -> list[str]:
@@ -92,11 +101,8 @@ def _of_finding(name: str, finding: Any) -> list[str]:
         total = next((o for o in finding.odd if _is_total(o.text)), None)
         if total is not None:
             said.append(f"Row {total.row} looks like a total of the others ({total.text!r}).")
-    if (
-        reading.kind == "number"
-        and not NumberFormat(reading.decimal, reading.thousands, reading.unit).plain
-    ):
-        said.append(f"{name}: {reading.told}.")
+    if finding.marks is not None and not finding.marks.plain:
+        said.append(f"{name}: {finding.told}.")
     if finding.doubt:
         said.append(f"{name}: {finding.doubt}.")
     return said
@@ -109,6 +115,10 @@ def _is_total(text: str) -> bool:
 
 
 def _shown(column: SourceColumn, value: float) -> Any:
+    if column.kind == "time" and 0 <= value < 86400:
+        seconds = timedelta(seconds=value)
+        clock = (datetime.min + seconds).time()
+        return clock.isoformat("minutes" if value % 60 == 0 else "auto")
     if column.kind != "timestamp":
         return value
     try:

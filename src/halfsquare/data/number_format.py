@@ -127,6 +127,26 @@ class NumberFormat:
         said += [f"unit {self.unit!r} left out"] if self.unit else []
         return ", ".join(said)
 
+    def marks_in(self, numbers: Iterable[str]) -> NumberFormat:
+        """The same with those marks alone that stand in the texts of these numbers.
+
+        Examples
+        --------
+        >>> NumberFormat(",", ".").marks_in(["150", "2,5"]).told
+        "decimal mark ','"
+        """
+        bodies = [m["body"] for text in numbers if (m := _LOOSE.fullmatch(text))]
+        alike = {" ": SPACES, "'": "'’"}
+
+        def there(mark: str) -> bool:
+            return any(c in body for body in bodies for c in alike.get(mark, mark))
+
+        return NumberFormat(
+            self.decimal if there(self.decimal) else ".",
+            self.thousands if there(self.thousands) else "",
+            self.unit,
+        )
+
     @cached_property
     def pattern(self) -> str:
         """A regular expression of all that is a number in this format; group 1 holds the digits."""

@@ -178,7 +178,8 @@ def _numbers(
             f"{example} has leading zeros and is read as a number; a code is a category: "
             f"--category {column.name}"
         )
-    return Finding(_with_words(reading, odd, column.name), odd, doubt)
+    marks = form.marks_in(s.example for s in counted)
+    return Finding(_with_words(reading, odd, column.name), odd, doubt, marks=marks)
 
 
 def _with_words(reading: ColumnReading, odd: Sequence[Odd], name: str) -> ColumnReading:

@@ -20,6 +20,7 @@ from halfsquare.data.statistics import require_finite
 from halfsquare.data.weighting import Weighting, as_weights
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats
+from halfsquare.text import counted
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,16 @@ class Novelty:
     def sentences(self) -> list[str]:
         """In words, a column a line."""
         said = [
-            f"{c}: {n:,} rows of a level that was not in training" for c, n in self.unseen.items()
+            f"{c}: {counted(n, 'rows')} of a level that was not in training"
+            for c, n in self.unseen.items()
         ]
-        said += [f"{c}: {n:,} rows outside the range of training" for c, n in self.outside.items()]
         said += [
-            f"{c}: {n:,} rows without a value, which none lacked in training: the mean stands in "
-            "for it, and intervals are wider by what it is worth"
+            f"{c}: {counted(n, 'rows')} outside the range of training"
+            for c, n in self.outside.items()
+        ]
+        said += [
+            f"{c}: {counted(n, 'rows')} without a value, which none lacked in training: the mean "
+            "stands in for it, and intervals are wider by what it is worth"
             for c, n in self.missing.items()
         ]
         if self.unweighed:

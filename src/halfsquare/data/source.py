@@ -13,7 +13,7 @@ from halfsquare.data.arrow import floats_of
 from halfsquare.data.columns import NO_READING, ColumnReading, Reading
 from halfsquare.data.findings import Finding
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
-from halfsquare.data.messages import BadLine, Misread, missing_column
+from halfsquare.data.messages import BadLine, Misread, in_training, missing_column
 from halfsquare.data.sql import Kind, is_one_of, quote_name, quote_text
 from halfsquare.data.text_file import TextTable
 from halfsquare.files.private import PrivateFolder
@@ -129,6 +129,8 @@ class Source:
         Columns of texts of which the first values alone have been looked at.
     remarks : tuple of str
         What else is to be told of how it was read.
+    of_model : bool
+        Whether they are read as a model has it.
     """
 
     name: str
@@ -148,6 +150,7 @@ class Source:
     mixed: frozenset[str] = frozenset()
     unsettled: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()
+    of_model: bool = False
 
     @property
     def relation(self) -> str:
@@ -279,19 +282,14 @@ class Source:
         """What is told of a text that does not fit the reading of its column."""
         found = self.run(f"SELECT {column.text} FROM {self._relation} LIMIT 1 OFFSET {row - 1}")
         told = column.reading.expected if column.reading else column.kind
-        return Misread(
-            f"{self.name}, row {row}, column {column.name!r}: found {found[0][0]!r}, expected "
-            f"{told} as in training, or nothing. Correct it; --missing names words for no value",
-            column.name,
-            row,
-        )
+        return in_training(self.name, row, column.name, str(found[0][0]), told)
 
     def _misread(self, problem: Misread) -> Misread:
         """The same with the number of the row, which is not that of the line where texts are
         quoted over several lines.
         """
-        known = (c for c in self.columns if problem.column in (c.name, c.stored[1:-1]))
-        column = next(known, None)
+        named = (c for c in self.columns if problem.column in (c.name, c.stored[1:-1]))
+        column = next(named, None)
         if self.table is None or column is None or problem.row:
             return problem
         plain = self.of_table(self.table.as_text([column.name]))
@@ -305,6 +303,10 @@ class Source:
         if not rows:
             return Misread(str(problem), column.name, problem.row)
         row, text = rows[0]
+        if self.of_model:
+            known = self.reading.columns.get(column.name)
+            told = known.expected if known is not None else column.kind
+            return in_training(self.name, int(row), column.name, text, told)
         wanted = {"boolean": "true or false", "timestamp": "a date"}.get(column.kind, "a number")
         return Misread(
             f"{self.name}, row {row}, column {column.name!r}: found {text!r}, expected {wanted} as "

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from halfsquare.errors import DataError, OptionError
 from halfsquare.files.atomic import reason
+from halfsquare.text import counted
 
 PACKED = (".gz", ".gzip", ".zst", ".bz2", ".xz", ".zip")
 _MARKS = (
@@ -195,7 +196,8 @@ def records(path: str, name: str, delimiter: str, skip: int, fields: int) -> Ite
                 if len(record) != fields:
                     raise DataError(
                         f"{name}, row {row} (line {reader.line_num + skip}): found "
-                        f"{len(record)} fields, expected {fields} as in the header. Correct the "
+                        f"{counted(len(record), 'fields')}, expected {fields} as in the header. "
+                        "Correct the "
                         "line; a field that holds the delimiter needs quotes"
                     )
                 yield record

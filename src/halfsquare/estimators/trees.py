@@ -13,6 +13,7 @@ from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError
 from halfsquare.estimators.base import TableRegressor
 from halfsquare.fitting.family import Family
+from halfsquare.fitting.options import sign_of
 from halfsquare.fitting.trees import TreesFamily, column_contributions
 from halfsquare.loss import Floats
 
@@ -25,7 +26,8 @@ class TreesRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
 
     Parameters
     ----------
-    monotone : mapping of column name or number to 1 or -1, or sequence of d of 1, -1, 0, optional
+    monotone : mapping of column name or number to 1 or -1 (or "+", "-"), or sequence of d of 1, -1,
+        0, optional
         Columns with which the output must not fall (1), or not rise (-1).
     members : int, optional
         Of the two ensembles together; by default 10, or 6 where rows are many.
@@ -72,7 +74,7 @@ class TreesRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        monotone: Mapping[Any, int] | Sequence[int] | None = None,
+        monotone: Mapping[Any, int | str] | Sequence[int | str] | None = None,
         members: int | None = None,
         rounds: int | None = None,
         target_transform: str = "none",
@@ -137,10 +139,8 @@ class TreesRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
             pairs = list(enumerate(self.monotone))
         found = {}
         for key, sign in pairs:
-            if sign not in (1, -1, 0):
-                raise OptionError(f"monotone of {key!r} is {sign!r}; expected 1, -1 or 0")
             whole = isinstance(key, int | np.integer)
             if whole and not -len(names) <= key < len(names):
                 raise OptionError(f"monotone names column {key}; there are {len(names)}")
-            found[names[key] if whole else str(key)] = int(sign)
+            found[names[key] if whole else str(key)] = sign_of(key, sign)
         return {name: sign for name, sign in found.items() if sign}

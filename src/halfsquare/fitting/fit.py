@@ -30,7 +30,7 @@ from halfsquare.fitting.decisive import DecisiveRow, decisive_rows
 from halfsquare.fitting.doubts import doubts
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.measure import measured
-from halfsquare.fitting.options import FitOptions, Request, options_as_json
+from halfsquare.fitting.options import FitOptions, Request, options_as_json, sign_of
 from halfsquare.fitting.resume import Resuming, checkpointer_of
 from halfsquare.fitting.splits import (
     counted_parts,
@@ -140,7 +140,7 @@ def fit(
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     fix: Mapping[str, float] | None = None,
     profile: bool = False,
-    monotone: Mapping[str, int] | None = None,
+    monotone: Mapping[str, int | str] | None = None,
     prefer: str = "accurate",
     errors: str | None = None,
     target_transform: str = "none",
@@ -194,7 +194,8 @@ def fit(
     profile : bool
         Of a formula: add profile-likelihood intervals to ``info["facts"]["profile"]``.
     monotone : mapping of column name to 1 or -1, optional
-        Of trees: numbers with which the output must not fall (1), or not rise (-1).
+        Of trees: numbers with which the output must not fall (1 or "+"), or not rise
+        (-1 or "-").
     prefer : {"accurate", "simple"}
         Of ``"auto"``: the blend of least error, or the simplest single model that is not
         significantly worse.
@@ -291,7 +292,7 @@ def fit(
         bounds=bounds,
         fix=fix,
         profile=profile,
-        monotone=monotone,
+        monotone=monotone and {name: sign_of(name, sign) for name, sign in monotone.items()},
         prefer=prefer,
         errors=errors,
         target_transform=target_transform,

@@ -36,6 +36,7 @@ from halfsquare.solvers.run import Run
 from halfsquare.solvers.steepest_descent import SteepestDescent
 from halfsquare.solvers.wide import MOST_COLUMNS, is_wide, require_columns, solve_wide
 from halfsquare.sums import NormalSums
+from halfsquare.text import counted
 
 LinearMethod = Literal["least-squares", "gradient", "minibatch"]
 # An SSE above this share of the terms it is the difference of has 9 digits in the sums: of these
@@ -240,8 +241,8 @@ def freedom_warnings(system: System, freedom: float, l2: float) -> list[str]:
         return []
     what = "as many coefficients as rows" if not l2 else "no more rows than effective parameters"
     return [
-        f"{what}: of {system.weight:g} rows no degrees of freedom are left to tell the noise by, "
-        "so there are no standard errors and no intervals"
+        f"{what}: of {counted(system.weight, 'rows')} no degrees of freedom are left "
+        "to tell the noise by, so there are no standard errors and no intervals"
     ]
 
 
@@ -373,10 +374,12 @@ class LinearFamily(Family):
         """
         encoder, options = rows.encoder, self._linear()
         trained = train_linear(rows, encoder.names, encoder.targets, options, run, check=check)
-        if options.l2 == "auto" and rows.row_count <= len(encoder.names) + 1:
+        drawn = bool(encoder.names) and bool(trained.facts.l2)
+        if drawn and options.l2 == "auto" and rows.row_count <= len(encoder.names) + 1:
             said = (
-                f"{len(encoder.names):,} columns on {rows.row_count:,} rows: a penalty that the "
-                f"evidence sets, l2 = {trained.facts.l2:.3g}, draws the coefficients towards 0"
+                f"{counted(len(encoder.names), 'columns')} on {counted(rows.row_count, 'rows')}: "
+                f"a penalty that the evidence sets, l2 = {trained.facts.l2:.3g}, draws "
+                "the coefficients towards 0"
             )
             trained = replace(trained, warnings=(*trained.warnings, said))
         errors = ErrorsOption.read(self.options.errors)

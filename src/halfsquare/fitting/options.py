@@ -62,7 +62,7 @@ class FitOptions:
             )
         for name, sign in (self.monotone or {}).items():
             if sign not in (1, -1):
-                raise OptionError(f"monotone of {name!r} is {sign!r}; expected 1 (+) or -1 (-)")
+                raise _no_sign(name, sign)
         if not 0.0 <= self.test_fraction < 1.0:
             raise OptionError(
                 f"the test fraction is {self.test_fraction:g}; expected a number from 0 to "
@@ -164,3 +164,21 @@ class Request:
         """All columns that it names."""
         weights = [self.weights] if self.weights else []
         return [*self.targets, *weights, *(self.features or ()), *self.exclude]
+
+
+def sign_of(name: object, sign: object) -> int:
+    """1, -1 or 0, as it stands or as "+" or "-"; ``name`` is the input's.
+
+    Raises
+    ------
+    OptionError
+        If it is none of them.
+    """
+    for known, value in ((1, 1), ("+", 1), (-1, -1), ("-", -1), (0, 0)):
+        if sign == known:
+            return value
+    raise _no_sign(name, sign)
+
+
+def _no_sign(name: object, sign: object) -> OptionError:
+    return OptionError(f"monotone of {name!r} is {sign!r}; expected 1 or '+', -1 or '-'")

@@ -15,7 +15,7 @@ from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.report.layout import folded
 from halfsquare.report.views import relevance
 from halfsquare.results.fitted import FittedModel
-from halfsquare.text import plain, rows_sentence
+from halfsquare.text import counted, plain, rows_sentence
 
 _NAMED = 5  # columns
 _DOUBTS = 5  # lines about the table
@@ -68,7 +68,9 @@ def typical_error(fitted: FittedModel) -> list[str]:
     info, unit = fitted.info, " and ".join(fitted.encoder.targets)
     found = info["test"] or info["train"]
     where = (
-        f"{found['rows']:,} test rows" if info["test"] else "the rows of the fit (none set apart)"
+        counted(found["rows"], "test rows")
+        if info["test"]
+        else "the rows of the fit (none set apart)"
     )
     said = [f"Typical error ±{plain(found['rmse'])} ({unit}), on {where}."]
     r2 = found["r2"]

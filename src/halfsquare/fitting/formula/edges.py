@@ -114,6 +114,27 @@ def one_sided(
     return found
 
 
+def near_columns(
+    names: Sequence[str], undetermined: Sequence[str], columns: Sequence[str]
+) -> list[str]:
+    """The warnings of parameters that look like columns: of names that differ in case alone, or
+    nearly are one and are not determined by the rows.
+    """
+    from difflib import get_close_matches
+
+    said = []
+    for name in names:
+        near = [c for c in columns if c.casefold() == name.casefold()]
+        if not near and name in undetermined:
+            near = get_close_matches(name, columns, n=1, cutoff=0.75)
+        if near:
+            said.append(
+                f"{name} is no column and is fitted as a parameter: did you mean the column "
+                f"{near[0]!r}?"
+            )
+    return said
+
+
 def runaway_warning(names: Sequence[str]) -> str:
     """The warning that names what has no end."""
     verb = "runs" if len(names) == 1 else "run"

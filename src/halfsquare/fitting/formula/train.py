@@ -18,6 +18,7 @@ from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.errors import DataError, FitError, FormulaError, NotFiniteError, OptionError
 from halfsquare.fitting.family import Family
+from halfsquare.fitting.formula.edges import near_columns
 from halfsquare.fitting.formula.origin import Origin, OriginRows, find_origin
 from halfsquare.fitting.formula.result import Ending
 from halfsquare.fitting.formula.search import MANY_ROWS, Minimizer
@@ -343,6 +344,9 @@ class FormulaFamily(Family):
             fixed=options.fix,
             profile=options.profile,
         )
+        columns = list(rows.scanned.roles.reading.columns)
+        near = near_columns(trained.model.names, trained.facts.undetermined, columns)
+        trained = replace(trained, warnings=(*near, *trained.warnings))
         errors = ErrorsOption.read(options.errors)
         trained = robust_formula(trained, rows, errors, options.seed, run.execution)
         return self.fitted(rows, [trained], Training("formula", "levenberg-marquardt"))
