@@ -292,7 +292,7 @@ def fit(
         bounds=bounds,
         fix=fix,
         profile=profile,
-        monotone=monotone and {name: sign_of(name, sign) for name, sign in monotone.items()},
+        monotone={name: sign_of(name, sign) for name, sign in (monotone or {}).items()} or None,
         prefer=prefer,
         errors=errors,
         target_transform=target_transform,

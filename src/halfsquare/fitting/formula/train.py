@@ -345,7 +345,9 @@ class FormulaFamily(Family):
             profile=options.profile,
         )
         columns = list(rows.scanned.roles.reading.columns)
-        near = near_columns(trained.model.names, trained.facts.undetermined, columns)
+        near = near_columns(
+            list(trained.model.parameter_names), trained.facts.undetermined, columns
+        )
         trained = replace(trained, warnings=(*near, *trained.warnings))
         errors = ErrorsOption.read(options.errors)
         trained = robust_formula(trained, rows, errors, options.seed, run.execution)
