@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.linalg import LinAlgError
 from scipy.stats import multivariate_normal
 
 from halfsquare.data.rows import ArrayRows
@@ -122,3 +125,22 @@ def test_cholesky_agrees_with_numpy_and_refuses_the_indefinite():
     assert factor.log_determinant == pytest.approx(np.linalg.slogdet(whole)[1])
     with pytest.raises(np.linalg.LinAlgError):
         Cholesky.of(-matrix)
+
+
+def test_a_curvature_that_is_singular_in_float64_has_a_covariance(line):
+    """Two directions that rounding makes one: in the others nothing changes."""
+    state, _ = _descend(line, Evidence(line.model.groups()))
+    known = covariance_of(state)
+    memory = state.memory
+    damped = memory.inner.memory
+    curvature = np.array(damped.curvature)
+    curvature[1], curvature[:, 1] = curvature[0], curvature[:, 0]
+    curvature[1, 1] = curvature[0, 0]
+    with pytest.raises(LinAlgError):
+        Cholesky.of(curvature - 1e-9 * np.eye(len(curvature)))
+    damped = replace(damped, curvature=curvature)
+    inner = replace(memory.inner, memory=damped)
+    found = covariance_of(replace(state, memory=replace(memory, inner=inner)))
+    assert np.isfinite(found).all() and found[0, 0] > 1e3 * known[0, 0]
+    both = found[0, 0] + 2 * found[0, 1] + found[1, 1]  # their sum is known
+    assert abs(both) < 1e-2 * found[0, 0]

@@ -17,6 +17,7 @@ weights of an input that does not help get a large penalty.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import log, pi
 
@@ -215,9 +216,17 @@ def highest_evidence(state: State[EvidenceMemory]) -> State[EvidenceMemory]:
 
 
 def covariance_of(state: State[EvidenceMemory]) -> Floats:
-    """σ² C⁻¹ (p, p): the covariance of the parameters at a state of :class:`Evidence`."""
+    """σ² C⁻¹ (p, p): the covariance of the parameters at a state of :class:`Evidence`.
+
+    Where rows without noise leave penalties so small that C is singular in float64, the least
+    diagonal that can be told from rounding is added.
+    """
     curvature = state.memory.inner.memory.curvature
-    return belief_of(state).noise * Cholesky.of(curvature).inverse()
+    least = len(curvature) * np.finfo(float).eps * float(np.diag(curvature).max(initial=1e-300))
+    for added in (0.0, least, 1e2 * least, 1e4 * least):
+        with suppress(LinAlgError):
+            return belief_of(state).noise * Cholesky.of(curvature, added).inverse()
+    raise LinAlgError("the curvature is not that of a squared error")
 
 
 def reestimate(
