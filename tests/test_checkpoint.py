@@ -184,8 +184,8 @@ def test_a_time_limit_can_be_lifted_afterwards(tmp_path: Path) -> None:
 
 KILLED = {
     "network": (8, waves(60), {"target": "y", "model": "network", "test_fraction": 0}),
-    "mini-batches": (3, many(collinear(), 100), FITS["linear by mini-batches"][1]),
-    "formula": (3, many(decay(), 1000), FITS["formula"][1]),
+    "mini-batches": (4, many(collinear(), 100), FITS["linear by mini-batches"][1]),
+    "formula": (4, many(decay(), 1000), FITS["formula"][1]),
 }
 
 
