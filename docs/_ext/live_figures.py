@@ -24,6 +24,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from halfsquare.explain.derivation import derivation
 from halfsquare.explain.many_examples import (
+    SIZES,
     LineSample,
     batch_scatter,
     best_line,
@@ -44,7 +45,6 @@ from halfsquare.figures.save import css_variables, data_island, static_text, veg
 from halfsquare.figures.theme import DARK, LIGHT
 
 ROWS = [16, 64, 256, 1024, 4096]
-_SIZES = sorted({round(8 * 2 ** (i / 4)) for i in range(37)})
 _SHOWN = 256
 _USES = "live_figures"
 
@@ -124,7 +124,7 @@ def _rows(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _growth(options: dict[str, Any]) -> dict[str, Any]:
-    grown = growth_rows(_SIZES, growth(_sample(), _SIZES))
+    grown = growth_rows(SIZES, growth(_sample(), SIZES))
     tops = {
         "sse_top": 1.02 * grown[-1]["sse"],
         "mse_top": 1.1 * max(row["most"] for row in grown),

@@ -180,11 +180,9 @@ def merged_numbers(source: Source, column: SourceColumn) -> tuple[int, int] | No
     """
     if column.type not in _WHOLE_TYPES and not column.is_text:
         return None
-    text = column.text if column.is_text else column.stored
-    number = column.as_double().rsplit(" AS ", 1)[0]
     ((found, kept),) = source.run(
-        f"SELECT count(DISTINCT v), count(DISTINCT d) FROM (SELECT TRY_CAST({text} AS HUGEINT) "
-        f"AS v, {number} AS d FROM {source.relation}) WHERE v IS NOT NULL"
+        f"SELECT count(DISTINCT v), count(DISTINCT d) FROM (SELECT TRY_CAST({column.text} AS "
+        f"HUGEINT) AS v, {column.number} AS d FROM {source.relation}) WHERE v IS NOT NULL"
     )
     return (int(found), int(kept)) if found > kept else None
 

@@ -75,9 +75,11 @@ class SourceColumn:
 
     def as_double(self) -> str:
         """SQL for the values as numbers: seconds for times, the text itself for levels."""
-        return f"{self._as_double()} AS {quote_name(self.name)}"
+        return f"{self.number} AS {quote_name(self.name)}"
 
-    def _as_double(self) -> str:
+    @property
+    def number(self) -> str:
+        """The same without the name."""
         if self.kind == "text":
             if not self.words:
                 return self.text

@@ -17,7 +17,7 @@ from halfsquare.data.frames import arrow_table
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError
-from halfsquare.estimators.whole_numbers import base_of, less
+from halfsquare.estimators.whole_numbers import base_of, goes_beyond, less
 from halfsquare.loss import Floats, require_finite, require_weights
 
 # No name that a formula could call a parameter.
@@ -163,19 +163,15 @@ def only_numbers(X: Any) -> bool:
         named = all(isinstance(name, str) for name in X.columns)
         if not named or not kinds or not kinds <= set("fiu"):
             return False
-        return all(_narrow(X.iloc[:, j]) for j, t in enumerate(X.dtypes) if t.kind in "iu")
+        return not any(goes_beyond(X.iloc[:, j]) for j, t in enumerate(X.dtypes) if t.kind in "iu")
     if hasattr(X, "collect_schema") and hasattr(X, "get_columns"):
         columns = X.get_columns()
         whole = [c for c in columns if c.dtype.is_integer()]
         return bool(columns) and (
             all(c.dtype.is_float() or c.dtype.is_integer() for c in columns)
-            and all(c.null_count() == 0 and _narrow(c) for c in whole)
+            and all(c.null_count() == 0 and not goes_beyond(c) for c in whole)
         )
     return False
-
-
-def _narrow(column: Any) -> bool:
-    return not len(column) or max(abs(int(column.min())), abs(int(column.max()))) <= 1 << 53
 
 
 def columns_of(

@@ -31,9 +31,14 @@ def base_of(X: Any) -> npt.NDArray[np.object_] | None:
 
 
 def _first(column: Any) -> int:
-    if column.dtype.kind not in "iu":
-        return 0
-    return int(column[0]) if max(abs(int(column.min())), int(column.max())) > _EXACT else 0
+    return int(column[0]) if column.dtype.kind in "iu" and goes_beyond(column) else 0
+
+
+def goes_beyond(column: Any) -> bool:
+    """Whether whole numbers, an array or a column of a frame, go beyond what float64 is sure to
+    hold.
+    """
+    return len(column) > 0 and max(abs(int(column.min())), abs(int(column.max()))) > _EXACT
 
 
 def less(X: Any, base: npt.NDArray[np.object_] | None) -> Any:

@@ -16,6 +16,9 @@ from halfsquare.errors import OptionError
 from halfsquare.loss import Floats, error
 from halfsquare.sums import ErrorSummary, ErrorSums, NormalSums
 
+#: Numbers of rows, four to each doubling from 8 to 4,096.
+SIZES = sorted({round(8 * 2 ** (i / 4)) for i in range(37)})
+
 
 @dataclass(frozen=True)
 class LineSample:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from halfsquare.errors import OptionError
 from halfsquare.explain.many_examples import (
+    SIZES,
     BatchScatter,
     LineSample,
     batch_scatter,
@@ -38,9 +39,6 @@ BATCHES = [4, 8, 16, 32, 64, 128, 256]
 COPIES = [1, 2, 4]
 NOISES = [0.25, 0.5, 1.0, 2.0]
 _DRAWN = 400  # rows of the figure, at most
-_SIZES = sorted(
-    {round(8 * 2 ** (i / 4)) for i in range(37)}
-)  # four to each doubling, ROWS among them
 
 
 @dataclass(frozen=True)
@@ -203,7 +201,7 @@ def _sample(noise: float) -> LineSample:
 
 @cache
 def _growth(noise: float, copies: int) -> list[dict[str, float]]:
-    return growth_rows(_SIZES, growth(_sample(noise), _SIZES, copies))
+    return growth_rows(SIZES, growth(_sample(noise), SIZES, copies))
 
 
 @cache
