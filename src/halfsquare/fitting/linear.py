@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsquare.data.encoded_rows import DesignRows, EncodedArrays, EncodedRows
 from halfsquare.data.roles import Roles
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.data.source import Source
 from halfsquare.errors import NotFiniteError, OptionError
 from halfsquare.fitting.family import Family
@@ -23,6 +23,7 @@ from halfsquare.fitting.weighed import log_weight_of
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
+from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.record import Training
@@ -360,6 +361,10 @@ class LinearFamily(Family):
             if not np.isnan(own).any():
                 trained = replace(trained, left_out=np.stack([own, own]))
         return self.fitted(rows, [trained], Training("linear", self._linear().method))
+
+    def stand_in(self, fitted: FittedModel, rows: ArrayRows) -> Sequence[Trained[Any]]:
+        encoder, options = fitted.encoder, LinearOptions(l2=self.options.l2)
+        return [train_linear(rows, encoder.names, encoder.targets, options, Run(Local(1)))]
 
     def train_arrays(self, rows: EncodedArrays, run: Run, check: Callable[[], None]) -> FittedModel:
         """Train on arrays; ``check`` as of :func:`train_linear`. Intervals are not calibrated."""
