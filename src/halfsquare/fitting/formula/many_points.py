@@ -203,7 +203,7 @@ class ManyPoints:
         return Settled(points, np.where(whole, losses, np.inf), basis, errors)
 
     def _table(self, points: Floats) -> Floats:
-        """√w times the derivatives by the linear parameters and, with these 0, o - t: (m, q+1, n)."""
+        """√w times what each linear parameter multiplies, and o - t with these 0: (m, q+1, n)."""
         q = len(self.linear)
         none = np.concatenate([np.zeros(q), self._held])
         program = self.formula.at_points(self.linear)
