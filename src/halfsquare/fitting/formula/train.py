@@ -21,8 +21,8 @@ from halfsquare.fitting.family import Family
 from halfsquare.fitting.formula.edges import near_columns
 from halfsquare.fitting.formula.origin import Origin, OriginRows, find_origin
 from halfsquare.fitting.formula.result import Ending
+from halfsquare.fitting.formula.sample import sample_rows
 from halfsquare.fitting.formula.search import MANY_ROWS, Minimizer
-from halfsquare.fitting.formula.start import sample_rows
 from halfsquare.fitting.options import Request
 from halfsquare.fitting.robust import robust_formula, with_beside
 from halfsquare.loss import Floats
