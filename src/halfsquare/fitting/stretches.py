@@ -59,7 +59,7 @@ def with_stretches(fitted: FittedModel, rows: Rows, stand_in: StandIn) -> Fitted
         rates = {one.column: np.array(one.rates) for one in training.stretches}
         if not rates and len(some.design) >= _FEWEST_ROWS:
             rates = _rates(fitted, _thinned(some, _TRAINED_ON), numbers, stand_in)
-    found = tuple(_where(some.design[:, c], c, rate) for c, rate in rates.items() if rate.any())
+    found = tuple(_where(some, c, rate) for c, rate in rates.items() if rate.any())
     training = replace(training, stretches=found)
     return replace(fitted, record=replace(fitted.record, training=training))
 
@@ -138,15 +138,17 @@ def _rate(fitted: FittedModel, rows: ArrayRows, column: int, stand_in: StandIn) 
     out = (values > low) & (values <= high)
     if out.sum() < _FEWEST_OUT or (~out).sum() < _FEWEST_KEPT:
         return None
-    apart = _where(values[~out], column, np.zeros(1)).distance(values[out])
-    if apart.mean() < _LEAST:
+    kept = _part(rows, ~out)
+    apart = _where(kept, column, np.zeros(1)).distance(values[out])
+    if apart.mean() < _LEAST * values.std():
         return None
-    members = stand_in(fitted, _part(rows, ~out))
+    members = stand_in(fitted, kept)
     if not members:
         return None
     output, variance = predictive(members, rows.design[out])
     expected = np.fmax(variance, fitted.noise)
-    square = np.minimum(error(rows.target[out], output), _MOST_ERROR) ** 2
+    most = _MOST_ERROR * rows.target.std(axis=0)
+    square = np.minimum(np.abs(error(rows.target[out], output)), most) ** 2
     ratio = square / expected
     doubt = ratio.std(axis=0) / np.sqrt(len(ratio))
     sure = ratio.mean(axis=0) - 1.0 > _BETTER * doubt
@@ -154,11 +156,12 @@ def _rate(fitted: FittedModel, rows: ArrayRows, column: int, stand_in: StandIn) 
     return np.where(sure, rate, 0.0)
 
 
-def _where(values: Floats, column: int, rates: Floats) -> Stretches:
+def _where(rows: ArrayRows, column: int, rates: Floats) -> Stretches:
     """The stretches of a column without values."""
+    values = rows.design[:, column]
     distinct = np.unique(values)
     gaps = np.diff(distinct)
-    at = np.flatnonzero(gaps > _LEAST)
+    at = np.flatnonzero(gaps > _LEAST * values.std())
     at = np.sort(at[np.argsort(-gaps[at], kind="stable")][:_MOST])
     return Stretches(
         column,

@@ -7,8 +7,8 @@ of a random walk does. To the variance of the output are added
 
     Σ_c r_c d_c(x)
 
-d_c the distance of column c to the nearest value that the rows have, in standard deviations, and
-r_c learnt by :mod:`halfsquare.fitting.stretches`.
+d_c the distance of column c to the nearest value that the rows have, in the design's unit, and r_c
+learnt by :mod:`halfsquare.fitting.stretches`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Stretches:
     column : int
         Of the design.
     low, high : float
-        The least and the greatest value, standardized.
+        The least and the greatest value.
     starts, ends : (s,)
         Of each empty stretch between them, rising.
     rates : (k,)
-        r_c for each target, in units of its variance.
+        r_c for each target, in the design's units.
     """
 
     column: int
