@@ -18,11 +18,7 @@ from halfsquare.solvers.base import Reason, State
 from halfsquare.solvers.loop import Record, descend
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.run import Run
-from halfsquare.solvers.variable_projection import (
-    ProjectedMemory,
-    VariableProjection,
-    triangle_of,
-)
+from halfsquare.solvers.variable_projection import ProjectedMemory, VariableProjection, triangle_of
 from halfsquare.sums import Moments
 
 # Of many rows a sample of this many is fitted first: from there a few passes over all rows are

@@ -13,9 +13,10 @@ from halfsquare.errors import FormulaError, ShapeError
 from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
+from halfsquare.models.formula.compiler import compile_program
 from halfsquare.models.formula.derivatives import derivatives, jointly_linear
 from halfsquare.models.formula.parser import ParsedFormula, parse_formula
-from halfsquare.models.formula.program import Bound, Program, compile_program
+from halfsquare.models.formula.program import Bound, Program
 
 
 @final
