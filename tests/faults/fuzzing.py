@@ -73,7 +73,7 @@ def used_model(path: Path) -> None:
     from halfsquare.results.inference.table import model_table
 
     model = load(path)
-    rows = {"a": np.array([0.5, np.nan]), "t": np.array(["u", "new"])}
+    rows = {"a": np.array([0.5, np.nan]), "t": np.array(["u", "new"]), "i": np.array([1, 2])}
     commands: tuple[Callable[[], object], ...] = (
         lambda: model.interval(rows, 0.9),
         lambda: summary(model),
@@ -241,6 +241,7 @@ def _written(folder: Path) -> dict[str, list[bytes]]:
     data = {
         "a": random.normal(size=40),
         "t": random.choice(["u", "v"], 40),
+        "i": np.arange(40) % 5,
         "y": random.normal(size=40),
     }
     found: dict[str, list[bytes]] = {}
@@ -255,6 +256,11 @@ def _written(folder: Path) -> dict[str, list[bytes]]:
         {"model": "network"},
         {"formula": "y ~ b0 + b1*a"},
         {"model": "linear", "formula": "y ~ poly(a, 2) + t"},
+        {
+            "model": "linear",
+            "formula": "y ~ bs(a, df=4) + center(a):t + C(i)",
+            "errors": "cluster:i",
+        },
         {"model": "trees"},
         {"method": "gradient", "checkpoint": kept},
     ):
@@ -304,9 +310,7 @@ def _workbook(cells: list[list[str]]) -> dict[str, str]:
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006"
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-    rows = "".join(
-        "<row>" + "".join(_xlsx_cell(cell) for cell in row) + "</row>" for row in cells
-    )
+    rows = "".join("<row>" + "".join(_xlsx_cell(cell) for cell in row) + "</row>" for row in cells)
     return {
         "[Content_Types].xml": f'<Types xmlns="{package}/content-types"><Default Extension="rels" '
         'ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override '
@@ -334,7 +338,7 @@ def _open_document(cells: list[list[str]]) -> dict[str, str]:
     """The least that is a spreadsheet of OpenDocument (ISO/IEC 26300)."""
     name = "urn:oasis:names:tc:opendocument:xmlns"
     kind = "application/vnd.oasis.opendocument.spreadsheet"
-    spaces = " ".join(f'xmlns:{space}="{name}:{space}:1.0"' for space in ("office", "table", "text"))
+    spaces = " ".join(f'xmlns:{s}="{name}:{s}:1.0"' for s in ("office", "table", "text"))
     rows = "".join(
         "<table:table-row>" + "".join(_ods_cell(cell) for cell in row) + "</table:table-row>"
         for row in cells
@@ -351,8 +355,10 @@ def _open_document(cells: list[list[str]]) -> dict[str, str]:
 
 
 def _ods_cell(text: str) -> str:
-    value = f'office:value-type="float" office:value="{text}"' if _is_number(text) else (
-        'office:value-type="string"'
+    value = (
+        f'office:value-type="float" office:value="{text}"'
+        if _is_number(text)
+        else ('office:value-type="string"')
     )
     return f"<table:table-cell {value}><text:p>{text}</text:p></table:table-cell>"
 
