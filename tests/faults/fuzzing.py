@@ -66,8 +66,8 @@ def edited(header: Any, random: Random) -> Any:
 def used_model(path: Path) -> None:
     """Load a model, and do with it what the commands do, each for itself."""
     from halfsquare.cli.effects import shown
-    from halfsquare.cli.fit import as_dict
     from halfsquare.cli.options import dump
+    from halfsquare.cli.shown import as_dict
     from halfsquare.report.summary import summary
     from halfsquare.results.inference.effects import effects_of
     from halfsquare.results.inference.table import model_table

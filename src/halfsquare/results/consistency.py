@@ -11,6 +11,7 @@ from halfsquare.data.splits import Split
 from halfsquare.errors import OptionError
 from halfsquare.files.records import from_json
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.record import Training
 from halfsquare.results.trained import FormulaFacts, LinearFacts, NetworkFacts, Trained, TreesFacts
 from halfsquare.sums import ErrorSummary
 
@@ -61,8 +62,7 @@ def _differences(fitted: FittedModel) -> Iterator[str]:
     for summary in (record.measured.train, record.measured.test):
         if summary is not None:
             yield from _errors(summary)
-    if training.kind in ("network", "trees", "blend") and training.relevance is None:
-        yield f"{training.kind} without the relevance of the columns"
+    yield from _training(training)
     tried = {c.model for c in training.candidates}
     if tried and not set(str(training.chosen).split(" + ")) <= tried:
         yield "the model that was chosen was not tried"
@@ -71,6 +71,16 @@ def _differences(fitted: FittedModel) -> Iterator[str]:
         return
     for member in fitted.members:
         yield from _member(member, _KINDS[training.kind], fitted.encoder)
+
+
+def _training(training: Training) -> Iterator[str]:
+    """What each kind of model has to tell of itself."""
+    if training.kind in ("network", "trees", "blend") and training.relevance is None:
+        yield f"{training.kind} without the relevance of the columns"
+    if any(e.weight is None for e in training.ensembles):
+        yield "an ensemble of trees without its weight"
+    if training.kind == "blend" and None in (training.left_out_mse, training.left_out_mse_se):
+        yield "a blend without its error on rows left out"
 
 
 def _options(options: Any) -> Iterator[str]:
