@@ -181,7 +181,7 @@ def one_connection(cases: int = 500) -> Iterator[None]:
     """
     from halfsquare.data import opening
 
-    made, taken = opening.duckdb_connection, 0
+    made, taken = vars(opening)["duckdb_connection"], 0
     kept: list[Any] = []
 
     def connection() -> Any:

@@ -12,7 +12,14 @@ from halfsquare.errors import OptionError
 from halfsquare.files.records import from_json
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Training
-from halfsquare.results.trained import FormulaFacts, LinearFacts, NetworkFacts, Trained, TreesFacts
+from halfsquare.results.trained import (
+    Facts,
+    FormulaFacts,
+    LinearFacts,
+    NetworkFacts,
+    Trained,
+    TreesFacts,
+)
 from halfsquare.sums import ErrorSummary
 
 # Which models a fitted one of that kind is made of, and what is known of each; by the names of
@@ -115,13 +122,13 @@ def _errors(summary: ErrorSummary) -> Iterator[str]:
 
 
 def _member(member: Trained[Any], models: tuple[str, ...], encoder: Encoder) -> Iterator[str]:
-    model = type(member.model).__name__
-    if model not in models or not isinstance(member.facts, _FACTS[model]):
+    model, facts = type(member.model).__name__, cast(Facts, member.facts)
+    if model not in models or not isinstance(facts, _FACTS[model]):
         yield "a model of one kind with the facts of another"
         return
     from_json(
         dict[str, int],
-        (member.facts.errors_facts or {}).get("clusters", {}),
+        (facts.errors_facts or {}).get("clusters", {}),
         "facts.errors_facts.clusters",
     )
     if isinstance(member.facts, LinearFacts):
@@ -145,10 +152,10 @@ def _linear(facts: LinearFacts, model: Any, encoder: Encoder) -> Iterator[str]:
     """What is told of a linear model, against the columns of its design."""
     from halfsquare.models.terms.encoder import TermsEncoder
 
-    terms = isinstance(encoder, TermsEncoder)
-    if model.held != (1 if terms and encoder.absorbed else 0):
+    terms = encoder if isinstance(encoder, TermsEncoder) else None
+    if model.held != (1 if terms and terms.absorbed else 0):
         yield f"{model.held} coefficients that are held"
-    if terms and model.intercept != encoder.design.has_intercept:
+    if model.intercept != (terms.design.has_intercept if terms else True):
         yield "an intercept that the design does not have, or none where it has one"
     if any(len(row) != len(encoder.names) for row in facts.undetermined_directions):
         yield "directions of another number of columns"
@@ -157,10 +164,10 @@ def _linear(facts: LinearFacts, model: Any, encoder: Encoder) -> Iterator[str]:
     told = facts.inference
     if told is None or told.means is None:
         return
-    if not isinstance(encoder, TermsEncoder):
+    if terms is None:
         yield "means of the columns of a formula, and there is none"
         return
-    design = encoder.design
+    design = terms.design
     numbers = {c for c, kind in design.kinds.items() if kind == "number"}
     if told.means.keys() != numbers or not all(map(isfinite, told.means.values())):
         yield "means of other columns than those of the formula"
