@@ -27,7 +27,7 @@ from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.record import Training
-from halfsquare.results.trained import LinearFacts, Trained
+from halfsquare.results.trained import InferenceFacts, LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Solver, Termination
 from halfsquare.solvers.growing_batches import GrowingBatches
 from halfsquare.solvers.least_squares import solve
@@ -394,7 +394,7 @@ class LinearFamily(Family):
             trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
         facts = replace(
             trained.facts,
-            inference={"errors": str(errors)},
+            inference=InferenceFacts(errors=str(errors)),
             log_weight=log_weight_of(rows, rows.weighed),
         )
         return replace(trained, facts=facts)
