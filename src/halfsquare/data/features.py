@@ -32,6 +32,11 @@ class Feature(ABC):
     scales: tuple[float, ...]
 
     @property
+    def offset(self) -> int:
+        """What was taken off the values of a column of numbers when they were read."""
+        return 0
+
+    @property
     @abstractmethod
     def names(self) -> tuple[str, ...]:
         """Names of the design columns."""
@@ -57,6 +62,11 @@ class Number(Feature):
     minimum: float
     maximum: float
     indicator: bool
+    base: str = ""
+
+    @property
+    def offset(self) -> int:
+        return int(self.base or 0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,7 +79,8 @@ class Number(Feature):
         )
         known = self.minimum == self.minimum
         span = f" from {self.minimum:g} to {self.maximum:g}" if known else ", its range not known"
-        return f"number{span}{share}"
+        less = f", less {self.base}" if self.base else ""
+        return f"number{less}{span}{share}"
 
     def write(self, raw: Floats, out: Floats) -> None:
         out[0] = raw
@@ -86,6 +97,11 @@ class Plain(Feature):
 
     minimum: float
     maximum: float
+    base: str = ""
+
+    @property
+    def offset(self) -> int:
+        return int(self.base or 0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,7 +109,8 @@ class Plain(Feature):
 
     @property
     def decision(self) -> str:
-        return f"number from {self.minimum:g} to {self.maximum:g}, as it is"
+        less = f", less {self.base}" if self.base else ", as it is"
+        return f"number from {self.minimum:g} to {self.maximum:g}{less}"
 
     def write(self, raw: Floats, out: Floats) -> None:
         out[0] = raw

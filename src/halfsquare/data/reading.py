@@ -232,6 +232,8 @@ def encoded_array(
     at = {name: j for j, name in enumerate(names)}
     if not plain or encoder.reading.given or not all(f.column in at for f in encoder.features):
         return None
+    if any(f.offset for f in encoder.features):
+        return None  # float64 may have rounded what the model can tell apart
     columns = [at[f.column] for f in encoder.features]
 
     def encoded() -> Iterator[Floats]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
 from halfsquare.data.messages import BadLine, Misread, in_training, missing_column
 from halfsquare.data.sql import Kind, is_one_of, quote_name, quote_text
 from halfsquare.data.text_file import TextTable
+from halfsquare.data.whole_numbers import less_base
 from halfsquare.files.private import PrivateFolder
 
 
@@ -40,6 +41,8 @@ class SourceColumn:
     whole : bool
         Whether its first values are whole numbers of at most three digits in a text file: 1.033
         further down may be a thousand and thirty-three.
+    base : str
+        A whole number that is taken off the values before they become float64; empty for none.
     """
 
     name: str
@@ -49,6 +52,7 @@ class SourceColumn:
     reading: ColumnReading | None = None
     words: tuple[str, ...] = ()
     whole: bool = False
+    base: str = ""
 
     @property
     def stored(self) -> str:
@@ -85,7 +89,8 @@ class SourceColumn:
                 return self.text
             return f"CASE WHEN {is_one_of(self.text, self.words)} THEN NULL ELSE {self.text} END"
         if self.reading is not None:
-            return self.reading.sql(self.text, self.words)
+            value = self.reading.sql(self.text, self.words)
+            return less_base(self.text, "VARCHAR", value, self.base) if self.base else value
         if self.type.startswith("INTERVAL"):
             return f"(epoch({self.stored}) / 86400.0)::DOUBLE"
         if self.kind in ("timestamp", "time"):
@@ -98,7 +103,7 @@ class SourceColumn:
         found = f"{self.stored}::DOUBLE"
         for word in self.words:
             found = f"nullif({found}, {float(word)!r}::DOUBLE)"
-        return found
+        return less_base(self.stored, self.type, found, self.base) if self.base else found
 
 
 @dataclass(frozen=True)
@@ -317,6 +322,18 @@ class Source:
             column.name,
             int(row),
         )
+
+    def without_bases(self, names: Iterable[str]) -> Source:
+        """With these columns as float64 has their values."""
+        plain = {n for n in names if n in self.reading.columns and self.reading.columns[n].base}
+        if not plain:
+            return self
+        readings = {
+            n: replace(c, base="") if n in plain else c for n, c in self.reading.columns.items()
+        }
+        columns = tuple(replace(c, base="") if c.name in plain else c for c in self.columns)
+        reading = replace(self.reading, columns=readings)
+        return replace(self, columns=columns, reading=reading)
 
     def row(self, number: int) -> dict[str, str | None]:
         """Row ``number`` (from 1) as text, for showing; empty if there is none."""

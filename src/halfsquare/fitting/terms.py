@@ -30,7 +30,7 @@ from halfsquare.models.rows import TargetRows
 from halfsquare.models.target import TARGET_FUNCTIONS
 from halfsquare.models.terms.design import needed_columns
 from halfsquare.models.terms.encoder import TermsEncoder, make_terms_encoder, raw_terms
-from halfsquare.models.terms.expand import Expanded, expand
+from halfsquare.models.terms.expand import Expanded, alone, expand
 from halfsquare.models.terms.syntax import Call, Name
 from halfsquare.models.terms.tokens import refuse
 from halfsquare.parallel.base import Execution
@@ -78,6 +78,7 @@ class TermsFamily(Family):
             raise OptionError(f"the target {target!r} is also a term: it cannot explain itself")
         if request.weights in needed:
             raise OptionError(f"column {request.weights!r} is the weight and also a term")
+        source = source.without_bases(set(needed) - alone(expanded))
         roles = choose_roles(
             source,
             [target],

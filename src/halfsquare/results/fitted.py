@@ -443,7 +443,7 @@ class FittedModel(Methods):
         )
         # Slopes are divided by their column's scale; the intercept takes over what the means
         # shifted.
-        back = np.concatenate([[1.0], -self.encoder.means / scales])
+        back = np.concatenate([[1.0], -self.encoder.user_means / scales])
         b = member.model.matrix(member.parameters)
         values = np.vstack(
             [back @ b * units + self.encoder.target_means, b[1:] / scales[:, None] * units]

@@ -131,8 +131,14 @@ def _field(name: str, feature: Feature, given: str | None) -> Field:
         if whole and feature.maximum - feature.minimum >= 5
         else float(f"{middle:.4g}")
     )
-    hint = f"{feature.minimum:.4g} to {feature.maximum:.4g}".replace("-", "−")
-    shown = f"{typical:.10g}" if given is None else given
+    base = feature.offset
+    if base:
+        low, high = base + round(feature.minimum), base + round(feature.maximum)
+        hint, shown = f"{low} to {high}".replace("-", "−"), str(base + round(middle))
+    else:
+        hint = f"{feature.minimum:.4g} to {feature.maximum:.4g}".replace("-", "−")
+        shown = f"{typical:.10g}"
+    shown = shown if given is None else given
     return Field(
         name,
         column,
@@ -164,7 +170,11 @@ def _raw(field: Field, feature: Feature) -> float:
             )
         return nan
     if field.kind == "number":
-        return number_of(field.label, text)
+        value = number_of(field.label, text)
+        if not feature.offset:
+            return value
+        whole = text.lstrip("+-").isdecimal()
+        return float(int(text) - feature.offset if whole else value - float(feature.offset))
     try:
         read = datetime.fromisoformat(f"1970-01-01T{text}" if field.kind == "time" else text)
     except ValueError:

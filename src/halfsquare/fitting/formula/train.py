@@ -300,7 +300,7 @@ class FormulaFamily(Family):
                 "leave the target out"
             )
         roles = choose_roles(
-            source,
+            source.without_bases(formula.columns),
             [formula.target],
             weight=request.weights,
             weighting=request.weighting,

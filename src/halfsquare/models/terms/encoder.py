@@ -121,6 +121,17 @@ class TermsEncoder(Encoder):
         return np.append(self.column_means, 0.0) if self.absorbed else self.column_means
 
     @property
+    def user_means(self) -> Floats:
+        means = self.means
+        groups = {name: first for name, first, _ in self.groups}
+        for feature in self.features:
+            # Less a base stands only what is a term by itself.
+            if feature.offset and (at := groups.get(unparse(Name(0, feature.column)))) is not None:
+                means = means.copy()
+                means[at] += float(feature.offset)
+        return means
+
+    @property
     def scales(self) -> Floats:
         return np.append(self.column_scales, 1.0) if self.absorbed else self.column_scales
 
@@ -374,5 +385,6 @@ def _features(design: TermsDesign, scanned: Scanned, raw: RawTerms) -> tuple[Fea
             found.append(Levels(name, (0.0,), (1.0,), design.texts[name]))
         else:
             low, high = float(numbers.minimum[position]), float(numbers.maximum[position])
-            found.append(Plain(name, (0.0,), (1.0,), low, high))
+            base = scanned.roles.scanned[position].base
+            found.append(Plain(name, (0.0,), (1.0,), low, high, base))
     return tuple(found)

@@ -52,7 +52,7 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
     k = len(model.targets)
     encoder, unit = fitted.encoder, float(fitted.encoder.target_scales[output])
     d = len(names)
-    back = _back(encoder.means[:d], encoder.scales[:d], unit)
+    back = _back(encoder.user_means[:d], encoder.scales[:d], unit)
     told = member.told
     assert told is not None
     covariance = back @ told[output::k, output::k][: d + 1, : d + 1] @ back.T
@@ -122,7 +122,7 @@ def _triangle(fitted: FittedModel, facts: LinearFacts, model: Linear, output: in
         standard[p, p] = np.sqrt(noise * float(known or 0.0))
         target = float(encoder.target_means[output]), float(encoder.target_scales[output])
     d = len(model.names) - model.held
-    means = np.append(encoder.means[:d], target[0])
+    means = np.append(encoder.user_means[:d], target[0])
     scales = np.append(encoder.scales[:d], target[1])
     return triangle_in_units(standard, means, scales, model.intercept)
 
