@@ -131,10 +131,10 @@ def shown(found: Effects) -> str:
         for a in found.anova
     ]
     roman = {1: "I", 2: "II", 3: "III"}[found.anova_type]
-    header = ["", "df", "sum of squares", "F", "p"]
-    parts.append(
-        f"Analysis of variance, type {roman}, by classical errors\n" + grid(rows, header=header)
-    )
+    measured = found.fit.known_variance is not None
+    header = ["", "df", "χ²" if measured else "sum of squares", "F", "p"]
+    by = "the σ that was measured" if measured else "classical errors"
+    parts.append(f"Analysis of variance, type {roman}, by {by}\n" + grid(rows, header=header))
     if len(found.inflation) > 1:
         rows = [
             [t, f"{q}", number(f, 5), number(f ** (1.0 / (2.0 * q)), 4)]

@@ -1,11 +1,11 @@
-"""Which columns hold whole numbers that float64 rounds to each other, and what is taken off them."""
+"""Columns of whole numbers that float64 rounds to each other, and what is taken off them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from halfsquare.data.source import Source, SourceColumn
-from halfsquare.data.whole_numbers import exact_type, exactly
+from halfsquare.data.whole_numbers import EXACT, exact_type, exactly
 
 
 def merged_numbers(source: Source, column: SourceColumn) -> tuple[int, int] | None:
@@ -26,8 +26,8 @@ def merged_numbers(source: Source, column: SourceColumn) -> tuple[int, int] | No
 
 
 def base_of(source: Source, column: SourceColumn) -> str:
-    """What is to be taken off the values of a column, the first whole number in it; empty where
-    float64 tells them apart.
+    """What is to be taken off the values of a column, the first whole number in it that float64 is
+    not sure to hold; empty where it tells all of them apart.
     """
     if column.reading is not None and not column.reading.numbers.plain:
         return ""
@@ -36,7 +36,8 @@ def base_of(source: Source, column: SourceColumn) -> str:
     stored = column.stored if not column.is_text else column.text
     exact = exactly(stored, "VARCHAR" if column.is_text else column.type)
     ((first,),) = source.run(
-        f"SELECT v FROM (SELECT {exact} AS v FROM {source.relation}) WHERE v IS NOT NULL LIMIT 1"
+        f"SELECT v FROM (SELECT {exact} AS v FROM {source.relation}) "
+        f"WHERE abs(v) >= {EXACT:.0f} LIMIT 1"
     )
     return str(int(first))
 

@@ -81,7 +81,7 @@ class Encoder(ABC):
 
     @property
     def user_means(self) -> Floats:
-        """The same as ``means`` in the user's units: with what was taken off when rows were read."""
+        """``means`` in the user's units: with what was taken off when rows were read."""
         return self.means
 
     @abstractmethod

@@ -1,5 +1,5 @@
-"""Whole numbers beyond 2⁵³, of which float64 would make one of several: taken less the first of them,
-in whole numbers, before they become float64.
+"""Whole numbers beyond 2⁵³, which float64 rounds to each other: taken less the first of them, in
+whole numbers, before they become float64.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.bases import merged_numbers
+from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.recut import source_order
 from halfsquare.data.roles import Roles
 from halfsquare.data.source import Source
