@@ -153,6 +153,11 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
                 f"{merged[1]:,} in float64; {codes}from quantities subtract what they have in "
                 "common."
             )
+        if column.base:
+            said.append(
+                f"{column.name}: whole numbers that float64 would merge, taken less {column.base}; "
+                f"codes are read by --category {column.name}."
+            )
         if not variance > 0 or weight < 8 or column is roles.weight:
             continue
         if merged is None and min(abs(low), abs(high)) >= EXACT and variance < (_FINE * mean) ** 2:

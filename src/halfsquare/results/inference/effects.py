@@ -161,7 +161,7 @@ def effects_of(
         raise OptionError(f"unknown adjustment {adjust!r}; expected {', '.join(ADJUSTMENTS)}")
     if not 0.0 < level < 1.0:
         raise OptionError(f"the level is {level:g}; expected a number between 0 and 1: 0.95")
-    fit = inference_of(fitted)
+    fit, of_design = inference_of(fitted), inference_of(fitted, as_read=True)
     told = told_of(fitted)
     names = list(fit.names)
     function = fitted.members[0].model.target_function
@@ -174,8 +174,8 @@ def effects_of(
         generalized_inflation(fit),
         tuple(joint_tests(fit, tests)),
         tuple(derived(t, names, fit.values, fit.covariance, fit.freedom, level) for t in derive),
-        _average(fitted, fit, level),
-        _marginal(fitted, fit, means, at, contrasts, adjust, level),
+        _average(fitted, of_design, level),
+        _marginal(fitted, of_design, means, at, contrasts, adjust, level),
         adjust,
         level,
         told.get("breusch_pagan"),
@@ -213,6 +213,8 @@ def _marginal(
             terms_of(fitted)
         return ()
     design = terms_of(fitted).design
+    offsets = {f.column: f.offset for f in fitted.encoder.features}
+    at = {c: v - float(offsets.get(c, 0)) for c, v in (at or {}).items()}
     if wanted is None:
         every = categories_of(design)
         wanted = [[c] for c, levels in every.items() if len(levels) <= _MOST_LEVELS]

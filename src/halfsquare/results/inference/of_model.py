@@ -20,8 +20,9 @@ from halfsquare.results.inference.linear import (
 from halfsquare.results.trained import LinearFacts
 
 
-def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
-    """The coefficients of one target with their covariance, in the units of the columns.
+def inference_of(fitted: FittedModel, output: int = 0, *, as_read: bool = False) -> LinearInference:
+    """The coefficients of one target with their covariance, in the units of the columns; ``as_read``:
+    of columns less what was taken off whole numbers beyond 2⁵³, as the design has them.
 
     Raises
     ------
@@ -52,7 +53,8 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
     k = len(model.targets)
     encoder, unit = fitted.encoder, float(fitted.encoder.target_scales[output])
     d = len(names)
-    back = _back(encoder.user_means[:d], encoder.scales[:d], unit)
+    means = encoder.means if as_read else encoder.user_means
+    back = _back(means[:d], encoder.scales[:d], unit)
     told = member.told
     assert told is not None
     covariance = back @ told[output::k, output::k][: d + 1, : d + 1] @ back.T
