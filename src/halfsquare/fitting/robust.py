@@ -21,6 +21,7 @@ from halfsquare.errors import DataError, FitError, OptionError
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
+from halfsquare.results.inference.cluster_sums import cluster_sums
 from halfsquare.results.inference.covariance import Bread, Covariance, covariance
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.inference.scores import Keys, ScoredRows
@@ -227,14 +228,20 @@ def robust_trained(
         return trained
     scoring = scoring_of(trained, rows, option, seed, execution)
     found = covariance(option, bread_of(trained), scoring, rows.chunk_count, execution)
-    matrix = found.matrix
+    matrix, sums = found.matrix, None
     if not model.intercept:
         matrix = np.pad(matrix, ((1, 0), (1, 0)))
+    if len(option.columns) == 1:
+        groups = int(found.facts["clusters"][option.columns[0]])
+        sums = cluster_sums(scoring, rows.chunk_count, groups, execution)
     return replace(
         trained,
         robust=matrix,
         facts=replace(
-            trained.facts, test_degrees_of_freedom=found.freedom, **described(option, found)
+            trained.facts,
+            test_degrees_of_freedom=found.freedom,
+            cluster_sums=sums,
+            **described(option, found),
         ),
     )
 

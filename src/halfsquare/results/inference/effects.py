@@ -31,6 +31,8 @@ from halfsquare.results.inference.margins import (
 from halfsquare.results.inference.multiple import ADJUSTMENTS, adjusted
 from halfsquare.results.inference.of_model import inference_of, terms_of, told_of
 from halfsquare.results.inference.wald import Wald, joint_tests
+from halfsquare.results.inference.wild import WildBootstrap
+from halfsquare.results.inference.wild_of_model import wild_bootstrap
 
 CONTRASTS = ("pairwise", "first", "none")
 _MOST_LEVELS = 12  # of a category whose marginal means are shown without being asked for
@@ -76,6 +78,7 @@ class Effects:
     anova: tuple[AnovaRow, ...]
     inflation: dict[str, tuple[int, float]]
     tests: tuple[Wald, ...]
+    wild: tuple[WildBootstrap, ...]
     derived: tuple[Parameter, ...]
     average: tuple[Parameter, ...]
     marginal: tuple[MarginalMeans, ...]
@@ -112,6 +115,7 @@ class Effects:
                 for t, (q, f) in self.inflation.items()
             ],
             "tests": [t.as_dict() for t in self.tests],
+            "wild": [w.as_dict() for w in self.wild],
             "derived": [d.as_dict() for d in self.derived],
             "average_effects": [a.as_dict() for a in self.average],
             "marginal_means": [m.as_dict() for m in self.marginal],
@@ -123,6 +127,10 @@ def effects_of(
     fitted: FittedModel,
     *,
     tests: Sequence[str] = (),
+    wild: Sequence[str] = (),
+    draws: int = 9999,
+    wild_weights: str = "rademacher",
+    seed: int = 0,
     derive: Sequence[str] = (),
     means: Sequence[Sequence[str]] | None = None,
     at: Mapping[str, float] | None = None,
@@ -137,6 +145,9 @@ def effects_of(
     ----------
     tests : sequence of str
         Hypotheses, as :func:`.wald.parse_hypothesis` reads them.
+    wild : sequence of str
+        Hypotheses on one coefficient each, tested by the wild cluster bootstrap with ``draws``,
+        ``wild_weights`` and ``seed``; see :func:`.wild_of_model.wild_bootstrap`.
     derive : sequence of str
         Quantities ``name = expression`` of the coefficients.
     means : sequence of sequences of str, optional
@@ -173,6 +184,10 @@ def effects_of(
         tuple(anova(fit, anova_type)),
         generalized_inflation(fit),
         tuple(joint_tests(fit, tests)),
+        tuple(
+            wild_bootstrap(fitted, text, draws=draws, weights=wild_weights, seed=seed)
+            for text in wild
+        ),
         tuple(derived(t, names, fit.values, fit.covariance, fit.freedom, level) for t in derive),
         _average(fitted, of_design, level),
         _marginal(fitted, of_design, means, at, contrasts, adjust, level),

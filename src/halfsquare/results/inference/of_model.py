@@ -21,8 +21,10 @@ from halfsquare.results.trained import LinearFacts
 
 
 def inference_of(fitted: FittedModel, output: int = 0, *, as_read: bool = False) -> LinearInference:
-    """The coefficients of one target with their covariance, in the units of the columns; ``as_read``:
-    of columns less what was taken off whole numbers beyond 2⁵³, as the design has them.
+    """The coefficients of one target with their covariance, in the units of the columns.
+
+    ``as_read``: of columns less what was taken off whole numbers beyond 2⁵³, as the design has
+    them.
 
     Raises
     ------
