@@ -117,6 +117,27 @@ class Plain(Feature):
 
 
 @dataclass(frozen=True)
+class Moment(Feature):
+    """A date or time as it is, for terms that say themselves what of it counts; ``minimum`` and
+    ``maximum`` in seconds.
+    """
+
+    minimum: float
+    maximum: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def decision(self) -> str:
+        return "date or time, as the formula has it; by itself days since 1970-01-01, a time of day hours"
+
+    def write(self, raw: Floats, out: Floats) -> None:
+        out[0] = raw
+
+
+@dataclass(frozen=True)
 class Levels(Feature):
     """A text whose levels are known, for terms that say themselves how it is coded.
 
@@ -242,7 +263,7 @@ class Instant(Feature):
 
 
 _KINDS: dict[str, type[Feature]] = {
-    k.__name__.lower(): k for k in (Number, Plain, Levels, Presence, Category, Instant)
+    k.__name__.lower(): k for k in (Number, Plain, Moment, Levels, Presence, Category, Instant)
 }
 
 

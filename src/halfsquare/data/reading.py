@@ -12,7 +12,16 @@ import numpy.typing as npt
 from halfsquare.data.buffers import Buffers
 from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
+from halfsquare.data.features import (
+    Category,
+    Feature,
+    Instant,
+    Levels,
+    Moment,
+    Number,
+    Plain,
+    Presence,
+)
 from halfsquare.data.levels import MISSING, LevelCoder, batch_columns
 from halfsquare.data.ranges import require_finite
 from halfsquare.data.source import Source, SourceColumn
@@ -291,7 +300,7 @@ def _feature_column(source: Source, feature: Feature) -> SourceColumn:
     column = source.column(feature.column)
     if _is_text(feature):
         return replace(column, kind="text")
-    if isinstance(feature, Instant):
+    if isinstance(feature, Instant | Moment):
         if column.kind in ("timestamp", "time") or _empty(source, column):
             return column if column.kind != "text" else replace(column, kind="number")
         raise DataError(

@@ -28,6 +28,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.rows import TargetRows
 from halfsquare.models.target import TARGET_FUNCTIONS
+from halfsquare.models.terms.dates import KINDS as DATES
 from halfsquare.models.terms.design import needed_columns
 from halfsquare.models.terms.encoder import TermsEncoder, make_terms_encoder, raw_terms
 from halfsquare.models.terms.expand import Expanded, alone, expand
@@ -44,7 +45,7 @@ from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.triangular_least_squares import Triangle, triangle_of
 
-_USABLE = ("number", "boolean", "text")
+_USABLE = ("number", "boolean", "text", *DATES)
 # Average effects are kept in the model file as long as they are few.
 _MOST_EFFECTS = 200_000
 #: A test that rejects below this is told.
@@ -251,7 +252,8 @@ class TermsFamily(Family):
         numbers = statistics.numbers
         at = dict(zip(raw.names, raw.positions, strict=True))
         plain = [c for c in design.columns if design.kinds[c] == "number"]
-        means = {c: float(numbers.mean[at[c]]) for c in plain}
+        held = [c for c in design.columns if design.kinds[c] != "text"]
+        means = {c: float(numbers.mean[at[c]]) for c in held}
         spreads = {c: float(np.sqrt(numbers.variance[at[c]])) for c in plain}
         told: dict[str, Any] = {"means": means, "standard_deviations": spreads}
         levels = sum(max(1, len(design.levels_of(c)) - 1) for c in design.columns)

@@ -16,7 +16,16 @@ from typing import Literal
 import numpy as np
 
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
+from halfsquare.data.features import (
+    Category,
+    Feature,
+    Instant,
+    Levels,
+    Moment,
+    Number,
+    Plain,
+    Presence,
+)
 from halfsquare.data.levels import MISSING, UNSEEN
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats
@@ -115,6 +124,8 @@ def _field(name: str, feature: Feature, given: str | None) -> Field:
         )
     if isinstance(feature, Instant):
         return _instant(name, feature, given)
+    if isinstance(feature, Moment):
+        return _moment(name, feature, given)
     assert isinstance(feature, Number | Plain)
     middle = (
         feature.means[0]
@@ -157,6 +168,14 @@ def _instant(name: str, feature: Instant, given: str | None) -> Field:
     middle = datetime.fromtimestamp(feature.means[feature.parts.index("day")] * _DAY, UTC)
     shown = middle.strftime("%Y-%m-%dT%H:00") if given is None else given
     return Field(name, feature.column, "", "datetime-local", shown)
+
+
+def _moment(name: str, feature: Moment, given: str | None) -> Field:
+    middle = datetime.fromtimestamp(0.5 * (feature.minimum + feature.maximum), UTC)
+    clock = feature.minimum >= 0.0 and feature.maximum < _DAY  # a time of day
+    kind: Literal["time", "datetime-local"] = "time" if clock else "datetime-local"
+    shown = middle.strftime("%H:%M" if clock else "%Y-%m-%dT%H:00")
+    return Field(name, feature.column, "", kind, shown if given is None else given, required=True)
 
 
 def _raw(field: Field, feature: Feature) -> float:

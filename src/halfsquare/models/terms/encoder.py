@@ -10,13 +10,14 @@ import numpy as np
 
 from halfsquare.data.columns import Reading
 from halfsquare.data.encoder import Encoder, Recoding
-from halfsquare.data.features import Feature, Levels, Plain
+from halfsquare.data.features import Feature, Levels, Moment, Plain
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.data.table import Table
 from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.models.terms.chunks import RawChunk
+from halfsquare.models.terms.dates import KINDS as DATES
 from halfsquare.models.terms.design import TermsDesign, make_design, needed_columns
 from halfsquare.models.terms.expand import Expanded
 from halfsquare.models.terms.syntax import Name, unparse
@@ -385,6 +386,9 @@ def _features(design: TermsDesign, scanned: Scanned, raw: RawTerms) -> tuple[Fea
             found.append(Levels(name, (0.0,), (1.0,), design.texts[name]))
         else:
             low, high = float(numbers.minimum[position]), float(numbers.maximum[position])
+            if design.kinds[name] in DATES:
+                found.append(Moment(name, (0.0,), (1.0,), low, high))
+                continue
             base = scanned.roles.scanned[position].base
             found.append(Plain(name, (0.0,), (1.0,), low, high, base))
     return tuple(found)
