@@ -72,10 +72,10 @@ def test_the_coefficient_of_a_date_is_per_day(dated: pd.DataFrame) -> None:
     ours = {p.name: (p.value, p.standard_error) for p in model.parameters}
     assert ours["when"] == pytest.approx((known.params["days"], known.bse["days"]), rel=1e-9)
     # Effects are of numbers and levels; a date is held at its mean.
-    effects = effects_of(fit(dated.assign(g=np.where(dated.x > 0, "a", "b")), formula="y ~ when + g",
-                             model="linear", test_fraction=0))  # fmt: skip
+    grouped = dated.assign(g=np.where(dated.x > 0, "a", "b"))
+    effects = effects_of(fit(grouped, formula="y ~ when + g", model="linear", test_fraction=0))
     assert [a.name for a in effects.average] == ["g=b"]
-    held = smf.ols("y ~ days + C(g)", dated.assign(g=np.where(dated.x > 0, "a", "b"))).fit()
+    held = smf.ols("y ~ days + C(g)", grouped).fit()
     mean = held.predict(pd.DataFrame({"days": [dated.days.mean()], "g": ["a"]}))[0]
     assert effects.marginal[0].means[0].value == pytest.approx(mean, rel=1e-9)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.lags import LagNames
 from halfsquare.data.levels import MISSING
 from halfsquare.data.times import PARTS, time_parts
 from halfsquare.files.records import from_json
@@ -93,11 +94,14 @@ class Number(Feature):
 
 @dataclass(frozen=True)
 class Plain(Feature):
-    """A number as it is, for a formula in the user's units; a missing one stays missing."""
+    """A number as it is, for a formula in the user's units; a missing one stays missing. ``lag``
+    says of which column's earlier rows it is.
+    """
 
     minimum: float
     maximum: float
     base: str = ""
+    lag: LagNames | None = None
 
     @property
     def offset(self) -> int:
@@ -109,6 +113,8 @@ class Plain(Feature):
 
     @property
     def decision(self) -> str:
+        if self.lag is not None:
+            return self.lag.told
         less = f", less {self.base}" if self.base else ", as it is"
         return f"number from {self.minimum:g} to {self.maximum:g}{less}"
 
@@ -131,7 +137,10 @@ class Moment(Feature):
 
     @property
     def decision(self) -> str:
-        return "date or time, as the formula has it; by itself days since 1970-01-01, a time of day hours"
+        return (
+            "date or time, as the formula has it; by itself days since 1970-01-01, "
+            "a time of day hours"
+        )
 
     def write(self, raw: Floats, out: Floats) -> None:
         out[0] = raw

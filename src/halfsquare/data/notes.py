@@ -139,7 +139,7 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
     said = []
     for j, column in enumerate(roles.scanned):
         weight, variance = float(numbers.weight[j]), float(numbers.variance[j])
-        if column.kind != "number" or not weight > 0:
+        if column.kind != "number" or column.lag is not None or not weight > 0:
             continue
         low, high = float(numbers.minimum[j]), float(numbers.maximum[j])
         mean = float(numbers.mean[j])

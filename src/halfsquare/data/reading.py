@@ -24,7 +24,7 @@ from halfsquare.data.features import (
 )
 from halfsquare.data.levels import MISSING, LevelCoder, batch_columns
 from halfsquare.data.ranges import require_finite
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source, SourceColumn, lagged_column
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.weighting import Weighting, as_weights
 from halfsquare.errors import DataError
@@ -297,6 +297,9 @@ def _is_text(feature: Feature) -> bool:
 
 
 def _feature_column(source: Source, feature: Feature) -> SourceColumn:
+    if isinstance(feature, Plain) and feature.lag is not None:
+        _number_column(source, feature.lag.of, "column")
+        return lagged_column(source, feature.column, feature.lag)
     column = source.column(feature.column)
     if _is_text(feature):
         return replace(column, kind="text")

@@ -13,6 +13,7 @@ from halfsquare.data.arrow import floats_of
 from halfsquare.data.columns import NO_READING, ColumnReading, Reading
 from halfsquare.data.findings import Finding
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
+from halfsquare.data.lags import Lag, LagNames, lagged
 from halfsquare.data.messages import BadLine, Misread, in_training, missing_column
 from halfsquare.data.sql import Kind, is_one_of, quote_name, quote_text
 from halfsquare.data.text_file import TextTable
@@ -43,6 +44,8 @@ class SourceColumn:
         further down may be a thousand and thirty-three.
     base : str
         A whole number that is taken off the values before they become float64; empty for none.
+    lag : Lag or None
+        Where the values are those of another column some rows before.
     """
 
     name: str
@@ -53,6 +56,7 @@ class SourceColumn:
     words: tuple[str, ...] = ()
     whole: bool = False
     base: str = ""
+    lag: Lag | None = None
 
     @property
     def stored(self) -> str:
@@ -196,6 +200,9 @@ class Source:
             If a value or a line cannot be read (file, column and row are named), or a file is no
             longer what it was when it was opened.
         """
+        if any(c.lag is not None for c in columns):
+            yield from lagged(self.scan, columns, batch_rows)
+            return
         quick, seen = self._with_few_words(columns), 0
         try:
             if quick is not None:
@@ -351,6 +358,18 @@ class Source:
             "WHERE v IS NOT NULL AND TRY_CAST(v AS DOUBLE) IS NULL ORDER BY i LIMIT 1"
         )
         return (int(found[0][0]), str(found[0][1])) if found else None
+
+
+def lagged_column(source: Source, name: str, lag: LagNames) -> SourceColumn:
+    """The column called ``name`` of earlier values of another.
+
+    Raises
+    ------
+    DataError
+        If there is no such column.
+    """
+    by = tuple(source.column(each) for each in lag.by)
+    return SourceColumn(name, "number", "DOUBLE", lag=Lag(source.column(lag.of), by, lag.steps))
 
 
 def _after(row: int, batches: Iterator[Any]) -> Iterator[Any]:

@@ -339,8 +339,10 @@ def make_terms_encoder(
     kept = tuple(range(1 if design.has_intercept else 0, len(design.names)))
     means, scales = _moments(design, raw, count, execution)
     k = len(scanned.roles.targets)
+    features = _features(design, scanned, raw)
+    lags = [f.lag for f in features if isinstance(f, Plain) and f.lag is not None]
     encoder = TermsEncoder(
-        _features(design, scanned, raw),
+        features,
         tuple(t.name for t in scanned.roles.targets),
         np.zeros(k),
         np.ones(k),
@@ -351,7 +353,11 @@ def make_terms_encoder(
         means[list(kept)],
         scales[list(kept)],
         reading=scanned.roles.reading.of(
-            [*design.columns, *(c.name for c in (*scanned.roles.targets, *scanned.roles.beside))]
+            [
+                *design.columns,
+                *(c.name for c in (*scanned.roles.targets, *scanned.roles.beside)),
+                *(name for lag in lags for name in (lag.of, *lag.by)),
+            ]
         ),
     )
     return encoder, raw
@@ -389,6 +395,7 @@ def _features(design: TermsDesign, scanned: Scanned, raw: RawTerms) -> tuple[Fea
             if design.kinds[name] in DATES:
                 found.append(Moment(name, (0.0,), (1.0,), low, high))
                 continue
-            base = scanned.roles.scanned[position].base
-            found.append(Plain(name, (0.0,), (1.0,), low, high, base))
+            column = scanned.roles.scanned[position]
+            lag = None if column.lag is None else column.lag.names
+            found.append(Plain(name, (0.0,), (1.0,), low, high, column.base, lag))
     return tuple(found)

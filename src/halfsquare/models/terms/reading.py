@@ -16,6 +16,7 @@ from halfsquare.models.terms.contrasts import CODINGS
 from halfsquare.models.terms.dates import KINDS as DATES
 from halfsquare.models.terms.dates import PARTS, with_parts
 from halfsquare.models.terms.factors import Basis, Category, Factor, Numeric
+from halfsquare.models.terms.lagged import LAG, with_lags
 from halfsquare.models.terms.syntax import (
     Call,
     Listed,
@@ -60,6 +61,7 @@ class _Reading:
 
     def factor(self, node: Node) -> Factor:
         written = unparse(node)
+        node = with_lags(node, self.text, self.kinds)
         if isinstance(node, Name):
             self._usable(node)
             if not self.numbers[node.name]:
@@ -71,7 +73,7 @@ class _Reading:
             return self._category(node, written)
         if node.function in BASES:
             return self._basis(node, written)
-        known = ("I", "C", *BASES, *FUNCTIONS, *LEARNING, "min", "max", *PARTS)
+        known = ("I", "C", *BASES, *FUNCTIONS, *LEARNING, "min", "max", *PARTS, LAG)
         if node.function not in known:
             self._refuse(node, unknown_function(node.function, known))
         for name in _names(node):
