@@ -6,8 +6,9 @@ date is the days since 1970-01-01, as R's ``as.numeric(date)``, and a time of da
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +96,7 @@ def part(function: str, seconds: Floats) -> Floats:
 def _of_date(function: str, date: npt.NDArray[np.datetime64], within: Floats) -> Floats:
     year, month = date.astype("datetime64[Y]"), date.astype("datetime64[M]")
     months = (month - year.astype("datetime64[M]")).astype(np.int64)
-    whole = {
+    whole: Callable[[], Any] = {
         "year": lambda: year.astype(np.int64) + 1970,
         "quarter": lambda: months // 3 + 1,
         "month": lambda: months + 1,
