@@ -155,6 +155,28 @@ def test_threads_and_weights() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["hc2", "hc3"])
+def test_leverages_of_one_effect(kind: str) -> None:
+    frame = absorbed_table(300)
+    alone = frame.a.map(frame.a.value_counts()) == 1
+    columns = smf.ols("y ~ x + z + g + C(a)", frame[~alone]).fit()
+    wanted = getattr(columns, f"{kind.upper()}_se")[["x", "z", "g[T.q]", "g[T.r]"]]
+    ours = absorbed(frame, "a", errors=kind)
+    np.testing.assert_allclose([p.standard_error for p in ours.parameters], wanted, rtol=1e-9)
+    # A row of weight w is w rows, each with the leverage of one.
+    frame = frame[~alone].assign(w=1 + np.arange((~alone).sum()) % 3)
+    repeated = frame.loc[frame.index.repeat(frame.w)].reset_index(drop=True)
+    counted, told = (
+        absorbed(frame, "a", errors=kind, weights="w"),
+        absorbed(repeated, "a", errors=kind),
+    )
+    np.testing.assert_allclose(
+        [p.standard_error for p in counted.parameters],
+        [p.standard_error for p in told.parameters],
+        rtol=1e-9,
+    )
+
+
 def test_columns_that_effects_determine_have_no_coefficient() -> None:
     frame = absorbed_table()
     frame["of_a"] = np.sin(frame.a)
@@ -176,7 +198,8 @@ def test_with_a_function_on_the_left_side() -> None:
 def test_what_cannot_be_absorbed() -> None:
     frame = absorbed_table(80)
     for options, message in (
-        ({"errors": "hc3"}, "hc3 are not known where effects are absorbed"),
+        ({"errors": "hc3"}, "hc3 are not known where 2 effects are absorbed: the leverage of two"),
+        ({"errors": "newey-west:2"}, "newey-west:2 are not known where 2 effects"),
         ({"l2": 0.1}, "absorbed from least squares"),
         ({"columns": "y"}, "is the target"),
     ):

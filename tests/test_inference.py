@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from inference_cases import CHUNK, Fit, table
+from scipy import stats
 
+from halfsquare import fit
 from halfsquare.errors import FitError, FormulaError, OptionError
 from halfsquare.parallel.threads import Local
 from halfsquare.results.inference.anova import anova
@@ -32,6 +34,7 @@ from halfsquare.results.inference.margins import (
     pairwise,
 )
 from halfsquare.results.inference.multiple import adjusted
+from halfsquare.results.inference.of_model import inference_of
 from halfsquare.results.inference.scores import GroupSums, LaggedSums
 from halfsquare.results.inference.wald import joint_tests, parse_hypothesis
 from halfsquare.results.inference.wild import wild_cluster
@@ -295,6 +298,35 @@ def test_analysis_of_variance(kind: int) -> None:
         if name != "Residual":
             assert row.f == pytest.approx(wanted.loc[name, "F"], rel=1e-8)
             assert row.p == pytest.approx(wanted.loc[name, "PR(>F)"], rel=1e-7, abs=1e-14)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3])
+def test_analysis_of_variance_by_measured_deviations(kind: int) -> None:
+    """Sums of squares are falls of χ², and the noise is not estimated from what is left."""
+    random = np.random.default_rng(3)
+    n = 40
+    g, x = np.array(list("abc"))[random.integers(0, 3, n)], random.normal(size=n)
+    s = random.uniform(0.2, 3.0, n)
+    y = 1.0 + x + 0.5 * (g == "b") + s * random.normal(size=n)
+    table = {"g": g, "x": x, "s": s, "y": y}
+    fitted = fit(table, formula="y ~ g + x", model="linear", sigma="s", test_fraction=0)
+    one, levels = np.ones(n), [(g == "b") * 1.0, (g == "c") * 1.0]
+
+    def chi2(*columns: Any) -> float:
+        return float(sm.WLS(y, np.column_stack(columns), weights=s**-2).fit().ssr)
+
+    full = chi2(one, *levels, x)
+    of_g = chi2(one) - chi2(one, *levels) if kind == 1 else chi2(one, x) - full
+    rows = {row.term: row for row in anova(inference_of(fitted), kind)}
+    for term, fall, freedom in (("g", of_g, 2), ("x", chi2(one, *levels) - full, 1)):
+        assert rows[term].sum_of_squares == pytest.approx(fall, rel=1e-10)
+        assert rows[term].f == pytest.approx(fall / freedom, rel=1e-10)
+        assert rows[term].p == pytest.approx(stats.chi2.sf(fall, freedom), rel=1e-9)
+    assert rows["Residual"].sum_of_squares == pytest.approx(full, rel=1e-10)
+    # Relative precisions say nothing of the noise: there it is estimated, and F is Fisher's.
+    relative = fit(table, formula="y ~ g + x", model="linear", precision="s", test_fraction=0)
+    row = next(r for r in anova(inference_of(relative), kind) if r.term == "x")
+    assert row.p == pytest.approx(stats.f.sf(row.f, 1, n - 4), rel=1e-9)
 
 
 def test_figures_of_the_whole_fit(ours: Fit, theirs: Any) -> None:

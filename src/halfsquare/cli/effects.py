@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from halfsquare.results.coefficients import Parameter
     from halfsquare.results.inference.effects import Effects
+    from halfsquare.results.inference.wild import WildBootstrap
 
 
 class Contrasts(StrEnum):
@@ -24,6 +25,13 @@ class Contrasts(StrEnum):
     pairwise = "pairwise"
     first = "first"
     none = "none"
+
+
+class WildWeights(StrEnum):
+    """What the errors of a cluster are multiplied with."""
+
+    rademacher = "rademacher"
+    webb = "webb"
 
 
 class Adjust(StrEnum):
@@ -46,6 +54,18 @@ def effects(
             "'C(year)'.",
         ),
     ] = None,
+    wild: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'x = 0'",
+            help="Test one coefficient by the wild cluster bootstrap, for few clusters.",
+        ),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Of the wild bootstrap.")] = 9999,
+    wild_weights: Annotated[
+        WildWeights, typer.Option(help="Signs, or Webb's six weights where clusters are very few.")
+    ] = WildWeights.rademacher,
+    seed: Annotated[int, typer.Option(min=0, help="Of the wild bootstrap's draws.")] = 0,
     derive: Annotated[
         list[str] | None,
         typer.Option(metavar="'r = a/b'", help="A quantity made of coefficients, with its error."),
@@ -81,6 +101,10 @@ def effects(
     found = effects_of(
         load(model),
         tests=test or (),
+        wild=wild or (),
+        draws=draws,
+        wild_weights=wild_weights.value,
+        seed=seed,
         derive=derive or (),
         means=[_columns(m) for m in means] if means else None,
         at=numbers("--at", at),
@@ -118,6 +142,8 @@ def shown(found: Effects) -> str:
             for t in found.tests
         ]
         parts.append("Joint tests\n" + grid(rows, header=["", "F", "degrees of freedom", "p"]))
+    if found.wild:
+        parts.append(_wild(found.wild))
     if found.derived:
         parts.append(_estimates("Derived quantities", found.derived, found.level))
     rows = [
@@ -131,10 +157,10 @@ def shown(found: Effects) -> str:
         for a in found.anova
     ]
     roman = {1: "I", 2: "II", 3: "III"}[found.anova_type]
-    header = ["", "df", "sum of squares", "F", "p"]
-    parts.append(
-        f"Analysis of variance, type {roman}, by classical errors\n" + grid(rows, header=header)
-    )
+    measured = found.fit.known_variance is not None
+    header = ["", "df", "χ²" if measured else "sum of squares", "F", "p"]
+    by = "the σ that was measured" if measured else "classical errors"
+    parts.append(f"Analysis of variance, type {roman}, by {by}\n" + grid(rows, header=header))
     if len(found.inflation) > 1:
         rows = [
             [t, f"{q}", number(f, 5), number(f ** (1.0 / (2.0 * q)), 4)]
@@ -166,6 +192,26 @@ def shown(found: Effects) -> str:
                 + grid(rows, header=["", "difference", "std. error", "t", title])
             )
     return "\n\n".join(parts)
+
+
+def _wild(found: Sequence[WildBootstrap]) -> str:
+    """The wild cluster bootstrap: each coefficient with the draws its p is a share of."""
+    from halfsquare.cli.screen import table as grid
+    from halfsquare.text import number
+
+    rows, one = [], found[0]
+    for w in found:
+        p = f"< {1.0 / w.draws:.1g}" if w.p == 0 else number(w.p, 4)
+        how = "all patterns of signs" if w.enumerated else f"draws of {w.weights} weights"
+        null = f"{w.coefficient} = {number(w.null)}"
+        rows.append([null, number(w.t, 5), p, f"{number(w.draws)} {how}"])
+    text = f"Wild cluster bootstrap, {one.clusters} clusters, the hypothesis imposed\n"
+    text += grid(rows, header=["", "t", "p", "p is a share of"])
+    if one.enumerated and one.draws < 1000:
+        text += (
+            f"\n  p is a multiple of {number(2.0 / one.draws, 3)}: --wild-weights webb tells finer"
+        )
+    return text
 
 
 def _freedom(value: float) -> str:

@@ -32,7 +32,7 @@ from halfsquare.data.spec import Progress
 from halfsquare.data.statistics import Pair, merged
 from halfsquare.data.stretch import Stretch
 from halfsquare.data.table import Table
-from halfsquare.errors import ClusterError
+from halfsquare.errors import ClusterError, OptionError
 from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local
 from halfsquare.parallel.tree import Node, Tree
@@ -80,6 +80,11 @@ def _scan_shared(
     progress: Progress | None,
 ) -> Scanned:
     parted = PartedSource.of(source)
+    if any(column.lag is not None for column in roles.scanned):
+        raise OptionError(
+            "lag needs all rows in their order, and a cluster reads them in parts: leave the "
+            "cluster out"
+        )
     cluster.require(parted.files)
     cut = Cut.of(source.name, roles, test_fraction, seed)
     counts = [

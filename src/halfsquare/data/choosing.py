@@ -28,8 +28,12 @@ def still(s: NumberStatistics) -> bool:
     return bool(s.minimum >= s.maximum or not varies(s.variance, s.mean))
 
 
-def number(name: str, s: NumberStatistics, n: float, whole: NumberStatistics) -> Feature | str:
-    """A number, or why it is left out; ``s`` over the ``n`` rows of a part, ``whole`` over all."""
+def number(
+    name: str, s: NumberStatistics, n: float, whole: NumberStatistics, base: str = ""
+) -> Feature | str:
+    """A number, or why it is left out; ``s`` over the ``n`` rows of a part, ``whole`` over all, of
+    the values less ``base``.
+    """
     if not whole.weight > 0:
         return "it has no values"
     missing = float(s.missing) / n if n else 0.0
@@ -37,7 +41,7 @@ def number(name: str, s: NumberStatistics, n: float, whole: NumberStatistics) ->
         return (
             Presence(name, (missing,), (_binary_scale(missing),), False)
             if whole.missing > 0
-            else f"constant: {float(whole.mean):g}"
+            else f"constant: {float(base or 0) + float(whole.mean):g}"
         )
     if (
         name.strip().lower() in _ID_NAMES
@@ -52,7 +56,7 @@ def number(name: str, s: NumberStatistics, n: float, whole: NumberStatistics) ->
     means = (float(s.mean), missing) if indicator else (float(s.mean),)
     scales = (scale, _binary_scale(missing)) if indicator else (scale,)
     low, high = (float(s.minimum), float(s.maximum)) if s.weight > 0 else (0.0, 0.0)
-    return Number(name, means, scales, low, high, indicator)
+    return Number(name, means, scales, low, high, indicator, base)
 
 
 def _binary_scale(share: float) -> float:

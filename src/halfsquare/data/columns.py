@@ -94,6 +94,9 @@ class ColumnReading:
         Words for "no value", besides those of text files.
     lenient : bool
         Whether anything else is a missing value, as the user said with ``number``.
+    base : str
+        A whole number that is taken off the values before they become float64, which would round
+        them to each other (beyond 2⁵³); empty for none.
     """
 
     kind: Kind
@@ -104,6 +107,7 @@ class ColumnReading:
     dates: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     lenient: bool = False
+    base: str = ""
 
     @property
     def numbers(self) -> NumberFormat:
@@ -114,7 +118,9 @@ class ColumnReading:
     def told(self) -> str:
         """In words, such as "dates as dd/mm/yyyy"."""
         if self.kind == "number":
-            said = self.numbers.told
+            said = ", ".join(
+                part for part in (self.numbers.told, self.base and f"less {self.base}") if part
+            )
             return f"number ({said})" if said else "number"
         if self.dates:
             kind = "times" if is_clock(self.dates) else "dates"

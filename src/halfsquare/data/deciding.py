@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from halfsquare.data.bases import base_of
 from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
 from halfsquare.data.date_format import ISO, asked, is_clock, of_digits, reordered
 from halfsquare.data.dialect import is_number
@@ -70,6 +71,9 @@ def whole(data: Any, work: Callable[[Source], T]) -> T:
             new = set(late.columns) - again
             if not new:
                 raise
+            rounded = new & {c.name for c in source.columns if c.kind == "number"}
+            if source.table is not None and rounded:
+                source = as_stored(source, rounded)  # all their digits
         again |= new
 
 
@@ -139,6 +143,9 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
                 column = replace(column, words=_numeric_words(spec.missing))
                 if source.table is not None and source.table.comma:
                     reading = replace(reading, decimal=",")
+        if column.kind == "number" and column.name in again:
+            base = base_of(source, column)
+            column, reading = replace(column, base=base), replace(reading, base=base)
         columns.append(column)
         readings[column.name] = reading
     given = {
@@ -206,10 +213,11 @@ def open_as(data: Any, reading: Reading, levels: dict[str, tuple[str, ...]]) -> 
         elif column.kind == "number" and known.dates:
             column = replace(column.digits, kind=known.kind, reading=known, words=words)
         elif column.is_text and known.kind != "text":
-            column = replace(column, kind=known.kind, reading=known, words=words)
+            base = known.base
+            column = replace(column, kind=known.kind, reading=known, words=words, base=base)
         elif column.kind == "number":
             numeric = _numeric_words((*spec.missing, *reading.given.get("missing", ())))
-            column = replace(column, words=numeric)
+            column = replace(column, words=numeric, base=known.base)
         columns.append(column)
     return replace(source, columns=tuple(columns), reading=reading, of_model=True)
 

@@ -79,6 +79,11 @@ class Encoder(ABC):
     def scales(self) -> Floats:
         """Standard deviations of the design columns before they are standardized, (d,)."""
 
+    @property
+    def user_means(self) -> Floats:
+        """``means`` in the user's units: with what was taken off when rows were read."""
+        return self.means
+
     @abstractmethod
     def encode(self, raw: Floats, out: Floats) -> None:
         """Write the standardized design (d, m) of raw feature rows (features, m), in order."""
@@ -138,6 +143,11 @@ class ColumnEncoder(Encoder):
     def means(self) -> Floats:
         """Of the design columns before they are standardized, (d,)."""
         return np.array([m for f in self.features for m in f.means])
+
+    @property
+    def user_means(self) -> Floats:
+        pairs = [(m, f.offset * (i == 0)) for f in self.features for i, m in enumerate(f.means)]
+        return np.array([m + float(offset) for m, offset in pairs])
 
     @property
     def scales(self) -> Floats:
@@ -246,7 +256,8 @@ def make_encoder(
             both = [(one(s.numbers, j), s.time_parts[j]) for s in (statistics, whole)]
             made = instant(column.name, column.kind, *both)
         else:
-            made = number(column.name, one(statistics.numbers, j), n, one(whole.numbers, j))
+            both_numbers = one(statistics.numbers, j), n, one(whole.numbers, j)
+            made = number(column.name, *both_numbers, column.base)
         if isinstance(made, str):
             tables.pop(len(features), None)
             left_out[column.name] = made

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.lags import LagNames
 from halfsquare.data.levels import MISSING
 from halfsquare.data.times import PARTS, time_parts
 from halfsquare.files.records import from_json
@@ -30,6 +31,11 @@ class Feature(ABC):
     column: str
     means: tuple[float, ...]
     scales: tuple[float, ...]
+
+    @property
+    def offset(self) -> int:
+        """What was taken off the values of a column of numbers when they were read."""
+        return 0
 
     @property
     @abstractmethod
@@ -57,6 +63,11 @@ class Number(Feature):
     minimum: float
     maximum: float
     indicator: bool
+    base: str = ""
+
+    @property
+    def offset(self) -> int:
+        return int(self.base or 0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,7 +80,8 @@ class Number(Feature):
         )
         known = self.minimum == self.minimum
         span = f" from {self.minimum:g} to {self.maximum:g}" if known else ", its range not known"
-        return f"number{span}{share}"
+        less = f", less {self.base}" if self.base else ""
+        return f"number{less}{span}{share}"
 
     def write(self, raw: Floats, out: Floats) -> None:
         out[0] = raw
@@ -82,7 +94,39 @@ class Number(Feature):
 
 @dataclass(frozen=True)
 class Plain(Feature):
-    """A number as it is, for a formula in the user's units; a missing one stays missing."""
+    """A number as it is, for a formula in the user's units; a missing one stays missing. ``lag``
+    says of which column's earlier rows it is.
+    """
+
+    minimum: float
+    maximum: float
+    base: str = ""
+    lag: LagNames | None = None
+
+    @property
+    def offset(self) -> int:
+        return int(self.base or 0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def decision(self) -> str:
+        if self.lag is not None:
+            return self.lag.told
+        less = f", less {self.base}" if self.base else ", as it is"
+        return f"number from {self.minimum:g} to {self.maximum:g}{less}"
+
+    def write(self, raw: Floats, out: Floats) -> None:
+        out[0] = raw
+
+
+@dataclass(frozen=True)
+class Moment(Feature):
+    """A date or time as it is, for terms that say themselves what of it counts; ``minimum`` and
+    ``maximum`` in seconds.
+    """
 
     minimum: float
     maximum: float
@@ -93,7 +137,10 @@ class Plain(Feature):
 
     @property
     def decision(self) -> str:
-        return f"number from {self.minimum:g} to {self.maximum:g}, as it is"
+        return (
+            "date or time, as the formula has it; by itself days since 1970-01-01, "
+            "a time of day hours"
+        )
 
     def write(self, raw: Floats, out: Floats) -> None:
         out[0] = raw
@@ -225,7 +272,7 @@ class Instant(Feature):
 
 
 _KINDS: dict[str, type[Feature]] = {
-    k.__name__.lower(): k for k in (Number, Plain, Levels, Presence, Category, Instant)
+    k.__name__.lower(): k for k in (Number, Plain, Moment, Levels, Presence, Category, Instant)
 }
 
 

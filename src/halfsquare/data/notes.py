@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from halfsquare.data.bases import merged_numbers
 from halfsquare.data.columns import ColumnReading
 from halfsquare.data.findings import Finding
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.statistics import NumberStatistics
+from halfsquare.data.whole_numbers import EXACT
 
 _SHOWN = 5
 _MOST_LEVELS = 1000
 # Numbers that stand for "no value" in many tables, where they lie far outside.
 _SENTINELS = {float(s * v) for v in (99, 999, 9999, 99999, 999999) for s in (1, -1)} | {-1.0}
-_EXACT, _FINE = 2.0**53, 1e-10  # whole numbers above are rounded
+_FINE = 1e-10
 _FIRST_DATE, _LAST_DATE = 19_000_101, 21_001_231
 _DECISIVE = 0.5  # of a column's spread, that one row makes alone
 
@@ -66,6 +68,8 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
 def _read_as(column: SourceColumn, finding: Finding | None, reading: ColumnReading | None) -> str:
     if finding is not None:
         return finding.told
+    if column.base:
+        return f"number (less {column.base})"
     if reading is None or column.whole:  # whole numbers hold no mark
         return column.kind
     return reading.told
@@ -119,6 +123,8 @@ def _shown(column: SourceColumn, value: float) -> Any:
         seconds = timedelta(seconds=value)
         clock = (datetime.min + seconds).time()
         return clock.isoformat("minutes" if value % 60 == 0 else "auto")
+    if column.base:
+        return int(column.base) + int(value) if value.is_integer() else float(column.base) + value
     if column.kind != "timestamp":
         return value
     try:
@@ -133,11 +139,11 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
     said = []
     for j, column in enumerate(roles.scanned):
         weight, variance = float(numbers.weight[j]), float(numbers.variance[j])
-        if column.kind != "number" or not weight > 0:
+        if column.kind != "number" or column.lag is not None or not weight > 0:
             continue
         low, high = float(numbers.minimum[j]), float(numbers.maximum[j])
         mean = float(numbers.mean[j])
-        merged = merged_numbers(source, column) if max(-low, high) >= _EXACT else None
+        merged = merged_numbers(source, column) if max(-low, high) >= EXACT else None
         if merged is not None:
             codes = (
                 "" if column in roles.targets else f"codes are read by --category {column.name}, "
@@ -147,9 +153,14 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
                 f"{merged[1]:,} in float64; {codes}from quantities subtract what they have in "
                 "common."
             )
+        if column.base:
+            said.append(
+                f"{column.name}: whole numbers that float64 would merge, taken less {column.base}; "
+                f"codes are read by --category {column.name}."
+            )
         if not variance > 0 or weight < 8 or column is roles.weight:
             continue
-        if merged is None and min(abs(low), abs(high)) >= _EXACT and variance < (_FINE * mean) ** 2:
+        if merged is None and min(abs(low), abs(high)) >= EXACT and variance < (_FINE * mean) ** 2:
             said.append(
                 f"{column.name}: its numbers, near {mean:g}, differ in digits that float64 does "
                 "not hold; subtract what they have in common."
@@ -169,22 +180,6 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
                 "most of what this column says."
             )
     return said
-
-
-_WHOLE_TYPES = ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT")
-
-
-def merged_numbers(source: Source, column: SourceColumn) -> tuple[int, int] | None:
-    """How many different whole numbers a column holds, and how many float64 makes of them; None
-    where it tells all of them apart.
-    """
-    if column.type not in _WHOLE_TYPES and not column.is_text:
-        return None
-    ((found, kept),) = source.run(
-        f"SELECT count(DISTINCT v), count(DISTINCT d) FROM (SELECT TRY_CAST({column.text} AS "
-        f"HUGEINT) AS v, {column.number} AS d FROM {source.relation}) WHERE v IS NOT NULL"
-    )
-    return (int(found), int(kept)) if found > kept else None
 
 
 def _all_dates(source: Source, column: SourceColumn) -> bool:

@@ -12,10 +12,19 @@ import numpy.typing as npt
 from halfsquare.data.buffers import Buffers
 from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
+from halfsquare.data.features import (
+    Category,
+    Feature,
+    Instant,
+    Levels,
+    Moment,
+    Number,
+    Plain,
+    Presence,
+)
 from halfsquare.data.levels import MISSING, LevelCoder, batch_columns
 from halfsquare.data.ranges import require_finite
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source, SourceColumn, lagged_column
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.weighting import Weighting, as_weights
 from halfsquare.errors import DataError
@@ -232,6 +241,8 @@ def encoded_array(
     at = {name: j for j, name in enumerate(names)}
     if not plain or encoder.reading.given or not all(f.column in at for f in encoder.features):
         return None
+    if any(f.offset for f in encoder.features):
+        return None  # float64 may have rounded what the model can tell apart
     columns = [at[f.column] for f in encoder.features]
 
     def encoded() -> Iterator[Floats]:
@@ -286,10 +297,13 @@ def _is_text(feature: Feature) -> bool:
 
 
 def _feature_column(source: Source, feature: Feature) -> SourceColumn:
+    if isinstance(feature, Plain) and feature.lag is not None:
+        _number_column(source, feature.lag.of, "column")
+        return lagged_column(source, feature.column, feature.lag)
     column = source.column(feature.column)
     if _is_text(feature):
         return replace(column, kind="text")
-    if isinstance(feature, Instant):
+    if isinstance(feature, Instant | Moment):
         if column.kind in ("timestamp", "time") or _empty(source, column):
             return column if column.kind != "text" else replace(column, kind="number")
         raise DataError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +13,11 @@ from halfsquare.data.arrow import floats_of
 from halfsquare.data.columns import NO_READING, ColumnReading, Reading
 from halfsquare.data.findings import Finding
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
+from halfsquare.data.lags import Lag, LagNames, lagged
 from halfsquare.data.messages import BadLine, Misread, in_training, missing_column
 from halfsquare.data.sql import Kind, is_one_of, quote_name, quote_text
 from halfsquare.data.text_file import TextTable
+from halfsquare.data.whole_numbers import less_base
 from halfsquare.files.private import PrivateFolder
 
 
@@ -40,6 +42,10 @@ class SourceColumn:
     whole : bool
         Whether its first values are whole numbers of at most three digits in a text file: 1.033
         further down may be a thousand and thirty-three.
+    base : str
+        A whole number that is taken off the values before they become float64; empty for none.
+    lag : Lag or None
+        Where the values are those of another column some rows before.
     """
 
     name: str
@@ -49,6 +55,8 @@ class SourceColumn:
     reading: ColumnReading | None = None
     words: tuple[str, ...] = ()
     whole: bool = False
+    base: str = ""
+    lag: Lag | None = None
 
     @property
     def stored(self) -> str:
@@ -85,7 +93,8 @@ class SourceColumn:
                 return self.text
             return f"CASE WHEN {is_one_of(self.text, self.words)} THEN NULL ELSE {self.text} END"
         if self.reading is not None:
-            return self.reading.sql(self.text, self.words)
+            value = self.reading.sql(self.text, self.words)
+            return less_base(self.text, "VARCHAR", value, self.base) if self.base else value
         if self.type.startswith("INTERVAL"):
             return f"(epoch({self.stored}) / 86400.0)::DOUBLE"
         if self.kind in ("timestamp", "time"):
@@ -98,7 +107,7 @@ class SourceColumn:
         found = f"{self.stored}::DOUBLE"
         for word in self.words:
             found = f"nullif({found}, {float(word)!r}::DOUBLE)"
-        return found
+        return less_base(self.stored, self.type, found, self.base) if self.base else found
 
 
 @dataclass(frozen=True)
@@ -191,6 +200,9 @@ class Source:
             If a value or a line cannot be read (file, column and row are named), or a file is no
             longer what it was when it was opened.
         """
+        if any(c.lag is not None for c in columns):
+            yield from lagged(self.scan, columns, batch_rows)
+            return
         quick, seen = self._with_few_words(columns), 0
         try:
             if quick is not None:
@@ -318,6 +330,18 @@ class Source:
             int(row),
         )
 
+    def without_bases(self, names: Iterable[str]) -> Source:
+        """With these columns as float64 has their values."""
+        plain = {n for n in names if n in self.reading.columns and self.reading.columns[n].base}
+        if not plain:
+            return self
+        readings = {
+            n: replace(c, base="") if n in plain else c for n, c in self.reading.columns.items()
+        }
+        columns = tuple(replace(c, base="") if c.name in plain else c for c in self.columns)
+        reading = replace(self.reading, columns=readings)
+        return replace(self, columns=columns, reading=reading)
+
     def row(self, number: int) -> dict[str, str | None]:
         """Row ``number`` (from 1) as text, for showing; empty if there is none."""
         listed = ", ".join(f"{c.text}::VARCHAR" for c in self.columns)
@@ -334,6 +358,18 @@ class Source:
             "WHERE v IS NOT NULL AND TRY_CAST(v AS DOUBLE) IS NULL ORDER BY i LIMIT 1"
         )
         return (int(found[0][0]), str(found[0][1])) if found else None
+
+
+def lagged_column(source: Source, name: str, lag: LagNames) -> SourceColumn:
+    """The column called ``name`` of earlier values of another.
+
+    Raises
+    ------
+    DataError
+        If there is no such column.
+    """
+    by = tuple(source.column(each) for each in lag.by)
+    return SourceColumn(name, "number", "DOUBLE", lag=Lag(source.column(lag.of), by, lag.steps))
 
 
 def _after(row: int, batches: Iterator[Any]) -> Iterator[Any]:

@@ -224,7 +224,7 @@ def text_table(
         comma = marks == {","}
         if comma or len(marks) > 1:
             types |= {
-                n: "VARCHAR" if c.decimal != "," or not comma else "DOUBLE"
+                n: "VARCHAR" if c.decimal != "," or not comma or c.base else "DOUBLE"
                 for n, c in reading.columns.items()
                 if n in types and c.kind == "number" and _native(c)
             }
@@ -258,7 +258,7 @@ def _known_type(column: ColumnReading | None) -> str:
     if column is None or column.kind == "text" or not _native(column):
         return "VARCHAR"
     if column.kind == "number":
-        return "DOUBLE" if column.decimal == "." else "VARCHAR"
+        return "DOUBLE" if column.decimal == "." and not column.base else "VARCHAR"
     if column.kind == "boolean":
         return "BOOLEAN"
     if column.kind == "timestamp" and column.type == "DATE" and not column.dates:

@@ -65,7 +65,16 @@ def encoder_of(
     whole = [r for s in sums.sources for r in (s.train, s.test)]
     features = [c for c in sums.columns if c.kind != "crowded"]
     # A column that has no values is left out as a text without values is.
-    columns = [SourceColumn(c.name, "text" if c.kind == "empty" else c.kind, "") for c in features]  # type: ignore[arg-type]
+    read = sums.reading.columns
+    columns = [
+        SourceColumn(
+            c.name,
+            "text" if c.kind == "empty" else c.kind,  # type: ignore[arg-type]
+            "",
+            base=read[c.name].base if c.name in read else "",
+        )
+        for c in features
+    ]
     targets = tuple(SourceColumn(t, "number", "DOUBLE") for t in sums.targets)
     crowded = {
         c.name: f"more than {MAX_LEVELS} different texts"

@@ -4,7 +4,7 @@ rows away again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +148,21 @@ class ExactGram:
         """The sums of some of the columns."""
         at = np.asarray(positions, dtype=np.intp)
         return ExactGram(self.rows, *_carried(self.low, self.limbs[:, at[:, None], at]))
+
+    def plus(self, column: int, factors: Mapping[int, int]) -> ExactGram:
+        """The sums with a column replaced by itself and whole multiples of others."""
+        numbers, _ = self.integers()
+        for factor_of, factor in factors.items():
+            numbers[column] += factor * numbers[factor_of]
+        for factor_of, factor in factors.items():
+            numbers[:, column] += factor * numbers[:, factor_of]
+        limbs: list[Limbs] = []
+        while numbers.any():
+            digits = (numbers + _HALF) % (1 << BITS) - _HALF
+            limbs.append(digits.astype(np.int32))
+            numbers = (numbers - digits) >> BITS
+        none: Limbs = np.zeros((0, *self.limbs.shape[1:]), dtype=np.int32)
+        return ExactGram(self.rows, *_carried(self.low, np.stack(limbs) if limbs else none))
 
     def integers(self) -> tuple[npt.NDArray[np.object_], int]:
         """Whole numbers N (q, q), as Python has them, and an exponent e: the sums are N · 2^e."""

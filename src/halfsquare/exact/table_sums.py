@@ -143,10 +143,10 @@ class TableSums:
             test=ours.test.merge(theirs.test),
             counts=self.counts.plus(other.counts),
             sources=tuple(
-                sorted((*self.sources, *other.sources), key=lambda s: (s.digest, s.name))
+                sorted((*ours.sources, *theirs.sources), key=lambda s: (s.digest, s.name))
             ),
             doubts=(*self.doubts, *other.doubts, *doubts),
-            reading=self.reading.merge(other.reading, self.name, other.name),
+            reading=ours.reading.merge(theirs.reading, self.name, other.name),
         )
 
     def subtract(self, other: TableSums) -> TableSums:
@@ -161,7 +161,7 @@ class TableSums:
             If these rows cannot have been in the sums.
         """
         ours, theirs = self._aligned(other)
-        left, gone = list(self.sources), []
+        left, gone = list(ours.sources), []
         for source in other.sources:
             at = next((i for i, s in enumerate(left) if s.digest == source.digest), None)
             gone.append(None if at is None else left.pop(at))
@@ -180,7 +180,7 @@ class TableSums:
             train=self._rest(other, train, its_train),
             test=self._rest(other, test, its_test),
             counts=self.counts.plus(other.counts, -1),
-            sources=tuple(left) if None not in gone else self.sources,
+            sources=tuple(left) if None not in gone else ours.sources,
             doubts=tuple(doubts),
         )
         return rest.without_what_is_gone()
@@ -256,7 +256,31 @@ class TableSums:
             )
         columns = [c.merge(theirs[c.name], self.name, other.name) for c in self.columns]
         require_few(columns)
-        return self.placed(columns), other.placed(columns)
+        bases = _common_bases(self.reading, other.reading)
+        return self.placed(columns).less(bases), other.placed(columns).less(bases)
+
+    def less(self, bases: Mapping[str, str]) -> TableSums:
+        """The same sums of columns of whole numbers taken less other bases than they were."""
+        found, at = self, self.positions()
+        for name, base in bases.items():
+            reading = self.reading.columns[name]
+            more = int(reading.base or 0) - int(base)
+            if not more or (name, "value") not in at:
+                continue
+            moved = at[name, "value"], {0: more, at[name, ABSENT]: -more}
+            readings = {**found.reading.columns, name: replace(reading, base=base)}
+            sources = tuple(
+                replace(s, train=_moved(s.train, name, more), test=_moved(s.test, name, more))
+                for s in found.sources
+            )
+            found = replace(
+                found,
+                train=found.train.plus(*moved),
+                test=found.test.plus(*moved),
+                sources=sources,
+                reading=replace(found.reading, columns=readings),
+            )
+        return found
 
     def _rest(self, other: TableSums, ours: ExactGram, theirs: ExactGram) -> ExactGram:
         if theirs.rows > ours.rows:
@@ -274,6 +298,23 @@ class TableSums:
             f"{['the weight of all rows', *names, *self.targets][at]!r} would have a sum of "
             "squares that no rows have"
         )
+
+
+def _common_bases(ours: Reading, theirs: Reading) -> dict[str, str]:
+    """The least base of each column that has one in either reading."""
+    found = {}
+    for name in ours.columns.keys() & theirs.columns.keys():
+        given = {c.base for c in (ours.columns[name], theirs.columns[name])}
+        if given != {""}:
+            found[name] = min(given - {""}, key=int)
+    return found
+
+
+def _moved(ranges: Ranges, name: str, by: int) -> Ranges:
+    if name not in ranges:
+        return ranges
+    low, high = ranges[name]
+    return {**ranges, name: (low + float(by), high + float(by))}
 
 
 def _shown(value: str | tuple[str, ...] | None) -> str:

@@ -82,7 +82,9 @@ class Levers(ABC):
 @final
 @dataclass(frozen=True)
 class LinearLevers(Levers):
-    """Coefficients in the user's units; ``shift`` (d,) is where each column is measured from."""
+    """Coefficients in the user's units; ``shift`` (d,) is where each column is measured from: 0, or
+    its mean.
+    """
 
     shift: Floats
 
@@ -93,7 +95,7 @@ class LinearLevers(Levers):
         values: Floats = np.array([p.value for p in fitted.parameters])
         shift: Floats = np.zeros(len(encoder.names))
         if about == "mean" and model.intercept:
-            shift = encoder.means
+            shift = encoder.user_means
             values[:k] = (
                 encoder.target_means + encoder.target_scales * fitted.members[0].parameters[:k]
             )
@@ -113,13 +115,12 @@ class LinearLevers(Levers):
         slopes = np.empty((len(design), 1 + design.shape[1]))
         slopes[:, 0] = 1.0
         np.multiply(design, encoder.scales, out=slopes[:, 1:])
-        slopes[:, 1:] += encoder.means
-        # What was 0 before it was standardized is 0 again: a row of another level does not pull at
-        # all.
-        slopes[:, 1:][np.abs(slopes[:, 1:]) <= 8 * np.finfo(float).eps * np.abs(encoder.means)] = (
-            0.0
-        )
-        slopes[:, 1:] -= self.shift
+        if not self.shift.any():
+            means = encoder.user_means
+            slopes[:, 1:] += means
+            # What was 0 before it was standardized is 0 again: a row of another level does not
+            # pull at all.
+            slopes[:, 1:][np.abs(slopes[:, 1:]) <= 8 * np.finfo(float).eps * np.abs(means)] = 0.0
         whole = (slopes[:, :, None] * errors[:, None, :]).reshape(len(design), -1)
         model, k = self.fitted.members[0].model, errors.shape[1]
         assert isinstance(model, Linear)

@@ -129,12 +129,18 @@ def absorbed_rows(
 
 @dataclass(frozen=True)
 class AbsorbedScoring:
-    """The rows without effects at the fitted coefficients (d,), with the clusters of the errors."""
+    """The rows without effects at the fitted coefficients (d,), with the clusters of the errors.
+
+    ``weights`` (levels,) are those of the levels of the one effect that is absorbed, where
+    leverages are wanted. The projection on [D | Z] is that on D and that on what D leaves of Z
+    (Frisch & Waugh 1933), and of a row of D it is one over the weight of its level.
+    """
 
     rows: AbsorbedRows
     columns: tuple[int, ...]
     coefficients: Floats
     clusters: Scoring
+    weights: Floats | None = None
 
     def __call__(self, index: int) -> ScoredRows:
         chunk = self.rows.chunk(index)
@@ -142,7 +148,10 @@ class AbsorbedScoring:
         error = (a * self.coefficients).sum(axis=1) - chunk.target[:, 0]
         keep = self.rows.kept(index)
         found = tuple(c[keep] for c in self.clusters.clusters_of(index))
-        return ScoredRows(a, error, chunk.weight, found)
+        effects = None
+        if self.weights is not None:
+            effects = 1.0 / self.weights[self.rows.scoring.clusters_of(index)[0][keep]]
+        return ScoredRows(a, error, chunk.weight, found, effects)
 
 
 @dataclass(frozen=True)
@@ -164,9 +173,14 @@ class Counted:
         return self.freedom - nested + sum(self.nested)
 
 
+def level_weights_of(rows: AbsorbedRows, execution: Execution) -> list[Floats]:
+    """Σ w of the rows of each level of each column."""
+    return level_weights(rows.grouped, rows.chunk_count, rows.sizes, execution)
+
+
 def counted(rows: AbsorbedRows, clusters: Scoring, execution: Execution) -> Counted:
     """Count the levels that rows have, and look which columns lie within clusters."""
-    weights = level_weights(rows.grouped, rows.chunk_count, rows.sizes, execution)
+    weights = level_weights_of(rows, execution)
     levels = [int(np.count_nonzero(w)) for w in weights]
     nested = [
         any(

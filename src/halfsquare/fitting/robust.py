@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
+from halfsquare.data.bases import merged_numbers
 from halfsquare.data.encoded_rows import EncodedRows
-from halfsquare.data.notes import merged_numbers
 from halfsquare.data.recut import source_order
 from halfsquare.data.roles import Roles
 from halfsquare.data.source import Source
@@ -21,6 +21,7 @@ from halfsquare.errors import DataError, FitError, OptionError
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
+from halfsquare.results.inference.cluster_sums import cluster_sums
 from halfsquare.results.inference.covariance import Bread, Covariance, covariance
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.inference.scores import Keys, ScoredRows
@@ -235,9 +236,11 @@ def _with_errors(
     """The trained model with this covariance of what its rows determine, and what it rests on."""
     scoring = scoring_of(trained, rows, option, seed, execution)
     found = covariance(option, bread_of(trained), scoring, rows.chunk_count, execution)
-    told = described(option, found)
-    facts = replace(trained.facts, test_degrees_of_freedom=found.freedom, **told)
-    return replace(trained, robust=found.matrix, facts=facts)
+    told: dict[str, Any] = {"test_degrees_of_freedom": found.freedom, **described(option, found)}
+    if len(option.columns) == 1 and isinstance(trained.facts, LinearFacts):
+        groups = int(found.facts["clusters"][option.columns[0]])
+        told["cluster_sums"] = cluster_sums(scoring, rows.chunk_count, groups, execution)
+    return replace(trained, robust=found.matrix, facts=replace(trained.facts, **told))
 
 
 def bread_of(trained: Trained[AnyFacts]) -> Bread:

@@ -11,7 +11,7 @@ import numpy as np
 from halfsquare.data.encoded_rows import EncodedRows, Part
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source, SourceColumn, lagged_column
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.linear import LinearOptions, train_linear
@@ -28,9 +28,11 @@ from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.rows import TargetRows
 from halfsquare.models.target import TARGET_FUNCTIONS
+from halfsquare.models.terms.dates import KINDS as DATES
 from halfsquare.models.terms.design import needed_columns
 from halfsquare.models.terms.encoder import TermsEncoder, make_terms_encoder, raw_terms
-from halfsquare.models.terms.expand import Expanded, expand
+from halfsquare.models.terms.expand import Expanded, alone, expand
+from halfsquare.models.terms.lagged import lags_in
 from halfsquare.models.terms.syntax import Call, Name
 from halfsquare.models.terms.tokens import refuse
 from halfsquare.parallel.base import Execution
@@ -44,7 +46,7 @@ from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.triangular_least_squares import Triangle, triangle_of
 
-_USABLE = ("number", "boolean", "text")
+_USABLE = ("number", "boolean", "text", *DATES)
 # Average effects are kept in the model file as long as they are few.
 _MOST_EFFECTS = 200_000
 #: A test that rejects below this is told.
@@ -73,19 +75,23 @@ class TermsFamily(Family):
                 f"{', '.join(map(repr, request.targets))}: leave the target out"
             )
         kinds = {c.name: c.kind for c in source.columns}
-        needed = list(needed_columns(expanded, kinds))
+        lags = lags_in(expanded.factors.values(), expanded.text, kinds)
+        needed = list(needed_columns(expanded, {**kinds, **dict.fromkeys(lags, "number")}))
         if target in needed:
             raise OptionError(f"the target {target!r} is also a term: it cannot explain itself")
         if request.weights in needed:
             raise OptionError(f"column {request.weights!r} is the weight and also a term")
+        of_lags = {lag.of for lag in lags.values()}
+        source = source.without_bases((set(needed) - alone(expanded)) | of_lags)
         roles = choose_roles(
             source,
             [target],
             weight=request.weights,
             weighting=request.weighting,
-            features=needed,
+            features=[name for name in needed if name not in lags],
         )
         by_name = {c.name: c for c in roles.features}
+        by_name |= {name: lagged_column(source, name, lag) for name, lag in lags.items()}
         ordered = tuple(by_name[name] for name in needed)
         roles = replace(roles, features=ordered, complete=bool(needed))
         roles = with_beside(roles, source, self.options.absorb, "absorbed")
@@ -94,7 +100,7 @@ class TermsFamily(Family):
     def _expanded(
         self, columns: Sequence[SourceColumn], request: Request | None = None
     ) -> Expanded:
-        usable = [c.name for c in columns if c.kind in _USABLE]
+        usable = [c.name for c in columns if c.kind in _USABLE and c.lag is None]
         if request is not None:
             left_out = {request.weights, *request.exclude}
             usable = [c for c in usable if c not in left_out]
@@ -253,7 +259,8 @@ class TermsFamily(Family):
         numbers = statistics.numbers
         at = dict(zip(raw.names, raw.positions, strict=True))
         plain = [c for c in design.columns if design.kinds[c] == "number"]
-        means = {c: float(numbers.mean[at[c]]) for c in plain}
+        held = [c for c in design.columns if design.kinds[c] != "text"]
+        means = {c: float(numbers.mean[at[c]]) for c in held}
         spreads = {c: float(np.sqrt(numbers.variance[at[c]])) for c in plain}
         told = replace(told, means=means, standard_deviations=spreads)
         levels = sum(max(1, len(design.levels_of(c)) - 1) for c in design.columns)

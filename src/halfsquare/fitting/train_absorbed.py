@@ -17,6 +17,7 @@ from halfsquare.fitting.absorbed import (
     absorbed_rows,
     counted,
     level_effects,
+    level_weights_of,
 )
 from halfsquare.fitting.robust import described
 from halfsquare.fitting.weighed import log_weight_of
@@ -50,9 +51,16 @@ def train_absorbed(
     FitError
         If every row is a singleton, or effects cannot be told apart.
     """
-    if errors.kind in ("hc2", "hc3", "newey-west"):
+    leverage = errors.kind in ("hc2", "hc3")
+    if errors.kind == "newey-west" or (leverage and len(columns) > 1):
+        why = (
+            "the leverage of two effects needs the inverse of their whole table"
+            if leverage
+            else "the rows between those of one level are of others"
+        )
         raise OptionError(
-            f"errors {errors} are not known where effects are absorbed: take hc1, or cluster:COL"
+            f"errors {errors} are not known where {len(columns)} effects are absorbed: {why}. Take "
+            "hc1, or cluster:COL"
         )
     plain = replace(model, intercept=False)
     left = absorbed_rows(rows, plain, columns, seed, execution)
@@ -80,7 +88,8 @@ def train_absorbed(
         len(b) + count.freedom_in_clusters,
     )
     known = freedom > 1e-9
-    scoring = AbsorbedScoring(left, tuple(kept), b, clusters)
+    of_levels = level_weights_of(left, execution)[0] if leverage else None
+    scoring = AbsorbedScoring(left, tuple(kept), b, clusters, of_levels)
     found = covariance(errors, bread, scoring, left.chunk_count, execution) if known else None
     whole = np.zeros(d)
     whole[kept] = b
@@ -185,7 +194,8 @@ def _with_effects(
             absorbed.append(
                 Absorbed(name, False, (), tuple(values.tolist()), tuple(effect.tolist()))
             )
-            made = Plain(name, (0.0,), (1.0,), low, high)
+            base = scanned.roles.scanned[position].base
+            made = Plain(name, (0.0,), (1.0,), low, high, base)
         features.append(made)
     return replace(encoder, features=tuple(features), absorbed=tuple(absorbed))
 

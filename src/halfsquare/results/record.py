@@ -276,6 +276,7 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
     }
     if isinstance(first.facts, LinearFacts):
         info["inference"] = info["facts"].pop("inference")
+        info["facts"].pop("cluster_sums")
     if training.kind == "network":
         info["members"] = [_network(member) for member in members]
         info["relevance"] = training.relevance

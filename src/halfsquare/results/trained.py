@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
+from halfsquare.results.inference.cluster_sums import ClusterSums
 from halfsquare.solvers.base import Termination
 from halfsquare.solvers.loop import Record
 from halfsquare.solvers.solution import Path
@@ -105,6 +106,8 @@ class LinearFacts(Facts):
         Unit vectors, in the design's units, along which the rows say nothing.
     log_weight : float or None
         Σ log w of the rows where they have weights that are no counts; the likelihood needs it.
+    cluster_sums : ClusterSums or None
+        Of few clusters, for the wild bootstrap.
     """
 
     l2: float
@@ -122,6 +125,7 @@ class LinearFacts(Facts):
     undetermined: tuple[str, ...] = ()
     undetermined_directions: tuple[tuple[float, ...], ...] = ()
     log_weight: float | None = None
+    cluster_sums: ClusterSums | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ def in_user_units(member: Trained[Any], encoder: Encoder) -> tuple[Floats, Float
     )
     # Slopes are divided by their column's scale; the intercept takes over what the means
     # shifted.
-    back = np.concatenate([[1.0], -encoder.means / scales])
+    back = np.concatenate([[1.0], -encoder.user_means / scales])
     b = member.model.matrix(member.parameters)
     values = np.vstack([back @ b * units + encoder.target_means, b[1:] / scales[:, None] * units])
     if covariance is None:

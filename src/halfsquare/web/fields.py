@@ -16,7 +16,16 @@ from typing import Literal
 import numpy as np
 
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
+from halfsquare.data.features import (
+    Category,
+    Feature,
+    Instant,
+    Levels,
+    Moment,
+    Number,
+    Plain,
+    Presence,
+)
 from halfsquare.data.levels import MISSING, UNSEEN
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats
@@ -115,6 +124,8 @@ def _field(name: str, feature: Feature, given: str | None) -> Field:
         )
     if isinstance(feature, Instant):
         return _instant(name, feature, given)
+    if isinstance(feature, Moment):
+        return _moment(name, feature, given)
     assert isinstance(feature, Number | Plain)
     middle = (
         feature.means[0]
@@ -131,8 +142,14 @@ def _field(name: str, feature: Feature, given: str | None) -> Field:
         if whole and feature.maximum - feature.minimum >= 5
         else float(f"{middle:.4g}")
     )
-    hint = f"{feature.minimum:.4g} to {feature.maximum:.4g}".replace("-", "−")
-    shown = f"{typical:.10g}" if given is None else given
+    base = feature.offset
+    if base:
+        low, high = base + round(feature.minimum), base + round(feature.maximum)
+        hint, shown = f"{low} to {high}".replace("-", "−"), str(base + round(middle))
+    else:
+        hint = f"{feature.minimum:.4g} to {feature.maximum:.4g}".replace("-", "−")
+        shown = f"{typical:.10g}"
+    shown = shown if given is None else given
     return Field(
         name,
         column,
@@ -153,6 +170,14 @@ def _instant(name: str, feature: Instant, given: str | None) -> Field:
     return Field(name, feature.column, "", "datetime-local", shown)
 
 
+def _moment(name: str, feature: Moment, given: str | None) -> Field:
+    middle = datetime.fromtimestamp(0.5 * (feature.minimum + feature.maximum), UTC)
+    clock = feature.minimum >= 0.0 and feature.maximum < _DAY  # a time of day
+    kind: Literal["time", "datetime-local"] = "time" if clock else "datetime-local"
+    shown = middle.strftime("%H:%M" if clock else "%Y-%m-%dT%H:00")
+    return Field(name, feature.column, "", kind, shown if given is None else given, required=True)
+
+
 def _raw(field: Field, feature: Feature) -> float:
     text = field.value.strip()
     if field.kind == "choice":
@@ -164,7 +189,11 @@ def _raw(field: Field, feature: Feature) -> float:
             )
         return nan
     if field.kind == "number":
-        return number_of(field.label, text)
+        value = number_of(field.label, text)
+        if not feature.offset:
+            return value
+        whole = text.lstrip("+-").isdecimal()
+        return float(int(text) - feature.offset if whole else value - float(feature.offset))
     try:
         read = datetime.fromisoformat(f"1970-01-01T{text}" if field.kind == "time" else text)
     except ValueError:

@@ -48,7 +48,7 @@ class FormulaFamily(Family):
                 "leave the target out"
             )
         roles = choose_roles(
-            source,
+            source.without_bases(formula.columns),
             [formula.target],
             weight=request.weights,
             weighting=request.weighting,

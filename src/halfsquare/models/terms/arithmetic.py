@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from halfsquare.loss import Floats
+from halfsquare.models.terms.dates import PARTS, part
 from halfsquare.models.terms.syntax import Binary, Call, Name, Node, Number, Sign, unparse
 from halfsquare.models.terms.tokens import refuse
 
@@ -64,7 +65,9 @@ def check(node: Node, text: str, numbers: Mapping[str, bool]) -> None:
 
 
 def _check_call(node: Call, text: str, numbers: Mapping[str, bool]) -> None:
-    known = ("I", *FUNCTIONS, *LEARNING, *_TWO)
+    if node.function in PARTS:
+        return  # looked at where dates become numbers
+    known = ("I", *FUNCTIONS, *LEARNING, *_TWO, *PARTS)
     if node.function not in known:
         refuse(text, node.at, unknown_function(node.function, known))
     if node.named:
@@ -129,6 +132,8 @@ def _value(node: Node, columns: Mapping[str, Floats], states: Mapping[str, Any])
         return found
     assert isinstance(node, Call)
     values = [_value(a, columns, states) for a in node.arguments]
+    if node.function in PARTS:
+        return part(node.function, values[0])
     if node.function == "I":
         return values[0]
     if node.function in LEARNING:

@@ -21,6 +21,7 @@ from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.terms.chunks import RawChunk, values_at
 from halfsquare.models.terms.coding import Part, full_rank
+from halfsquare.models.terms.dates import KINDS as DATES
 from halfsquare.models.terms.expand import MOST_TERMS, Expanded, Term
 from halfsquare.models.terms.factors import Category, Columns, Factor, Numeric
 from halfsquare.models.terms.learn import learn
@@ -42,7 +43,8 @@ class TermsDesign:
     terms : tuple of Term
         The intercept is ``()``.
     kinds : dict of str to str
-        Of each column of the data that is needed: ``"text"`` or ``"number"``.
+        Of each column of the data that is needed: ``"text"``, ``"number"``, ``"timestamp"`` or
+        ``"time"``.
     texts : dict of str to tuple of str
         Of each text column the levels that its codes stand for.
     states : dict
@@ -175,8 +177,8 @@ class TermsDesign:
             If a value is missing or of another type, or a factor cannot be read.
         """
         design = from_json(cls, saved, "design")
-        if set(design.kinds.values()) - {"text", "number"}:
-            raise ValueError("design.kinds are neither text nor number")
+        if set(design.kinds.values()) - {"text", "number", *DATES}:
+            raise ValueError("design.kinds are no kinds of columns")
         if len(design.terms) > MOST_TERMS or not design.terms:
             raise ValueError(f"design.terms are {len(design.terms)}")
         try:
@@ -207,7 +209,8 @@ def _products(factors: Sequence[Floats], out: Floats, start: int) -> None:
 
 
 def needed_columns(expanded: Expanded, kinds: Mapping[str, str]) -> dict[str, str]:
-    """The columns of the data that the right side needs, with ``"text"`` or ``"number"``.
+    """The columns of the data that the right side needs, with ``"text"``, ``"number"``, or the kind
+    of a date.
 
     Raises
     ------
@@ -217,7 +220,8 @@ def needed_columns(expanded: Expanded, kinds: Mapping[str, str]) -> dict[str, st
     found: dict[str, str] = {}
     for node in expanded.factors.values():
         for name in read_factor(node, expanded.text, kinds).columns:
-            found.setdefault(name, "text" if kinds[name] == "text" else "number")
+            kind = kinds[name]
+            found.setdefault(name, kind if kind in ("text", *DATES) else "number")
     return found
 
 

@@ -10,13 +10,14 @@ import numpy as np
 
 from halfsquare.data.columns import Reading
 from halfsquare.data.encoder import Encoder, Recoding
-from halfsquare.data.features import Feature, Levels, Plain
+from halfsquare.data.features import Feature, Levels, Moment, Plain
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.data.table import Table
 from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.models.terms.chunks import RawChunk
+from halfsquare.models.terms.dates import KINDS as DATES
 from halfsquare.models.terms.design import TermsDesign, make_design, needed_columns
 from halfsquare.models.terms.expand import Expanded
 from halfsquare.models.terms.syntax import Name, unparse
@@ -119,6 +120,17 @@ class TermsEncoder(Encoder):
     @property
     def means(self) -> Floats:
         return np.append(self.column_means, 0.0) if self.absorbed else self.column_means
+
+    @property
+    def user_means(self) -> Floats:
+        means = self.means
+        groups = {name: first for name, first, _ in self.groups}
+        for feature in self.features:
+            # Less a base stands only what is a term by itself.
+            if feature.offset and (at := groups.get(unparse(Name(0, feature.column)))) is not None:
+                means = means.copy()
+                means[at] += float(feature.offset)
+        return means
 
     @property
     def scales(self) -> Floats:
@@ -331,8 +343,10 @@ def make_terms_encoder(
     kept = tuple(range(1 if design.has_intercept else 0, len(design.names)))
     means, scales = _moments(design, raw, count, execution)
     k = len(scanned.roles.targets)
+    features = _features(design, scanned, raw)
+    lags = [f.lag for f in features if isinstance(f, Plain) and f.lag is not None]
     encoder = TermsEncoder(
-        _features(design, scanned, raw),
+        features,
         tuple(t.name for t in scanned.roles.targets),
         np.zeros(k),
         np.ones(k),
@@ -343,7 +357,11 @@ def make_terms_encoder(
         means[list(kept)],
         scales[list(kept)],
         reading=scanned.roles.reading.of(
-            [*design.columns, *(c.name for c in (*scanned.roles.targets, *scanned.roles.beside))]
+            [
+                *design.columns,
+                *(c.name for c in (*scanned.roles.targets, *scanned.roles.beside)),
+                *(name for lag in lags for name in (lag.of, *lag.by)),
+            ]
         ),
     )
     return encoder, raw
@@ -378,5 +396,10 @@ def _features(design: TermsDesign, scanned: Scanned, raw: RawTerms) -> tuple[Fea
             found.append(Levels(name, (0.0,), (1.0,), design.texts[name]))
         else:
             low, high = float(numbers.minimum[position]), float(numbers.maximum[position])
-            found.append(Plain(name, (0.0,), (1.0,), low, high))
+            if design.kinds[name] in DATES:
+                found.append(Moment(name, (0.0,), (1.0,), low, high))
+                continue
+            column = scanned.roles.scanned[position]
+            lag = None if column.lag is None else column.lag.names
+            found.append(Plain(name, (0.0,), (1.0,), low, high, column.base, lag))
     return tuple(found)

@@ -17,7 +17,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.terms.arithmetic import evaluate
 from halfsquare.models.terms.contrasts import contrast_matrix, contrast_names
 from halfsquare.models.terms.splines import b_spline, cardinal_spline, natural_spline, row_by_row
-from halfsquare.models.terms.syntax import Node, names_in
+from halfsquare.models.terms.syntax import Node, names_in, unparse
 
 States = Mapping[str, Any]
 Columns = Mapping[
@@ -88,6 +88,8 @@ class Category(Factor):
         The levels in their order, where the formula lists them.
     scores : tuple of float or None
         Of poly.
+    argument : Node or None
+        Where the levels are those of a part of a date.
     """
 
     column: str
@@ -96,6 +98,7 @@ class Category(Factor):
     base: str | None = None
     given: tuple[str, ...] | None = None
     scores: tuple[float, ...] | None = None
+    argument: Node | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -107,9 +110,17 @@ class Category(Factor):
     @property
     def key(self) -> str:
         """Where its levels are kept: the same for every coding of a column."""
-        return f"levels of {self.column}" + (
-            "" if self.given is None else f": {', '.join(self.given)}"
-        )
+        return f"levels of {self.of}" + ("" if self.given is None else f": {', '.join(self.given)}")
+
+    @property
+    def of(self) -> str:
+        """What it is a category of: the column, or a part of it."""
+        return self.column if self.argument is None else unparse(self.argument)
+
+    def values(self, columns: Columns) -> Floats:
+        """What stands for levels in raw columns (m,)."""
+        raw = columns[self.column]
+        return raw if self.argument is None else evaluate(self.argument, columns, {})
 
     def levels(self, states: States) -> list[str]:
         """Its levels, in their order."""
@@ -126,7 +137,7 @@ class Category(Factor):
         """Positions (m,) among the levels; NaN where a value is missing, -1 where it is no
         level.
         """
-        values = columns[self.column]
+        values = self.values(columns)
         state = states[self.key]
         if self.is_text:
             table = np.array([np.nan, *state["positions"]])  # the code -1 is a missing value

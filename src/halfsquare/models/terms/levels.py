@@ -35,13 +35,14 @@ def learn_levels(
         If a column has too few or too many levels, or not those that the formula lists.
     """
     categories = {f.key: f for f in factors if isinstance(f, Category)}
-    numeric = list(dict.fromkeys(f.column for f in categories.values() if not f.is_text))
+    numeric = {f.of: f for f in categories.values() if not f.is_text}
     values: dict[str, Floats] = {}
     if numeric:
 
         def distinct(index: int) -> Sets:
             rows = chunk(index).columns
-            return tuple(_limited(c, np.unique(rows[c][~np.isnan(rows[c])])) for c in numeric)
+            found = ((name, f.values(rows)) for name, f in numeric.items())
+            return tuple(_limited(name, np.unique(v[~np.isnan(v)])) for name, v in found)
 
         def merge(a: Sets, b: Sets) -> Sets:
             return tuple(
@@ -55,9 +56,9 @@ def learn_levels(
         present = (
             list(texts[category.column])
             if category.is_text
-            else [level_label(float(v)) for v in values[category.column]]
+            else [level_label(float(v)) for v in values[category.of]]
         )
-        states[key] = _level_state(category, present, values.get(category.column))
+        states[key] = _level_state(category, present, values.get(category.of))
     for category in (f for f in factors if isinstance(f, Category)):
         _check_coding(category, list(states[category.key]["levels"]))
 

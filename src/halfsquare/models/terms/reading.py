@@ -13,7 +13,10 @@ from halfsquare.models.terms.arithmetic import (
     unknown_function,
 )
 from halfsquare.models.terms.contrasts import CODINGS
+from halfsquare.models.terms.dates import KINDS as DATES
+from halfsquare.models.terms.dates import PARTS, with_parts
 from halfsquare.models.terms.factors import Basis, Category, Factor, Numeric
+from halfsquare.models.terms.lagged import LAG, with_lags
 from halfsquare.models.terms.syntax import (
     Call,
     Listed,
@@ -58,24 +61,29 @@ class _Reading:
 
     def factor(self, node: Node) -> Factor:
         written = unparse(node)
+        node = with_lags(node, self.text, self.kinds)
         if isinstance(node, Name):
             self._usable(node)
             if not self.numbers[node.name]:
                 return Category(written, node.name, True)
-            return Numeric(written, node)
+            return Numeric(written, self._dated(node))
         if not isinstance(node, Call):
             self._refuse(node, "this is no term")
         if node.function == "C":
             return self._category(node, written)
         if node.function in BASES:
             return self._basis(node, written)
-        known = ("I", "C", *BASES, *FUNCTIONS, *LEARNING, "min", "max")
+        known = ("I", "C", *BASES, *FUNCTIONS, *LEARNING, "min", "max", *PARTS, LAG)
         if node.function not in known:
             self._refuse(node, unknown_function(node.function, known))
         for name in _names(node):
             self._usable(name, or_constant=True)
+        node = self._dated(node)
         check(node, self.text, self.numbers)
         return Numeric(written, node)
+
+    def _dated(self, node: Node) -> Node:
+        return with_parts(node, self.text, self.kinds)
 
     def _usable(self, name: Name, *, or_constant: bool = False) -> None:
         if name.name not in self.kinds:
@@ -87,11 +95,11 @@ class _Reading:
                 else f"{name.name} is a function: write {name.name}(x)"
             )
             self._refuse(name, hint or unknown_column(name.name, list(self.kinds)))
-        if self.kinds[name.name] not in ("text", "number", "boolean"):
+        if self.kinds[name.name] not in ("text", "number", "boolean", *DATES):
             self._refuse(
                 name,
-                f"column {name.name!r} is a {self.kinds[name.name]}; a term is made of numbers "
-                f"or text",
+                f"column {name.name!r} is of a kind that is {self.kinds[name.name]}; a term is "
+                "made of numbers, texts or dates",
             )
 
     def _refuse(self, node: Node, message: str) -> NoReturn:
@@ -119,10 +127,18 @@ class _Reading:
 
     def _category(self, node: Call, written: str) -> Category:
         given = self._arguments(node, ("x", "coding", "levels", "contr", "contrasts"))
-        column = given["x"]
+        column, argument = given["x"], None
+        if isinstance(column, Call) and column.function in PARTS:
+            argument = self._dated(column)
+            column = column.arguments[0]
         if not isinstance(column, Name):
-            self._refuse(column, "C takes a column: C(year)")
+            self._refuse(column, "C takes a column, or a part of a date: C(year), C(month(date))")
         self._usable(column)
+        if argument is None and self.kinds[column.name] in DATES:
+            self._refuse(
+                column,
+                f"{column.name!r} holds dates: write C(month({column.name})), or another part",
+            )
         levels = None
         if "levels" in given:
             levels = tuple(_label(item) for item in self._items(given["levels"]))
@@ -131,7 +147,7 @@ class _Reading:
         coding = given.get("coding", given.get("contr", given.get("contrasts")))
         name, base, scores = ("treatment", None, None) if coding is None else self._coding(coding)
         is_text = not self.numbers[column.name]
-        return Category(written, column.name, is_text, name, base, levels, scores)
+        return Category(written, column.name, is_text, name, base, levels, scores, argument)
 
     def _coding(self, node: Node) -> tuple[str, str | None, tuple[float, ...] | None]:
         if isinstance(node, Text):
@@ -184,9 +200,9 @@ class _Reading:
             ("include_intercept" if k == "intercept" else k, item) for k, item in node.named
         )
         given = self._arguments(Call(node.at, node.function, node.arguments, renamed), order)
-        argument = given["x"]
-        for name in _names(argument):
+        for name in _names(given["x"]):
             self._usable(name, or_constant=True)
+        argument = self._dated(given["x"])
         check(argument, self.text, self.numbers)
         kind = "cr" if node.function == "cs" else node.function
         options: dict[str, Any] = {}

@@ -32,6 +32,10 @@ class AnovaRow:
 def anova(fit: LinearInference, kind: int = 2) -> list[AnovaRow]:
     """The table of type I, II or III, with classical errors whatever the covariance of the fit.
 
+    Where the noise of each row was measured (``sigma``), squares are of errors over σ, so that a
+    sum of squares is χ² and is judged as such: F on infinite degrees of freedom. What is left then
+    says nothing of the noise, and none has to be left.
+
     Type I takes the terms in order, each after those before it. Type II asks of each term after all
     others that do not contain it. Type III asks of each term's columns after all others; it
     depends on the coding, and is meant for codings that sum to zero (Fox 2016, section 8.2.5).
@@ -43,7 +47,8 @@ def anova(fit: LinearInference, kind: int = 2) -> list[AnovaRow]:
     """
     if kind not in (1, 2, 3):
         raise OptionError(f"the type of an analysis of variance is {kind!r}; expected 1, 2 or 3")
-    if not fit.residual_freedom > 0:
+    known = fit.known_variance
+    if not fit.residual_freedom > 0 and known is None:
         raise OptionError("no degrees of freedom are left: there is no variance to compare with")
     spans = [(n, list(range(a, b)), factors_of(n)) for n, a, b in fit.spans]
     constant = [0] if fit.intercept else []
@@ -64,20 +69,23 @@ def anova(fit: LinearInference, kind: int = 2) -> list[AnovaRow]:
             rest = [j for j in range(len(fit.names)) if j not in columns]
         rows.append(_row(fit, name, rest, columns))
         before += columns
-    nan = float("nan")
-    return [
-        *rows,
-        AnovaRow("Residual", fit.residual_freedom, fit.sse, fit.variance, nan, nan),
-    ]
+    nan, freedom = float("nan"), fit.residual_freedom
+    squares = fit.sse / (known or 1.0)
+    mean_square = squares / freedom if freedom > 0 else nan
+    return [*rows, AnovaRow("Residual", freedom, squares, mean_square, nan, nan)]
 
 
 def _row(fit: LinearInference, name: str, rest: list[int], columns: list[int]) -> AnovaRow:
-    from scipy.special import fdtrc
+    from scipy.special import chdtrc, fdtrc
 
     # The fall of the SSE is the sum of squares of what the new columns add to the span.
     r = r_factor(fit.triangle[:, np.array([*rest, *columns, len(fit.names)])])
     effects = r[len(rest) : len(rest) + len(columns), -1]
     squares, freedom = float(effects @ effects), len(columns)
+    if fit.known_variance is not None:
+        squares /= fit.known_variance
+        f = squares / freedom
+        return AnovaRow(name, freedom, squares, f, f, float(chdtrc(freedom, squares)))
     f = squares / freedom / fit.variance if fit.variance > 0 else float("inf")
     return AnovaRow(
         name, freedom, squares, squares / freedom, f, float(fdtrc(freedom, fit.residual_freedom, f))

@@ -32,6 +32,8 @@ from halfsquare.results.inference.margins import (
 from halfsquare.results.inference.multiple import ADJUSTMENTS, adjusted
 from halfsquare.results.inference.of_model import inference_of, terms_of, told_of
 from halfsquare.results.inference.wald import Wald, joint_tests
+from halfsquare.results.inference.wild import WildBootstrap
+from halfsquare.results.inference.wild_of_model import wild_bootstrap
 from halfsquare.results.trained import HeteroscedasticityTest
 
 CONTRASTS = ("pairwise", "first", "none")
@@ -78,6 +80,7 @@ class Effects:
     anova: tuple[AnovaRow, ...]
     inflation: dict[str, tuple[int, float]]
     tests: tuple[Wald, ...]
+    wild: tuple[WildBootstrap, ...]
     derived: tuple[Parameter, ...]
     average: tuple[Parameter, ...]
     marginal: tuple[MarginalMeans, ...]
@@ -114,6 +117,7 @@ class Effects:
                 for t, (q, f) in self.inflation.items()
             ],
             "tests": [t.as_dict() for t in self.tests],
+            "wild": [w.as_dict() for w in self.wild],
             "derived": [d.as_dict() for d in self.derived],
             "average_effects": [a.as_dict() for a in self.average],
             "marginal_means": [m.as_dict() for m in self.marginal],
@@ -125,6 +129,10 @@ def effects_of(
     fitted: FittedModel,
     *,
     tests: Sequence[str] = (),
+    wild: Sequence[str] = (),
+    draws: int = 9999,
+    wild_weights: str = "rademacher",
+    seed: int = 0,
     derive: Sequence[str] = (),
     means: Sequence[Sequence[str]] | None = None,
     at: Mapping[str, float] | None = None,
@@ -139,6 +147,9 @@ def effects_of(
     ----------
     tests : sequence of str
         Hypotheses, as :func:`.wald.parse_hypothesis` reads them.
+    wild : sequence of str
+        Hypotheses on one coefficient each, tested by the wild cluster bootstrap with ``draws``,
+        ``wild_weights`` and ``seed``; see :func:`.wild_of_model.wild_bootstrap`.
     derive : sequence of str
         Quantities ``name = expression`` of the coefficients.
     means : sequence of sequences of str, optional
@@ -163,7 +174,7 @@ def effects_of(
         raise OptionError(f"unknown adjustment {adjust!r}; expected {', '.join(ADJUSTMENTS)}")
     if not 0.0 < level < 1.0:
         raise OptionError(f"the level is {level:g}; expected a number between 0 and 1: 0.95")
-    fit = inference_of(fitted)
+    fit, of_design = inference_of(fitted), inference_of(fitted, as_read=True)
     told = told_of(fitted)
     names = list(fit.names)
     function = fitted.members[0].model.target_function
@@ -175,9 +186,13 @@ def effects_of(
         tuple(anova(fit, anova_type)),
         generalized_inflation(fit),
         tuple(joint_tests(fit, tests)),
+        tuple(
+            wild_bootstrap(fitted, text, draws=draws, weights=wild_weights, seed=seed)
+            for text in wild
+        ),
         tuple(derived(t, names, fit.values, fit.covariance, fit.freedom, level) for t in derive),
-        _average(fitted, fit, level),
-        _marginal(fitted, fit, means, at, contrasts, adjust, level),
+        _average(fitted, of_design, level),
+        _marginal(fitted, of_design, means, at, contrasts, adjust, level),
         adjust,
         level,
         None if told is None else told.breusch_pagan,
@@ -216,6 +231,8 @@ def _marginal(
             terms_of(fitted)
         return ()
     design = terms_of(fitted).design
+    offsets = {f.column: f.offset for f in fitted.encoder.features}
+    at = {c: v - float(offsets.get(c, 0)) for c, v in (at or {}).items()}
     if wanted is None:
         every = categories_of(design)
         wanted = [[c] for c, levels in every.items() if len(levels) <= _MOST_LEVELS]

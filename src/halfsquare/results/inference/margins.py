@@ -18,6 +18,7 @@ import numpy as np
 from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
 from halfsquare.models.terms.chunks import RawChunk
+from halfsquare.models.terms.dates import KINDS as DATES
 from halfsquare.models.terms.design import TermsDesign
 from halfsquare.models.terms.factors import Category, Numeric
 from halfsquare.models.terms.syntax import Name
@@ -38,7 +39,7 @@ def categories_of(design: TermsDesign) -> dict[str, list[str]]:
     """Each column that is a category of the design, with its levels."""
     found: dict[str, list[str]] = {}
     for factor in design.factors.values():
-        if isinstance(factor, Category):
+        if isinstance(factor, Category) and factor.argument is None:
             found.setdefault(factor.column, factor.levels(design.states))
     return found
 
@@ -134,7 +135,8 @@ def average_effects(
     count: int,
     execution: Execution,
 ) -> LinearFunctions:
-    """The average marginal effect of every column, as linear functions of the coefficients.
+    """The average marginal effect of every column but dates, as linear functions of the
+    coefficients.
 
     Parameters
     ----------
@@ -144,9 +146,10 @@ def average_effects(
         Chunk 0 … count-1 of raw rows; their training rows are averaged over.
     """
     levels = categories_of(design)
-    constant = {c: _constant_slope(design, c) for c in design.columns if c not in levels}
+    columns = [c for c in design.columns if design.kinds[c] not in DATES]
+    constant = {c: _constant_slope(design, c) for c in columns if c not in levels}
     names: list[str] = []
-    for column in design.columns:
+    for column in columns:
         names += (
             [f"{column}={level}" for level in levels[column][1:]] if column in levels else [column]
         )
@@ -158,7 +161,7 @@ def average_effects(
         rows = chunk(index).training()
         weight = np.ones(rows.train) if rows.weight is None else rows.weight
         found = []
-        for column in design.columns:
+        for column in columns:
             if column in levels and column in slopes:
                 found.append(_moved(design, rows, column, weight))
             elif column in slopes:
@@ -172,7 +175,7 @@ def average_effects(
         total, weight = execution.reduce(of, lambda a, b: (a[0] + b[0], a[1] + b[1]), count, zero)
         computed = iter(total / weight)
     rows: list[Floats] = []
-    for column in design.columns:
+    for column in columns:
         known = constant[column]
         count = len(levels[column]) - 1 if column in levels else 1
         rows += [next(computed) for _ in range(count)] if known is None else list(known)

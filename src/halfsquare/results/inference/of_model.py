@@ -20,8 +20,11 @@ from halfsquare.results.inference.linear import (
 from halfsquare.results.trained import InferenceFacts, LinearFacts
 
 
-def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
+def inference_of(fitted: FittedModel, output: int = 0, *, as_read: bool = False) -> LinearInference:
     """The coefficients of one target with their covariance, in the units of the columns.
+
+    ``as_read``: of columns less what was taken off whole numbers beyond 2⁵³, as the design has
+    them.
 
     Raises
     ------
@@ -52,10 +55,11 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
     k = len(model.targets)
     encoder, unit = fitted.encoder, float(fitted.encoder.target_scales[output])
     d = len(names)
+    means = encoder.means if as_read else encoder.user_means
     told = member.told
     assert told is not None
     with np.errstate(all="ignore"):
-        back = _back(encoder.means[:d], encoder.scales[:d], unit)
+        back = _back(means[:d], encoder.scales[:d], unit)
         covariance = back @ told[output::k, output::k][: d + 1, : d + 1] @ back.T
         values = back @ model.matrix(member.parameters)[: d + 1, output]
         values[0] += encoder.target_means[output]
@@ -129,7 +133,7 @@ def _triangle(fitted: FittedModel, facts: LinearFacts, model: Linear, output: in
         standard[p, p] = np.sqrt(noise * float(known or 0.0))
         target = float(encoder.target_means[output]), float(encoder.target_scales[output])
     d = len(model.names) - model.held
-    means = np.append(encoder.means[:d], target[0])
+    means = np.append(encoder.user_means[:d], target[0])
     scales = np.append(encoder.scales[:d], target[1])
     return triangle_in_units(standard, means, scales, model.intercept)
 

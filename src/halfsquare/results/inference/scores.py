@@ -32,12 +32,15 @@ class ScoredRows:
     weight : (m,) or None
     clusters : tuple of (m,) int64
         For each column that clusters are made by, a number for each of its values.
+    effects : (m,) or None
+        What absorbed effects, taken out of the design, add to the leverage of each row.
     """
 
     a: Floats
     error: Floats
     weight: Floats | None = None
     clusters: tuple[Keys, ...] = ()
+    effects: Floats | None = None
 
     @property
     def scores(self) -> Floats:
@@ -57,8 +60,11 @@ def outer_sum(rows: ScoredRows, factor: Floats | None = None) -> Floats:
 
 
 def leverages(rows: ScoredRows, inverse: Floats) -> Floats:
-    """aᵀ(AᵀWA)⁻¹a of each row (m,): of each of the w rows that a weight stands for."""
-    return cast(Floats, np.einsum("ij,ij->i", rows.a @ inverse, rows.a))
+    """aᵀ(AᵀWA)⁻¹a of each row (m,), and what its absorbed effects add: of each of the w rows that a
+    weight stands for.
+    """
+    own = cast(Floats, np.einsum("ij,ij->i", rows.a @ inverse, rows.a))
+    return own if rows.effects is None else own + rows.effects
 
 
 @dataclass(frozen=True)
