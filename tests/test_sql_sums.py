@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import pickle
 from collections.abc import Callable, Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,12 @@ import sqlglot
 from postgres import Ask, postgresql
 from sqlglot import exp
 
-from halfsquare import FittedModel, fit, fit_sums, load_sums
+from halfsquare import FittedModel, fit, fit_sums, load_sums, sum_rows
 from halfsquare.errors import DataError, OptionError
 from halfsquare.exact.sql_layout import SqlLayout
 from halfsquare.exact.sql_result import sums_from_sql
 from halfsquare.exact.sql_statement import DIALECTS, statement
+from halfsquare.exact.table_sums import TableSums
 
 NAMES = {"area": 'the "area", m²', "rooms": "rooms", "town": "to'wn", "kind": "select"}
 
@@ -183,33 +186,35 @@ def test_means_that_were_computed_again_change_nothing(result: Path, tmp_path: P
     require_equal(fit_sums(sums_from_sql(out)), fit_sums(sums_from_sql(result)))
 
 
+@pytest.mark.parametrize("first", [0, 1])
 def test_products_about_other_means_are_moved(
-    result: Path, tmp_path: Path, monkeypatch: Any
+    first: int, result: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """With two products a row there are many rows; in some the first number stands about a mean
-    that is 0.5 off.
+    """With two products a row there are many rows; in every second one two numbers stand about
+    means that are off, by 0.5 and 2.
     """
     from halfsquare.exact import sql_layout
 
+    expected = fit_sums(sums_from_sql(result))
     monkeypatch.setattr(sql_layout, "_PAIRS", 2)
-    layout, frame = LAYOUTS["weighted"], houses()
-    path = tmp_path / "moved.csv"
+    layout, path = LAYOUTS["weighted"], tmp_path / "moved.csv"
+    parts = statement(layout, "houses", "duckdb").removesuffix(";").split("UNION ALL")
+    about, parts[0] = parts[0].split("\n)\n", 1)
+    for i in range(first, len(parts), 2):
+        for j, off in ((1, 0.5), (3, 2.0)):
+            mean, centred = f"\n  a{j},\n", f"COALESCE(x{j} - a{j},"
+            assert mean in parts[i] and centred in parts[i]
+            parts[i] = parts[i].replace(mean, f"\n  a{j} + {off} AS a{j},\n")
+            parts[i] = parts[i].replace(centred, f"COALESCE(x{j} - (a{j} + {off}),")
     with duckdb.connect() as connection:
         connection.execute("SET threads=1")
-        connection.register("houses", frame)
-        sql = statement(layout, "houses", "duckdb").removesuffix(";")
-        mean, centred = "\n  a1,\n", "COALESCE(x1 - a1,"
-        first, *others = sql.split("UNION ALL")
-        for i in range(0, len(others), 2):
-            assert mean in others[i] and centred in others[i]
-            others[i] = others[i].replace(mean, "\n  a1 + 0.5 AS a1,\n")
-            others[i] = others[i].replace(centred, "COALESCE(x1 - (a1 + 0.5),")
-        sql = "UNION ALL".join([first, *others])
+        connection.register("houses", houses())
+        sql = about + "\n)\n" + "UNION ALL".join(parts)
         connection.execute(f"COPY ({sql}) TO '{path}' (HEADER)")
     found = sums_from_sql(path)
     with path.open(newline="") as file:
         assert len({line["a1"] for line in csv.DictReader(file)}) == 2
-    require_equal(fit_sums(found), fit_sums(sums_from_sql(result)))
+    require_equal(fit_sums(found), expected)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +289,7 @@ def test_few_digits_are_told(result: Path, tmp_path: Path) -> None:
     assert 2 <= digits <= 8 and apart < 10.0 ** -(digits - 1)
     six = edited(
         tmp_path / "result.csv",
-        **{f"p{i}": short for i in range(15)},
+        **{f"p{i}": short for i in range(len(layout.pairs))},
         **{f"{name}{i}": short for name in ("a", "sv", "lo", "hi") for i in (1, 2, 3)},
     )
     assert "about 0 digits" in sums_from_sql(six).doubts[0]
@@ -373,3 +378,15 @@ def test_the_command_line(tmp_path: Path, command: Command) -> None:
     ):
         refused = command("sums", *arguments)
         assert (refused.code, refused.out) == (2, "") and match in refused.err, refused.err
+
+
+def test_partitions_go_from_process_to_process_and_merge(tmp_path: Path) -> None:
+    """As docs/warehouse.md shows for Spark, Ray and Dask: what a worker returns is pickled."""
+    frame, names = houses(600), [NAMES["rooms"], NAMES["town"]]
+
+    def summed(part: pd.DataFrame) -> TableSums:
+        return sum_rows(part, "price", features=names, category=names[1:], test_fraction=0)
+
+    parts = [pickle.loads(pickle.dumps(summed(frame[i::3]))) for i in range(3)]
+    found, whole = reduce(TableSums.merge, parts), summed(frame)
+    assert (found.train, found.columns) == (whole.train, whole.columns)

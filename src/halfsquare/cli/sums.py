@@ -88,8 +88,8 @@ def sums(
     from halfsquare.files.atomic import require_writable
 
     if sql:
-        apart = {"--from-sql": from_sql, "--test-fraction": test_fraction, "--exclude": exclude}
-        apart |= {"--out": out, "--json": json}
+        apart: dict[str, Any] = {"--from-sql": from_sql, "--test-fraction": test_fraction}
+        apart |= {"--exclude": exclude, "--out": out, "--json": json}
         for option, value in apart.items():
             if value:
                 raise OptionError(f"{option} is not for --sql, which prints a statement")

@@ -138,11 +138,11 @@ class SqlLayout:
                 told.removeprefix(MARK), strict_parsing=True, keep_blank_values=True
             ):
                 found.setdefault(key, []).append(value)
-            (source,), weight = found.pop("table"), found.pop("weight", [None])  # type: ignore[list-item]
+            (source,), weight = found.pop("table"), found.pop("weight", [None])
             if set(found) - {"targets", "numbers", "categories", "not_null"} or len(weight) > 1:
                 raise ValueError
             lists = {key: tuple(value) for key, value in found.items()}
-            return cls(source, **{"targets": (), "numbers": (), **lists}, weight=weight[0])  # type: ignore[arg-type]
+            return cls(source, **{"targets": (), "numbers": (), **lists}, weight=weight[0])
         except (ValueError, KeyError, OptionError):
             raise DataError(
                 f"{told[:60]!r} does not describe sums as this version of halfsquare asks for "

@@ -141,22 +141,23 @@ class RoundedSums:
     def _read_products(self, products: Sequence[Line]) -> None:
         found: list[tuple[str, str, float, Floats]] = []
         for line, block in zip(products, self.layout.blocks, strict=True):
-            moved = _vector(line, "a", len(self.means)) - self.means
-            found += [(a, b, _number(line, f"p{i}"), moved) for i, (a, b) in enumerate(block)]
-        # Means that the database has computed again may differ in their last digit: v about the
+            delta = np.asarray(_vector(line, "a", len(self.means)) - self.means)
+            found += [(a, b, _number(line, f"p{i}"), delta) for i, (a, b) in enumerate(block)]
+        # Means that the database has computed again may differ in their last digits: v about the
         # first means is v + δ (1 - m) of those about others. Flags first: the others need them.
-        for a, b, value, moved in sorted(found, key=lambda f: (f[0][0] + f[1][0]).count("v")):
+        for a, b, value, delta in sorted(found, key=lambda f: (f[0][0] + f[1][0]).count("v")):
             i, j = int(a[1:]) - 1, int(b[1:]) - 1
             if a[0] == b[0] == "m":
                 self.flag_flag[i, j] = self.flag_flag[j, i] = value
             elif a[0] == b[0]:
-                more = moved[i] * (self.values[j] - self.flag_value[i, j])
-                more += moved[j] * (self.values[i] - self.flag_value[j, i]) if i != j else more
+                both = self.weight - self.flags[i] - self.flags[j] + self.flag_flag[i, j]
+                more = delta[i] * (self.values[j] - self.flag_value[i, j])
+                more += delta[j] * (self.values[i] - self.flag_value[j, i])
+                more -= delta[i] * delta[j] * both
                 self.value_value[i, j] = self.value_value[j, i] = value + more
             else:
                 i, j = (i, j) if a[0] == "m" else (j, i)
-                more = moved[j] * (self.flags[i] - self.flag_flag[i, j])
-                self.flag_value[i, j] = value + more
+                self.flag_value[i, j] = value + delta[j] * (self.flags[i] - self.flag_flag[i, j])
 
 
 def _groups(levels: Sequence[Line], means: Floats, k: int) -> dict[tuple[str, ...], Group]:
