@@ -28,7 +28,7 @@ from halfsquare.cluster import tasks
 from halfsquare.cluster.cluster import Cluster
 from halfsquare.cluster.connect import connect
 from halfsquare.cluster.partitions import dealt, moves, partitions_each
-from halfsquare.data import scan as cut
+from halfsquare.data import cut
 from halfsquare.errors import ClusterError, DataError, LimitError, NotFiniteError, OptionError
 from halfsquare.fitting import network as network_trainer
 from halfsquare.fitting.network import NetworkFamily

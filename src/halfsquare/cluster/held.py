@@ -10,7 +10,8 @@ from threading import RLock
 from typing import Any, final
 
 from halfsquare.cluster.parts import PartedSource
-from halfsquare.data.scan import Cut, Stretch
+from halfsquare.data.cut import Cut
+from halfsquare.data.stretch import Stretch
 from halfsquare.data.table import Table
 from halfsquare.errors import ClusterError
 from halfsquare.loss import Floats
