@@ -83,7 +83,7 @@ class Cluster(Execution):
         self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T
     ) -> T:
         """``work`` over the chunks, merged in a fixed tree; ``zero`` for none."""
-        import cloudpickle
+        import cloudpickle  # type: ignore[import-untyped]
 
         tree = Tree(merge)
         if count:

@@ -141,8 +141,8 @@ class RoundedSums:
     def _read_products(self, products: Sequence[Line]) -> None:
         found: list[tuple[str, str, float, Floats]] = []
         for line, block in zip(products, self.layout.blocks, strict=True):
-            delta = np.asarray(_vector(line, "a", len(self.means)) - self.means)
-            found += [(a, b, _number(line, f"p{i}"), delta) for i, (a, b) in enumerate(block)]
+            off: Floats = _vector(line, "a", len(self.means)) - self.means
+            found += [(a, b, _number(line, f"p{i}"), off) for i, (a, b) in enumerate(block)]
         # Means that the database has computed again may differ in their last digits: v about the
         # first means is v + δ (1 - m) of those about others. Flags first: the others need them.
         for a, b, value, delta in sorted(found, key=lambda f: (f[0][0] + f[1][0]).count("v")):
