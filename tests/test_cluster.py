@@ -326,6 +326,7 @@ def test_workers_that_die_again_and_again_are_an_error(
 
 def test_a_worker_that_joins_takes_part(folder: Path, tmp_path: Path, cluster: Cluster) -> None:
     """It is given partitions that others had, in the middle of a fit."""
+    cluster.client.wait_for_workers(2, timeout=60)
     held: list[set[str]] = []
 
     def watch(state: Any) -> None:
