@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("files")
     rng = np.random.default_rng(0)
-    for number, rows in enumerate((1500, 10, 2100, 0, 1300)):
+    for number, rows in enumerate((800, 10, 1100, 0, 700)):
         x, z = rng.normal(size=rows), rng.uniform(1, 3, size=rows)
         level = rng.choice(
             ["late", "b", "ü"][: 2 + number % 2] if number > 1 else ["b", "ü"], size=rows

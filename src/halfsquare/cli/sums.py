@@ -89,7 +89,7 @@ def sums(
 
     if sql:
         apart: dict[str, Any] = {"--from-sql": from_sql, "--test-fraction": test_fraction}
-        apart |= {"--exclude": exclude, "--out": out, "--json": json}
+        apart |= {"--exclude": exclude, "--out": out, "--json": json, "--threads": threads}
         for option, value in apart.items():
             if value:
                 raise OptionError(f"{option} is not for --sql, which prints a statement")
