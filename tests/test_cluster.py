@@ -32,6 +32,7 @@ from halfsquare.data import cut
 from halfsquare.errors import ClusterError, DataError, LimitError, NotFiniteError, OptionError
 from halfsquare.fitting import network as network_trainer
 from halfsquare.fitting.network import NetworkFamily
+from halfsquare.parallel.threads import Local
 
 pa = pytest.importorskip("pyarrow")
 psutil = pytest.importorskip("psutil")
@@ -305,8 +306,6 @@ def test_a_worker_killed_by_its_own_work(tmp_path: Path, cluster: Cluster) -> No
     def add(a: float, b: float) -> float:
         return a + b
 
-    from halfsquare.parallel.threads import Local
-
     total = cluster.reduce(work, add, 100, 0.0)
     assert cluster.workers and once.exists() and cluster.traffic.workers_lost > before
     assert total == Local(1).reduce(work, add, 100, 0.0)
@@ -485,6 +484,25 @@ def test_bytes_do_not_grow_with_the_rows(cluster: Cluster) -> None:
         cluster.reduce(lambda i: np.full(1000, float(i)), np.add, count, np.zeros(1000))
         received.append(cluster.traffic.bytes_received - before)
     assert received[1] < 2 * received[0]
+
+
+def test_what_is_large_is_sent_once(cluster: Cluster) -> None:
+    """An array is kept by the workers; other work of many bytes goes to one, which hands it on."""
+    array, text = np.arange(200_000.0), "x" * 100_000
+
+    def work(index: int) -> float:
+        return float(array[index]) + len(text)
+
+    def add(a: float, b: float) -> float:
+        return a + b
+
+    sent = []
+    for _ in range(2):
+        before = cluster.traffic.bytes_sent
+        assert cluster.reduce(work, add, 40, 0.0) == Local(1).reduce(work, add, 40, 0.0)
+        sent.append(cluster.traffic.bytes_sent - before)
+    assert array.nbytes < sent[0] < 1.2 * array.nbytes
+    assert len(text) < sent[1] < 1.2 * len(text)
 
 
 @given(
