@@ -128,10 +128,11 @@ def sums(rows: EncodedRows) -> tuple[dict[str, float], dict[str, NormalSums]]:
 
 
 SIMULATED = """
-import asyncio, sys
+import asyncio, logging, sys
 import dask
 from distributed import Worker
-dask.config.set({"logging.distributed": "critical", "distributed.worker.profile.enabled": False})
+logging.disable(logging.CRITICAL)
+dask.config.set({"distributed.worker.profile.enabled": False})
 async def main():
     workers = [
         Worker(sys.argv[1], nthreads=1, memory_limit=0, dashboard=False, heartbeat_interval="10s")
