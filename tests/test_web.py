@@ -26,6 +26,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 from halfsquare.errors import OptionError
 from halfsquare.explain.many_examples import built_in_sample
 from halfsquare.web.access import POLICY
+from halfsquare.web.pages import one_example
 from halfsquare.web.serve import PageServer, serve
 
 
@@ -292,6 +293,26 @@ def test_ctrl_c_ends_the_server_quietly() -> None:
         _, complaints = process.communicate(timeout=20)
     assert process.returncode == 0
     assert complaints == ""
+
+
+def test_the_address_is_told_when_the_first_page_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its figure is compiled by then, so that the first visitor does not wait for it."""
+    made: list[bool] = []
+    told = threading.Event()
+    monkeypatch.setattr(one_example._compiled, "_spec", None)
+    server = PageServer()
+
+    def ready() -> None:
+        made.append(one_example._compiled._spec is not None)
+        told.set()
+
+    server.when_ready = ready
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    assert told.wait(60) and made == [True]
+    server.stop()
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_a_taken_port_and_a_missing_file_are_refused(client: Client, tmp_path: Path) -> None:
