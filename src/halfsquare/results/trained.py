@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.solvers.base import Termination
-from halfsquare.solvers.least_squares import Path
 from halfsquare.solvers.loop import Record
+from halfsquare.solvers.solution import Path
 
 
 @dataclass(frozen=True, kw_only=True)
