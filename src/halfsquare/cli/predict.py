@@ -74,7 +74,7 @@ def predict(
     from halfsquare.results.intervals import require_level, require_probability
     from halfsquare.results.model_file import load
     from halfsquare.results.predict import predicted_batches, write_batches
-    from halfsquare.text import counted
+    from halfsquare.text import counted, visible
 
     levels = interval or []
     for level in levels:
@@ -119,4 +119,4 @@ def predict(
         print(f"{counted(count, 'predictions')} written to {out}")
     if not json:
         for sentence in novelty.sentences:
-            print(f"Look at {sentence}", file=sys.stderr)
+            print(visible(f"Look at {sentence}"), file=sys.stderr)

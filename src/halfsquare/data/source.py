@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -186,10 +187,13 @@ class Source:
         DataError
             If there is none, naming those there are and the nearest.
         """
-        for column in self.columns:
-            if column.name == name:
-                return column
+        if name in self._by_name:
+            return self._by_name[name]
         raise missing_column(name, [c.name for c in self.columns], self.name, role)
+
+    @cached_property
+    def _by_name(self) -> dict[str, SourceColumn]:
+        return {column.name: column for column in self.columns}
 
     def scan(self, columns: Sequence[SourceColumn], batch_rows: int = 16384) -> Iterator[Any]:
         """The named columns as Arrow record batches, in the order of the source.
