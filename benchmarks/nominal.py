@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from halfsquare import FittedModel, fit
-from halfsquare.results.evaluate import compare, evaluate
+from halfsquare.results.compare import compare
+from halfsquare.results.evaluate import evaluate
 
 _NEW = 200
 _SLOPES = np.array([1.0, -2.0])

@@ -14,7 +14,8 @@ from scipy import stats
 
 from halfsquare import fit
 from halfsquare.errors import OptionError
-from halfsquare.results.evaluate import compare, evaluate
+from halfsquare.results.compare import compare
+from halfsquare.results.evaluate import evaluate
 from halfsquare.results.mean_error import LossMoments, by_cluster, in_time
 
 Command = Callable[..., Ran]

@@ -10,7 +10,8 @@ import pytest
 
 from halfsquare import FittedModel, fit
 from halfsquare.errors import OptionError
-from halfsquare.results.evaluate import compare, evaluate
+from halfsquare.results.compare import compare
+from halfsquare.results.evaluate import evaluate
 
 
 @pytest.fixture(scope="module")

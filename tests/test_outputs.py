@@ -282,7 +282,7 @@ def test_what_was_written_before_an_interruption_is_said(
         "halfsquare: interrupted; before that, m.hsq had been written\n",
     )
     monkeypatch.setattr("halfsquare.files.atomic._written", {})
-    monkeypatch.setattr("halfsquare.fitting.fit.whole", interrupted)
+    monkeypatch.setattr("halfsquare.fitting.fit_family.whole", interrupted)
     ran = command(*FIT)
     assert (ran.code, ran.err) == (130, "halfsquare: interrupted; nothing was written\n")
 

@@ -28,7 +28,8 @@ from visiting import Visitor, fresh, rows, serving, visitor  # noqa: F401 - fixt
 
 from halfsquare import load
 from halfsquare.parallel.threads import Local
-from halfsquare.results.evaluate import compare, evaluate
+from halfsquare.results.compare import compare
+from halfsquare.results.evaluate import evaluate
 from halfsquare.web.controls import Controls
 from halfsquare.web.watching import SHOWN_ROWS, Curve, sample
 

@@ -18,7 +18,8 @@ from halfsquare.fitting.calibrate import _drawn
 from halfsquare.fitting.ensemble import better
 from halfsquare.fitting.folds import HeldOutErrors, Judgement
 from halfsquare.loss import Floats
-from halfsquare.results.evaluate import compare, evaluate
+from halfsquare.results.compare import compare
+from halfsquare.results.evaluate import evaluate
 from halfsquare.solvers.boosting import CodedRows, _Stop
 
 

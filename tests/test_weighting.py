@@ -17,7 +17,7 @@ from scipy.stats import norm as normal
 
 from halfsquare import FormulaRegressor, LinearRegressor, fit
 from halfsquare.errors import DataError, OptionError
-from halfsquare.results.evaluate import compare
+from halfsquare.results.compare import compare
 from halfsquare.results.inference.effects import Effects, effects_of
 from halfsquare.sums import MeanSums
 

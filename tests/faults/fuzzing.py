@@ -63,8 +63,8 @@ def edited(header: Any, random: Random) -> Any:
 
 def used_model(path: Path) -> None:
     """Load a model, and do with it what the commands do."""
-    from halfsquare.cli.fit import as_dict
     from halfsquare.cli.options import dump
+    from halfsquare.cli.shown import as_dict
     from halfsquare.report.summary import summary
 
     model = load(path)

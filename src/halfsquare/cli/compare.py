@@ -48,6 +48,7 @@ def compare(
     [dim]halfsquare compare old.hsq new.hsq test.csv[/dim]
     """
     from halfsquare.data.spec import DataSpec
+    from halfsquare.results import compare as comparing
     from halfsquare.results import evaluate
     from halfsquare.results.model_file import load
 
@@ -55,21 +56,21 @@ def compare(
     a, b = load(model_a), load(model_b)
     if data_b is None:
         rows = DataSpec.of(data, **weighing, **options)
-        found = evaluate.compare(a, b, rows, cluster_by=cluster_by, in_time=in_time)
+        found = comparing.compare(a, b, rows, cluster_by=cluster_by, in_time=in_time)
     else:
-        evaluate.require_same_target(a, b)
+        comparing.require_same_target(a, b)
         summaries = [
             evaluate.evaluate(
                 m, DataSpec.of(d, **weighing, **options), cluster_by=cluster_by, in_time=in_time
             ).summary
             for m, d in ((a, data), (b, data_b))
         ]
-        found = evaluate.compare_unpaired(summaries[0], summaries[1], by=by.value)
+        found = comparing.compare_unpaired(summaries[0], summaries[1], by=by.value)
     if json:
         dump({"model_a": model_a, "model_b": model_b, **found.as_dict()})
         return
     from halfsquare.cli.screen import say, table
-    from halfsquare.report.summary import p_value
+    from halfsquare.report.text_tables import p_value
     from halfsquare.text import number, with_error
 
     unit = " and ".join(a.encoder.targets)

@@ -70,7 +70,7 @@ def _show(fitted: Any, files: dict[str, Path], count: int, whole: Any, row: Any)
     from halfsquare.cli.screen import say, width
     from halfsquare.data.datasets import TARGET
     from halfsquare.report.first_screen import first_screen
-    from halfsquare.report.summary import error_table
+    from halfsquare.report.text_tables import error_table
 
     say(first_screen(fitted, width=width()))
     say(

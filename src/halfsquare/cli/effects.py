@@ -208,7 +208,7 @@ def whole_fit(found: Effects) -> str:
 
 
 def _estimates(title: str, estimates: Sequence[Parameter], level: float) -> str:
-    from halfsquare.report.summary import parameter_table
+    from halfsquare.report.text_tables import parameter_table
 
     return f"{title}\n" + parameter_table(estimates, most=None, level=level)
 
@@ -218,6 +218,6 @@ def _p(p: float) -> str:
 
 
 def _sign(p: float) -> str:
-    from halfsquare.report.summary import p_value
+    from halfsquare.report.text_tables import p_value
 
     return p_value(p)

@@ -80,7 +80,7 @@ def evaluate(
         )
         return
     from halfsquare.cli.screen import say, table, width
-    from halfsquare.report.summary import error_table
+    from halfsquare.report.text_tables import error_table
     from halfsquare.text import counted, mse_limits
 
     unit = " and ".join(fitted.encoder.targets)

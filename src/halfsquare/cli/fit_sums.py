@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from halfsquare.cli.fit import show
 from halfsquare.cli.options import (
     Everything,
     Exclude,
@@ -18,6 +17,7 @@ from halfsquare.cli.options import (
     penalty,
     require_model_name,
 )
+from halfsquare.cli.shown import show
 
 
 def fit_sums(

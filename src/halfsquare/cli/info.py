@@ -28,7 +28,7 @@ def info(
 
     fitted = load(model)
     if json:
-        from halfsquare.cli.fit import as_dict
+        from halfsquare.cli.shown import as_dict
 
         dump(as_dict(fitted, model))
         return

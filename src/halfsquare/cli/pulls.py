@@ -59,8 +59,8 @@ def pulls(
     from halfsquare.data.paths import require_other_files
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.evaluate import with_own_weights
     from halfsquare.results.model_file import load
+    from halfsquare.results.weighed_rows import with_own_weights
 
     require_other_files([("--plot", plot)], [model, data])
     require_writable(plot)

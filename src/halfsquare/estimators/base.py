@@ -18,7 +18,7 @@ from halfsquare.data.reading import encoded_array
 from halfsquare.errors import OptionError
 from halfsquare.estimators.table import Given, array_of, columns_of, given, holds_texts, is_frame
 from halfsquare.fitting.family import Family
-from halfsquare.fitting.fit import fit_family
+from halfsquare.fitting.fit_family import fit_family
 from halfsquare.fitting.options import FitOptions, Request, options_as_json
 from halfsquare.loss import Floats
 from halfsquare.results.fitted import FittedModel

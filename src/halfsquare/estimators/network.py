@@ -18,7 +18,7 @@ from halfsquare.estimators.base import TableRegressor
 from halfsquare.estimators.table import Given, given
 from halfsquare.fitting.blend import some_design
 from halfsquare.fitting.family import Family
-from halfsquare.fitting.fit import scanned_rows
+from halfsquare.fitting.fit_family import scanned_rows
 from halfsquare.fitting.network import NetworkFamily, groups_of_inputs, relevance_of
 from halfsquare.fitting.options import Request
 from halfsquare.loss import Floats, error

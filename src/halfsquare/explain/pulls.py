@@ -22,9 +22,9 @@ from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.explain.levers import Levers, levers
 from halfsquare.loss import Convention, Direction, Floats, direction, sse_factor
-from halfsquare.results.evaluate import weighed_rows
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.influence import Influence, InfluenceSums, Top, influence_of
+from halfsquare.results.weighed_rows import weighed_rows
 
 # Pulls whose sum is below this share of them cancel: nothing but rounding and the end of a descent
 # is left.

@@ -17,10 +17,10 @@ from halfsquare.explain.changes import Change, changes
 from halfsquare.explain.levers import levers
 from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.loss import Direction, direction
-from halfsquare.results.evaluate import of_noise
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.influence import InfluenceSums
 from halfsquare.results.intervals import ends_of
+from halfsquare.results.weighed_rows import of_noise
 
 _SHOWN = 6
 

@@ -18,7 +18,7 @@ from halfsquare.fitting.family import Family
 from halfsquare.fitting.measure import RowErrors, of_folds
 from halfsquare.fitting.options import FitOptions
 from halfsquare.fitting.splits import cross_validated, split_of
-from halfsquare.results.evaluate import error_sums_of_rows
+from halfsquare.results.error_sums import error_sums_of_rows
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Measurement
 from halfsquare.solvers.run import Run

@@ -6,125 +6,22 @@ then it is trained again on all rows, and that is the model returned.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from halfsquare.data.deciding import whole
-from halfsquare.data.encoded_rows import EncodedRows
-from halfsquare.data.late import require_no_late_values
-from halfsquare.data.notes import how_it_was_read
-from halfsquare.data.roles import Roles
-from halfsquare.data.scan import Scanned, scan
-from halfsquare.data.source import Source
-from halfsquare.data.spec import DataSpec, Progress, RowOptions
-from halfsquare.data.splits import Split
-from halfsquare.errors import FitError, OptionError
-from halfsquare.fitting.beside import line_rmse
-from halfsquare.fitting.cross_validation import cross_validate
-from halfsquare.fitting.decisive import DecisiveRow, decisive_rows
-from halfsquare.fitting.doubts import doubts
-from halfsquare.fitting.family import Family
-from halfsquare.fitting.measure import measured
-from halfsquare.fitting.options import FitOptions, Request, options_as_json, sign_of
-from halfsquare.fitting.resume import Resuming, checkpointer_of
-from halfsquare.fitting.splits import (
-    counted_parts,
-    request_for,
-    roles_for,
-    scanned_fraction,
-    with_parts,
-)
+from halfsquare.data.spec import DataSpec, RowOptions
+from halfsquare.errors import OptionError
+from halfsquare.fitting.families import family_of, implied
+from halfsquare.fitting.fit_family import fit_family
+from halfsquare.fitting.options import FitOptions, Request, sign_of
+from halfsquare.fitting.resume import Resuming
 from halfsquare.loss import Convention
-from halfsquare.parallel.base import Execution
-from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.record import DataSummary, FitRecord, interrupted
-from halfsquare.solvers.base import State
-from halfsquare.solvers.run import Callback, Run, Seed
+from halfsquare.solvers.run import Callback
 
 if TYPE_CHECKING:
     from halfsquare.cluster.cluster import Cluster
-
-
-@contextmanager
-def execution_at(cluster: str | Cluster | None, threads: int | None) -> Iterator[Execution]:
-    """This machine, a cluster that is given, or one that is reached by its address and left
-    afterwards.
-
-    Raises
-    ------
-    ClusterError
-        If it cannot be reached.
-    """
-    if cluster is None:
-        yield Local(threads)
-    elif isinstance(cluster, str):
-        from halfsquare.cluster.connect import connect
-
-        with connect(cluster) as reached:
-            yield reached
-    else:
-        yield cluster
-
-
-def require_for_cluster(
-    method: str | None, data: Any, split: str | None = None, folds: int | None = None
-) -> None:
-    """Refuse what a cluster cannot do, before it is reached.
-
-    Raises
-    ------
-    OptionError
-    """
-    from halfsquare.cluster.parts import require_files
-
-    if method == "minibatch":
-        raise OptionError(
-            "mini-batches are not for a cluster: every one of very many small steps would "
-            "wait for the network. "
-            "Leave the method out: second-order descent needs some tens of rounds"
-        )
-    if folds is not None or Split.read(split or "random").kind != "random":
-        asked = f"--folds {folds}" if folds is not None else f"--split {split}"
-        raise OptionError(
-            f"{asked} is not for a cluster: there rows are set apart at random while they are "
-            "read. Leave it out, or fit on one machine"
-        )
-    require_files(data)
-
-
-def scan_at(
-    execution: Execution,
-    source: Source,
-    roles: Roles,
-    test_fraction: float,
-    seed: int,
-    progress: Progress | None,
-) -> Scanned:
-    """Read the rows where they are going to be summed; see :func:`halfsquare.data.scan.scan`."""
-    if isinstance(execution, Local):
-        return scan(source, roles, test_fraction=test_fraction, seed=seed, progress=progress)
-    from halfsquare.cluster.cluster import Cluster
-    from halfsquare.cluster.shared import scan_shared
-
-    assert isinstance(execution, Cluster)
-    return scan_shared(
-        execution, source, roles, test_fraction=test_fraction, seed=seed, progress=progress
-    )
-
-
-_NO_REFIT = (
-    "the rows set apart have targets that the transform does not take: the model measured is "
-    "returned, and was not fitted to all rows"
-)
-# Shares of a time limit: what the fit may take that is measured, and what the refit on all rows
-# needs to begin.
-_FIT_MOST, _REFIT_LEAST = 0.55, 0.25
 
 
 def fit(
@@ -283,7 +180,7 @@ def fit(
     [1.0, 2.0]
     """
     options = FitOptions(
-        model=_implied(model, formula, method, l2, monotone, errors),
+        model=implied(model, formula, method, l2, monotone, errors),
         method=method,
         loss=loss,
         l2=l2,
@@ -311,194 +208,12 @@ def fit(
         raise OptionError("folds measure the model, and so do test rows: give one of them")
     spec = DataSpec.of(data, **reading)
     request = Request(_listed(target), spec.weight_column, spec.weighting, features, exclude)
-    family = _family(options)
+    family = family_of(options)
     family.check()
     resuming = Resuming.of(checkpoint, resume, checkpoint_every, options, request)
     return fit_family(
         family, spec, request, test=test, cluster=cluster, resuming=resuming, callback=callback
     )
-
-
-@one_blas_thread()
-def fit_family(
-    family: Family,
-    spec: DataSpec,
-    request: Request,
-    *,
-    test: Any = None,
-    cluster: str | Cluster | None = None,
-    resuming: Resuming | None = None,
-    callback: Callback | None = None,
-) -> FittedModel:
-    """Fit a family of models by its options, and measure it; parameters and errors as of
-    :func:`fit`.
-    """
-    options = family.options
-    limit, interruption = _TimeLimit(options.time_limit), _Interruption()
-    if cluster is not None:
-        require_for_cluster(options.method, spec.data, options.split, options.folds)
-    with execution_at(cluster, options.threads) as execution:
-        source, scanned = whole(
-            replace(spec, known=tuple(request.names)),
-            lambda source: _scanned(execution, source, family, request, spec),
-        )
-        in_folds = options.folds is not None
-        again = (options.refit and bool(scanned.test.rows)) or in_folds
-        parts = counted_parts(scanned, options, execution)
-        with checkpointer_of(resuming, scanned, execution) as checkpointer:
-            run = Run(
-                execution,
-                limit.at(_FIT_MOST if again else 1.0),
-                interruption.noticed(callback),
-                checkpointer,
-                Seed(options.seed),
-            )
-            if in_folds:
-                by_fold = cross_validate(family, scanned, options, run, interruption.ended)
-                fitted, row_errors, of_fit = by_fold.last, by_fold.errors, by_fold.rows
-            else:
-                rows = _rows_of(family, parts, execution, source.name)
-                fitted, of_fit = family.train(rows, run.at("measured")), rows
-                own = family.measured(fitted, rows)
-                measurement, row_errors = measured(fitted, own, execution, spec, test, options)
-                measurement = replace(measurement, line_rmse=line_rmse(fitted, rows, run))
-            # In less than half the time that the fit had, a refit would be another model than the
-            # one measured.
-            again = again and not interruption.ended(fitted)
-            again = again and (in_folds or limit.leaves(_REFIT_LEAST))
-            every = family.rows(scanned, "all", execution) if again else None
-            if every is not None:
-                run = replace(run, deadline=limit.at(1.0)).at("refit")
-                # After folds every choice is made anew.
-                refitted = (
-                    family.train(every, run) if in_folds else family.again(fitted, every, run)
-                )
-                # A refit that was cut short is not the model that was measured: that one is kept.
-                again = refitted is not fitted and not interruption.ended(refitted)
-                if refitted is fitted:
-                    fitted = _warned(fitted, [_NO_REFIT])
-                fitted, of_fit = (refitted, every) if again else (fitted, of_fit)
-            if in_folds:
-                seen = every if again else None
-                measurement = by_fold.measurement(fitted, family, seen, run, options)
-            of_fit = family.measured(fitted, of_fit)
-            decisive = decisive_rows(fitted, of_fit, measurement, source, options.seed, execution)
-    if row_errors and options.split is None:
-        here = row_errors if isinstance(execution, Local) else []
-        fitted = _warned(fitted, doubts(scanned, source, spec, options.seed, here))
-    record = FitRecord(
-        fitted.record.training,
-        _data_summary(source, scanned, scanned.roles, decisive),
-        measurement,
-        options_as_json(options),
-        version("halfsquare"),
-        again,
-    )
-    members = tuple(member.bare() for member in fitted.members)
-    return replace(fitted, members=members, record=record)
-
-
-def _rows_of(family: Family, scanned: Scanned, execution: Execution, name: str) -> EncodedRows:
-    """The rows to train on."""
-    rows = family.rows(scanned, "train", execution)
-    if not rows.row_count:
-        raise FitError(
-            f"{name} leaves no row to train on: every row with a target is in the test part"
-        )
-    return rows
-
-
-def _warned(fitted: FittedModel, said: Sequence[str]) -> FittedModel:
-    """The model with more warnings."""
-    training = fitted.record.training
-    training = replace(training, warnings=(*training.warnings, *said))
-    return replace(fitted, record=replace(fitted.record, training=training))
-
-
-def scanned_rows(family: Family, spec: DataSpec, request: Request) -> EncodedRows:
-    """All rows as a family encodes them, read on this machine."""
-    execution = Local(family.options.threads)
-    _, scanned = whole(
-        replace(spec, known=tuple(request.names)),
-        lambda source: _scanned(execution, source, family, request, spec),
-    )
-    return family.rows(scanned, "all", execution)
-
-
-def _scanned(
-    execution: Execution, source: Source, family: Family, request: Request, spec: DataSpec
-) -> tuple[Source, Scanned]:
-    options = family.options
-    roles = family.roles(source, request_for(options, request))
-    roles = roles_for(options, roles, request, source)
-    fraction = scanned_fraction(options)
-    scanned = scan_at(execution, source, roles, fraction, options.seed, spec.progress)
-    require_no_late_values(source, scanned)
-    return source, with_parts(scanned, options, execution)
-
-
-@dataclass(frozen=True)
-class _TimeLimit:
-    """Seconds for the whole fit, from when it began."""
-
-    seconds: float | None
-    began: float = field(default_factory=time.monotonic)
-
-    def at(self, share: float) -> float | None:
-        """The deadline of what may take that share of them."""
-        return None if self.seconds is None else self.began + share * self.seconds
-
-    def leaves(self, share: float) -> bool:
-        """Whether that share of them is still to come."""
-        deadline = self.at(1.0 - share)
-        return deadline is None or time.monotonic() <= deadline
-
-
-class _Interruption:
-    """Whether Ctrl-C or the callback has ended the fit: then no further descent is to
-    begin.
-    """
-
-    def __init__(self) -> None:
-        self.happened = False
-
-    def noticed(self, callback: Callback | None) -> Callback | None:
-        """``callback``, with its KeyboardInterrupt remembered."""
-        if callback is None:
-            return None
-        told = callback
-
-        def tell(state: State[Any]) -> None:
-            try:
-                told(state)
-            except KeyboardInterrupt:
-                self.happened = True
-                raise
-
-        return tell
-
-    def ended(self, fitted: FittedModel) -> bool:
-        """Whether the fit was ended by the time this model was done."""
-        return self.happened or interrupted(fitted.members)
-
-
-def _implied(
-    model: str,
-    formula: str | None,
-    method: str | None,
-    l2: Any,
-    monotone: Any = None,
-    errors: str | None = None,
-) -> str:
-    """The family that other options leave no doubt about."""
-    if model != "auto":
-        return model
-    if formula is not None:
-        return "formula"
-    if monotone:
-        return "trees"
-    linear = method in ("least-squares", "gradient", "minibatch") or l2 != 0 or errors is not None
-    return "linear" if linear else "auto"
 
 
 def _listed(target: str | Sequence[str] | None) -> list[str]:
@@ -511,53 +226,3 @@ def _listed(target: str | Sequence[str] | None) -> list[str]:
             "values of their own are one more column of the data"
         )
     return list(names)
-
-
-def _family(options: FitOptions) -> Family:
-    """The family of models; each is imported when it is used."""
-    if options.target_transform != "none":
-        from halfsquare.fitting.transformed import TransformedFamily
-
-        return TransformedFamily(options, _family(replace(options, target_transform="none")))
-    if options.model == "formula":
-        from halfsquare.fitting.formula.train import FormulaFamily
-
-        return FormulaFamily(options)
-    if options.model == "network":
-        from halfsquare.fitting.network import NetworkFamily
-
-        return NetworkFamily(options)
-    if options.model == "trees":
-        from halfsquare.fitting.trees import TreesFamily
-
-        return TreesFamily(options)
-    if options.model == "auto":
-        from halfsquare.fitting.auto import AutoFamily
-
-        return AutoFamily(options)
-    if options.formula is not None:
-        from halfsquare.fitting.terms import TermsFamily
-
-        return TermsFamily(options)
-    from halfsquare.fitting.linear import LinearFamily
-
-    return LinearFamily(options)
-
-
-def _data_summary(
-    source: Source, scanned: Scanned, roles: Roles, decisive: Sequence[DecisiveRow]
-) -> DataSummary:
-    reading = how_it_was_read(source, scanned)
-    reading["suspicious"] += [row.sentence for row in decisive]
-    reading["decisive_rows"] = [vars(row) for row in decisive]
-    left_out = scanned.missing_target + scanned.missing_feature + scanned.zero_weight
-    return DataSummary(
-        scanned.source_name,
-        tuple(t.name for t in roles.targets),
-        roles.weight.name if roles.weight else None,
-        scanned.table.rows + left_out,
-        scanned.missing_target,
-        scanned.missing_feature,
-        scanned.zero_weight,
-        reading=reading,
-    )

@@ -17,7 +17,8 @@ from halfsquare.fitting.options import FitOptions
 from halfsquare.fitting.splits import split_of
 from halfsquare.loss import Floats, error
 from halfsquare.parallel.base import Execution
-from halfsquare.results.evaluate import error_sums_of_parts, loss_moments
+from halfsquare.results.error_sums import error_sums_of_parts
+from halfsquare.results.evaluate import loss_moments
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.mean_error import LossMoments, by_cluster, in_time
 from halfsquare.results.record import Measurement

@@ -19,10 +19,10 @@ from halfsquare.report.bins import Bins, Grid
 from halfsquare.report.learning import Learning, LinearLearning, Point, reason_against
 from halfsquare.report.sample import Sample
 from halfsquare.report.views import View, important, row_values, views
-from halfsquare.results.evaluate import weighed_rows
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.influence import Top
 from halfsquare.results.intervals import ends_of
+from halfsquare.results.weighed_rows import weighed_rows
 from halfsquare.sums import ErrorSummary, ErrorSums
 
 FEATURES = 6

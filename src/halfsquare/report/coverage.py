@@ -14,9 +14,9 @@ from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats
 from halfsquare.report.views import View, important
-from halfsquare.results.evaluate import of_noise, weighed_rows, with_own_weights
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import ends_of
+from halfsquare.results.weighed_rows import of_noise, weighed_rows, with_own_weights
 from halfsquare.text import number
 
 _COLUMNS, _LEVELS, _FEWEST = 4, 8, 20

@@ -36,7 +36,9 @@ def first_screen(fitted: FittedModel, *, width: int | None = None) -> str:
             lines += folded(doubt, width, indent=2)
     if isinstance(fitted.encoder, TermsEncoder):
         # Who writes the terms down asks for their coefficients.
-        from halfsquare.report.summary import inference_part, outputs_sentence, parameter_table
+        from halfsquare.report.by_family import inference_part
+        from halfsquare.report.sentences import outputs_sentence
+        from halfsquare.report.text_tables import parameter_table
 
         lines += ["", parameter_table(fitted.parameters, width=width)]
         lines += inference_part(fitted).splitlines()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from halfsquare.errors import OptionError
 
 if TYPE_CHECKING:
-    from halfsquare.results.evaluate import Comparison, Evaluation
+    from halfsquare.results.compare import Comparison
+    from halfsquare.results.evaluate import Evaluation
     from halfsquare.results.fitted import FittedModel
 
 Frame = Literal["arrow", "pandas", "polars"]
@@ -57,7 +58,7 @@ class Methods:
         """Whether this model errs less than another, by the paired difference of their squared
         errors on ``data``.
 
-        Options and errors: see :func:`halfsquare.results.evaluate.compare`.
+        Options and errors: see :func:`halfsquare.results.compare.compare`.
         """
         found: Comparison = _of("results.evaluate").compare(self, other, *_rows(data, options))
         return found

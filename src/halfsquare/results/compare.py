@@ -1,0 +1,189 @@
+"""Is one model better than another?
+
+Two models on the same rows are compared by the paired difference of their squared errors: what
+rows share cancels. On different rows they are compared unpaired, by MSE: SSE grows with the number
+of rows and cannot be compared across sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from math import hypot, isfinite
+from typing import Any, Literal
+
+import numpy as np
+
+from halfsquare.data.reading import open_for
+from halfsquare.data.spec import DataSpec
+from halfsquare.errors import DataError, OptionError
+from halfsquare.results.fitted import FittedModel
+from halfsquare.results.row_losses import losses_of, mean_error, row_loss
+from halfsquare.results.weighed_rows import weighed_rows
+from halfsquare.sums import ErrorSummary, ErrorSums, MeanSums
+
+Verdict = Literal["A is better", "B is better", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference of two MSE, A minus B, in the squared unit of the target.
+
+    Attributes
+    ----------
+    difference, standard_error : float
+        Negative: A errs less.
+    z : float
+        The difference in standard errors.
+    p : float
+        Two-sided probability of a difference as large if there were none (normal approximation;
+        of clusters and time Student's t).
+    verdict : str
+        ``"A is better"``, ``"B is better"``, or ``"cannot tell"`` where p > 0.05.
+    paired : bool
+    rows_a, rows_b : int
+    mse_a, mse_b : float
+    method : str
+        What the standard error takes rows for.
+    fitted_to : tuple of str
+        Which of ``"A"`` and ``"B"`` was fitted to a source of this name: on rows of the fit the
+        larger model looks better than it is, and p says nothing of new rows.
+    """
+
+    difference: float
+    standard_error: float
+    z: float
+    p: float
+    verdict: Verdict
+    paired: bool
+    rows_a: int
+    rows_b: int
+    mse_a: float
+    mse_b: float
+    method: str = "independent rows"
+    fitted_to: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values; a number that is not finite as None."""
+        return {
+            k: None if isinstance(v, float) and not isfinite(v) else v
+            for k, v in asdict(self).items()
+        }
+
+
+def compare(
+    a: FittedModel,
+    b: FittedModel,
+    data: Any,
+    *,
+    cluster_by: str | None = None,
+    in_time: bool = False,
+) -> Comparison:
+    """Which of two models errs less on the same rows: the paired difference of their squared
+    errors. For ``cluster_by`` and ``in_time`` see :func:`evaluate`.
+
+    Raises
+    ------
+    OptionError
+        If the models predict different targets.
+    DataError
+        As :func:`evaluate`.
+    """
+    require_same_target(a, b)
+    k = len(a.encoder.targets)
+    # One pass for both where the source can be read twice side by side: batches come in the same
+    # order.
+    spec = DataSpec.of(data)
+    source_a, source_b = open_for(a.encoder, spec), open_for(b.encoder, spec)
+    difference, sums_a, sums_b = MeanSums.zero(), ErrorSums.zero(k), ErrorSums.zero(k)
+    pairs = zip(weighed_rows(source_a, a, spec), weighed_rows(source_b, b, spec), strict=True)
+    rows = 0
+    for one, other in pairs:
+        assert one.target is not None
+        rows += len(one.target)
+        keep = ~np.isnan(one.target).any(axis=1)
+        w = None if one.weight is None else one.weight[keep]
+        target = one.target[keep]
+        o_a, o_b = a.outputs_of(one.design[keep])[0], b.outputs_of(other.design[keep])[0]
+        sums_a, sums_b = sums_a.add(target, o_a, w), sums_b.add(target, o_b, w)
+        worse = row_loss(target, o_a) - row_loss(target, o_b)
+        difference = difference.merge(MeanSums.of(worse, w))
+    if not sums_a.weight > 0:
+        raise DataError(
+            "no row has both a target and a positive weight: there is nothing to compare"
+        )
+    means = sums_a.finish(), sums_b.finish()
+    seen = tuple(
+        name for name, model in (("A", a), ("B", b)) if _of_the_fit(model, source_a.name, rows)
+    )
+    if cluster_by is not None or in_time:
+        (of_a, of_b), weight, clusters = losses_of([a, b], spec, cluster_by)
+        found = mean_error(of_a - of_b, weight, clusters, cluster_by)
+        judged = _judged(found.mean, found.standard_error, True, *means, found.degrees_of_freedom)
+        return replace(judged, method=found.method, fitted_to=seen)
+    judged = _judged(difference.mean, difference.standard_error, True, *means)
+    return replace(judged, fitted_to=seen)
+
+
+def _of_the_fit(model: FittedModel, name: str, rows: int) -> bool:
+    """Whether rows of that source are those of the fit, as far as its name tells; queries and
+    frames share one, so that the number of rows has to agree as well.
+    """
+    data = model.record.data
+    if data is None or data.name != name:
+        return False
+    return not name.startswith("the ") or data.rows_read == rows
+
+
+def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Comparison:
+    """Compare two evaluations on different rows, by MSE and the standard errors of both.
+
+    Raises
+    ------
+    OptionError
+        If ``by`` is a sum: it grows with the number of rows, so that it cannot be compared across
+        sizes.
+    """
+    if by in ("sse", "half_sse") and a.weight != b.weight:
+        raise OptionError(
+            f"SSE grows with the number of rows: {a.sse:g} over {a.weight:g} rows and "
+            f"{b.sse:g} over {b.weight:g} "
+            "cannot be compared. Compare the MSE, which estimates the loss of a typical row"
+        )
+    return _judged(a.mse - b.mse, hypot(a.mse_se, b.mse_se), False, a, b)
+
+
+def require_same_target(a: FittedModel, b: FittedModel) -> None:
+    """Refuse to compare models of different targets."""
+    if a.encoder.targets != b.encoder.targets:
+        raise OptionError(
+            f"model A predicts {', '.join(a.encoder.targets)} and model B "
+            f"{', '.join(b.encoder.targets)}; "
+            "only models of the same target can be compared"
+        )
+
+
+def _judged(
+    difference: float,
+    standard_error: float,
+    paired: bool,
+    a: ErrorSummary,
+    b: ErrorSummary,
+    freedom: float = 1e9,
+) -> Comparison:
+    from scipy.special import ndtr, stdtr
+
+    if standard_error > 0:
+        z = difference / standard_error
+    else:  # no spread at all: equal to the last bit, or different by a constant, or one row
+        z = (
+            0.0
+            if difference == 0 or standard_error != standard_error
+            else float(np.copysign(np.inf, difference))
+        )
+    p = float(2.0 * (ndtr(-abs(z)) if freedom >= 1e9 else stdtr(freedom, -abs(z))))
+    verdict: Verdict = (
+        "cannot tell" if p > 0.05 else ("A is better" if difference < 0 else "B is better")
+    )
+    return Comparison(
+        difference, standard_error, z, p, verdict, paired, a.rows, b.rows, a.mse, b.mse
+    )
