@@ -191,16 +191,18 @@ def _with_room(shown: Sequence[tuple[str, float]], share: float) -> list[float]:
     return [low - room * (low < 0), high + room * (high > 0)] if sides else [-1.0, 1.0]
 
 
-def effect_drawn(column: str, x: Floats, outputs: Floats, half: Floats) -> dict[str, Any]:
+def effect_drawn(
+    column: str, x: Floats, outputs: Floats, lows: Floats, highs: Floats
+) -> dict[str, Any]:
     """Signals and rows of the figure of one column; the last value is where the row stands."""
     rows: Rows = [
         {
             "x": float(a),
             "y": float(o),
-            "low": float(o - h) if math.isfinite(h) else float(o),
-            "high": float(o + h) if math.isfinite(h) else float(o),
+            "low": float(low) if math.isfinite(low) else float(o),
+            "high": float(high) if math.isfinite(high) else float(o),
         }
-        for a, o, h in zip(x, outputs, half, strict=True)
+        for a, o, low, high in zip(x, outputs, lows, highs, strict=True)
         if math.isfinite(o)
     ]
     data = {"effect": rows[:-1], "row": rows[-1:]}

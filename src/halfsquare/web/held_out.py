@@ -59,11 +59,11 @@ def gathered(rows: Rows, most: int = MOST_ROWS) -> Chunk:
     chosen by a hash of their place.
     """
     count = rows.chunk_count
-    places = sorted({round(i) for i in np.linspace(0, count - 1, min(count, _MOST_CHUNKS))})
-    places = [i for i in places if rows.chunk_size(i)]
-    chunks = []
-    for left, index in zip(range(len(places), 0, -1), places, strict=True):
-        room = -(-(most - sum(len(c.target) for c in chunks)) // left)
+    spread = sorted({round(i) for i in np.linspace(0, count - 1, min(count, _MOST_CHUNKS))})
+    places = [i for i in spread if rows.chunk_size(i)] or list(range(count))
+    chunks: list[Chunk] = []
+    for done, index in enumerate(places):
+        room = -(-(most - sum(len(c.target) for c in chunks)) // (len(places) - done))
         chunks.append(some_of(rows.chunk(index), room))
     weights = [c.weight for c in chunks if c.weight is not None]
     return Chunk(
