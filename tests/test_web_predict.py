@@ -19,7 +19,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 
 from visiting import Visitor, fresh, rows, serving, visitor  # noqa: F401 - fixtures
 
-from halfsquare.web.fields import design_of, fields_of
+from halfsquare.report.fields import design_of, fields_of
 
 if TYPE_CHECKING:
     from conftest import Ran
@@ -92,9 +92,7 @@ def test_what_is_missing_is_missing_and_what_is_wrong_is_said(fresh: Visitor) ->
         assert json.loads(said)["error"]
 
 
-def test_what_was_never_missing_in_training_widens_the_interval(
-    fresh: Visitor, rows: Path
-) -> None:
+def test_what_was_never_missing_in_training_widens_the_interval(fresh: Visitor, rows: Path) -> None:
     """The page said that of a row with a typical value in its place."""
     _, told = fresh.upload(rows.read_bytes())
     fresh.start(data=told["data"], target="y", method="linear", column=["x", "kind"])
