@@ -29,8 +29,8 @@ def report(
     options: Any = None,
     json: Json = False,
 ) -> None:
-    """Write a page about MODEL on the rows of DATA that stands alone: no network, and no script unless
-    it is to be interactive.
+    """Write a page about MODEL on the rows of DATA that stands alone: no network, and no script but
+    with --interactive.
 
     [dim]halfsquare report houses.hsq houses.csv --out houses.html[/dim]
     """

@@ -31,9 +31,10 @@ LEVEL = 0.95
 _EXACT = 40_000  # numbers of covariances that are written with all their digits
 #: The operations of a formula that the page computes.
 OPERATIONS = frozenset(
-    "+ - * / negative square Power PowerLog sqrt reciprocal exp log sin cos tan sinh cosh tanh "
-    "asin acos atan asinh acosh atanh atan2 Minimum Maximum Chosen Less LessEqual Greater "
-    "GreaterEqual Equal Unequal log1p expm1 Absolute Sign".split()
+    {"+", "-", "*", "/", "negative", "square", "Power", "PowerLog", "sqrt", "reciprocal"}
+    | {"exp", "log", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh", "atan2"}
+    | {"asin", "acos", "atan", "asinh", "acosh", "atanh", "Minimum", "Maximum", "Chosen"}
+    | {"Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "Unequal", "Absolute", "Sign"}
 )
 _INSTEAD = "; leave out --interactive for the report without sliders"
 

@@ -1,4 +1,4 @@
-"""The part of a report that predicts by itself: a form for one row, a model, and what computes it."""
+"""The part of a report that predicts by itself: the form of a row, a model, what computes it."""
 
 from __future__ import annotations
 

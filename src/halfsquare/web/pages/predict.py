@@ -19,9 +19,9 @@ from halfsquare.explain.one_example import ExampleExplanation, explain_example
 from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.figures.charts import one_example_chart
 from halfsquare.figures.live import Compiled, refilled, without_inputs
+from halfsquare.report.fields import Field, design_of, designs_along, fields_of, number_of
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import ends_of
-from halfsquare.report.fields import Field, design_of, designs_along, fields_of, number_of
 from halfsquare.web.figures import effect_drawn, effect_spec, parts_drawn, parts_spec
 from halfsquare.web.templates import Page, island, part, render
 
