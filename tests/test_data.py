@@ -28,7 +28,7 @@ from halfsquare import fit as fit_any
 from halfsquare.data import table as raw_table
 from halfsquare.data.arrow import floats_of, integers_of
 from halfsquare.data.features import Category
-from halfsquare.data.scan import MISSING, UNSEEN
+from halfsquare.data.levels import MISSING, UNSEEN
 from halfsquare.errors import DataError, NotFiniteError, OptionError
 from halfsquare.results import evaluate
 

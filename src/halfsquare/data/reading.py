@@ -13,10 +13,10 @@ from halfsquare.data.buffers import Buffers
 from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
-from halfsquare.data.scan import MISSING, LevelCoder, batch_columns
+from halfsquare.data.levels import MISSING, LevelCoder, batch_columns
+from halfsquare.data.ranges import require_finite
 from halfsquare.data.source import Source, SourceColumn
 from halfsquare.data.spec import DataSpec
-from halfsquare.data.statistics import require_finite
 from halfsquare.data.weighting import Weighting, as_weights
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats

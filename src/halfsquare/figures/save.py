@@ -101,7 +101,7 @@ def figure_page(chart: alt.TopLevelMixin, title: str, below: str = "") -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>{escape(title)}</title>
-<style>{css_variables()}{static_text("figure.css")}</style>
+<style>{css_variables()}{static_text("base.css")}{static_text("figure.css")}</style>
 </head>
 <body>
 <main>

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
+from halfsquare.data.levels import MISSING, UNSEEN
 from halfsquare.data.reading import absent_values
-from halfsquare.data.scan import MISSING, UNSEEN
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats
 
