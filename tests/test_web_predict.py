@@ -92,6 +92,23 @@ def test_what_is_missing_is_missing_and_what_is_wrong_is_said(fresh: Visitor) ->
         assert json.loads(said)["error"]
 
 
+def test_a_link_names_columns_and_means_the_same_row_for_every_model(fresh: Visitor) -> None:
+    """Links named places: of a model with other columns they were another row."""
+    outputs = []
+    for columns in (["area", "rooms"], ["rooms", "age", "area"]):
+        fresh.start(method="linear", column=columns)
+        fresh.wait("done")
+        query = f"model={fresh.job.key}&x.rooms=5&x.area=120&x.age=30"
+        page = fresh.page(f"/predict?{query}")
+        for column, value in (("area", 120), ("rooms", 5)):
+            assert re.search(f'name="x.{column}" value="{value}"', page)
+        row = {"area": [120.0], "rooms": [5.0], "age": [30.0]}
+        found = json.loads(fresh.ask(f"/predict/part?{query}")[1])["signals"]["output"]
+        assert found == float(fresh.job.fitted.predict(row)[0])
+        outputs.append(found)
+    assert outputs[0] != outputs[1]
+
+
 def test_what_was_never_missing_in_training_widens_the_interval(fresh: Visitor, rows: Path) -> None:
     """The page said that of a row with a typical value in its place."""
     _, told = fresh.upload(rows.read_bytes())

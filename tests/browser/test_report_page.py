@@ -127,7 +127,8 @@ def whatif(
 @pytest.mark.parametrize("name", MODELS)
 def test_the_page_predicts_what_predict_does(whatif: Page, name: str) -> None:
     data, options = messy(), MODELS[name]
-    data["twice"] = 2.0 * data["x"]
+    if name == "collinear":
+        data["twice"] = 2.0 * data["x"]
     fitted = fit(data, None if "formula" in options else "y", **options)
     random, encoder = np.random.default_rng(8), fitted.encoder
     raw = np.empty((len(encoder.features), 40))

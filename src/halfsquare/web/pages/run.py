@@ -55,7 +55,7 @@ def _page(request: Request) -> Response:
     descends = answer["running"] or bool(shown["data"]["lines"])
     failed = answer["standing"] in ("failed", "ended")
     figures = {} if failed else {k: v for k, v in specs.items() if k != "descent" or descends}
-    surface = None if failed else _surface_or_none(run)
+    surface = None if failed or answer["running"] else _surface_or_none(run)
     islands = [island(f"{name}-spec", refilled(spec, **shown)) for name, spec in figures.items()]
     if surface is not None:
         figures["surface"] = surface_spec()
@@ -224,7 +224,8 @@ def _report(request: Request) -> Response:
 
     fitted, asked = _trained(request), _run(request).asked
     rows = DataSpec.of(asked.data.rows(asked.reading), weights=asked.options.get("weights"))
-    page = report_page(fitted, rows, name=asked.data.label)
+    sliders = request.query_params.get("interactive") == "yes"
+    page = report_page(fitted, rows, name=asked.data.label, interactive=sliders)
     name = f"{_file_name(fitted.encoder.targets[0])}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(page, media_type="text/html", headers=headers)

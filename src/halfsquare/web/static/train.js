@@ -107,7 +107,6 @@
       }
     };
     for (const one of [across, up]) one.addEventListener("change", look);
-    surface.querySelector("[data-redraw]")?.addEventListener("click", look);
     document.addEventListener("figure", (event) => { if (event.target.id === "surface") look(); });
   }
 
