@@ -303,6 +303,28 @@ def test_an_interactive_page_holds_its_scripts_and_escapes_the_rest(
     assert "holds no script" not in page
 
 
+def test_the_strongest_columns_have_a_size_that_matters(tmp_path: Path) -> None:
+    """A number that lacks values was named without its size, and columns of "0%" stood there."""
+    random = np.random.default_rng(2)
+    x, z = random.normal(size=(2, 120))
+    data = {"x": np.where(np.arange(120) % 8, x, np.nan), "z": z, "y": 3 * x + 2 * z}
+    said = first_screen(fit(data, "y", model="linear"))
+    assert re.search(r"Strongest columns: (x|z) \+\d[\d.]* per std\. deviation; ", said)
+    assert re.search(r"x \+\d[\d.]* per std\. deviation", said)
+    still = {"x": x, "still": np.arange(120) % 2 * 1.0, "y": 3 * x}
+    shown = first_screen(fit(still, "y", model="trees"))
+    assert "Strongest columns: x" in shown and " 0%" not in shown
+
+
+def test_a_decisive_row_is_told_as_it_stands_in_the_file(tmp_path: Path) -> None:
+    """Row 8 was called 1007.0."""
+    lines = [f"{1000 + i},{i if i < 11 else 400},{2 * i + i % 3}" for i in range(12)]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["id,x,y", *lines]))
+    said = first_screen(fit(str(path), "y", model="linear", test_fraction=0))
+    assert "Row 12 (id: 1011) decides" in said
+
+
 def test_a_packed_number_keeps_what_it_promises() -> None:
     values = np.random.default_rng(0).normal(size=500) * 10.0 ** np.arange(-250, 250)
     raw = np.frombuffer(base64.b64decode(packed(values, "f6")["text"]), np.uint8).reshape(-1, 6)
