@@ -287,7 +287,7 @@ def test_the_loss_over_any_two_weights_is_drawn(desk: Page) -> None:
     begin(desk, "gradient", data="houses")
     desk.wait(DONE)
     drawn(desk, 4)
-    desk.wait("return document.querySelector('#surface-said').textContent.includes('240 rows')")
+    desk.wait("return document.querySelector('#surface-said').textContent.includes('900 rows')")
     contours = "return document.querySelectorAll('#surface svg .mark-path path').length"
     assert desk.wait(contours) >= 8
     path = desk.run("return halfsquare.views.get('surface').data('path')")

@@ -18,8 +18,8 @@ from halfsquare.models.base import Model
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
 from halfsquare.results.fitted import FittedModel
-from halfsquare.web.held_out import half_mse, some_of
-from halfsquare.web.snapshot import SHOWN_ROWS, short_name
+from halfsquare.web.held_out import MOST_ROWS, half_mse, some_of
+from halfsquare.web.snapshot import short_name
 
 GRID = 33  # points along each weight
 LEVELS = 10
@@ -83,7 +83,7 @@ class Surface:
     Attributes
     ----------
     rows : Chunk
-        At most :data:`halfsquare.web.snapshot.SHOWN_ROWS` of those it is trained on.
+        At most :data:`halfsquare.web.held_out.MOST_ROWS` of those it is trained on.
     steps : sequence of Step
         The path; the last one is where it stands. At least one.
     """
@@ -166,6 +166,6 @@ def surface_of(fitted: FittedModel, data: Any) -> Surface | None:
         assert batch.target is not None
         target = np.empty(batch.target.T.shape)
         encoder.standardized(batch.target.T, target)
-        rows = some_of(Chunk(batch.design, target.T, None), SHOWN_ROWS)
+        rows = some_of(Chunk(batch.design, target.T, None), MOST_ROWS)
         return Surface(member.model, rows, [Step(0, 0, member.parameters)])
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,22 @@ from halfsquare.models.formula.model import Formula
 from halfsquare.solvers.base import State
 from halfsquare.solvers.objective import Objective
 from halfsquare.web.curves import Curve, Point
-from halfsquare.web.held_out import HeldOut, gathered, table_of
+from halfsquare.web.held_out import HeldOut, gathered, some_of, table_of
 from halfsquare.web.snapshot import SHOWN_ROWS, Snapshot, strongest
 from halfsquare.web.surface import Path, Step, Surface
 
 _MOST_CURVES = 80
 _EVERY = 0.1  # seconds between two looks while the descent runs
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Rows that a descent is trained on: for its surface, and those whose errors are shown."""
+
+    objective: Objective | None
+    model: Model
+    rows: Chunk
+    shown: Chunk
 
 
 class Watcher:
@@ -36,7 +46,7 @@ class Watcher:
         self._last: Floats | None = None
         self._looked = 0.0
         self._snapshot: Snapshot | None = None
-        self._sample: tuple[Objective | None, Model, Chunk] | None = None
+        self._sample: _Sample | None = None
         self._held_out = HeldOut()
         self._path: tuple[int, Path] | None = None  # with its member
         self.version = 0
@@ -95,7 +105,7 @@ class Watcher:
         with self._lock:
             if self._path is None or self._sample is None:
                 return None
-            _, model, rows = self._sample
+            model, rows = self._sample.model, self._sample.rows
             steps = tuple(self._path[1].steps)
         fits = model.parameter_count == len(steps[-1].parameters)
         return Surface(model, rows, steps) if fits else None
@@ -157,9 +167,11 @@ class Watcher:
 
     def _errors(self, parameters: Floats, objective: Objective) -> tuple[Floats, Floats]:
         """Targets and outputs of some rows, of the first target."""
-        if self._sample is None or self._sample[0] is not objective:
-            self._sample = objective, objective.model, gathered(objective.rows, SHOWN_ROWS)
-        rows = self._sample[2]
+        if self._sample is None or self._sample.objective is not objective:
+            rows = gathered(objective.rows)
+            shown = some_of(rows, SHOWN_ROWS)
+            self._sample = _Sample(objective, objective.model, rows, shown)
+        rows = self._sample.shown
         with np.errstate(all="ignore"):
             outputs = objective.model.outputs(parameters, rows.design)[:, 0]
         targets = rows.target[:, 0]
@@ -172,4 +184,4 @@ class Watcher:
             self._held_out.forget()
             self._last = None
             if self._sample is not None:
-                self._sample = (None, *self._sample[1:])
+                self._sample = replace(self._sample, objective=None)
