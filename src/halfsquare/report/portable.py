@@ -2,7 +2,8 @@
 
 What ``static/predictor.js`` does with them is what :meth:`FittedModel.predict` and
 :meth:`FittedModel.interval` do: the features of a row, the outputs of the members, the variance
-noise + J C Jᵀ + spread, its calibration, and the way back to the unit of the target.
+noise + J C Jᵀ + spread, what is added where a column has no rows, its calibration, and the way
+back to the unit of the target.
 """
 
 from __future__ import annotations
@@ -84,6 +85,11 @@ def portable(fitted: FittedModel) -> dict[str, Any]:
         "restore": None if model.target_function == "identity"
         else TARGET_FUNCTIONS[model.target_function],
         "smearing": None if smearing is None else vars(smearing),
+        "stretches": [
+            {"column": one.column, "low": one.low, "high": one.high, "starts": list(one.starts),
+             "ends": list(one.ends), "rate": one.rates[0]}
+            for one in record.training.stretches
+        ],
         "directions": [list(one) for one in directions],
     }  # fmt: skip
 

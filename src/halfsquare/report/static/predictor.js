@@ -208,9 +208,16 @@ const halfsquarePredictor = (model) => {
     });
     return found;
   };
+  /** From a value to the nearest that the rows of the training have. */
+  const distance = ({ low, high, starts, ends }, value) => {
+    let inside = 0;
+    starts.forEach((start, i) => { inside = Math.max(inside, Math.min(value - start, ends[i] - value)); });
+    return Math.max(low - value, value - high, inside);
+  };
+  const emptiness = (z) => model.stretches.reduce((sum, one) => sum + one.rate * distance(one, z[one.column]), 0);
   const predictive = (row, z) => {
     const outputs = members.map((m) => m.output(z)), mean = meanOf(outputs);
-    let variance = meanOf(members.map((m) => m.noise + m.spread(z))) + meanOf(outputs.map((o) => (o - mean) ** 2)) + worth(row, z);
+    let variance = meanOf(members.map((m) => m.noise + m.spread(z))) + meanOf(outputs.map((o) => (o - mean) ** 2)) + emptiness(z) + worth(row, z);
     const size = Math.hypot(...z);
     for (const direction of model.directions) {
       if (Math.abs(direction.reduce((sum, v, i) => sum + v * z[i], 0)) > 1e-7 * (1 + size)) variance = Infinity;
