@@ -27,6 +27,7 @@ from halfsquare.errors import OptionError
 from halfsquare.explain.many_examples import built_in_sample
 from halfsquare.web.access import POLICY
 from halfsquare.web.pages import one_example
+from halfsquare.web.pages.many_examples import BATCHES, ROWS
 from halfsquare.web.serve import PageServer, serve
 
 
@@ -275,6 +276,21 @@ def test_many_examples_answers_with_the_sums(client: Client) -> None:
     assert len(once["data"]["batches"]) == 300
     assert "stays" in once["html"]
     assert "× 2" in once["html"]
+
+
+@pytest.mark.parametrize("rows", range(len(ROWS)))
+def test_a_batch_is_never_larger_than_the_rows(client: Client, rows: int) -> None:
+    """A batch of 256 of 16 rows was drawn with repetition."""
+    query = f"rows={rows}&batch={len(BATCHES) - 1}"
+    found = json.loads(client.get(f"/many-examples/part?{query}").text)
+    batch = int(re.search(r"Batch B</dt><dd>(\d+)", found["html"])[1])  # type: ignore[index]
+    assert batch == min(BATCHES[-1], ROWS[rows] // 2)
+    assert ("at most half of the rows" in found["html"]) == (batch < BATCHES[-1])
+    # The cross is the gradient over all rows: the mean of the batches' is near it.
+    full = found["data"]["full"][0]
+    mean = np.mean([b["a"] for b in found["data"]["batches"]])
+    spread = np.std([b["a"] for b in found["data"]["batches"]])
+    assert abs(mean - full["a"]) < 5 * spread / len(found["data"]["batches"]) ** 0.5
 
 
 def test_ctrl_c_ends_the_server_quietly() -> None:

@@ -215,5 +215,6 @@ def _told(
     reasons = rows.encoder.left_out
     names = [n for n, why in reasons.items() if why.startswith(("an identifier", "a first column"))]
     texts = source.row(number)
-    named = {n: str(texts[n])[:60] for n in names[:_MOST_NAMES] if texts.get(n)}
+    # Whole numbers of a text file are read as float64: they are told as they stand there.
+    named = {n: str(texts[n]).removesuffix(".0")[:60] for n in names[:_MOST_NAMES] if texts.get(n)}
     return DecisiveRow(number, leverage, distance, named)

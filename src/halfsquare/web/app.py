@@ -67,7 +67,7 @@ class Workspace:
 
 
 _PAGE_FILES = ("page.css", "train.css", "form.js", "train.js")
-_FIGURE_FILES = ("figure.css", "figure.js")
+_FIGURE_FILES = ("base.css", "figure.css", "figure.js")
 
 
 def create_app(
