@@ -190,7 +190,7 @@ def one_connection(cases: int = 500) -> Iterator[None]:
         taken += 1
         if kept and taken % cases:
             with suppress(duckdb.Error):  # an internal error of DuckDB ends its whole database
-                kept[0].execute("SELECT 1")
+                kept[0].execute("SELECT 1").fetchall()
                 return kept[0]
         kept[:] = [made()]
         return kept[0]
