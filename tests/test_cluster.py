@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from inference_cases import table as terms_frame
 
 from halfsquare import FittedModel, fit
+from halfsquare.cluster import cluster as cluster_module
 from halfsquare.cluster import connect as connecting
 from halfsquare.cluster import tasks
 from halfsquare.cluster.cluster import Cluster
@@ -486,6 +487,26 @@ def test_bytes_do_not_grow_with_the_rows(cluster: Cluster) -> None:
         cluster.reduce(lambda i: np.full(1000, float(i)), np.add, count, np.zeros(1000))
         received.append(cluster.traffic.bytes_received - before)
     assert received[1] < 2 * received[0]
+
+
+def test_a_tree_of_futures_has_the_bits_of_one_process(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with so many workers that the driver cannot merge all by itself."""
+    monkeypatch.setattr(cluster_module, "_FAN_IN", 2)
+
+    def work(index: int) -> float:
+        return float(np.random.default_rng(index).normal())
+
+    def add(a: float, b: float) -> float:
+        return a + b
+
+    for count in (1, 3, 37, 300):
+        found = cluster.reduce(work, add, count, 0.0)
+        assert found == Local(1).reduce(work, add, count, 0.0)
+    assert found != sum(map(work, range(300))), "in another order the bits differ"
+    with pytest.raises(ClusterError, match=r"KeyError: 5$"):  # of several the first
+        cluster.reduce(lambda i: {0: 1.0}[i * (i > 4)], add, 300, 0.0)
 
 
 def test_what_is_large_is_sent_once(cluster: Cluster) -> None:

@@ -36,7 +36,8 @@ from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local
 from halfsquare.parallel.tree import Node, Tree
 
-_FETCHED = 2  # chunks the driver remembers: it looks at the first now and then
+# Of chunks that the driver has looked at: intervals are calibrated on rows of some, several times.
+_FETCHED_BYTES = 128 << 20
 
 
 def scan_shared(
@@ -131,9 +132,9 @@ class SharedTable(Table):
         found = self._fetched.get(index)
         if found is None:
             found = self.execution.one(partial(_read, self), len(self.sizes), index)
-            while len(self._fetched) >= _FETCHED:
-                self._fetched.pop(next(iter(self._fetched)), None)
             self._fetched[index] = found
+            while len(self._fetched) * found.nbytes > _FETCHED_BYTES and len(self._fetched) > 1:
+                self._fetched.pop(next(iter(self._fetched)), None)
         return found
 
     def _coded(self, chunk: Floats, stretch: Stretch) -> Floats:

@@ -124,7 +124,8 @@ def serve(
     data: str | os.PathLike[str] | None = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Serve the page on 127.0.0.1 until interrupted; print its address once it listens.
+    """Serve the page on 127.0.0.1 until interrupted; print its address when its first page is
+    ready.
 
     Parameters
     ----------
