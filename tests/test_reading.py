@@ -29,7 +29,7 @@ from halfsquare.data.arrow import floats_of
 from halfsquare.data.columns import level_of
 from halfsquare.data.deciding import open_source
 from halfsquare.data.messages import Misread
-from halfsquare.data.reading import Novelty
+from halfsquare.data.novelty import Novelty
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.results.evaluate import evaluate

@@ -11,10 +11,11 @@ from halfsquare.data.date_format import ISO, asked, is_clock, of_digits, reorder
 from halfsquare.data.dialect import is_number
 from halfsquare.data.findings import Asked, TextColumn
 from halfsquare.data.messages import Misread, missing_column
-from halfsquare.data.number_format import mark_in
+from halfsquare.data.number_decision import mark_in
 from halfsquare.data.opening import opened
 from halfsquare.data.profile import profile, suspects
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 

@@ -10,7 +10,8 @@ from halfsquare.data.columns import ColumnReading
 from halfsquare.data.findings import Finding
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.statistics import NumberStatistics
 
 _SHOWN = 5

@@ -17,7 +17,8 @@ from halfsquare.data.buffers import Buffers
 from halfsquare.data.columns import level_of
 from halfsquare.data.roles import Roles
 from halfsquare.data.rows import CHUNK_ROWS
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.spec import Progress
 from halfsquare.data.splits import Units
 from halfsquare.data.statistics import NumberStatistics, TableStatistics, require_range

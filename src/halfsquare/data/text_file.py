@@ -9,7 +9,7 @@ from itertools import groupby
 
 from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
 from halfsquare.data.dialect import Dialect, Wanted, examine, is_number, type_of
-from halfsquare.data.number_format import mark_in
+from halfsquare.data.number_decision import mark_in
 from halfsquare.data.spool import PACKED, Spool, copied, inner_name, rewritten_copy, translated_copy
 from halfsquare.data.sql import quote_text
 
