@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from halfsquare.data.findings import Asked, TextColumn
 from halfsquare.data.messages import Misread, missing_column
 from halfsquare.data.number_decision import mark_in
 from halfsquare.data.opening import opened
-from halfsquare.data.profile import profile, suspects
+from halfsquare.data.profile import first_values, plain_dates, profile, suspects
 from halfsquare.data.source import Source
 from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.spec import DataSpec
@@ -64,9 +64,10 @@ def whole(data: Any, work: Callable[[Source], T]) -> T:
             return work(decided(source, spec, again))
         except Misread as problem:
             new = {problem.column} - again
-            if not new or source.table is None or problem.column not in source.table.types:
+            if source.table is not None and new & source.table.types.keys():
+                source = as_stored(source, new)
+            elif not any(c.name in new and c.is_text for c in source.columns):
                 raise
-            source = as_stored(source, new)
         except Reread as late:
             new = set(late.columns) - again
             if not new:
@@ -117,10 +118,14 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
     looked_at = [replace(c, mark=mark, points=c.points and mark != ",") for c in looked_at]
     said = Asked(spec.number, spec.dates, spec.decimal, spec.thousands, spec.missing, words)
     again = set(again)
-    some = again | suspects(source.run, source.relation, looked_at, said) if looked_at else again
+    firsts = _first_values(source, looked_at)
+    settled = {
+        n: f for n, f in plain_dates(firsts, said).items() if n not in (*again, *spec.number)
+    }
+    some = (again | suspects(firsts, said)) - settled.keys()
     found = profile(source.run, source.relation, [c for c in looked_at if c.name in some], said)
     as_dates = profile(source.run, source.relation, by_digits, said) if by_digits else {}
-    found |= {n: f for n, f in as_dates.items() if f.reading.dates}
+    found |= settled | {n: f for n, f in as_dates.items() if f.reading.dates}
     columns, readings = [], {}
     for column in source.columns:
         finding = found.get(column.name)
@@ -156,6 +161,15 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
         mixed=frozenset(some - found.keys()),
         unsettled=frozenset(c.name for c in looked_at if c.name not in some),
     )
+
+
+def _first_values(
+    source: Source, columns: Sequence[TextColumn]
+) -> Mapping[str, Sequence[str | None]]:
+    """The first values of columns of texts: those of text files have been seen already."""
+    if source.table is None:
+        return first_values(source.run, source.relation, columns)
+    return {c.name: source.table.firsts.get(c.name, ()) for c in columns}
 
 
 def _mark(source: Source, columns: Sequence[TextColumn]) -> str:

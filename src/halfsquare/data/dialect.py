@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 import zlib
 from collections import Counter
@@ -91,7 +92,7 @@ def examine(path: str, name: str, suffix: str, wanted: Wanted) -> tuple[Dialect,
     head, whole = _head(path, name)
     encoding = encoding_of(head, wanted.encoding)
     text = _decoded(head, encoding or "utf-8-sig", name, whole)
-    lines = text.splitlines(keepends=True)
+    lines = list(io.StringIO(text, newline=""))  # not at every separator that Unicode has
     lines = lines if whole or len(lines) < 2 else lines[:-1]  # the last may be cut
     if not lines:
         raise DataError(f"{name} is empty: expected a header line and rows")

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from halfsquare.data.columns import ColumnReading
 from halfsquare.data.findings import Finding
-from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
 from halfsquare.data.source_column import SourceColumn
@@ -60,7 +61,7 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
                 f"of them; it is read as text (--number {column.name} takes the rest for missing)."
             )
         columns.append(one)
-    suspicious += _standing_apart(source, roles, numbers)
+    suspicious += _standing_apart(source, scanned, numbers)
     return {"suspicious": suspicious, "columns": columns, "file": dict(source.reading.file)}
 
 
@@ -129,9 +130,9 @@ def _shown(column: SourceColumn, value: float) -> Any:
     return when.date().isoformat() if value % 86400 == 0 else when.isoformat()[:19]
 
 
-def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> list[str]:
+def _standing_apart(source: Source, scanned: Scanned, numbers: NumberStatistics) -> list[str]:
     """Rows that are not like the others: a value for "no value", one row that decides a column."""
-    said = []
+    said, roles = [], scanned.roles
     for j, column in enumerate(roles.scanned):
         weight, variance = float(numbers.weight[j]), float(numbers.variance[j])
         if column.kind != "number" or not weight > 0:
@@ -162,7 +163,7 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
             )
         far = max((low, high), key=lambda v: abs(v - mean))
         if far in _SENTINELS:
-            said += _sentinel(source, column, far, low if far == high else high)
+            said += _sentinel(source, scanned, j, far, low if far == high else high)
         elif (far - mean) ** 2 / weight > _DECISIVE * variance:
             row = _row_of(source, column, far)
             said.append(
@@ -198,14 +199,10 @@ def _all_dates(source: Source, column: SourceColumn) -> bool:
     return int(count) == 0
 
 
-def _sentinel(source: Source, column: SourceColumn, value: float, other: float) -> list[str]:
+def _sentinel(source: Source, scanned: Scanned, j: int, value: float, other: float) -> list[str]:
     """A number such as -999 that lies further from its neighbour than all the rest spreads."""
-    own = column.as_double().rpartition(" AS ")[0]
-    beside = "min(v) FILTER (v > {0})" if value < other else "max(v) FILTER (v < {0})"
-    count, near = source.run(
-        f"SELECT count(*) FILTER (v = {value!r}), {beside.format(repr(value))} "
-        f"FROM (SELECT {own} AS v FROM {source.relation})"
-    )[0]
+    column = scanned.roles.scanned[j]
+    count, near = _beside(source, scanned, j, value, above=value < other)
     if near is None or abs(value - float(near)) <= abs(float(near) - other):
         return []
     return [
@@ -213,6 +210,27 @@ def _sentinel(source: Source, column: SourceColumn, value: float, other: float) 
         f"all other values (from {min(near, other):g} to {max(near, other):g}); if it means no "
         f"value: --missing {value:g}."
     ]
+
+
+def _beside(
+    source: Source, scanned: Scanned, j: int, value: float, *, above: bool
+) -> tuple[int, float | None]:
+    """How often a value stands in a column, and its neighbour above or below."""
+    if not scanned.table.here:
+        own = scanned.roles.scanned[j].number
+        beside = f"min(v) FILTER (v > {value!r})" if above else f"max(v) FILTER (v < {value!r})"
+        ((count, near),) = source.run(
+            f"SELECT count(*) FILTER (v = {value!r}), {beside} "
+            f"FROM (SELECT {own} AS v FROM {source.relation})"
+        )
+        return int(count), near
+    count, near = 0, np.inf
+    for index in range(len(scanned.table.sizes)):
+        values = scanned.table.read(index)[j]
+        count += int(np.count_nonzero(values == value))
+        others = values[values > value] if above else -values[values < value]
+        near = min(near, float(others.min(initial=np.inf)))
+    return count, None if near == np.inf else near if above else -near
 
 
 def _row_of(source: Source, column: SourceColumn, value: float) -> int:

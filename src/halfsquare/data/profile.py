@@ -12,34 +12,62 @@ from typing import Any
 
 from halfsquare.data.columns import NO_NUMBER, ColumnReading
 from halfsquare.data.date_decision import decide_dates
-from halfsquare.data.date_format import (
-    is_date,
-    of_digits,
-)
+from halfsquare.data.date_format import ISO, ISO_PATTERN, is_date, of_digits
 from halfsquare.data.findings import SHARE, Asked, Finding, TextColumn
 from halfsquare.data.number_decision import NumberDecision, decide_numbers
 from halfsquare.data.number_format import is_numeric, unit_in
 from halfsquare.data.odd_cells import odd_cells, with_words
 from halfsquare.data.shapes import Run, Shape, shapes_of
 
-_SUSPECT = 0.5  # of the first values
 _SAMPLE_ROWS = 2048
+_SUSPECT = 0.5  # of the first values
+_ISO = re.compile(ISO_PATTERN)
 
 
-def suspects(run: Run, relation: str, columns: Sequence[TextColumn], asked_for: Asked) -> set[str]:
-    """Which columns of texts may hold numbers or dates, after their first values."""
-    found = {c.name for c in columns if c.name in asked_for.number}
+def first_values(
+    run: Run, relation: str, columns: Sequence[TextColumn]
+) -> dict[str, Sequence[str | None]]:
+    """The first values of some columns of texts."""
     if not columns:
-        return found
+        return {}
     listed = ", ".join(c.sql for c in columns)
     rows = run(f"SELECT {listed} FROM {relation} LIMIT {_SAMPLE_ROWS}")
-    words = {w.strip().lower() for w in asked_for.words} | NO_NUMBER
-    for j, column in enumerate(columns):
-        values = [str(row[j]) for row in rows if row[j] is not None]
-        values = [v for v in values if v.strip().lower() not in words]
-        if sum(map(reads_as_value, values)) >= _SUSPECT * len(values) and rows:
-            found.add(column.name)
+    return {
+        c.name: [None if row[j] is None else str(row[j]) for row in rows]
+        for j, c in enumerate(columns)
+    }
+
+
+def suspects(firsts: Mapping[str, Sequence[str | None]], asked_for: Asked) -> set[str]:
+    """Which columns of texts may hold numbers or dates, after their first values."""
+    found = set(firsts) & set(asked_for.number)
+    if any(firsts.values()):
+        for name, values in firsts.items():
+            there = _there(values, asked_for)
+            if sum(map(reads_as_value, there)) >= _SUSPECT * len(there):
+                found.add(name)
     return found
+
+
+def plain_dates(firsts: Mapping[str, Sequence[str | None]], asked_for: Asked) -> dict[str, Finding]:
+    """Columns whose first values are all dates or times as the standard has them.
+
+    They need no counting of shapes: a later value that is none of them is an error of the pass that
+    reads it, and then all their values are looked at.
+    """
+    found = {}
+    for name, values in firsts.items():
+        there = _there(values, asked_for)
+        if there and not asked_for.dates and all(map(_ISO.fullmatch, there)):
+            reading = ColumnReading("timestamp", dates=(ISO,), missing=asked_for.missing)
+            found[name] = Finding(reading)
+    return found
+
+
+def _there(values: Sequence[str | None], asked_for: Asked) -> list[str]:
+    """Those that are no words for "no value"."""
+    words = {w.strip().lower() for w in asked_for.words} | NO_NUMBER
+    return [v for v in values if v is not None and v.strip().lower() not in words]
 
 
 def reads_as_value(text: str) -> bool:

@@ -6,6 +6,7 @@ import bz2
 import codecs
 import csv
 import gzip
+import io
 import lzma
 import shutil
 import tempfile
@@ -184,7 +185,7 @@ def rewritten_copy(path: str, name: str, delimiter: str, skip: int, fields: int)
 def records(path: str, name: str, delimiter: str, skip: int, fields: int) -> Iterator[list[str]]:
     """The records of a UTF-8 text file from the header on; one of another length is refused."""
     with unpacked(path) as raw:
-        lines = codecs.getreader("utf-8-sig")(raw)
+        lines = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
         for _ in range(skip):
             lines.readline()
         row = 0

@@ -13,6 +13,7 @@ from halfsquare.data.number_decision import mark_in
 from halfsquare.data.spool import PACKED, Spool, copied, inner_name, rewritten_copy, translated_copy
 from halfsquare.data.sql import quote_text
 
+_FIRSTS = 2048  # values of a column that are kept
 _NATIVE = (".gz", ".gzip")  # what DuckDB unpacks by itself
 
 
@@ -45,6 +46,7 @@ class TextTable:
         Temporary copies.
     alike : bool
         Whether every line is written alike, by :meth:`rewritten`.
+    firsts : dict of column to its first values
     """
 
     name: str
@@ -56,6 +58,7 @@ class TextTable:
     shown: tuple[str, ...] = NO_VALUE
     held: tuple[Spool, ...] = field(default=(), repr=False)
     alike: bool = False
+    firsts: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     whole: frozenset[str] = frozenset()
     mark: str = ""
 
@@ -233,7 +236,17 @@ def text_table(
     whole -= {n for n, kind in types.items() if kind != "DOUBLE"}
     one_pattern = pattern if one else None
     return TextTable(
-        name, parts, one_pattern, types, comma, every, shown, tuple(held), whole=whole, mark=mark
+        name,
+        parts,
+        one_pattern,
+        types,
+        comma,
+        every,
+        shown,
+        tuple(held),
+        firsts={n: v[:_FIRSTS] for n, v in samples.items()},
+        whole=whole,
+        mark=mark,
     )
 
 
