@@ -9,6 +9,7 @@ from itertools import groupby
 
 from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
 from halfsquare.data.dialect import Dialect, Wanted, examine, is_number, type_of
+from halfsquare.data.footer import footer_of, holds_values, without
 from halfsquare.data.number_decision import mark_in
 from halfsquare.data.spool import PACKED, Spool, copied, inner_name, rewritten_copy, translated_copy
 from halfsquare.data.sql import quote_text
@@ -47,6 +48,8 @@ class TextTable:
     alike : bool
         Whether every line is written alike, by :meth:`rewritten`.
     firsts : dict of column to its first values
+    footers : tuple of str
+        What was passed over at the end of its files, in words.
     """
 
     name: str
@@ -58,6 +61,7 @@ class TextTable:
     shown: tuple[str, ...] = NO_VALUE
     held: tuple[Spool, ...] = field(default=(), repr=False)
     alike: bool = False
+    footers: tuple[str, ...] = ()
     firsts: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     whole: frozenset[str] = frozenset()
     mark: str = ""
@@ -184,6 +188,7 @@ def text_table(
         What is wrong with the layout of a file.
     """
     held: list[Spool] = []
+    footers: list[str] = []
     found: list[tuple[Dialect, str]] = []
     samples: dict[str, list[str]] = {}
     for path in paths:
@@ -197,6 +202,15 @@ def text_table(
         elif path.lower().endswith(PACKED) and not path.lower().endswith(_NATIVE):
             held.append(copied(path, label))
             ready = held[-1].path
+        width, values = len(dialect.names), holds_values([row[0] for row in rows])
+        if not ready.lower().endswith(_NATIVE):
+            footer = footer_of(
+                ready, dialect.delimiter, width, values=values, comment=dialect.comment
+            )
+            if footer is not None:
+                held.append(without(ready, label, footer))
+                ready = held[-1].path
+                footers.append(footer.told if len(paths) == 1 else f"{label}: {footer.told}")
         found.append((replace(dialect, encoding=None), ready))
         if len(found) <= 20:
             for j, column in enumerate(dialect.names):
@@ -244,6 +258,7 @@ def text_table(
         every,
         shown,
         tuple(held),
+        footers=tuple(footers),
         firsts={n: v[:_FIRSTS] for n, v in samples.items()},
         whole=whole,
         mark=mark,

@@ -64,6 +64,7 @@ def source_of(connection: Any, table: TextTable, files: Unchanged, spec: DataSpe
             f"{dialect.skip} line{'s' if dialect.skip > 1 else ''} before the header passed over, "
             f"the first {dialect.skipped[:60]!r}"
         )
+    remarks += table.footers
     for part, paths in table.parts[1:]:
         gone = [n for n in table.names if n not in part.names]
         if part.delimiter != dialect.delimiter:
