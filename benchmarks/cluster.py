@@ -29,11 +29,12 @@ from halfsquare.cluster.connect import connect
 from halfsquare.cluster.parts import PartedSource
 from halfsquare.cluster.shared import _counted
 from halfsquare.cluster.shares import Shares
+from halfsquare.data.cut import Cut
 from halfsquare.data.deciding import open_source
 from halfsquare.data.encoded_rows import EncodedRows, encoded_rows
 from halfsquare.data.roles import choose_roles
 from halfsquare.data.rows import CHUNK_ROWS
-from halfsquare.data.scan import Cut, scan
+from halfsquare.data.scan import scan
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
 from halfsquare.parallel.tree import Tree

@@ -12,9 +12,11 @@ import pytest
 from halfsquare import fit, fit_sums, sum_rows
 from halfsquare.data.buffers import Buffers
 from halfsquare.data.counted import of_counts
+from halfsquare.data.cut import Cut
 from halfsquare.data.deciding import open_source
 from halfsquare.data.roles import Roles, choose_roles
-from halfsquare.data.scan import Cut, Scanned, statistics_of
+from halfsquare.data.scan import Scanned
+from halfsquare.data.statistics import statistics_of
 from halfsquare.data.table import RawTable
 from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local

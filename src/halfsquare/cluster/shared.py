@@ -20,23 +20,17 @@ import numpy as np
 
 from halfsquare.cluster.cluster import Cluster
 from halfsquare.cluster.parts import PartedSource
+from halfsquare.data.counts import Counts
+from halfsquare.data.cut import Cut
+from halfsquare.data.levels import MISSING, UNSEEN, LevelCoder, batch_columns
 from halfsquare.data.messages import Misread
 from halfsquare.data.roles import Roles
-from halfsquare.data.scan import (
-    MISSING,
-    UNSEEN,
-    Counts,
-    Cut,
-    LevelCoder,
-    Pair,
-    Scanned,
-    Stretch,
-    batch_columns,
-    merged,
-)
+from halfsquare.data.scan import Scanned
 from halfsquare.data.scan import scanned as scanned_of
 from halfsquare.data.source import Source
 from halfsquare.data.spec import Progress
+from halfsquare.data.statistics import Pair, merged
+from halfsquare.data.stretch import Stretch
 from halfsquare.data.table import Table
 from halfsquare.errors import ClusterError
 from halfsquare.loss import Floats

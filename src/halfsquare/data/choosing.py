@@ -13,7 +13,7 @@ from math import fsum
 import numpy as np
 
 from halfsquare.data.features import Category, Feature, Instant, Number, Presence
-from halfsquare.data.scan import MAX_LEVELS
+from halfsquare.data.levels import MAX_LEVELS
 from halfsquare.data.statistics import NumberStatistics
 from halfsquare.data.times import PARTS, SEASON, TIME_OF_DAY, TREND, WEEKDAY
 from halfsquare.loss import Floats

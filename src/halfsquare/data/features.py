@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.scan import MISSING
+from halfsquare.data.levels import MISSING
 from halfsquare.data.times import PARTS, time_parts
 from halfsquare.files.records import from_json
 from halfsquare.loss import Floats

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from halfsquare.data.deciding import Reread
+from halfsquare.data.levels import MAX_LEVELS
 from halfsquare.data.profile import late_texts
-from halfsquare.data.scan import MAX_LEVELS, Scanned
+from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.features import Category, Feature, Instant, Number
-from halfsquare.data.scan import MISSING
+from halfsquare.data.levels import MISSING
 from halfsquare.loss import Floats
 from halfsquare.text import counted
 

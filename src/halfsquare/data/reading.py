@@ -13,12 +13,12 @@ from halfsquare.data.buffers import Buffers
 from halfsquare.data.deciding import open_as
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
+from halfsquare.data.levels import LevelCoder, batch_columns
 from halfsquare.data.novelty import Novelty, absent_values
-from halfsquare.data.scan import LevelCoder, batch_columns
+from halfsquare.data.ranges import require_finite
 from halfsquare.data.source import Source
 from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.spec import DataSpec
-from halfsquare.data.statistics import require_finite
 from halfsquare.data.weighting import Weighting, as_weights
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats

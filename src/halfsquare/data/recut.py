@@ -9,9 +9,11 @@ from typing import NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
+from halfsquare.data.cut import order_in_chunk
 from halfsquare.data.roles import Roles
-from halfsquare.data.scan import Pair, Scanned, merged, order_in_chunk, statistics_of
+from halfsquare.data.scan import Scanned
 from halfsquare.data.splits import TEST, TRAIN, Parts, Units
+from halfsquare.data.statistics import Pair, merged, statistics_of
 from halfsquare.data.table import Table
 from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
-from halfsquare.data.dialect import Dialect, Wanted, examine, is_number, type_of
+from halfsquare.data.columns import NO_VALUE, Reading
+from halfsquare.data.dialect import Dialect, Wanted, examine
 from halfsquare.data.footer import footer_of, holds_values, without
-from halfsquare.data.number_decision import mark_in
 from halfsquare.data.spool import PACKED, Spool, copied, inner_name, rewritten_copy, translated_copy
 from halfsquare.data.sql import quote_text
+from halfsquare.data.text_types import found_types, known_types
 
 _FIRSTS = 2048  # values of a column that are kept
 _NATIVE = (".gz", ".gzip")  # what DuckDB unpacks by itself
@@ -224,27 +223,11 @@ def text_table(
     every = tuple(dict.fromkeys((*NO_VALUE, *words)))
     there = set().union(*samples.values())
     shown = tuple(w for w in every if not w or w in words or w in there)
-    whole: frozenset[str] = frozenset()
-    mark = ""
     if reading is None:
-        types = {n: type_of(v, every) for n, v in samples.items()}
-        mark = mark_in(samples.values())
-        if mark == ",":  # 223.975 has a thousands mark then: the whole column decides
-            types |= {n: "VARCHAR" for n, v in samples.items() if _pointed(v, every)}
-        whole = frozenset(
-            n for n, v in samples.items() if types[n] == "DOUBLE" and _short(v, every)
-        )
-        comma = _decimal_comma(parts[0][0], samples, types, every)
+        kinds = found_types(samples, every, commas_divide=parts[0][0].delimiter == ",")
     else:
-        types = {n: _known_type(reading.columns.get(n)) for n in samples}
-        marks = {c.decimal for c in reading.columns.values() if _native(c) and c.kind == "number"}
-        comma = marks == {","}
-        if comma or len(marks) > 1:
-            types |= {
-                n: "VARCHAR" if c.decimal != "," or not comma else "DOUBLE"
-                for n, c in reading.columns.items()
-                if n in types and c.kind == "number" and _native(c)
-            }
+        kinds = known_types(samples, reading)
+    types, whole = dict(kinds.types), kinds.whole
     types |= {n: "VARCHAR" for n in text if n in types}
     one = len(parts) == 1 and not held
     whole -= {n for n, kind in types.items() if kind != "DOUBLE"}
@@ -254,62 +237,12 @@ def text_table(
         parts,
         one_pattern,
         types,
-        comma,
+        kinds.comma,
         every,
         shown,
         tuple(held),
         footers=tuple(footers),
         firsts={n: v[:_FIRSTS] for n, v in samples.items()},
         whole=whole,
-        mark=mark,
+        mark=kinds.mark,
     )
-
-
-def _pointed(values: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether the values are numbers of which those with a point have three digits after it."""
-    marked = [v.strip() for v in values if "." in v and v.strip() not in words]
-    return bool(marked) and all(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+", v) for v in marked)
-
-
-def _short(values: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether the values are whole numbers of at most three digits."""
-    shown = [v for v in (v.strip() for v in values) if v not in words]
-    return all(v.lstrip("+-").isdigit() and len(v.lstrip("+-")) <= 3 for v in shown)
-
-
-def _native(column: ColumnReading) -> bool:
-    return not (column.thousands or column.unit or column.missing or column.lenient)
-
-
-def _known_type(column: ColumnReading | None) -> str:
-    """The type to read a column as whose reading is known."""
-    if column is None or column.kind == "text" or not _native(column):
-        return "VARCHAR"
-    if column.kind == "number":
-        return "DOUBLE" if column.decimal == "." else "VARCHAR"
-    if column.kind == "boolean":
-        return "BOOLEAN"
-    if column.kind == "timestamp" and column.type == "DATE" and not column.dates:
-        return "DATE"
-    return "VARCHAR"
-
-
-def _decimal_comma(
-    dialect: Dialect, samples: Mapping[str, list[str]], types: dict[str, str], words: Sequence[str]
-) -> bool:
-    """Whether numbers have a decimal comma throughout; their types are set so."""
-    if dialect.delimiter == ",":
-        return False
-    found = []
-    for name, kind in types.items():
-        shown = [v for v in (v.strip() for v in samples[name]) if v not in words]
-        if kind == "DOUBLE" and any("." in v for v in shown):
-            return False
-        if kind == "VARCHAR" and shown and all(
-            v.count(",") <= 1 and "." not in v and is_number(v.replace(",", ".")) for v in shown
-        ):  # fmt: skip
-            groups = all(len(v.partition(",")[2]) in (0, 3) for v in shown)
-            if not groups:  # 1,033 may be a thousand and thirty-three: the whole column decides
-                found.append(name)
-    types.update(dict.fromkeys(found, "DOUBLE"))
-    return bool(found)

@@ -13,8 +13,8 @@ from sklearn.base import MultiOutputMixin
 from sklearn.utils import assert_all_finite
 
 from halfsquare.data.encoded_rows import EncodedArrays, array_encoder
+from halfsquare.data.ranges import LARGEST, require_array_range
 from halfsquare.data.rows import ShiftedRows
-from halfsquare.data.statistics import LARGEST, require_array_range
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import NotFiniteError, OptionError, ShapeError
 from halfsquare.estimators.base import TableRegressor

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from halfsquare.data.statistics import LARGEST, LARGEST_TARGET, require_array_range
+from halfsquare.data.ranges import LARGEST, LARGEST_TARGET, require_array_range
 from halfsquare.data.weighting import Weighting, as_weights
 from halfsquare.errors import FitError
 from halfsquare.estimators.table import target_names, weighting_of, weights_of

@@ -14,7 +14,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from halfsquare.data.scan import MISSING, Scanned
+from halfsquare.data.levels import MISSING
+from halfsquare.data.scan import Scanned
 from halfsquare.data.times import PARTS, TIME_OF_DAY, time_parts
 from halfsquare.errors import DataError
 from halfsquare.loss import Floats

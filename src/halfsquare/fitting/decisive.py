@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.counts import Counts
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.encoder import ColumnEncoder, Encoder
 from halfsquare.data.features import Category, Number, Presence
+from halfsquare.data.levels import LevelCoder, batch_columns
 from halfsquare.data.recut import numbers_in_source
-from halfsquare.data.scan import Counts, LevelCoder, batch_columns
 from halfsquare.data.source import Source
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear

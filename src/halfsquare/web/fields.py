@@ -17,7 +17,7 @@ import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Feature, Instant, Levels, Number, Plain, Presence
-from halfsquare.data.scan import MISSING, UNSEEN
+from halfsquare.data.levels import MISSING, UNSEEN
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats
 
