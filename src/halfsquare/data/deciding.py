@@ -65,7 +65,7 @@ def whole(data: Any, work: Callable[[Source], T]) -> T:
         except Misread as problem:
             new = {problem.column} - again
             if source.table is not None and new & source.table.types.keys():
-                source = as_stored(source, new)
+                source = source.as_stored(new)
             elif not any(c.name in new and c.is_text for c in source.columns):
                 raise
         except Reread as late:
@@ -73,17 +73,6 @@ def whole(data: Any, work: Callable[[Source], T]) -> T:
             if not new:
                 raise
         again |= new
-
-
-def as_stored(source: Source, columns: Iterable[str]) -> Source:
-    """With these columns of its text files as they stand there."""
-    assert source.table is not None
-    names = set(columns)
-    shown = tuple(
-        replace(c, kind="text", type="VARCHAR", whole=False) if c.name in names else c
-        for c in source.columns
-    )
-    return replace(source.of_table(source.table.as_text(names)), columns=shown)
 
 
 def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source:
@@ -208,7 +197,8 @@ def open_as(data: Any, reading: Reading, levels: dict[str, tuple[str, ...]]) -> 
     held = {n for n, own in levels.items() if set(own) & set(NO_VALUE)}
     if source.table is not None and held & set(source.table.names):
         # The reader knows words for "no value" of a whole file alone: then nothing is left to it.
-        source = as_stored(source.of_table(replace(source.table, words=("",))), source.table.names)
+        bare = source.of_table(replace(source.table, words=("",)))
+        source = bare.as_stored(source.table.names)
     reading = _ordered(source, reading, spec, words)
     columns = []
     for column in source.columns:
@@ -226,7 +216,7 @@ def open_as(data: Any, reading: Reading, levels: dict[str, tuple[str, ...]]) -> 
             numeric = _numeric_words((*spec.missing, *reading.given.get("missing", ())))
             column = replace(column, words=numeric)
         columns.append(column)
-    return replace(source, columns=tuple(columns), reading=reading, of_model=True)
+    return replace(source, columns=tuple(columns), reading=reading, of_model=True, words=words)
 
 
 def _overruled(reading: Reading, spec: DataSpec) -> Reading:

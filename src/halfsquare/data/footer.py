@@ -117,7 +117,7 @@ class Footer:
     @property
     def told(self) -> str:
         """In words."""
-        shown = repr(self.texts[0][:60])
+        shown = repr(self.texts[0][:60]) if self.texts[0] else "empty fields"
         if len(self.texts) == 1:
             return f"the last line (line {self.line:,}, {shown}) passed over: a footer, no row"
         return (

@@ -13,6 +13,7 @@ from halfsquare.data.findings import Finding
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
 from halfsquare.data.source_column import SourceColumn
+from halfsquare.data.sql import quote_text
 from halfsquare.data.statistics import NumberStatistics
 
 _SHOWN = 5
@@ -29,7 +30,7 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
     roles = scanned.roles
     both = scanned.train.merge(scanned.test)
     numbers = both.numbers
-    columns, suspicious = [], [*(f"{text}." for text in source.remarks)]
+    columns, suspicious = [], [*(f"{text}." for text in (*source.remarks, *source.met))]
     for j, column in enumerate(roles.scanned):
         finding = source.findings.get(column.name)
         reading = source.reading.columns.get(column.name)
@@ -40,6 +41,7 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
         if column.kind == "text":
             levels = both.levels.get(j)
             suspicious += _spelled_alike(column.name, scanned.levels.get(column.name, ()))
+            suspicious += _total_among(source, column, scanned.levels.get(column.name, ()), levels)
             one["missing"] = float(levels[1]) if levels is not None else 0.0
         else:
             one["missing"] = float(numbers.missing[j])
@@ -83,6 +85,20 @@ def _spelled_alike(name: str, levels: Sequence[str]) -> list[str]:
         return []
     shown = "; ".join(", ".join(map(repr, own[:4])) for own in several[:3])
     return [f"{name}: levels that differ in large letters or spaces alone are apart: {shown}."]
+
+
+def _total_among(
+    source: Source, column: SourceColumn, levels: Sequence[str], weights: Any
+) -> list[str]:
+    """A level of one row that names a total of the others."""
+    if weights is None or len(levels) > _MOST_LEVELS:
+        return []
+    found = [v for v, n in zip(levels, weights[2:], strict=False) if _is_total(v) and n == 1]
+    rows = [_first(source, f"{column.text} = {quote_text(v)}") for v in found]
+    return [
+        f"Row {row} looks like a total of the others ({v!r})."
+        for row, v in zip(rows, found, strict=True)
+    ]
 
 
 def _of_finding(name: str, finding: Any) -> list[str]:
@@ -234,9 +250,13 @@ def _beside(
 
 
 def _row_of(source: Source, column: SourceColumn, value: float) -> int:
-    own = column.as_double().rpartition(" AS ")[0]
-    found = source.run(
-        f"SELECT min(i) FROM (SELECT row_number() OVER () AS i, {own} AS v FROM {source.relation}) "
-        f"WHERE v = {value!r}"
+    return _first(source, f"{column.number} = {value!r}")
+
+
+def _first(source: Source, condition: str) -> int:
+    """The first row, from 1, of which some SQL is true."""
+    ((row,),) = source.run(
+        f"SELECT min(i) FROM (SELECT row_number() OVER () AS i, {condition} AS v "
+        f"FROM {source.relation}) WHERE v"
     )
-    return int(found[0][0] or 0)
+    return int(row or 0)

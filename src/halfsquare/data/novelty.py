@@ -26,12 +26,15 @@ class Novelty:
         first or after the last; no value where there always was one.
     unweighed : str
         The column of the fit that says how noisy a row is, where these rows have none.
+    remarks : list of str
+        How the rows were read, where that is not plain.
     """
 
     unseen: dict[str, int] = field(default_factory=dict)
     outside: dict[str, int] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     unweighed: str = ""
+    remarks: list[str] = field(default_factory=list)
 
     def add(self, features: Sequence[Feature], raw: Floats) -> None:
         """Count raw feature rows (features, m)."""
@@ -55,7 +58,8 @@ class Novelty:
     @property
     def sentences(self) -> list[str]:
         """In words, a column a line."""
-        said = [
+        said = list(self.remarks)
+        said += [
             f"{c}: {counted(n, 'rows')} of a level that was not in training"
             for c, n in self.unseen.items()
         ]
@@ -82,7 +86,8 @@ class Novelty:
             "outside": self.outside,
             "missing": self.missing,
         }
-        return {**found, "unweighed": self.unweighed} if self.unweighed else found
+        found |= {"unweighed": self.unweighed} if self.unweighed else {}
+        return found | ({"remarks": self.remarks} if self.remarks else {})
 
 
 def _always_there(feature: Feature) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from halfsquare.data.columns import ColumnReading
 from halfsquare.data.number_format import NUMBER, NumberFormat
 from halfsquare.data.shapes import Shape
 
@@ -50,6 +51,25 @@ def _mark_of(values: Sequence[str]) -> str:
         if not groups:
             found.add(mark)
     return found.pop() if len(found) == 1 else ""
+
+
+def thousands_in(text: str | None, known: ColumnReading) -> str:
+    """The thousands mark of a number whose decimal mark is known and whose column had none so far;
+    "" where it is no number, or has none that is one.
+
+    Examples
+    --------
+    >>> point = ColumnReading("number")
+    >>> thousands_in("1,033.5", point), thousands_in("0,125", point), thousands_in("1.5", point)
+    (',', '', '')
+    """
+    if known.kind != "number" or known.thousands or not text or re.match("[^1-9]*0", text):
+        return ""
+    for mark in (",", ".", " ", "'"):
+        own = NumberFormat(known.decimal, mark, known.unit)
+        if mark != known.decimal and own.matches(text) and not known.numbers.matches(text):
+            return mark
+    return ""
 
 
 @dataclass(frozen=True)

@@ -86,13 +86,14 @@ def _query(connection: Any, spec: DataSpec, text: str, reading: Reading | None) 
                 )
             held.append(inner)
     del reading
-    return bound(
+    source = bound(
         connection,
         "the query",
         f"({text.strip().rstrip(';')})",
         tuple(held),
         Unchanged.of(paths),
     )
+    return replace(source, remarks=tuple(r for s in held[1:] for r in s.remarks))
 
 
 def _file(connection: Any, spec: DataSpec, located: Located, reading: Reading | None) -> Source:
@@ -133,7 +134,8 @@ def _file(connection: Any, spec: DataSpec, located: Located, reading: Reading | 
         if len(located.paths) > 1:
             raise DataError(f"{text} names several spreadsheets; expected one")
         path = held[0].path if held else located.paths[0]
-        frame = sheet_table(path, text, spec.sheet, spec.skip, spec.header is not False)
-        return replace(_frame(connection, spec, text, frame, held), files=files)
+        frame, told = sheet_table(path, text, spec.sheet, spec.skip, spec.header is not False)
+        source = _frame(connection, spec, text, frame, held)
+        return replace(source, files=files, remarks=tuple(told))
     table = table_of(spec, located.paths, located.pattern or None, text, reading)
     return source_of(connection, table, files, spec)

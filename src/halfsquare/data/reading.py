@@ -118,6 +118,8 @@ def read_encoded(
         absent = absent_values(encoder.features, features) if with_absent else None
         yield ReadBatch(seen, out.T, raw[:k].T if with_target else None, weights, own, absent)
         seen += raw.shape[1]
+    if novelty is not None:
+        novelty.remarks = [*source.remarks, *source.met]
 
 
 def encoded_array(

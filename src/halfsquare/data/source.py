@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
-from halfsquare.data.arrow import floats_of
+from halfsquare.data.batches import first_fraction, first_infinite, rows_after
 from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.data.findings import Finding
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
-from halfsquare.data.messages import BadLine, Misread, in_training, missing_column
+from halfsquare.data.messages import BadLine, Misread, in_training, late_fraction, missing_column
+from halfsquare.data.number_decision import thousands_in
 from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.text_file import TextTable
 
@@ -49,6 +48,10 @@ class Source:
         What else is to be told of how it was read.
     of_model : bool
         Whether they are read as a model has it.
+    met : list of str
+        What passes over it have met that is to be told as well.
+    words : tuple of str
+        For "no value", of all its texts, where it is read as a model has it.
     """
 
     name: str
@@ -69,6 +72,8 @@ class Source:
     unsettled: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()
     of_model: bool = False
+    met: list[str] = field(default_factory=list, repr=False)
+    words: tuple[str, ...] = ()
 
     @property
     def relation(self) -> str:
@@ -117,9 +122,59 @@ class Source:
                     return
                 except Misread:
                     pass  # perhaps a word that it does not know: the rest is read with all of them
-            yield from _after(seen, self._pass(columns, batch_rows))
-        except Misread as problem:
-            raise self._misread(problem) from None
+            for batch in rows_after(seen, self._pass(columns, batch_rows)):
+                yield batch
+                seen += batch.num_rows
+            return
+        except Misread as found:
+            problem = found
+        cut = self._without_footers()  # a text among numbers may be the last line's
+        if cut is not None:
+            yield from rows_after(seen, cut.scan(columns, batch_rows))
+            return
+        problem = self._misread(problem)
+        again = self._with_thousands(problem, columns)
+        if again is None:
+            raise problem
+        yield from rows_after(seen, again[0].scan(again[1], batch_rows))
+
+    def _with_thousands(
+        self, problem: Misread, columns: Sequence[SourceColumn]
+    ) -> tuple[Source, list[SourceColumn]] | None:
+        """With a column of numbers that has thousands marks in these rows, and had none when a
+        model was fitted to others.
+        """
+        known = self.reading.columns.get(problem.column)
+        mark = thousands_in(problem.text, known) if known is not None and self.of_model else ""
+        if known is None or not mark:
+            return None
+        reading = replace(known, thousands=mark)
+
+        def own(column: SourceColumn) -> SourceColumn:
+            if column.name != problem.column or column.kind != "number":
+                return column
+            kind = "VARCHAR" if self.table is not None else column.type
+            return replace(column, reading=reading, type=kind, words=self.words)
+
+        self.met.append(
+            f"{problem.column}: {problem.text!r} in row {problem.row} has a thousands mark "
+            f"({mark!r}), which no number had in training"
+        )
+        source = self if self.table is None else self.as_stored([problem.column])
+        readings = {**self.reading.columns, problem.column: reading}
+        every = tuple(own(c) for c in self.columns)
+        source = replace(source, columns=every, reading=replace(self.reading, columns=readings))
+        return source, [own(c) for c in columns]
+
+    def as_stored(self, columns: Iterable[str]) -> Source:
+        """With these columns of its text files as they stand there."""
+        assert self.table is not None
+        names = set(columns)
+        shown = tuple(
+            replace(c, kind="text", type="VARCHAR", whole=False) if c.name in names else c
+            for c in self.columns
+        )
+        return replace(self.of_table(self.table.as_text(names)), columns=shown)
 
     def _with_few_words(self, columns: Sequence[SourceColumn]) -> Source | None:
         """With its text files read with few of the words for "no value", if that can be seen to go
@@ -132,8 +187,8 @@ class Source:
         table = self.table
         if table is None or not set(table.shown) < set(table.words):
             return None
-        kinds = [(c.kind, table.types.get(c.name, "VARCHAR")) for c in columns]
-        if any(kind == "text" or stored == "VARCHAR" for kind, stored in kinds):
+        stored = {c.name for c in columns if table.types.get(c.name, "VARCHAR") == "VARCHAR"}
+        if any(c.kind == "text" or (c.name in stored and c.reading is None) for c in columns):
             return None
         return self.of_table(replace(table, words=table.shown))
 
@@ -150,16 +205,16 @@ class Source:
                 query = f"SELECT {expressions} FROM {self._relation}"
                 reader = self._connection.sql(query).to_arrow_reader(batch_rows)
                 for batch in reader:
-                    odd = next((j for j in read if _first_infinite(batch.column(j)) >= 0), None)
+                    odd = next((j for j in read if first_infinite(batch.column(j)) >= 0), None)
                     if odd is not None:
-                        seen += _first_infinite(batch.column(odd))
+                        seen += first_infinite(batch.column(odd))
                         break
                     for j in sorted(whole):
-                        at = _first_fraction(batch.column(j))
+                        at = first_fraction(batch.column(j))
                         if at is not None:
                             whole.discard(j)
                         if at is not None and at >= 0:
-                            raise self._late_fraction(columns[j], seen + at + 1)
+                            raise late_fraction(self.name, columns[j].name, seen + at + 1)
                     yield batch
                     seen += batch.num_rows
                 else:
@@ -170,12 +225,16 @@ class Source:
         except BadLine:
             if self.table is None or self.table.alike:
                 raise
-            yield from _after(seen, self.rewritten()._pass(columns, batch_rows))
+            again = self._without_footers() or self.of_table(self.table.rewritten())
+            yield from rows_after(seen, again._pass(columns, batch_rows))
 
-    def rewritten(self) -> Source:
-        """With the lines of its text files written alike."""
-        assert self.table is not None
-        return self.of_table(self.table.rewritten())
+    def _without_footers(self) -> Source | None:
+        """With its packed text files cut before their footers; None if there are none."""
+        without = self.table.without_footers() if self.table is not None else None
+        if without is None:
+            return None
+        self.met.extend(f for f in without.footers if f not in self.met)
+        return self.of_table(without)
 
     def of_table(self, table: TextTable) -> Source:
         """With its text files read in another way."""
@@ -184,16 +243,6 @@ class Source:
             table=table,
             _relation=table.relation,
             _held=(*self._held, *table.held),
-        )
-
-    def _late_fraction(self, column: SourceColumn, row: int) -> Misread:
-        """That whole numbers are followed by what has thousands marks or decimals: the whole column
-        decides.
-        """
-        return Misread(
-            f"{self.name}, row {row}, column {column.name!r}: found a fraction after whole numbers",
-            column.name,
-            row,
         )
 
     def _unread(self, column: SourceColumn, row: int) -> Misread:
@@ -250,33 +299,3 @@ class Source:
             "WHERE v IS NOT NULL AND TRY_CAST(v AS DOUBLE) IS NULL ORDER BY i LIMIT 1"
         )
         return (int(found[0][0]), str(found[0][1])) if found else None
-
-
-def _after(row: int, batches: Iterator[Any]) -> Iterator[Any]:
-    """The rows after the first ``row`` of them."""
-    for batch in batches:
-        if row < batch.num_rows:
-            yield batch.slice(row) if row else batch
-        row = max(0, row - batch.num_rows)
-
-
-def _first_infinite(values: Any) -> int:
-    """The first infinity among them, which stands for a text that could not be read; -1 if there is
-    none.
-    """
-    infinite = np.isinf(floats_of(values))
-    return int(np.argmax(infinite)) if infinite.any() else -1
-
-
-def _first_fraction(values: Any) -> int | None:
-    """The first number that is no whole one, where all those have at most three decimals: their
-    points may be thousands marks. -1 where one has more, which settles it; None for whole numbers.
-    """
-    numbers = floats_of(values)
-    at = np.flatnonzero(numbers != np.floor(numbers))
-    at = at[np.isfinite(numbers[at])]
-    if not len(at):
-        return None
-    thousandths = numbers[at] * 1000.0
-    short = np.abs(thousandths - np.round(thousandths)) <= 1e-9 * np.abs(thousandths)
-    return int(at[0]) if short.all() else -1

@@ -47,6 +47,7 @@ class TextTable:
     alike : bool
         Whether every line is written alike, by :meth:`rewritten`.
     firsts : dict of column to its first values
+    copies : dict of the path of a temporary copy to that of what it is a copy of
     footers : tuple of str
         What was passed over at the end of its files, in words.
     """
@@ -61,6 +62,7 @@ class TextTable:
     held: tuple[Spool, ...] = field(default=(), repr=False)
     alike: bool = False
     footers: tuple[str, ...] = ()
+    copies: Mapping[str, str] = field(default_factory=dict, repr=False)
     firsts: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     whole: frozenset[str] = frozenset()
     mark: str = ""
@@ -87,6 +89,10 @@ class TextTable:
             taken.add(own.lower())
             found[name] = own
         return found
+
+    def label(self, path: str) -> str:
+        """The file that a path or a copy is of."""
+        return self.copies.get(path, path)
 
     @property
     def lines_before(self) -> int:
@@ -133,6 +139,30 @@ class TextTable:
         """With these columns read as they stand."""
         return replace(self, types={**self.types, **dict.fromkeys(columns, "VARCHAR")})
 
+    def without_footers(self) -> TextTable | None:
+        """With what it reads packed cut before the footers, if it has any; of other files they are
+        cut when they are opened.
+        """
+        held, parts, footers = list(self.held), [], []
+        for dialect, paths in self.parts:
+            values = holds_values(self.firsts.get(dialect.names[0], ()))
+            own = []
+            for path in paths:
+                cut = None
+                if path.lower().endswith(_NATIVE):
+                    full = copied(path, path)  # gone when it is no longer named
+                    cut = _cut(full.path, path, dialect, values=values)
+                if cut is not None:
+                    held.append(cut[0])
+                    footers.append(cut[1])
+                own.append(path if cut is None else cut[0].path)
+            parts.append((dialect, tuple(own)))
+        if not footers:
+            return None
+        return replace(
+            self, parts=tuple(parts), pattern=None, held=tuple(held), footers=tuple(footers)
+        )
+
     def rewritten(self) -> TextTable:
         """With every line written alike: for mixed line ends and bare quotes.
 
@@ -157,6 +187,15 @@ class TextTable:
 def escaped(path: str) -> str:
     """A path as a pattern that matches it alone."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
+def _cut(path: str, name: str, dialect: Dialect, *, values: bool) -> tuple[Spool, str] | None:
+    """A file without its footer, and what is told of it; None where it has none."""
+    fields = len(dialect.names)
+    footer = footer_of(path, dialect.delimiter, fields, values=values, comment=dialect.comment)
+    if footer is None:
+        return None
+    return without(path, name, footer), f"{name}: {footer.told}"
 
 
 def text_table(
@@ -188,6 +227,7 @@ def text_table(
     """
     held: list[Spool] = []
     footers: list[str] = []
+    copies: dict[str, str] = {}
     found: list[tuple[Dialect, str]] = []
     samples: dict[str, list[str]] = {}
     for path in paths:
@@ -201,15 +241,14 @@ def text_table(
         elif path.lower().endswith(PACKED) and not path.lower().endswith(_NATIVE):
             held.append(copied(path, label))
             ready = held[-1].path
-        width, values = len(dialect.names), holds_values([row[0] for row in rows])
         if not ready.lower().endswith(_NATIVE):
-            footer = footer_of(
-                ready, dialect.delimiter, width, values=values, comment=dialect.comment
-            )
-            if footer is not None:
-                held.append(without(ready, label, footer))
+            values = holds_values([row[0] for row in rows])
+            cut = _cut(ready, label, dialect, values=values)
+            if cut is not None:
+                held.append(cut[0])
                 ready = held[-1].path
-                footers.append(footer.told if len(paths) == 1 else f"{label}: {footer.told}")
+                footers.append(cut[1])
+        copies[ready] = path
         found.append((replace(dialect, encoding=None), ready))
         if len(found) <= 20:
             for j, column in enumerate(dialect.names):
@@ -242,6 +281,7 @@ def text_table(
         shown,
         tuple(held),
         footers=tuple(footers),
+        copies=copies,
         firsts={n: v[:_FIRSTS] for n, v in samples.items()},
         whole=whole,
         mark=kinds.mark,

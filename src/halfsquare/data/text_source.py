@@ -59,18 +59,21 @@ def source_of(connection: Any, table: TextTable, files: Unchanged, spec: DataSpe
     )
     remarks = []
     dialect = table.dialect
-    if dialect.skipped:
-        remarks.append(
-            f"{dialect.skip} line{'s' if dialect.skip > 1 else ''} before the header passed over, "
-            f"the first {dialect.skipped[:60]!r}"
-        )
+    for part, paths in table.parts:
+        if part.skipped:
+            name = "" if len(table.parts) == 1 else f"{table.label(paths[0])}: "
+            remarks.append(
+                f"{name}{part.skip} line{'s' if part.skip > 1 else ''} before the header passed "
+                f"over, the first {part.skipped[:60]!r}"
+            )
     remarks += table.footers
     for part, paths in table.parts[1:]:
+        name = table.label(paths[0])
         gone = [n for n in table.names if n not in part.names]
         if part.delimiter != dialect.delimiter:
-            remarks.append(f"{paths[0]} has the delimiter {part.delimiter!r}, unlike the others")
+            remarks.append(f"{name} has the delimiter {part.delimiter!r}, unlike the others")
         if gone:
-            remarks.append(f"{paths[0]} has no column {', '.join(map(repr, gone[:5]))}")
+            remarks.append(f"{name} has no column {', '.join(map(repr, gone[:5]))}")
     file = {
         "encoding": spec.encoding or "utf-8",
         "delimiter": dialect.delimiter,
