@@ -113,7 +113,7 @@ def test_a_row_that_lacks_something_is_no_footer(
 ) -> None:
     with pytest.raises(DataError, match=rf"row 41.*found ({found}, exp|'{last}')") as refused:
         fit(DOORS[door]([header, *rows, last], tmp_path), "y")
-    assert "Correct the line" in str(refused.value)
+    assert "Correct" in str(refused.value)
 
 
 def test_a_short_line_among_the_rows_is_no_footer(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_row_that_is_full_is_never_taken_for_a_footer(tmp_path: Path) -> None:
     assert fitted.info["rows_read"] == 41
     assert "Row 41 looks like a total of the others ('Total')" in said(fitted)
     fitted = fit(plain(["c,y,x", *CITIES, "City A,,"], tmp_path), "y")
-    assert (fitted.info["rows_read"], fitted.info["rows"]) == (41, 40)
+    assert (fitted.info["rows_read"], fitted.info["rows_missing_target"]) == (41, 1)
     assert "footer" not in said(fitted)
 
 

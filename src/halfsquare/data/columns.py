@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from halfsquare.data.date_format import ISO, date_sql, in_words, is_clock
+from halfsquare.data.durations import duration_sql
 from halfsquare.data.number_format import NumberFormat
 from halfsquare.data.sql import Kind, is_one_of
 from halfsquare.errors import DataError, ModelFileError
@@ -94,6 +95,8 @@ class ColumnReading:
         Words for "no value", besides those of text files.
     lenient : bool
         Whether anything else is a missing value, as the user said with ``number``.
+    duration : bool
+        Whether they are durations such as 36:15:00, read as days.
     """
 
     kind: Kind
@@ -104,6 +107,7 @@ class ColumnReading:
     dates: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     lenient: bool = False
+    duration: bool = False
 
     @property
     def numbers(self) -> NumberFormat:
@@ -113,6 +117,8 @@ class ColumnReading:
     @property
     def told(self) -> str:
         """In words, such as "dates as dd/mm/yyyy"."""
+        if self.duration:
+            return "durations in days"
         if self.kind == "number":
             said = self.numbers.told
             return f"number ({said})" if said else "number"
@@ -132,12 +138,16 @@ class ColumnReading:
     def expected(self) -> str:
         """What messages say is expected."""
         said = self.numbers.told
+        if self.duration:
+            return "durations such as 36:15:00"
         if self.kind == "number":
             return f"numbers{f' ({said})' if said else ''}"
         return f"dates as {in_words(ISO)}" if self.native_dates else self.told
 
     def parsed(self, text: str) -> str:
         """SQL for the value that is written as the SQL ``text``; NULL where it is none."""
+        if self.duration:
+            return duration_sql(text)
         if self.kind == "number":
             return self.numbers.sql(text)
         if self.kind == "boolean":

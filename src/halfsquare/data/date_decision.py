@@ -16,6 +16,7 @@ from halfsquare.data.date_format import (
     in_words,
     is_clock,
     is_date,
+    zones_in,
 )
 from halfsquare.data.findings import SHARE, Asked, Finding, TextColumn
 from halfsquare.data.odd_cells import odd_cells, with_words
@@ -83,6 +84,13 @@ def decide_dates(
         doubt = (
             f"{shapes[0].example} is read as {in_words(formats[0])}, and could be "
             f"{in_words(other[1][0])}: --dates {other[2]} reads it so"
+        )
+    elif kind == "time":
+        doubt = f"its times are those of a day; --number {column.name} takes them for durations"
+    elif zones := zones_in(formats):
+        doubt = (
+            f"its times are those of the clock in {' and '.join(zones)}; they are not converted: "
+            "offsets such as -05:00 are"
         )
     return Finding(with_words(reading, odd, column.name), odd, doubt, (float(low), float(high)))
 

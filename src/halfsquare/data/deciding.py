@@ -13,7 +13,7 @@ from halfsquare.data.findings import Asked, TextColumn
 from halfsquare.data.messages import Misread, missing_column
 from halfsquare.data.number_decision import mark_in
 from halfsquare.data.opening import opened
-from halfsquare.data.profile import first_values, plain_dates, profile, suspects
+from halfsquare.data.profile import first_values, plain_dates, profile, suspects, unread_dates
 from halfsquare.data.source import Source
 from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.spec import DataSpec
@@ -115,6 +115,7 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
     found = profile(source.run, source.relation, [c for c in looked_at if c.name in some], said)
     as_dates = profile(source.run, source.relation, by_digits, said) if by_digits else {}
     found |= settled | {n: f for n, f in as_dates.items() if f.reading.dates}
+    of_texts = {n: v for n, v in firsts.items() if n not in some | settled.keys()}
     columns, readings = [], {}
     for column in source.columns:
         finding = found.get(column.name)
@@ -147,6 +148,7 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
         reading=Reading(readings, source.reading.file, given),
         findings=found,
         categories=tuple(n for n in names if n in forced and n not in spec.text),
+        remarks=(*source.remarks, *unread_dates(of_texts, said)),
         mixed=frozenset(some - found.keys()),
         unsettled=frozenset(c.name for c in looked_at if c.name not in some),
     )

@@ -36,7 +36,7 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
         reading = source.reading.columns.get(column.name)
         one: dict[str, Any] = {
             "name": column.name,
-            "read_as": _read_as(column, finding, reading),
+            "read_as": _read_as(source, column, finding, reading),
         }
         if column.kind == "text":
             levels = both.levels.get(j)
@@ -67,10 +67,13 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
     return {"suspicious": suspicious, "columns": columns, "file": dict(source.reading.file)}
 
 
-def _read_as(column: SourceColumn, finding: Finding | None, reading: ColumnReading | None) -> str:
+def _read_as(
+    source: Source, column: SourceColumn, finding: Finding | None, reading: ColumnReading | None
+) -> str:
     if finding is not None:
         return finding.told
-    if reading is None or column.whole:  # whole numbers hold no mark
+    bare = source.table is not None and column.name in source.table.bare
+    if reading is None or (bare and column.kind == "number"):  # whole numbers hold no mark
         return column.kind
     return reading.told
 
@@ -121,6 +124,8 @@ def _of_finding(name: str, finding: Any) -> list[str]:
             said.append(f"Row {total.row} looks like a total of the others ({total.text!r}).")
     if finding.marks is not None and not finding.marks.plain:
         said.append(f"{name}: {finding.told}.")
+    if reading.duration:
+        said.append(f"{name}: durations, read as numbers of days.")
     if finding.doubt:
         said.append(f"{name}: {finding.doubt}.")
     return said

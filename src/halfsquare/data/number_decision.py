@@ -63,7 +63,13 @@ def thousands_in(text: str | None, known: ColumnReading) -> str:
     >>> thousands_in("1,033.5", point), thousands_in("0,125", point), thousands_in("1.5", point)
     (',', '', '')
     """
-    if known.kind != "number" or known.thousands or not text or re.match("[^1-9]*0", text):
+    if (
+        known.kind != "number"
+        or known.duration
+        or known.thousands
+        or not text
+        or re.match("[^1-9]*0", text)
+    ):
         return ""
     for mark in (",", ".", " ", "'"):
         own = NumberFormat(known.decimal, mark, known.unit)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from halfsquare.data.columns import NO_NUMBER, ColumnReading
 from halfsquare.data.date_decision import decide_dates
-from halfsquare.data.date_format import ISO, ISO_PATTERN, is_date, of_digits
+from halfsquare.data.date_format import ISO, ISO_PATTERN, is_date, is_period, of_digits
+from halfsquare.data.durations import is_duration, longest_sql, no_time_of_day
 from halfsquare.data.findings import SHARE, Asked, Finding, TextColumn
 from halfsquare.data.number_decision import NumberDecision, decide_numbers
 from halfsquare.data.number_format import is_numeric, unit_in
@@ -21,6 +23,7 @@ from halfsquare.data.shapes import Run, Shape, shapes_of
 
 _SAMPLE_ROWS = 2048
 _SUSPECT = 0.5  # of the first values
+_YEAR = re.compile(r"(?<!\d)(?:1[89]|20)\d\d(?!\d)|^P(?:\d+[YMWD]|T\d)")
 _ISO = re.compile(ISO_PATTERN)
 
 
@@ -64,6 +67,21 @@ def plain_dates(firsts: Mapping[str, Sequence[str | None]], asked_for: Asked) ->
     return found
 
 
+def unread_dates(firsts: Mapping[str, Sequence[str | None]], asked_for: Asked) -> list[str]:
+    """What is told of texts that look like dates of a kind that is not read."""
+    said = []
+    for name, values in firsts.items():
+        there = _there(values, asked_for)
+        odd = [v for v in there if _YEAR.search(v) and not reads_as_value(v)]
+        if there and len(odd) >= SHARE * len(there):
+            said.append(
+                f"{name}: its texts look like dates of a kind that is not read, such as "
+                f"{odd[0][:40]!r}; they are taken for levels. Write them as yyyy-mm-dd to have "
+                "dates"
+            )
+    return said
+
+
 def _there(values: Sequence[str | None], asked_for: Asked) -> list[str]:
     """Those that are no words for "no value"."""
     words = {w.strip().lower() for w in asked_for.words} | NO_NUMBER
@@ -76,6 +94,7 @@ def reads_as_value(text: str) -> bool:
         (len(text) < 60 and (text.strip().lower() in ("true", "false")))
         or is_numeric(text)
         or is_date(text)
+        or is_duration(text)
     )
 
 
@@ -110,11 +129,38 @@ def _finding(
         dates = decide_dates(run, relation, column, counted, known, said)
         if dates is not None:
             return dates
+    spans = _durations(run, relation, column, counted, known, said)
+    if spans is not None:
+        return spans
+    if sum(s.count for s in counted if is_period(s.text)) >= SHARE * known and not forced:
+        return decide_dates(run, relation, column, counted, known, said)
     numbers = _decided(column, counted, said) if counted else None
     if forced or numbers is None or numbers.count >= SHARE * known:
         return _numbers(run, relation, column, shapes, said, forced)
     dates = decide_dates(run, relation, column, counted, known, said)
     return dates or _several_units(counted, known)
+
+
+def _durations(
+    run: Run, relation: str, column: TextColumn, shapes: list[Shape], known: int, said: Asked
+) -> Finding | None:
+    """A column of durations: what can be a time of day throughout is one, unless numbers are asked
+    for.
+    """
+    own = [s for s in shapes if is_duration(s.example)]
+    forced = column.name in said.number
+    if not own or sum(s.count for s in own) < SHARE * known:
+        return None
+    if not forced and not any(no_time_of_day(s.example) for s in own):
+        ((most,),) = run(f"SELECT max({longest_sql(column.sql)}) FROM {relation}")
+        if most is None or most < 24:
+            return None
+    reading = ColumnReading("number", unit="days", missing=said.missing, duration=True)
+    odd = odd_cells(run, relation, column, reading, said.words)
+    short = next((s.example for s in own if s.example.count(":") == 1), None)
+    doubt = f"{short} is read as hours and minutes" if short else ""
+    reading = replace(with_words(reading, odd, column.name), lenient=forced)
+    return Finding(reading, odd, doubt)
 
 
 def _decided(column: TextColumn, shapes: Sequence[Shape], said: Asked) -> NumberDecision:

@@ -133,21 +133,19 @@ class Source:
             yield from rows_after(seen, cut.scan(columns, batch_rows))
             return
         problem = self._misread(problem)
-        again = self._with_thousands(problem, columns)
-        if again is None:
-            raise problem
-        yield from rows_after(seen, again[0].scan(again[1], batch_rows))
+        again, own = self._with_thousands(problem, columns)
+        yield from rows_after(seen, again.scan(own, batch_rows))
 
     def _with_thousands(
         self, problem: Misread, columns: Sequence[SourceColumn]
-    ) -> tuple[Source, list[SourceColumn]] | None:
+    ) -> tuple[Source, list[SourceColumn]]:
         """With a column of numbers that has thousands marks in these rows, and had none when a
-        model was fitted to others.
+        model was fitted to others; any other problem is raised.
         """
         known = self.reading.columns.get(problem.column)
         mark = thousands_in(problem.text, known) if known is not None and self.of_model else ""
         if known is None or not mark:
-            return None
+            raise problem
         reading = replace(known, thousands=mark)
 
         def own(column: SourceColumn) -> SourceColumn:
@@ -160,7 +158,7 @@ class Source:
             f"{problem.column}: {problem.text!r} in row {problem.row} has a thousands mark "
             f"({mark!r}), which no number had in training"
         )
-        source = self if self.table is None else self.as_stored([problem.column])
+        source = self.as_stored([problem.column]) if self.table else self
         readings = {**self.reading.columns, problem.column: reading}
         every = tuple(own(c) for c in self.columns)
         source = replace(source, columns=every, reading=replace(self.reading, columns=readings))

@@ -38,6 +38,8 @@ class TextTable:
         be a thousand and thirty-three.
     comma : bool
         Whether the numbers have a decimal comma.
+    bare : frozenset of str
+        Columns whose first values have no decimal comma.
     words : tuple of str
         For "no value".
     shown : tuple of str
@@ -66,6 +68,7 @@ class TextTable:
     firsts: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     whole: frozenset[str] = frozenset()
     mark: str = ""
+    bare: frozenset[str] = frozenset()
 
     @property
     def dialect(self) -> Dialect:
@@ -285,4 +288,5 @@ def text_table(
         firsts={n: v[:_FIRSTS] for n, v in samples.items()},
         whole=whole,
         mark=kinds.mark,
+        bare=kinds.bare,
     )

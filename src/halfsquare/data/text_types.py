@@ -15,12 +15,15 @@ from halfsquare.data.number_decision import mark_in
 class TextTypes:
     """How DuckDB reads the columns of text files; attributes as of
     :class:`halfsquare.data.text_file.TextTable`.
+
+    ``bare``: columns of whole numbers, as far as the first values show.
     """
 
     types: Mapping[str, str]
     comma: bool = False
     whole: frozenset[str] = frozenset()
     mark: str = ""
+    bare: frozenset[str] = frozenset()
 
 
 def found_types(
@@ -33,7 +36,8 @@ def found_types(
         types |= {n: "VARCHAR" for n, v in samples.items() if _pointed(v, words)}
     whole = frozenset(n for n, v in samples.items() if types[n] == "DOUBLE" and _short(v, words))
     comma = not commas_divide and _decimal_comma(samples, types, words)
-    return TextTypes(types, comma, whole, mark)
+    bare = frozenset(n for n, v in samples.items() if not any("," in text for text in v))
+    return TextTypes(types, comma, whole, mark, bare)
 
 
 def known_types(names: Iterable[str], reading: Reading) -> TextTypes:
