@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.columns import ColumnReading
+from halfsquare.data.date_format import in_words
 from halfsquare.data.findings import Finding
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
@@ -21,7 +22,7 @@ _MOST_LEVELS = 1000
 # Numbers that stand for "no value" in many tables, where they lie far outside.
 _SENTINELS = {float(s * v) for v in (99, 999, 9999, 99999, 999999) for s in (1, -1)} | {-1.0}
 _EXACT, _FINE = 2.0**53, 1e-10  # whole numbers above are rounded
-_FIRST_DATE, _LAST_DATE = 19_000_101, 21_001_231
+_DATED = {"%Y%m%d": (19_000_101, 21_001_231), "%Y%m": (190_001, 210_012)}  # from, to
 _DECISIVE = 0.5  # of a column's spread, that one row makes alone
 
 
@@ -133,7 +134,8 @@ def _of_finding(name: str, finding: Any) -> list[str]:
 
 def _is_total(text: str) -> bool:
     return text.strip().lower().rstrip(":") in (
-        "total", "totals", "sum", "grand total", "summe", "gesamt", "mean", "average", "all",
+        "total", "totals", "subtotal", "sum", "grand total", "summe", "gesamt", "insgesamt", "totale",
+        "somme", "mean", "average", "all", "opening balance", "closing balance",
     )  # fmt: skip
 
 
@@ -177,11 +179,13 @@ def _standing_apart(source: Source, scanned: Scanned, numbers: NumberStatistics)
                 f"{column.name}: its numbers, near {mean:g}, differ in digits that float64 does "
                 "not hold; subtract what they have in common."
             )
-        if low >= _FIRST_DATE and high <= _LAST_DATE and _all_dates(source, column):
-            said.append(
-                f"{column.name}: its numbers from {low:.0f} to {high:.0f} read as dates, yyyymmdd, "
-                "and are taken for numbers: --dates yyyymmdd reads them so."
-            )
+        for form, (first, last) in _DATED.items():
+            if low >= first and high <= last and _all_dates(source, column, form):
+                written = in_words(form)
+                said.append(
+                    f"{column.name}: its numbers from {low:.0f} to {high:.0f} read as dates, "
+                    f"{written}, and are taken for numbers: --dates {written} reads them so."
+                )
         far = max((low, high), key=lambda v: abs(v - mean))
         if far in _SENTINELS:
             said += _sentinel(source, scanned, j, far, low if far == high else high)
@@ -210,9 +214,9 @@ def merged_numbers(source: Source, column: SourceColumn) -> tuple[int, int] | No
     return (int(found), int(kept)) if found > kept else None
 
 
-def _all_dates(source: Source, column: SourceColumn) -> bool:
-    """Whether every number is a date, written as yyyymmdd."""
-    parsed = f"try_strptime({column.digits.stored}, '%Y%m%d')"
+def _all_dates(source: Source, column: SourceColumn, form: str) -> bool:
+    """Whether every number is a date of that form."""
+    parsed = f"try_strptime({column.digits.stored}, {quote_text(form)})"
     (count,) = source.run(
         f"SELECT count(*) FILTER ({parsed} IS NULL) FROM {source.relation} "
         f"WHERE {column.stored} IS NOT NULL"
