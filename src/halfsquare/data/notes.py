@@ -134,8 +134,8 @@ def _of_finding(name: str, finding: Any) -> list[str]:
 
 def _is_total(text: str) -> bool:
     return text.strip().lower().rstrip(":") in (
-        "total", "totals", "subtotal", "sum", "grand total", "summe", "gesamt", "insgesamt", "totale",
-        "somme", "mean", "average", "all", "opening balance", "closing balance",
+        "total", "totals", "subtotal", "sum", "grand total", "summe", "gesamt", "totale",
+        "insgesamt", "somme", "mean", "average", "all", "opening balance", "closing balance",
     )  # fmt: skip
 
 
