@@ -926,12 +926,14 @@ def test_whole_numbers_that_float64_merges_are_said_and_group_nothing(
     assert "float64" not in str(fit(data, "y", model="linear").record.data.reading["suspicious"])
 
 
-def test_a_footer_after_a_preamble_is_named_by_its_row_and_what_to_do(tmp_path: Path) -> None:
+def test_a_short_line_after_a_preamble_is_named_by_its_row_and_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "umsatz.csv"
     rows = "".join(f"{i};{2 * i + i % 3}\n" for i in range(40))
-    path.write_text(f"Umsatz 2023\nx;y\n{rows}Quelle: Amt\n")
+    path.write_text(f"Umsatz 2023\nx;y\n{rows}41\n")
     with pytest.raises(DataError, match=r"row 41 \(line 43\): found 1 field,.*delete it if"):
         fit(str(path), "y", model="linear")
+    path.write_text(f"Umsatz 2023\nx;y\n{rows}Quelle: Amt\n")
+    assert "the last line (line 43, 'Quelle: Amt') passed over" in said(fit(str(path), "y"))
 
 
 @pytest.fixture(scope="module")

@@ -126,26 +126,31 @@ class Source:
                 yield batch
                 seen += batch.num_rows
             return
-        except Misread as found:
-            problem = found
+        except Misread as problem:
+            again = self._read_otherwise(problem, columns)
+            if again is None:
+                raise self._misread(problem) from None
+        yield from rows_after(seen, again[0].scan(again[1], batch_rows))
+
+    def _read_otherwise(
+        self, problem: Misread, columns: Sequence[SourceColumn]
+    ) -> tuple[Source, Sequence[SourceColumn]] | None:
+        """In a way that a value fits; None where there is none."""
         cut = self._without_footers()  # a text among numbers may be the last line's
         if cut is not None:
-            yield from rows_after(seen, cut.scan(columns, batch_rows))
-            return
-        problem = self._misread(problem)
-        again, own = self._with_thousands(problem, columns)
-        yield from rows_after(seen, again.scan(own, batch_rows))
+            return cut, columns
+        return self._with_thousands(self._misread(problem), columns) if self.of_model else None
 
     def _with_thousands(
         self, problem: Misread, columns: Sequence[SourceColumn]
-    ) -> tuple[Source, list[SourceColumn]]:
+    ) -> tuple[Source, list[SourceColumn]] | None:
         """With a column of numbers that has thousands marks in these rows, and had none when a
-        model was fitted to others; any other problem is raised.
+        model was fitted to others; None where that is not the problem.
         """
         known = self.reading.columns.get(problem.column)
-        mark = thousands_in(problem.text, known) if known is not None and self.of_model else ""
+        mark = thousands_in(problem.text, known) if known is not None else ""
         if known is None or not mark:
-            raise problem
+            return None
         reading = replace(known, thousands=mark)
 
         def own(column: SourceColumn) -> SourceColumn:
@@ -175,12 +180,9 @@ class Source:
         return replace(self.of_table(self.table.as_text(names)), columns=shown)
 
     def _with_few_words(self, columns: Sequence[SourceColumn]) -> Source | None:
-        """With its text files read with few of the words for "no value", if that can be seen to go
-        wrong.
-
-        Each value is compared with each word, which for all the usual ones takes nearly as long as
-        to read the file. Where numbers, dates and truth values are expected, a word that is not
-        known is an error; of texts it would be a level.
+        """With few of the words for "no value", if that can be seen to go wrong: each value is
+        compared with each word, which takes nearly as long as to read the file. Where no texts are
+        expected, a word that is not known is an error.
         """
         table = self.table
         if table is None or not set(table.shown) < set(table.words):
@@ -212,6 +214,7 @@ class Source:
                         if at is not None:
                             whole.discard(j)
                         if at is not None and at >= 0:
+                            reader.close()
                             raise late_fraction(self.name, columns[j].name, seen + at + 1)
                     yield batch
                     seen += batch.num_rows
@@ -250,9 +253,7 @@ class Source:
         return in_training(self.name, row, column.name, str(found[0][0]), told)
 
     def _misread(self, problem: Misread) -> Misread:
-        """The same with the number of the row, which is not that of the line where texts are
-        quoted over several lines.
-        """
+        """The same with the number of the row, which is not that of the line."""
         named = (c for c in self.columns if problem.column in (c.name, c.stored[1:-1]))
         column = next(named, None)
         if self.table is None or column is None or problem.row:
