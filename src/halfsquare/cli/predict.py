@@ -67,8 +67,8 @@ def predict(
 
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """
+    from halfsquare.data.novelty import Novelty
     from halfsquare.data.paths import require_other_files
-    from halfsquare.data.reading import Novelty
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.results.intervals import require_level, require_probability

@@ -126,6 +126,11 @@ class SharedTable(Table):
     def __reduce__(self) -> Any:
         return SharedTable, (self.held, self.levels, self.execution)
 
+    @property
+    def here(self) -> bool:
+        """Whether its chunks lie on this machine."""
+        return isinstance(self.execution, Local)
+
     def read(self, index: int) -> Floats:
         if isinstance(self.execution, Local):
             return self._coded(*self.held.find(index))

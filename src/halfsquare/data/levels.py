@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsquare.data.arrow import floats_of, integers_of
 from halfsquare.data.columns import level_of
-from halfsquare.data.source import SourceColumn
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.loss import Floats
 
 MISSING, UNSEEN = -1, -2

@@ -16,7 +16,7 @@ import numpy as np
 from halfsquare.data.encoder import Encoder, make_encoder
 from halfsquare.data.features import Category, Feature, Instant, Number, Presence
 from halfsquare.data.roles import Roles
-from halfsquare.data.source import SourceColumn
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.statistics import NumberStatistics, TableStatistics
 from halfsquare.data.times import PARTS
 from halfsquare.exact.gram import ExactGram, nearest

@@ -28,7 +28,7 @@ from halfsquare.data.features import (
     Presence,
 )
 from halfsquare.data.levels import MISSING, UNSEEN
-from halfsquare.data.reading import absent_values
+from halfsquare.data.novelty import absent_values
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats
 

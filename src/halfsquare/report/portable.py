@@ -15,7 +15,7 @@ import numpy as np
 from halfsquare.data.encoder import ColumnEncoder
 from halfsquare.data.features import Category, Feature, Instant, Number, Plain, Presence
 from halfsquare.data.levels import MISSING, UNSEEN
-from halfsquare.data.reading import absent_values
+from halfsquare.data.novelty import absent_values
 from halfsquare.errors import OptionError
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.linear import Linear

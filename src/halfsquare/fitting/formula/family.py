@@ -9,7 +9,8 @@ from typing import final
 from halfsquare.data.encoded_rows import EncodedRows, Part, plain_rows
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.errors import DataError, FormulaError, OptionError
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.formula.edges import near_columns
