@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, final
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from halfsquare.data.encoded_rows import DesignRows, EncodedArrays, EncodedRows
 from halfsquare.data.roles import Roles
+from halfsquare.data.rows import ArrayRows
 from halfsquare.data.source import Source
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.left_out_linear import left_out_linear
@@ -17,10 +18,11 @@ from halfsquare.fitting.options import FitOptions, Request
 from halfsquare.fitting.robust import robust_trained, with_beside
 from halfsquare.fitting.train_linear import LinearOptions, train_linear
 from halfsquare.fitting.weighed import log_weight_of
+from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.record import Training
-from halfsquare.results.trained import LinearFacts, Trained
+from halfsquare.results.trained import InferenceFacts, LinearFacts, Trained
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.wide import MOST_COLUMNS
 from halfsquare.text import counted
@@ -65,6 +67,10 @@ class LinearFamily(Family):
                 trained = replace(trained, left_out=np.stack([own, own]))
         return self.fitted(rows, [trained], Training("linear", self._linear().method))
 
+    def stand_in(self, fitted: FittedModel, rows: ArrayRows) -> Sequence[Trained[Any]]:
+        encoder, options = fitted.encoder, LinearOptions(l2=self.options.l2)
+        return [train_linear(rows, encoder.names, encoder.targets, options, Run(Local(1)))]
+
     def train_arrays(self, rows: EncodedArrays, run: Run, check: Callable[[], None]) -> FittedModel:
         """Train on arrays; ``check`` as of :func:`train_linear`. Intervals are not calibrated."""
         trained = self.trained(rows, run, check)
@@ -91,7 +97,7 @@ class LinearFamily(Family):
             trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
         facts = replace(
             trained.facts,
-            inference={"errors": str(errors)},
+            inference=InferenceFacts(errors=str(errors)),
             log_weight=log_weight_of(rows, rows.weighed),
         )
         return replace(trained, facts=facts)

@@ -10,7 +10,8 @@ from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.results.trained import LinearFacts
 from halfsquare.solvers.base import Termination
-from halfsquare.solvers.least_squares import Solution, System
+from halfsquare.solvers.normal_system import System
+from halfsquare.solvers.solution import Solution
 from halfsquare.text import counted
 
 # The square of what is left of a unit vector outside a space that it lies in.

@@ -19,7 +19,7 @@ from halfsquare.fitting.robust import (
 )
 from halfsquare.fitting.solve_terms import solved
 from halfsquare.fitting.terms_names import alone, left_side
-from halfsquare.fitting.told_of_terms import averages, told_of_terms
+from halfsquare.fitting.told_of_terms import told_of_terms, with_averages
 from halfsquare.fitting.train_absorbed import rows_with_effects, train_absorbed
 from halfsquare.fitting.train_linear import LinearOptions, train_linear
 from halfsquare.fitting.weighed import log_weight_of
@@ -35,7 +35,7 @@ from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.record import Training
-from halfsquare.results.trained import LinearFacts, Trained
+from halfsquare.results.trained import InferenceFacts, LinearFacts, Trained
 from halfsquare.solvers.run import Run
 
 _USABLE = ("number", "boolean", "text", *DATES)
@@ -149,9 +149,9 @@ class TermsFamily(Family):
         trained, encoder = train_absorbed(
             rows, encoder, model, self.options.absorb, errors, self.options.seed, execution
         )
-        told: dict[str, Any] = {"errors": str(errors), "aliased": list(encoder.aliased)}
+        told = InferenceFacts(errors=str(errors), aliased=encoder.aliased)
         if trained.covariance is not None:
-            told |= averages(rows, encoder, execution)
+            told = with_averages(told, rows, encoder, execution)
         facts = replace(
             trained.facts,
             formula=encoder.formula,

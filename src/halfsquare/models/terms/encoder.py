@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsquare.data.columns import Reading
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.features import Feature, Plain
+from halfsquare.data.features import Feature, Levels, Plain
 from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.models.terms.absorbed import ABSORBED, Absorbed
@@ -177,6 +177,10 @@ class TermsEncoder(Encoder):
         needed = [*design.columns, *(a.column for a in encoder.absorbed)]
         if [f.column for f in encoder.features] != needed:
             raise ValueError("features and the columns of the design differ")
+        known = {**design.texts, **{a.column: a.levels for a in encoder.absorbed if a.is_text}}
+        for f in encoder.features:
+            if (f.levels if isinstance(f, Levels) else None) != known.get(f.column):
+                raise ValueError(f"the levels of {f.column} and those of its terms differ")
         for a in encoder.absorbed:
             if not len(a.effects) == len(a.levels if a.is_text else a.values) > 0:
                 raise ValueError("absorbed effects and their levels differ in number")
