@@ -6,6 +6,7 @@ reads other rows for the model reads them so, and what does not fit is an error 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -223,6 +224,9 @@ class Reading:
             if set(c) - known or c.get("kind") not in _KINDS:
                 raise ModelFileError(f"column {name!r} is read in a way this version does not know")
             columns[name] = ColumnReading(**_tuples(c))
+            base = columns[name].base
+            if base and not (isinstance(base, str) and re.fullmatch(r"-?[0-9]{1,39}", base)):
+                raise ModelFileError(f"column {name!r} is taken less {base!r}, no whole number")
         return cls(columns, dict(saved.get("file", {})), dict(saved.get("given", {})))
 
     def merge(self, other: Reading, here: str, there: str) -> Reading:

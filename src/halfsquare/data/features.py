@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -270,6 +271,7 @@ class Instant(Feature):
             out[-1] = gone
 
 
+_WHOLE = re.compile(r"-?[0-9]{1,39}")
 _KINDS: dict[str, type[Feature]] = {
     k.__name__.lower(): k for k in (Number, Plain, Moment, Levels, Presence, Category, Instant)
 }
@@ -287,4 +289,8 @@ def feature_from_dict(saved: dict[str, Any]) -> Feature:
     if kind is None:
         raise ValueError(f"a column of the unknown kind {saved.get('kind')!r}")
     fields = {name: value for name, value in saved.items() if name != "kind"}
-    return from_json(kind, fields, f"column {saved.get('column')!r}")
+    feature = from_json(kind, fields, f"column {saved.get('column')!r}")
+    base = getattr(feature, "base", "")
+    if base and not _WHOLE.fullmatch(base):
+        raise ValueError(f"column {feature.column!r} is taken less {base!r}, no whole number")
+    return feature

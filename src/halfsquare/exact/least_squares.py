@@ -21,12 +21,8 @@ from halfsquare.errors import FitError
 from halfsquare.exact.gram import nearest
 from halfsquare.exact.integer_solver import BITS, Factors, Wholes
 from halfsquare.exact.normal_equations import ExactSystem, half_bits, in_range, ratio
-from halfsquare.fitting.linear import (
-    LinearOptions,
-    freedom_warnings,
-    linear_facts,
-    linear_warnings,
-)
+from halfsquare.fitting.linear_facts import freedom_warnings, linear_facts, linear_warnings
+from halfsquare.fitting.train_linear import LinearOptions
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
@@ -257,7 +253,7 @@ def train_exactly(
     l2: float | Literal["auto"] = 0.0,
 ) -> Trained[LinearFacts]:
     """Train on the exact sums of [1 | design | targets]; what
-    :func:`halfsquare.fitting.linear.train_linear` returns.
+    :func:`halfsquare.fitting.train_linear.train_linear` returns.
 
     Examples
     --------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.errors import FitError
-from halfsquare.fitting.linear import LinearOptions, train_linear
+from halfsquare.fitting.train_linear import LinearOptions, train_linear
 from halfsquare.results.error_sums import error_sums_of_rows
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import FitRecord, Training

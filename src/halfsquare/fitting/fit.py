@@ -79,7 +79,7 @@ def fit(
         The convention in which the history states the loss. The parameters do not depend on it.
     l2 : float >= 0 or "auto"
         Penalty per row on standardized columns; see
-        :class:`halfsquare.fitting.linear.LinearOptions`.
+        :class:`halfsquare.fitting.train_linear.LinearOptions`.
     formula : str, optional
         Such as ``"y ~ b1*(1 - exp(-b2*x))"``; names that are no columns are parameters. With
         ``model="linear"`` a formula of terms, such as ``"log(y) ~ a*b + poly(x, 2)"``: see

@@ -236,11 +236,12 @@ def _with_errors(
     """The trained model with this covariance of what its rows determine, and what it rests on."""
     scoring = scoring_of(trained, rows, option, seed, execution)
     found = covariance(option, bread_of(trained), scoring, rows.chunk_count, execution)
-    told: dict[str, Any] = {"test_degrees_of_freedom": found.freedom, **described(option, found)}
+    told = described(option, found)
     if len(option.columns) == 1 and isinstance(trained.facts, LinearFacts):
         groups = int(found.facts["clusters"][option.columns[0]])
         told["cluster_sums"] = cluster_sums(scoring, rows.chunk_count, groups, execution)
-    return replace(trained, robust=found.matrix, facts=replace(trained.facts, **told))
+    facts = replace(trained.facts, test_degrees_of_freedom=found.freedom, **told)
+    return replace(trained, robust=found.matrix, facts=facts)
 
 
 def bread_of(trained: Trained[AnyFacts]) -> Bread:

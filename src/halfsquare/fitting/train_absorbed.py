@@ -23,7 +23,8 @@ from halfsquare.fitting.robust import described
 from halfsquare.fitting.weighed import log_weight_of
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
-from halfsquare.models.terms.encoder import Absorbed, TermsEncoder
+from halfsquare.models.terms.absorbed import Absorbed
+from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.parallel.base import Execution
 from halfsquare.results.inference.covariance import Bread, covariance
 from halfsquare.results.inference.errors import ErrorsOption

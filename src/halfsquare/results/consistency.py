@@ -148,6 +148,19 @@ def _member(member: Trained[Any], models: tuple[str, ...], encoder: Encoder) -> 
         yield "trees of other targets than they say"
 
 
+def _clusters(facts: LinearFacts, p: int) -> Iterator[str]:
+    """What is kept of clusters, against the number of coefficients."""
+    sums = facts.cluster_sums
+    if sums is None:
+        return
+    same = len(sums.squares) == len(sums.scores) > 1
+    squares, scores = {len(row) for row in sums.squares}, {len(row) for row in sums.scores}
+    if not same or squares != {p * (p + 1) // 2} or scores != {p}:
+        yield "sums of clusters of other coefficients"
+    elif not all(isfinite(v) for rows in (sums.squares, sums.scores) for row in rows for v in row):
+        yield "sums of clusters that are not finite"
+
+
 def _linear(facts: LinearFacts, model: Any, encoder: Encoder) -> Iterator[str]:
     """What is told of a linear model, against the columns of its design."""
     from halfsquare.models.terms.encoder import TermsEncoder
@@ -161,6 +174,7 @@ def _linear(facts: LinearFacts, model: Any, encoder: Encoder) -> Iterator[str]:
         yield "directions of another number of columns"
     if facts.formula is not None and facts.degrees_of_freedom is None:
         yield "terms whose degrees of freedom are not said"
+    yield from _clusters(facts, len(encoder.names) + model.intercept)
     told = facts.inference
     if told is None or told.means is None:
         return
@@ -168,7 +182,7 @@ def _linear(facts: LinearFacts, model: Any, encoder: Encoder) -> Iterator[str]:
         yield "means of the columns of a formula, and there is none"
         return
     design = terms.design
-    numbers = {c for c, kind in design.kinds.items() if kind == "number"}
+    numbers = {c for c, kind in design.kinds.items() if kind != "text"}  # dates too
     if told.means.keys() != numbers or not all(map(isfinite, told.means.values())):
         yield "means of other columns than those of the formula"
     effects = told.average_effects

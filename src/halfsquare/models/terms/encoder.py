@@ -2,71 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 
 from halfsquare.data.columns import Reading
-from halfsquare.data.encoder import Encoder, Recoding
-from halfsquare.data.features import Feature, Levels, Moment, Plain
-from halfsquare.data.scan import Scanned
-from halfsquare.data.statistics import TableStatistics
-from halfsquare.data.table import Table
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.features import Feature, Levels, Plain
 from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
-from halfsquare.models.terms.chunks import RawChunk
-from halfsquare.models.terms.dates import KINDS as DATES
-from halfsquare.models.terms.design import TermsDesign, make_design, needed_columns
-from halfsquare.models.terms.expand import Expanded
+from halfsquare.models.terms.absorbed import ABSORBED, Absorbed
+from halfsquare.models.terms.design import TermsDesign
 from halfsquare.models.terms.syntax import Name, unparse
-from halfsquare.parallel.base import Execution
-from halfsquare.sums import Moments
 
 # Rows of a design that are made at a time: the columns of its factors stay near the cache.
 _BLOCK_ROWS = 4096
-
-
-#: The name of the column that holds the absorbed effects of a row.
-ABSORBED = "absorbed effects"
-
-
-@dataclass(frozen=True)
-class Absorbed:
-    """The effects of the levels of one column, which have no columns of their own.
-
-    Attributes
-    ----------
-    column : str
-    is_text : bool
-    levels : tuple of str
-        Of a text column, in the order of their codes.
-    values : tuple of float
-        Of a number column, rising.
-    effects : tuple of float
-    """
-
-    column: str
-    is_text: bool
-    levels: tuple[str, ...]
-    values: tuple[float, ...]
-    effects: tuple[float, ...]
-
-    def codes(self, raw: Floats) -> Floats:
-        """The level of each raw value (m,); NaN where it is missing, -1 where it is none."""
-        if self.is_text:
-            return np.where(np.isnan(raw) | (raw == -1), np.nan, np.where(raw < -1, -1.0, raw))
-        known = np.array(self.values)
-        at = np.clip(np.searchsorted(known, raw), 0, len(known) - 1)
-        return np.where(np.isnan(raw), np.nan, np.where(known[at] == raw, at, -1.0))
-
-    def of(self, raw: Floats) -> Floats:
-        """The effect of each raw value (m,); NaN where there is none."""
-        codes = self.codes(raw)
-        gone = np.isnan(codes) | (codes < 0)
-        found = np.array(self.effects)[np.where(gone, 0, codes).astype(np.intp)]
-        return np.where(gone, np.nan, found)
 
 
 @final
@@ -249,157 +201,3 @@ def plain_terms(encoder: TermsEncoder) -> list[tuple[Feature, int, int]]:
             found.append(replace(feature, means=means, scales=scales))
             places.append(at)
     return [(f, a, b) for f, (a, b) in zip(found, places, strict=True)]
-
-
-@dataclass(frozen=True)
-class RawTerms:
-    """The chunks of a scanned table as factors read them.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Of the columns that are needed.
-    positions : tuple of int
-        Where they are among the scanned ones.
-    recoding : Recoding
-        From the codes of the scan to levels in their order, by the place among ``names``.
-    weight : int or None
-        Where the weight is among the scanned columns.
-    whole : bool
-        Whether all rows are for training.
-    """
-
-    table: Table
-    names: tuple[str, ...]
-    positions: tuple[int, ...]
-    recoding: Recoding
-    weight: int | None
-    whole: bool
-
-    def chunk(self, index: int) -> RawChunk:
-        """Chunk ``index``, the rows for training first."""
-        raw = self.table.read(index)
-        train = raw.shape[1] if self.whole else self.table.train_sizes[index]
-        columns = self.recoding.apply(raw[list(self.positions)], self.table.buffers)
-        return RawChunk(
-            dict(zip(self.names, columns, strict=True)),
-            None if self.weight is None else raw[self.weight],
-            train,
-        )
-
-
-def raw_terms(scanned: Scanned, names: Sequence[str], *, whole: bool) -> RawTerms:
-    """The chunks of a scan, reduced to some columns; text levels in the order of their letters."""
-    roles = scanned.roles
-    every = [c.name for c in roles.scanned]
-    first = len(every) - len(roles.features)
-    positions = tuple(every.index(name, first) for name in names)
-    statistics = scanned.train.merge(scanned.test)
-    tables = {}
-    for j, position in enumerate(positions):
-        if roles.scanned[position].kind == "text":
-            tables[j] = _table(scanned.levels[every[position]], statistics, position)
-    weight = len(roles.targets) if roles.weight is not None else None
-    return RawTerms(scanned.table, tuple(names), positions, Recoding(tables), weight, whole)
-
-
-def text_levels(scanned: Scanned, name: str) -> list[str]:
-    """The levels of a text column that rows of the fit have, in the order of their letters."""
-    roles = scanned.roles
-    first = len(roles.scanned) - len(roles.features)
-    position = [c.name for c in roles.scanned].index(name, first)
-    weights = scanned.train.merge(scanned.test).levels[position][2:]
-    levels = scanned.levels[name]
-    return sorted(levels[c] for c in range(len(weights)) if weights[c] > 0)
-
-
-def _table(levels: Sequence[str], statistics: TableStatistics, position: int) -> Floats:
-    """From the codes of a scan, shifted by 2, to places in the order of letters."""
-    weights = statistics.levels[position][2:]
-    present = sorted(levels[c] for c in range(len(weights)) if weights[c] > 0)
-    place = {level: float(i) for i, level in enumerate(present)}
-    return np.array([-2.0, -1.0, *(place.get(level, -2.0) for level in levels)])
-
-
-def make_terms_encoder(
-    expanded: Expanded, scanned: Scanned, *, whole: bool, execution: Execution
-) -> tuple[TermsEncoder, RawTerms]:
-    """The encoder of a formula, learnt from a scan, and the raw chunks of the columns it needs.
-
-    ``whole`` says whether all rows are for training, or those that are not set apart.
-
-    Raises
-    ------
-    DataError
-        If a column does not have what its factor needs, or arithmetic on it is not finite.
-    """
-    kinds: Mapping[str, str] = {c.name: c.kind for c in scanned.roles.features}
-    needed = needed_columns(expanded, kinds)
-    raw = raw_terms(scanned, list(needed), whole=whole)
-    count = len(scanned.table.sizes)
-    texts = {name: text_levels(scanned, name) for name, kind in needed.items() if kind == "text"}
-    design = make_design(expanded, needed, texts, raw.chunk, count, execution)
-    raw = raw_terms(scanned, design.columns, whole=whole)
-    kept = tuple(range(1 if design.has_intercept else 0, len(design.names)))
-    means, scales = _moments(design, raw, count, execution)
-    k = len(scanned.roles.targets)
-    features = _features(design, scanned, raw)
-    lags = [f.lag for f in features if isinstance(f, Plain) and f.lag is not None]
-    encoder = TermsEncoder(
-        features,
-        tuple(t.name for t in scanned.roles.targets),
-        np.zeros(k),
-        np.ones(k),
-        dict(scanned.roles.left_out),
-        expanded.text,
-        design,
-        kept,
-        means[list(kept)],
-        scales[list(kept)],
-        reading=scanned.roles.reading.of(
-            [
-                *design.columns,
-                *(c.name for c in (*scanned.roles.targets, *scanned.roles.beside)),
-                *(name for lag in lags for name in (lag.of, *lag.by)),
-            ]
-        ),
-    )
-    return encoder, raw
-
-
-def _moments(
-    design: TermsDesign, raw: RawTerms, count: int, execution: Execution
-) -> tuple[Floats, Floats]:
-    """Means and scales of the columns over the training rows; means are 0 without an intercept."""
-    d = len(design.names)
-
-    def of(index: int) -> Moments:
-        rows = raw.chunk(index).training()
-        columns = design.write(rows.columns, rows.train)
-        design.require_numbers(rows.columns, columns)
-        return Moments.of(columns.T, rows.weight)
-
-    moments = execution.reduce(of, Moments.merge, count, Moments.zero(d))
-    variance, means = moments.variance, moments.mean
-    if not design.has_intercept:
-        variance, means = variance + means**2, np.zeros(d)
-    # What does not vary but for rounding is left to be found dependent on the intercept.
-    still = variance <= (8 * np.finfo(float).eps * np.abs(moments.mean)) ** 2
-    return means, np.where(still, 1.0, np.sqrt(variance))
-
-
-def _features(design: TermsDesign, scanned: Scanned, raw: RawTerms) -> tuple[Feature, ...]:
-    numbers = scanned.train.merge(scanned.test).numbers
-    found: list[Feature] = []
-    for name, position in zip(raw.names, raw.positions, strict=True):
-        if design.kinds[name] == "text":
-            found.append(Levels(name, (0.0,), (1.0,), design.texts[name]))
-        else:
-            low, high = float(numbers.minimum[position]), float(numbers.maximum[position])
-            if design.kinds[name] in DATES:
-                found.append(Moment(name, (0.0,), (1.0,), low, high))
-                continue
-            column = scanned.roles.scanned[position]
-            lag = None if column.lag is None else column.lag.names
-            found.append(Plain(name, (0.0,), (1.0,), low, high, column.base, lag))
-    return tuple(found)

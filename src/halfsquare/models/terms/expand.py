@@ -249,21 +249,6 @@ class _Algebra:
         return found
 
 
-def alone(expanded: Expanded) -> set[str]:
-    """Columns that are a term by themselves beside an intercept and stand nowhere else: what is
-    taken off their values changes the intercept alone.
-
-    Examples
-    --------
-    >>> alone(expand("y ~ a + b + log(b)", ["y", "a", "b"]))
-    {'a'}
-    """
-    uses = [name for term in expanded.terms for f in term for name in names_in(expanded.factors[f])]
-    nodes = [expanded.factors[term[0]] for term in expanded.terms if len(term) == 1]
-    found = {n.name for n in nodes if isinstance(n, Name) and uses.count(n.name) == 1}
-    return found if () in expanded.terms else set()
-
-
 def only_columns(text: str, columns: Sequence[str]) -> bool:
     """Whether every name right of ``~`` is a column, so that there is no parameter to fit but
     those of terms.

@@ -55,10 +55,10 @@ def inference_of(fitted: FittedModel, output: int = 0, *, as_read: bool = False)
     k = len(model.targets)
     encoder, unit = fitted.encoder, float(fitted.encoder.target_scales[output])
     d = len(names)
-    means = encoder.means if as_read else encoder.user_means
     told = member.told
     assert told is not None
     with np.errstate(all="ignore"):
+        means = encoder.means if as_read else encoder.user_means
         back = _back(means[:d], encoder.scales[:d], unit)
         covariance = back @ told[output::k, output::k][: d + 1, : d + 1] @ back.T
         values = back @ model.matrix(member.parameters)[: d + 1, output]
