@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import final
 
 from halfsquare.data.encoded_rows import EncodedRows, Part, plain_rows
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.features import Levels
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source, SourceColumn
@@ -23,6 +25,13 @@ from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.record import Training
 from halfsquare.solvers.run import Run
+
+_MOST_LEVELS = 1000
+
+
+def levels_of(encoder: Encoder) -> dict[str, tuple[str, ...]]:
+    """The levels of the columns that are read as such."""
+    return {f.column: f.levels for f in encoder.features if isinstance(f, Levels)}
 
 
 @final
@@ -54,11 +63,15 @@ class FormulaFamily(Family):
             weighting=request.weighting,
             features=formula.columns,
         )
-        by_name = {c.name: c for c in roles.features}
+        levels = set(formula.grouped.values())
+        by_name = {
+            c.name: replace(c, kind="text") if c.name in levels else c for c in roles.features
+        }
         for column in roles.features:
-            if column.kind == "text":
+            if column.kind == "text" and column.name not in levels:
                 raise DataError(
-                    f"column {column.name!r} of {source.name} is text; the formula needs numbers"
+                    f"column {column.name!r} of {source.name} is text; the formula needs numbers. "
+                    f"A parameter for each of its levels is written a[{column.name}]"
                 )
         clusters = ErrorsOption.read(self.options.errors).columns
         return replace(
@@ -79,13 +92,20 @@ class FormulaFamily(Family):
 
     def rows(self, scanned: Scanned, part: Part, execution: Execution) -> EncodedRows:
         del execution
+        for column in set(self._formula(scanned.roles.scanned).grouped.values()):
+            found = scanned.levels.get(column, [])
+            if len(found) > _MOST_LEVELS:
+                raise DataError(
+                    f"column {column!r} of {scanned.source_name} has {len(found):,} levels; "
+                    f"a formula takes a parameter for each of at most {_MOST_LEVELS:,}"
+                )
         return plain_rows(scanned, part)
 
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
         options = self.options
         trained = train_formula(
             rows,
-            self._formula(rows.scanned.roles.scanned),
+            self._formula(rows.scanned.roles.scanned).with_levels(levels_of(rows.encoder)),
             run,
             start=options.start,
             bounds=options.bounds,

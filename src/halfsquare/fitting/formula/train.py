@@ -95,13 +95,17 @@ def train_formula(
                 "the outputs do not change with it but in jumps, so that no descent finds it. Fix "
                 f"it to a number, or let the outputs feel it, such as max(0, x - {name})"
             )
+    if formula.grouped and not formula.levels:
+        raise FormulaError(
+            f"the levels of {formula.text!r} are not known: give them by with_levels"
+        )
     lower, upper = bound_vectors(formula, bounds)
     given = start_vector(formula, start, lower, upper)
     fitted = rows if formula.target_function == "identity" else TargetRows(rows, formula)
     sums = check_rows(fitted, formula, run.execution)
     p, weight = len(formula.names), sums.weight
     shift, origin = None, None
-    if not profile:
+    if not profile and not formula.levels:
         sample = sample_rows(fitted, _ORIGIN_ROWS, run).design
         origin = _origin(formula, sums, lower, upper, given, sample)
     if origin is not None:
