@@ -193,6 +193,14 @@ class Formula(Model):
         """
         self.program(which).run(self._all(parameters), self._checked(design), out)
 
+    def write_column_slopes(
+        self, parameters: Floats, design: Floats, columns: tuple[str, ...], out: Sequence[Floats]
+    ) -> None:
+        """Write ∂output/∂column, in the unit of the output over the column's, then the output, to
+        the rows of ``out``, (n,) each.
+        """
+        _compiled(self._named, columns).run(self._all(parameters), self._checked(design), out)
+
     def bind(self, parameters: Floats, which: tuple[int, ...]) -> Bound:
         """What :meth:`write_slopes` does, with these parameters put in; for blocks of rows."""
         return self.program(which).bind(self._all(parameters))
