@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsquare.data.encoded_rows import DesignRows, EncodedArrays, EncodedRows
 from halfsquare.data.roles import Roles
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.data.source import Source
 from halfsquare.errors import NotFiniteError, OptionError
 from halfsquare.fitting.family import Family
@@ -23,10 +23,11 @@ from halfsquare.fitting.weighed import log_weight_of
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
+from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.record import Training
-from halfsquare.results.trained import LinearFacts, Trained
+from halfsquare.results.trained import InferenceFacts, LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Solver, Termination
 from halfsquare.solvers.growing_batches import GrowingBatches
 from halfsquare.solvers.least_squares import solve
@@ -363,6 +364,10 @@ class LinearFamily(Family):
                 trained = replace(trained, left_out=np.stack([own, own]))
         return self.fitted(rows, [trained], Training("linear", self._linear().method))
 
+    def stand_in(self, fitted: FittedModel, rows: ArrayRows) -> Sequence[Trained[Any]]:
+        encoder, options = fitted.encoder, LinearOptions(l2=self.options.l2)
+        return [train_linear(rows, encoder.names, encoder.targets, options, Run(Local(1)))]
+
     def train_arrays(self, rows: EncodedArrays, run: Run, check: Callable[[], None]) -> FittedModel:
         """Train on arrays; ``check`` as of :func:`train_linear`. Intervals are not calibrated."""
         trained = self.trained(rows, run, check)
@@ -389,7 +394,7 @@ class LinearFamily(Family):
             trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
         facts = replace(
             trained.facts,
-            inference={"errors": str(errors)},
+            inference=InferenceFacts(errors=str(errors)),
             log_weight=log_weight_of(rows, rows.weighed),
         )
         return replace(trained, facts=facts)
