@@ -167,6 +167,13 @@ def test_the_command_line_and_the_file(tmp_path: Path) -> None:
     assert load(tmp_path / "m.hsq").members[0].facts.sigma_x == {"x": "sx"}
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_it_ends_at_the_minimum(seed: int) -> None:
+    model = fitted(decay(32, seed=seed), "y ~ a*exp(-k*x) + c")
+    assert model.members[0].termination.converged
+    assert not model.members[0].warnings
+
+
 def test_what_is_refused() -> None:
     data = decay()
     text = "y ~ a*exp(-k*x) + c"

@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.rows import Chunk
 from halfsquare.loss import Floats
@@ -27,9 +28,12 @@ from halfsquare.models.formula.model import Formula
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.solvers.qr_objective import FormulaObjective, stacked, triangle_of_block
 
+Places = npt.NDArray[np.intp]
 _STEPS = 200
 _SETTLED = 1e-26  # of a row's loss: a smaller square of the step is the last
 _HALVINGS = 12
+# Near its least a loss says no more of a step than this: what is smaller counts as no rise.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -133,16 +137,16 @@ class _Settling:
             omega = np.sqrt(1.0 + np.sum(slopes**2 * self.variance, axis=1))
             return _Settled(design, delta, self.root, errors, omega, losses)
 
-    def _step(self, errors: Floats, v: Floats, delta: Floats, at: Floats) -> Floats:
+    def _step(self, errors: Floats, v: Floats, delta: Floats, at: Places) -> Floats:
         """The Gauss-Newton step (m, c) of δ."""
         s = self.variance[at]
         omega2 = 1.0 + np.sum(v**2 * s, axis=1)
         left = (errors - np.sum(v * delta, axis=1)) / omega2
         step = -v * s * left[:, None] - delta
-        return np.where(np.isfinite(step), step, 0.0)
+        return np.asarray(np.where(np.isfinite(step), step, 0.0))
 
     def _moved(
-        self, delta: Floats, step: Floats, losses: Floats, at: Floats
+        self, delta: Floats, step: Floats, losses: Floats, at: Places
     ) -> tuple[Floats, Floats]:
         """The step, halved where the row's loss does not fall, and the losses after it."""
         length = np.ones(len(at))
@@ -152,14 +156,14 @@ class _Settling:
             trial[at] = delta[at] + length[:, None] * step
             _, errors, _ = self._at(trial)
             reached = self._losses(errors, trial)[at]
-            worse = ~(reached <= losses[at] * (1.0 + 1e-15))
+            worse = ~(reached <= losses[at] * (1.0 + _ROUNDING))
             after = np.where(worse, losses[at], reached)
             if not worse.any():
                 break
             length = np.where(worse, 0.5 * length, length)
         return np.where(worse[:, None], 0.0, length[:, None] * step), after
 
-    def _squares(self, values: Floats, at: Floats) -> Floats:
+    def _squares(self, values: Floats, at: Places) -> Floats:
         """Σ values²/s (m,) of the rows ``at``; a column without error has no part in it."""
         s = self.variance[at]
         share = np.where(s > 0, values**2 / np.where(s > 0, s, 1.0), 0.0)
