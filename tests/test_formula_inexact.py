@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import odrpack
@@ -44,7 +45,7 @@ def compare(model: FittedModel, theirs: odrpack.OdrResult) -> None:
     assert chi2 == pytest.approx(theirs.sum_square, rel=1e-7)
 
 
-TIGHT = {"sstol": 1e-15, "partol": 1e-15, "maxit": 500, "diff_scheme": "central"}
+TIGHT: dict[str, Any] = {"sstol": 1e-15, "partol": 1e-15, "maxit": 500, "diff_scheme": "central"}
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -63,7 +64,10 @@ def test_a_decay_is_that_of_odrpack(seed: int) -> None:
         return -beta[0] * beta[1] * np.exp(-beta[1] * x)
 
     x, y = data.x.to_numpy(), data.y.to_numpy()
-    weights = {"weight_x": data.sx.to_numpy() ** -2, "weight_y": data.sy.to_numpy() ** -2}
+    weights: dict[str, Any] = {
+        "weight_x": data.sx.to_numpy() ** -2,
+        "weight_y": data.sy.to_numpy() ** -2,
+    }
     theirs = odrpack.odr_fit(
         f, x, y, np.array([4.0, 1.0, 0.3]), jac_beta=by_beta, jac_x=by_x, **weights, **TIGHT
     )
