@@ -1,5 +1,5 @@
 """What the theme leaves out for people who do not see the page, or use no mouse: the level of the
-captions in the navigation, and a way to reach what scrolls by itself.
+captions in the navigation, names of its sides, and a way to reach what scrolls by itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ _INSTEAD = (
     ('<p class="caption" role="heading">', '<p class="caption" role="heading" aria-level="2">'),
     ("<pre>", '<pre tabindex="0">'),
     ('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'),
+    ('<aside class="sidebar-drawer">', '<aside class="sidebar-drawer" aria-label="All pages">'),
+    ('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer'),
+    ('<th class="head"><p></p></th>', '<td class="head"></td>'),
+    ('<div id="search-results">', '<h1>Search</h1>\n<div id="search-results">'),
     ('<div class="math-block"', '<div tabindex="0" class="math-block"'),
 )
 

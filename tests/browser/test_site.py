@@ -89,7 +89,8 @@ def test_axe_finds_no_barrier_on_any_page(site: Path, start_browser: Callable[..
                 driver.get(path.as_uri())
                 page = Page(driver, path.as_uri())
                 page.wait(
-                    "return document.readyState === 'complete' && (!window.halfsquare?.views || "
+                    "return document.readyState === 'complete' && document.body.children.length "
+                    "&& (!window.halfsquare?.views || "
                     "halfsquare.views.size === document.querySelectorAll('[data-spec]').length)"
                 )
                 found[f"{path.relative_to(site)} {theme}"] = barriers(page)
