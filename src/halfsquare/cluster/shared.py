@@ -22,7 +22,7 @@ from halfsquare.cluster.cluster import Cluster
 from halfsquare.cluster.parts import PartedSource
 from halfsquare.data.counts import Counts
 from halfsquare.data.cut import Cut
-from halfsquare.data.levels import MISSING, UNSEEN, LevelCoder, batch_columns
+from halfsquare.data.levels import MISSING, UNSEEN, LevelCoder, raw_columns
 from halfsquare.data.messages import Misread
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
@@ -48,6 +48,7 @@ def scan_shared(
     *,
     test_fraction: float = 0.0,
     seed: int = 0,
+    products: bool = False,
     progress: Progress | None = None,
 ) -> Scanned:
     """What :func:`halfsquare.data.scan.scan` brings, read by the workers of a cluster and kept
@@ -63,7 +64,8 @@ def scan_shared(
         As the scan on one machine.
     """
     try:
-        return _scan_shared(cluster, source, roles, test_fraction, seed, progress)
+        cut = Cut.of(source.name, roles, test_fraction, seed, products=products)
+        return _scan_shared(cluster, source, cut, progress)
     except Misread as problem:
         # A worker counts the rows of its part alone: read here, they are those of the source.
         for _ in source.scan(roles.scanned):
@@ -74,14 +76,12 @@ def scan_shared(
 def _scan_shared(
     cluster: Cluster,
     source: Source,
-    roles: Roles,
-    test_fraction: float,
-    seed: int,
+    cut: Cut,
     progress: Progress | None,
 ) -> Scanned:
+    roles = cut.roles
     parted = PartedSource.of(source)
     cluster.require(parted.files)
-    cut = Cut.of(source.name, roles, test_fraction, seed)
     counts = [
         c
         for found in cluster.over(partial(_counted, parted, cut), len(parted.parts))
@@ -250,7 +250,7 @@ def _counted(
         batches = source.read([part], columns, cut.chunk_rows)
         found.append(
             sum(
-                (Counts.of(batch_columns(b, columns, coders), cut.roles)[1] for b in batches),
+                (Counts.of(raw_columns(b, columns, coders), cut.roles)[1] for b in batches),
                 Counts(),
             )
         )

@@ -49,7 +49,8 @@ def of_counts(scanned: Scanned, fraction: float, seed: int, execution: Execution
         weights.append(np.concatenate([(w - apart)[train], apart[test]]))
         train_sizes.append(len(train))
     again = RecutTable(table, tuple(orders), train_sizes, tuple(weights), k)
-    of_train, of_test = part_statistics(again, roles, execution)
+    products = scanned.train.products is not None
+    of_train, of_test = part_statistics(again, roles, execution, products=products)
     return replace(
         scanned,
         table=again,

@@ -104,7 +104,8 @@ def recut(
         kept.append(starts[index] + order)
         train_sizes.append(int(np.count_nonzero(own == TRAIN)))
     again = RecutTable(table, tuple(orders), train_sizes)
-    train, test = part_statistics(again, scanned.roles, execution)
+    products = scanned.train.products is not None
+    train, test = part_statistics(again, scanned.roles, execution, products=products)
     at = np.concatenate([np.empty(0, dtype=np.intp), *kept])
     return replace(
         scanned,
@@ -116,15 +117,18 @@ def recut(
     )
 
 
-def part_statistics(table: Table, roles: Roles, execution: Execution) -> Pair:
-    """Of the rows to train on, and of those set apart."""
+def part_statistics(table: Table, roles: Roles, execution: Execution, *, products: bool) -> Pair:
+    """Of the rows to train on, and of those set apart; with ``products`` of columns if asked."""
+    buffers = table.buffers if products else None
 
     def of(index: int) -> Pair:
         chunk, cut = table.read(index), table.train_sizes[index]
-        return statistics_of(chunk[:, :cut], roles), statistics_of(chunk[:, cut:], roles)
+        parts = (chunk[:, :cut], chunk[:, cut:])
+        train, test = (statistics_of(part, roles, buffers) for part in parts)
+        return train, test
 
     tree: Tree[Pair] = Tree(merged)
     for pair in execution.map(of, len(table.sizes)):
         tree.push(pair)
-    none = statistics_of(np.empty((len(roles.scanned), 0)), roles)
+    none = statistics_of(np.empty((len(roles.scanned), 0)), roles, buffers)
     return tree.total((none, none))
