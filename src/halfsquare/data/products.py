@@ -110,7 +110,7 @@ class Products:
             gram[1 : 1 + c] += np.outer(moved, gram[0])
             for at, column in enumerate(gaps, 1 + c):
                 gram[1 + column] -= moved[column] * gram[at]
-            gram = np.asarray(gram.T)
+            gram = np.asarray(gram.T, dtype=np.float64)
         return gram
 
     @np.errstate(over="ignore", invalid="ignore")  # too large numbers are refused afterwards
