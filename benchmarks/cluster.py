@@ -38,7 +38,7 @@ from halfsquare.data.scan import scan
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
 from halfsquare.parallel.tree import Tree
-from halfsquare.solvers.least_squares import linear_sums
+from halfsquare.solvers.normal_system import linear_sums
 from halfsquare.solvers.objective import Objective
 from halfsquare.sums import NormalSums
 

@@ -44,7 +44,8 @@ from injecting import (  # noqa: E402
 )  # fmt: skip
 from loading import visit  # noqa: E402
 
-MEMORY = 3 << 30  # address space of a process that loads changed model files
+MEMORY = 4 << 30  # address space of a process that loads changed files; libraries reserve 2.3 GB
+PART = 5_000  # cases in one process: the libraries' reservations grow
 FUZZED = {
     "model": "model files with changed bytes",
     "sums": "files of sums with changed bytes",
@@ -117,10 +118,11 @@ def tabled(
 
 
 def fuzzing(cases: int) -> Iterator[tuple[str, Counter[str]]]:
-    """Files of our own, uploads and formulas, split over two processes that have little memory."""
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    """Files of our own, uploads and formulas, in processes that have little memory."""
+    sizes = [min(PART, cases - done) for done in range(0, cases, PART)]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for kind, fault in FUZZED.items():
-            parts = [pool.submit(fuzz, kind, part, cases // 2) for part in range(2)]
+            parts = [pool.submit(fuzz, kind, part, size) for part, size in enumerate(sizes)]
             yield fault, sum((part.result() for part in parts), Counter[str]())
 
 

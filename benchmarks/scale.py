@@ -111,7 +111,7 @@ def sums(name: str) -> Callable[[int], object]:
     from halfsquare.data.rows import ShiftedRows
     from halfsquare.models.network import Network
     from halfsquare.parallel.threads import Local
-    from halfsquare.solvers.least_squares import linear_sums
+    from halfsquare.solvers.normal_system import linear_sums
     from halfsquare.solvers.objective import Objective
 
     random = np.random.default_rng(0)

@@ -24,8 +24,8 @@ from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import Local
 from halfsquare.solvers.base import Reason, State, Termination
 from halfsquare.solvers.growing_batches import GrowingBatches
-from halfsquare.solvers.least_squares import linear_sums
 from halfsquare.solvers.loop import descend
+from halfsquare.solvers.normal_system import linear_sums
 from halfsquare.solvers.objective import Objective, Quadratic
 from halfsquare.solvers.run import Run, Seed
 from halfsquare.solvers.steepest_descent import SteepestDescent

@@ -20,7 +20,8 @@ from halfsquare import fit as fit_any
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import DataError, FitError, OptionError
 from halfsquare.parallel.threads import Local
-from halfsquare.solvers.least_squares import System, evidence_l2, linear_sums
+from halfsquare.solvers.least_squares import evidence_l2
+from halfsquare.solvers.normal_system import System, linear_sums
 
 fit = partial(fit_any, model="linear")
 

@@ -19,7 +19,7 @@ from halfsquare.data.roles import choose_roles
 from halfsquare.data.scan import scan
 from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local
-from halfsquare.solvers.least_squares import linear_sums
+from halfsquare.solvers.normal_system import linear_sums
 
 
 def table(seed: int, rows: int, *, gaps: bool, weighted: bool) -> tuple[Floats, Floats | None]:

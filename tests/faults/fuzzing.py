@@ -11,12 +11,14 @@ import io
 import json
 import tempfile
 import warnings
+import zipfile
 from collections import Counter
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from loading import mutated
@@ -62,19 +64,34 @@ def edited(header: Any, random: Random) -> Any:
 
 
 def used_model(path: Path) -> None:
-    """Load a model, and do with it what the commands do."""
+    """Load a model, and do with it what the commands do, each for itself."""
+    from halfsquare.cli.effects import shown
     from halfsquare.cli.options import dump
     from halfsquare.cli.shown import as_dict
     from halfsquare.report.summary import summary
+    from halfsquare.results.inference.effects import effects_of
+    from halfsquare.results.inference.table import model_table
 
     model = load(path)
-    rows = {"a": np.array([0.5, np.nan]), "t": np.array(["u", "new"])}
+    rows = {"a": np.array([0.5, np.nan]), "t": np.array(["u", "new"]), "i": np.array([1, 2])}
+    commands: tuple[Callable[[], object], ...] = (
+        lambda: model.interval(rows, 0.9),
+        lambda: summary(model),
+        lambda: dump(as_dict(model)),
+        lambda: repr(model),
+        lambda: shown(effects_of(model)),
+        lambda: model_table([model], ["it"]).render("html"),
+    )
+    refused: list[HalfsquareError] = []
     with np.errstate(all="ignore"), redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.interval(rows, 0.9)
-        summary(model)
-        dump(as_dict(model))
-        repr(model)
+        for command in commands:
+            try:
+                command()
+            except HalfsquareError as problem:
+                refused.append(problem)
+    if len(refused) == len(commands):
+        raise refused[0]
 
 
 def used_sums(path: Path) -> None:
@@ -135,20 +152,47 @@ def edited_file(kind: str, whole: bytes, path: Path, random: Random) -> str:
     return "another"
 
 
-def upload(whole: dict[str, bytes], folder: Path, random: Random) -> str:
-    """A file as a visitor of the page may send it: read to its end, or refused."""
-    from halfsquare.data.deciding import open_source
+def upload(whole: dict[str, bytes], folder: Path, random: Random, case: int) -> str:
+    """A file as a visitor of the page may send it: taken and read to its end, or refused."""
+    from halfsquare.web.datasets import DataSet, _require_rows
 
-    suffix = sorted(whole)[int(random.integers(len(whole)))]
-    path = folder / f"upload{suffix}"
-    path.write_bytes(mutated(whole[suffix], random))
+    suffix = sorted(whole)[case % len(whole)]
+    made = mutated(whole[suffix], random)
+    path = folder / f"upload-{case}{suffix}"
+    path.write_bytes(made)
     try:
-        source = open_source(path)
+        one = DataSet("upload", "the file", "uploaded", lambda: path)
+        _require_rows(one, {})
+        source = one.open()
         for _ in source.scan(source.columns):
             pass
     except HalfsquareError:
-        return "error"
-    return "right" if path.read_bytes() == whole[suffix] else "another"
+        return "error" if made != whole[suffix] else "the file as it was written is refused"
+    finally:
+        path.unlink()
+    return "right" if made == whole[suffix] else "another"
+
+
+@contextmanager
+def one_connection(cases: int = 500) -> Iterator[None]:
+    """One connection of DuckDB for many cases, in place of one for each, which is most of the time.
+
+    What the opening of rows leaves in a connection are limits and a frame, set anew each time.
+    """
+    from halfsquare.data import opening
+
+    made, taken = vars(opening)["duckdb_connection"], 0
+    kept: list[Any] = []
+
+    def connection() -> Any:
+        nonlocal taken
+        taken += 1
+        if not kept or taken % cases == 0:
+            kept[:] = [made()]
+        return kept[0]
+
+    with patch.object(opening, "duckdb_connection", connection):
+        yield
 
 
 _PIECES = (
@@ -197,6 +241,7 @@ def _written(folder: Path) -> dict[str, list[bytes]]:
     data = {
         "a": random.normal(size=40),
         "t": random.choice(["u", "v"], 40),
+        "i": np.arange(40) % 5,
         "y": random.normal(size=40),
     }
     found: dict[str, list[bytes]] = {}
@@ -210,6 +255,13 @@ def _written(folder: Path) -> dict[str, list[bytes]]:
         {"model": "linear"},
         {"model": "network"},
         {"formula": "y ~ b0 + b1*a"},
+        {"model": "linear", "formula": "y ~ poly(a, 2) + t"},
+        {
+            "model": "linear",
+            "formula": "y ~ bs(a, df=4) + center(a):t + C(i)",
+            "errors": "cluster:i",
+        },
+        {"model": "trees"},
         {"method": "gradient", "checkpoint": kept},
     ):
         keep("model", fit(data, "y", **options).save)
@@ -219,23 +271,100 @@ def _written(folder: Path) -> dict[str, list[bytes]]:
 
 
 def uploads(folder: Path) -> dict[str, bytes]:
-    """Small tables of several formats."""
+    """Small tables of every format that the page takes."""
     import gzip
 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    lines = [f"{i},{'uv'[i % 2]},{i * 0.5},2024-01-{i % 28 + 1:02}" for i in range(40)]
+    lines = [f"{i},{'uv'[i % 2]},{i * 0.5},2024-01-{i % 28 + 1:02}" for i in range(20)]
     text = "\n".join(["a,t,y,d", *lines]) + "\n"
     table = pa.table({"a": [1.0, 2.0, None] * 9, "t": ["u", "v", "é"] * 9})
     pq.write_table(table, folder / "whole.parquet", write_page_checksum=True)
+    cells = [line.split(",")[:3] for line in text.splitlines()[:9]]
     return {
         ".csv": text.encode(),
+        ".txt": text.replace(",", ";").encode("cp1252"),
         ".tsv": text.replace(",", "\t").encode(),
         ".csv.gz": gzip.compress(text.encode()),
+        ".csv.zst": pa.compress(text.encode(), "zstd", asbytes=True),
         ".jsonl": b'{"a": 1, "t": "u"}\n{"a": 2.5, "t": null}\n' * 10,
+        ".json": b'[{"a": 1, "t": {"u": 3}}, {"a": 2.5, "t": null}]',
         ".parquet": (folder / "whole.parquet").read_bytes(),
+        ".xlsx": _zipped(_workbook(cells)),
+        ".ods": _zipped(_open_document(cells)),
     }
+
+
+def _zipped(files: dict[str, str]) -> bytes:
+    kept = io.BytesIO()
+    with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return kept.getvalue()
+
+
+def _workbook(cells: list[list[str]]) -> dict[str, str]:
+    """The least that is a workbook of Office Open XML (ECMA-376)."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    rows = "".join("<row>" + "".join(_xlsx_cell(cell) for cell in row) + "</row>" for row in cells)
+    return {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types"><Default Extension="rels" '
+        'ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override '
+        f'PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/><Override '
+        f'PartName="/xl/worksheets/sheet1.xml" ContentType="{kind}.worksheet+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="rId1" '
+        f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="one" '
+        'sheetId="1" r:id="rId1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships">'
+        f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/>'
+        "</Relationships>",
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{rows}</sheetData>'
+        "</worksheet>",
+    }
+
+
+def _xlsx_cell(text: str) -> str:
+    if _is_number(text):
+        return f"<c><v>{text}</v></c>"
+    return f'<c t="inlineStr"><is><t>{text}</t></is></c>'
+
+
+def _open_document(cells: list[list[str]]) -> dict[str, str]:
+    """The least that is a spreadsheet of OpenDocument (ISO/IEC 26300)."""
+    name = "urn:oasis:names:tc:opendocument:xmlns"
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    spaces = " ".join(f'xmlns:{s}="{name}:{s}:1.0"' for s in ("office", "table", "text"))
+    rows = "".join(
+        "<table:table-row>" + "".join(_ods_cell(cell) for cell in row) + "</table:table-row>"
+        for row in cells
+    )
+    return {
+        "mimetype": kind,
+        "META-INF/manifest.xml": f'<manifest:manifest xmlns:manifest="{name}:manifest:1.0">'
+        f'<manifest:file-entry manifest:full-path="/" manifest:media-type="{kind}"/>'
+        "</manifest:manifest>",
+        "content.xml": f"<office:document-content {spaces}><office:body><office:spreadsheet>"
+        f'<table:table table:name="one">{rows}</table:table></office:spreadsheet></office:body>'
+        "</office:document-content>",
+    }
+
+
+def _ods_cell(text: str) -> str:
+    value = (
+        f'office:value-type="float" office:value="{text}"'
+        if _is_number(text)
+        else ('office:value-type="string"')
+    )
+    return f"<table:table-cell {value}><text:p>{text}</text:p></table:table-cell>"
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
 
 
 def fuzzed(what: str, folder: Path, seed: int, count: int) -> Counter[str]:
@@ -246,16 +375,17 @@ def fuzzed(what: str, folder: Path, seed: int, count: int) -> Counter[str]:
     if kind == "formula":
         case = lambda i: formula(random)  # noqa: E731
     elif kind == "upload":
-        case = partial(lambda whole, i: upload(whole, folder, random), uploads(folder))
+        case = partial(upload, uploads(folder), folder, random)
     else:
         change = edited_file if how else changed_file
         files = written()[kind]
         case = lambda i: change(kind, files[i % len(files)], folder / "changed", random)  # noqa: E731
-    for i in range(count):
-        try:
-            found[case(i)] += 1
-        except Exception as problem:
-            found[f"{type(problem).__name__}: {problem}"[:200]] += 1
+    with one_connection():
+        for i in range(count):
+            try:
+                found[case(i)] += 1
+            except Exception as problem:
+                found[f"{type(problem).__name__}: {problem}"[:200]] += 1
     return found
 
 

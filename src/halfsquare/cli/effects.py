@@ -199,9 +199,9 @@ def whole_fit(found: Effects) -> str:
     if found.breusch_pagan is not None:
         b = found.breusch_pagan
         lines.append(
-            f"  Breusch–Pagan {number(b['statistic'], 5)} on {number(b['degrees_of_freedom'])} "
-            f"degrees of freedom, p {_sign(b['p'])}: "
-            + ("the errors' variance is not the same everywhere" if b["p"] < 0.01 else
+            f"  Breusch–Pagan {number(b.statistic, 5)} on {number(b.degrees_of_freedom)} "
+            f"degrees of freedom, p {_sign(b.p)}: "
+            + ("the errors' variance is not the same everywhere" if b.p < 0.01 else
                "no sign of unequal variances")
         )  # fmt: skip
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from halfsquare.data.weighting import Weighting
 from halfsquare.errors import FitError, FormulaError, OptionError
 from halfsquare.estimators.base import TableRegressor
 from halfsquare.estimators.table import Given
-from halfsquare.fitting.formula.train import FormulaFamily
+from halfsquare.fitting.formula.family import FormulaFamily
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.tokens import read_tokens
 

@@ -27,6 +27,7 @@ from halfsquare.exact.normal_equations import ExactSystem
 from halfsquare.fitting.calibrate import MOST_ROWS, calibrated
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.linear import LinearFamily
+from halfsquare.fitting.stretches import with_stretches
 from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.fitted import FittedModel
@@ -186,7 +187,8 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         """What :func:`halfsquare.fit` returns."""
         if self._sample is not None:  # intervals are calibrated when they are asked for
             sample, self._sample = self._sample, None
-            self._fitted = calibrated(self._fitted, sample, None)
+            fitted = calibrated(self._fitted, sample, None)
+            self._fitted = with_stretches(fitted, sample, self._linear().stand_in)
         return self._fitted
 
     @fitted_.setter

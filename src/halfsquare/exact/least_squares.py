@@ -32,14 +32,9 @@ from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Termination
-from halfsquare.solvers.least_squares import (
-    GOOD_RECIPROCAL_CONDITION,
-    Solution,
-    System,
-    evidence_l2,
-    solution_of,
-    symmetric,
-)
+from halfsquare.solvers.least_squares import GOOD_RECIPROCAL_CONDITION, evidence_l2
+from halfsquare.solvers.normal_system import System
+from halfsquare.solvers.solution import Solution, solution_of, symmetric
 
 # Refinement ends below 2^-240 of a coefficient's natural unit σ_t/σ_z; what is below 2^-200 of it
 # is 0.

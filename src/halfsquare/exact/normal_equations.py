@@ -13,7 +13,7 @@ from halfsquare.errors import FitError
 from halfsquare.exact.gram import ExactGram, nearest
 from halfsquare.exact.integer_solver import Wholes
 from halfsquare.loss import Floats
-from halfsquare.solvers.least_squares import System, resolution
+from halfsquare.solvers.normal_system import System, resolution
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,8 @@ def _over_steps(fitted: FittedModel, design: Floats, output: int) -> tuple[Chang
 
 def _of_formula(fitted: FittedModel, formula: Formula, design: Floats) -> tuple[Change, ...]:
     """∂output/∂column by SymPy, compiled as the formula itself is."""
+    from halfsquare.models.formula.compiler import compile_program
     from halfsquare.models.formula.derivatives import derivatives
-    from halfsquare.models.formula.program import compile_program
 
     columns = tuple(formula.columns)
     if not columns:

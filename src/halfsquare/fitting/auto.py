@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.blend import (
     Blend,
@@ -43,10 +44,13 @@ from halfsquare.fitting.trees import (
     unit_of,
 )
 from halfsquare.loss import Floats
+from halfsquare.models.base import Model
+from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
 from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import BlendPart, Candidate, Training
+from halfsquare.results.stretches import Stretches
 from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.run import Run
 
@@ -129,7 +133,7 @@ class AutoFamily(Family):
         kept = np.array([weights[part.name] for part in parts])
         weight = weights_of(rows, run.execution)
         blend = blended(parts, weight, weights=kept / kept.sum())
-        found = self._fitted(rows, blend, before.candidates)
+        found = self._fitted(rows, blend, before.candidates, before.stretches)
         # What the choice was made by stays beside the table of what was tried.
         training = replace(
             found.record.training,
@@ -142,9 +146,15 @@ class AutoFamily(Family):
         return {BEST: self._tree_parts, NETWORK: self._network_part}
 
     def _fitted(
-        self, rows: EncodedRows, blend: Blend, candidates: Sequence[Candidate]
+        self,
+        rows: EncodedRows,
+        blend: Blend,
+        candidates: Sequence[Candidate],
+        stretches: tuple[Stretches, ...] = (),
     ) -> FittedModel:
-        """One part as its own family would return it; several as a blend."""
+        """One part as its own family would return it; several as a blend. ``stretches`` of one
+        like it.
+        """
         used = blend.used
         names = {part.name for part, _ in used}
         members = members_of(blend, some_design(rows))
@@ -160,8 +170,26 @@ class AutoFamily(Family):
         else:
             training = _blend_training(blend, rows)
         chosen = " + ".join(part.name for part, _ in used)
-        training = replace(training, candidates=tuple(candidates), chosen=chosen)
+        training = replace(
+            training, candidates=tuple(candidates), chosen=chosen, stretches=stretches
+        )
         return self.fitted(rows, members, training)
+
+    def stand_in(self, fitted: FittedModel, rows: ArrayRows) -> Sequence[Trained[Any]]:
+        """One of each family in use, with the weight that its parts have together."""
+        plain = replace(self.options, l2=0)
+        families: dict[type[Model], Family] = {
+            Linear: LinearFamily(self.options),
+            Network: NetworkFamily(plain),
+            Trees: TreesFamily(plain),
+        }
+        found: list[Trained[Any]] = []
+        for kind, family in families.items():
+            share = sum(m.share for m in fitted.members if isinstance(m.model, kind))
+            if share:
+                own = family.stand_in(fitted, rows)
+                found += [replace(m, share=share / len(own)) for m in own]
+        return found
 
     def _network_part(self, rows: EncodedRows, run: Run) -> list[Part]:
         family, run = NetworkFamily(replace(self.options, l2=0)), run.at(NETWORK)

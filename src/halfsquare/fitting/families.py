@@ -19,7 +19,7 @@ def family_of(options: FitOptions) -> Family:
 
         return TransformedFamily(options, family_of(replace(options, target_transform="none")))
     if options.model == "formula":
-        from halfsquare.fitting.formula.train import FormulaFamily
+        from halfsquare.fitting.formula.family import FormulaFamily
 
         return FormulaFamily(options)
     if options.model == "network":

@@ -11,10 +11,12 @@ import numpy as np
 
 from halfsquare.data.encoded_rows import DesignRows, EncodedRows, Part, encoded_rows
 from halfsquare.data.roles import Roles, choose_roles
+from halfsquare.data.rows import ArrayRows
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
 from halfsquare.fitting.calibrate import calibrated, with_smearing
 from halfsquare.fitting.options import FitOptions, Request
+from halfsquare.fitting.stretches import with_stretches
 from halfsquare.fitting.weighed import weighed_by, weight_warnings, with_known_noise
 from halfsquare.loss import Convention, Floats, sse_factor
 from halfsquare.models.terms.encoder import TermsEncoder
@@ -87,6 +89,13 @@ class Family(ABC):
         del fitted
         return self.train(rows, run)
 
+    def stand_in(self, fitted: FittedModel, rows: ArrayRows) -> Sequence[Trained[Any]]:
+        """A small model like ``fitted`` of some of its rows alone, quickly trained on this thread:
+        what the family would say where it has not been. None of a family that does not say.
+        """
+        del fitted, rows
+        return ()
+
     def fitted(
         self, rows: DesignRows, trained: Sequence[Trained[Any]], training: Training
     ) -> FittedModel:
@@ -96,6 +105,7 @@ class Family(ABC):
         # Who writes terms down is told Student's intervals, and by a test if they do not hold.
         if not (isinstance(rows.encoder, TermsEncoder) or weighed is not None):
             model = calibrated(model, rows, left_out)
+            model = with_stretches(model, rows, self.stand_in)
         if rows.encoder.target_transform is not None or self._means(model):
             return with_smearing(model, rows, left_out)
         return model

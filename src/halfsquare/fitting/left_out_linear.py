@@ -13,7 +13,8 @@ from halfsquare.data.rows import Rows
 from halfsquare.data.splits import folds_of
 from halfsquare.fitting.folds import KeptRows, Mask
 from halfsquare.loss import Floats, error
-from halfsquare.solvers.least_squares import System, block_of, solve
+from halfsquare.solvers.least_squares import solve
+from halfsquare.solvers.normal_system import System, block_of
 from halfsquare.solvers.run import Run, Stream
 from halfsquare.sums import NormalSums
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from halfsquare.data.encoded_rows import DesignRows, EncodedArrays, EncodedRows
 from halfsquare.data.roles import Roles
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.data.source import Source
 from halfsquare.errors import NotFiniteError, OptionError
 from halfsquare.fitting.family import Family
@@ -23,16 +23,19 @@ from halfsquare.fitting.weighed import log_weight_of
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
+from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.record import Training
-from halfsquare.results.trained import LinearFacts, Trained
+from halfsquare.results.trained import InferenceFacts, LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Solver, Termination
 from halfsquare.solvers.growing_batches import GrowingBatches
-from halfsquare.solvers.least_squares import Solution, System, linear_sums, solve
+from halfsquare.solvers.least_squares import solve
 from halfsquare.solvers.loop import Record, descend
+from halfsquare.solvers.normal_system import System, linear_sums
 from halfsquare.solvers.objective import Objective, Quadratic
 from halfsquare.solvers.run import Run
+from halfsquare.solvers.solution import Solution
 from halfsquare.solvers.steepest_descent import SteepestDescent
 from halfsquare.solvers.wide import MOST_COLUMNS, is_wide, require_columns, solve_wide
 from halfsquare.sums import NormalSums
@@ -365,6 +368,10 @@ class LinearFamily(Family):
                 trained = replace(trained, left_out=np.stack([own, own]))
         return self.fitted(rows, [trained], Training("linear", self._linear().method))
 
+    def stand_in(self, fitted: FittedModel, rows: ArrayRows) -> Sequence[Trained[Any]]:
+        encoder, options = fitted.encoder, LinearOptions(l2=self.options.l2)
+        return [train_linear(rows, encoder.names, encoder.targets, options, Run(Local(1)))]
+
     def train_arrays(self, rows: EncodedArrays, run: Run, check: Callable[[], None]) -> FittedModel:
         """Train on arrays; ``check`` as of :func:`train_linear`. Intervals are not calibrated."""
         trained = self.trained(rows, run, check)
@@ -391,7 +398,7 @@ class LinearFamily(Family):
             trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
         facts = replace(
             trained.facts,
-            inference={"errors": str(errors)},
+            inference=InferenceFacts(errors=str(errors)),
             log_weight=log_weight_of(rows, rows.weighed),
         )
         return replace(trained, facts=facts)

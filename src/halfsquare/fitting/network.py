@@ -24,7 +24,7 @@ import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.encoder import Encoder
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.blend import Sample, some_design
 from halfsquare.fitting.ensemble import better, stopping_point, with_noise
@@ -36,7 +36,7 @@ from halfsquare.fitting.network_sizes import MANY_ROWS, VERY_MANY_ROWS, networks
 from halfsquare.fitting.side_by_side import of_member, side_by_side
 from halfsquare.loss import Floats, error
 from halfsquare.models.network import Network
-from halfsquare.parallel.threads import one_blas_thread
+from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.predictive import predictive
 from halfsquare.results.record import Training
@@ -45,6 +45,8 @@ from halfsquare.solvers.run import Run, Stream
 from halfsquare.sums import Moments
 
 __all__ = ["predictive", "train_network"]
+
+_STAND_IN = (6,)  # hidden units of a network that says what many would where no rows are
 
 Method = Literal["auto", "levenberg-marquardt", "minibatch"]
 
@@ -360,7 +362,21 @@ class NetworkFamily(Family):
         members = self.longer(fitted.members, more, run)
         if not members:
             return self.train(rows, run)
-        return self.fitted(more, members, network_training(members, more))
+        training = network_training(members, more)
+        training = replace(training, stretches=fitted.record.training.stretches)
+        return self.fitted(more, members, training)
+
+    def stand_in(self, fitted: FittedModel, rows: ArrayRows) -> Sequence[Trained[Any]]:
+        members = train_network(
+            rows,
+            Run(Local(1)),
+            input_groups=groups_of_inputs(fitted.encoder),
+            hidden=_STAND_IN,
+            method="levenberg-marquardt",
+            members=1,
+        )
+        # What it knows of its own parameters is no measure of what many know of theirs.
+        return [replace(m, covariance=None, noise=fitted.noise) for m in members]
 
     def longer(
         self, members: Sequence[Trained[NetworkFacts]], rows: EncodedRows, run: Run

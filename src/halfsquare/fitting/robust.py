@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from halfsquare.models.formula.model import Formula
 
 _MOST_CLUSTERS = 10_000_000
+F = TypeVar("F", LinearFacts, FormulaFacts)
 
 
 def with_beside(roles: Roles, source: Source, columns: Sequence[str], what: str) -> Roles:
@@ -190,11 +191,7 @@ def robust_formula(
             f"errors {option} are for parameters that the rows determine and no bound holds; "
             "leave them out to see which these are"
         )
-    scoring = scoring_of(trained, rows, option, seed, execution)
-    found = covariance(option, bread_of(trained), scoring, rows.chunk_count, execution)
-    told = described(option, found)
-    facts = replace(trained.facts, test_degrees_of_freedom=found.freedom, **told)
-    return replace(trained, robust=found.matrix, facts=facts)
+    return _with_errors(trained, rows, option, seed, execution)
 
 
 def robust_trained(
@@ -225,18 +222,22 @@ def robust_trained(
         raise OptionError(f"errors {option} are for least squares without a penalty: leave l2 out")
     if trained.covariance is None:
         return trained
+    found = _with_errors(trained, rows, option, seed, execution)
+    assert found.robust is not None
+    if model.intercept:
+        return found
+    return replace(found, robust=np.pad(found.robust, ((1, 0), (1, 0))))
+
+
+def _with_errors(
+    trained: Trained[F], rows: EncodedRows, option: ErrorsOption, seed: int, execution: Execution
+) -> Trained[F]:
+    """The trained model with this covariance of what its rows determine, and what it rests on."""
     scoring = scoring_of(trained, rows, option, seed, execution)
     found = covariance(option, bread_of(trained), scoring, rows.chunk_count, execution)
-    matrix = found.matrix
-    if not model.intercept:
-        matrix = np.pad(matrix, ((1, 0), (1, 0)))
-    return replace(
-        trained,
-        robust=matrix,
-        facts=replace(
-            trained.facts, test_degrees_of_freedom=found.freedom, **described(option, found)
-        ),
-    )
+    told = described(option, found)
+    facts = replace(trained.facts, test_degrees_of_freedom=found.freedom, **told)
+    return replace(trained, robust=found.matrix, facts=facts)
 
 
 def bread_of(trained: Trained[AnyFacts]) -> Bread:

@@ -39,7 +39,7 @@ from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.inference.heteroscedasticity import breusch_pagan
 from halfsquare.results.inference.margins import average_effects
 from halfsquare.results.record import Training
-from halfsquare.results.trained import LinearFacts, Trained
+from halfsquare.results.trained import AverageEffects, InferenceFacts, LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.triangular_least_squares import Triangle, triangle_of
@@ -155,9 +155,9 @@ class TermsFamily(Family):
         trained, encoder = train_absorbed(
             rows, encoder, model, self.options.absorb, errors, self.options.seed, execution
         )
-        told: dict[str, Any] = {"errors": str(errors), "aliased": list(encoder.aliased)}
+        told = InferenceFacts(errors=str(errors), aliased=encoder.aliased)
         if trained.covariance is not None:
-            told |= self._averages(rows, encoder, execution)
+            told = self._with_averages(told, rows, encoder, execution)
         facts = replace(
             trained.facts,
             formula=encoder.formula,
@@ -221,28 +221,31 @@ class TermsFamily(Family):
         encoder: TermsEncoder,
         errors: ErrorsOption,
         execution: Execution,
-    ) -> tuple[dict[str, Any], list[str]]:
+    ) -> tuple[InferenceFacts, list[str]]:
         """What tests and effects are read off besides the covariance, and what is to be said."""
-        told: dict[str, Any] = {"errors": str(errors), "aliased": list(encoder.aliased)}
+        told = InferenceFacts(errors=str(errors), aliased=encoder.aliased)
         if trained.covariance is None or trained.facts.l2 or trained.triangle is None:
             return told, []
         warnings = []
         if encoder.design.has_intercept and len(encoder.names):
             scoring = scoring_of(trained, rows, ErrorsOption(), self.options.seed, execution)
             test = breusch_pagan(bread_of(trained), scoring, rows.chunk_count, execution)
-            told["breusch_pagan"] = None if test is None else test.as_dict()
+            told = replace(told, breusch_pagan=test)
             if test is not None and test.p < _UNEQUAL and errors.kind == "classical":
                 warnings.append(
                     f"the variance of the errors is not the same everywhere (Breusch–Pagan p "
                     f"{'< 1e-16' if test.p < 1e-16 else f'= {test.p:.2g}'}): classical standard "
                     "errors may be wrong; errors hc3 are right either way"
                 )
-        told |= self._averages(rows, encoder, execution)
-        return told, warnings
+        return self._with_averages(told, rows, encoder, execution), warnings
 
-    def _averages(
-        self, rows: EncodedRows, encoder: TermsEncoder, execution: Execution
-    ) -> dict[str, Any]:
+    def _with_averages(
+        self,
+        told: InferenceFacts,
+        rows: EncodedRows,
+        encoder: TermsEncoder,
+        execution: Execution,
+    ) -> InferenceFacts:
         """Means of the numbers, and the average effects as functions of the coefficients."""
         design, scanned = encoder.design, rows.scanned
         raw = raw_terms(scanned, design.columns, whole=rows.part == "all")
@@ -252,14 +255,12 @@ class TermsFamily(Family):
         plain = [c for c in design.columns if design.kinds[c] == "number"]
         means = {c: float(numbers.mean[at[c]]) for c in plain}
         spreads = {c: float(np.sqrt(numbers.variance[at[c]])) for c in plain}
-        told: dict[str, Any] = {"means": means, "standard_deviations": spreads}
+        told = replace(told, means=means, standard_deviations=spreads)
         levels = sum(max(1, len(design.levels_of(c)) - 1) for c in design.columns)
         if levels * len(design.names) <= _MOST_EFFECTS:
             effects = average_effects(design, spreads, raw.chunk, rows.chunk_count, execution)
-            told["average_effects"] = {
-                "names": list(effects.names),
-                "rows": effects.rows.tolist(),
-            }
+            rows_of = tuple(map(tuple, effects.rows.tolist()))
+            told = replace(told, average_effects=AverageEffects(tuple(effects.names), rows_of))
         return told
 
 

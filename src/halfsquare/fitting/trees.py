@@ -19,7 +19,7 @@ import numpy as np
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Instant, Number
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import ArrayRows, Rows
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.blend import (
     Blend,
@@ -37,8 +37,10 @@ from halfsquare.fitting.side_by_side import of_member, side_by_side
 from halfsquare.loss import Floats, error
 from halfsquare.models.trees import Input, Trees
 from halfsquare.parallel.base import Execution
+from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Training
+from halfsquare.results.stretches import Stretches
 from halfsquare.results.trained import Trained, TreesFacts
 from halfsquare.solvers.base import State
 from halfsquare.solvers.boosting import Boosted, CodedRows, Growth, boost
@@ -48,6 +50,7 @@ from halfsquare.solvers.run import Run, Seed, Stream
 
 BEST, RANDOM = "trees", "trees of random cuts"
 
+_STAND_IN = 60  # rounds of trees that say what all would where no rows are
 _MOST_CUTS = 253  # with a code below, one above and one for missing: what a byte can tell
 _SAMPLED = 200_000  # rows that cuts are chosen from
 # From so many rows on fewer members suffice, and fewer still.
@@ -371,7 +374,22 @@ class TreesFamily(Family):
         weights = {e.model: e.weight for e in fitted.record.training.ensembles if e.weight}
         parts = self.parts(rows, run, list(weights))
         kept = [float(weights[part.name] or 0.0) for part in parts]
-        return self.blended(rows, blended(parts, weights_of(rows, run.execution), weights=kept))
+        blend = blended(parts, weights_of(rows, run.execution), weights=kept)
+        return self.blended(rows, blend, fitted.record.training.stretches)
+
+    def stand_in(self, fitted: FittedModel, rows: ArrayRows) -> Sequence[Trained[Any]]:
+        encoder = fitted.encoder
+        parts = train_trees(
+            rows,
+            inputs_of(encoder),
+            encoder.targets,
+            Run(Local(1)),
+            ensembles=(BEST,),
+            members=1,
+            rounds=_STAND_IN,
+            monotone=self.options.monotone,
+        )
+        return parts[0].members
 
     def parts(
         self,
@@ -400,10 +418,13 @@ class TreesFamily(Family):
             monotone=self.options.monotone,
         )
 
-    def blended(self, rows: EncodedRows, blend: Blend) -> FittedModel:
-        """The fitted model of the ensembles in use."""
+    def blended(
+        self, rows: EncodedRows, blend: Blend, stretches: tuple[Stretches, ...] = ()
+    ) -> FittedModel:
+        """The fitted model of the ensembles in use; ``stretches`` of one like it."""
         members = members_of(blend, some_design(rows))
-        return self.fitted(rows, members, trees_training(blend, members, rows))
+        training = trees_training(blend, members, rows)
+        return self.fitted(rows, members, replace(training, stretches=stretches))
 
 
 def unit_of(rows: EncodedRows) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
+from halfsquare.models.target import TARGET_FUNCTIONS
 
 
 @final
@@ -64,7 +65,12 @@ class Linear(Model):
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Linear:
         """The model that :meth:`as_dict` described."""
-        return from_json(cls, {name: v for name, v in saved.items() if name != "kind"}, "model")
+        model = from_json(cls, {name: v for name, v in saved.items() if name != "kind"}, "model")
+        if model.target_function not in ("identity", *TARGET_FUNCTIONS):
+            raise ValueError(f"the unknown function {model.target_function!r} of the target")
+        if not 0 <= model.held <= len(model.names):
+            raise ValueError(f"{model.held} of {len(model.names)} coefficients are held")
+        return model
 
     def matrix(self, parameters: Floats) -> Floats:
         """The parameters as (1 + d, k)."""

@@ -93,7 +93,7 @@ def network_part(info: dict[str, Any]) -> str:
         f"Network: an ensemble of {len(members)} with {sizes} hidden units; of {total:,.0f} "
         "parameters each, on average "
         f"{effective:,.0f} are determined by the data",
-        f"  {_TRAINED[info['method']]}; {info['reason']}",
+        f"  {_TRAINED.get(info['method'], info['method'])}; {info['reason']}",
         "",
         "Relevance of the inputs (share of the variation of the output's slopes)",
         *_relevance(info),
@@ -140,7 +140,7 @@ def _relevance(info: dict[str, Any]) -> list[str]:
     lines = []
     ranked = sorted(info["relevance"].items(), key=lambda r: -r[1])
     total_relevance = sum(info["relevance"].values()) or 1.0
-    widest = max(len(name) for name, _ in ranked[:20])
+    widest = max((len(name) for name, _ in ranked[:20]), default=0)
     for name, relevance in ranked[:20]:
         share = relevance / total_relevance
         lines.append(f"  {name.ljust(widest)}  {share:6.1%}  {'█' * round(40 * share)}".rstrip())

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import inf
+from math import inf, isfinite
 from typing import Any, Literal, cast
 
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.splits import Split
+from halfsquare.errors import OptionError
 from halfsquare.files.records import from_json
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.trained import FormulaFacts, LinearFacts, NetworkFacts, Trained, TreesFacts
+from halfsquare.results.record import Training
+from halfsquare.results.trained import (
+    Facts,
+    FormulaFacts,
+    LinearFacts,
+    NetworkFacts,
+    Trained,
+    TreesFacts,
+)
 from halfsquare.sums import ErrorSummary
 
 # Which models a fitted one of that kind is made of, and what is known of each; by the names of
@@ -50,9 +61,15 @@ def _differences(fitted: FittedModel) -> Iterator[str]:
         yield f"a model of {', '.join(fitted.encoder.targets)} that was fitted to others"
     yield from _options(record.options)
     _require_reading(record.data.reading)
+    if record.measured.split is not None:
+        try:
+            Split.read(record.measured.split)
+        except OptionError as problem:
+            yield str(problem)
     for summary in (record.measured.train, record.measured.test):
         if summary is not None:
             yield from _errors(summary)
+    yield from _training(training)
     tried = {c.model for c in training.candidates}
     if tried and not set(str(training.chosen).split(" + ")) <= tried:
         yield "the model that was chosen was not tried"
@@ -60,7 +77,17 @@ def _differences(fitted: FittedModel) -> Iterator[str]:
         yield f"a model of the unknown kind {training.kind!r}"
         return
     for member in fitted.members:
-        yield from _member(member, _KINDS[training.kind])
+        yield from _member(member, _KINDS[training.kind], fitted.encoder)
+
+
+def _training(training: Training) -> Iterator[str]:
+    """What each kind of model has to tell of itself."""
+    if training.kind in ("network", "trees", "blend") and training.relevance is None:
+        yield f"{training.kind} without the relevance of the columns"
+    if any(e.weight is None for e in training.ensembles):
+        yield "an ensemble of trees without its weight"
+    if training.kind == "blend" and None in (training.left_out_mse, training.left_out_mse_se):
+        yield "a blend without its error on rows left out"
 
 
 def _options(options: Any) -> Iterator[str]:
@@ -90,12 +117,22 @@ def _require_reading(reading: dict[str, Any]) -> None:
 def _errors(summary: ErrorSummary) -> Iterator[str]:
     if not summary.rows >= 0 or not 0.0 < summary.weight < inf:
         yield f"errors on {summary.rows} rows of weight {summary.weight}"
+    if not isfinite(summary.mse):
+        yield f"a mean squared error of {summary.mse}"
 
 
-def _member(member: Trained[Any], models: tuple[str, ...]) -> Iterator[str]:
-    model = type(member.model).__name__
-    if model not in models or not isinstance(member.facts, _FACTS[model]):
+def _member(member: Trained[Any], models: tuple[str, ...], encoder: Encoder) -> Iterator[str]:
+    model, facts = type(member.model).__name__, cast(Facts, member.facts)
+    if model not in models or not isinstance(facts, _FACTS[model]):
         yield "a model of one kind with the facts of another"
+        return
+    from_json(
+        dict[str, int],
+        (facts.errors_facts or {}).get("clusters", {}),
+        "facts.errors_facts.clusters",
+    )
+    if isinstance(member.facts, LinearFacts):
+        yield from _linear(member.facts, cast(Any, member.model), encoder)
     elif isinstance(member.facts, FormulaFacts):
         p = member.model.parameter_count
         if [len(row) for row in member.facts.correlation] != [p] * p:
@@ -109,3 +146,34 @@ def _member(member: Trained[Any], models: tuple[str, ...]) -> Iterator[str]:
         member.model.outputs_count
     ):
         yield "trees of other targets than they say"
+
+
+def _linear(facts: LinearFacts, model: Any, encoder: Encoder) -> Iterator[str]:
+    """What is told of a linear model, against the columns of its design."""
+    from halfsquare.models.terms.encoder import TermsEncoder
+
+    terms = encoder if isinstance(encoder, TermsEncoder) else None
+    if model.held != (1 if terms and terms.absorbed else 0):
+        yield f"{model.held} coefficients that are held"
+    if model.intercept != (terms.design.has_intercept if terms else True):
+        yield "an intercept that the design does not have, or none where it has one"
+    if any(len(row) != len(encoder.names) for row in facts.undetermined_directions):
+        yield "directions of another number of columns"
+    if facts.formula is not None and facts.degrees_of_freedom is None:
+        yield "terms whose degrees of freedom are not said"
+    told = facts.inference
+    if told is None or told.means is None:
+        return
+    if terms is None:
+        yield "means of the columns of a formula, and there is none"
+        return
+    design = terms.design
+    numbers = {c for c, kind in design.kinds.items() if kind == "number"}
+    if told.means.keys() != numbers or not all(map(isfinite, told.means.values())):
+        yield "means of other columns than those of the formula"
+    effects = told.average_effects
+    if effects is not None:
+        if len(effects.names) != len(effects.rows):
+            yield "average effects and their names differ in number"
+        if any(len(row) != len(design.names) for row in effects.rows):
+            yield "average effects on other columns than those of the design"

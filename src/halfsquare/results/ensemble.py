@@ -20,6 +20,7 @@ from halfsquare.results.missing import worth_of_missing
 from halfsquare.results.predictive import mean_of, predictive
 from halfsquare.results.record import FitRecord
 from halfsquare.results.smearing import Smearing
+from halfsquare.results.stretches import variance_of_stretches
 from halfsquare.results.trained import AnyFacts, Trained
 
 Absent = npt.NDArray[np.bool_] | None
@@ -261,6 +262,9 @@ class Ensemble:
         weighed = self.record.training.weighed
         share = None if weight is None or weighed is None else 1.0 / (weight * weighed.factor)
         mean, variance = predictive(self.members, design, share)
+        stretches = self.record.training.stretches
+        if stretches:
+            variance = variance + variance_of_stretches(stretches, design, variance.shape[1])
         if absent is not None:
             variance = variance + worth_of_missing(self.encoder, self._mean_outputs, design, absent)
         open_space = getattr(self.facts, "undetermined_directions", ())

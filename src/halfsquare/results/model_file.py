@@ -18,6 +18,7 @@ from halfsquare.results.consistency import require_consistent
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import require_calibration
 from halfsquare.results.record import FitRecord
+from halfsquare.results.stretches import require_stretches
 from halfsquare.results.trained import AnyFacts, Trained
 from halfsquare.solvers.base import Termination
 
@@ -181,6 +182,7 @@ def _check(fitted: FittedModel) -> None:
     if not fitted.members:
         raise ValueError("no model in it")
     require_calibration(fitted.record.training.calibration, d, k)
+    require_stretches(fitted.record.training.stretches, d, k)
     if len(encoder.target_means) != k or len(encoder.target_scales) != k:
         raise ValueError("targets and their scales differ in number")
     for feature in encoder.features:

@@ -12,6 +12,7 @@ from halfsquare.files.records import to_json
 from halfsquare.loss import sse_factor
 from halfsquare.results.intervals import Calibration
 from halfsquare.results.smearing import Smearing
+from halfsquare.results.stretches import Stretches
 from halfsquare.results.trained import LinearFacts, NetworkFacts, Trained, TreesFacts
 from halfsquare.solvers.base import Reason
 from halfsquare.solvers.loop import Record
@@ -90,6 +91,8 @@ class Training:
         seen.
     calibration : tuple of Calibration or None
         Of each target's interval, from errors on rows left out; empty where there is none.
+    stretches : tuple of Stretches
+        Where columns have no rows, and what that adds to the variance of an output.
     weighed : Weighed or None
         By which column rows were weighed, where that holds no counts.
     smearing : Smearing or None
@@ -110,6 +113,7 @@ class Training:
     left_out_mse: float | None = None
     left_out_mse_se: float | None = None
     calibration: tuple[Calibration | None, ...] = ()
+    stretches: tuple[Stretches, ...] = ()
     weighed: Weighed | None = None
     smearing: Smearing | None = None
     transforms: tuple[Candidate, ...] = ()
@@ -287,6 +291,8 @@ def as_info(record: FitRecord, members: Sequence[Trained[Any]]) -> dict[str, Any
         info["weighed"] = to_json(training.weighed)
     if training.calibration:
         info["calibration"] = to_json(training.calibration)
+    if training.stretches:
+        info["stretches"] = to_json(training.stretches)
     if training.transforms:
         info["transforms"] = to_json(training.transforms)
     if training.candidates:

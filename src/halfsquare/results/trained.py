@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.solvers.base import Termination
-from halfsquare.solvers.least_squares import Path
 from halfsquare.solvers.loop import Record
+from halfsquare.solvers.solution import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,47 @@ class Facts:
     errors_facts: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class AverageEffects:
+    """Average effects as functions of the columns of the design: their names, and a row of factors
+    for each.
+    """
+
+    names: tuple[str, ...] = ()
+    rows: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class HeteroscedasticityTest:
+    """Breusch & Pagan's test; see :mod:`halfsquare.results.inference.heteroscedasticity`."""
+
+    statistic: float
+    degrees_of_freedom: float
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceFacts:
+    """What tests and effects of a linear model are read off besides its coefficients.
+
+    Attributes
+    ----------
+    errors : str
+        Which errors were asked for.
+    aliased : tuple of str
+        Columns of the design that those before them determine.
+    means, standard_deviations : dict of column to float, or None
+        Of the number columns of a formula, on the training rows.
+    """
+
+    errors: str
+    aliased: tuple[str, ...] = ()
+    breusch_pagan: HeteroscedasticityTest | None = None
+    means: dict[str, float] | None = None
+    standard_deviations: dict[str, float] | None = None
+    average_effects: AverageEffects | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class LinearFacts(Facts):
     """Of a linear model; see :class:`halfsquare.solvers.least_squares.Solution`.
@@ -56,8 +97,8 @@ class LinearFacts(Facts):
         Rows left out because they are alone in such a level.
     overall_r2 : float or None
         R² that counts absorbed effects as explained.
-    inference : dict or None
-        What tests and effects are read off besides: means of the numbers, average effects.
+    inference : InferenceFacts or None
+        What tests and effects are read off besides.
     undetermined : tuple of str
         Coefficients that the rows do not determine.
     undetermined_directions : tuple of (d,)
@@ -77,7 +118,7 @@ class LinearFacts(Facts):
     absorbed_degrees_of_freedom: int = 0
     singletons: int = 0
     overall_r2: float | None = None
-    inference: dict[str, Any] | None = None
+    inference: InferenceFacts | None = None
     undetermined: tuple[str, ...] = ()
     undetermined_directions: tuple[tuple[float, ...], ...] = ()
     log_weight: float | None = None

@@ -22,16 +22,17 @@ import numpy.typing as npt
 from halfsquare.files.packing import packable
 from halfsquare.loss import Floats
 from halfsquare.solvers.base import Reason, Solver, State, Termination
+from halfsquare.solvers.damped_steps import damped_step, free_columns, length_within
 from halfsquare.solvers.qr_objective import FormulaObjective
 
-# Singular values below this, relative to the largest of unit columns, are taken for zero in steps.
-_RANK = 1e-11
 # Where the predicted relative fall of the loss is below the first, a whole Gauss-Newton step of all
 # parameters is tried before others; below the second, falls are lost in rounding and nothing else
 # helps.
 _NEAR, _ROUNDING = 1e-2, 1e-9
+
 # Below this offset a step that is too long for the curvature of a valley is halved.
 _BENT = 1e-3
+
 _OUTPUT_ROUNDING = 50 * float(np.finfo(float).eps)
 
 
@@ -113,8 +114,8 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
         """One trial step; refused where the loss does not fall or the formula is not finite."""
         m = state.memory
         free = self._free(state.parameters, m.triangle)
-        r = _columns(m.triangle, len(self.linear), free)
-        within = _within(r)
+        r = free_columns(m.triangle, len(self.linear), free)
+        within = length_within(r)
         offset = self._offset(r, within)
         if offset < self.tolerance:
             return self._ended(state, Reason.SMALL_OFFSET, offset)
@@ -131,7 +132,7 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
         q = len(self.linear)
         r22, z = r[q:-1, q:-1], r[q:-1, -1]
         scale = np.where(m.scaling > 0, m.scaling, 1.0)[free]
-        delta = _damped(r22, z, np.sqrt(m.damping) * scale)
+        delta = damped_step(r22, z, np.sqrt(m.damping) * scale)
         predicted = 0.5 * float(delta @ (m.damping * scale**2 * delta - r22.T @ z))
         trial = self._moved(state.parameters, free, delta)
         trial, loss = self.settle(objective, trial)
@@ -157,7 +158,7 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
         """A whole step that nothing is asked about: the formula is as good as linear from here."""
         m = state.memory
         r = m.triangle.copy()
-        delta = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(r) - 1))
+        delta = damped_step(r[:-1, :-1], r[:-1, -1], np.zeros(len(r) - 1))
         r[:-1, -1] += r[:-1, :-1] @ delta
         trial = state.parameters.copy()
         trial[list(m.order)] += delta
@@ -182,7 +183,7 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
         m = state.memory
         order = np.array(self._order(len(state.parameters)))
         chosen = np.concatenate([order[: len(self.linear)], order[len(self.linear) :][free]])
-        whole = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(chosen)))
+        whole = damped_step(r[:-1, :-1], r[:-1, -1], np.zeros(len(chosen)))
         for length in (1.0, 0.5, 0.25) if offset < _BENT else (1.0,):
             trial = state.parameters.copy()
             trial[chosen] += length * whole
@@ -190,8 +191,8 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
             after = objective.triangle(trial, tuple(order))
             loss = 0.5 * float(after[:, -1] @ after[:, -1])
             if np.isfinite(after).all() and loss <= state.loss * (1.0 + _ROUNDING):
-                left = _columns(after, len(self.linear), self._free(trial, after))
-                reached = self._offset(left, _within(left))
+                left = free_columns(after, len(self.linear), self._free(trial, after))
+                reached = self._offset(left, length_within(left))
                 if reached < (1.0 - 0.3 * length) * offset:
                     memory = replace(m, triangle=after, contraction=reached / offset)
                     notes = {"accepted": 1.0, "offset": reached}
@@ -213,7 +214,7 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
             r = objective.triangle(parameters, self.linear)
             if not np.isfinite(r).all():
                 return parameters, np.inf
-        delta = _damped(r[:-1, :-1], r[:-1, -1], np.zeros(len(self.linear)))
+        delta = damped_step(r[:-1, :-1], r[:-1, -1], np.zeros(len(self.linear)))
         settled = parameters.copy()
         settled[list(self.linear)] += delta
         left = r[:, -1].copy()
@@ -296,33 +297,3 @@ class VariableProjection(Solver[FormulaObjective, ProjectedMemory]):
         trial = parameters.copy()
         trial[at] += delta
         return np.clip(trial, self.lower, self.upper)
-
-
-def _columns(r: Floats, q: int, free: npt.NDArray[np.bool_]) -> Floats:
-    """The triangle without the nonlinear columns that are held at a bound."""
-    if free.all():
-        return r
-    keep = np.concatenate([np.ones(q, dtype=bool), free, [True]])
-    return np.asarray(np.linalg.qr(r[:, keep], mode="r"))
-
-
-def _within(r: Floats) -> float:
-    """The length of the error's part in the span of the Jacobian: what a whole step would take
-    away.
-    """
-    norms = np.linalg.norm(r[:-1, :-1], axis=0)
-    u, s, _ = np.linalg.svd(r[:-1, :-1] / np.where(norms > 0, norms, 1.0))
-    return float(np.linalg.norm((u.T @ r[:-1, -1])[s > _RANK * s.max(initial=0.0)]))
-
-
-def _damped(r: Floats, z: Floats, damping: Floats) -> Floats:
-    """δ minimizing |z + Rδ|² + |damping δ|², by the SVD of R with unit columns; the shortest of
-    equals.
-    """
-    if not len(z):
-        return np.zeros(0)
-    tall = np.vstack([r, np.diag(damping)])
-    norms = np.linalg.norm(tall, axis=0)
-    norms = np.where(norms > 0, norms, 1.0)
-    right = np.concatenate([-z, np.zeros(len(z))])
-    return np.asarray(np.linalg.lstsq(tall / norms, right, rcond=_RANK)[0]) / norms

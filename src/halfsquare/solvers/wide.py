@@ -17,7 +17,7 @@ from halfsquare.errors import FitError
 from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.solvers.least_squares import resolution
+from halfsquare.solvers.normal_system import resolution
 from halfsquare.sums import varies
 
 # Fewer columns are solved from their sums, whatever the number of rows.

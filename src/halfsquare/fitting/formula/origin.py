@@ -18,18 +18,21 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from halfsquare.data.rows import ChangedRows, Chunk, Rows
+from halfsquare.fitting.formula.extended_functions import (
+    DIGITS,
+    functions_of,
+    rows_of,
+    solved,
+    values_of,
+)
 from halfsquare.fitting.formula.extended_precision import evaluate
 from halfsquare.fitting.formula.inference import correlation
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.results.trained import FormulaFacts, Trained
 
-_FAR = 30.0  # means in standard deviations: from there on a column is counted from its middle
-_SAME = 1e-20  # of functions that span the same space, in 50 digits
-_DIGITS = 50
 _LEAST = 1e-290  # a parameter below has lost digits, or is no number of float64 at all
 
 
@@ -74,7 +77,7 @@ class Origin:
         """
         import mpmath  # type: ignore[import-untyped]
 
-        with mpmath.workdps(2 * _DIGITS):
+        with mpmath.workdps(2 * DIGITS):
             at = [mpmath.mpf(float(v)) for v in parameters]
             values = self._mapped(at, back=True)
             slopes = np.empty((len(at), len(at)))
@@ -88,11 +91,11 @@ class Origin:
         """The parameters of one side from those of the other: solved in 100 digits."""
         import mpmath
 
-        with mpmath.workdps(2 * _DIGITS):
+        with mpmath.workdps(2 * DIGITS):
             theta = [mpmath.mpf(v) for v in parameters]
             moved = list(theta)
             for place in self.places:
-                at, names = self.formula.names.index(place.name), _values(self.formula, theta)
+                at, names = self.formula.names.index(place.name), values_of(self.formula, theta)
                 slope = evaluate(place.slope, names, mpmath)
                 change = place.sign * slope * mpmath.mpf(float(self.columns[place.column]))
                 moved[at] = theta[at] + (-change if back else change)
@@ -100,15 +103,15 @@ class Origin:
             if not self.linear:
                 return moved
             none = np.zeros(len(self.columns))
-            rows = [_rows(self.formula, self.points, s) for s in (none, self.columns)]
-            near = _functions(self.formula, sides[0], rows[0], self.linear, mpmath)
-            beyond = _functions(self.formula, sides[1], rows[1], self.linear, mpmath)
+            rows = [rows_of(self.formula, self.points, s) for s in (none, self.columns)]
+            near = functions_of(self.formula, sides[0], rows[0], self.linear, mpmath)
+            beyond = functions_of(self.formula, sides[1], rows[1], self.linear, mpmath)
             known, sought = (near, beyond) if back else (beyond, near)
             coefficients = mpmath.matrix([theta[j] for j in self.linear])
             right = known[1] * coefficients + known[0] - sought[0]
             shift = mpmath.mpf(self.target)
             right += (shift if back else -shift) * mpmath.ones(right.rows, 1)
-            for j, value in zip(self.linear, _solved(sought[1], right, mpmath), strict=True):
+            for j, value in zip(self.linear, solved(sought[1], right, mpmath), strict=True):
                 moved[j] = value
             return moved
 
@@ -183,170 +186,6 @@ class OriginRows(ChangedRows):
     def chunk(self, index: int) -> Chunk:
         chunk = self.rows.chunk(index)
         return Chunk(chunk.design - self.columns, chunk.target - self.target, chunk.weight)
-
-
-def find_origin(
-    formula: Formula, means: Floats, scales: Floats, bounded: Sequence[str], sample: Floats
-) -> Origin | None:
-    """The origin of the columns and the target (last in ``means`` and ``scales``, (d+1,)) that lie
-    far from 0, as far as the formula allows; None where none is to be moved.
-
-    ``bounded`` parameters must keep their meaning; ``sample`` (m, d) are some rows.
-    """
-    far = np.abs(means) > _FAR * scales
-    far[:-1] &= ~_counted(formula, means[:-1])
-    if not far.any():
-        return None
-    middle = np.where(far, list(map(_round, means, scales)), 0.0)
-    linear = tuple(j for j in formula.linear if formula.names[j] not in bounded)
-    free = [name for name in formula.names if name not in bounded]
-    # All that is far at once; else one by one.
-    every = np.flatnonzero(middle)
-    wanted = [every, *(every[i : i + 1] for i in range(len(every)))]
-    best: Origin | None = None
-    for some in wanted:
-        shift = np.zeros(len(middle))
-        shift[some] = middle[some]
-        if best is not None:
-            shift = np.where(shift != 0, shift, np.append(best.columns, best.target))
-        places = tuple(p for p in _places(formula, free) if shift[p.column])
-        points = _spread_rows(sample, 3 * len(linear) + 4) - shift[:-1]
-        made = Origin(formula, shift[:-1], float(shift[-1]), linear, places, points)
-        if _allows(made):
-            best = made
-            if np.array_equal(shift != 0, middle != 0):
-                break
-    return best
-
-
-def _counted(formula: Formula, means: Floats) -> npt.NDArray[np.bool_]:
-    """Which columns (d,) the formula itself counts from a number near them, as t - 1700000000."""
-    import sympy
-
-    found = np.zeros(len(means), dtype=bool)
-    for node in sympy.preorder_traversal(formula.parsed.expression):
-        numbers = [float(t) for t in node.args if t.is_number] if node.is_Add else []
-        for j, name in enumerate(formula.columns):
-            if any(abs(n) > 0.1 * abs(means[j]) for n in numbers):
-                found[j] |= any(sympy.Symbol(name) in t.free_symbols for t in node.args)
-    return found
-
-
-def _round(mean: float, scale: float) -> float:
-    """A number of few digits within a standard deviation of the mean."""
-    for digits in range(1, 17):
-        value = float(f"{mean:.{digits}g}")
-        if abs(value - mean) <= scale:
-            return value
-    return mean
-
-
-def _spread_rows(sample: Floats, count: int) -> Floats:
-    order = np.lexsort(sample.T[::-1]) if sample.shape[1] else np.arange(len(sample))
-    chosen = order[np.unique(np.linspace(0, len(order) - 1, count).astype(int))]
-    return np.asarray(sample[chosen])
-
-
-def _places(formula: Formula, free: Sequence[str]) -> list[Place]:
-    """Parameters that are added to a multiple of a column and stand nowhere else."""
-    import sympy
-
-    expression, found = formula.parsed.expression, []
-    for node in sympy.preorder_traversal(expression):
-        if not node.is_Add:
-            continue
-        for j, column in enumerate(formula.columns):
-            x = sympy.Symbol(column)
-            terms = [t for t in node.args if x in t.free_symbols]
-            slopes = [t / x for t in terms]
-            if len(terms) != 1 or {s.name for s in slopes[0].free_symbols} & set(formula.columns):
-                continue
-            bare = [
-                t
-                for t in node.args
-                if (t if t.is_Symbol else -t).is_Symbol and (str(t).lstrip("-")) in free
-            ]
-            for term in bare:
-                symbol = term if term.is_Symbol else -term
-                if expression.count(symbol) == 1 and not expression.diff(symbol).is_number:
-                    found.append(Place(symbol.name, 1 if term.is_Symbol else -1, slopes[0], j))
-                    break
-    # One for each node: a column that stands in another place too is left to the linear ones.
-    return found
-
-
-def _allows(origin: Origin) -> bool:
-    """Whether the formula over shifted columns is the same with other parameters: at random ones,
-    with shifts of the size of the columns, in 50 digits.
-    """
-    import mpmath
-
-    formula = origin.formula
-    random = np.random.default_rng(0)
-    shifts = np.where(origin.columns != 0, random.uniform(0.3, 0.9, len(origin.columns)), 0.0)
-    target = 0.7 if origin.target else 0.0
-    points = random.uniform(0.4, 1.6, (3 * len(origin.linear) + 4, len(formula.columns)))
-    tried = replace(origin, columns=shifts, target=target, points=points)
-    with mpmath.workdps(2 * _DIGITS):
-        near = [mpmath.mpf(v) for v in random.uniform(0.4, 1.4, len(formula.names))]
-        try:
-            given = tried._mapped(near, back=True)
-            x, far = (_rows(formula, points, s) for s in (0.0 * shifts, shifts))
-            one = evaluate(formula.parsed.expression, {**_values(formula, near), **x}, mpmath)
-            other = evaluate(formula.parsed.expression, {**_values(formula, given), **far}, mpmath)
-            off = np.max(np.abs(np.atleast_1d(other - one - mpmath.mpf(target))))
-            return bool(off < _SAME)
-        except (ZeroDivisionError, ValueError, TypeError, AttributeError, OverflowError):
-            return False
-
-
-def _values(formula: Formula, theta: Sequence[Any]) -> dict[str, Any]:
-    import mpmath
-
-    held = {name: mpmath.mpf(repr(float(value))) for name, value in formula.fixed}
-    return held | dict(zip(formula.names, theta, strict=True))
-
-
-def _rows(formula: Formula, points: Floats, shifts: Floats) -> dict[str, Any]:
-    """The columns of some rows (m, d) plus shifts (d,), in extended precision."""
-    import mpmath
-
-    return {
-        name: np.array(
-            [mpmath.mpf(float(v)) + float(shifts[j]) for v in points[:, j]], dtype=object
-        )
-        for j, name in enumerate(formula.columns)
-    }
-
-
-def _functions(
-    formula: Formula, theta: Sequence[Any], x: dict[str, Any], linear: tuple[int, ...], mp: Any
-) -> tuple[Any, Any]:
-    """What is left of the outputs with the linear parameters 0 (m, 1), and what each multiplies
-    (m, q).
-    """
-    columns = []
-    for one in (None, *linear):
-        some = [
-            mp.mpf(1) if j == one else mp.mpf(0) if j in linear else v for j, v in enumerate(theta)
-        ]
-        values = evaluate(formula.parsed.expression, {**_values(formula, some), **x}, mp)
-        count = len(next(iter(x.values()))) if x else 1
-        columns.append(np.broadcast_to(np.asarray(values, dtype=object), (count,)))
-    base = columns[0]
-    left = mp.matrix(list(base))
-    return left, mp.matrix([[c[i] - base[i] for c in columns[1:]] for i in range(len(base))])
-
-
-def _solved(matrix: Any, right: Any, mp: Any) -> list[Any]:
-    """The least-squares solution of matrix · a = right, its columns brought to one size."""
-    sizes = [mp.norm(matrix[:, j]) or mp.mpf(1) for j in range(matrix.cols)]
-    scaled = matrix.copy()
-    for j, size in enumerate(sizes):
-        for i in range(matrix.rows):
-            scaled[i, j] = matrix[i, j] / size
-    solution = mp.qr_solve(scaled, right)[0]
-    return [solution[j] / size for j, size in enumerate(sizes)]
 
 
 def _less(text: str, shifts: Sequence[tuple[str, float]], target: float) -> str:

@@ -49,13 +49,13 @@ def profile_intervals(
     level : float
         Of confidence.
     """
-    from scipy.stats import t as student
+    from scipy.special import stdtrit
 
     run = Run(run.execution, run.deadline)
     names = objective.formula.names
     if degrees <= 0 or not sse > 0:
         return dict.fromkeys(names, (nan, nan))
-    wanted = float(student.ppf(0.5 + level / 2, degrees))
+    wanted = float(stdtrit(degrees, 0.5 + level / 2))
     result = {}
     for j, name in enumerate(names):
         if not isfinite(standard_errors[j]) or not standard_errors[j] > 0:

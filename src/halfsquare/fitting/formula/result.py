@@ -25,11 +25,7 @@ from halfsquare.solvers.base import Reason, State, Termination
 from halfsquare.solvers.loop import Record
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.run import Run
-from halfsquare.solvers.variable_projection import (
-    ProjectedMemory,
-    VariableProjection,
-    triangle_of,
-)
+from halfsquare.solvers.variable_projection import ProjectedMemory, VariableProjection, triangle_of
 
 
 @dataclass(frozen=True)

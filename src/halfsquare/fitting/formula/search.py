@@ -9,7 +9,8 @@ import numpy as np
 
 from halfsquare.errors import FormulaError
 from halfsquare.fitting.formula.inference import determined
-from halfsquare.fitting.formula.start import sample_rows, search
+from halfsquare.fitting.formula.sample import sample_rows
+from halfsquare.fitting.formula.start import search
 from halfsquare.loss import Floats
 from halfsquare.models.formula.diagnosis import why_not_finite, why_nowhere
 from halfsquare.parallel.threads import Local
@@ -17,11 +18,7 @@ from halfsquare.solvers.base import Reason, State
 from halfsquare.solvers.loop import Record, descend
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.run import Run
-from halfsquare.solvers.variable_projection import (
-    ProjectedMemory,
-    VariableProjection,
-    triangle_of,
-)
+from halfsquare.solvers.variable_projection import ProjectedMemory, VariableProjection, triangle_of
 from halfsquare.sums import Moments
 
 # Of many rows a sample of this many is fitted first: from there a few passes over all rows are
@@ -102,10 +99,9 @@ class Minimizer:
         """The lowest of the descents from where the search ended."""
         formula = self.objective.formula
         found = search(formula, self.objective.rows, self.solver, self.run)
-        close = [state for state in found[:3] if state.loss <= 1.5 * found[0].loss]
+        close = found.points[:3][found.losses[:3] <= 1.5 * found.losses[:1]]
         ends = [
-            self._descend(f"from place {i}", self.solver, state.parameters)
-            for i, state in enumerate(close)
+            self._descend(f"from place {i}", self.solver, point) for i, point in enumerate(close)
         ]
         ends = [end for end in ends if end.finite]
         if not ends:
@@ -169,7 +165,7 @@ class Minimizer:
         )
         found = search(rest, self.objective.rows, solver, self.run)
         completed = given.copy()
-        completed[missing] = found[0].parameters if found else 1.0
+        completed[missing] = found.points[0] if len(found.points) else 1.0
         return completed
 
     def _refuse_everywhere(self) -> NoReturn:

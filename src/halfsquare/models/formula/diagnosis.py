@@ -9,7 +9,8 @@ import numpy as np
 from halfsquare.data.rows import Rows
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
-from halfsquare.models.formula.program import OPERATIONS, Step
+from halfsquare.models.formula.operations import OPERATIONS
+from halfsquare.models.formula.program import Step
 
 #: The end of a sentence on what no parameters can mend.
 ALWAYS = ", whatever the parameters are"

@@ -13,9 +13,10 @@ from halfsquare.errors import FormulaError, ShapeError
 from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
+from halfsquare.models.formula.compiler import compile_program
 from halfsquare.models.formula.derivatives import derivatives, jointly_linear
 from halfsquare.models.formula.parser import ParsedFormula, parse_formula
-from halfsquare.models.formula.program import Bound, Program, compile_program
+from halfsquare.models.formula.program import Bound, Program
 
 
 @final
@@ -186,6 +187,13 @@ class Formula(Model):
         held = tuple(name for name, _ in self.fixed)
         return _compiled_at_points(self.text, self.columns, self.names, held, linear)
 
+    def slopes_at_points(self, which: tuple[int, ...]) -> Program:
+        """The derivatives by the parameters ``which``, with every free parameter as one more column
+        behind those of the design; its parameters are the fixed ones.
+        """
+        held = tuple(name for name, _ in self.fixed)
+        return _slopes_at_points(self.text, self.columns, self.names, held, which)
+
     def _all(self, parameters: Floats) -> Floats:
         return (
             np.concatenate([parameters, [value for _, value in self.fixed]])
@@ -224,6 +232,19 @@ def _compiled_at_points(
     others = tuple(name for name in names if name not in solved)
     wanted = [*derivatives(expression, solved), expression]
     return compile_program(wanted, (*solved, *held), (*columns, *others))
+
+
+@lru_cache(maxsize=64)
+def _slopes_at_points(
+    text: str,
+    columns: tuple[str, ...],
+    names: tuple[str, ...],
+    held: tuple[str, ...],
+    which: tuple[int, ...],
+) -> Program:
+    expression = _parsed(text, columns, (*names, *held)).expression
+    wanted = derivatives(expression, tuple(names[j] for j in which))
+    return compile_program(wanted, held, (*columns, *names))
 
 
 @lru_cache(maxsize=256)

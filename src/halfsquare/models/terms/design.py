@@ -26,6 +26,7 @@ from halfsquare.models.terms.factors import Category, Columns, Factor, Numeric
 from halfsquare.models.terms.learn import learn
 from halfsquare.models.terms.parser import parse
 from halfsquare.models.terms.reading import read_factor
+from halfsquare.models.terms.states import require_states
 from halfsquare.models.terms.syntax import Name
 from halfsquare.parallel.base import Execution
 
@@ -179,6 +180,7 @@ class TermsDesign:
         if len(design.terms) > MOST_TERMS or not design.terms:
             raise ValueError(f"design.terms are {len(design.terms)}")
         try:
+            require_states(design.factors.values(), design.texts, design.states)
             _require_few(design)
         except FormulaError as problem:
             raise ValueError(f"a term of the design cannot be read: {problem}") from None

@@ -213,6 +213,10 @@ class TermsEncoder(Encoder):
         needed = [*design.columns, *(a.column for a in encoder.absorbed)]
         if [f.column for f in encoder.features] != needed:
             raise ValueError("features and the columns of the design differ")
+        known = {**design.texts, **{a.column: a.levels for a in encoder.absorbed if a.is_text}}
+        for f in encoder.features:
+            if (f.levels if isinstance(f, Levels) else None) != known.get(f.column):
+                raise ValueError(f"the levels of {f.column} and those of its terms differ")
         for a in encoder.absorbed:
             if not len(a.effects) == len(a.levels if a.is_text else a.values) > 0:
                 raise ValueError("absorbed effects and their levels differ in number")

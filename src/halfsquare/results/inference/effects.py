@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsquare.errors import OptionError
+from halfsquare.files.records import to_json
 from halfsquare.loss import Floats
 from halfsquare.results.coefficients import Parameter
 from halfsquare.results.fitted import FittedModel
@@ -31,6 +32,7 @@ from halfsquare.results.inference.margins import (
 from halfsquare.results.inference.multiple import ADJUSTMENTS, adjusted
 from halfsquare.results.inference.of_model import inference_of, terms_of, told_of
 from halfsquare.results.inference.wald import Wald, joint_tests
+from halfsquare.results.trained import HeteroscedasticityTest
 
 CONTRASTS = ("pairwise", "first", "none")
 _MOST_LEVELS = 12  # of a category whose marginal means are shown without being asked for
@@ -81,7 +83,7 @@ class Effects:
     marginal: tuple[MarginalMeans, ...]
     adjustment: str
     level: float
-    breusch_pagan: Mapping[str, float] | None
+    breusch_pagan: HeteroscedasticityTest | None
     left_side: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -104,7 +106,7 @@ class Effects:
             "aic": c.aic,
             "bic": c.bic,
             "condition_number": c.condition_number,
-            "breusch_pagan": self.breusch_pagan,
+            "breusch_pagan": to_json(self.breusch_pagan),
             "anova_type": self.anova_type,
             "anova": [row.as_dict() for row in self.anova],
             "variance_inflation": [
@@ -178,17 +180,18 @@ def effects_of(
         _marginal(fitted, fit, means, at, contrasts, adjust, level),
         adjust,
         level,
-        told.get("breusch_pagan"),
+        None if told is None else told.breusch_pagan,
         target if function == "identity" else f"{function}({target})",
     )
 
 
 def _average(fitted: FittedModel, fit: LinearInference, level: float) -> tuple[Parameter, ...]:
-    told = told_of(fitted).get("average_effects")
-    if not told or not told["names"]:
+    told = told_of(fitted)
+    effects = None if told is None else told.average_effects
+    if effects is None or not effects.names:
         return ()
-    rows = _of_coefficients(fitted, fit, np.array(told["rows"], dtype=np.float64))
-    return tuple(linear_estimates(fit, told["names"], rows, level))
+    rows = _of_coefficients(fitted, fit, np.array(effects.rows))
+    return tuple(linear_estimates(fit, effects.names, rows, level))
 
 
 def _of_coefficients(fitted: FittedModel, fit: LinearInference, rows: Floats) -> Floats:
@@ -208,7 +211,7 @@ def _marginal(
     level: float,
 ) -> tuple[MarginalMeans, ...]:
     told = told_of(fitted)
-    if "means" not in told:
+    if told is None or told.means is None:
         if wanted or at:
             terms_of(fitted)
         return ()
@@ -218,7 +221,7 @@ def _marginal(
         wanted = [[c] for c, levels in every.items() if len(levels) <= _MOST_LEVELS]
     found = []
     for columns in wanted:
-        functions = marginal_means(design, told["means"], columns, at)
+        functions = marginal_means(design, told.means, columns, at)
         rows = LinearFunctions(functions.names, _of_coefficients(fitted, fit, functions.rows))
         differences = {"pairwise": pairwise, "first": against_first}.get(contrasts)
         compared: tuple[Contrast, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,27 +10,14 @@ from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution
 from halfsquare.results.inference.covariance import Bread
 from halfsquare.results.inference.scores import ScoredRows
-
-
-@dataclass(frozen=True)
-class BreuschPagan:
-    """Koenker's studentized statistic n R² of the squared errors on the columns, and its χ²
-    p-value.
-    """
-
-    statistic: float
-    freedom: float
-    p: float
-
-    def as_dict(self) -> dict[str, float]:
-        """JSON values."""
-        return {"statistic": self.statistic, "degrees_of_freedom": self.freedom, "p": self.p}
+from halfsquare.results.trained import HeteroscedasticityTest
 
 
 def breusch_pagan(
     bread: Bread, rows: Callable[[int], ScoredRows], count: int, execution: Execution
-) -> BreuschPagan | None:
-    """The test of a model with a constant, from one pass; None where the squares do not vary.
+) -> HeteroscedasticityTest | None:
+    """Koenker's n R² of the squared errors on the columns of a model with a constant, and its χ²
+    p-value, from one pass; None where the squares do not vary.
 
     Breusch & Pagan (1979), in the form of Koenker (1981, "A note on studentizing a test for
     heteroscedasticity"), as lmtest's ``bptest`` and statsmodels print it. Squared errors are taken
@@ -53,4 +39,4 @@ def breusch_pagan(
     from scipy.special import chdtrc
 
     statistic = bread.weight * float(pull @ bread.inverse @ pull) / total
-    return BreuschPagan(statistic, freedom, float(chdtrc(freedom, statistic)))
+    return HeteroscedasticityTest(statistic, freedom, float(chdtrc(freedom, statistic)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -17,7 +17,7 @@ from halfsquare.results.inference.linear import (
     Span,
     triangle_in_units,
 )
-from halfsquare.results.trained import LinearFacts
+from halfsquare.results.trained import InferenceFacts, LinearFacts
 
 
 def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
@@ -52,12 +52,19 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
     k = len(model.targets)
     encoder, unit = fitted.encoder, float(fitted.encoder.target_scales[output])
     d = len(names)
-    back = _back(encoder.means[:d], encoder.scales[:d], unit)
     told = member.told
     assert told is not None
-    covariance = back @ told[output::k, output::k][: d + 1, : d + 1] @ back.T
-    values = back @ model.matrix(member.parameters)[: d + 1, output]
-    values[0] += encoder.target_means[output]
+    with np.errstate(all="ignore"):
+        back = _back(encoder.means[:d], encoder.scales[:d], unit)
+        covariance = back @ told[output::k, output::k][: d + 1, : d + 1] @ back.T
+        values = back @ model.matrix(member.parameters)[: d + 1, output]
+        values[0] += encoder.target_means[output]
+        triangle = _triangle(fitted, facts, model, output)
+    if not (np.isfinite(covariance).all() and np.isfinite(triangle).all()):
+        raise OptionError(
+            "the coefficients of this model, in the units of its columns, leave the range of "
+            "float64: scale the columns and fit again"
+        )
     first = 0 if model.intercept else 1
     freedom = float(facts.degrees_of_freedom or 0.0)
     tested = freedom if facts.test_degrees_of_freedom is None else facts.test_degrees_of_freedom
@@ -68,7 +75,7 @@ def inference_of(fitted: FittedModel, output: int = 0) -> LinearInference:
         values[first:],
         covariance[first:, first:],
         np.inf if facts.noise_known and facts.errors is None else tested,
-        _triangle(fitted, facts, model, output),
+        triangle,
         freedom + rank + float(facts.absorbed_degrees_of_freedom),
         _spans(fitted, model),
         model.intercept,
@@ -143,7 +150,7 @@ def terms_of(fitted: FittedModel) -> TermsEncoder:
     return fitted.encoder
 
 
-def told_of(fitted: FittedModel) -> dict[str, Any]:
-    """What effects are read off besides the coefficients; empty for a model without terms."""
+def told_of(fitted: FittedModel) -> InferenceFacts | None:
+    """What effects are read off besides the coefficients."""
     facts = fitted.facts
-    return (facts.inference or {}) if isinstance(facts, LinearFacts) else {}
+    return facts.inference if isinstance(facts, LinearFacts) else None
