@@ -21,7 +21,7 @@ from halfsquare.cluster.held import HeldTable, Plan
 from halfsquare.cluster.parts import PartedSource
 from halfsquare.data.counts import Counts
 from halfsquare.data.cut import Cut
-from halfsquare.data.levels import MISSING, UNSEEN, LevelCoder, batch_columns
+from halfsquare.data.levels import MISSING, UNSEEN, LevelCoder, raw_columns
 from halfsquare.data.messages import Misread
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
@@ -47,6 +47,7 @@ def scan_shared(
     *,
     test_fraction: float = 0.0,
     seed: int = 0,
+    products: bool = False,
     progress: Progress | None = None,
 ) -> Scanned:
     """What :func:`halfsquare.data.scan.scan` brings, read by the workers of a cluster and kept
@@ -62,7 +63,8 @@ def scan_shared(
         As the scan on one machine.
     """
     try:
-        return _scan_shared(cluster, source, roles, test_fraction, seed, progress)
+        cut = Cut.of(source.name, roles, test_fraction, seed, products=products)
+        return _scan_shared(cluster, source, cut, progress)
     except Misread as problem:
         # A worker counts the rows of its part alone: read here, they are those of the source.
         for _ in source.scan(roles.scanned):
@@ -73,11 +75,10 @@ def scan_shared(
 def _scan_shared(
     cluster: Cluster,
     source: Source,
-    roles: Roles,
-    test_fraction: float,
-    seed: int,
+    cut: Cut,
     progress: Progress | None,
 ) -> Scanned:
+    roles = cut.roles
     parted = PartedSource.of(source)
     if any(column.lag is not None for column in roles.scanned):
         raise OptionError(
@@ -85,7 +86,6 @@ def _scan_shared(
             "cluster out"
         )
     cluster.require(parted.files)
-    cut = Cut.of(source.name, roles, test_fraction, seed)
     counts = list(cluster.map(partial(counted, parted, cut), len(parted.parts)))
     total = sum(counts, Counts())
     if progress is not None:
@@ -163,7 +163,7 @@ def counted(source: PartedSource, cut: Cut, index: int) -> Counts:
     coders = {c.name: LevelCoder() for c in columns if c.kind == "text"}
     batches = source.read([source.parts[index]], columns, cut.chunk_rows)
     return sum(
-        (Counts.of(batch_columns(b, columns, coders), cut.roles)[1] for b in batches), Counts()
+        (Counts.of(raw_columns(b, columns, coders), cut.roles)[1] for b in batches), Counts()
     )
 
 

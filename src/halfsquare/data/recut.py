@@ -145,20 +145,24 @@ def reordered(
         weights,
         len(scanned.roles.targets),
     )
-    train, test = part_statistics(again, scanned.roles, execution)
+    products = scanned.train.products is not None
+    train, test = part_statistics(again, scanned.roles, execution, products=products)
     sources = tuple(source_order(scanned, i, seed)[c.order] for i, c in enumerate(chosen))
     return Reordered(again, replace(scanned, table=again, train=train, test=test, orders=sources))
 
 
-def part_statistics(table: Table, roles: Roles, execution: Execution) -> Pair:
-    """Of the rows to train on, and of those set apart."""
+def part_statistics(table: Table, roles: Roles, execution: Execution, *, products: bool) -> Pair:
+    """Of the rows to train on, and of those set apart; with ``products`` of columns if asked."""
+    buffers = table.buffers if products else None
 
     def of(index: int) -> Pair:
         chunk, cut = table.read(index), table.train_sizes[index]
-        return statistics_of(chunk[:, :cut], roles), statistics_of(chunk[:, cut:], roles)
+        parts = (chunk[:, :cut], chunk[:, cut:])
+        train, test = (statistics_of(part, roles, buffers) for part in parts)
+        return train, test
 
     tree: Tree[Pair] = Tree(merged)
     for pair in execution.map(of, len(table.sizes)):
         tree.push(pair)
-    none = statistics_of(np.empty((len(roles.scanned), 0)), roles)
+    none = statistics_of(np.empty((len(roles.scanned), 0)), roles, buffers)
     return tree.total((none, none))
