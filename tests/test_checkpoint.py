@@ -29,7 +29,7 @@ from halfsquare import fit, load
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import CheckpointError, HalfsquareError, OptionError, OutputError
 from halfsquare.files.checkpoint import CHECKPOINT_FILE, Checkpoint
-from halfsquare.fitting.network import train_network
+from halfsquare.fitting.train_network import train_network
 from halfsquare.solvers.base import Solver, State
 from halfsquare.solvers.checkpointer import Checkpointer, CheckpointStore
 from halfsquare.solvers.loop import descend

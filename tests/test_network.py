@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import FitError, OptionError, ShapeError
 from halfsquare.fitting.folds import Folds, HeldOutErrors, Judgement, KeptRows
-from halfsquare.fitting.network import predictive, train_network
+from halfsquare.fitting.network import predictive
+from halfsquare.fitting.train_network import train_network
 from halfsquare.models.base import Model
 from halfsquare.models.network import ACTIVATIONS, Network
 from halfsquare.parallel.threads import Local

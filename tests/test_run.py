@@ -12,7 +12,7 @@ import pytest
 
 from halfsquare.data.rows import ArrayRows
 from halfsquare.files.records import from_json, to_json
-from halfsquare.fitting.network import train_network
+from halfsquare.fitting.train_network import train_network
 from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.checkpointer import Checkpointer
 from halfsquare.solvers.run import Run, Seed, Stream

@@ -19,7 +19,7 @@ from halfsquare.data.rows import ArrayRows
 from halfsquare.data.splits import Split, Units, folds_of, latest, some_groups
 from halfsquare.errors import OptionError
 from halfsquare.fitting.folds import Folds, KeptRows, some_rows
-from halfsquare.fitting.network import train_network
+from halfsquare.fitting.train_network import train_network
 
 RANDOM = np.random.default_rng
 

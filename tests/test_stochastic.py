@@ -13,8 +13,9 @@ from halfsquare import fit, load
 from halfsquare.data.rows import ArrayRows, Chunk
 from halfsquare.errors import ModelFileError, OptionError
 from halfsquare.fitting import output_layer
-from halfsquare.fitting.network import predictive, train_network
+from halfsquare.fitting.network import predictive
 from halfsquare.fitting.output_layer import solve_output_layer
+from halfsquare.fitting.train_network import train_network
 from halfsquare.models.base import Model
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local

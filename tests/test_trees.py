@@ -16,7 +16,8 @@ from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import ModelFileError, OptionError
 from halfsquare.explain.pulls import explain_pulls
 from halfsquare.explain.row import explain_row
-from halfsquare.fitting.trees import cuts_of, train_trees
+from halfsquare.fitting.coded import cuts_of
+from halfsquare.fitting.train_trees import train_trees
 from halfsquare.loss import error
 from halfsquare.models.trees import MOST_LEAVES, Input, Trees
 from halfsquare.results.evaluate import evaluate

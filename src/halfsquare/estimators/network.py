@@ -19,8 +19,9 @@ from halfsquare.estimators.table import Given, given
 from halfsquare.fitting.blend import some_design
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.fit_family import scanned_rows
-from halfsquare.fitting.network import NetworkFamily, groups_of_inputs, relevance_of
+from halfsquare.fitting.network import NetworkFamily, groups_of_inputs
 from halfsquare.fitting.options import Request
+from halfsquare.fitting.train_network import relevance_of
 from halfsquare.loss import Floats, error
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local

@@ -14,7 +14,8 @@ from halfsquare.errors import OptionError
 from halfsquare.estimators.base import TableRegressor
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.options import sign_of
-from halfsquare.fitting.trees import TreesFamily, column_contributions
+from halfsquare.fitting.tree_relevance import column_contributions
+from halfsquare.fitting.trees import TreesFamily
 from halfsquare.loss import Floats
 
 

@@ -35,14 +35,9 @@ from halfsquare.fitting.left_out_linear import left_out_linear
 from halfsquare.fitting.linear import LinearFamily
 from halfsquare.fitting.network import NetworkFamily, network_training
 from halfsquare.fitting.simplest import simplest, simplest_again
-from halfsquare.fitting.trees import (
-    BEST,
-    RANDOM,
-    TreesFamily,
-    trees_relevance,
-    trees_training,
-    unit_of,
-)
+from halfsquare.fitting.train_trees import BEST, RANDOM
+from halfsquare.fitting.tree_relevance import trees_relevance
+from halfsquare.fitting.trees import TreesFamily, trees_training, unit_of
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.linear import Linear

@@ -29,7 +29,8 @@ from halfsquare.fitting.family import Family
 from halfsquare.fitting.left_out_linear import left_out_linear
 from halfsquare.fitting.network import NetworkFamily
 from halfsquare.fitting.options import Request
-from halfsquare.fitting.trees import BEST, TreesFamily
+from halfsquare.fitting.train_trees import BEST
+from halfsquare.fitting.trees import TreesFamily
 from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local
