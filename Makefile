@@ -5,12 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test docs lint format clean browser
+.PHONY: demo test docs lint format clean installed
 
 demo: $(VENV)/demo.done
 	$(BIN)/halfsquare demo --out demo-output
 
-test: $(VENV)/test.done browser tests/browser/node_modules lint
+test: $(VENV)/test.done installed tests/browser/node_modules lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Read and built without the network; a warning is an error.
@@ -42,23 +42,24 @@ $(VENV)/docs.done: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[docs]'
 	touch $@
 
-# The page is tested in a real browser, and its accessibility by a package of npm. What is missing is
-# fetched where this may be done; elsewhere it is said.
+# The page is tested in a real browser, its accessibility by a package of npm, and SQL by PostgreSQL.
+# What is missing is fetched where this may be done; elsewhere it is said.
 APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
 INSTALL := $(APT) install -y -qq --no-install-recommends
 MISSING = $(if $(shell command -v chromium chromium-browser google-chrome | head -n 1),,chromium) \
-	$(if $(shell command -v chromedriver),,chromium-driver) $(if $(shell command -v npm),,nodejs npm)
+	$(if $(shell command -v chromedriver),,chromium-driver) $(if $(shell command -v npm),,nodejs npm) \
+	$(if $(shell command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null),,postgresql)
 SAY = echo "make test needs $(strip $(MISSING)): install with 'apt-get install $(strip $(MISSING))' as root,\
  or in your system's own way, and run make test again" >&2; exit 1
 
-browser:
+installed:
 	@if [ -n "$(strip $(MISSING))" ]; then \
 	  { command -v apt-get >/dev/null && $(APT) update -qq && $(INSTALL) $(strip $(MISSING)); } \
 	  || { $(SAY); }; \
 	fi
 
 # axe-core judges the accessibility of the page.
-tests/browser/node_modules: tests/browser/package-lock.json | browser
+tests/browser/node_modules: tests/browser/package-lock.json | installed
 	npm ci --prefix tests/browser --no-audit --no-fund --silent
 	touch $@
 

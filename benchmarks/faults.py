@@ -8,6 +8,7 @@ twice as many, hostile tables five times.
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
@@ -43,6 +44,7 @@ from injecting import (  # noqa: E402
     write_table,
 )  # fmt: skip
 from loading import visit  # noqa: E402
+from surroundings import MODELS, SETTINGS, STREAMS, odd_stream, same_bytes  # noqa: E402
 
 MEMORY = 4 << 30  # address space of a process that loads changed files; libraries reserve 2.3 GB
 PART = 5_000  # cases in one process: the libraries' reservations grow
@@ -56,6 +58,7 @@ FUZZED = {
     "upload": "uploads with changed bytes",
     "formula": "formulas of random pieces",
 }
+PAGE = "requests to the page among slow and vanishing ones"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 Tally = dict[str, Counter[str]]
 
@@ -117,6 +120,24 @@ def tabled(
             yield "odd names and scales, against NumPy", planned_outcome(i, commands, Path(made))
 
 
+def streamed(
+    commands: Commands, folder: Path, cases: int, random: np.random.Generator
+) -> Iterator[tuple[str, str]]:
+    for name in STREAMS:
+        for arguments, out in (*WRITERS.values(), (REPORT, "r.html")):
+            found = odd_stream(folder, arguments, out, name)
+            yield "streams closed, full, of ASCII or without a reader", found
+
+
+def settled(
+    commands: Commands, folder: Path, cases: int, random: np.random.Generator
+) -> Iterator[tuple[str, str]]:
+    write_table(folder / "small.csv", 300)
+    for model in MODELS:
+        for setting in SETTINGS:
+            yield "other cores and numbers of threads", same_bytes(folder, model, setting)
+
+
 def fuzzing(cases: int) -> Iterator[tuple[str, Counter[str]]]:
     """Files of our own, uploads and formulas, in processes that have little memory."""
     sizes = [min(PART, cases - done) for done in range(0, cases, PART)]
@@ -167,6 +188,25 @@ def table(tally: Tally) -> list[str]:
     return lines
 
 
+PARTS: dict[str, Callable[..., Iterator[tuple[str, str]]]] = {
+    "killed": killed, "full": full, "read": read, "tabled": tabled, "streams": streamed,
+    "settings": settled,
+}  # fmt: skip
+
+
+def injected(part: str, cases: int, seed: int) -> Tally:
+    """What came of the faults of a part."""
+    tally: Tally = {}
+    with tempfile.TemporaryDirectory() as made, Commands() as commands:
+        folder = Path(made)
+        prepared(commands, folder)
+        for fault, found in PARTS[part](commands, folder, cases, np.random.default_rng(seed)):
+            tally.setdefault(fault, Counter())[found] += 1
+            if found not in ("right", "error"):
+                print(f"{fault}: {found}", file=sys.stderr)
+    return tally
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=40)
@@ -175,24 +215,33 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "faults.md")
+    every = (*PARTS, "fuzz", "page")
+    parser.add_argument("--parts", nargs="+", choices=every, default=every)
+    parser.add_argument(
+        "--tally", type=Path, help="a JSON file that keeps the counts of parts from run to run"
+    )
     given_ = parser.parse_args()
     tally: Tally = {}
-    parts: list[Callable[..., Iterator[tuple[str, str]]]] = [killed, full, read, tabled]
-    with tempfile.TemporaryDirectory() as made, Commands() as commands:
-        folder = Path(made)
-        prepared(commands, folder)
-        for part in parts:
-            for fault, found in part(
-                commands, folder, given_.cases, np.random.default_rng(given_.seed)
-            ):
-                tally.setdefault(fault, Counter())[found] += 1
-                if found not in ("right", "error"):
-                    print(f"{fault}: {found}", file=sys.stderr)
-        for fault, count in fuzzing(given_.fuzz):
-            tally[fault] = count
-    visits, memory = visited()
-    vanished, cut = visits.pop("vanished", 0), visits.pop("cut off", 0)
-    tally["requests to the page among slow and vanishing ones"] = visits
+    if given_.tally and given_.tally.exists():
+        kept = json.loads(given_.tally.read_text(encoding="utf-8"))
+        tally = {fault: Counter(found) for fault, found in kept.items()}
+    for part in given_.parts:
+        if part in PARTS:
+            tally |= injected(part, given_.cases, given_.seed)
+        elif part == "fuzz":
+            tally |= dict(fuzzing(given_.fuzz))
+        else:
+            tally[PAGE], memory = visited()
+            tally[PAGE]["memory"] = memory
+        if given_.tally:
+            given_.tally.write_text(json.dumps(tally, indent=1), encoding="utf-8")
+    order = list(tally)
+    for fault in (*FUZZED.values(), PAGE):  # last, whenever they were run
+        if fault in order:
+            order.append(order.pop(order.index(fault)))
+    tally = {fault: tally[fault] for fault in order}
+    visits = tally.get(PAGE, Counter())
+    vanished, cut, memory = (visits.pop(what, 0) for what in ("vanished", "cut off", "memory"))
     lines = table(tally)
     lines += [
         "",

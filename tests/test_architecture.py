@@ -188,7 +188,7 @@ def test_help_is_quick() -> None:
         "sys.stdout, io.StringIO()\nfrom halfsquare.cli.main import main\ntry: "
         "main()\nexcept SystemExit: pass\nsys.stdout = stdout"
     )
-    assert loaded(code) & (HEAVY | {"numpy"}) == set()
+    assert loaded(code) & (HEAVY | {"numpy", "markdown_it", "pygments"}) == set()
 
 
 def test_fitting_and_using_a_line_imports_no_more_than_it_needs(tmp_path: Path) -> None:

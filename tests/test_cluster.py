@@ -4,6 +4,7 @@ workers.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -24,14 +25,15 @@ from inference_cases import table as terms_frame
 from halfsquare import FittedModel, fit
 from halfsquare.cluster import cluster as cluster_module
 from halfsquare.cluster import connect as connecting
-from halfsquare.cluster import membership
+from halfsquare.cluster import tasks
 from halfsquare.cluster.cluster import Cluster
 from halfsquare.cluster.connect import connect
-from halfsquare.cluster.shares import Shares
-from halfsquare.data import scan as cut
+from halfsquare.cluster.partitions import dealt, moves, partitions_each
+from halfsquare.data import cut
 from halfsquare.errors import ClusterError, DataError, LimitError, NotFiniteError, OptionError
 from halfsquare.fitting import network as network_trainer
 from halfsquare.fitting.network import NetworkFamily
+from halfsquare.parallel.threads import Local
 
 pa = pytest.importorskip("pyarrow")
 psutil = pytest.importorskip("psutil")
@@ -53,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("files")
     rng = np.random.default_rng(0)
-    for number, rows in enumerate((1500, 10, 2100, 0, 1300)):
+    for number, rows in enumerate((800, 10, 1100, 0, 700)):
         x, z = rng.normal(size=rows), rng.uniform(1, 3, size=rows)
         level = rng.choice(
             ["late", "b", "ü"][: 2 + number % 2] if number > 1 else ["b", "ü"], size=rows
@@ -83,7 +85,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         network_trainer, "EvidenceTrainer", partial(network_trainer.EvidenceTrainer, iterations=4)
     )
     monkeypatch.setattr(
-        NetworkFamily, "train", lambda self, rows, run: self.train_sized(rows, run, (3,), 4)[0]
+        NetworkFamily, "train", lambda self, rows, run: self.train_sized(rows, run, (3,), 2)[0]
     )
 
 
@@ -99,6 +101,20 @@ def processes() -> list[int]:
 def saved(fitted: FittedModel, path: Path) -> bytes:
     fitted.save(path)
     return path.read_bytes()
+
+
+ALONE: dict[str, tuple[bytes, int]] = {}
+
+
+def alone(folder: Path, name: str, tmp_path: Path) -> tuple[bytes, int]:
+    """The model file that one machine writes, made once for all tests, and how many steps that
+    takes.
+    """
+    if name not in ALONE:
+        (pattern, options), steps = FITS[name], list[int]()
+        here = fit(folder / pattern, **options, callback=lambda s: steps.append(s.iteration))
+        ALONE[name] = saved(here, tmp_path / "alone.hsq"), len(steps)
+    return ALONE[name]
 
 
 LINEAR = {"target": "y", "model": "linear"}
@@ -120,8 +136,8 @@ FITS: dict[str, tuple[str, dict[str, Any]]] = {
         "part*.csv",
         {"formula": "log(y) ~ a + b*z**p + c*x", "weights": "w", "start": {"p": 1.0}},
     ),
-    "network": ("part*.parquet", NETWORK),
-    "network, weighted": ("part*.csv", {**NETWORK, "weights": "w", "refit": False}),
+    "network": ("part*.csv", NETWORK),
+    "network, weighted": ("part*.parquet", {**NETWORK, "weights": "w", "refit": False}),
 }
 
 
@@ -130,8 +146,8 @@ def test_the_model_file_has_the_same_bytes(
     name: str, folder: Path, tmp_path: Path, cluster: Cluster
 ) -> None:
     pattern, options = FITS[name]
-    here, there = (fit(folder / pattern, **options, cluster=where) for where in (None, cluster))
-    assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+    there = fit(folder / pattern, **options, cluster=cluster)
+    assert saved(there, tmp_path / "there.hsq") == alone(folder, name, tmp_path)[0]
 
 
 def test_a_worker_killed_in_the_middle_changes_nothing(
@@ -147,11 +163,10 @@ def test_a_worker_killed_in_the_middle_changes_nothing(
             killed.append(processes()[-1])
             os.kill(killed[-1], signal.SIGKILL)
 
-    here = fit(folder / "part*.csv", **NETWORK)
     there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, callback=watch)
     assert len(killed) == 2
     assert capfd.readouterr() == ("", ""), "what Dask says of it is no news to the user"
-    assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+    assert saved(there, tmp_path / "there.hsq") == alone(folder, "network", tmp_path)[0]
 
 
 def test_a_worker_that_stands_still_for_a_while_changes_nothing(
@@ -160,29 +175,28 @@ def test_a_worker_that_stands_still_for_a_while_changes_nothing(
     """It goes on when three looks at who is still there have found it without an answer."""
     stopped: list[int] = []
     looks: list[int] = []
-    look = cluster_module._Round._rescue
+    look = Cluster._look
 
     def watch(state: Any) -> None:
         if state.iteration == 2 and not stopped:
             stopped.append(processes()[0])
             os.kill(stopped[0], signal.SIGSTOP)
 
-    def looked(waiting: Any) -> None:
-        look(waiting)
+    def looked(cluster: Cluster) -> bool:
         if stopped:
             looks.append(stopped[0])
         if len(looks) == 3:
             os.kill(stopped[0], signal.SIGCONT)
+        return look(cluster)
 
-    monkeypatch.setattr(cluster_module._Round, "_rescue", looked)
-    here = fit(folder / "part*.csv", **NETWORK)
+    monkeypatch.setattr(Cluster, "_look", looked)
     try:
         there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, callback=watch)
     finally:
         for process in stopped:
             os.kill(process, signal.SIGCONT)
     assert len(looks) >= 3
-    assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+    assert saved(there, tmp_path / "there.hsq") == alone(folder, "network", tmp_path)[0]
 
 
 def test_a_checkpoint_goes_from_a_machine_to_a_cluster(
@@ -206,10 +220,9 @@ def test_a_checkpoint_goes_from_a_machine_to_a_cluster(
         cluster=cluster,
         callback=lambda s: steps.append(s.iteration),
     )
-    whole: list[float] = []
-    here = fit(folder / "part*.csv", **NETWORK, callback=lambda s: whole.append(s.iteration))
-    assert 0 < len(steps) <= len(whole) - 3, "it began anew"
-    assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+    here, whole = alone(folder, "network", tmp_path)
+    assert 0 < len(steps) <= whole - 3, "it began anew"
+    assert saved(there, tmp_path / "there.hsq") == here
 
 
 def test_a_scheduler_that_is_gone() -> None:
@@ -283,7 +296,7 @@ def test_too_few_open_files_are_told_before_anything_is_started() -> None:
 
 
 def test_a_worker_killed_by_its_own_work(tmp_path: Path, cluster: Cluster) -> None:
-    once, before = tmp_path / "once", cluster.traffic.orders_repeated
+    once, before = tmp_path / "once", cluster.traffic.workers_lost
 
     def work(index: int) -> float:
         if index == 37 and not once.exists():
@@ -294,31 +307,52 @@ def test_a_worker_killed_by_its_own_work(tmp_path: Path, cluster: Cluster) -> No
     def add(a: float, b: float) -> float:
         return a + b
 
-    from halfsquare.parallel.threads import Local
-
     total = cluster.reduce(work, add, 100, 0.0)
-    assert once.exists() and cluster.traffic.orders_repeated > before
+    assert cluster.workers and once.exists() and cluster.traffic.workers_lost > before
     assert total == Local(1).reduce(work, add, 100, 0.0)
 
 
 def test_workers_that_die_again_and_again_are_an_error(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "_ATTEMPTS", 2)
+    scheduler = cluster.client.cluster.scheduler
+    assert scheduler.allowed_failures == 7, "of eight in a row"
+    monkeypatch.setattr(scheduler, "allowed_failures", 1)
     with pytest.raises(
-        ClusterError, match=r"workers in a row were lost at the same work.*enough memory"
+        ClusterError, match=r"2 workers in a row were lost at the same work.*enough memory"
     ):
         cluster.reduce(lambda i: os.kill(os.getpid(), signal.SIGKILL), max, 4, None)
 
 
 def test_a_worker_that_joins_takes_part(folder: Path, tmp_path: Path, cluster: Cluster) -> None:
-    here = fit(folder / "part*.parquet", **LINEAR)
-    cluster.client.cluster.scale(3)
-    cluster.client.wait_for_workers(3, timeout=60)
+    """It is given partitions that others had, in the middle of a fit."""
+    cluster.client.wait_for_workers(2, timeout=60)
+    held: list[set[str]] = []
+    scaled: list[int] = []
+
+    def watch(state: Any) -> None:
+        (table,) = cluster._tables.values()
+        who = cluster.client.who_has(table.futures)
+        held.append({worker for workers in who.values() for worker in workers})
+        if not scaled:
+            scaled.append(3)
+            cluster.client.cluster.scale(3)
+            cluster.client.wait_for_workers(3, timeout=60)
+
+    there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, callback=watch)
+    cluster.client.cluster.scale(2)
+    assert len(held[0]) == 2 and max(map(len, held)) == 3
+    assert saved(there, tmp_path / "there.hsq") == alone(folder, "network", tmp_path)[0]
+
+
+def test_what_a_fit_has_left_is_forgotten(folder: Path, cluster: Cluster) -> None:
     fit(folder / "part*.parquet", **LINEAR, cluster=cluster)
-    there = fit(folder / "part*.parquet", **LINEAR, cluster=cluster)
-    assert cluster.traffic.workers == 3
-    assert saved(here, tmp_path / "here.hsq") == saved(there, tmp_path / "there.hsq")
+    gc.collect()
+    assert not cluster._tables, "the table lives on here"
+    until = time.monotonic() + 30
+    while any(cluster.client.has_what().values()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(cluster.client.has_what().values())
 
 
 def test_an_interrupted_fit_keeps_the_best_so_far(folder: Path, cluster: Cluster) -> None:
@@ -391,8 +425,8 @@ def test_a_file_that_is_another_there(cluster: Cluster, folder: Path) -> None:
 
 
 def test_other_versions_on_the_workers(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = {**membership.versions(), "numpy": "0.1"}
-    monkeypatch.setattr(membership, "versions", lambda: here)
+    here = {**tasks.versions(), "numpy": "0.1"}
+    monkeypatch.setattr(tasks, "versions", lambda: here)
     with pytest.raises(
         ClusterError, match=r"worker tls://.* has other versions: numpy .*, here 0\.1"
     ):
@@ -448,43 +482,85 @@ def test_what_a_cluster_does_not_do(
 
 def test_bytes_do_not_grow_with_the_rows(cluster: Cluster) -> None:
     received = []
-    for count in (64, 6400):
+    for count in (600, 6400):
         before = cluster.traffic.bytes_received
         cluster.reduce(lambda i: np.full(1000, float(i)), np.add, count, np.zeros(1000))
         received.append(cluster.traffic.bytes_received - before)
     assert received[1] < 2 * received[0]
 
 
+def test_a_tree_of_futures_has_the_bits_of_one_process(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with so many workers that the driver cannot merge all by itself."""
+    monkeypatch.setattr(cluster_module, "_FAN_IN", 2)
+
+    def work(index: int) -> float:
+        return float(np.random.default_rng(index).normal())
+
+    def add(a: float, b: float) -> float:
+        return a + b
+
+    for count in (1, 3, 37, 300):
+        found = cluster.reduce(work, add, count, 0.0)
+        assert found == Local(1).reduce(work, add, count, 0.0)
+    assert found != sum(map(work, range(300))), "in another order the bits differ"
+    with pytest.raises(ClusterError, match=r"KeyError: 5$"):  # of several the first
+        cluster.reduce(lambda i: {0: 1.0}[i * (i > 4)], add, 300, 0.0)
+
+
+def test_what_is_large_is_sent_once(cluster: Cluster) -> None:
+    """An array is kept by the workers; other work of many bytes goes to one, which hands it on."""
+    array, text = np.arange(200_000.0), "x" * 100_000
+
+    def work(index: int) -> float:
+        return float(array[index]) + len(text)
+
+    def add(a: float, b: float) -> float:
+        return a + b
+
+    sent = []
+    for _ in range(2):
+        before = cluster.traffic.bytes_sent
+        assert cluster.reduce(work, add, 40, 0.0) == Local(1).reduce(work, add, 40, 0.0)
+        sent.append(cluster.traffic.bytes_sent - before)
+    assert array.nbytes < sent[0] < 1.2 * array.nbytes
+    assert len(text) < sent[1] < 1.2 * len(text)
+
+
 @given(
     st.integers(1, 5000),
-    st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 8), min_size=1), min_size=1),
+    st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 8), min_size=1),
+    st.integers(1, 4),
 )
-def test_every_chunk_has_one_worker(count: int, changes: list[dict[str, int]]) -> None:
-    shares = Shares()
-    for workers in changes:
-        spans = shares.spans(count, workers)
-        assert spans.keys() <= workers.keys()
-        assert sorted(i for mine in spans.values() for a, b in mine for i in range(a, b)) == list(
-            range(count)
-        )
+def test_every_chunk_is_in_one_partition(count: int, threads: dict[str, int], each: int) -> None:
+    spans, owners = dealt(count, threads, each)
+    assert [i for a, b in spans for i in range(a, b)] == list(range(count))
+    assert all(a < b for a, b in spans) and len(spans) == len(owners) <= each * len(threads)
+    assert set(owners) <= threads.keys()
 
 
-def test_shares_stay_where_they_are() -> None:
-    shares, workers = Shares(), dict.fromkeys("abcdefghij", 1)
+def test_partitions_are_as_long_as_workers_have_threads() -> None:
+    spans, owners = dealt(4000, {"a": 1, "b": 3}, 2)
+    rows = {w: sum(b - a for (a, b), o in zip(spans, owners, strict=True) if o == w) for w in "ab"}
+    assert owners == ["a", "a", "b", "b"] and 2.8 < rows["b"] / rows["a"] < 3.3
+    assert partitions_each(1, 2) == 1, "a single CSV is read once by each worker"
+    assert [partitions_each(1000, w) for w in (2, 16, 64, 100)] == [2, 2, 1, 1]
 
-    def owners(present: dict[str, int]) -> list[str]:
-        found = [""] * 4000
-        for worker, spans in shares.spans(4000, present).items():
-            for a, b in spans:
-                found[a:b] = [worker] * (b - a)
-        return found
 
-    before = owners(workers)
-    assert max(before.count(w) for w in workers) < 1.2 * 400
-    del workers["d"]
-    after = owners(workers)
-    assert sum(a != b for a, b in zip(before, after, strict=True)) < 1.3 * 400
-    assert owners(workers) == after
+@given(
+    st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=40),
+    st.lists(st.sampled_from(["x", "y"]), unique=True),
+)
+def test_newcomers_are_given_no_more_than_others_keep(
+    holders: list[str], joined: list[str]
+) -> None:
+    moved = moves(holders, joined)
+    after = [moved.get(i, holder) for i, holder in enumerate(holders)]
+    assert set(moved.values()) <= set(joined)
+    for worker in joined:
+        assert max(map(after.count, after)) - after.count(worker) < 2
+        assert after.count(worker) <= max(map(holders.count, holders))
 
 
 @pytest.fixture(scope="module")

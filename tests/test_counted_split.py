@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from halfsquare import fit, fit_sums, sum_rows
-from halfsquare.data.buffers import Buffers
 from halfsquare.data.counted import of_counts
 from halfsquare.data.cut import Cut
 from halfsquare.data.deciding import open_source
@@ -32,7 +31,8 @@ def roles() -> Roles:
 def scanned(x: Floats, y: Floats, w: Floats, seed: int) -> Scanned:
     """One chunk, with a quarter of the rows set apart."""
     cut = Cut.of("the data", roles(), 0.25, seed)
-    chunk, train = cut.split(0, np.array([y, w, x]), Buffers())
+    order, train = cut.order(0, len(x))
+    chunk = np.array([y, w, x])[:, order]
     kept = RawTable(3, cut.chunk_rows)
     kept.append(chunk, train)
     parts = (statistics_of(part, roles()) for part in (chunk[:, :train], chunk[:, train:]))

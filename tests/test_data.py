@@ -27,6 +27,8 @@ from halfsquare import FittedModel, load
 from halfsquare import fit as fit_any
 from halfsquare.data import table as raw_table
 from halfsquare.data.arrow import floats_of, integers_of
+from halfsquare.data.features import Category
+from halfsquare.data.levels import MISSING, UNSEEN
 from halfsquare.errors import DataError, NotFiniteError, OptionError
 from halfsquare.results import evaluate
 
@@ -540,3 +542,12 @@ def test_arrow_arrays_by_their_buffers() -> None:
                 numbers = np.where(gone, -7, np.arange(n))[first : first + count]
                 np.testing.assert_array_equal(found, numbers)
     assert floats_of(pa.array([1, None, 3])).tolist()[::2] == [1.0, 3.0]
+
+
+def test_an_unseen_level_is_the_average_row_in_every_column() -> None:
+    """The column of missing values was 0 in it, not the mean."""
+    means = (0.25, 0.125)
+    feature = Category("kind", means, (1.0, 1.0), ("a", "b"), other=False, missing=True)
+    out = np.empty((2, 4))
+    feature.write(np.array([0.0, 1.0, float(MISSING), float(UNSEEN)]), out)
+    assert out.T.tolist() == [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], list(means)]

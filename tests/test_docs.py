@@ -149,6 +149,84 @@ tea = fit("cooling.csv", formula=formula, test_fraction=0)
 """
 
 
+#: What stands before the Python of a page that shows no output, and what takes the place of a text.
+PROGRAMS: dict[str, tuple[str, dict[str, str]]] = {
+    "audit.md": (
+        """
+from halfsquare import SquaredError
+
+loss, gradient = SquaredError("mse").value, SquaredError("mse").gradient
+""",
+        {},
+    ),
+    "cluster.md": (
+        """
+import pathlib, pyarrow as pa, pyarrow.parquet
+from halfsquare import fit
+
+pathlib.Path("rows").mkdir()
+rows = {"x": [float(i) for i in range(40)], "y": [3.0 * i + i % 3 for i in range(40)]}
+pyarrow.parquet.write_table(pa.table(rows), "rows/1.parquet")
+""",
+        {"tcp://HOST:PORT": "local:1"},
+    ),
+    "formula.md": (
+        """
+import numpy as np, pandas
+
+x = np.linspace(1, 20, 12)
+frame = pandas.DataFrame({"x": x, "y": 5 * (1 - np.exp(-0.3 * x)) + 0.01 * np.sin(9 * x)})
+""",
+        {},
+    ),
+    "terms.md": (
+        """
+import numpy as np, pandas
+
+random = np.random.default_rng(1)
+houses = pandas.DataFrame({
+    "area": random.uniform(50, 200, 90).round(),
+    "district": random.choice(["north", "south"], 90),
+    "street": np.arange(90) // 6,
+})
+houses["price"] = (900 * houses.area * random.lognormal(0, 0.1, 90)).round()
+houses.to_csv("houses.csv", index=False)
+""",
+        {},
+    ),
+    "estimators.md": ("", {}),
+}
+
+
+def programs(page: str) -> list[str]:
+    return [text for language, text in blocks(page) if language == "python"]
+
+
+def test_every_page_with_python_is_run() -> None:
+    with_python = {
+        str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")
+        if "_build" not in path.parts and programs(str(path.relative_to(DOCS)))
+    }  # fmt: skip
+    assert with_python == set(PROGRAMS)
+
+
+@pytest.mark.parametrize("page", PROGRAMS)
+def test_the_python_of_a_page_runs(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, instead = PROGRAMS[page]
+    names: dict[str, Any] = {"__name__": page}
+    exec(before, names)
+    for text in programs(page):
+        for shown, given in instead.items():
+            assert shown in text
+            text = text.replace(shown, given)
+        exec(compile(text, page, "exec"), names)
+    if page == "audit.md":
+        names["test_loss"]()
+
+
 def test_every_command_shown_anywhere_is_one() -> None:
     """Names of commands and options, in all pages, also where the line itself cannot run here."""
     from halfsquare.cli.main import app

@@ -142,7 +142,7 @@ def test_evaluate_tells_limits_clusters_and_coverage(tmp_path: Path, command: Co
     assert refused.code == 2 and "'nope'" in refused.err
     # On rows of the fit it is said.
     told = command("compare", "m.hsq", "m.hsq", "old.csv")
-    assert "both models were fitted to old.csv" in told.out.replace("\n", " ")
+    assert "Both models were fitted to old.csv" in told.out.replace("\n", " ")
     assert "fitted to" not in command("compare", "m.hsq", "m.hsq", "new.csv").out
 
 

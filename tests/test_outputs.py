@@ -108,7 +108,10 @@ def test_escape_sequences_are_shown_and_never_sent(
         ),
         tmp_path / "t.parquet",
     )
+    unlike = {evil: [900.0, 901.0], "t": ["w\x1b[31m", "u\x1b[31m"], "y": [1.0, 2.0]}
+    pq.write_table(pa.table(unlike), tmp_path / "unlike.parquet")
     linear = ("--model", "linear", "--out", "m.hsq")
+    terms = ("--model", "linear", "--formula", f"y ~ `{evil}` + t", "--out", "terms.hsq")
     for arguments in (
         ("fit", "t.parquet", "--target", "y", *linear),
         ("info", "m.hsq"),
@@ -117,11 +120,22 @@ def test_escape_sequences_are_shown_and_never_sent(
         ("pulls", "m.hsq", "t.parquet"),
         ("pulls", "m.hsq", "t.parquet", "--row", "3"),
         ("sums", "t.parquet", "--target", "y", "--out", "s.sums"),
+        ("fit-sums", "s.sums"),
+        ("predict", "m.hsq", "unlike.parquet", "--out", "p.csv"),
+        ("compare", "m.hsq", "m.hsq", "t.parquet"),
+        ("fit", "t.parquet", "--target", "y", *terms),
+        ("effects", "terms.hsq"),
+        ("table", "terms.hsq", "m.hsq"),
+        ("table", "terms.hsq", "--format", "latex", "--out", "t.tex"),
+        ("fit", "t.parquet", "--target", "y", "--split", f"group:{evil}", *linear[:2]),
         ("fit", "t.parquet", "--target", evil + "x"),
     ):
         ran = command(*arguments)
+        if arguments[0] == "predict":
+            assert ran.err.count("Look at") == 2
         assert all(c.isprintable() or c == "\n" for c in ran.out + ran.err), arguments
         assert ran.code == (1 if arguments[-1] == evil + "x" else 0), ran.err
+    assert "\\textbackslash{}x1b" in (tmp_path / "t.tex").read_text()
     assert json.loads(command("info", "m.hsq", "--json").out)["columns"][0]["name"] == evil
     assert visible("plain é") == "plain é" and visible("a\nb\x7f") == "a\nb\\x7f"
 

@@ -4,6 +4,8 @@ safe and readable.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from halfsquare import fit
-from halfsquare.errors import DataError
+from halfsquare.errors import DataError, OptionError
 from halfsquare.figures.static_figure import draw
 from halfsquare.figures.theme import LIGHT
 from halfsquare.report.bins import Bins, Grid
@@ -28,6 +30,7 @@ from halfsquare.report.drawn import coverage, learning
 from halfsquare.report.first_screen import first_screen
 from halfsquare.report.html import report_page
 from halfsquare.report.learning import LinearLearning, Point
+from halfsquare.report.packed import packed
 from halfsquare.report.profiles import _words
 from halfsquare.results.fitted import FittedModel
 from halfsquare.text import plain
@@ -252,6 +255,84 @@ def test_a_report_of_anything(kind: str) -> None:
         assert "Linear model of y" in report_page(
             fit(data, "y", model="linear", test_fraction=0), data
         )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"target": ["y", "z"], "features": ["x"]}, "2 targets"),
+        ({"formula": "y ~ x + poly(z, 2)", "model": "linear"}, "of terms"),
+        ({"formula": "y ~ a + b*gamma(x)", "start": {"a": 0, "b": 1e-6}}, "uses gamma"),
+    ],
+)
+def test_what_sliders_cannot_compute_is_refused_with_what_to_do(
+    options: dict[str, Any], words: str
+) -> None:
+    data = {name: v[:80] for name, v in table().items() if name != "group"}
+    fitted = fit(data, **{"model": "linear" if "formula" not in options else "auto", **options})
+    with pytest.raises(OptionError, match=words) as refused:
+        report_page(fitted, data, interactive=True)
+    assert "leave out --interactive" in str(refused.value)
+
+
+def test_a_page_that_would_be_too_large_is_refused(
+    linear: tuple[FittedModel, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from halfsquare.report import whatif
+
+    page = report_page(*linear, interactive=True)
+    size = len(page.encode())
+    assert size < whatif.LIMIT
+    monkeypatch.setattr(whatif, "LIMIT", size - 1)
+    with pytest.raises(OptionError, match="Leave out --interactive, or fit a smaller model"):
+        report_page(*linear, interactive=True)
+
+
+def test_an_interactive_page_holds_its_scripts_and_escapes_the_rest(
+    linear: tuple[FittedModel, dict[str, Any]],
+) -> None:
+    page = report_page(*linear, interactive=True)
+    assert NASTY not in page and "<script>alert" not in page
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert "unsafe" not in policy[1] and "default-src 'none'" in policy[1]
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digests = re.findall(r"'sha256-([^']*)'", policy[1].split("script-src")[1])
+    made = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    assert len(made) == 2 and made == digests
+    assert "holds no script" not in page
+
+
+def test_the_strongest_columns_have_a_size_that_matters(tmp_path: Path) -> None:
+    """A number that lacks values was named without its size, and columns of "0%" stood there."""
+    random = np.random.default_rng(2)
+    x, z = random.normal(size=(2, 120))
+    data = {"x": np.where(np.arange(120) % 8, x, np.nan), "z": z, "y": 3 * x + 2 * z}
+    said = first_screen(fit(data, "y", model="linear"))
+    assert re.search(r"Strongest columns: (x|z) \+\d[\d.]* per std\. deviation; ", said)
+    assert re.search(r"x \+\d[\d.]* per std\. deviation", said)
+    still = {"x": x, "still": np.arange(120) % 2 * 1.0, "y": 3 * x}
+    shown = first_screen(fit(still, "y", model="trees"))
+    assert "Strongest columns: x" in shown and " 0%" not in shown
+
+
+def test_a_decisive_row_is_told_as_it_stands_in_the_file(tmp_path: Path) -> None:
+    """Row 8 was called 1007.0."""
+    lines = [f"{1000 + i},{i if i < 11 else 400},{2 * i + i % 3}" for i in range(12)]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["id,x,y", *lines]))
+    said = first_screen(fit(str(path), "y", model="linear", test_fraction=0))
+    assert "Row 12 (id: 1011) decides" in said
+
+
+def test_a_packed_number_keeps_what_it_promises() -> None:
+    values = np.random.default_rng(0).normal(size=500) * 10.0 ** np.arange(-250, 250)
+    raw = np.frombuffer(base64.b64decode(packed(values, "f6")["text"]), np.uint8).reshape(-1, 6)
+    whole = np.zeros((500, 8), np.uint8)
+    whole[:, 2:] = raw
+    np.testing.assert_allclose(whole.view("<f8")[:, 0], values, rtol=7.3e-12)
+    exact = np.frombuffer(base64.b64decode(packed(values)["text"]), "<f8")
+    assert exact.tobytes() == values.tobytes()
 
 
 def test_rows_without_a_target_are_refused(linear: tuple[FittedModel, dict[str, Any]]) -> None:

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from halfsquare import fit, load
 from halfsquare.cli.main import app
+from halfsquare.data.hashes import hashed
 from halfsquare.data.rows import ArrayRows
 from halfsquare.data.splits import Split, Units, folds_of, latest, some_groups
 from halfsquare.errors import OptionError
-from halfsquare.fitting.equal_rows import hashed
 from halfsquare.fitting.folds import Folds, KeptRows, some_rows
 from halfsquare.fitting.network import train_network
 

@@ -26,6 +26,8 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 from halfsquare.errors import OptionError
 from halfsquare.explain.many_examples import built_in_sample
 from halfsquare.web.access import POLICY
+from halfsquare.web.pages import one_example
+from halfsquare.web.pages.many_examples import BATCHES, ROWS
 from halfsquare.web.serve import PageServer, serve
 
 
@@ -276,6 +278,21 @@ def test_many_examples_answers_with_the_sums(client: Client) -> None:
     assert "× 2" in once["html"]
 
 
+@pytest.mark.parametrize("rows", range(len(ROWS)))
+def test_a_batch_is_never_larger_than_the_rows(client: Client, rows: int) -> None:
+    """A batch of 256 of 16 rows was drawn with repetition."""
+    query = f"rows={rows}&batch={len(BATCHES) - 1}"
+    found = json.loads(client.get(f"/many-examples/part?{query}").text)
+    batch = int(re.search(r"Batch B</dt><dd>(\d+)", found["html"])[1])  # type: ignore[index]
+    assert batch == min(BATCHES[-1], ROWS[rows] // 2)
+    assert ("at most half of the rows" in found["html"]) == (batch < BATCHES[-1])
+    # The cross is the gradient over all rows: the mean of the batches' is near it.
+    full = found["data"]["full"][0]
+    mean = np.mean([b["a"] for b in found["data"]["batches"]])
+    spread = np.std([b["a"] for b in found["data"]["batches"]])
+    assert abs(mean - full["a"]) < 5 * spread / len(found["data"]["batches"]) ** 0.5
+
+
 def test_ctrl_c_ends_the_server_quietly() -> None:
     code = "from halfsquare.web.serve import serve; serve()"
     with subprocess.Popen(
@@ -292,6 +309,26 @@ def test_ctrl_c_ends_the_server_quietly() -> None:
         _, complaints = process.communicate(timeout=20)
     assert process.returncode == 0
     assert complaints == ""
+
+
+def test_the_address_is_told_when_the_first_page_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its figure is compiled by then, so that the first visitor does not wait for it."""
+    made: list[bool] = []
+    told = threading.Event()
+    monkeypatch.setattr(one_example._compiled, "_spec", None)
+    server = PageServer()
+
+    def ready() -> None:
+        made.append(one_example._compiled._spec is not None)
+        told.set()
+
+    server.when_ready = ready
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    assert told.wait(60) and made == [True]
+    server.stop()
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_a_taken_port_and_a_missing_file_are_refused(client: Client, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'page'")
 
 from visiting import Visitor, fresh, rows, serving, visitor  # noqa: F401 - fixtures
 
-from halfsquare.web.fields import design_of, fields_of
+from halfsquare.report.fields import design_of, fields_of
 
 if TYPE_CHECKING:
     from conftest import Ran
@@ -42,7 +42,7 @@ def test_predict_says_what_the_model_says(fresh: Visitor, rows: Path) -> None:
     output, low, high = (float(v[0]) for v in fitted.interval(row))
     fields = fields_of(fitted.encoder, form)
     assert (
-        fitted.outputs_of(design_of(fitted.encoder, fields)[None, :])[0][0, 0]
+        fitted.outputs_of(design_of(fitted.encoder, fields)[0][None, :])[0][0, 0]
         == fitted.predict(row)[0]
     )
     reply, said = fresh.ask("/predict/part?" + urlencode(form), Accept="application/json")
@@ -90,6 +90,44 @@ def test_what_is_missing_is_missing_and_what_is_wrong_is_said(fresh: Visitor) ->
         reply, said = fresh.ask(f"/predict/part?{query}", Accept="application/json")
         assert reply.status == 400, query
         assert json.loads(said)["error"]
+
+
+def test_a_link_names_columns_and_means_the_same_row_for_every_model(fresh: Visitor) -> None:
+    """Links named places: of a model with other columns they were another row."""
+    outputs = []
+    for columns in (["area", "rooms"], ["rooms", "age", "area"]):
+        fresh.start(method="linear", column=columns)
+        fresh.wait("done")
+        query = f"model={fresh.job.key}&x.rooms=5&x.area=120&x.age=30"
+        page = fresh.page(f"/predict?{query}")
+        for column, value in (("area", 120), ("rooms", 5)):
+            assert re.search(f'name="x.{column}" value="{value}"', page)
+        row = {"area": [120.0], "rooms": [5.0], "age": [30.0]}
+        found = json.loads(fresh.ask(f"/predict/part?{query}")[1])["signals"]["output"]
+        assert found == float(fresh.job.fitted.predict(row)[0])
+        outputs.append(found)
+    assert outputs[0] != outputs[1]
+
+
+def test_what_was_never_missing_in_training_widens_the_interval(fresh: Visitor, rows: Path) -> None:
+    """The page said that of a row with a typical value in its place."""
+    _, told = fresh.upload(rows.read_bytes())
+    fresh.start(data=told["data"], target="y", method="linear", column=["x", "kind"])
+    fresh.wait("done")
+    fitted, widths = fresh.job.fitted, []
+    for query, x in (("x.x=&x.kind=0", np.nan), ("x.x=0.1&x.kind=0", 0.1)):
+        here = json.loads(fresh.ask(f"/predict/part?{query}")[1])["data"]["row"][0]
+        level = fitted.encoder.features[1].levels[0]
+        row = {"x": [x], "kind": np.array([level], dtype=object)}
+        _, low, high = fitted.interval(row)
+        if x == x:
+            assert (here["low"], here["high"]) == pytest.approx((low[0], high[0]), rel=1e-12)
+        widths.append(float(high[0] - low[0]))
+        said = json.loads(fresh.ask(f"/predict/part?{query}")[1])["html"]
+        shown = re.findall(r'id="(?:low|high)">([^<]*)<', said)
+        found = [float(v.replace("−", "-")) for v in shown]
+        assert found == pytest.approx([low[0], high[0]], rel=1e-3)
+    assert widths[0] > 1.5 * widths[1]
 
 
 def test_a_given_model_is_there_without_training(

@@ -31,7 +31,9 @@ from halfsquare.parallel.threads import Local
 from halfsquare.results.compare import compare
 from halfsquare.results.evaluate import evaluate
 from halfsquare.web.controls import Controls
-from halfsquare.web.watching import SHOWN_ROWS, Curve, sample
+from halfsquare.web.curves import Curve, Point
+from halfsquare.web.held_out import sample
+from halfsquare.web.snapshot import SHOWN_ROWS
 
 if TYPE_CHECKING:
     from conftest import Ran
@@ -99,7 +101,7 @@ def test_paused_stepped_and_resumed_it_is_the_same_model(fresh: Visitor) -> None
     )
     points = fresh.job.curves[0].points
     assert points[0][0] == 0  # the greatest fall is the first
-    losses = [loss for _, loss, _ in points]
+    losses = [point.loss for point in points]
     assert len(losses) > 4
     assert losses == sorted(losses, reverse=True)
 
@@ -320,11 +322,11 @@ def test_a_formula_with_a_misspelled_column_is_no_fault_of_the_program(fresh: Vi
 
 def test_the_sample_of_rows_is_no_stride() -> None:
     """Every k-th row falls into step with what repeats in the table: here, one in two."""
-    chosen = sample(48_000)
+    chosen = sample(48_000, SHOWN_ROWS)
     assert len(chosen) == SHOWN_ROWS and (np.diff(chosen) > 0).all()
     assert 0.4 < (chosen % 2).mean() < 0.6
     assert len(set(np.diff(chosen).tolist())) > 50
-    assert sample(7).tolist() == list(range(7))
+    assert sample(7, SHOWN_ROWS).tolist() == list(range(7))
 
 
 def test_a_closed_tab_does_not_lose_the_run(fresh: Visitor) -> None:
@@ -353,7 +355,7 @@ def test_events_tell_the_descent_and_that_it_is_over(fresh: Visitor) -> None:
     ]
     assert [e["over"] for e in events] == [False] * (len(events) - 1) + [True]
     data = events[-2]["data"]
-    assert {"line", "here", "phase", "key", "i", "loss"} == set(data["lines"][0])
+    assert {"line", "here", "phase", "key", "i", "loss", "held"} == set(data["lines"][0])
     assert data["lines"][0]["i"] == 0
     assert [w["name"] for w in data["weights"]] == ["intercept", "area", "rooms"]
     assert data["rows"]
@@ -386,8 +388,8 @@ def test_what_cannot_be_trained_says_why_and_where(fresh: Visitor) -> None:
 def test_a_long_curve_is_thinned_and_keeps_both_ends(steps: int, first: int) -> None:
     curve = Curve(1, 0)
     for i in range(first, first + steps):
-        curve.add(i, 1.0 / (i + 1), 1.0)
-    iterations = [i for i, _, _ in curve.points]
+        curve.add(Point(i, 1.0 / (i + 1), 1.0))
+    iterations = [point.iteration for point in curve.points]
     assert iterations == sorted(set(iterations))
     assert len(iterations) <= 301
     assert iterations[-1] == first + steps - 1

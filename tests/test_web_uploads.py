@@ -31,6 +31,10 @@ def test_the_report_is_of_this_model_and_names_no_path(fresh: Visitor) -> None:
     assert reply.status == 200
     assert b"price" in page
     assert str(fresh.workspace.store.folder).encode() not in page
+    assert b'id="model"' not in page
+    reply, page = fresh.ask(f"{fresh.run_path}/report.html?interactive=yes")
+    assert reply.status == 200 and b'id="model"' in page and len(page) < 1_000_000
+    assert str(fresh.workspace.store.folder).encode() not in page
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,8 @@ def _static(app: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # In a scope of its own: other scripts of the site have names of one letter, as it has.
     (folder / "vega.js").write_text(f"(() => {{\n{vega_bundle()}\n}})();\n", encoding="utf-8")
-    (folder / "figure.js").write_text(static_text("figure.js"), encoding="utf-8")
+    for name in ("figure.js", "figure.css"):
+        (folder / name).write_text(static_text(name), encoding="utf-8")
     (folder / "colours.css").write_text(_colours(), encoding="utf-8")
 
 
@@ -186,6 +187,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_directive("live-figure", LiveFigure)
     app.add_directive("derivation", DerivationLines)
     app.add_css_file("colours.css")
+    app.add_css_file("figure.css")
     app.connect("builder-inited", _static)
     app.connect("html-page-context", _scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

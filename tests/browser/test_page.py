@@ -207,6 +207,34 @@ def test_a_larger_batch_scatters_less(page: Page) -> None:
     assert float(page.text("#scatter-size")) == pytest.approx(before / 2, rel=0.2)
 
 
+def test_the_number_of_rows_is_dragged_and_the_slider_follows(page: Page) -> None:
+    from selenium.webdriver import ActionChains
+
+    page.open("/many-examples")
+    figure = page.find("#growth svg")
+    width = figure.size["width"]
+    pull = ActionChains(page.driver, duration=50).move_to_element_with_offset(figure, 0, -60)
+    pull.click_and_hold().move_by_offset(round(0.15 * width), 0).release().perform()
+    page.wait("return Number(document.querySelector('#rows-total').textContent) > 256")
+    rows = int(page.text("#rows-total"))
+    assert page.text("output[for=rows]") == str(rows)
+    assert page.run("return halfsquare.views.get('growth').signal('chosen')") == rows
+    assert page.run("return halfsquare.views.get('sample').data('sample').length") == 400
+    assert rows & (rows - 1) == 0  # a power of two: one of those on the slider
+
+
+def test_noise_is_set_and_seen_in_the_rows_and_in_the_sums(page: Page) -> None:
+    from selenium.webdriver import Keys
+
+    page.open("/many-examples")
+    mse = float(page.text("#mse"))
+    page.find("#noise").send_keys(Keys.END)
+    page.wait(f"return Number(document.querySelector('#mse').textContent) > {2 * mse}")
+    assert page.text("output[for=noise]") == "2.0"
+    lines = "return [...halfsquare.views.get('sample').data('{}')].length"
+    assert page.run(lines.format("line")) == page.run(lines.format("best")) == 2
+
+
 def test_copies_double_the_sums_and_leave_the_means(page: Page) -> None:
     page.open("/many-examples")
     sse, mse = float(page.text("#sse")), page.text("#mse")

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import Page
+from driving import Page, appear
+from test_page import barriers
+
+from halfsquare.figures.save import static_text
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -72,3 +75,33 @@ def test_figures_are_drawn_and_follow_the_reader(
         page.run("document.body.dataset.theme = 'dark'")
         page.wait(f"{ink} !== {before!r}")
         assert page.complaints() == [] and page.requested() == []
+
+
+def test_axe_finds_no_barrier_on_any_page(site: Path, start_browser: Callable[..., Any]) -> None:
+    """Every page in the light, and in the dark those with code, figures and tables."""
+    pages = [p for p in sorted(site.rglob("*.html")) if "_static" not in p.parts]
+    dark = [site / name for name in ("answer.html", "start.html", "coming-from.html")]
+    found = {}
+    with start_browser() as driver:
+        for theme, some in (("light", pages), ("dark", dark)):
+            appear(driver, theme == "dark")
+            for path in some:
+                driver.get(path.as_uri())
+                page = Page(driver, path.as_uri())
+                page.wait(
+                    "return document.readyState === 'complete' && document.body.children.length "
+                    "&& (!window.halfsquare?.views || "
+                    "halfsquare.views.size === document.querySelectorAll('[data-spec]').length)"
+                )
+                found[f"{path.relative_to(site)} {theme}"] = barriers(page)
+    assert len(found) > 25
+    assert found == {name: [] for name in found}
+
+
+def test_the_rules_of_figures_are_those_of_the_page(site: Path) -> None:
+    own = (DOCS / "_static" / "site.css").read_text()
+    shared = static_text("figure.css")
+    assert (site / "_static" / "figure.css").read_text() == shared
+    rules = re.findall(r"^([^{@/]+) \{ ([^}]*) \}", shared, re.MULTILINE)
+    assert len(rules) > 10
+    assert [name for name, body in rules if f"{name} {{ {body} }}" in own] == []

@@ -74,11 +74,15 @@ def drawn(page: Page, count: int) -> None:
     assert page.run("return halfsquare.views.size") == count
 
 
-def begin(page: Page, method: str, paused: bool = False, data: str = "") -> str:
+def begin(page: Page, method: str, paused: bool = False, data: str = "", formula: str = "") -> str:
     """Start a run; returns its path."""
     if data:
         page.driver.get(f"{page.base}/train?data={data}")
     choose(page, "method", method)
+    if formula:
+        field = page.find("input[name=formula]")
+        field.clear()
+        field.send_keys(formula)
     if paused:
         page.run("document.querySelector('input[name=paused]').checked = true")
     page.find("button.go").click()
@@ -112,7 +116,7 @@ def test_a_file_is_trained_to_its_end_and_the_model_is_the_command_lines(
     assert "x" in read(desk, ".preview")
     begin(desk, "minibatch")
     desk.wait(DONE)
-    drawn(desk, 3)
+    drawn(desk, 4)
     desk.find("a[href$='model.hsq']").click()
     page_model = load(downloaded(workplace / "y.hsq"))
     line_model = fit(str(rows), "y", model="linear", method="minibatch")
@@ -140,7 +144,7 @@ def test_a_refused_file_is_read_as_the_form_says(desk: Page, workplace: Path) ->
     assert desk.find("form.reading input[name=dates]").get_attribute("value") == "dmy"
     begin(desk, "linear")
     desk.wait(DONE)
-    drawn(desk, 2)
+    drawn(desk, 3)
     assert "dates as dd/mm/yyyy, from 2023-01-01 to 2023-12-12" in read(desk, "details.read")
     strip, sentence = (desk.find(s).rect["y"] for s in ("details.read", "#standing"))
     assert strip < sentence
@@ -235,7 +239,7 @@ def test_the_loss_can_be_replayed_a_step_at_a_time(desk: Page) -> None:
 
     begin(desk, "gradient", data="houses")
     desk.wait(DONE)
-    drawn(desk, 3)
+    drawn(desk, 4)
     slider = desk.find("#until")
     slider.send_keys(Keys.HOME, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     desk.wait("return halfsquare.views.get('descent').signal('until') === 2")
@@ -246,6 +250,60 @@ def test_the_loss_can_be_replayed_a_step_at_a_time(desk: Page) -> None:
         "return document.querySelector('[data-replay]').getAttribute('aria-pressed') === 'false'"
     )
     assert desk.run("return halfsquare.views.get('descent').signal('until')") >= 1e15
+
+
+def test_the_loss_held_out_is_drawn_and_named(desk: Page) -> None:
+    from selenium.webdriver import ActionChains
+
+    begin(desk, "gradient", data="houses")
+    desk.wait(DONE)
+    drawn(desk, 4)
+    lines = desk.run("return halfsquare.views.get('descent').data('lines')")
+    measured = [row for row in lines if row["phase"] == "measure"]
+    assert measured[0]["i"] == 0 and all(row["held"] is not None for row in measured)
+    assert all(row["held"] is None for row in lines if row["phase"] == "refit")
+    words = desk.run("return document.querySelector('#descent svg').textContent")
+    assert "training" in words and "held out" in words
+    ActionChains(desk.driver).move_to_element_with_offset(
+        desk.find("#descent svg"), -60, 40
+    ).perform()
+    desk.wait(
+        "return /step \\d+: [\\d.]+, held out [\\d.]+/.test("
+        "document.querySelector('#descent svg').textContent)"
+    )
+    slider = desk.find("#until")
+    for _ in range(2):
+        desk.find("[data-by='-1']").click()
+    desk.find("[data-by='1']").click()
+    most = int(slider.get_attribute("max"))
+    assert slider.get_property("valueAsNumber") == most - 1
+    # The path over the weights goes back with it.
+    desk.wait(f"return halfsquare.views.get('surface').signal('until') === {most - 1}")
+
+
+def test_the_loss_over_any_two_weights_is_drawn(desk: Page) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    begin(desk, "gradient", data="houses")
+    desk.wait(DONE)
+    drawn(desk, 4)
+    desk.wait("return document.querySelector('#surface-said').textContent.includes('900 rows')")
+    contours = "return document.querySelectorAll('#surface svg .mark-path path').length"
+    assert desk.wait(contours) >= 8
+    path = desk.run("return halfsquare.views.get('surface').data('path')")
+    assert path[0]["a"] == path[0]["b"] == 0  # where a linear model begins
+    across, up = (Select(one) for one in desk.driver.find_elements("css selector", "select"))
+    across.select_by_visible_text("rooms")
+    up.select_by_visible_text("age")
+    desk.wait("return halfsquare.views.get('surface').signal('a_name') === 'rooms'")
+    said = desk.wait(
+        "const t = document.querySelector('#surface-said').textContent;"
+        "return t.includes('over rooms and age') && t"
+    )
+    assert "other weights moved" in said
+    assert "rooms" in desk.run("return document.querySelector('#surface svg').textContent")
+    up.select_by_visible_text("rooms")
+    desk.wait("return document.querySelector('#surface-said').textContent.includes('differ')")
 
 
 def test_how_the_table_was_read_stands_above_the_numbers(desk: Page, rows: Path) -> None:
@@ -262,7 +320,7 @@ def test_how_the_table_was_read_stands_above_the_numbers(desk: Page, rows: Path)
 def test_a_figure_is_one_image_with_a_description(desk: Page) -> None:
     begin(desk, "gradient", data="houses")
     desk.wait(DONE)
-    drawn(desk, 3)
+    drawn(desk, 4)
     assert (
         desk.run("return document.querySelectorAll('.figure-place svg [aria-label]').length") == 0
     )
@@ -285,7 +343,7 @@ def test_least_squares_is_there_at_once(desk: Page) -> None:
     begin(desk, "linear", data="houses")
     desk.wait(DONE)
     assert "Solved at once" in read(desk, "#answer")
-    drawn(desk, 2)
+    drawn(desk, 3)
 
 
 def test_a_bad_file_is_refused_in_words(desk: Page, workplace: Path) -> None:
@@ -421,7 +479,14 @@ def test_axe_finds_no_barrier(desk: Page, dark: bool) -> None:
     found = {"run": barriers(desk)}
     act(desk, "stop")
     desk.wait(DONE)
-    for one in (path, "/train?data=houses", "/train?data=growth", "/predict"):
+    begin(desk, "linear", data="houses")
+    desk.wait(DONE)
+    failed = begin(desk, "formula", data="growth", formula="height ~ a*log(0 - days)")
+    desk.wait(f"{STANDING} === 'failed'")
+    numbers = [path.rsplit("/", 1)[1], str(int(failed.rsplit("/", 1)[1]) - 1)]
+    compared = "/train/compare?" + "&".join(f"run={number}" for number in numbers)
+    paths = (path, failed, compared, "/train?data=houses", "/train?data=growth", "/predict")
+    for one in paths:
         desk.driver.get(desk.base + one)
         time.sleep(0.5)
         found[one] = barriers(desk)

@@ -14,12 +14,13 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import duckdb
 import numpy as np
 from loading import mutated
 
@@ -187,8 +188,11 @@ def one_connection(cases: int = 500) -> Iterator[None]:
     def connection() -> Any:
         nonlocal taken
         taken += 1
-        if not kept or taken % cases == 0:
-            kept[:] = [made()]
+        if kept and taken % cases:
+            with suppress(duckdb.Error):  # an internal error of DuckDB ends its whole database
+                kept[0].execute("SELECT 1").fetchall()
+                return kept[0]
+        kept[:] = [made()]
         return kept[0]
 
     with patch.object(opening, "duckdb_connection", connection):

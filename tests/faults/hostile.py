@@ -100,7 +100,7 @@ def outcome(table: tuple[list[str], list[list[str]], str], commands: Commands, f
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
     (folder / "m.hsq").write_bytes(old)
     options = (
-        ["--model", model, "--time-limit", "2"] if model != "linear" else ["--model", "linear"]
+        ["--model", model, "--time-limit", "0.5"] if model != "linear" else ["--model", "linear"]
     )
     fitted = commands(
         "fit",

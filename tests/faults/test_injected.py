@@ -58,7 +58,7 @@ def folder(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.mark.parametrize("name", WRITERS)
 def test_killed_at_any_moment(name: str, commands: Commands, folder: Path) -> None:
     arguments, out = WRITERS[name]
-    for kill in kills(np.random.default_rng(0), 0.4, 6):
+    for kill in kills(np.random.default_rng(0), 0.4, 3):
         assert interrupted(commands, folder, arguments, out, kill) in FINE
 
 
@@ -135,7 +135,7 @@ def test_little_memory(megabytes: int, folder: Path) -> None:
 def test_damaged_parquet(commands: Commands, folder: Path) -> None:
     write_table(folder / "whole.parquet")
     random = np.random.default_rng(0)
-    assert {damaged_parquet(commands, folder, random) for _ in range(15)} <= set(FINE)
+    assert {damaged_parquet(commands, folder, random) for _ in range(8)} <= set(FINE)
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -150,7 +150,7 @@ def test_hostile_text(name: str, commands: Commands, folder: Path) -> None:
 
 def test_hostile_tables(commands: Commands) -> None:
     @settings(
-        max_examples=6, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=4, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(tables())
     def each(table: tuple[list[str], list[list[str]], str]) -> None:

@@ -87,9 +87,12 @@ def compare(
     if found.method != "independent rows":
         say(f"Standard error for {found.method}")
     if found.fitted_to:
-        who = "both models were" if len(found.fitted_to) == 2 else f"{found.fitted_to[0]} was"
+        who = "Both models were" if len(found.fitted_to) == 2 else f"{found.fitted_to[0]} was"
         say(
-            f"Warning: {who} fitted to {data}. On rows of the fit the larger model looks better "
-            "than it is; compare on rows that neither has seen"
+            f"{who} fitted to {data}: a row is judged by the fit without it, e / (1 − h) with h "
+            "its leverage"
+            if found.left_out
+            else f"Warning: {who} fitted to {data}. On rows of the fit the larger model looks "
+            "better than it is; compare on rows that neither has seen"
         )
     say(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}")

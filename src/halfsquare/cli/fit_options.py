@@ -109,6 +109,16 @@ Profile = Annotated[
     typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters."),
 ]
 
+SigmaX = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sigma-x",
+        metavar="SX | x=SX,z=SZ",
+        help="Of a formula: columns that hold the standard deviations of its columns, which then "
+        "have errors as the target has (--sigma).",
+    ),
+]
+
 Monotone = Annotated[
     list[str] | None,
     typer.Option(

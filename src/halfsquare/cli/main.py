@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from importlib import import_module
+from types import ModuleType
 from typing import Annotated, NoReturn
 
 import typer
@@ -88,9 +90,28 @@ def _options(
     require_address_space(TO_WORK, "halfsquare")
 
 
+def _quick_help() -> None:
+    """Help is drawn by Rich, and Typer loads with it what draws Markdown and tracebacks, which take
+    as long as all the rest and are not used here: others stand in for them while it loads.
+    """
+    unused = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
+    if "typer.rich_utils" in sys.modules or unused.keys() & sys.modules.keys():
+        return
+    for module, name in unused.items():
+        sys.modules[module] = ModuleType(module)
+        setattr(sys.modules[module], name, None)
+    try:
+        import_module("typer.rich_utils")
+    finally:
+        for module in unused:
+            del sys.modules[module]
+
+
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     require_streams()
+    if len(sys.argv) == 1 or {"-h", "--help"} & set(sys.argv):
+        _quick_help()
     try:
         try:
             with orderly_end():

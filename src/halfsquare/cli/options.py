@@ -120,11 +120,21 @@ def ranges(
     return found or None
 
 
+def columns_of(option: str, values: Sequence[str] | None) -> str | dict[str, str] | None:
+    """``sx`` as it is, ``x=sx,z=sz`` as a mapping."""
+    items = listed(values) if values else []
+    if len(items) == 1 and "=" not in items[0]:
+        return items[0]
+    return dict(_pairs(option, values)) or None
+
+
 def _pairs(option: str, values: Sequence[str] | None) -> list[tuple[str, str]]:
-    pairs = [item.partition("=") for item in listed(values)]
-    for name, equals, _ in pairs:
+    pairs = [item.rpartition("=") for item in listed(values)]
+    for name, equals, text in pairs:
         if not equals or not name.strip():
-            raise typer.BadParameter(f"{name!r} is not of the form name=value", param_hint=option)
+            raise typer.BadParameter(
+                f"{name or text!r} is not of the form name=value", param_hint=option
+            )
     return [(name.strip(), text.strip()) for name, _, text in pairs]
 
 

@@ -67,14 +67,14 @@ def predict(
 
     [dim]halfsquare predict houses.hsq new.csv --interval 0.95 --out predicted.csv[/dim]
     """
+    from halfsquare.data.novelty import Novelty
     from halfsquare.data.paths import require_other_files
-    from halfsquare.data.reading import Novelty
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.results.intervals import require_level, require_probability
     from halfsquare.results.model_file import load
     from halfsquare.results.predict import predicted_batches, write_batches
-    from halfsquare.text import counted
+    from halfsquare.text import counted, visible
 
     levels = interval or []
     for level in levels:
@@ -119,4 +119,4 @@ def predict(
         print(f"{counted(count, 'predictions')} written to {out}")
     if not json:
         for sentence in novelty.sentences:
-            print(f"Look at {sentence}", file=sys.stderr)
+            print(visible(f"Look at {sentence}"), file=sys.stderr)

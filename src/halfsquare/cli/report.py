@@ -19,11 +19,18 @@ def report(
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="FILE.html", help="Write the page here.")
     ],
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive", help="Add sliders that predict in the page itself, without a server."
+        ),
+    ] = False,
     weights: Weights = None,
     options: Any = None,
     json: Json = False,
 ) -> None:
-    """Write a page about MODEL on the rows of DATA that stands alone: no network, no script.
+    """Write a page about MODEL on the rows of DATA that stands alone: no network, and no script but
+    with --interactive.
 
     [dim]halfsquare report houses.hsq houses.csv --out houses.html[/dim]
     """
@@ -40,7 +47,7 @@ def report(
     fitted = load(model)
     rows = with_own_weights(fitted, DataSpec.of(data, weights=weights, **options))
     with reading() as progress:
-        path = write_report(fitted, replace(rows, progress=progress), out)
+        path = write_report(fitted, replace(rows, progress=progress), out, interactive=interactive)
     if json:
         dump(
             {
@@ -48,6 +55,7 @@ def report(
                 "data": data,
                 "weights": rows.weight_column,
                 "report": str(path),
+                "interactive": interactive,
                 "bytes": path.stat().st_size,
             }
         )

@@ -10,7 +10,7 @@ from halfsquare.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from halfsquare.cluster.cluster import Traffic
+    from halfsquare.cluster.traffic import Traffic
 
 
 def show(

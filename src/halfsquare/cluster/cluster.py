@@ -1,80 +1,46 @@
 """A cluster as a place where sums are computed: workers hold the rows, parameters go out, a few
 sums come back.
 
-Each round sends every worker one order and waits for all. Who holds which chunks is decided here,
-not by Dask, so that chunks are read once; if a worker is lost its stretches go to others, which
-read them again. The sums are merged in the tree of all chunks: what comes out does not depend on
-who did what, or how often.
+All is futures of Dask. A partition of a table is one, pinned to the worker that reads it; a round
+is one for each partition, which Dask runs where that lies, and these are merged in a tree of
+futures. What is lost with a worker Dask makes anew elsewhere. Sums are merged as the tree of all
+chunks says, whoever merges them: what comes out does not depend on who did what, or how often.
 """
 
 from __future__ import annotations
 
 import pickle
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from threading import Lock
+from dataclasses import dataclass, field
+from functools import partial
+from threading import RLock
 from typing import Any, TypeVar, final
+from weakref import WeakKeyDictionary
 
-from halfsquare.cluster.membership import LOOK_SECONDS, Membership, first_of, unanswered
-from halfsquare.cluster.payload import Enclosed, Packer, Payload
-from halfsquare.cluster.shares import Shares, Span
-from halfsquare.cluster.worker import Mapped, Order, Reduced, Reply, carry_out, forget
+from halfsquare.cluster import tasks
+from halfsquare.cluster.held import HeldTable
+from halfsquare.cluster.packing import Enclosed, Packed, Packer
+from halfsquare.cluster.partitions import Partitions, dealt, moves, partitions_each
+from halfsquare.cluster.traffic import Traffic
 from halfsquare.errors import ClusterError, HalfsquareError
 from halfsquare.parallel.base import Execution
-from halfsquare.parallel.threads import Local
 from halfsquare.parallel.tree import Tree
 
 T = TypeVar("T")
-Work = Callable[[int, int, Local], T]
 
-_ATTEMPTS = 8  # at a stretch whose workers die
-
-
-@dataclass
-class Traffic:
-    """What a cluster was used for: rounds of orders, and the bytes of what was sent and
-    received.
-    """
-
-    workers: int = 0
-    rounds: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    orders_repeated: int = 0
-
-    def as_dict(self) -> dict[str, int]:
-        """JSON values."""
-        return dict(vars(self))
-
-    def __str__(self) -> str:
-        lost = (
-            f"; {self.orders_repeated} orders had to be given again" if self.orders_repeated else ""
-        )
-        sent, received = _size(self.bytes_sent), _size(self.bytes_received)
-        return (
-            f"{self.workers} workers, {self.rounds:,} rounds, {sent} sent, {received} "
-            f"received{lost}"
-        )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
-
-
-@dataclass(frozen=True)
-class _Job:
-    """An order that is out: to whom, for which stretches, for the how-manieth time."""
-
-    worker: str
-    spans: tuple[Span, ...]
-    attempt: int = 1
+_FAN_IN = 16  # lists of nodes that are merged by one task, or by the driver
+_LARGE_BYTES = 1 << 16  # of work: sent to one worker, which others have it from
+_LOOK_SECONDS = 0.5  # while waiting, between two looks at who is still there
+_PATIENCE_SECONDS = 30.0  # for a worker to come back when there is none
+_ENCLOSED = 64  # what work refers to beside chunks: so many are kept, the longest unused go first
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cluster(Execution):
     """The workers of a Dask cluster; see :func:`halfsquare.cluster.connect.connect`. Any thread may
     use it.
@@ -86,19 +52,19 @@ class Cluster(Execution):
     """
 
     client: Any = field(repr=False)
-    membership: Membership = field(repr=False)
     traffic: Traffic = field(default_factory=Traffic)
-    _session: str = field(default_factory=lambda: uuid.uuid4().hex)
     _packer: Packer = field(default_factory=Packer, repr=False)
-    _shares: Shares = field(default_factory=Shares, repr=False)
-    _sent: dict[str, set[str]] = field(default_factory=dict, repr=False)
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    _tables: WeakKeyDictionary[HeldTable, Partitions] = field(
+        default_factory=WeakKeyDictionary, repr=False
+    )
+    _enclosed: OrderedDict[str, Any] = field(default_factory=OrderedDict, repr=False)
+    _lock: RLock = field(default_factory=RLock, repr=False)
 
     serves_batches = False
 
     @property
     def workers(self) -> int:
-        return sum(self.membership.alive().values())
+        return sum(self.threads().values())
 
     def lanes(self, count: int) -> tuple[int, Execution]:
         """Two, so that the workers have something to do while the driver takes a step of the
@@ -108,170 +74,262 @@ class Cluster(Execution):
 
     def map(self, work: Callable[[int], T], count: int) -> Iterator[T]:
         """``work(0) … work(count-1)``, yielded in this order."""
-        for results in self.over(Mapped(work), count):
-            yield from results
+        if count:
+            futures = self._round(tasks.Mapped(work), count)
+            for results in self._results(futures, futures):
+                yield from results
 
     def reduce(
         self, work: Callable[[int], T], merge: Callable[[T, T], T], count: int, zero: T
     ) -> T:
         """``work`` over the chunks, merged in a fixed tree; ``zero`` for none."""
+        import cloudpickle  # type: ignore[import-untyped]
+
         tree = Tree(merge)
-        for nodes in self.over(Reduced(work, merge), count):
-            for node in nodes:
-                tree.push_node(node)
+        if count:
+            leaves = self._round(tasks.Reduced(work, merge), count, to_merge=True)
+            level, packed = leaves, cloudpickle.dumps(merge)
+            while len(level) > _FAN_IN:
+                groups = [level[i : i + _FAN_IN] for i in range(0, len(level), _FAN_IN)]
+                last = len(groups) <= _FAN_IN
+                level = self._map(tasks.merged, groups, [packed] * len(groups), sealed=last)
+            for nodes in self._results(level, leaves):
+                for node in nodes:
+                    tree.push_node(node)
         return tree.total(zero)
 
-    def require(self, files: Mapping[str, int]) -> None:
-        """See that every worker can take part; see
-        :meth:`halfsquare.cluster.membership.Membership.require`.
+    def one(self, work: Callable[[int], T], count: int, index: int) -> T:
+        """``work(index)`` of ``count`` chunks, where that chunk lies."""
+        futures = self._round(tasks.Mapped(work), count, index)
+        ((found,),) = self._results(futures, futures)
+        return found  # type: ignore[no-any-return]
+
+    def hold(self, table: HeldTable) -> Iterator[Any]:
+        """Have the workers read the chunks of a table, and keep them as long as it is kept here;
+        what :func:`halfsquare.cluster.tasks.statistics` finds in each partition, in order.
         """
-        self.membership.require(files)
+        threads = self._present()
+        each = partitions_each(len(table.plan.source.parts), len(threads))
+        spans, owners = dealt(len(table.sizes), threads, each)
+        futures = [self._load(table, *given) for given in zip(spans, owners, strict=True)]
+        self._tables[table] = Partitions(spans, futures, each, set(threads))
+        self.traffic.begin(threads)
+        found = self._map(tasks.statistics, futures)
+        return self._results(found, found)
 
-    def over(self, work: Work[T], count: int, within: Span | None = None) -> Iterator[T]:
-        """``work(start, stop, its threads)`` for every stretch of ``count`` chunks, each where it
-        is held, in order.
-
-        ``within`` leaves it at some of the chunks.
+    def require(self, files: Mapping[str, int]) -> None:
+        """See that every worker has the versions of this machine, and these files, of these sizes.
 
         Raises
         ------
-        HalfsquareError
-            What went wrong with the work; of several the first in the order of the chunks.
         ClusterError
-            If workers cannot do it, or none is left.
+            If one does not; says which, and what it has.
         """
-        if not count:
-            return
-        low, high = within or (0, count)
-        work_payload, enclosed = self._packer.pack(work)
-        jobs = []
-        workers = self.membership.present()
-        for worker, spans in self._shares.spans(count, workers).items():
-            cut = [(max(a, low), min(b, high)) for a, b in spans if a < high and b > low]
-            jobs += [_Job(worker, tuple(cut))] if cut else []
-        with self._lock:
-            self.traffic.rounds += 1
-            self.traffic.workers = max(self.traffic.workers, len(workers))
-        replies = _Round(self, work_payload, enclosed).run(jobs)
-        for span in sorted(replies):
-            if isinstance(replies[span], HalfsquareError):
-                raise replies[span]
-        for span in sorted(replies):
-            yield replies.pop(span)
+        expected = tasks.versions()
+        try:
+            found = self.client.run(tasks.examine, expected, dict(files), on_error="return")
+        except Exception as problem:
+            raise _unanswered(problem) from None
+        for worker, why in found.items():
+            if isinstance(why, Exception):
+                why = (
+                    f"cannot run halfsquare: {type(why).__name__}: {why}. Install the same version "
+                    "as here"
+                )
+            if why:
+                raise ClusterError(f"worker {worker} {why}")
 
-    def close(self) -> None:
-        """Let the workers forget what they hold of ours."""
+    def threads(self) -> dict[str, int]:
+        """The workers, with their threads.
+
+        Raises
+        ------
+        ClusterError
+            If there is no scheduler any more.
+        """
+        try:
+            found: dict[str, int] = self.client.nthreads()
+        except Exception as problem:
+            raise _unanswered(problem) from None
+        self.traffic.see(found)
+        return found
+
+    def _present(self) -> dict[str, int]:
+        """The same, at least one; waits a while for one to come back."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while not (found := self.threads()):
+            _require_patience(until)
+            time.sleep(_LOOK_SECONDS)
+        return found
+
+    def _round(
+        self, work: Any, count: int, only: int | None = None, *, to_merge: bool = False
+    ) -> list[Any]:
+        """A future for each span of ``count`` chunks, or for one chunk: of the work on it."""
+        threads = self._present()
+        packed, enclosed = self._packer.pack(work)
+        with self._lock:
+            held = None if packed.table is None else self._tables.get(packed.table)
+            if held is not None and packed.table is not None:
+                self._settle(packed.table, held, threads)
+            each = held.each if held else partitions_each(count, len(threads))
+            spans = dealt(count, threads, each)[0]
+            if held is not None and held.spans[-1][1] == count:
+                spans = held.spans
+            places = list(range(len(spans)))
+            if only is not None:
+                places = [held.place(only) if held else 0]
+                spans = [(only, only + 1)]
+            for name, piece in enclosed.items():
+                self._send(name, piece, enclosed, held)
+            beside = [[self._found(name, held, i) for name in packed.names] for i in places]
+            chunks = [held.futures[i % len(held.futures)] if held else None for i in places]
+            large = len(packed.body) > _LARGE_BYTES
+            self.traffic.begin(threads, len(packed.body) * (1 if large else len(spans)))
+        # As lists: Dask gives a large keyword argument the name of the keyword as its key.
+        body: Any = packed.body
+        if large:
+            body = self.client.submit(tasks.same, body, pure=False)
+        order: dict[str, Any] = {"names": packed.names, "at_once": each}
+        order["sealed"] = not to_merge or len(spans) <= _FAN_IN
+        return self._map(tasks.summed, [body] * len(spans), spans, beside, chunks, **order)
+
+    def _send(self, name: str, piece: Packed, others: Enclosed, held: Partitions | None) -> None:
+        """See that the workers have what work refers to: for each partition if it refers to the
+        chunks.
+        """
+        rebuilt = partial(tasks.rebuilt, piece.body, piece.names)
+        if piece.table is None or held is None:
+            if name not in self._enclosed:
+                beside = [self._found(n, held, 0) for n in piece.names]
+                (self._enclosed[name],) = self._map(rebuilt, [beside], [None])
+                self.traffic.bytes_sent += len(piece.body)
+            _keep(self._enclosed, name, len(others))
+            return
+        known = held.enclosed.setdefault(name, [None] * len(held.futures))
+        wanted = [i for i, future in enumerate(known) if future is None]
+        if wanted:
+            beside = [[self._found(n, held, i) for n in piece.names] for i in wanted]
+            made = self._map(rebuilt, beside, [held.futures[i] for i in wanted])
+            for i, future in zip(wanted, made, strict=True):
+                known[i] = future
+            self.traffic.bytes_sent += len(piece.body) * len(wanted)
+        held.enclosed[name] = held.enclosed.pop(name)
+        _keep(held.enclosed, name, len(others))
+
+    def _found(self, name: str, held: Partitions | None, place: int) -> Any:
+        if held is not None and name in held.enclosed:
+            return held.enclosed[name][place % len(held.futures)]
+        return self._enclosed[name]
+
+    def _settle(self, table: HeldTable, held: Partitions, threads: Mapping[str, int]) -> None:
+        """Give workers that have joined their part of the partitions."""
+        joined = sorted(threads.keys() - held.workers)
+        held.workers = set(threads)
+        if not joined:
+            return
+        try:
+            who = self.client.who_has(held.futures)
+        except Exception as problem:
+            raise _unanswered(problem) from None
+        holders = [next(iter(who.get(f.key, ())), "") for f in held.futures]
+        for i, worker in moves(holders, joined).items():
+            held.futures[i] = self._load(table, held.spans[i], worker)
+            for made in held.enclosed.values():
+                made[i] = None
+
+    def _load(self, table: HeldTable, span: tuple[int, int], worker: str) -> Any:
+        return self.client.submit(
+            tasks.load,
+            table.plan,
+            span,
+            tasks.versions(),
+            workers=[worker],
+            allow_other_workers=True,
+            pure=False,
+        )
+
+    def _map(self, task: Callable[..., Any], *arguments: Sequence[Any], **more: Any) -> list[Any]:
+        found: list[Any] = self.client.map(task, *arguments, pure=False, **more)
+        return found
+
+    def _results(self, futures: list[Any], leaves: list[Any]) -> Iterator[Any]:
+        """What sealed futures come to, in order; or the error of the first of the leaves that has
+        one.
+        """
+        try:
+            self._wait(futures)
+            if any(future.status != "finished" for future in futures):
+                self._wait(leaves)
+                raise _first_error([*leaves, *futures])
+            answers: list[bytes] = self.client.gather(futures)
+        except (CancelledError, OSError) as problem:
+            raise _unanswered(problem) from None
+        except BaseException:
+            with suppress(Exception):
+                self.client.cancel([*leaves, *futures], force=True)
+            raise
+        with self._lock:
+            self.traffic.bytes_received += sum(map(len, answers))
+        return map(pickle.loads, answers)
+
+    def _wait(self, futures: list[Any]) -> None:
+        """Until all are done, for as long as there is somebody who works on them."""
         import distributed
 
-        later: Any = distributed.fire_and_forget
-        try:
-            for worker in self.client.nthreads():
-                later(self.client.submit(forget, self._session, workers=[worker], pure=False))
-        except Exception:
-            return  # a scheduler that is gone holds nothing
-
-    def _send(self, work: Payload, enclosed: Enclosed, job: _Job, everything: bool = False) -> Any:
-        """The future of a job; what the worker has been sent before is left out."""
-        with self._lock:
-            sent = self._sent.setdefault(job.worker, set())
-            fresh = {n: p for n, p in enclosed.items() if everything or n not in sent}
-            sent.update(fresh)
-        order = pickle.dumps(
-            Order(self._session, work, fresh, job.spans), protocol=pickle.HIGHEST_PROTOCOL
-        )
-        with self._lock:
-            self.traffic.bytes_sent += len(order)
-        return self.client.submit(
-            carry_out, order, workers=[job.worker], pure=False, key=f"halfsquare-{uuid.uuid4().hex}"
-        )
-
-    def _received(self, answer: bytes) -> Reply:
-        with self._lock:
-            self.traffic.bytes_received += len(answer)
-        reply: Reply = pickle.loads(answer)
-        return reply
-
-
-class _Round:
-    """One piece of work on its way through the workers, until every stretch has its answer."""
-
-    def __init__(self, cluster: Cluster, work: Payload, enclosed: Enclosed) -> None:
-        self.cluster, self.work, self.enclosed = cluster, work, enclosed
-        self.waiting: dict[Any, _Job] = {}
-        self.found: dict[Span, Any] = {}
-
-    def run(self, jobs: list[_Job]) -> dict[Span, Any]:
-        """The value of each span, or the error that it came to."""
-        self.waiting = {self.cluster._send(self.work, self.enclosed, job): job for job in jobs}
-        try:
-            while self.waiting:
-                try:
-                    done = first_of(self.cluster.client, self.waiting, LOOK_SECONDS)
-                except TimeoutError:
-                    self._rescue()
-                    continue
-                except CancelledError as problem:
-                    raise unanswered(problem) from None
-                for future in done:
-                    self._take(future, self.waiting.pop(future))
-            return self.found
-        finally:
-            if self.waiting:  # interrupted, or broken
-                with suppress(Exception):
-                    self.cluster.client.cancel(list(self.waiting), force=True)
-
-    def _take(self, future: Any, job: _Job) -> None:
-        answer = self._answer(future, job)
-        if answer is None:
-            self._again(job)
-            return
-        reply = self.cluster._received(answer)
-        if reply.missing:  # it has forgotten, or was never told
-            self.waiting[self.cluster._send(self.work, self.enclosed, job, everything=True)] = job
-        elif reply.broken:
-            raise ClusterError(f"worker {job.worker} failed: {reply.broken}")
-        elif reply.error is not None:
-            self.found[job.spans[0]] = reply.error
-        else:
-            self.found.update(zip(job.spans, reply.values, strict=True))
-
-    def _answer(self, future: Any, job: _Job) -> bytes | None:
-        """What the worker has answered; None if it was lost before that came here."""
-        patience = 2 * LOOK_SECONDS
-        while future.status == "finished":
+        wait: Any = distributed.wait
+        until = None
+        while True:
             try:
-                answer: bytes = future.result(timeout=patience)
-                return answer
+                with self.client.as_current():
+                    wait(futures, timeout=_LOOK_SECONDS)
+                return
             except TimeoutError:
-                if job.worker not in self.cluster.membership.present():
-                    break
-                patience *= 2  # a large answer takes its time
-            except Exception:
-                break
-        return None
+                if self._look():
+                    until = None
+                    continue
+                until = until or time.monotonic() + _PATIENCE_SECONDS
+                _require_patience(until)
 
-    def _rescue(self) -> None:
-        """Give the work of those who are gone to others."""
-        alive = self.cluster.membership.present()
-        for future, job in list(self.waiting.items()):
-            if job.worker not in alive:
-                del self.waiting[future]
-                self.cluster.client.cancel([future], force=True)
-                self._again(job)
+    def _look(self) -> bool:
+        """Whether there are workers."""
+        return bool(self.threads())
 
-    def _again(self, job: _Job) -> None:
-        if job.attempt >= _ATTEMPTS:
-            raise ClusterError(
-                f"{job.attempt} workers in a row were lost at the same work, the last one "
-                f"{job.worker}; "
-                "do they have enough memory?"
-            )
-        with self.cluster._lock:
-            self.cluster.traffic.orders_repeated += 1
-        alive = self.cluster.membership.present()
-        busy = [other.worker for other in self.waiting.values()]
-        others = sorted(
-            alive, key=lambda worker: (worker == job.worker, busy.count(worker), worker)
+
+def _keep(known: Any, name: str, least: int) -> None:
+    """The name is the last used; of more than are to be kept the first go."""
+    known[name] = known.pop(name)
+    while len(known) > max(_ENCLOSED, least):
+        known.pop(next(iter(known)))
+
+
+def _require_patience(until: float) -> None:
+    if time.monotonic() >= until:
+        raise ClusterError(
+            f"all workers of the cluster are gone, and none came back in {_PATIENCE_SECONDS:.0f} s"
         )
-        moved = replace(job, worker=others[0], attempt=job.attempt + 1)
-        self.waiting[self.cluster._send(self.work, self.enclosed, moved)] = moved
+
+
+def _first_error(futures: list[Any]) -> BaseException:
+    """What went wrong with the work; of several the first in the order of the chunks."""
+    from distributed import KilledWorker
+
+    for future in futures:
+        if future.status == "error":
+            problem: BaseException = future.exception()
+            if isinstance(problem, KilledWorker):
+                return ClusterError(
+                    f"{problem.allowed_failures + 1} workers in a row were lost at the same work, "
+                    f"the last one {problem.last_worker.address}; do they have enough memory?"
+                )
+            if isinstance(problem, HalfsquareError):
+                return problem
+            return ClusterError(f"a worker failed: {type(problem).__name__}: {problem}")
+    return _unanswered(CancelledError())
+
+
+def _unanswered(problem: BaseException) -> ClusterError:
+    """The error for a scheduler that has gone away in the middle."""
+    return ClusterError(
+        f"the scheduler does not answer any more: {problem or type(problem).__name__}"
+    )

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import Any
 
 from halfsquare.cluster.cluster import Cluster
-from halfsquare.cluster.membership import Membership
 from halfsquare.errors import ClusterError, LimitError, OptionError
 from halfsquare.files.private import private_folder
 
@@ -25,7 +24,7 @@ _FILES, _FILES_A_WORKER = 64, 8  # that may have to be open at once
 _QUIET = {
     "logging.distributed": "critical",
     "distributed.admin.large-graph-warning-threshold": "1TB",  # masks are large, and are sent once
-    "distributed.scheduler.allowed-failures": 10,
+    "distributed.scheduler.allowed-failures": 7,  # of eight workers in a row
 }
 
 
@@ -79,9 +78,7 @@ def connect(address: str) -> Iterator[Cluster]:
             raise ClusterError(
                 f"the scheduler at {address} has no workers: start `dask worker {address}`"
             ) from None
-        cluster = Cluster(client, Membership(client))
-        stack.callback(cluster.close)
-        yield cluster
+        yield Cluster(client)
 
 
 def _started(distributed: Any, workers: int, stack: ExitStack) -> Any:

@@ -11,9 +11,11 @@ from typing import Any
 
 import duckdb
 
+from halfsquare.data.connection import without_progress_bar
 from halfsquare.data.integrity import Unchanged
 from halfsquare.data.messages import translated
-from halfsquare.data.source import Source, SourceColumn, without_progress_bar
+from halfsquare.data.source import Source
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.sql import quote_text
 from halfsquare.data.text_file import escaped
 from halfsquare.errors import DataError, OptionError

@@ -9,20 +9,19 @@ it or another be asked for it.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
-from threading import RLock
 from typing import Any, final
 
 import numpy as np
 
 from halfsquare.cluster.cluster import Cluster
+from halfsquare.cluster.held import HeldTable, Plan
 from halfsquare.cluster.parts import PartedSource
 from halfsquare.data.counts import Counts
 from halfsquare.data.cut import Cut
-from halfsquare.data.levels import MISSING, UNSEEN, LevelCoder, batch_columns
+from halfsquare.data.levels import MISSING, UNSEEN, LevelCoder, raw_columns
 from halfsquare.data.messages import Misread
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
@@ -32,13 +31,13 @@ from halfsquare.data.spec import Progress
 from halfsquare.data.statistics import Pair, merged
 from halfsquare.data.stretch import Stretch
 from halfsquare.data.table import Table
-from halfsquare.errors import ClusterError, OptionError
+from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local
 from halfsquare.parallel.tree import Node, Tree
 
-_AGAIN = 64  # chunks read at once where one that was lost is asked for
-_FETCHED = 2  # chunks the driver remembers: it looks at the first now and then
+# Of chunks that the driver has looked at: intervals are calibrated on rows of some, several times.
+_FETCHED_BYTES = 128 << 20
 
 
 def scan_shared(
@@ -48,6 +47,7 @@ def scan_shared(
     *,
     test_fraction: float = 0.0,
     seed: int = 0,
+    products: bool = False,
     progress: Progress | None = None,
 ) -> Scanned:
     """What :func:`halfsquare.data.scan.scan` brings, read by the workers of a cluster and kept
@@ -63,7 +63,8 @@ def scan_shared(
         As the scan on one machine.
     """
     try:
-        return _scan_shared(cluster, source, roles, test_fraction, seed, progress)
+        cut = Cut.of(source.name, roles, test_fraction, seed, products=products)
+        return _scan_shared(cluster, source, cut, progress)
     except Misread as problem:
         # A worker counts the rows of its part alone: read here, they are those of the source.
         for _ in source.scan(roles.scanned):
@@ -74,11 +75,10 @@ def scan_shared(
 def _scan_shared(
     cluster: Cluster,
     source: Source,
-    roles: Roles,
-    test_fraction: float,
-    seed: int,
+    cut: Cut,
     progress: Progress | None,
 ) -> Scanned:
+    roles = cut.roles
     parted = PartedSource.of(source)
     if any(column.lag is not None for column in roles.scanned):
         raise OptionError(
@@ -86,12 +86,7 @@ def _scan_shared(
             "cluster out"
         )
     cluster.require(parted.files)
-    cut = Cut.of(source.name, roles, test_fraction, seed)
-    counts = [
-        c
-        for found in cluster.over(partial(_counted, parted, cut), len(parted.parts))
-        for c in found
-    ]
+    counts = list(cluster.map(partial(counted, parted, cut), len(parted.parts)))
     total = sum(counts, Counts())
     if progress is not None:
         progress(total.rows)
@@ -100,99 +95,12 @@ def _scan_shared(
     held = HeldTable(Plan(parted, cut, seen, kept))
     tree: Tree[Pair] = Tree(merged)
     coders = {c.name: LevelCoder() for c in roles.scanned if c.kind == "text"}
-    for nodes, found in cluster.over(partial(_loaded, held), len(held.sizes)):
+    for nodes, found in cluster.hold(held):
         codes = _codes(roles, found, coders)
         for node in nodes:
             tree.push_node(_recoded(node, codes))
     levels = {name: coder.levels for name, coder in coders.items()}
     return scanned_of(cut, SharedTable(held, levels, cluster), tree, levels, total)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Where every row of a shared table lies.
-
-    Attributes
-    ----------
-    seen, kept : tuple of int
-        How many rows of the source, and how many that count, come before each part; last all of
-        them.
-    """
-
-    source: PartedSource
-    cut: Cut
-    seen: tuple[int, ...]
-    kept: tuple[int, ...]
-
-    def sizes(self) -> list[int]:
-        """Rows of each chunk."""
-        rows, each = self.kept[-1], self.cut.chunk_rows
-        return [min(each, rows - first) for first in range(0, rows, each)]
-
-    def read(self, first: int, stop: int) -> Stretch:
-        """Chunks ``first`` … ``stop - 1``, from the files.
-
-        Raises
-        ------
-        ClusterError
-            If the files are no longer as they were counted.
-        """
-        begin, sizes = first * self.cut.chunk_rows, self.sizes()
-        at = bisect_left(self.kept, begin)
-        at -= self.kept[at] > begin
-        # The last stretch reads to the end: rows that do not count may still be wrong, or have
-        # levels.
-        last = stop == len(sizes)
-        end = len(self.source.parts) if last else bisect_left(self.kept, stop * self.cut.chunk_rows)
-        until = None if last else stop
-        stretch = Stretch(self.cut, first=first, stop=until, seen=self.seen[at], kept=self.kept[at])
-        stretch.read(
-            self.source.read(self.source.parts[at:end], stretch.columns, self.cut.chunk_rows)
-        )
-        if stretch.table.sizes != sizes[first:stop]:
-            raise ClusterError(
-                f"{self.cut.name} changed while it was read: it has other rows than were "
-                "counted in it"
-            )
-        return stretch
-
-
-@final
-class HeldTable(Table):
-    """The chunks that lie on this machine, others read when they are asked for; text in codes of
-    its own.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.sizes = plan.sizes()
-        self.train_sizes = [size - plan.cut.test_rows(i, size) for i, size in enumerate(self.sizes)]
-        self._where: dict[int, tuple[Stretch, int]] = {}
-        self._lock = RLock()
-
-    def __reduce__(self) -> Any:
-        return HeldTable, (self.plan,)
-
-    def load(self, first: int, stop: int) -> Stretch:
-        """Read some chunks and keep them."""
-        with self._lock:
-            stretch = self.plan.read(first, stop)
-            self._where.update({first + i: (stretch, i) for i in range(stop - first)})
-            return stretch
-
-    def find(self, index: int) -> tuple[Floats, Stretch]:
-        """A chunk, and the stretch in whose codes its texts are."""
-        with self._lock:
-            if (
-                index not in self._where
-            ):  # its worker was lost, or has forgotten: others of its stretch will be wanted too
-                first = index - index % _AGAIN
-                self.load(first, min(first + _AGAIN, len(self.sizes)))
-            stretch, at = self._where[index]
-        return stretch.table.read(at), stretch
-
-    def read(self, index: int) -> Floats:
-        return self.find(index)[0]
 
 
 @final
@@ -218,16 +126,20 @@ class SharedTable(Table):
     def __reduce__(self) -> Any:
         return SharedTable, (self.held, self.levels, self.execution)
 
+    @property
+    def here(self) -> bool:
+        """Whether its chunks lie on this machine."""
+        return isinstance(self.execution, Local)
+
     def read(self, index: int) -> Floats:
         if isinstance(self.execution, Local):
             return self._coded(*self.held.find(index))
         found = self._fetched.get(index)
         if found is None:
-            read: Any = partial(_read, self)
-            (found,) = self.execution.over(read, len(self.sizes), (index, index + 1))
-            while len(self._fetched) >= _FETCHED:
-                self._fetched.pop(next(iter(self._fetched)), None)
+            found = self.execution.one(partial(_read, self), len(self.sizes), index)
             self._fetched[index] = found
+            while len(self._fetched) * found.nbytes > _FETCHED_BYTES and len(self._fetched) > 1:
+                self._fetched.pop(next(iter(self._fetched)), None)
         return found
 
     def _coded(self, chunk: Floats, stretch: Stretch) -> Floats:
@@ -245,33 +157,18 @@ class SharedTable(Table):
         return coded
 
 
-def _counted(
-    source: PartedSource, cut: Cut, first: int, stop: int, execution: Local
-) -> list[Counts]:
-    """How many rows of each of some parts count."""
-    columns, found = cut.roles.needed, []
+def counted(source: PartedSource, cut: Cut, index: int) -> Counts:
+    """How many rows of a part count."""
+    columns = cut.roles.needed
     coders = {c.name: LevelCoder() for c in columns if c.kind == "text"}
-    for part in source.parts[first:stop]:
-        batches = source.read([part], columns, cut.chunk_rows)
-        found.append(
-            sum(
-                (Counts.of(batch_columns(b, columns, coders), cut.roles)[1] for b in batches),
-                Counts(),
-            )
-        )
-    return found
+    batches = source.read([source.parts[index]], columns, cut.chunk_rows)
+    return sum(
+        (Counts.of(raw_columns(b, columns, coders), cut.roles)[1] for b in batches), Counts()
+    )
 
 
-def _loaded(
-    held: HeldTable, first: int, stop: int, execution: Local
-) -> tuple[list[Node[Pair]], dict[str, list[str]]]:
-    """Read and keep some chunks; their statistics, and the levels in whose codes these are."""
-    stretch = held.load(first, stop)
-    return stretch.statistics.nodes, stretch.levels
-
-
-def _read(table: SharedTable, first: int, stop: int, execution: Local) -> Floats:
-    return table.read(first)
+def _read(table: SharedTable, index: int) -> Floats:
+    return table.read(index)
 
 
 def _codes(

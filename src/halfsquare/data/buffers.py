@@ -15,6 +15,7 @@ import numpy as np
 from halfsquare.loss import Floats
 
 _MOST_WAITING = 6
+_SMALL, _STEP = 1 << 16, 1 << 19  # numbers; 4 MB, which the system may give in large pages
 
 
 @final
@@ -61,4 +62,5 @@ class Buffers:
                 break
             if memory.size >= size:
                 return memory
-        return np.empty(max(size, 1))
+        # Rounded up, so that arrays of nearly one size share their memory.
+        return np.empty(max(size, 1) if size < _SMALL else -(-size // _STEP) * _STEP)

@@ -85,7 +85,11 @@ def category(
     # Levels by weight, then by text, so that the order does not depend on that of the rows.
     order = sorted(present, key=lambda c: (-counts[c], levels[c]))
     fewest = min(10.0, max(2.0, n // 100))
-    kept = [c for c in order[:MAX_KEPT_LEVELS] if counts[c] >= fewest] or order[:1]
+    kept = [c for c in order[:MAX_KEPT_LEVELS] if counts[c] >= fewest]
+    if not kept and not asked and len(present) > 1:
+        # One level against all others would be an accident of the alphabet.
+        return f"its {len(present):,} different texts are rare: none counts {fewest:g} rows", table
+    kept = kept or order[:MAX_KEPT_LEVELS]
     # Summed rather than left over: of weights that are no whole numbers, rounding would be left.
     chosen = set(kept)
     others = [c for c in present if c not in chosen]

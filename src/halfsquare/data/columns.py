@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from halfsquare.data.date_format import ISO, date_sql, in_words, is_clock
+from halfsquare.data.durations import duration_sql
 from halfsquare.data.number_format import NumberFormat
 from halfsquare.data.sql import Kind, is_one_of
 from halfsquare.errors import DataError, ModelFileError
@@ -98,6 +99,8 @@ class ColumnReading:
     base : str
         A whole number that is taken off the values before they become float64, which would round
         them to each other (beyond 2⁵³); empty for none.
+    duration : bool
+        Whether they are durations such as 36:15:00, read as days.
     """
 
     kind: Kind
@@ -109,6 +112,7 @@ class ColumnReading:
     missing: tuple[str, ...] = ()
     lenient: bool = False
     base: str = ""
+    duration: bool = False
 
     @property
     def numbers(self) -> NumberFormat:
@@ -118,6 +122,8 @@ class ColumnReading:
     @property
     def told(self) -> str:
         """In words, such as "dates as dd/mm/yyyy"."""
+        if self.duration:
+            return "durations in days"
         if self.kind == "number":
             said = ", ".join(
                 part for part in (self.numbers.told, self.base and f"less {self.base}") if part
@@ -139,12 +145,16 @@ class ColumnReading:
     def expected(self) -> str:
         """What messages say is expected."""
         said = self.numbers.told
+        if self.duration:
+            return "durations such as 36:15:00"
         if self.kind == "number":
             return f"numbers{f' ({said})' if said else ''}"
         return f"dates as {in_words(ISO)}" if self.native_dates else self.told
 
     def parsed(self, text: str) -> str:
         """SQL for the value that is written as the SQL ``text``; NULL where it is none."""
+        if self.duration:
+            return duration_sql(text)
         if self.kind == "number":
             return self.numbers.sql(text)
         if self.kind == "boolean":

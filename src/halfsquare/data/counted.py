@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from halfsquare.data.recut import RecutTable, part_statistics, source_order
+from halfsquare.data.recut import NewOrder, reordered
 from halfsquare.data.scan import Scanned
 from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution
@@ -33,31 +33,21 @@ def of_counts(scanned: Scanned, fraction: float, seed: int, execution: Execution
     if not counts or not fraction or every.weight == every.rows:
         return scanned
     whole, k = every.weight <= OFTEN * every.rows, len(roles.targets)
-    table, before = scanned.table, 0.0
-    orders, sources, train_sizes, weights = [], [], [], []
-    for index in range(len(table.sizes)):
-        w = table.read(index)[k]
+    before = 0.0
+
+    def of(index: int) -> NewOrder:
+        nonlocal before
+        w = scanned.table.read(index)[k]
         total = float(w.sum())
         wanted = round(fraction * (before + total)) - round(fraction * before)
         before += total
         random = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1,)))
         apart = (_whole_rows if whole else _some_of_each)(w, wanted, random)
         train, test = np.flatnonzero(w > apart), np.flatnonzero(apart > 0)
-        order = np.concatenate([train, test])
-        orders.append(order)
-        sources.append(source_order(scanned, index, seed)[order])
-        weights.append(np.concatenate([(w - apart)[train], apart[test]]))
-        train_sizes.append(len(train))
-    again = RecutTable(table, tuple(orders), train_sizes, tuple(weights), k)
-    of_train, of_test = part_statistics(again, roles, execution)
-    return replace(
-        scanned,
-        table=again,
-        train=of_train,
-        test=of_test,
-        orders=tuple(sources),
-        rows_whole=whole,
-    )
+        weights = np.concatenate([(w - apart)[train], apart[test]])
+        return NewOrder(np.concatenate([train, test]), len(train), weights)
+
+    return replace(reordered(scanned, of, seed, execution).scanned, rows_whole=whole)
 
 
 def _some_of_each(counts: Floats, wanted: int, random: np.random.Generator) -> Floats:

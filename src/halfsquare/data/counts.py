@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +24,16 @@ class Counts:
     missing_feature: int = 0
 
     @classmethod
-    def of(cls, raw: Floats, roles: Roles) -> tuple[npt.NDArray[np.bool_], Counts]:
+    def of(
+        cls, raw: Sequence[Floats] | Floats, roles: Roles
+    ) -> tuple[npt.NDArray[np.bool_], Counts]:
         """Which raw rows (columns, m) count; the columns are those of ``roles.needed``, or more in
         their order.
         """
         k = len(roles.targets)
-        keep: npt.NDArray[np.bool_] = np.asarray(~np.isnan(raw[:k]).any(axis=0))
+        keep: npt.NDArray[np.bool_] = ~np.isnan(raw[0])
+        for target in raw[1:k]:
+            keep &= ~np.isnan(target)
         missing_target, zero_weight, missing_feature = int((~keep).sum()), 0, 0
         if roles.weight is not None:
             zero_weight = int((keep & (raw[k] == 0)).sum())
@@ -36,15 +41,12 @@ class Counts:
         columns = roles.beside if not roles.complete else (*roles.beside, *roles.features)
         if columns:
             # A missing number is NaN, a missing text has the code -1.
-            first = roles.beside_at.start
-            values = raw[first : first + len(columns)]
-            texts = np.array([c.kind == "text" for c in columns])
-            whole = ~np.isnan(values).any(axis=0) & ~(values[texts] == MISSING).any(axis=0)
+            first, whole = roles.beside_at.start, np.ones(len(keep), dtype=np.bool_)
+            for column, values in zip(columns, raw[first:], strict=False):
+                whole &= values != MISSING if column.kind == "text" else ~np.isnan(values)
             missing_feature = int((keep & ~whole).sum())
             keep &= whole
-        return keep, cls(
-            raw.shape[1], int(keep.sum()), missing_target, zero_weight, missing_feature
-        )
+        return keep, cls(len(keep), int(keep.sum()), missing_target, zero_weight, missing_feature)
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(

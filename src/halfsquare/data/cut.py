@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.buffers import Buffers
+from halfsquare.data.products import MOST_COLUMNS
 from halfsquare.data.roles import Roles
 from halfsquare.data.rows import CHUNK_ROWS
-from halfsquare.loss import Floats
 
 _CHUNK_NUMBERS = 1 << 22
 
@@ -21,36 +20,43 @@ class Cut:
 
     A row's chunk and part follow from its number among the rows that count, so that any chunk can
     be made anywhere.
+
+    Attributes
+    ----------
+    name : str
+        Of the source, in messages.
+    products : bool
+        Whether products of the columns are summed while they are read.
     """
 
-    name: str  # of the source, in messages
+    name: str
     roles: Roles
     fraction: float
     seed: int
     chunk_rows: int
+    products: bool = False
 
     @classmethod
-    def of(cls, name: str, roles: Roles, fraction: float, seed: int) -> Cut:
+    def of(
+        cls, name: str, roles: Roles, fraction: float, seed: int, *, products: bool = False
+    ) -> Cut:
         """Chunks of a size that depends on the number of columns alone."""
         rows = max(256, min(CHUNK_ROWS, _CHUNK_NUMBERS // len(roles.scanned)))
-        return cls(name, roles, fraction, seed, rows)
+        plain = all(c.kind in ("number", "boolean") for c in roles.features)
+        products = products and plain and len(roles.scanned) <= MOST_COLUMNS
+        return cls(name, roles, fraction, seed, rows, products)
 
     def test_rows(self, index: int, size: int) -> int:
         """How many of the ``size`` rows of a chunk are set apart."""
         before = index * self.chunk_rows
         return round(self.fraction * (before + size)) - round(self.fraction * before)
 
-    def split(self, index: int, chunk: Floats, buffers: Buffers) -> tuple[Floats, int]:
-        """The chunk (columns, m) with the rows to train on first, and how many these are."""
-        m = chunk.shape[1]
-        test_rows = self.test_rows(index, m)
-        if not test_rows:
-            return chunk, m
-        train_rows = m - test_rows
-        order = order_in_chunk(self.seed, index, m, train_rows)
-        split = buffers.empty(*chunk.shape)
-        np.take(chunk, order, axis=1, out=split, mode="clip")
-        return split, train_rows
+    def order(self, index: int, size: int) -> tuple[npt.NDArray[np.intp], int]:
+        """Where the rows of a chunk stand in the source when those to train on come first; how many
+        these are.
+        """
+        train_rows = size - self.test_rows(index, size)
+        return order_in_chunk(self.seed, index, size, train_rows), train_rows
 
 
 def order_in_chunk(seed: int, index: int, size: int, train_rows: int) -> npt.NDArray[np.intp]:

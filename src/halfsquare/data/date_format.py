@@ -17,7 +17,8 @@ ISO_PATTERN = (
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
 _TIME = (
     r"(?P<clock>(?P<gap>[T ,]+)?9{1,2}:99(?P<seconds>:99(?P<fraction>[.,]9{1,9})?)?"
-    r"(?P<half> ?[ap]m)?(?P<zone> ?(?:z|utc|gmt|[+-]99:?(?:99)?))?)?"
+    r"(?P<half> ?[ap]m)?"
+    r"(?P<zone> ?(?:z|utc|gmt|[+-]99:?(?:99)?)| [a-z]{3,14}/[a-z_/-]{3,30}| (?!am|pm)[a-z]{3,4})?)?"
 )
 _DAY = r"(?P<weekday>(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6},? )?"
 _NUMERIC = re.compile(
@@ -35,10 +36,15 @@ _NAMED = (
     (re.compile(r"99(?P<s>[-/.])(?P<y>9999)"), "%m{s}{y}"),
     (re.compile(rf"(?P<m>{_MONTH})(?P<s>[-/' ]+)(?P<y>99)", re.I), "{m}{s}{y}"),
     (re.compile(r"9999-W99-9", re.I), "%G-W%V-%u"),
+    (re.compile(r"9999(?P<s>-?)W99", re.I), "%G{s}W%V"),
+    (re.compile(r"9999(?P<s>[-/ ]?)(?P<q>Q)9", re.I), "%Y{s}{q}%q"),
+    (re.compile(r"(?P<q>Q)9(?P<s>[-/ ]?)9999", re.I), "{q}%q{s}%Y"),
+    (re.compile(r"9999(?P<s>[/M])99"), "%Y{s}%m"),
 )  # fmt: skip
 _CLOCK = re.compile(rf"{_TIME}", re.I)
 _WORDS = {"yyyy": "%Y", "yy": "%y", "mmmm": "%B", "mmm": "%b", "mm": "%m", "m": "%m", "dd": "%d",
-          "d": "%d", "hh": "%H", "h": "%H", "ss": "%S", "am/pm": "%p"}  # fmt: skip
+          "d": "%d", "q": "%q", "qq": "Q%q", "hh": "%H", "h": "%H", "ss": "%S",
+          "am/pm": "%p"}  # fmt: skip
 
 
 def formats_of(shape: str, order: str) -> str | None:
@@ -63,6 +69,7 @@ def formats_of(shape: str, order: str) -> str | None:
                 s=have.get("s") or "",
                 t=have.get("t") or "",
                 m=_month(have.get("m") or ""),
+                q=have.get("q") or "",
                 y="%y" if have.get("y") == "99" else "%Y",
             )
             return date + _time(match)
@@ -104,7 +111,9 @@ def _time(match: re.Match[str]) -> str:
     fraction = f"{have['fraction'][0]}%f" if have["fraction"] else ""
     half = have["half"].lower().replace("am", "%p").replace("pm", "%p") if have["half"] else ""
     zone = have["zone"] or ""
-    if zone and zone.strip().lower() not in ("z", "utc", "gmt"):
+    if "/" in zone:
+        zone = " %Z"  # a name, such as Europe/Berlin
+    elif zone and not zone.strip().isalpha():
         zone = " " * zone.startswith(" ") + "%z"
     return f"{have['gap'] or ''}{hour}:%M{seconds}{fraction}{half}{zone}"
 
@@ -119,11 +128,40 @@ def date_sql(text: str, formats: Sequence[str]) -> str:
             pattern = quote_text(f"^{ISO_PATTERN}$")
             cast = f"TRY_CAST({text} AS TIMESTAMP)"
             found.append(f"CASE WHEN regexp_matches({text}, {pattern}) THEN epoch({cast}) END")
+        elif "%q" in form:
+            found.append(_quarter_sql(text, form))
         else:
-            parsed = f"epoch(try_strptime(trim({text}), {quote_text(form)}))"
+            value = f"trim({text})"
+            if "%V" in form and "%u" not in form:  # a week is its Monday
+                value, form = f"{value} || ' 1'", f"{form} %u"
+            parsed = f"epoch(try_strptime({value}, {quote_text(form)}))"
             # A time alone is one of the first of January 1900.
             found.append(f"({parsed} + 2208988800)" if is_clock([form]) else parsed)
     return f"coalesce({', '.join(found)})" if len(found) > 1 else found[0]
+
+
+def _quarter_sql(text: str, form: str) -> str:
+    """SQL for the first day of a quarter."""
+    parts = {"%Y": r"((?:1[6-9]|2[01])\d\d)", "%q": "([1-4])"}
+    pattern = "".join(parts.get(p) or re.escape(p) for p in re.split("(%[Yq])", form) if p)
+    year, quarter = (1, 2) if form.startswith("%Y") else (2, 1)
+
+    def part(group: int) -> str:
+        value = f"regexp_extract(trim({text}), {quote_text(f'^{pattern}$')}, {group})"
+        return f"TRY_CAST({value} AS INTEGER)"
+
+    return f"epoch(make_date({part(year)}, {part(quarter)} * 3 - 2, 1)::TIMESTAMP)"
+
+
+def is_period(shape: str) -> bool:
+    """Whether the shape is that of a quarter, which ends like a unit: 2021Q2."""
+    return "%q" in (formats_of(shape, "ymd") or "")
+
+
+def zones_in(formats: Sequence[str]) -> list[str]:
+    """Short names of zones, such as EST, that stand in times and are not converted."""
+    found = (re.search(r" ((?!UTC|GMT|Z\b)[A-Za-z]{3,4})$", f) for f in formats if "%H" in f)
+    return sorted({m[1] for m in found if m})
 
 
 def is_clock(formats: Sequence[str]) -> bool:
@@ -146,7 +184,7 @@ def in_words(form: str) -> str:
     words = {"%Y": "yyyy", "%y": "yy", "%m": "mm", "%d": "dd", "%b": "mmm", "%B": "month",
              "%H": "hh", "%I": "hh", "%M": "mm", "%S": "ss", "%p": "AM/PM", "%z": "zone",
              "%f": "fraction", "%a": "weekday", "%A": "weekday", "%G": "year", "%V": "week",
-             "%u": "day"}  # fmt: skip
+             "%u": "day", "%q": "quarter", "%Z": "zone"}  # fmt: skip
     return re.sub(r"%[A-Za-z]", lambda m: words.get(m[0], m[0]), form)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,10 +12,11 @@ from halfsquare.data.date_format import ISO, asked, is_clock, of_digits, reorder
 from halfsquare.data.dialect import is_number
 from halfsquare.data.findings import Asked, TextColumn
 from halfsquare.data.messages import Misread, missing_column
-from halfsquare.data.number_format import mark_in
+from halfsquare.data.number_decision import mark_in
 from halfsquare.data.opening import opened
-from halfsquare.data.profile import profile, suspects
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.profile import first_values, plain_dates, profile, suspects, unread_dates
+from halfsquare.data.source import Source
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 
@@ -64,28 +65,18 @@ def whole(data: Any, work: Callable[[Source], T]) -> T:
             return work(decided(source, spec, again))
         except Misread as problem:
             new = {problem.column} - again
-            if not new or source.table is None or problem.column not in source.table.types:
+            if source.table is not None and new & source.table.types.keys():
+                source = source.as_stored(new)
+            elif not any(c.name in new and c.is_text for c in source.columns):
                 raise
-            source = as_stored(source, new)
         except Reread as late:
             new = set(late.columns) - again
             if not new:
                 raise
             rounded = new & {c.name for c in source.columns if c.kind == "number"}
             if source.table is not None and rounded:
-                source = as_stored(source, rounded)  # all their digits
+                source = source.as_stored(rounded)  # all their digits
         again |= new
-
-
-def as_stored(source: Source, columns: Iterable[str]) -> Source:
-    """With these columns of its text files as they stand there."""
-    assert source.table is not None
-    names = set(columns)
-    shown = tuple(
-        replace(c, kind="text", type="VARCHAR", whole=False) if c.name in names else c
-        for c in source.columns
-    )
-    return replace(source.of_table(source.table.as_text(names)), columns=shown)
 
 
 def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source:
@@ -120,10 +111,15 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
     looked_at = [replace(c, mark=mark, points=c.points and mark != ",") for c in looked_at]
     said = Asked(spec.number, spec.dates, spec.decimal, spec.thousands, spec.missing, words)
     again = set(again)
-    some = again | suspects(source.run, source.relation, looked_at, said) if looked_at else again
+    firsts = _first_values(source, looked_at)
+    settled = {
+        n: f for n, f in plain_dates(firsts, said).items() if n not in (*again, *spec.number)
+    }
+    some = (again | suspects(firsts, said)) - settled.keys()
     found = profile(source.run, source.relation, [c for c in looked_at if c.name in some], said)
     as_dates = profile(source.run, source.relation, by_digits, said) if by_digits else {}
-    found |= {n: f for n, f in as_dates.items() if f.reading.dates}
+    found |= settled | {n: f for n, f in as_dates.items() if f.reading.dates}
+    of_texts = {n: v for n, v in firsts.items() if n not in some | settled.keys()}
     columns, readings = [], {}
     for column in source.columns:
         finding = found.get(column.name)
@@ -159,9 +155,19 @@ def decided(source: Source, spec: DataSpec, again: Iterable[str] = ()) -> Source
         reading=Reading(readings, source.reading.file, given),
         findings=found,
         categories=tuple(n for n in names if n in forced and n not in spec.text),
+        remarks=(*source.remarks, *unread_dates(of_texts, said)),
         mixed=frozenset(some - found.keys()),
         unsettled=frozenset(c.name for c in looked_at if c.name not in some),
     )
+
+
+def _first_values(
+    source: Source, columns: Sequence[TextColumn]
+) -> Mapping[str, Sequence[str | None]]:
+    """The first values of columns of texts: those of text files have been seen already."""
+    if source.table is None:
+        return first_values(source.run, source.relation, columns)
+    return {c.name: source.table.firsts.get(c.name, ()) for c in columns}
 
 
 def _mark(source: Source, columns: Sequence[TextColumn]) -> str:
@@ -200,7 +206,8 @@ def open_as(data: Any, reading: Reading, levels: dict[str, tuple[str, ...]]) -> 
     held = {n for n, own in levels.items() if set(own) & set(NO_VALUE)}
     if source.table is not None and held & set(source.table.names):
         # The reader knows words for "no value" of a whole file alone: then nothing is left to it.
-        source = as_stored(source.of_table(replace(source.table, words=("",))), source.table.names)
+        bare = source.of_table(replace(source.table, words=("",)))
+        source = bare.as_stored(source.table.names)
     reading = _ordered(source, reading, spec, words)
     columns = []
     for column in source.columns:
@@ -219,7 +226,7 @@ def open_as(data: Any, reading: Reading, levels: dict[str, tuple[str, ...]]) -> 
             numeric = _numeric_words((*spec.missing, *reading.given.get("missing", ())))
             column = replace(column, words=numeric, base=known.base)
         columns.append(column)
-    return replace(source, columns=tuple(columns), reading=reading, of_model=True)
+    return replace(source, columns=tuple(columns), reading=reading, of_model=True, words=words)
 
 
 def _overruled(reading: Reading, spec: DataSpec) -> Reading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 import zlib
 from collections import Counter
@@ -13,6 +14,7 @@ from itertools import islice
 
 from halfsquare.data.columns import NO_VALUE
 from halfsquare.data.date_format import ISO_PATTERN
+from halfsquare.data.footer import Row, footer_start, holds_values
 from halfsquare.data.messages import line_remedy, require_distinct
 from halfsquare.data.spool import encoding_of, unpacked
 from halfsquare.errors import DataError, OptionError
@@ -22,6 +24,7 @@ _HEAD_BYTES = 1 << 20
 _MOST_HEAD_BYTES = 1 << 26  # of a header and a row that are longer
 _WHOLE_LINES = 3  # of which the last may be cut
 _CELLS = 40_000
+_MOST_RECORDS, _FIRSTS = 20_000, 2048
 _LONG = 16  # digits of a whole number: more than float64 is sure to hold
 _DIVIDED_BYTES = 100_000  # that are divided by each delimiter in turn
 _DELIMITERS = ",\t;|"
@@ -91,7 +94,7 @@ def examine(path: str, name: str, suffix: str, wanted: Wanted) -> tuple[Dialect,
     head, whole = _head(path, name)
     encoding = encoding_of(head, wanted.encoding)
     text = _decoded(head, encoding or "utf-8-sig", name, whole)
-    lines = text.splitlines(keepends=True)
+    lines = list(io.StringIO(text, newline=""))  # not at every separator that Unicode has
     lines = lines if whole or len(lines) < 2 else lines[:-1]  # the last may be cut
     if not lines:
         raise DataError(f"{name} is empty: expected a header line and rows")
@@ -113,6 +116,10 @@ def examine(path: str, name: str, suffix: str, wanted: Wanted) -> tuple[Dialect,
     if wanted.skip:
         skip = wanted.skip
     rows = [fields for _, fields in found[at + 1 :]]
+    if whole and len(found) < _MOST_RECORDS:
+        ends = [Row(f, not lines[b - 1].strip()) for b, f in found[at + 1 :]]
+        values = holds_values([f[0] for f in rows[:_FIRSTS]])
+        rows = rows[: footer_start(ends, len(first), values=values)]
     cells = [f.strip() for f in first]
     header = wanted.header if wanted.header is not None else _is_header(cells, rows, wanted.known)
     if not header and wanted.header is None:
@@ -207,7 +214,7 @@ def _records(
     reader = csv.reader(kept, delimiter=delimiter)
     before = skip
     try:
-        for fields in islice(reader, 20_000):
+        for fields in islice(reader, _MOST_RECORDS):
             if fields and fields != [""]:
                 found.append((before, fields))
             before = reader.line_num + skip

@@ -25,8 +25,10 @@ from halfsquare.data.features import Number
 from halfsquare.data.rows import ChangedRows, Chunk, Rows, ShiftedRows
 from halfsquare.data.scan import Scanned
 from halfsquare.data.splits import Units
+from halfsquare.data.summed import design_sums
 from halfsquare.data.weighting import Weighting
 from halfsquare.loss import Floats
+from halfsquare.sums import NormalSums
 
 Part = Literal["train", "test", "all"]
 
@@ -113,6 +115,13 @@ class EncodedRows(DesignRows):
     @property
     def offsets(self) -> Floats | None:
         return self.encoder.means / self.encoder.scales
+
+    @property
+    def sums(self) -> NormalSums | None:
+        products = self.scanned.statistics_of(self.part).products
+        if products is None:
+            return None
+        return design_sums(products, self.encoder, self.kept, self.weight_factor)
 
     @property
     def units(self) -> Units | None:

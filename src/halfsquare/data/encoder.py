@@ -14,7 +14,8 @@ import numpy as np
 from halfsquare.data.buffers import Buffers
 from halfsquare.data.choosing import category, instant, number, one, still
 from halfsquare.data.columns import NO_READING, Reading
-from halfsquare.data.features import Feature, Number, Plain, feature_from_dict
+from halfsquare.data.features import Feature, Levels, Number, Plain, feature_from_dict
+from halfsquare.data.levels import MISSING
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
@@ -172,6 +173,13 @@ class ColumnEncoder(Encoder):
             out[first:stop] -= means[first:stop]
             out[first:stop] *= inverses[first:stop]
 
+    def unseen(self, raw: Floats) -> tuple[int, int] | None:
+        for j, feature in enumerate(self.features):
+            beyond = raw[j] < MISSING if isinstance(feature, Levels) else np.zeros(0, dtype=bool)
+            if beyond.any():
+                return j, int(np.argmax(beyond))
+        return None
+
     def as_dict(self) -> dict[str, Any]:
         """JSON values; read by :meth:`from_dict`."""
         transform = self.target_transform
@@ -285,7 +293,9 @@ def plain_encoder(scanned: Scanned) -> Encoder:
     roles, numbers = scanned.roles, scanned.train.merge(scanned.test).numbers
     first, k = len(roles.scanned) - len(roles.features), len(roles.targets)
     features = tuple(
-        Plain(c.name, (0.0,), (1.0,), float(numbers.minimum[j]), float(numbers.maximum[j]))
+        Levels(c.name, (0.0,), (1.0,), tuple(scanned.levels[c.name]))
+        if c.kind == "text"
+        else Plain(c.name, (0.0,), (1.0,), float(numbers.minimum[j]), float(numbers.maximum[j]))
         for j, c in enumerate(roles.features, first)
     )
     return ColumnEncoder(

@@ -224,16 +224,15 @@ class Category(Feature):
         kept = len(self.levels)
         for code in range(1, kept):
             np.equal(raw, code, out=out[code - 1])
-        beyond = (raw >= kept) | (raw < MISSING)
+        beyond, gone = (raw >= kept) | (raw < MISSING), raw == MISSING
         if self.other:
             out[kept - 1] = beyond
-        elif beyond.any():
-            out[:, beyond] = np.array(self.means)[:, None]
-        gone = raw == MISSING
         if self.missing:
             out[-1] = gone
-        elif gone.any():
-            out[:, gone] = np.array(self.means)[:, None]
+        # The average row in every column, that of missing values too.
+        average = (beyond & (not self.other)) | (gone & (not self.missing))
+        if average.any():
+            out[:, average] = np.array(self.means)[:, None]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from halfsquare.data.columns import NO_NUMBER, ColumnReading
 from halfsquare.data.number_format import NumberFormat
 
+SHARE = 0.9  # of the values of a column that have to be numbers (or dates) for it to be one of them
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -16,7 +16,7 @@ from halfsquare.data.arrow import array_of, floats_of
 from halfsquare.loss import Floats
 
 if TYPE_CHECKING:
-    from halfsquare.data.source import SourceColumn
+    from halfsquare.data.source_column import SourceColumn
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from halfsquare.data.arrow import floats_of, integers_of
 from halfsquare.data.columns import level_of
-from halfsquare.data.source import SourceColumn
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.loss import Floats
 
 MISSING, UNSEEN = -1, -2
@@ -57,20 +57,26 @@ class LevelCoder:
         return self._code.get(text, UNSEEN)
 
 
+def raw_columns(
+    batch: Any, columns: Sequence[SourceColumn], coders: dict[str, LevelCoder]
+) -> list[Floats]:
+    """The columns of an Arrow batch as raw values (m,), float64, missing values NaN (in text: -1):
+    views where they can be, not to be written to.
+    """
+    return [
+        coders[column.name].encode(batch.column(j))
+        if column.kind == "text"
+        else floats_of(batch.column(j))
+        for j, column in enumerate(columns)
+    ]
+
+
 def batch_columns(
     batch: Any,
     columns: Sequence[SourceColumn],
     coders: dict[str, LevelCoder],
-    out: Floats | None = None,
-) -> Floats:
-    """An Arrow batch as raw rows (columns, m), float64, missing values NaN (in text: -1); written
-    to ``out`` where that is given.
-    """
-    raw = np.empty((len(columns), batch.num_rows)) if out is None else out
-    for j, column in enumerate(columns):
-        values = batch.column(j)
-        if column.kind == "text":
-            raw[j] = coders[column.name].encode(values)
-        else:
-            floats_of(values, raw[j])
-    return raw
+    out: Floats,
+) -> None:
+    """Write an Arrow batch to ``out`` (columns, m) as :func:`raw_columns` has it."""
+    for values, row in zip(raw_columns(batch, columns, coders), out, strict=True):
+        row[:] = values

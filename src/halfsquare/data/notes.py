@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from halfsquare.data.bases import merged_numbers
 from halfsquare.data.columns import ColumnReading
+from halfsquare.data.date_format import in_words
 from halfsquare.data.findings import Finding
-from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source
+from halfsquare.data.source_column import SourceColumn
+from halfsquare.data.sql import quote_text
 from halfsquare.data.statistics import NumberStatistics
 from halfsquare.data.whole_numbers import EXACT
 
@@ -20,7 +24,7 @@ _MOST_LEVELS = 1000
 # Numbers that stand for "no value" in many tables, where they lie far outside.
 _SENTINELS = {float(s * v) for v in (99, 999, 9999, 99999, 999999) for s in (1, -1)} | {-1.0}
 _FINE = 1e-10
-_FIRST_DATE, _LAST_DATE = 19_000_101, 21_001_231
+_DATED = {"%Y%m%d": (19_000_101, 21_001_231), "%Y%m": (190_001, 210_012)}  # from, to
 _DECISIVE = 0.5  # of a column's spread, that one row makes alone
 
 
@@ -29,17 +33,18 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
     roles = scanned.roles
     both = scanned.train.merge(scanned.test)
     numbers = both.numbers
-    columns, suspicious = [], [*(f"{text}." for text in source.remarks)]
+    columns, suspicious = [], [*(f"{text}." for text in (*source.remarks, *source.met))]
     for j, column in enumerate(roles.scanned):
         finding = source.findings.get(column.name)
         reading = source.reading.columns.get(column.name)
         one: dict[str, Any] = {
             "name": column.name,
-            "read_as": _read_as(column, finding, reading),
+            "read_as": _read_as(source, column, finding, reading),
         }
         if column.kind == "text":
             levels = both.levels.get(j)
             suspicious += _spelled_alike(column.name, scanned.levels.get(column.name, ()))
+            suspicious += _total_among(source, column, scanned.levels.get(column.name, ()), levels)
             one["missing"] = float(levels[1]) if levels is not None else 0.0
         else:
             one["missing"] = float(numbers.missing[j])
@@ -61,16 +66,19 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
                 f"of them; it is read as text (--number {column.name} takes the rest for missing)."
             )
         columns.append(one)
-    suspicious += _standing_apart(source, roles, numbers)
+    suspicious += _standing_apart(source, scanned, numbers)
     return {"suspicious": suspicious, "columns": columns, "file": dict(source.reading.file)}
 
 
-def _read_as(column: SourceColumn, finding: Finding | None, reading: ColumnReading | None) -> str:
+def _read_as(
+    source: Source, column: SourceColumn, finding: Finding | None, reading: ColumnReading | None
+) -> str:
     if finding is not None:
         return finding.told
     if column.base:
         return f"number (less {column.base})"
-    if reading is None or column.whole:  # whole numbers hold no mark
+    bare = source.table is not None and column.name in source.table.bare
+    if reading is None or (bare and column.kind == "number"):  # whole numbers hold no mark
         return column.kind
     return reading.told
 
@@ -85,6 +93,20 @@ def _spelled_alike(name: str, levels: Sequence[str]) -> list[str]:
         return []
     shown = "; ".join(", ".join(map(repr, own[:4])) for own in several[:3])
     return [f"{name}: levels that differ in large letters or spaces alone are apart: {shown}."]
+
+
+def _total_among(
+    source: Source, column: SourceColumn, levels: Sequence[str], weights: Any
+) -> list[str]:
+    """A level of one row that names a total of the others."""
+    if weights is None or len(levels) > _MOST_LEVELS:
+        return []
+    found = [v for v, n in zip(levels, weights[2:], strict=False) if _is_total(v) and n == 1]
+    rows = [_first(source, f"{column.text} = {quote_text(v)}") for v in found]
+    return [
+        f"Row {row} looks like a total of the others ({v!r})."
+        for row, v in zip(rows, found, strict=True)
+    ]
 
 
 def _of_finding(name: str, finding: Any) -> list[str]:
@@ -107,6 +129,8 @@ def _of_finding(name: str, finding: Any) -> list[str]:
             said.append(f"Row {total.row} looks like a total of the others ({total.text!r}).")
     if finding.marks is not None and not finding.marks.plain:
         said.append(f"{name}: {finding.told}.")
+    if reading.duration:
+        said.append(f"{name}: durations, read as numbers of days.")
     if finding.doubt:
         said.append(f"{name}: {finding.doubt}.")
     return said
@@ -114,7 +138,8 @@ def _of_finding(name: str, finding: Any) -> list[str]:
 
 def _is_total(text: str) -> bool:
     return text.strip().lower().rstrip(":") in (
-        "total", "totals", "sum", "grand total", "summe", "gesamt", "mean", "average", "all",
+        "total", "totals", "subtotal", "sum", "grand total", "summe", "gesamt", "totale",
+        "insgesamt", "somme", "mean", "average", "all", "opening balance", "closing balance",
     )  # fmt: skip
 
 
@@ -134,9 +159,9 @@ def _shown(column: SourceColumn, value: float) -> Any:
     return when.date().isoformat() if value % 86400 == 0 else when.isoformat()[:19]
 
 
-def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> list[str]:
+def _standing_apart(source: Source, scanned: Scanned, numbers: NumberStatistics) -> list[str]:
     """Rows that are not like the others: a value for "no value", one row that decides a column."""
-    said = []
+    said, roles = [], scanned.roles
     for j, column in enumerate(roles.scanned):
         weight, variance = float(numbers.weight[j]), float(numbers.variance[j])
         if column.kind != "number" or column.lag is not None or not weight > 0:
@@ -165,14 +190,16 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
                 f"{column.name}: its numbers, near {mean:g}, differ in digits that float64 does "
                 "not hold; subtract what they have in common."
             )
-        if low >= _FIRST_DATE and high <= _LAST_DATE and _all_dates(source, column):
-            said.append(
-                f"{column.name}: its numbers from {low:.0f} to {high:.0f} read as dates, yyyymmdd, "
-                "and are taken for numbers: --dates yyyymmdd reads them so."
-            )
+        for form, (first, last) in _DATED.items():
+            if low >= first and high <= last and _all_dates(source, column, form):
+                written = in_words(form)
+                said.append(
+                    f"{column.name}: its numbers from {low:.0f} to {high:.0f} read as dates, "
+                    f"{written}, and are taken for numbers: --dates {written} reads them so."
+                )
         far = max((low, high), key=lambda v: abs(v - mean))
         if far in _SENTINELS:
-            said += _sentinel(source, column, far, low if far == high else high)
+            said += _sentinel(source, scanned, j, far, low if far == high else high)
         elif (far - mean) ** 2 / weight > _DECISIVE * variance:
             row = _row_of(source, column, far)
             said.append(
@@ -182,9 +209,9 @@ def _standing_apart(source: Source, roles: Roles, numbers: NumberStatistics) -> 
     return said
 
 
-def _all_dates(source: Source, column: SourceColumn) -> bool:
-    """Whether every number is a date, written as yyyymmdd."""
-    parsed = f"try_strptime({column.digits.stored}, '%Y%m%d')"
+def _all_dates(source: Source, column: SourceColumn, form: str) -> bool:
+    """Whether every number is a date of that form."""
+    parsed = f"try_strptime({column.digits.stored}, {quote_text(form)})"
     (count,) = source.run(
         f"SELECT count(*) FILTER ({parsed} IS NULL) FROM {source.relation} "
         f"WHERE {column.stored} IS NOT NULL"
@@ -192,14 +219,10 @@ def _all_dates(source: Source, column: SourceColumn) -> bool:
     return int(count) == 0
 
 
-def _sentinel(source: Source, column: SourceColumn, value: float, other: float) -> list[str]:
+def _sentinel(source: Source, scanned: Scanned, j: int, value: float, other: float) -> list[str]:
     """A number such as -999 that lies further from its neighbour than all the rest spreads."""
-    own = column.as_double().rpartition(" AS ")[0]
-    beside = "min(v) FILTER (v > {0})" if value < other else "max(v) FILTER (v < {0})"
-    count, near = source.run(
-        f"SELECT count(*) FILTER (v = {value!r}), {beside.format(repr(value))} "
-        f"FROM (SELECT {own} AS v FROM {source.relation})"
-    )[0]
+    column = scanned.roles.scanned[j]
+    count, near = _beside(source, scanned, j, value, above=value < other)
     if near is None or abs(value - float(near)) <= abs(float(near) - other):
         return []
     return [
@@ -209,10 +232,35 @@ def _sentinel(source: Source, column: SourceColumn, value: float, other: float) 
     ]
 
 
+def _beside(
+    source: Source, scanned: Scanned, j: int, value: float, *, above: bool
+) -> tuple[int, float | None]:
+    """How often a value stands in a column, and its neighbour above or below."""
+    if not scanned.table.here:
+        own = scanned.roles.scanned[j].number
+        beside = f"min(v) FILTER (v > {value!r})" if above else f"max(v) FILTER (v < {value!r})"
+        ((count, near),) = source.run(
+            f"SELECT count(*) FILTER (v = {value!r}), {beside} "
+            f"FROM (SELECT {own} AS v FROM {source.relation})"
+        )
+        return int(count), near
+    count, near = 0, np.inf
+    for index in range(len(scanned.table.sizes)):
+        values = scanned.table.read(index)[j]
+        count += int(np.count_nonzero(values == value))
+        others = values[values > value] if above else -values[values < value]
+        near = min(near, float(others.min(initial=np.inf)))
+    return count, None if near == np.inf else near if above else -near
+
+
 def _row_of(source: Source, column: SourceColumn, value: float) -> int:
-    own = column.as_double().rpartition(" AS ")[0]
-    found = source.run(
-        f"SELECT min(i) FROM (SELECT row_number() OVER () AS i, {own} AS v FROM {source.relation}) "
-        f"WHERE v = {value!r}"
+    return _first(source, f"{column.number} = {value!r}")
+
+
+def _first(source: Source, condition: str) -> int:
+    """The first row, from 1, of which some SQL is true."""
+    ((row,),) = source.run(
+        f"SELECT min(i) FROM (SELECT row_number() OVER () AS i, {condition} AS v "
+        f"FROM {source.relation}) WHERE v"
     )
-    return int(found[0][0] or 0)
+    return int(row or 0)

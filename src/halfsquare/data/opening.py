@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from halfsquare.data.binding import bound, database_table
 from halfsquare.data.columns import Reading
-from halfsquare.data.dialect import Wanted
+from halfsquare.data.connection import duckdb_connection, spill_privately
 from halfsquare.data.frames import arrow_table, categories_of
-from halfsquare.data.integrity import NO_FILES, Unchanged, exists
+from halfsquare.data.integrity import Unchanged, exists
 from halfsquare.data.json_keys import keys_as_written
-from halfsquare.data.messages import require_distinct
 from halfsquare.data.parquet import as_arrow_had_it
 from halfsquare.data.paths import (
     DATABASE,
@@ -29,12 +26,13 @@ from halfsquare.data.paths import (
     locate,
     refuse_foreign,
 )
-from halfsquare.data.source import Source, SourceColumn, duckdb_connection, spill_privately
+from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
-from halfsquare.data.spool import PACKED, Spool, copied
+from halfsquare.data.spool import PACKED, copied
 from halfsquare.data.spreadsheet import sheet_table
-from halfsquare.data.sql import kind_of, quote_name, quote_text
-from halfsquare.data.text_file import TextTable, escaped, text_table
+from halfsquare.data.sql import quote_name, quote_text
+from halfsquare.data.text_file import escaped
+from halfsquare.data.text_source import source_of, standard_input, table_of
 from halfsquare.errors import DataError
 
 
@@ -51,7 +49,7 @@ def opened(data: Any, reading: Reading | None = None) -> Source:
         if is_sql(text):
             return _query(connection, spec, text, reading)
         if text == "-":
-            return _standard_input(connection, spec, reading)
+            return standard_input(connection, spec, reading)
         return _file(connection, spec, locate(text), reading)
     return _frame(connection, spec, "the data", arrow_table(spec.data, "the data"))
 
@@ -62,56 +60,11 @@ def _frame(connection: Any, spec: DataSpec, name: str, frame: Any, held: Any = (
     # DuckDB does not tell large letters from small ones.
     try:
         connection.register("frame", frame.rename_columns([f"c{j}" for j in range(len(names))]))
-        source = _bound(connection, name, "frame", (frame, *held), names=names)
+        source = bound(connection, name, "frame", (frame, *held), names=names)
     except duckdb.Error as problem:
         first = str(problem).splitlines()[0]
         raise DataError(f"{name} has a column of a kind that cannot be read: {first}") from None
     return replace(source, categories=categories)
-
-
-def _bound(
-    connection: Any,
-    name: str,
-    relation: str,
-    held: tuple[Any, ...] = (),
-    files: Unchanged = NO_FILES,
-    count: str | None = None,
-    *,
-    names: Sequence[str] | None = None,
-) -> Source:
-    """Ask DuckDB for the columns of a relation, which have ``names`` of their own; ``count`` is SQL
-    for its rows, where that is quick.
-    """
-    with files.reading(name):
-        rows = connection.sql(count).fetchall()[0][0] if count else None
-        found = connection.sql(f"SELECT * FROM {relation}")
-        if found is None:
-            raise DataError(f"{name} returns no rows: expected a query that selects columns")
-        own = list(found.columns) if names is None else list(names)
-        columns = tuple(
-            column
-            for n, field, t in zip(own, found.columns, found.types, strict=True)
-            for column in _flat(n, quote_name(field), t)
-        )
-    require_distinct([c.name for c in columns], name)
-    # Enough for two threads' buffers, and a little for each column of a wide table: the rows
-    # themselves are not kept by DuckDB. The row groups of Parquet are large: with less it gives
-    # memory back and takes it again all the time.
-    megabytes = (320 if relation.startswith("read_parquet(") else 160) + len(columns)
-    connection.execute(f"SET memory_limit='{megabytes}MB'")
-    return Source(name, columns, relation, connection, files, rows, held)
-
-
-def _flat(name: str, value: str, kind: Any) -> list[SourceColumn]:
-    """A column, or the columns that are nested in it: a.b is the b of a."""
-    if str(kind.id) == "struct":
-        return [
-            column
-            for inner, own in kind.children
-            for column in _flat(f"{name}.{inner}", f"{value}.{quote_name(inner)}", own)
-        ]
-    shown = value if value != quote_name(name) else ""
-    return [SourceColumn(name, kind_of(str(kind)), str(kind), shown)]
 
 
 def _query(connection: Any, spec: DataSpec, text: str, reading: Reading | None) -> Source:
@@ -133,20 +86,21 @@ def _query(connection: Any, spec: DataSpec, text: str, reading: Reading | None) 
                 )
             held.append(inner)
     del reading
-    return _bound(
+    source = bound(
         connection,
         "the query",
         f"({text.strip().rstrip(';')})",
         tuple(held),
         Unchanged.of(paths),
     )
+    return replace(source, remarks=tuple(r for s in held[1:] for r in s.remarks))
 
 
 def _file(connection: Any, spec: DataSpec, located: Located, reading: Reading | None) -> Source:
     refuse_foreign(located)
     text, suffix, files = located.name, located.suffix, located.files
     if suffix in DATABASE:
-        return _database(connection, text, spec.table, files)
+        return database_table(connection, text, spec.table, files)
     held: tuple[Any, ...] = ()
     pattern = located.pattern and quote_text(located.pattern)
     packed = suffix in PARQUET + SHEETS and located.paths[0].lower().endswith(PACKED)
@@ -157,7 +111,7 @@ def _file(connection: Any, spec: DataSpec, located: Located, reading: Reading | 
         pattern = "[" + ", ".join(quote_text(escaped(p)) for p in located.paths) + "]"
     partitions = f"hive_partitioning={str(spec.partitions).lower()}"
     if suffix in PARQUET:
-        source = _bound(
+        source = bound(
             connection,
             text,
             f"read_parquet({pattern}, union_by_name=true, {partitions})",
@@ -172,7 +126,7 @@ def _file(connection: Any, spec: DataSpec, located: Located, reading: Reading | 
             "sample_size=-1, map_inference_threshold=-1, field_appearance_threshold=0, "
             f"union_by_name=true, {partitions}"
         )
-        source = _bound(connection, text, f"read_json({pattern}, {options})", held, files)
+        source = bound(connection, text, f"read_json({pattern}, {options})", held, files)
         return (
             source if spec.partitions else keys_as_written(source, f"read_json_objects({pattern})")
         )
@@ -180,124 +134,8 @@ def _file(connection: Any, spec: DataSpec, located: Located, reading: Reading | 
         if len(located.paths) > 1:
             raise DataError(f"{text} names several spreadsheets; expected one")
         path = held[0].path if held else located.paths[0]
-        frame = sheet_table(path, text, spec.sheet, spec.skip, spec.header is not False)
-        return replace(_frame(connection, spec, text, frame, held), files=files)
-    table = _text_table(spec, located.paths, located.pattern or None, text, reading)
-    return _of_table(connection, table, files, spec)
-
-
-def _text_table(
-    spec: DataSpec,
-    paths: Sequence[str],
-    pattern: str | None,
-    name: str,
-    reading: Reading | None,
-) -> TextTable:
-    given = reading.given if reading else {}
-    known = tuple(reading.columns) if reading else spec.known
-    wanted = Wanted(
-        spec.encoding or given.get("encoding"),
-        spec.delimiter,
-        spec.header if spec.header is not None else given.get("header"),
-        spec.skip,
-        spec.comment or given.get("comment"),
-        known,
-    )
-    words = (*spec.missing, *given.get("missing", ()))
-    forced = (*spec.category, *spec.text, *spec.number)
-    return text_table(paths, pattern, name, wanted, words, reading, forced)
-
-
-def _of_table(connection: Any, table: TextTable, files: Unchanged, spec: DataSpec) -> Source:
-    fields = table.fields
-    source = _bound(connection, table.name, table.relation, table.held, files)
-    own = {c.name: c for c in source.columns}
-    columns = tuple(
-        replace(
-            own[fields[n]],
-            name=n,
-            value="" if fields[n] == n else quote_name(fields[n]),
-            whole=n in table.whole,
-        )
-        for n in table.names
-    )
-    remarks = []
-    dialect = table.dialect
-    if dialect.skipped:
-        remarks.append(
-            f"{dialect.skip} line{'s' if dialect.skip > 1 else ''} before the header passed over, "
-            f"the first {dialect.skipped[:60]!r}"
-        )
-    for part, paths in table.parts[1:]:
-        gone = [n for n in table.names if n not in part.names]
-        if part.delimiter != dialect.delimiter:
-            remarks.append(f"{paths[0]} has the delimiter {part.delimiter!r}, unlike the others")
-        if gone:
-            remarks.append(f"{paths[0]} has no column {', '.join(map(repr, gone[:5]))}")
-    file = {
-        "encoding": spec.encoding or "utf-8",
-        "delimiter": dialect.delimiter,
-        "decimal": "," if table.comma else ".",
-        "header": dialect.header,
-        "skip": dialect.skip,
-    }
-    return replace(
-        source,
-        columns=columns,
-        table=table,
-        reading=Reading(file=file),
-        unnamed=dialect.unnamed,
-        remarks=tuple(remarks),
-    )
-
-
-def _standard_input(connection: Any, spec: DataSpec, reading: Reading | None) -> Source:
-    """A pipe can be read once and its types need a look first, so it is kept in a temporary
-    file.
-    """
-    if sys.stdin is None or sys.stdin.closed:
-        raise DataError("standard input is closed: pipe a CSV file into it")
-    if sys.stdin.isatty():
-        raise DataError("standard input is a terminal: pipe a CSV file into it")
-    name = "standard input"
-    spool = Spool(name, lambda to: shutil.copyfileobj(sys.stdin.buffer, to))
-    if not spool.size:
-        raise DataError("standard input is empty: expected CSV with a header line")
-    table = _text_table(spec, [spool.path], escaped(spool.path), name, reading)
-    source = _of_table(connection, table, NO_FILES, spec)
-    return replace(source, _held=(*source._held, spool))
-
-
-def _database(connection: Any, path: str, table: str | None, files: Unchanged) -> Source:
-    kind = (
-        " (TYPE sqlite, READ_ONLY)"
-        if Path(path).suffix.lower().startswith(".sqlite")
-        else " (READ_ONLY)"
-    )
-    try:
-        connection.execute(f"ATTACH {quote_text(path)} AS found{kind}")
-        tables = [
-            str(r[0])
-            for r in connection.execute(
-                "SELECT table_name FROM information_schema.tables WHERE table_catalog = "
-                "'found' ORDER BY 1"
-            ).fetchall()
-        ]
-    except duckdb.Error as problem:
-        reader = "sqlite" in kind and "extension" in str(problem)
-        hint = (
-            ". SQLite needs a reader that DuckDB fetches from the network once; or export "
-            "the table to CSV"
-            if reader
-            else ""
-        )
-        raise DataError(
-            f"{path} could not be opened as a database: {str(problem).splitlines()[0]}{hint}"
-        ) from None
-    if table is None and len(tables) == 1:
-        table = tables[0]
-    if table not in tables:
-        asked = f"has no table {table!r}" if table else "has several tables; name one with --table"
-        raise DataError(f"{path} {asked}. Its tables: {', '.join(tables) or 'none'}")
-    held = (spill_privately(connection),)  # what is named as a table may be a view
-    return _bound(connection, f"table {table} of {path}", f"found.{quote_name(table)}", held, files)
+        frame, told = sheet_table(path, text, spec.sheet, spec.skip, spec.header is not False)
+        source = _frame(connection, spec, text, frame, held)
+        return replace(source, files=files, remarks=tuple(told))
+    table = table_of(spec, located.paths, located.pattern or None, text, reading)
+    return source_of(connection, table, files, spec)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -52,12 +53,34 @@ class RecutTable(Table):
         }.items():
             object.__setattr__(self, name, value)
 
+    @property
+    def here(self) -> bool:
+        """Whether its chunks lie on this machine."""
+        return self.table.here
+
     def read(self, index: int) -> Floats:
         """Chunk ``index`` (columns, m)."""
         found: Floats = np.take(self.table.read(index), self.orders[index], axis=1)
         if self.weights is not None:
             found[self.weight_row] = self.weights[index]
         return found
+
+
+class NewOrder(NamedTuple):
+    """Which rows (m,) of a chunk come in which order, how many of them are for training, and their
+    weights (m,) where these are others than before.
+    """
+
+    order: Order
+    train_rows: int
+    weights: Floats | None = None
+
+
+class Reordered(NamedTuple):
+    """A scan in another order, and its table."""
+
+    table: RecutTable
+    scanned: Scanned
 
 
 def source_order(scanned: Scanned, index: int, seed: int) -> Order:
@@ -91,40 +114,55 @@ def recut(
     units : Units, optional
         In the same order.
     """
-    table, starts = scanned.table, np.cumsum([0, *scanned.table.sizes])
-    orders, kept, sources, train_sizes = [], [], [], []
-    for index in range(len(table.sizes)):
-        source = source_order(scanned, index, seed)
+    starts = np.cumsum([0, *scanned.table.sizes])
+
+    def of(index: int) -> NewOrder:
         own = parts[starts[index] : starts[index + 1]]
         # Rows stand in the order of the source within each part.
-        ranked = np.argsort(source, kind="stable")
+        ranked = np.argsort(source_order(scanned, index, seed), kind="stable")
         order = np.concatenate([ranked[own[ranked] == part] for part in (TRAIN, TEST)])
-        orders.append(order)
-        sources.append(source[order])
-        kept.append(starts[index] + order)
-        train_sizes.append(int(np.count_nonzero(own == TRAIN)))
-    again = RecutTable(table, tuple(orders), train_sizes)
-    train, test = part_statistics(again, scanned.roles, execution)
-    at = np.concatenate([np.empty(0, dtype=np.intp), *kept])
-    return replace(
-        scanned,
-        table=again,
-        train=train,
-        test=test,
-        orders=tuple(sources),
-        units=None if units is None else units.at(at),
+        return NewOrder(order, int(np.count_nonzero(own == TRAIN)))
+
+    found = reordered(scanned, of, seed, execution)
+    at = [starts[i] + order for i, order in enumerate(found.table.orders)]
+    every = np.concatenate([np.empty(0, dtype=np.intp), *at])
+    return replace(found.scanned, units=None if units is None else units.at(every))
+
+
+def reordered(
+    scanned: Scanned, choose: Callable[[int], NewOrder], seed: int, execution: Execution
+) -> Reordered:
+    """The scan with the rows of each chunk in the order that is chosen for it, one after the other.
+
+    ``seed``: that by which rows were set apart before.
+    """
+    chosen = [choose(index) for index in range(len(scanned.table.sizes))]
+    weights = tuple(c.weights for c in chosen if c.weights is not None) or None
+    again = RecutTable(
+        scanned.table,
+        tuple(c.order for c in chosen),
+        [c.train_rows for c in chosen],
+        weights,
+        len(scanned.roles.targets),
     )
+    products = scanned.train.products is not None
+    train, test = part_statistics(again, scanned.roles, execution, products=products)
+    sources = tuple(source_order(scanned, i, seed)[c.order] for i, c in enumerate(chosen))
+    return Reordered(again, replace(scanned, table=again, train=train, test=test, orders=sources))
 
 
-def part_statistics(table: Table, roles: Roles, execution: Execution) -> Pair:
-    """Of the rows to train on, and of those set apart."""
+def part_statistics(table: Table, roles: Roles, execution: Execution, *, products: bool) -> Pair:
+    """Of the rows to train on, and of those set apart; with ``products`` of columns if asked."""
+    buffers = table.buffers if products else None
 
     def of(index: int) -> Pair:
         chunk, cut = table.read(index), table.train_sizes[index]
-        return statistics_of(chunk[:, :cut], roles), statistics_of(chunk[:, cut:], roles)
+        parts = (chunk[:, :cut], chunk[:, cut:])
+        train, test = (statistics_of(part, roles, buffers) for part in parts)
+        return train, test
 
     tree: Tree[Pair] = Tree(merged)
     for pair in execution.map(of, len(table.sizes)):
         tree.push(pair)
-    none = statistics_of(np.empty((len(roles.scanned), 0)), roles)
+    none = statistics_of(np.empty((len(roles.scanned), 0)), roles, buffers)
     return tree.total((none, none))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.data.messages import missing_column
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import DataError, OptionError
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from halfsquare.data.splits import Units
 from halfsquare.loss import Floats
-from halfsquare.sums import Moments, weighted_mean
+from halfsquare.sums import Moments, NormalSums, weighted_mean
 
 # A chunk is the unit of parallel work: large enough that Python's overhead vanishes, small enough
 # that a chunk per thread of a wide table stays in tens of megabytes.
@@ -63,6 +63,11 @@ class Rows(ABC):
         """What was taken off the design's columns, in their units (d,): with it the size of the
         values as they were given, whose rounding no sum can undo. None for nothing.
         """
+        return None
+
+    @property
+    def sums(self) -> NormalSums | None:
+        """Those of [1 | design | target] over all rows, where they are known without a pass."""
         return None
 
     @property

@@ -4,13 +4,14 @@ from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.counts import Counts
 from halfsquare.data.cut import Cut
+from halfsquare.data.hashes import Hashes
 from halfsquare.data.ranges import require_range
 from halfsquare.data.roles import Roles
 from halfsquare.data.source import Source
@@ -42,6 +43,8 @@ class Scanned:
         stretch.
     rows_whole : bool
         Whether rows that count more than once were set apart as a whole: each is one cluster.
+    hashes : tuple of (m,) uint64, or None
+        Of some features of the rows of each chunk of the source, where there are not too many.
     """
 
     source_name: str
@@ -56,6 +59,7 @@ class Scanned:
     units: Units | None = None
     orders: tuple[npt.NDArray[np.intp], ...] | None = None
     rows_whole: bool = False
+    hashes: tuple[Hashes, ...] | None = None
 
     def statistics_of(self, part: str) -> TableStatistics:
         """Of the rows of a part: ``"train"``, ``"test"`` or ``"all"``."""
@@ -70,13 +74,15 @@ def scan(
     *,
     test_fraction: float = 0.0,
     seed: int = 0,
+    products: bool = False,
     progress: Progress | None = None,
 ) -> Scanned:
     """Read every row once.
 
     Rows whose target is missing are left out and counted. A share ``test_fraction`` of the rest is
     set apart, evenly over the table and chosen by ``seed``: of the first r rows, round(r ·
-    test_fraction), whatever the size of the table.
+    test_fraction), whatever the size of the table. ``products`` of columns are summed where
+    linear least squares is going to ask for them, and all features are numbers.
 
     Raises
     ------
@@ -85,10 +91,11 @@ def scan(
     DataError
         If no row has a target, or a weight is missing or negative.
     """
-    cut = Cut.of(source.name, roles, test_fraction, seed)
-    stretch = Stretch(cut, progress=progress, source_rows=source.row_count)
+    cut = Cut.of(source.name, roles, test_fraction, seed, products=products)
+    stretch = Stretch(cut, progress=progress, source_rows=source.row_count, hashes=[])
     stretch.read(source.scan(stretch.columns, cut.chunk_rows))
-    return scanned(cut, stretch.table, stretch.statistics, stretch.levels, stretch.counts)
+    found = scanned(cut, stretch.table, stretch.statistics, stretch.levels, stretch.counts)
+    return found if stretch.hashes is None else replace(found, hashes=tuple(stretch.hashes))
 
 
 def scanned(
@@ -103,7 +110,7 @@ def scanned(
     """
     if not counts.kept:
         raise DataError(_nothing(cut, counts))
-    none = statistics_of(np.empty((len(cut.roles.scanned), 0)), cut.roles)
+    none = statistics_of(np.empty((len(cut.roles.scanned), 0)), cut.roles, table.buffers)
     train, test = nodes.total((none, none))
     require_range(train.merge(test), cut.roles, cut.name)
     left_out = counts.missing_target, counts.zero_weight, counts.missing_feature

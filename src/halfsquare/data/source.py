@@ -4,110 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-import duckdb
-import numpy as np
-
-from halfsquare.data.arrow import floats_of
-from halfsquare.data.columns import NO_READING, ColumnReading, Reading
+from halfsquare.data.batches import first_fraction, first_infinite, rows_after
+from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.data.findings import Finding
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
 from halfsquare.data.lags import Lag, LagNames, lagged
-from halfsquare.data.messages import BadLine, Misread, in_training, missing_column
-from halfsquare.data.sql import Kind, is_one_of, quote_name, quote_text
+from halfsquare.data.messages import BadLine, Misread, in_training, late_fraction, missing_column
+from halfsquare.data.number_decision import thousands_in
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.text_file import TextTable
-from halfsquare.data.whole_numbers import less_base
-from halfsquare.files.private import PrivateFolder
-
-
-@dataclass(frozen=True)
-class SourceColumn:
-    """A column as the source has it: its name and what kind of values it holds.
-
-    Attributes
-    ----------
-    name : str
-    kind : Kind
-        Of the values as they are read.
-    type : str
-        DuckDB's name of the type, for messages.
-    value : str
-        SQL for the values as they are stored; the quoted name by default.
-    reading : ColumnReading or None
-        How values that are stored as text are read; None for those that are what they are.
-    words : tuple of str
-        For "no value": all those of the source where a reading or levels need them, those that the
-        user named for numbers.
-    whole : bool
-        Whether its first values are whole numbers of at most three digits in a text file: 1.033
-        further down may be a thousand and thirty-three.
-    base : str
-        A whole number that is taken off the values before they become float64; empty for none.
-    lag : Lag or None
-        Where the values are those of another column some rows before.
-    """
-
-    name: str
-    kind: Kind
-    type: str
-    value: str = ""
-    reading: ColumnReading | None = None
-    words: tuple[str, ...] = ()
-    whole: bool = False
-    base: str = ""
-    lag: Lag | None = None
-
-    @property
-    def stored(self) -> str:
-        """SQL for the values as they are stored."""
-        return self.value or quote_name(self.name)
-
-    @property
-    def text(self) -> str:
-        """SQL for the values as text."""
-        if self.type == "JSON":
-            return f"({self.stored} ->> '$')"
-        return self.stored if self.type == "VARCHAR" else f"{self.stored}::VARCHAR"
-
-    @property
-    def digits(self) -> SourceColumn:
-        """The whole numbers as texts, for dates that are written as digits alone."""
-        value = f"TRY_CAST({self.stored} AS BIGINT)::VARCHAR"
-        return replace(self, kind="text", type="VARCHAR", value=value, whole=False)
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the source stores texts."""
-        return self.type in ("VARCHAR", "JSON", "ENUM", "UUID") or self.type.startswith("ENUM(")
-
-    def as_double(self) -> str:
-        """SQL for the values as numbers: seconds for times, the text itself for levels."""
-        return f"{self.number} AS {quote_name(self.name)}"
-
-    @property
-    def number(self) -> str:
-        """The same without the name."""
-        if self.kind == "text":
-            if not self.words:
-                return self.text
-            return f"CASE WHEN {is_one_of(self.text, self.words)} THEN NULL ELSE {self.text} END"
-        if self.reading is not None:
-            value = self.reading.sql(self.text, self.words)
-            return less_base(self.text, "VARCHAR", value, self.base) if self.base else value
-        if self.type.startswith("INTERVAL"):
-            return f"(epoch({self.stored}) / 86400.0)::DOUBLE"
-        if self.kind in ("timestamp", "time"):
-            zoned = "TIMESTAMPTZ" in self.type or "WITH TIME ZONE" in self.type
-            coarse = f"::TIMESTAMP{'TZ' if zoned else ''}"  # no epoch of nanoseconds with a zone
-            return f"epoch({self.stored}{coarse if 'TIMESTAMP' in self.type else ''})::DOUBLE"
-        if self.kind == "boolean":
-            # Not a cast: DuckDB would push it into the reader of a text file.
-            return f"(CASE WHEN {self.stored} THEN 1.0 WHEN NOT {self.stored} THEN 0.0 END)::DOUBLE"
-        found = f"{self.stored}::DOUBLE"
-        for word in self.words:
-            found = f"nullif({found}, {float(word)!r}::DOUBLE)"
-        return less_base(self.stored, self.type, found, self.base) if self.base else found
 
 
 @dataclass(frozen=True)
@@ -142,6 +50,10 @@ class Source:
         What else is to be told of how it was read.
     of_model : bool
         Whether they are read as a model has it.
+    met : list of str
+        What passes over it have met that is to be told as well.
+    words : tuple of str
+        For "no value", of all its texts, where it is read as a model has it.
     """
 
     name: str
@@ -162,6 +74,8 @@ class Source:
     unsettled: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()
     of_model: bool = False
+    met: list[str] = field(default_factory=list, repr=False)
+    words: tuple[str, ...] = ()
 
     @property
     def relation(self) -> str:
@@ -186,10 +100,13 @@ class Source:
         DataError
             If there is none, naming those there are and the nearest.
         """
-        for column in self.columns:
-            if column.name == name:
-                return column
+        if name in self._by_name:
+            return self._by_name[name]
         raise missing_column(name, [c.name for c in self.columns], self.name, role)
+
+    @cached_property
+    def _by_name(self) -> dict[str, SourceColumn]:
+        return {column.name: column for column in self.columns}
 
     def scan(self, columns: Sequence[SourceColumn], batch_rows: int = 16384) -> Iterator[Any]:
         """The named columns as Arrow record batches, in the order of the source.
@@ -213,23 +130,73 @@ class Source:
                     return
                 except Misread:
                     pass  # perhaps a word that it does not know: the rest is read with all of them
-            yield from _after(seen, self._pass(columns, batch_rows))
+            for batch in rows_after(seen, self._pass(columns, batch_rows)):
+                yield batch
+                seen += batch.num_rows
+            return
         except Misread as problem:
-            raise self._misread(problem) from None
+            again = self._read_otherwise(problem, columns)
+            if again is None:
+                raise self._misread(problem) from None
+        yield from rows_after(seen, again[0].scan(again[1], batch_rows))
+
+    def _read_otherwise(
+        self, problem: Misread, columns: Sequence[SourceColumn]
+    ) -> tuple[Source, Sequence[SourceColumn]] | None:
+        """In a way that a value fits; None where there is none."""
+        cut = self._without_footers()  # a text among numbers may be the last line's
+        if cut is not None:
+            return cut, columns
+        return self._with_thousands(self._misread(problem), columns) if self.of_model else None
+
+    def _with_thousands(
+        self, problem: Misread, columns: Sequence[SourceColumn]
+    ) -> tuple[Source, list[SourceColumn]] | None:
+        """With a column of numbers that has thousands marks in these rows, and had none when a
+        model was fitted to others; None where that is not the problem.
+        """
+        known = self.reading.columns.get(problem.column)
+        mark = thousands_in(problem.text, known) if known is not None else ""
+        if known is None or not mark:
+            return None
+        reading = replace(known, thousands=mark)
+
+        def own(column: SourceColumn) -> SourceColumn:
+            if column.name != problem.column or column.kind != "number":
+                return column
+            kind = "VARCHAR" if self.table is not None else column.type
+            return replace(column, reading=reading, type=kind, words=self.words)
+
+        self.met.append(
+            f"{problem.column}: {problem.text!r} in row {problem.row} has a thousands mark "
+            f"({mark!r}), which no number had in training"
+        )
+        source = self.as_stored([problem.column]) if self.table else self
+        readings = {**self.reading.columns, problem.column: reading}
+        every = tuple(own(c) for c in self.columns)
+        source = replace(source, columns=every, reading=replace(self.reading, columns=readings))
+        return source, [own(c) for c in columns]
+
+    def as_stored(self, columns: Iterable[str]) -> Source:
+        """With these columns of its text files as they stand there."""
+        assert self.table is not None
+        names = set(columns)
+        shown = tuple(
+            replace(c, kind="text", type="VARCHAR", whole=False) if c.name in names else c
+            for c in self.columns
+        )
+        return replace(self.of_table(self.table.as_text(names)), columns=shown)
 
     def _with_few_words(self, columns: Sequence[SourceColumn]) -> Source | None:
-        """With its text files read with few of the words for "no value", if that can be seen to go
-        wrong.
-
-        Each value is compared with each word, which for all the usual ones takes nearly as long as
-        to read the file. Where numbers, dates and truth values are expected, a word that is not
-        known is an error; of texts it would be a level.
+        """With few of the words for "no value", if that can be seen to go wrong: each value is
+        compared with each word, which takes nearly as long as to read the file. Where no texts are
+        expected, a word that is not known is an error.
         """
         table = self.table
         if table is None or not set(table.shown) < set(table.words):
             return None
-        kinds = [(c.kind, table.types.get(c.name, "VARCHAR")) for c in columns]
-        if any(kind == "text" or stored == "VARCHAR" for kind, stored in kinds):
+        stored = {c.name for c in columns if table.types.get(c.name, "VARCHAR") == "VARCHAR"}
+        if any(c.kind == "text" or (c.name in stored and c.reading is None) for c in columns):
             return None
         return self.of_table(replace(table, words=table.shown))
 
@@ -246,16 +213,17 @@ class Source:
                 query = f"SELECT {expressions} FROM {self._relation}"
                 reader = self._connection.sql(query).to_arrow_reader(batch_rows)
                 for batch in reader:
-                    odd = next((j for j in read if _first_infinite(batch.column(j)) >= 0), None)
+                    odd = next((j for j in read if first_infinite(batch.column(j)) >= 0), None)
                     if odd is not None:
-                        seen += _first_infinite(batch.column(odd))
+                        seen += first_infinite(batch.column(odd))
                         break
                     for j in sorted(whole):
-                        at = _first_fraction(batch.column(j))
+                        at = first_fraction(batch.column(j))
                         if at is not None:
                             whole.discard(j)
                         if at is not None and at >= 0:
-                            raise self._late_fraction(columns[j], seen + at + 1)
+                            reader.close()
+                            raise late_fraction(self.name, columns[j].name, seen + at + 1)
                     yield batch
                     seen += batch.num_rows
                 else:
@@ -266,12 +234,16 @@ class Source:
         except BadLine:
             if self.table is None or self.table.alike:
                 raise
-            yield from _after(seen, self.rewritten()._pass(columns, batch_rows))
+            again = self._without_footers() or self.of_table(self.table.rewritten())
+            yield from rows_after(seen, again._pass(columns, batch_rows))
 
-    def rewritten(self) -> Source:
-        """With the lines of its text files written alike."""
-        assert self.table is not None
-        return self.of_table(self.table.rewritten())
+    def _without_footers(self) -> Source | None:
+        """With its packed text files cut before their footers; None if there are none."""
+        without = self.table.without_footers() if self.table is not None else None
+        if without is None:
+            return None
+        self.met.extend(f for f in without.footers if f not in self.met)
+        return self.of_table(without)
 
     def of_table(self, table: TextTable) -> Source:
         """With its text files read in another way."""
@@ -282,16 +254,6 @@ class Source:
             _held=(*self._held, *table.held),
         )
 
-    def _late_fraction(self, column: SourceColumn, row: int) -> Misread:
-        """That whole numbers are followed by what has thousands marks or decimals: the whole column
-        decides.
-        """
-        return Misread(
-            f"{self.name}, row {row}, column {column.name!r}: found a fraction after whole numbers",
-            column.name,
-            row,
-        )
-
     def _unread(self, column: SourceColumn, row: int) -> Misread:
         """What is told of a text that does not fit the reading of its column."""
         found = self.run(f"SELECT {column.text} FROM {self._relation} LIMIT 1 OFFSET {row - 1}")
@@ -299,9 +261,7 @@ class Source:
         return in_training(self.name, row, column.name, str(found[0][0]), told)
 
     def _misread(self, problem: Misread) -> Misread:
-        """The same with the number of the row, which is not that of the line where texts are
-        quoted over several lines.
-        """
+        """The same with the number of the row, which is not that of the line."""
         named = (c for c in self.columns if problem.column in (c.name, c.stored[1:-1]))
         column = next(named, None)
         if self.table is None or column is None or problem.row:
@@ -370,61 +330,3 @@ def lagged_column(source: Source, name: str, lag: LagNames) -> SourceColumn:
     """
     by = tuple(source.column(each) for each in lag.by)
     return SourceColumn(name, "number", "DOUBLE", lag=Lag(source.column(lag.of), by, lag.steps))
-
-
-def _after(row: int, batches: Iterator[Any]) -> Iterator[Any]:
-    """The rows after the first ``row`` of them."""
-    for batch in batches:
-        if row < batch.num_rows:
-            yield batch.slice(row) if row else batch
-        row = max(0, row - batch.num_rows)
-
-
-def _first_infinite(values: Any) -> int:
-    """The first infinity among them, which stands for a text that could not be read; -1 if there is
-    none.
-    """
-    infinite = np.isinf(floats_of(values))
-    return int(np.argmax(infinite)) if infinite.any() else -1
-
-
-def _first_fraction(values: Any) -> int | None:
-    """The first number that is no whole one, where all those have at most three decimals: their
-    points may be thousands marks. -1 where one has more, which settles it; None for whole numbers.
-    """
-    numbers = floats_of(values)
-    at = np.flatnonzero(numbers != np.floor(numbers))
-    at = at[np.isfinite(numbers[at])]
-    if not len(at):
-        return None
-    thousandths = numbers[at] * 1000.0
-    short = np.abs(thousandths - np.round(thousandths)) <= 1e-9 * np.abs(thousandths)
-    return int(at[0]) if short.all() else -1
-
-
-def duckdb_connection() -> Any:
-    """A connection of its own, in which times mean the same wherever it runs."""
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone='UTC'")
-    without_progress_bar(connection)
-    connection.execute("SET temp_directory=''")  # a scan puts nothing aside
-    return connection
-
-
-def without_progress_bar(connection: Any) -> None:
-    """Switch off what would stand in the middle of JSON.
-
-    In a notebook without ipywidgets it is off, and there switching it off is an error.
-    """
-    ((on,),) = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
-    if on:
-        connection.execute("SET enable_progress_bar=false")
-
-
-def spill_privately(connection: Any) -> PrivateFolder:
-    """Let a connection put aside what does not fit into its memory, as sorting and joining may
-    need: in a folder that goes with the one that is returned.
-    """
-    folder = PrivateFolder()
-    connection.execute(f"SET temp_directory={quote_text(str(folder.path / 'duckdb'))}")
-    return folder

@@ -6,6 +6,7 @@ import bz2
 import codecs
 import csv
 import gzip
+import io
 import lzma
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from halfsquare.data.messages import line_remedy
 from halfsquare.errors import DataError, OptionError
 from halfsquare.files.atomic import reason
 from halfsquare.text import counted
@@ -39,9 +41,9 @@ class Spool:
         make: Any = tempfile.TemporaryFile if unnamed else tempfile.NamedTemporaryFile
         try:
             self.file: IO[bytes] = make(prefix="halfsquare-")
+            weakref.finalize(self, self.file.close)
             write(self.file)
             self.file.flush()
-            weakref.finalize(self, self.file.close)
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile, lzma.LZMAError) as problem:
             why = reason(problem) if isinstance(problem, OSError) else str(problem)
             raise DataError(
@@ -184,7 +186,7 @@ def rewritten_copy(path: str, name: str, delimiter: str, skip: int, fields: int)
 def records(path: str, name: str, delimiter: str, skip: int, fields: int) -> Iterator[list[str]]:
     """The records of a UTF-8 text file from the header on; one of another length is refused."""
     with unpacked(path) as raw:
-        lines = codecs.getreader("utf-8-sig")(raw)
+        lines = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
         for _ in range(skip):
             lines.readline()
         row = 0
@@ -197,8 +199,7 @@ def records(path: str, name: str, delimiter: str, skip: int, fields: int) -> Ite
                     raise DataError(
                         f"{name}, row {row} (line {reader.line_num + skip}): found "
                         f"{counted(len(record), 'fields')}, expected {fields} as in the header. "
-                        "Correct the "
-                        "line; a field that holds the delimiter needs quotes"
+                        f"{line_remedy(fewer=len(record) < fields)}"
                     )
                 yield record
                 row += 1

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from halfsquare.data.footer import Row, footer_start, holds_values
 from halfsquare.data.messages import require_distinct
 from halfsquare.errors import DataError, OptionError
 
 
-def sheet_table(path: str, name: str, sheet: str | None, skip: int | None, header: bool) -> Any:
-    """A sheet as an Arrow table.
+def sheet_table(
+    path: str, name: str, sheet: str | None, skip: int | None, header: bool
+) -> tuple[Any, list[str]]:
+    """A sheet as an Arrow table, and what is to be told of it.
 
     Parameters
     ----------
@@ -41,6 +44,7 @@ def sheet_table(path: str, name: str, sheet: str | None, skip: int | None, heade
     if not rows or (header and len(rows) == 1):
         raise DataError(f"{name} has a header but no rows" if rows else f"{name} is empty")
     width = max(len(row) for row in rows)
+    rows, footer = _without_footer(rows, width, header=header)
     first = [*rows[0], *[""] * (width - len(rows[0]))]
     if header:
         names = [_text(cell).strip() or f"column{j}" for j, cell in enumerate(first)]
@@ -52,7 +56,25 @@ def sheet_table(path: str, name: str, sheet: str | None, skip: int | None, heade
     for j, own in enumerate(names):
         values = [row[j] if j < len(row) and _there(row[j]) else None for row in rows]
         columns[own] = _column(values)
-    return pa.table(columns)
+    return pa.table(columns), [] if footer is None else [f"{name}: {footer}"]
+
+
+def _without_footer(
+    rows: list[list[Any]], width: int, *, header: bool
+) -> tuple[list[list[Any]], str | None]:
+    """The rows before a footer, and what is told of it."""
+    first = int(header)
+    lines = [Row([_text(c) if _there(c) else "" for c in row]) for row in rows[first:]]
+    values = holds_values([line.fields[0] for line in lines if line.fields])
+    start = footer_start(
+        [Row([*r.fields, *[""] * (width - len(r.fields))]) for r in lines], width, values=values
+    )
+    if start == len(lines) or not start:
+        return rows, None
+    shown = repr(" ".join(lines[start].full)[:60])
+    if start + 1 == len(lines):
+        return rows[: first + start], f"row {start + 1:,} ({shown}) passed over: a footer, no row"
+    return rows[: first + start], f"from row {start + 1:,} ({shown}) on a footer passed over"
 
 
 def _rows(path: str, name: str, sheet: str | None) -> list[list[Any]]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from halfsquare.data.buffers import Buffers
 from halfsquare.data.levels import UNSEEN
+from halfsquare.data.products import Products
 from halfsquare.data.roles import Roles
 from halfsquare.data.times import PARTS, time_parts
 from halfsquare.loss import Floats
@@ -43,6 +45,22 @@ class NumberStatistics:
         for values, of_it in zip(block, found, strict=True):
             of_it[:] = _counted(values, spare) if weight is None else _weighed(values, weight)
         return cls(*np.ascontiguousarray(found.T))
+
+    @classmethod
+    def of_products(cls, products: Products, block: Floats) -> NumberStatistics:
+        """The same of rows whose products are summed already."""
+        if not block.shape[1]:
+            return cls.zero(len(block))
+        known = products.known
+        low, high = np.fmin.reduce(block, axis=1), np.fmax.reduce(block, axis=1)
+        return cls(
+            known,
+            products.means,
+            products.variances,
+            products.weight - known,
+            np.where(known > 0, low, np.inf),
+            np.where(known > 0, high, -np.inf),
+        )
 
     @np.errstate(
         over="ignore", invalid="ignore"
@@ -120,6 +138,8 @@ class TableStatistics:
         Weight of [unseen, missing, level 0, level 1, …].
     whole : bool
         Whether all weights are whole numbers, as counts are.
+    products : Products or None
+        Of all scanned columns, where they were asked for.
     """
 
     rows: int
@@ -128,6 +148,7 @@ class TableStatistics:
     time_parts: dict[int, NumberStatistics]
     levels: dict[int, Floats]
     whole: bool = True
+    products: Products | None = None
 
     def merge(self, other: TableStatistics) -> TableStatistics:
         return TableStatistics(
@@ -137,6 +158,9 @@ class TableStatistics:
             {j: s.merge(other.time_parts[j]) for j, s in self.time_parts.items()},
             {j: _add_ragged(a, other.levels[j]) for j, a in self.levels.items()},
             self.whole and other.whole,
+            None
+            if self.products is None or other.products is None
+            else self.products.merge(other.products),
         )
 
 
@@ -157,8 +181,10 @@ def merged(a: Pair, b: Pair) -> Pair:
     return a[0].merge(b[0]), a[1].merge(b[1])
 
 
-def statistics_of(part: Floats, roles: Roles) -> TableStatistics:
-    """Of raw rows (columns, m) in the order of ``roles.scanned``."""
+def statistics_of(part: Floats, roles: Roles, products: Buffers | None = None) -> TableStatistics:
+    """Of raw rows (columns, m) in the order of ``roles.scanned``; with ``products`` of columns
+    where there is memory for them.
+    """
     weight = part[len(roles.targets)] if roles.weight is not None else None
     times, levels = {}, {}
     for j, column in enumerate(roles.scanned):
@@ -172,5 +198,10 @@ def statistics_of(part: Floats, roles: Roles) -> TableStatistics:
             ).astype(float)
     total = float(part.shape[1]) if weight is None else float(weight.sum())
     whole = weight is None or bool((weight == np.floor(weight)).all())
-    numbers = NumberStatistics.of(part, weight)
-    return TableStatistics(part.shape[1], total, numbers, times, levels, whole)
+    summed = None if products is None else Products.of(part, weight, products)
+    numbers = (
+        NumberStatistics.of(part, weight)
+        if summed is None
+        else NumberStatistics.of_products(summed, part)
+    )
+    return TableStatistics(part.shape[1], total, numbers, times, levels, whole, summed)

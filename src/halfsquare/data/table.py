@@ -35,6 +35,11 @@ class Table(ABC):
     sizes: list[int]
     train_sizes: list[int]
 
+    @property
+    def here(self) -> bool:
+        """Whether its chunks lie on this machine."""
+        return True
+
     @cached_property
     def buffers(self) -> Buffers:
         """For what is made of its chunks, one after the other."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from halfsquare.data.columns import NO_VALUE, ColumnReading, Reading
-from halfsquare.data.dialect import Dialect, Wanted, examine, is_number, type_of
-from halfsquare.data.number_format import mark_in
+from halfsquare.data.columns import NO_VALUE, Reading
+from halfsquare.data.dialect import Dialect, Wanted, examine
+from halfsquare.data.footer import footer_of, holds_values, without
 from halfsquare.data.spool import PACKED, Spool, copied, inner_name, rewritten_copy, translated_copy
 from halfsquare.data.sql import quote_text
+from halfsquare.data.text_types import found_types, known_types
 
+_FIRSTS = 2048  # values of a column that are kept
 _NATIVE = (".gz", ".gzip")  # what DuckDB unpacks by itself
 
 
@@ -37,6 +38,8 @@ class TextTable:
         be a thousand and thirty-three.
     comma : bool
         Whether the numbers have a decimal comma.
+    bare : frozenset of str
+        Columns whose first values have no decimal comma.
     words : tuple of str
         For "no value".
     shown : tuple of str
@@ -45,6 +48,10 @@ class TextTable:
         Temporary copies.
     alike : bool
         Whether every line is written alike, by :meth:`rewritten`.
+    firsts : dict of column to its first values
+    copies : dict of the path of a temporary copy to that of what it is a copy of
+    footers : tuple of str
+        What was passed over at the end of its files, in words.
     """
 
     name: str
@@ -56,8 +63,12 @@ class TextTable:
     shown: tuple[str, ...] = NO_VALUE
     held: tuple[Spool, ...] = field(default=(), repr=False)
     alike: bool = False
+    footers: tuple[str, ...] = ()
+    copies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    firsts: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     whole: frozenset[str] = frozenset()
     mark: str = ""
+    bare: frozenset[str] = frozenset()
 
     @property
     def dialect(self) -> Dialect:
@@ -81,6 +92,10 @@ class TextTable:
             taken.add(own.lower())
             found[name] = own
         return found
+
+    def label(self, path: str) -> str:
+        """The file that a path or a copy is of."""
+        return self.copies.get(path, path)
 
     @property
     def lines_before(self) -> int:
@@ -127,6 +142,30 @@ class TextTable:
         """With these columns read as they stand."""
         return replace(self, types={**self.types, **dict.fromkeys(columns, "VARCHAR")})
 
+    def without_footers(self) -> TextTable | None:
+        """With what it reads packed cut before the footers, if it has any; of other files they are
+        cut when they are opened.
+        """
+        held, parts, footers = list(self.held), [], []
+        for dialect, paths in self.parts:
+            values = holds_values(self.firsts.get(dialect.names[0], ()))
+            own = []
+            for path in paths:
+                cut = None
+                if path.lower().endswith(_NATIVE):
+                    full = copied(path, path)  # gone when it is no longer named
+                    cut = _cut(full.path, path, dialect, values=values)
+                if cut is not None:
+                    held.append(cut[0])
+                    footers.append(cut[1])
+                own.append(path if cut is None else cut[0].path)
+            parts.append((dialect, tuple(own)))
+        if not footers:
+            return None
+        return replace(
+            self, parts=tuple(parts), pattern=None, held=tuple(held), footers=tuple(footers)
+        )
+
     def rewritten(self) -> TextTable:
         """With every line written alike: for mixed line ends and bare quotes.
 
@@ -151,6 +190,15 @@ class TextTable:
 def escaped(path: str) -> str:
     """A path as a pattern that matches it alone."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
+def _cut(path: str, name: str, dialect: Dialect, *, values: bool) -> tuple[Spool, str] | None:
+    """A file without its footer, and what is told of it; None where it has none."""
+    fields = len(dialect.names)
+    footer = footer_of(path, dialect.delimiter, fields, values=values, comment=dialect.comment)
+    if footer is None:
+        return None
+    return without(path, name, footer), f"{name}: {footer.told}"
 
 
 def text_table(
@@ -181,6 +229,8 @@ def text_table(
         What is wrong with the layout of a file.
     """
     held: list[Spool] = []
+    footers: list[str] = []
+    copies: dict[str, str] = {}
     found: list[tuple[Dialect, str]] = []
     samples: dict[str, list[str]] = {}
     for path in paths:
@@ -194,6 +244,14 @@ def text_table(
         elif path.lower().endswith(PACKED) and not path.lower().endswith(_NATIVE):
             held.append(copied(path, label))
             ready = held[-1].path
+        if not ready.lower().endswith(_NATIVE):
+            values = holds_values([row[0] for row in rows])
+            cut = _cut(ready, label, dialect, values=values)
+            if cut is not None:
+                held.append(cut[0])
+                ready = held[-1].path
+                footers.append(cut[1])
+        copies[ready] = path
         found.append((replace(dialect, encoding=None), ready))
         if len(found) <= 20:
             for j, column in enumerate(dialect.names):
@@ -207,81 +265,28 @@ def text_table(
     every = tuple(dict.fromkeys((*NO_VALUE, *words)))
     there = set().union(*samples.values())
     shown = tuple(w for w in every if not w or w in words or w in there)
-    whole: frozenset[str] = frozenset()
-    mark = ""
     if reading is None:
-        types = {n: type_of(v, every) for n, v in samples.items()}
-        mark = mark_in(samples.values())
-        if mark == ",":  # 223.975 has a thousands mark then: the whole column decides
-            types |= {n: "VARCHAR" for n, v in samples.items() if _pointed(v, every)}
-        whole = frozenset(
-            n for n, v in samples.items() if types[n] == "DOUBLE" and _short(v, every)
-        )
-        comma = _decimal_comma(parts[0][0], samples, types, every)
+        kinds = found_types(samples, every, commas_divide=parts[0][0].delimiter == ",")
     else:
-        types = {n: _known_type(reading.columns.get(n)) for n in samples}
-        marks = {c.decimal for c in reading.columns.values() if _native(c) and c.kind == "number"}
-        comma = marks == {","}
-        if comma or len(marks) > 1:
-            types |= {
-                n: "VARCHAR" if c.decimal != "," or not comma or c.base else "DOUBLE"
-                for n, c in reading.columns.items()
-                if n in types and c.kind == "number" and _native(c)
-            }
+        kinds = known_types(samples, reading)
+    types, whole = dict(kinds.types), kinds.whole
     types |= {n: "VARCHAR" for n in text if n in types}
     one = len(parts) == 1 and not held
     whole -= {n for n, kind in types.items() if kind != "DOUBLE"}
     one_pattern = pattern if one else None
     return TextTable(
-        name, parts, one_pattern, types, comma, every, shown, tuple(held), whole=whole, mark=mark
+        name,
+        parts,
+        one_pattern,
+        types,
+        kinds.comma,
+        every,
+        shown,
+        tuple(held),
+        footers=tuple(footers),
+        copies=copies,
+        firsts={n: v[:_FIRSTS] for n, v in samples.items()},
+        whole=whole,
+        mark=kinds.mark,
+        bare=kinds.bare,
     )
-
-
-def _pointed(values: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether the values are numbers of which those with a point have three digits after it."""
-    marked = [v.strip() for v in values if "." in v and v.strip() not in words]
-    return bool(marked) and all(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+", v) for v in marked)
-
-
-def _short(values: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether the values are whole numbers of at most three digits."""
-    shown = [v for v in (v.strip() for v in values) if v not in words]
-    return all(v.lstrip("+-").isdigit() and len(v.lstrip("+-")) <= 3 for v in shown)
-
-
-def _native(column: ColumnReading) -> bool:
-    return not (column.thousands or column.unit or column.missing or column.lenient)
-
-
-def _known_type(column: ColumnReading | None) -> str:
-    """The type to read a column as whose reading is known."""
-    if column is None or column.kind == "text" or not _native(column):
-        return "VARCHAR"
-    if column.kind == "number":
-        return "DOUBLE" if column.decimal == "." and not column.base else "VARCHAR"
-    if column.kind == "boolean":
-        return "BOOLEAN"
-    if column.kind == "timestamp" and column.type == "DATE" and not column.dates:
-        return "DATE"
-    return "VARCHAR"
-
-
-def _decimal_comma(
-    dialect: Dialect, samples: Mapping[str, list[str]], types: dict[str, str], words: Sequence[str]
-) -> bool:
-    """Whether numbers have a decimal comma throughout; their types are set so."""
-    if dialect.delimiter == ",":
-        return False
-    found = []
-    for name, kind in types.items():
-        shown = [v for v in (v.strip() for v in samples[name]) if v not in words]
-        if kind == "DOUBLE" and any("." in v for v in shown):
-            return False
-        if kind == "VARCHAR" and shown and all(
-            v.count(",") <= 1 and "." not in v and is_number(v.replace(",", ".")) for v in shown
-        ):  # fmt: skip
-            groups = all(len(v.partition(",")[2]) in (0, 3) for v in shown)
-            if not groups:  # 1,033 may be a thousand and thirty-three: the whole column decides
-                found.append(name)
-    types.update(dict.fromkeys(found, "DOUBLE"))
-    return bool(found)

@@ -16,7 +16,7 @@ import numpy as np
 from halfsquare.data.encoder import Encoder, make_encoder
 from halfsquare.data.features import Category, Feature, Instant, Number, Presence
 from halfsquare.data.roles import Roles
-from halfsquare.data.source import SourceColumn
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.statistics import NumberStatistics, TableStatistics
 from halfsquare.data.times import PARTS
 from halfsquare.exact.gram import ExactGram, nearest
@@ -141,7 +141,7 @@ def design_sums(encoder: Encoder, sums: TableSums, gram: ExactGram) -> tuple[Who
         {gram.columns - k + j: Fraction(1), 0: -Fraction(float(mean))}
         for j, mean in enumerate(encoder.target_means)
     ]
-    return _combined(*gram.integers(), rows)
+    return combined(*gram.integers(), rows)
 
 
 def _raw_columns(
@@ -183,7 +183,7 @@ def _level_columns(
         yield {**made, **dict.fromkeys(average, Fraction(mean))}
 
 
-def _combined(numbers: Wholes, exponent: int, rows: Sequence[Combination]) -> tuple[Wholes, int]:
+def combined(numbers: Wholes, exponent: int, rows: Sequence[Combination]) -> tuple[Wholes, int]:
     """M N Mᵀ with the combinations as the rows of M, in whole numbers."""
     bits = max(value.denominator.bit_length() - 1 for row in rows for value in row.values())
     whole = [

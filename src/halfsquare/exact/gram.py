@@ -53,6 +53,26 @@ class ExactGram:
         """No rows yet, of q ``columns``."""
         return cls(0, 0, np.zeros((0, columns, columns), dtype=np.int32))
 
+    @classmethod
+    def of_integers(cls, rows: int, numbers: npt.NDArray[np.object_], exponent: int) -> ExactGram:
+        """From what :meth:`integers` gives: the sums are numbers · 2^exponent.
+
+        Examples
+        --------
+        >>> gram = ExactGram.zero(2).add(np.array([[1.0, 1.0], [0.1, 1e300]]))
+        >>> ExactGram.of_integers(2, *gram.integers()) == gram
+        True
+        """
+        low, more = divmod(exponent, BITS)
+        left: Any = numbers * (1 << more)
+        digits: list[Limbs] = []
+        while left.any():
+            above = (left + _HALF) >> BITS
+            digits.append((left - (above << BITS)).astype(np.int32))
+            left = above
+        stack = np.stack(digits) if digits else np.zeros((0, *numbers.shape), dtype=np.int32)
+        return cls(rows, *_carried(low, stack))
+
     @property
     def columns(self) -> int:
         """q."""

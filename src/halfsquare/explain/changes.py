@@ -143,11 +143,12 @@ def _of_formula(fitted: FittedModel, formula: Formula, design: Floats) -> tuple[
     from halfsquare.models.formula.compiler import compile_program
     from halfsquare.models.formula.derivatives import derivatives
 
-    columns = tuple(formula.columns)
+    every, levels = tuple(formula.columns), dict(formula.levels)
+    columns = tuple(c for c in every if c not in levels)  # a level has no slope
     if not columns:
         return ()
     names = (*formula.names, *(name for name, _ in formula.fixed))
-    program = compile_program(derivatives(formula.parsed.expression, columns), names, columns)
+    program = compile_program(derivatives(formula.parsed.expression, columns), names, every)
     values = np.concatenate([fitted.members[0].parameters, [value for _, value in formula.fixed]])
     out = np.empty((len(columns), 1))
     with np.errstate(all="ignore"):

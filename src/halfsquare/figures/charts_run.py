@@ -35,12 +35,14 @@ SHOWN_WEIGHTS = 12
 SHOWN_PARTS = 10
 _LOG_WIDTH = 58
 _DASH = {"strokeDash": [6, 4]}
+_DOTS = {"strokeDash": [1, 5], "strokeCap": "round"}
 _END = 1e15  # of a replay: everything
 
 
 def descent_chart() -> Any:
-    """The loss over the steps, from step 0: each descent a line, the refit dashed; hovering names
-    the nearest step, and ``until`` cuts the lines off, to replay them.
+    """The loss over the steps, from step 0: each descent a line, the refit dashed, the loss on rows
+    held out dotted; hovering names the nearest step, and ``until`` cuts the lines off, to replay
+    them.
     """
     ends = [alt.ExprRef(f"loss_span[{end}]") for end in (0, 1)]
     y = alt.Y(
@@ -48,6 +50,8 @@ def descent_chart() -> Any:
         scale=log_span(ends, clamp=True),
         axis=axis("loss (log)", **fixed_width(_LOG_WIDTH)),
     )
+    held = y.copy()
+    held.shorthand = "held:Q"
     steps = span([0, alt.ExprRef("last")])
     x = alt.X("i:Q", scale=steps, axis=axis("step", ticks=8, tickMinStep=1))
     lines = alt.Chart(rows_of([], "lines")).transform_filter("datum.i <= until")
@@ -64,20 +68,31 @@ def descent_chart() -> Any:
         name="hover", on="pointermove", nearest=True, fields=["key"], empty=False
     )
     followed = lines.transform_filter("datum.here")
+    apart = followed.transform_filter("isValid(datum.held)")
+    layers.append(drawn(apart, curve("ink", **_DOTS), x=x, y=held, detail="line:N"))
+    names = alt.Chart(rows_of([], "names")).transform_filter("datum.i <= until")
+    for above, away in (("datum.above", -12), ("!datum.above", 18)):
+        place: Mark = {"align": "right", "dy": away, "fontWeight": 600}
+        ends_of = names.transform_filter(above)
+        layers += [drawn(ends_of, mark, x=x, y=y) for mark in haloed("datum.name", **place)]
     catch = drawn(followed, point("ink", 60, opacity=0), x=x, y=y).add_params(nearest)
     at = followed.transform_filter(nearest)
-    words = f"'step ' + datum.i + ': ' + {written('datum.loss')}"
+    more = f"(isValid(datum.held) ? ', held out ' + {written('datum.held')} : '')"
+    words = f"'step ' + datum.i + ': ' + {written('datum.loss')} + {more}"
     side: Mark = {"align": alt.ExprRef("datum.i > 0.6 * last ? 'right' : 'left'"), "dy": -14}
     layers += [
         drawn(rows_of([], "here"), dot("ink"), x=x, y=y),
         catch,
         drawn(at, rule("muted"), x=x),
         drawn(at, dot("ink", size=90), x=x, y=y),
+        drawn(at.transform_filter("isValid(datum.held)"), dot("ink", size=90), x=x, y=held),
         *[drawn(at, mark, x=x, y=y) for mark in haloed(words, **side)],
     ]
-    signals = {"last": 10, "until": _END, "loss_span": [1e-3, 1.0]}
-    chart = alt.layer(*layers).properties(width=620, height=330)
-    return finished(chart, "The loss falls over the steps.", signals=signals)
+    # Four digits, as in the words beside it.
+    signals = {"last": 10, "until": _END, "loss_span": [1e-3, 1.0], "digits": 4}
+    chart = alt.layer(*layers).properties(width=620, height=400)
+    words = "The loss over the steps, on the rows of training and on rows held out."
+    return finished(chart, words, signals=signals)
 
 
 def compared_chart() -> Any:

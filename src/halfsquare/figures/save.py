@@ -87,7 +87,7 @@ def figure_page(chart: alt.TopLevelMixin, title: str, below: str = "") -> str:
     ``below`` is HTML and stands as it is beneath the figure.
     """
     scripts = [vega_bundle(), static_text("figure.js")]
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    hashes = " ".join(f"'sha256-{digest(script)}'" for script in scripts)
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
     spec = vega_spec(chart)
     inputs = any("bind" in signal for signal in spec["signals"])
@@ -101,7 +101,7 @@ def figure_page(chart: alt.TopLevelMixin, title: str, below: str = "") -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>{escape(title)}</title>
-<style>{css_variables()}{static_text("figure.css")}</style>
+<style>{css_variables()}{static_text("base.css")}{static_text("figure.css")}</style>
 </head>
 <body>
 <main>
@@ -143,7 +143,8 @@ def data_island(name: str, value: Any) -> str:
     return f'<script type="application/json" id="{escape(name)}">{written}</script>\n'
 
 
-def _digest(script: str) -> str:
+def digest(script: str) -> str:
+    """SHA-256 of a script or style, as a content policy names it."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 

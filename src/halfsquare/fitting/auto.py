@@ -75,6 +75,10 @@ class AutoFamily(Family):
     def chooses(self) -> bool:
         return True
 
+    @property
+    def sums_products(self) -> bool:
+        return True
+
     def check(self) -> None:
         if self.options.method is not None:
             raise OptionError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.errors import FitError
 from halfsquare.fitting.train_linear import LinearOptions, train_linear
-from halfsquare.results.error_sums import error_sums_of_rows
+from halfsquare.results.error_sums import errors_of_rows
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import FitRecord, Training
 from halfsquare.solvers.run import Run
@@ -26,4 +26,4 @@ def line_rmse(fitted: FittedModel, rows: EncodedRows, run: Run) -> float | None:
     except FitError:
         return None
     model = FittedModel(encoder, (line,), FitRecord(Training("linear", "least-squares")))
-    return error_sums_of_rows(model, held_out, run.execution).finish().rmse
+    return errors_of_rows(model, held_out, run.execution).sums.finish().rmse

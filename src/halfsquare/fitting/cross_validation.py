@@ -18,7 +18,7 @@ from halfsquare.fitting.family import Family
 from halfsquare.fitting.measure import RowErrors, of_folds
 from halfsquare.fitting.options import FitOptions
 from halfsquare.fitting.splits import cross_validated, split_of
-from halfsquare.results.error_sums import error_sums_of_rows
+from halfsquare.results.error_sums import errors_of_rows
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Measurement
 from halfsquare.solvers.run import Run
@@ -46,7 +46,7 @@ class FoldErrors:
         ``rows``; None where that is the model of the last fold.
         """
         own = self.rows if rows is None else family.measured(fitted, rows)
-        train = error_sums_of_rows(fitted, own, run.execution).finish()
+        train = errors_of_rows(fitted, own, run.execution).sums.finish()
         return of_folds(train, self.sums, self.errors, split_of(options))
 
 
@@ -71,8 +71,9 @@ def cross_validate(
         last = family.train(rows, run.share(1.0 / (count - number)).at(f"fold {number}"))
         rows = family.measured(last, rows)
         out = rows.of("test")
-        sums.append(error_sums_of_rows(last, out, run.execution))
-        errors.append(RowErrors.of(last, out, run.execution, options.seed))
+        found = errors_of_rows(last, out, run.execution, keep=True)
+        sums.append(found.sums)
+        errors.append(RowErrors.of(found, out, options.seed))
         if ended(last):
             break
     return FoldErrors(sums, errors, last, rows)

@@ -19,7 +19,7 @@ from halfsquare.data.counts import Counts
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.encoder import ColumnEncoder, Encoder
 from halfsquare.data.features import Category, Number, Presence
-from halfsquare.data.levels import LevelCoder, batch_columns
+from halfsquare.data.levels import LevelCoder, raw_columns
 from halfsquare.data.recut import numbers_in_source
 from halfsquare.data.source import Source
 from halfsquare.loss import Floats
@@ -202,7 +202,7 @@ def _row_number(source: Source, rows: EncodedRows, index: int, place: int, seed:
     seen = kept = 0
     coders = {c.name: LevelCoder() for c in roles.needed if c.kind == "text"}
     for batch in source.scan(roles.needed):
-        counts, _ = Counts.of(batch_columns(batch, roles.needed, coders), roles)
+        counts, _ = Counts.of(raw_columns(batch, roles.needed, coders), roles)
         if kept + int(counts.sum()) > among:
             return seen + int(np.flatnonzero(counts)[among - kept]) + 1
         seen, kept = seen + len(counts), kept + int(counts.sum())
@@ -215,5 +215,6 @@ def _told(
     reasons = rows.encoder.left_out
     names = [n for n, why in reasons.items() if why.startswith(("an identifier", "a first column"))]
     texts = source.row(number)
-    named = {n: str(texts[n])[:60] for n in names[:_MOST_NAMES] if texts.get(n)}
+    # Whole numbers of a text file are read as float64: they are told as they stand there.
+    named = {n: str(texts[n]).removesuffix(".0")[:60] for n in names[:_MOST_NAMES] if texts.get(n)}
     return DecisiveRow(number, leverage, distance, named)

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from halfsquare.data.recut import numbers_in_source
 from halfsquare.data.scan import Scanned, scan
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import HalfsquareError
 from halfsquare.fitting.measure import MOST_LOOKED_AT, RowErrors

@@ -13,23 +13,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from halfsquare.data.hashes import MOST_ROWS, VARYING, Hashes, all_differ, hashed
 from halfsquare.data.scan import Scanned
 from halfsquare.data.splits import Units
-from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution
 
-_MOST_ROWS = 5_000_000  # of which the hashes are kept
 _FEWEST = 10  # different rows
 _OFTEN = 10.0  # a setting that stands more often than that on average is sampled, not copied
 _TELLS_APART = 0.5  # so many values a different row
 _AGREE = 0.5  # of equal rows with equal targets, beyond chance (Cohen 1960, kappa)
-
-# The fraction of the golden ratio in 64 bits (Knuth 1998, volume 3, section 6.4).
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-
-Hashes = npt.NDArray[np.uint64]
 
 
 def equal_rows(scanned: Scanned, execution: Execution) -> Units | None:
@@ -38,8 +31,10 @@ def equal_rows(scanned: Scanned, execution: Execution) -> Units | None:
     """
     roles, table = scanned.roles, scanned.table
     n = table.rows
-    varying = [c for c in roles.features if c.kind in ("number", "timestamp", "time")]
-    if not varying or n > _MOST_ROWS:
+    varying = [c for c in roles.features if c.kind in VARYING]
+    if not varying or n > MOST_ROWS:
+        return None
+    if scanned.hashes is not None and all_differ(scanned.hashes, execution):
         return None
     k, first = len(roles.targets), len(roles.scanned) - len(roles.features)
 
@@ -84,17 +79,3 @@ def _tells_apart(scanned: Scanned, places: Sequence[int], different: int) -> boo
         if 1 + np.count_nonzero(ordered[1:] != ordered[:-1]) >= _TELLS_APART * different:
             return True
     return False
-
-
-def hashed(raw: Floats, before: Hashes | None = None) -> Hashes:
-    """64 bits (m,) of each column of values (c, m), going on from ``before``; equal values have
-    equal bits, and NaN is a value.
-    """
-    found = np.zeros(raw.shape[1], dtype=np.uint64) if before is None else before.copy()
-    for values in raw:
-        # -0 becomes 0, and every NaN the same one.
-        bits = np.where(np.isnan(values), np.nan, values + 0.0).view(np.uint64)
-        found ^= bits ^ (bits >> np.uint64(32))
-        found *= _ODD
-        found ^= found >> np.uint64(29)
-    return found

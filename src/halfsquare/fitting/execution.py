@@ -73,14 +73,29 @@ def scan_at(
     test_fraction: float,
     seed: int,
     progress: Progress | None,
+    *,
+    products: bool = False,
 ) -> Scanned:
     """Read the rows where they are going to be summed; see :func:`halfsquare.data.scan.scan`."""
     if isinstance(execution, Local):
-        return scan(source, roles, test_fraction=test_fraction, seed=seed, progress=progress)
+        return scan(
+            source,
+            roles,
+            test_fraction=test_fraction,
+            seed=seed,
+            products=products,
+            progress=progress,
+        )
     from halfsquare.cluster.cluster import Cluster
     from halfsquare.cluster.shared import scan_shared
 
     assert isinstance(execution, Cluster)
     return scan_shared(
-        execution, source, roles, test_fraction=test_fraction, seed=seed, progress=progress
+        execution,
+        source,
+        roles,
+        test_fraction=test_fraction,
+        seed=seed,
+        products=products,
+        progress=progress,
     )

@@ -69,6 +69,13 @@ class Family(ABC):
         """
         return False
 
+    @property
+    def sums_products(self) -> bool:
+        """Whether products of columns are worth summing while the rows are read: whether a line
+        is going to be fitted to their numbers as they are.
+        """
+        return False
+
     def measured(self, fitted: FittedModel, rows: EncodedRows) -> EncodedRows:
         """The rows as the model that was trained on them encodes them, with their own weights."""
         return replace(rows, encoder=fitted.encoder, relative=False)

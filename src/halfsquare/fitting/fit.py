@@ -37,6 +37,7 @@ def fit(
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     fix: Mapping[str, float] | None = None,
     profile: bool = False,
+    sigma_x: str | Mapping[str, str] | None = None,
     monotone: Mapping[str, int | str] | None = None,
     prefer: str = "accurate",
     errors: str | None = None,
@@ -90,6 +91,10 @@ def fit(
         held.
     profile : bool
         Of a formula: add profile-likelihood intervals to ``info["facts"]["profile"]``.
+    sigma_x : str or mapping of column to column, optional
+        Of a formula: the columns that hold the standard deviations of its columns, which are then
+        taken to have errors as the target has (``sigma``); the name alone where the formula has
+        one column. See :mod:`halfsquare.fitting.formula.inexact`.
     monotone : mapping of column name to 1 or -1, optional
         Of trees: numbers with which the output must not fall (1 or "+"), or not rise
         (-1 or "-").
@@ -189,6 +194,7 @@ def fit(
         bounds=bounds,
         fix=fix,
         profile=profile,
+        sigma_x=sigma_x,
         monotone={name: sign_of(name, sign) for name, sign in (monotone or {}).items()} or None,
         prefer=prefer,
         errors=errors,

@@ -118,7 +118,7 @@ def fit_family(
                 measurement = by_fold.measurement(fitted, family, seen, run, options)
             of_fit = family.measured(fitted, of_fit)
             decisive = decisive_rows(fitted, of_fit, measurement, source, options.seed, execution)
-    if row_errors and options.split is None:
+    if measurement.split is not None and options.split is None:
         here = row_errors if isinstance(execution, Local) else []
         fitted = _warned(fitted, doubts(scanned, source, spec, options.seed, here))
     record = FitRecord(
@@ -167,7 +167,15 @@ def _scanned(
     roles = family.roles(source, request_for(options, request))
     roles = roles_for(options, roles, request, source)
     fraction = scanned_fraction(options)
-    scanned = scan_at(execution, source, roles, fraction, options.seed, spec.progress)
+    scanned = scan_at(
+        execution,
+        source,
+        roles,
+        fraction,
+        options.seed,
+        spec.progress,
+        products=family.sums_products,
+    )
     require_no_late_values(source, scanned)
     return source, with_parts(scanned, options, execution)
 

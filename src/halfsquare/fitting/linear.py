@@ -45,6 +45,10 @@ class LinearFamily(Family):
     def chooses(self) -> bool:
         return bool(self.options.l2 == "auto")
 
+    @property
+    def sums_products(self) -> bool:
+        return True
+
     def check(self) -> None:
         self._linear()
         ErrorsOption.read(self.options.errors)

@@ -15,16 +15,15 @@ from halfsquare.data.spec import DataSpec
 from halfsquare.data.splits import Split, Units
 from halfsquare.fitting.options import FitOptions
 from halfsquare.fitting.splits import split_of
-from halfsquare.loss import Floats, error
+from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution
-from halfsquare.results.error_sums import error_sums_of_parts
+from halfsquare.results.error_sums import Errors, errors_of_parts
 from halfsquare.results.evaluate import loss_moments
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.mean_error import LossMoments, by_cluster, in_time
 from halfsquare.results.record import Measurement
 from halfsquare.sums import ErrorSummary, ErrorSums, MeanSums
 
-_MANY_ROWS = 1_000_000  # whose losses are not kept: the mean of so many is normal
 MOST_LOOKED_AT = 200_000  # rows of the fit whose errors are looked through
 _ONE_PIECE = "one group of rows: no standard error can be told"
 
@@ -52,25 +51,11 @@ class RowErrors:
     whole: bool = False
 
     @classmethod
-    def of(
-        cls, fitted: FittedModel, rows: EncodedRows, execution: Execution, seed: int
-    ) -> RowErrors:
-        """Of a model on encoded rows; ``seed``: by which some were set apart."""
-        k = len(fitted.encoder.targets)
-
-        def one(index: int) -> tuple[Floats, Floats | None]:
-            if not rows.chunk_size(index):
-                return np.empty((0, k)), np.empty(0) if rows.weighted else None
-            chunk = rows.chunk(index)
-            return error(
-                rows.targets(index, chunk), fitted.outputs_of(chunk.design)[0]
-            ), chunk.weight
-
-        found = list(execution.map(one, rows.chunk_count))
-        weights = [w for _, w in found if w is not None]
+    def of(cls, errors: Errors, rows: EncodedRows, seed: int) -> RowErrors:
+        """Those that were kept of a pass over ``rows``; ``seed``: by which some were set apart."""
         return cls(
-            np.concatenate([np.empty((0, k)), *(e for e, _ in found)]),
-            np.concatenate(weights) if weights else None,
+            errors.error,
+            errors.weight,
             numbers_in_source(rows.scanned, seed)[rows.places],
             rows.units,
             rows.scanned.rows_whole,
@@ -104,26 +89,27 @@ def measured(
     """The errors of the honest fit: on its rows, and on those set apart or given; of few rows each
     error as well.
     """
-    on_train, on_test = error_sums_of_parts(fitted, rows, execution)
-    train = on_train.finish()
+    held_out, looked_at = rows.of("test"), rows.row_count <= MOST_LOOKED_AT
+    # Where rows tell of each other, each error is needed to say how sure their mean is.
+    together = rows.units is not None or rows.scanned.rows_whole
+    apart = test is None and (together or held_out.row_count <= MOST_LOOKED_AT)
+    keep = (looked_at and test is None and bool(held_out.row_count), apart)
+    on_train, on_test = errors_of_parts(fitted, rows, execution, keep=keep)
+    train = on_train.sums.finish()
     if test is not None:
         again = replace(spec, data=test, progress=None)
         sums, missing, moments = loss_moments(fitted, again)
         sure = _independent(moments)
         return _with(Measurement(train), sums.finish(), sure, "rows given", missing), []
-    held_out = rows.of("test")
     if not held_out.row_count:
         return Measurement(train), []
-    summary = on_test.finish()
     split = split_of(options)
-    how: Sure | None = None
-    errors: list[RowErrors] = []
-    if rows.units is not None or held_out.row_count <= _MANY_ROWS:
-        errors = [RowErrors.of(fitted, held_out, execution, options.seed)]
-        how = how_sure(errors[0], split)
-    if rows.row_count <= MOST_LOOKED_AT:
-        errors.append(RowErrors.of(fitted, rows, execution, options.seed))
-    found = _with(Measurement(train), summary, how, "rows set apart")
+    errors = [RowErrors.of(on_test, held_out, options.seed)] if apart else []
+    weighed = on_test.sums.row_loss if held_out.weighted else None
+    how = how_sure(errors[0], split) if errors else _independent(on_test.moments, weighed)
+    if looked_at:
+        errors.append(RowErrors.of(on_train, rows, options.seed))
+    found = _with(Measurement(train), on_test.sums.finish(), how, "rows set apart")
     return replace(found, split=str(split)), errors
 
 
@@ -164,24 +150,22 @@ def how_sure(errors: RowErrors, split: Split) -> Sure:
         found = by_cluster(losses, w, np.arange(len(losses)), "equal rows")
     else:
         sums = None if w is None else MeanSums.of(losses, w)
-        return Sure(None, *LossMoments.of(losses, w).interval(sums=sums), "independent rows")
+        return _independent(LossMoments.of(losses, w), sums)
     low, high = found.interval()
     return Sure(found.standard_error, max(low, 0.0), high, found.method)
 
 
-def _independent(moments: LossMoments) -> Sure:
-    return Sure(None, *moments.interval(), "independent rows")
+def _independent(moments: LossMoments, sums: MeanSums | None = None) -> Sure:
+    return Sure(None, *moments.interval(sums=sums), "independent rows")
 
 
 def _with(
     found: Measurement,
     summary: ErrorSummary,
-    sure: Sure | None,
+    sure: Sure,
     source: str,
     missing: int | None = None,
 ) -> Measurement:
-    if sure is None:
-        return replace(found, test=summary, test_source=source)
     if sure.standard_error is not None:
         summary = replace(summary, mse_se=sure.standard_error)
     limits = (sure.low, sure.high) if np.isfinite([sure.low, sure.high]).all() else None

@@ -31,6 +31,7 @@ class FitOptions:
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None
     fix: Mapping[str, float] | None = None
     profile: bool = False
+    sigma_x: str | Mapping[str, str] | None = None
     monotone: Mapping[str, int] | None = None
     prefer: str = "accurate"
     errors: str | None = None
@@ -89,6 +90,11 @@ class FitOptions:
         if self.errors is not None and self.model not in ("linear", "formula"):
             raise OptionError(
                 "errors are chosen for the linear model or a formula: add one of them"
+            )
+        if self.sigma_x and self.model != "formula":
+            raise OptionError(
+                "sigma_x states errors of the columns of a formula: give a formula, such as "
+                "'y ~ a + b*x'"
             )
         for name in ("start", "bounds", "fix", "profile"):
             if getattr(self, name) and self.model != "formula":

@@ -9,7 +9,8 @@ from typing import Any, final
 from halfsquare.data.encoded_rows import EncodedRows, Part
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
-from halfsquare.data.source import Source, SourceColumn, lagged_column
+from halfsquare.data.source import Source, lagged_column
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.options import Request

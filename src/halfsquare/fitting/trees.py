@@ -239,7 +239,8 @@ def train_trees(
         for name, growth in wanted.items()
         for m in range(count)
     ]
-    plan = _Plan(coded, tuple(targets), folds, signs, rounds, run, tasks[0][1])
+    again = isinstance(rows, EncodedRows) and rows.part == "all"
+    plan = _Plan(coded, tuple(targets), folds, signs, rounds, run, tasks[0][1], again)
     # Trees of random cuts take longer: they come first, so that no thread is left alone with one.
     order = range(len(tasks))[::-1]
     lanes = run.execution.lanes(len(tasks))[0]
@@ -274,7 +275,9 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What every member is trained from; ``first`` is the member that always begins."""
+    """What every member is trained from; ``first`` is the member that always begins, and ``refit``
+    is told to the callback.
+    """
 
     coded: Coded
     targets: tuple[str, ...]
@@ -283,6 +286,7 @@ class _Plan:
     rounds: int | None
     run: Run
     first: int
+    refit: bool = False
     ended: Event = field(default_factory=Event)
 
     def train(self, growth: Growth, member: int, stop: Event) -> _Member | None:
@@ -290,12 +294,13 @@ class _Plan:
         if member != self.first and (self.run.late or self.ended.is_set()):
             return None
         callback = of_member(self.run.callback, member, stop, self.ended)
+        told = {"refit": 1.0} if self.refit else {}
 
         def tell(record: Record) -> None:
             callback(
                 State(
                     np.empty(0), record.loss, record.gradient_norm, record.iteration,
-                    notes=record.notes, memory=None,
+                    notes={**record.notes, **told}, memory=None,
                 )
             )  # fmt: skip
 

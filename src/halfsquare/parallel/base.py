@@ -1,4 +1,4 @@
-"""Where sums over chunks are computed: what trainers and descent know of it."""
+"""Where sums over chunks are computed: what solvers know of it."""
 
 from __future__ import annotations
 

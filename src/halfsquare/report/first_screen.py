@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from halfsquare.data.features import Category
+from halfsquare.data.features import Category, Number
 from halfsquare.models.linear import Linear
 from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.report.layout import folded
@@ -131,7 +131,8 @@ def strongest_columns(fitted: FittedModel) -> list[str]:
     member = fitted.members[0]
     if not isinstance(member.model, Linear):
         total = sum(found.values()) or 1.0
-        return [f"{column} {found[column] / total:.0%}" for column in ranked]
+        shares = {column: found[column] / total for column in ranked}
+        return [f"{column} {share:.0%}" for column, share in shares.items() if share >= 0.005]
     if len(fitted.encoder.targets) > 1:
         return ranked
     scale = float(fitted.encoder.target_scales[0])
@@ -146,7 +147,8 @@ def strongest_columns(fitted: FittedModel) -> list[str]:
         if isinstance(kinds[column], Category):
             levels = [0.0, *(slopes[a:b] / fitted.encoder.scales[a:b]).tolist()]
             said.append(f"{column} {plain(max(levels) - min(levels), 3)}{of} between levels")
-        elif b - a == 1:
+        elif b - a == 1 or isinstance(kinds[column], Number):
+            # Of a number with a mark of missing values the number's own.
             sign = "+" if slopes[a] > 0 else ""
             said.append(f"{column} {sign}{plain(float(slopes[a]), 3)}{of} per std. deviation")
         else:

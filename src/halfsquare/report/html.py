@@ -1,14 +1,14 @@
-"""The report: one page that stands alone, without a script and without the network."""
+"""The report: one page that stands alone, without the network, and without a script unless it is
+asked to predict by itself.
+"""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
@@ -16,6 +16,9 @@ from halfsquare.files.atomic import atomic_write
 from halfsquare.report.first_screen import typical_error
 from halfsquare.results.fitted import FittedModel
 from halfsquare.text import rows_sentence
+
+if TYPE_CHECKING:
+    from halfsquare.report.whatif import WhatIf
 
 MISSING = "the report needs the extra 'page': pip install 'halfsquare[page]' ({} is not installed)"
 _KINDS = {
@@ -27,29 +30,42 @@ _KINDS = {
 }
 
 
-def write_report(fitted: FittedModel, data: Any, path: str | os.PathLike[str]) -> Path:
+def write_report(
+    fitted: FittedModel, data: Any, path: str | os.PathLike[str], *, interactive: bool = False
+) -> Path:
     """Write the report of a fitted model on rows (or a DataSpec of them); one pass over them.
+
+    Parameters
+    ----------
+    interactive : bool
+        Whether the page has sliders that predict without a server; see :mod:`.portable`.
 
     Raises
     ------
     OptionError
-        If the extra ``page`` is not installed.
+        If the extra ``page`` is not installed, or the page cannot predict as this model does in
+        less than 1 MB.
     DataError
         If a column is missing or mistyped, or no row has a target.
     OutputError
         If the file cannot be written; what stood there before is then still there.
     """
-    page = report_page(fitted, data)
+    page = report_page(fitted, data, interactive=interactive)
     with atomic_write(Path(path)) as file:
         file.write(page.encode())
     return Path(path)
 
 
-def report_page(fitted: FittedModel, data: Any, *, name: str | None = None) -> str:
+def report_page(
+    fitted: FittedModel, data: Any, *, name: str | None = None, interactive: bool = False
+) -> str:
     """The report as HTML; see :func:`write_report`. ``name`` is what people call the rows, where
     that is not their path.
     """
     require_extra()
+    from halfsquare.report.whatif import WhatIf
+
+    whatif = WhatIf.of(fitted) if interactive else None
     from halfsquare.report.collect import collect
 
     spec = DataSpec.of(data)
@@ -60,7 +76,10 @@ def report_page(fitted: FittedModel, data: Any, *, name: str | None = None) -> s
 
     # A pipe can be read once, and that has been done.
     curve = None if spec.once else fit_curve(fitted, spec, fitted.encoder.targets[0])
-    page: str = _template().render(**_context(fitted, collected), curve=curve)
+    context = _context(fitted, collected, whatif)
+    page: str = _template().render(**context, curve=curve, whatif=whatif)
+    if whatif is not None:
+        whatif.require_small(page)
     return page
 
 
@@ -95,8 +114,8 @@ def _template() -> Any:
     return environment.get_template("report.html")
 
 
-def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
-    from halfsquare.figures.save import css_variables, static_text
+def _context(fitted: FittedModel, c: Any, whatif: WhatIf | None) -> dict[str, Any]:
+    from halfsquare.figures.save import css_variables, digest, static_text
     from halfsquare.report import drawn, profiles
     from halfsquare.report.collect import FEATURES
     from halfsquare.report.dependence import dependences
@@ -105,9 +124,9 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
 
     info, unit = fitted.info, fitted.encoder.targets[0]
     style = css_variables() + static_text("report.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest(style)}'"
     context = {
-        "policy": f"default-src 'none'; style-src 'sha256-{digest}'",
+        "policy": policy + ("" if whatif is None else whatif.policy),
         "style": style,
         "title": f"{_KINDS.get(fitted.kind, fitted.kind)} of "
         f"{' and '.join(fitted.encoder.targets)}",
@@ -137,7 +156,8 @@ def _context(fitted: FittedModel, c: Any) -> dict[str, Any]:
     from halfsquare.report.tables import tables
 
     context |= tables(fitted, c)
-    names = [
+    names = [] if whatif is None else [("whatif", "What if")]
+    names += [
         ("columns", "How it was read"),
         ("errors-section", "Errors"),
         ("predictions", "Predictions"),

@@ -33,9 +33,12 @@ def noise_sentence(fitted: FittedModel) -> str:
     facts, weighed = fitted.info["facts"], fitted.info.get("weighed")
     if facts.get("noise_known"):
         chi2, p = facts.get("chi2"), facts.get("chi2_p")
+        pairs = facts.get("sigma_x", {}).items()
+        sigmas = ", ".join(f"{name} ({sigma})" for name, sigma in pairs)
+        from_x = f" and the errors of {sigmas}" if sigmas else ""
         if chi2 is None:
-            return "standard errors from sigma alone"
-        return f"standard errors from sigma alone; χ² {number(chi2, 6)} (p {p_value(p)})"
+            return f"standard errors from sigma{from_x} alone"
+        return f"standard errors from sigma{from_x} alone; χ² {number(chi2, 6)} (p {p_value(p)})"
     if info_transform := fitted.info.get("target_transform"):
         return f"residual standard deviation of {info_transform['fitted']} {deviation}"
     if weighed:

@@ -16,9 +16,11 @@ import numpy as np
 from halfsquare.data.reading import open_for
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
+from halfsquare.loss import Floats
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.row_losses import losses_of, mean_error, row_loss
 from halfsquare.results.weighed_rows import weighed_rows
+from halfsquare.results.without_row import knows_leverage, outputs_without_row
 from halfsquare.sums import ErrorSummary, ErrorSums, MeanSums
 
 Verdict = Literal["A is better", "B is better", "cannot tell"]
@@ -46,7 +48,10 @@ class Comparison:
         What the standard error takes rows for.
     fitted_to : tuple of str
         Which of ``"A"`` and ``"B"`` was fitted to a source of this name: on rows of the fit the
-        larger model looks better than it is, and p says nothing of new rows.
+        larger model looks better than it is, and p says nothing of new rows …
+    left_out : tuple of str
+        … but of those whose errors are of fits without the row itself, see
+        :mod:`halfsquare.results.without_row`.
     """
 
     difference: float
@@ -61,6 +66,7 @@ class Comparison:
     mse_b: float
     method: str = "independent rows"
     fitted_to: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; a number that is not finite as None."""
@@ -94,7 +100,9 @@ def compare(
     # order.
     spec = DataSpec.of(data)
     source_a, source_b = open_for(a.encoder, spec), open_for(b.encoder, spec)
-    difference, sums_a, sums_b = MeanSums.zero(), ErrorSums.zero(k), ErrorSums.zero(k)
+    by_name = {name: m for name, m in (("A", a), ("B", b)) if _of_the_fit(m, source_a.name)}
+    left_out = tuple(name for name, model in by_name.items() if knows_leverage(model))
+    plain, without = _Pair.zero(k), _Pair.zero(k)
     pairs = zip(weighed_rows(source_a, a, spec), weighed_rows(source_b, b, spec), strict=True)
     rows = 0
     for one, other in pairs:
@@ -102,36 +110,66 @@ def compare(
         rows += len(one.target)
         keep = ~np.isnan(one.target).any(axis=1)
         w = None if one.weight is None else one.weight[keep]
-        target = one.target[keep]
-        o_a, o_b = a.outputs_of(one.design[keep])[0], b.outputs_of(other.design[keep])[0]
-        sums_a, sums_b = sums_a.add(target, o_a, w), sums_b.add(target, o_b, w)
-        worse = row_loss(target, o_a) - row_loss(target, o_b)
-        difference = difference.merge(MeanSums.of(worse, w))
-    if not sums_a.weight > 0:
+        target, design_a, design_b = one.target[keep], one.design[keep], other.design[keep]
+        outputs = a.outputs_of(design_a)[0], b.outputs_of(design_b)[0]
+        plain = plain.add(target, *outputs, w)
+        if left_out:
+            o_a = outputs_without_row(a, design_a, target) if "A" in left_out else outputs[0]
+            o_b = outputs_without_row(b, design_b, target) if "B" in left_out else outputs[1]
+            without = without.add(target, o_a, o_b, w)
+    if not plain.a.weight > 0:
         raise DataError(
             "no row has both a target and a positive weight: there is nothing to compare"
         )
-    means = sums_a.finish(), sums_b.finish()
-    seen = tuple(
-        name for name, model in (("A", a), ("B", b)) if _of_the_fit(model, source_a.name, rows)
-    )
+    seen = tuple(name for name, model in by_name.items() if _as_many(model, source_a.name, rows))
     if cluster_by is not None or in_time:
+        means = plain.a.finish(), plain.b.finish()
         (of_a, of_b), weight, clusters = losses_of([a, b], spec, cluster_by)
         found = mean_error(of_a - of_b, weight, clusters, cluster_by)
         judged = _judged(found.mean, found.standard_error, True, *means, found.degrees_of_freedom)
         return replace(judged, method=found.method, fitted_to=seen)
+    left_out = tuple(name for name in left_out if name in seen and _rows_of(by_name[name]) == rows)
+    # Only where both are judged as strictly, or the other one has not seen the rows.
+    taken = without if left_out and set(seen) == set(left_out) else plain
+    difference = taken.difference
+    means = taken.a.finish(), taken.b.finish()
     judged = _judged(difference.mean, difference.standard_error, True, *means)
-    return replace(judged, fitted_to=seen)
+    return replace(judged, fitted_to=seen, left_out=left_out if taken is without else ())
 
 
-def _of_the_fit(model: FittedModel, name: str, rows: int) -> bool:
-    """Whether rows of that source are those of the fit, as far as its name tells; queries and
-    frames share one, so that the number of rows has to agree as well.
-    """
-    data = model.record.data
-    if data is None or data.name != name:
-        return False
-    return not name.startswith("the ") or data.rows_read == rows
+@dataclass(frozen=True)
+class _Pair:
+    """Sums over the same rows of two models' errors, and of the difference of their losses."""
+
+    difference: MeanSums
+    a: ErrorSums
+    b: ErrorSums
+
+    @classmethod
+    def zero(cls, targets: int) -> _Pair:
+        return cls(MeanSums.zero(), ErrorSums.zero(targets), ErrorSums.zero(targets))
+
+    def add(self, target: Floats, o_a: Floats, o_b: Floats, weight: Floats | None) -> _Pair:
+        worse = row_loss(target, o_a) - row_loss(target, o_b)
+        return _Pair(
+            self.difference.merge(MeanSums.of(worse, weight)),
+            self.a.add(target, o_a, weight),
+            self.b.add(target, o_b, weight),
+        )
+
+
+def _of_the_fit(model: FittedModel, name: str) -> bool:
+    """Whether a source of that name is the one of the fit, as far as a name tells."""
+    return model.record.data is not None and model.record.data.name == name
+
+
+def _rows_of(model: FittedModel) -> int | None:
+    return None if model.record.data is None else model.record.data.rows_read
+
+
+def _as_many(model: FittedModel, name: str, rows: int) -> bool:
+    """Queries and frames share a name, so that the number of rows has to agree as well."""
+    return not name.startswith("the ") or _rows_of(model) == rows
 
 
 def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Comparison:

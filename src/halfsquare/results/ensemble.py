@@ -84,7 +84,7 @@ class Ensemble:
         """
         model = self.members[0].model
         transformed = model.target_function != "identity"
-        reaches = np.array([self._reaches(p) for p in probabilities]).reshape(
+        reaches = np.array([self.reaches_of(p) for p in probabilities]).reshape(
             len(probabilities), 1, len(self.encoder.targets)
         )
         if self.encoder.target_transform is not None:
@@ -156,7 +156,7 @@ class Ensemble:
                 noise[:, j] = c.noise(design, mean[:, j], float(self.noise[j]))
         return np.sqrt(noise)
 
-    def _reaches(self, probability: float) -> Floats:
+    def reaches_of(self, probability: float) -> Floats:
         """How many standard deviations (k,) above the output that quantile lies."""
         require_probability(probability)
         level = abs(2.0 * probability - 1.0)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.reading import Novelty, ReadBatch, open_for, read_encoded
+from halfsquare.data.novelty import Novelty
+from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.files.records import to_json
 from halfsquare.loss import Floats
 from halfsquare.results.coefficients import Parameter

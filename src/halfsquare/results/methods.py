@@ -76,18 +76,22 @@ class Methods:
             return _of("explain.row").explain_row(self, data, row, **options)
         return _of("explain.pulls").explain_pulls(self, data, **options)
 
-    def report(self, data: Any, path: str | Path, **options: Any) -> Path:
-        """Write the report on the rows of ``data``: a page that stands alone.
+    def report(
+        self, data: Any, path: str | Path, *, interactive: bool = False, **options: Any
+    ) -> Path:
+        """Write the report on the rows of ``data``: a page that stands alone; ``interactive``: with
+        sliders that predict in the page itself.
 
         Raises
         ------
         OptionError
-            If the extra ``page`` is not installed.
+            If the extra ``page`` is not installed, or the page cannot predict as this model does
+            in less than 1 MB.
         OutputError
             If the file cannot be written.
         """
         rows = _of("data.spec").DataSpec.of(data, **options)
-        written: Path = _of("report.html").write_report(self, rows, path)
+        written: Path = _of("report.html").write_report(self, rows, path, interactive=interactive)
         return written
 
     def plot(self, what: str = "history", data: Any = None) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.arrow import array_of
-from halfsquare.data.reading import Novelty
+from halfsquare.data.novelty import Novelty
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.files.atomic import atomic_write, note

@@ -195,6 +195,8 @@ class FormulaFacts(Facts):
     correlation : (p, p)
     profile : dict of str to (low, high), or None
         Profile-likelihood intervals.
+    sigma_x : dict of column to column
+        Columns that have errors, and those that hold their standard deviations.
     """
 
     formula: str
@@ -208,6 +210,7 @@ class FormulaFacts(Facts):
     extended_precision: bool
     on_bound: dict[str, tuple[float, float]] = field(default_factory=dict)
     profile: dict[str, tuple[float, float]] | None = None
+    sigma_x: dict[str, str] = field(default_factory=dict)
 
 
 AnyFacts = LinearFacts | NetworkFacts | TreesFacts | FormulaFacts

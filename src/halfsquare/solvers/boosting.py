@@ -157,7 +157,7 @@ def boost(
     deadline : float, optional
         A reading of ``time.monotonic()`` after which no round is begun.
     tell : callable, optional
-        Called with the record of each round; a KeyboardInterrupt it raises ends the descent with
+        Called with the record of round 0, and of each; a KeyboardInterrupt ends the descent with
         the best so far.
     """
     import lightgbm
@@ -188,6 +188,11 @@ def boost(
     history: list[Record] = []
     most = growth.rounds if rounds is None else rounds
     ended = Termination(Reason.ROUND_LIMIT, most)
+    if tell is not None:
+        try:
+            tell(_record(0, rows, np.full(len(rows), base), stop))
+        except KeyboardInterrupt:
+            ended, most = Termination(Reason.INTERRUPTED), 0
     for number in range(1, most + 1):
         if deadline is not None and time.monotonic() >= deadline and number > 1:
             ended = Termination(Reason.TIME_LIMIT)
@@ -216,15 +221,19 @@ def _look(
     number: int, rows: CodedRows, outputs: Floats, left_out: CodedRows, stop: _Stop, booster: Any
 ) -> tuple[Record, Termination | None]:
     """The errors after a round, and why to stop; None to go on."""
+    why = stop.judge(number, _outputs(booster.eval_valid)) if len(left_out) else None
+    return _record(number, rows, outputs, stop), why
+
+
+def _record(number: int, rows: CodedRows, outputs: Floats, stop: _Stop) -> Record:
+    """The errors after a round; before the first, every output is the mean."""
     e = error(rows.target, outputs)
     pull = rows.weights * e
     sse = float(pull @ e)
     notes = {"train_mse": sse / float(rows.weights.sum())}
-    why = None
-    if len(left_out):
-        why = stop.judge(number, _outputs(booster.eval_valid))
+    if len(stop.outputs):
         notes |= {"left_out_mse": stop.mse, "left_out_mse_se": stop.mse_se}
-    return Record(number, 0.5 * sse, float(np.linalg.norm(pull)), notes), why
+    return Record(number, 0.5 * sse, float(np.linalg.norm(pull)), notes)
 
 
 def _outputs(evaluate: Callable[[Any], Any]) -> Floats:

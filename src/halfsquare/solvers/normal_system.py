@@ -100,7 +100,10 @@ def resolution(means: Floats, scales: Floats) -> float:
 
 
 def linear_sums(rows: Rows, execution: Execution) -> NormalSums:
-    """The sums of [1 | Z | T] over all rows, one BLAS-3 product a chunk."""
+    """The sums of [1 | Z | T] over all rows: known already, or one BLAS-3 product a chunk."""
+    known = rows.sums
+    if known is not None:
+        return known
 
     def of(index: int) -> NormalSums:
         chunk = rows.chunk(index)

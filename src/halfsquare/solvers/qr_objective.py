@@ -56,7 +56,7 @@ class FormulaObjective(Objective):
             quick = _from_gram(self._reduced(bound, _gram_of, np.add))
             if quick is not None:
                 return quick
-        return self._reduced(bound, _triangle_of, _stack)
+        return self._reduced(bound, triangle_of_block, stacked)
 
     def _reduced(
         self,
@@ -103,7 +103,7 @@ def _fill(bound: Bound, chunk: Chunk, start: int, block: Floats, spare: Floats) 
         block[:, w == 0] = 0.0
 
 
-def _triangle_of(block: Floats) -> Floats:
+def triangle_of_block(block: Floats) -> Floats:
     """The R factor of blockᵀ, a few thousand rows at a time: they stay in the cache while LAPACK
     passes over them.
     """
@@ -114,7 +114,7 @@ def _triangle_of(block: Floats) -> Floats:
             return np.full_like(total, np.nan)
         # The first block has nothing above it but zeros.
         long = not start and part.shape[1] >= len(block)
-        total = np.asarray(np.linalg.qr(part.T, mode="r")) if long else _stack(total, part.T)
+        total = np.asarray(np.linalg.qr(part.T, mode="r")) if long else stacked(total, part.T)
     return total
 
 
@@ -130,7 +130,7 @@ def _gram_of(block: Floats) -> Floats:
     return gram
 
 
-def _stack(above: Floats, below: Floats) -> Floats:
+def stacked(above: Floats, below: Floats) -> Floats:
     """The R factor of both, one upon the other; NaN stays NaN."""
     if np.isnan(above).any() or np.isnan(below).any():
         return np.full_like(above, np.nan)

@@ -44,7 +44,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 # The look of the page, so that a refusal has it too; nothing of anybody's is in it.
-PUBLIC = frozenset(f"/static/{name}.css" for name in ("theme", "figure", "page"))
+PUBLIC = frozenset(f"/static/{name}.css" for name in ("theme", "base", "figure", "page"))
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -66,7 +67,7 @@ class Workspace:
 
 
 _PAGE_FILES = ("page.css", "train.css", "form.js", "train.js")
-_FIGURE_FILES = ("figure.css", "figure.js")
+_FIGURE_FILES = ("base.css", "figure.css", "figure.js")
 
 
 def create_app(
@@ -115,7 +116,7 @@ async def _static(request: Request) -> Response:
     """
     name = request.path_params["name"]
     if name == "vega.js":
-        return Response(vega_bundle(), media_type="text/javascript")
+        return Response(_vega(), media_type="text/javascript")
     if name == "theme.css":
         return Response(css_variables(), media_type="text/css")
     kind = "text/css" if name.endswith(".css") else "text/javascript"
@@ -125,6 +126,11 @@ async def _static(request: Request) -> Response:
         text = files("halfsquare.web").joinpath("static", name).read_text(encoding="utf-8")
         return Response(text, media_type=kind)
     raise HTTPException(404)
+
+
+@cache
+def _vega() -> bytes:
+    return vega_bundle().encode()  # once: it is most of what a visitor is sent
 
 
 def _refuse(scope: Scope, status: int, title: str, what_to_do: str) -> Response:

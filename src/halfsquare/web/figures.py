@@ -18,11 +18,14 @@ from halfsquare.figures.charts_run import (
     parts_chart,
     weights_chart,
 )
+from halfsquare.figures.charts_surface import surface_chart, with_contours
 from halfsquare.figures.live import Compiled
 from halfsquare.figures.marks import Rows
 from halfsquare.loss import Floats
+from halfsquare.web.curves import Curve
+from halfsquare.web.snapshot import Snapshot, Weight
+from halfsquare.web.surface import Surface
 from halfsquare.web.templates import amount
-from halfsquare.web.watching import Curve, Snapshot, Weight
 
 descent_spec = Compiled(descent_chart)
 compared_spec = Compiled(compared_chart)
@@ -30,6 +33,7 @@ effect_spec = Compiled(effect_chart)
 weights_spec = Compiled(weights_chart)
 errors_spec = Compiled(errors_chart)
 parts_spec = Compiled(parts_chart)
+surface_spec = Compiled(surface_chart, with_contours)
 
 _MOST_POINTS = 1600  # in one figure
 
@@ -48,13 +52,14 @@ def drawn(snapshot: Snapshot | None, curves: Sequence[Curve]) -> dict[str, Any]:
     margin = 0.04 * (high - low) or 1.0
     signals = {
         "last": max(10, *(p["i"] for p in points)) if points else 10,
-        "loss_span": _decades([p["loss"] for p in points]),
+        "loss_span": _decades([p[y] for p in points for y in ("loss", "held") if p[y]]),
         "reach": _power(max((max(abs(w.value), abs(w.before)) for w in weights), default=1.0)),
         "span": [low - margin, high + margin],
     }
     data = {
         "lines": points,
         "here": here[-1:],
+        "names": _line_names(here),
         "weights": _weight_rows(weights),
         "rows": [] if snapshot is None else _error_rows(snapshot),
     }
@@ -97,10 +102,22 @@ def _curve_rows(curves: Sequence[Curve]) -> Rows:
                 "key": f"{curve.number}:{i}",
                 "i": curve.before + i,
                 "loss": max(loss, least),
+                "held": None if held is None else max(held, least),
             }
-            for i, loss, _ in kept
+            for i, loss, _, held in kept
         ]
     return found
+
+
+def _line_names(here: Rows) -> Rows:
+    """What stands at the ends of the followed lines; the upper one above, the lower one below."""
+    training = here[-1:]
+    held_out = [p for p in here if p["held"] is not None][-1:]
+    ends = [(p["i"], p[y], name) for rows, y, name in (
+        (training, "loss", "training"), (held_out, "held", "held out")
+    ) for p in rows]  # fmt: skip
+    top = max((y for _, y, _ in ends), default=0.0)
+    return [{"i": i, "loss": y, "name": name, "above": y == top} for i, y, name in ends]
 
 
 def _weight_rows(weights: Sequence[Weight]) -> Rows:
@@ -174,17 +191,45 @@ def _with_room(shown: Sequence[tuple[str, float]], share: float) -> list[float]:
     return [low - room * (low < 0), high + room * (high > 0)] if sides else [-1.0, 1.0]
 
 
-def effect_drawn(column: str, x: Floats, outputs: Floats, half: Floats) -> dict[str, Any]:
+def effect_drawn(
+    column: str, x: Floats, outputs: Floats, lows: Floats, highs: Floats
+) -> dict[str, Any]:
     """Signals and rows of the figure of one column; the last value is where the row stands."""
     rows: Rows = [
         {
             "x": float(a),
             "y": float(o),
-            "low": float(o - h) if math.isfinite(h) else float(o),
-            "high": float(o + h) if math.isfinite(h) else float(o),
+            "low": float(low) if math.isfinite(low) else float(o),
+            "high": float(high) if math.isfinite(high) else float(o),
         }
-        for a, o, h in zip(x, outputs, half, strict=True)
+        for a, o, low, high in zip(x, outputs, lows, highs, strict=True)
         if math.isfinite(o)
     ]
     data = {"effect": rows[:-1], "row": rows[-1:]}
     return {"signals": {"effect_name": f"The output over {column}"}, "data": data}
+
+
+def surface_drawn(surface: Surface, a: int, b: int) -> dict[str, Any]:
+    """Signals and rows of the figure of the loss over two weights."""
+    over, names = surface.over(a, b), dict(surface.choices)
+    signals = {
+        "a_span": _cells(over.a),
+        "b_span": _cells(over.b),
+        "a_name": names.get(a, ""),
+        "b_name": names.get(b, ""),
+        "levels": over.levels.tolist(),
+        "grid_size": len(over.a),
+    }
+    rows: Rows = [
+        {"line": s.line, "i": s.iteration, "a": float(s.parameters[a]), "b": float(s.parameters[b])}
+        for s in surface.steps
+    ]
+    # Row by row from the top of the figure, where the second weight is largest.
+    grid = {"width": len(over.a), "height": len(over.b), "values": over.loss[::-1].ravel().tolist()}
+    return {"signals": signals, "data": {"grid": [grid], "path": rows}}
+
+
+def _cells(values: Floats) -> list[float]:
+    """The ends of an axis on which each of these values is the middle of a cell."""
+    half = 0.5 * float(values[1] - values[0])
+    return [float(values[0]) - half, float(values[-1]) + half]

@@ -12,14 +12,14 @@ from halfsquare.errors import HalfsquareError
 from halfsquare.files.atomic import atomic_write
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.model_file import load
-from halfsquare.web.watching import Curve
+from halfsquare.web.curves import Curve
 
 _NAME = re.compile(r"run-(\d{1,9})\.json")
 
 
 @dataclass(frozen=True)
 class KeptRun:
-    """What is kept of a run: see :class:`halfsquare.web.runs.RunOptions`."""
+    """What is kept of a run: see :class:`halfsquare.web.run.RunOptions`."""
 
     number: int
     data: str
@@ -55,9 +55,7 @@ def read_runs(folder: Path) -> list[KeptRun]:
             continue
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
-            curves = [
-                Curve(**{**c, "points": [tuple(p) for p in c["points"]]}) for c in told["curves"]
-            ]
+            curves = [Curve.read(curve) for curve in told["curves"]]
             told |= {"curves": curves, "number": int(name[1])}
             found.append(KeptRun(**told, fitted=load(path.with_suffix(".hsq"))))
         except (HalfsquareError, OSError, ValueError, TypeError, KeyError):

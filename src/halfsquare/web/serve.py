@@ -11,6 +11,7 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.files.private import private_folder
@@ -91,10 +92,25 @@ class PageServer:
             self._server.run(sockets=[self._socket])
 
     def _listening(self) -> None:
-        # Once, while the first visitor still reads the address: figures take seconds to compile.
-        threading.Thread(target=_compile_figures, name="figures", daemon=True).start()
-        if self.when_ready is not None:
-            self.when_ready()
+        threading.Thread(target=self._prepare, name="figures", daemon=True).start()
+
+    def _prepare(self) -> None:
+        """Answer the first page once before the address is told, so that no visitor waits for
+        imports and the page's figure; the others' figures are made while they read.
+        """
+        with suppress(OSError):
+            build_opener(ProxyHandler({}), HTTPCookieProcessor()).open(self.url, timeout=60).close()
+        with suppress(HalfsquareError):  # whoever asks for it is told
+            from halfsquare.figures.save import vega_bundle
+
+            vega_bundle()
+        try:
+            if self.when_ready is not None:
+                self.when_ready()
+        except OSError:  # whoever would have read the address is gone
+            self.stop()
+            return
+        _compile_figures()
 
     def stop(self) -> None:
         """End :meth:`run` soon."""
@@ -108,7 +124,8 @@ def serve(
     data: str | os.PathLike[str] | None = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Serve the page on 127.0.0.1 until interrupted; print its address once it listens.
+    """Serve the page on 127.0.0.1 until interrupted; print its address when its first page is
+    ready.
 
     Parameters
     ----------
@@ -157,13 +174,11 @@ def _leading_to(url: str) -> Iterator[Path]:
 
 def _compile_figures() -> None:
     from halfsquare.figures.live import Compiled
-    from halfsquare.figures.save import vega_bundle
 
     with suppress(HalfsquareError):  # whoever asks for the figure is told
         for compiled in Compiled.every:
             compiled()
             time.sleep(0.02)  # a visitor who waits for the engine goes first
-        vega_bundle()
 
 
 @contextmanager

@@ -1,125 +1,43 @@
-"""What the page sees of a descent: its curve so far, and where it stands now."""
+"""What the page sees of a fit: the curve of each descent so far, and where it stands now."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from halfsquare.data.reading import open_for, read_encoded
-from halfsquare.figures.charts_run import SHOWN_WEIGHTS
+from halfsquare.data.rows import Chunk
 from halfsquare.loss import Floats, error
+from halfsquare.models.base import Model
 from halfsquare.models.formula.model import Formula
-from halfsquare.report.learning import mixed
-from halfsquare.results.fitted import FittedModel
 from halfsquare.solvers.base import State
 from halfsquare.solvers.objective import Objective
+from halfsquare.web.curves import Curve, Point
+from halfsquare.web.held_out import HeldOut, gathered, some_of, table_of
+from halfsquare.web.snapshot import SHOWN_ROWS, Snapshot, strongest
+from halfsquare.web.surface import Path, Step, Surface
 
-SHOWN_ROWS = 240
-_MOST_POINTS = 300  # of one curve; beyond, every second is dropped
 _MOST_CURVES = 80
 _EVERY = 0.1  # seconds between two looks while the descent runs
 
 
 @dataclass(frozen=True)
-class Weight:
-    """A parameter and the step that brought it there."""
+class _Sample:
+    """Rows that a descent is trained on: for its surface, and those whose errors are shown."""
 
-    name: str
-    value: float
-    step: float
-
-    @property
-    def before(self) -> float:
-        """Where it stood."""
-        return self.value - self.step
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Where a descent stands.
-
-    Attributes
-    ----------
-    curve, member, iteration : int
-        Which descent (from 1), of which member of an ensemble, after how many steps.
-    loss : float
-        ½ MSE with the penalty's share, in the unit in which the model is trained.
-    gradient_norm : float
-        Of that loss.
-    standardized : bool
-        Whether that unit is the targets' standard deviation.
-    weights : tuple of Weight
-        The strongest, in their own order.
-    targets, outputs : (m,)
-        Of some of the rows it is trained on.
-    notes : mapping of str to float
-        What else the method says of itself.
-    """
-
-    curve: int
-    member: int
-    iteration: int
-    loss: float
-    gradient_norm: float
-    standardized: bool
-    weights: tuple[Weight, ...]
-    targets: Floats
-    outputs: Floats
-    notes: Mapping[str, float]
-    reason: str | None = None
-
-    @property
-    def largest_step(self) -> float:
-        """Of the weights that are shown."""
-        return max((abs(w.step) for w in self.weights), default=0.0)
-
-    @property
-    def too_low(self) -> float:
-        """The share of these rows whose output is too low."""
-        return float(np.mean(self.outputs < self.targets)) if len(self.targets) else 0.0
-
-    @property
-    def too_high(self) -> float:
-        """The share of these rows whose output is too high."""
-        return float(np.mean(self.outputs > self.targets)) if len(self.targets) else 0.0
-
-
-@dataclass
-class Curve:
-    """The points of one descent: iteration, loss, gradient norm; thinned evenly as they grow many.
-
-    ``before`` is how many steps its member had taken when it began; ``phase`` is ``"measure"``
-    while rows are set apart, ``"refit"`` on all of them.
-    """
-
-    number: int
-    member: int
-    before: int = 0
-    phase: str = "measure"
-    points: list[tuple[int, float, float]] = field(default_factory=list)
-    every: int = 1
-
-    def add(self, iteration: int, loss: float, norm: float) -> None:
-        if self.points and self.points[-1][0] % self.every:
-            self.points.pop()  # the last point always stands, whether it will be kept or not
-        self.points.append((iteration, loss, norm))
-        if len(self.points) > _MOST_POINTS:
-            self.every *= 2
-            self.points = [p for p in self.points[:-1] if p[0] % self.every == 0] + self.points[-1:]
+    objective: Objective | None
+    model: Model
+    rows: Chunk
+    shown: Chunk
 
 
 class Watcher:
     """Follows every descent of a fit; asked by the page from other threads."""
 
-    def __init__(self, test_fraction: float = 0.2) -> None:
-        self.total = 0  # rows of the table
-        self._test_fraction = test_fraction
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._current: dict[int, Curve] = {}  # the present one of each member
         self._all: list[Curve] = []
@@ -128,29 +46,46 @@ class Watcher:
         self._last: Floats | None = None
         self._looked = 0.0
         self._snapshot: Snapshot | None = None
-        self._sample: tuple[Objective, Floats, Floats] | None = None
+        self._sample: _Sample | None = None
+        self._held_out = HeldOut()
+        self._path: tuple[int, Path] | None = None  # with its member
         self.version = 0
 
     def see(self, state: State[Any], *, closely: bool) -> None:
         """Note a state; look at weights and errors if asked to, or if it is time to."""
         member, objective = int(state.notes.get("member", 0)), state.objective
-        if objective is None:  # trees: a curve, and no parameters to look at
-            with self._lock:
-                mse = state.notes.get("left_out_mse", state.notes["train_mse"])
-                curve = self._curve(member, state.iteration, "measure")
-                curve.add(state.iteration, mse, state.gradient_norm)
-                self.version += 1
-            return
         with self._lock:
-            curve = self._curve(member, state.iteration, self._phase(objective))
-            scale = 1.0 / (objective.weight * objective.model.outputs_count)
-            loss, norm = state.loss * scale, state.gradient_norm * scale
-            if np.isfinite(loss) and np.isfinite(norm):
-                curve.add(state.iteration, loss, norm)
-            if self._followed in (None, member):
-                self._follow(state, objective, curve, loss, norm, closely=closely)
-                self._followed = None if state.stopped is not None else member
+            if objective is None:
+                self._see_trees(state, member)
+            else:
+                self._see(state, objective, member, closely=closely)
             self.version += 1
+
+    def _see_trees(self, state: State[Any], member: int) -> None:
+        """A curve, and no parameters to look at; rows left out say when to stop."""
+        curve = self._curve(
+            member, state.iteration, "refit" if "refit" in state.notes else "measure"
+        )
+        apart = state.notes.get("left_out_mse")
+        held_out = None if apart is None else 0.5 * apart
+        loss = 0.5 * state.notes["train_mse"]
+        curve.add(Point(state.iteration, loss, state.gradient_norm, held_out))
+
+    def _see(self, state: State[Any], objective: Objective, member: int, *, closely: bool) -> None:
+        table = table_of(objective.rows)
+        phase = "refit" if table is not None and table.part == "all" else "measure"
+        curve = self._curve(member, state.iteration, phase)
+        scale = 1.0 / (objective.weight * objective.model.outputs_count)
+        loss, norm = state.loss * scale, state.gradient_norm * scale
+        if np.isfinite(loss) and np.isfinite(norm):
+            # Only for points that are to stay: of a descent of many quick steps these are few.
+            kept = curve.keeps(state.iteration) or state.stopped is not None
+            held_out = self._held_out.loss(objective, state.parameters) if kept else None
+            curve.add(Point(state.iteration, loss, norm, held_out))
+        if self._followed in (None, member):
+            self._walk(state, curve)
+            self._follow(state, objective, curve, loss, norm, closely=closely)
+            self._followed = None if state.stopped is not None else member
 
     @classmethod
     def of(cls, curves: list[Curve]) -> Watcher:
@@ -159,16 +94,21 @@ class Watcher:
         found._all = list(curves)
         return found
 
-    def _phase(self, objective: Objective) -> str:
-        """A refit has more rows than what was left for training, by half of those set apart."""
-        without = (1.0 - 0.5 * self._test_fraction) * self.total
-        whole = self._test_fraction > 0 and objective.rows.row_count > without > 0
-        return "refit" if whole else "measure"
-
     @property
     def snapshot(self) -> Snapshot | None:
         """The latest snapshot; None before the first step."""
         return self._snapshot
+
+    @property
+    def surface(self) -> Surface | None:
+        """The loss around the descent that is followed; None where none has weights."""
+        with self._lock:
+            if self._path is None or self._sample is None:
+                return None
+            model, rows = self._sample.model, self._sample.rows
+            steps = tuple(self._path[1].steps)
+        fits = model.parameter_count == len(steps[-1].parameters)
+        return Surface(model, rows, steps) if fits else None
 
     def curves(self) -> list[Curve]:
         """The latest curves, the one that is followed last."""
@@ -179,15 +119,22 @@ class Watcher:
 
     def _curve(self, member: int, iteration: int, phase: str) -> Curve:
         curve = self._current.get(member)
-        again = curve is not None and curve.points and iteration <= curve.points[-1][0]
+        again = curve is not None and curve.points and iteration <= curve.points[-1].iteration
         if curve is None or curve.phase != phase or again:
             self._count += 1
-            before = curve.before + curve.points[-1][0] if curve is not None and curve.points else 0
-            curve = self._current[member] = Curve(self._count, member, before, phase)
+            done = curve.before + curve.points[-1].iteration if curve and curve.points else 0
+            curve = self._current[member] = Curve(self._count, member, done, phase)
             self._all = [*self._all, curve][-_MOST_CURVES:]
             if self._followed in (None, member):
                 self._last = None
         return curve
+
+    def _walk(self, state: State[Any], curve: Curve) -> None:
+        """Note where the weights of the followed member stand."""
+        if self._path is None or self._path[0] != curve.member:
+            self._path = curve.member, Path()
+        step = Step(curve.number, curve.before + state.iteration, state.parameters)
+        self._path[1].add(step)
 
     def _follow(
         self,
@@ -220,85 +167,21 @@ class Watcher:
 
     def _errors(self, parameters: Floats, objective: Objective) -> tuple[Floats, Floats]:
         """Targets and outputs of some rows, of the first target."""
-        if self._sample is None or self._sample[0] is not objective:
-            chunk = objective.rows.chunk(0)
-            some = sample(len(chunk.target))
-            self._sample = (objective, chunk.design[some], chunk.target[some, 0])
-        _, design, targets = self._sample
+        if self._sample is None or self._sample.objective is not objective:
+            rows = gathered(objective.rows)
+            shown = some_of(rows, SHOWN_ROWS)
+            self._sample = _Sample(objective, objective.model, rows, shown)
+        rows = self._sample.shown
         with np.errstate(all="ignore"):
-            outputs = objective.model.outputs(parameters, design)[:, 0]
+            outputs = objective.model.outputs(parameters, rows.design)[:, 0]
+        targets = rows.target[:, 0]
         fine = np.isfinite(error(targets, outputs))
         return targets[fine], outputs[fine]
 
     def forget(self) -> None:
-        """Let go of the rows; what was seen stays."""
+        """Let go of the table; what was seen of it stays."""
         with self._lock:
-            self._sample = self._last = None
-
-
-def snapshot_of(fitted: FittedModel, data: Any | None) -> Snapshot:
-    """A fitted model: nothing moves any more, and the errors are in the user's unit; none without
-    its rows.
-    """
-    member = fitted.members[0]
-    targets: Floats = np.empty(0)
-    outputs: Floats = np.empty(0)
-    batches = (
-        read_encoded(open_for(fitted.encoder, data), fitted.encoder, with_target=True)
-        if data is not None
-        else ()
-    )
-    for batch in batches:
-        assert batch.target is not None
-        some = sample(len(batch.target))
-        targets, outputs = batch.target[some, 0], fitted.outputs_of(batch.design[some])[0][:, 0]
-        break
-    fine = np.isfinite(error(targets, outputs))
-    weights = strongest(
-        member.model.parameter_names, member.parameters, np.zeros_like(member.parameters)
-    )
-    return Snapshot(
-        0,
-        0,
-        0,
-        np.nan,
-        np.nan,
-        False,
-        weights,
-        targets[fine],
-        outputs[fine],
-        {},
-        fitted.info.get("reason"),
-    )
-
-
-def strongest(names: Any, values: Floats, steps: Floats) -> tuple[Weight, ...]:
-    """The parameters of greatest magnitude, in the order of the parameter vector."""
-    size = np.where(np.isfinite(values) & np.isfinite(steps), np.abs(values), -1.0)
-    picked = [j for j in np.sort(np.argsort(-size, kind="stable")[:SHOWN_WEIGHTS]) if size[j] >= 0]
-    return tuple(Weight(_short(str(names[j])), float(values[j]), float(steps[j])) for j in picked)
-
-
-def sample(count: int) -> npt.NDArray[np.intp]:
-    """So many of ``count`` rows as are shown, chosen by a hash of their place: every k-th row would
-    fall into step with whatever repeats in the table.
-    """
-    if count <= SHOWN_ROWS:
-        return np.arange(count)
-    order = np.argsort(mixed(np.arange(count, dtype=np.uint64)), kind="stable")
-    return np.sort(order[:SHOWN_ROWS])
-
-
-def _short(name: str) -> str:
-    """A network's ``layer 2: unit 11 → unit 5`` as ``2: 11 → 5``."""
-    if "→" not in name and "bias of" not in name:
-        return name
-    for long, short in (
-        ("layer ", ""),
-        ("output: ", "out: "),
-        ("unit ", ""),
-        ("→ output ", "→ "),
-        ("of output ", "of "),
-    ):
-        name = name.replace(long, short)
-    return name
+            self._held_out.forget()
+            self._last = None
+            if self._sample is not None:
+                self._sample = replace(self._sample, objective=None)

@@ -144,6 +144,7 @@ def _apply(name: str, mp: Any, *arguments: Any) -> Any:
         "Absolute": abs,
         "log2": lambda u: mp.log(u, 2),
         "Chosen": lambda c, u: u if c else mp.mpf(0),
+        "Gather": lambda code, *values: values[int(code)],
         "Minimum": min,
         "Maximum": max,
         **{name: partial(_holds, compare, mp) for name, compare in _COMPARED.items()},

@@ -7,12 +7,16 @@ from dataclasses import replace
 from typing import final
 
 from halfsquare.data.encoded_rows import EncodedRows, Part, plain_rows
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.features import Levels
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
-from halfsquare.data.source import Source, SourceColumn
+from halfsquare.data.source import Source
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.errors import DataError, FormulaError, OptionError
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.formula.edges import near_columns
+from halfsquare.fitting.formula.inexact_rows import InexactRows
 from halfsquare.fitting.formula.train import train_formula
 from halfsquare.fitting.options import Request
 from halfsquare.fitting.robust import robust_formula, with_beside
@@ -23,6 +27,13 @@ from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.record import Training
 from halfsquare.solvers.run import Run
+
+_MOST_LEVELS = 1000
+
+
+def levels_of(encoder: Encoder) -> dict[str, tuple[str, ...]]:
+    """The levels of the columns that are read as such."""
+    return {f.column: f.levels for f in encoder.features if isinstance(f, Levels)}
 
 
 @final
@@ -54,18 +65,53 @@ class FormulaFamily(Family):
             weighting=request.weighting,
             features=formula.columns,
         )
-        by_name = {c.name: c for c in roles.features}
+        levels = set(formula.grouped.values())
+        by_name = {
+            c.name: replace(c, kind="text") if c.name in levels else c for c in roles.features
+        }
         for column in roles.features:
-            if column.kind == "text":
+            if column.kind == "text" and column.name not in levels:
                 raise DataError(
-                    f"column {column.name!r} of {source.name} is text; the formula needs numbers"
+                    f"column {column.name!r} of {source.name} is text; the formula needs numbers. "
+                    f"A parameter for each of its levels is written a[{column.name}]"
                 )
+        sigmas = self._sigma_x(formula)
+        if sigmas and (request.weights is None or request.weighting != "sigma"):
+            raise OptionError(
+                "sigma_x needs the standard deviation of the target beside it: name its column "
+                "with sigma (--sigma COL)"
+            )
+        roles = with_beside(roles, source, tuple(sigmas.values()), "sigma_x")
+        for column in roles.beside:
+            if column.kind != "number":
+                raise DataError(f"sigma_x column {column.name!r} of {source.name} holds no numbers")
         clusters = ErrorsOption.read(self.options.errors).columns
+        if sigmas and self.options.errors is not None:
+            raise OptionError("robust errors are for exact columns: leave errors or sigma_x out")
         return replace(
             with_beside(roles, source, clusters, "cluster"),
             features=tuple(by_name[c] for c in formula.columns),
             complete=bool(formula.columns),
         )
+
+    def _sigma_x(self, formula: Formula) -> dict[str, str]:
+        """The columns that have errors, and those that hold their standard deviations."""
+        given, levels = self.options.sigma_x or {}, set(formula.grouped.values())
+        numbers = [name for name in formula.columns if name not in levels]
+        if isinstance(given, str):
+            if len(numbers) != 1:
+                raise OptionError(
+                    f"sigma_x is {given!r}, and the formula has the columns {', '.join(numbers)}: "
+                    f"say of which, such as {(numbers or ['x'])[0]}={given}"
+                )
+            given = {numbers[0]: given}
+        for name in given:
+            if name not in numbers:
+                raise OptionError(
+                    f"sigma_x for {name!r}, which is no number of {formula.text!r}; these are "
+                    f"{', '.join(numbers)}"
+                )
+        return dict(given)
 
     def _formula(self, columns: Sequence[SourceColumn]) -> Formula:
         text, names = str(self.options.formula), [c.name for c in columns]
@@ -79,19 +125,31 @@ class FormulaFamily(Family):
 
     def rows(self, scanned: Scanned, part: Part, execution: Execution) -> EncodedRows:
         del execution
+        for column in set(self._formula(scanned.roles.scanned).grouped.values()):
+            found = scanned.levels.get(column, [])
+            if len(found) > _MOST_LEVELS:
+                raise DataError(
+                    f"column {column!r} of {scanned.source_name} has {len(found):,} levels; "
+                    f"a formula takes a parameter for each of at most {_MOST_LEVELS:,}"
+                )
         return plain_rows(scanned, part)
 
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
         options = self.options
+        formula = self._formula(rows.scanned.roles.scanned)
+        formula = formula.with_levels(levels_of(rows.encoder))
+        sigmas = self._sigma_x(formula)
         trained = train_formula(
             rows,
-            self._formula(rows.scanned.roles.scanned),
+            formula,
             run,
             start=options.start,
             bounds=options.bounds,
             fixed=options.fix,
             profile=options.profile,
+            inexact=InexactRows.of(rows, sigmas) if sigmas else None,
         )
+        trained = replace(trained, facts=replace(trained.facts, sigma_x=sigmas))
         columns = list(rows.scanned.roles.reading.columns)
         near = near_columns(
             list(trained.model.parameter_names), trained.facts.undetermined, columns

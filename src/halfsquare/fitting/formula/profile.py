@@ -10,10 +10,12 @@ of the model, which the standard error does not.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf, isfinite, nan, sqrt
 
 import numpy as np
 
+from halfsquare.fitting.formula.inexact import InexactObjective
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.solvers.loop import descend
@@ -91,19 +93,16 @@ class _Profile:
         name = objective.formula.names[self._j]
         formula = objective.formula.with_fixed({name: value})
         if not formula.names:
-            sse = 2.0 * FormulaObjective(formula, objective.rows, objective.execution).half_sse(
-                np.zeros(0)
-            )
+            sse = 2.0 * replace(objective, model=formula).half_sse(np.zeros(0))
         else:
-            reduced = FormulaObjective(
-                formula, objective.rows, objective.execution, exact=objective.exact
-            )
-            sse = self._fit(reduced, formula)
+            sse = self._fit(replace(objective, model=formula), formula)
         return sqrt(max(sse - self._sse, 0.0) / self._variance) if isfinite(sse) else inf
 
     def _fit(self, objective: FormulaObjective, formula: Formula) -> float:
         none = np.full(len(formula.names), inf)
-        solver = VariableProjection(formula.linear, -none, none, tolerance=1e-6)
+        # What the columns' errors leave is not linear in any parameter.
+        linear = () if isinstance(objective, InexactObjective) else formula.linear
+        solver = VariableProjection(linear, -none, none, tolerance=1e-6)
         state, _ = descend(solver, objective, self._others, self._run)
         if isfinite(state.loss):
             self._others = state.parameters

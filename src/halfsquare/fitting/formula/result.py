@@ -15,6 +15,7 @@ from halfsquare.fitting.formula.edges import (
     runaway_warning,
 )
 from halfsquare.fitting.formula.extended_precision import is_needed, is_possible, refine
+from halfsquare.fitting.formula.inexact import InexactObjective
 from halfsquare.fitting.formula.inference import correlation, determined, free_warning
 from halfsquare.fitting.formula.profile import profile_intervals
 from halfsquare.loss import Floats
@@ -136,6 +137,8 @@ class Ending:
         does not get below the relative offset that is promised.
         """
         formula, at = self.objective.formula, state.parameters
+        if isinstance(self.objective, InexactObjective):
+            return None
         if ((at <= self.solver.lower) | (at >= self.solver.upper)).any():
             return None
         level = state.stopped is not None and state.stopped.reason is Reason.OFFSET_ROUNDING

@@ -8,9 +8,9 @@ from typing import NoReturn
 import numpy as np
 
 from halfsquare.errors import FormulaError
+from halfsquare.fitting.formula.groups import find_start
 from halfsquare.fitting.formula.inference import determined
 from halfsquare.fitting.formula.sample import sample_rows
-from halfsquare.fitting.formula.start import search
 from halfsquare.loss import Floats
 from halfsquare.models.formula.diagnosis import why_not_finite, why_nowhere
 from halfsquare.parallel.threads import Local
@@ -98,7 +98,7 @@ class Minimizer:
     def _searched(self) -> End:
         """The lowest of the descents from where the search ended."""
         formula = self.objective.formula
-        found = search(formula, self.objective.rows, self.solver, self.run)
+        found = find_start(formula, self.objective.rows, self.solver, self.run)
         close = found.points[:3][found.losses[:3] <= 1.5 * found.losses[:1]]
         ends = [
             self._descend(f"from place {i}", self.solver, point) for i, point in enumerate(close)
@@ -163,7 +163,7 @@ class Minimizer:
             lower=self.solver.lower[missing],
             upper=self.solver.upper[missing],
         )
-        found = search(rest, self.objective.rows, solver, self.run)
+        found = find_start(rest, self.objective.rows, solver, self.run)
         completed = given.copy()
         completed[missing] = found.points[0] if len(found.points) else 1.0
         return completed

@@ -14,10 +14,12 @@ from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, FormulaError
 from halfsquare.fitting.formula.checked_rows import check_rows
 from halfsquare.fitting.formula.find_origin import find_origin
+from halfsquare.fitting.formula.inexact import InexactObjective
+from halfsquare.fitting.formula.inexact_rows import InexactRows
 from halfsquare.fitting.formula.origin import Origin, OriginRows
 from halfsquare.fitting.formula.result import Ending
 from halfsquare.fitting.formula.sample import sample_rows
-from halfsquare.fitting.formula.search import MANY_ROWS, Minimizer
+from halfsquare.fitting.formula.search import MANY_ROWS, End, Minimizer
 from halfsquare.fitting.formula.settings import (
     Bounds,
     Start,
@@ -32,6 +34,7 @@ from halfsquare.models.rows import TargetRows
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.trained import FormulaFacts, Trained
 from halfsquare.solvers.base import State
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.variable_projection import ProjectedMemory, VariableProjection
@@ -56,6 +59,7 @@ def train_formula(
     bounds: Bounds | None = None,
     fixed: Mapping[str, float] | None = None,
     profile: bool = False,
+    inexact: InexactRows | None = None,
 ) -> Trained[FormulaFacts]:
     """Fit a formula by least squares.
 
@@ -76,6 +80,9 @@ def train_formula(
         Parameters that are held.
     profile : bool
         Add profile-likelihood intervals, to ``facts.profile``.
+    inexact : InexactRows, optional
+        These rows with the variances of columns that have errors: the fit begins where that
+        without such errors ended.
 
     Raises
     ------
@@ -95,13 +102,17 @@ def train_formula(
                 "the outputs do not change with it but in jumps, so that no descent finds it. Fix "
                 f"it to a number, or let the outputs feel it, such as max(0, x - {name})"
             )
+    if formula.grouped and not formula.levels:
+        raise FormulaError(
+            f"the levels of {formula.text!r} are not known: give them by with_levels"
+        )
     lower, upper = bound_vectors(formula, bounds)
     given = start_vector(formula, start, lower, upper)
     fitted = rows if formula.target_function == "identity" else TargetRows(rows, formula)
     sums = check_rows(fitted, formula, run.execution)
     p, weight = len(formula.names), sums.weight
     shift, origin = None, None
-    if not profile:
+    if not profile and not formula.levels and inexact is None:
         sample = sample_rows(fitted, _ORIGIN_ROWS, run).design
         origin = _origin(formula, sums, lower, upper, given, sample)
     if origin is not None:
@@ -127,6 +138,8 @@ def train_formula(
     # What is not finite is refused as a step, with no warning.
     with one_blas_thread(), np.errstate(all="ignore"):
         end = Minimizer(objective, solver, run, sst).best(given)
+        if inexact is not None:
+            objective, solver, end = _with_errors_in_x(objective, solver, end, inexact, run)
         state = _relabelled(objective, solver, end.state, given)
         ending = Ending(full, objective, solver, rows, run, weight, sst, shift)
         trained = ending.trained(state, end.history, end.warnings, profile)
@@ -134,6 +147,23 @@ def train_formula(
             return trained
         inner = fitted.rows if isinstance(fitted, OriginRows) else fitted
         return origin.restore(trained, inner, trained.facts.sse)
+
+
+def _with_errors_in_x(
+    objective: FormulaObjective,
+    solver: VariableProjection,
+    end: End,
+    inexact: InexactRows,
+    run: Run,
+) -> tuple[FormulaObjective, VariableProjection, End]:
+    """The descent on from where the columns were taken for exact."""
+    formula = objective.formula
+    rows = replace(inexact, rows=objective.rows)
+    columns = tuple(formula.columns.index(name) for name in inexact.columns)
+    orthogonal = InexactObjective(formula, rows, run.execution, columns=columns)
+    solver = replace(solver, linear=(), unseen=0.0)
+    found = descend(solver, orthogonal, end.state.parameters, run.at("errors in x"))
+    return orthogonal, solver, End(*found, end.warnings)
 
 
 def _origin(

@@ -75,6 +75,10 @@ class Algebra:
             raise ArithmeticError("the order of a Bessel function is a number; an expression")
         return self._real(function(*arguments))
 
+    def gather(self, column: str, names: Sequence[str]) -> Any:
+        """The parameter of a row's level: ``names`` are those of each, ``column`` holds codes."""
+        return self._tools.Gather(self.symbol(column), *map(self.symbol, names))
+
     def _piecewise(self, arguments: Sequence[Any]) -> Any:
         """The value after the first condition that holds; the last value where none does."""
         if len(arguments) == 1:

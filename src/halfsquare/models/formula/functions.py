@@ -113,6 +113,16 @@ def tools() -> Any:
             condition, value = self.args
             return Chosen(condition, value.diff(symbol))
 
+    class Gather(sympy.Function):  # type: ignore[misc]
+        """Of the arguments behind the first the one whose number, from 0, the first is."""
+
+        def _eval_derivative(self, symbol: Any) -> Any:
+            column, *values = self.args
+            slopes = [
+                (i, value.diff(symbol)) for i, value in enumerate(values) if value.has(symbol)
+            ]
+            return sympy.Add(*(conditions["Equal"](column, i) * slope for i, slope in slopes))
+
     def extreme(kind: str, below: str) -> Any:
         def slope(self: Any, symbol: Any) -> Any:
             u, v = self.args
@@ -136,5 +146,10 @@ def tools() -> Any:
     meant = {*FUNCTIONS.values()} - {"where", "piecewise"}
     functions = {name: known.get(name) or getattr(sympy, name) for name in sorted(meant)}
     return SimpleNamespace(
-        sp=sympy, functions=functions, conditions=conditions, Power=Power, Chosen=Chosen
+        sp=sympy,
+        functions=functions,
+        conditions=conditions,
+        Power=Power,
+        Chosen=Chosen,
+        Gather=Gather,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, final
 
@@ -38,6 +38,8 @@ class Formula(Model):
         The parameters, in the order of the parameter vector.
     fixed : tuple of (str, float)
         Names that are numbers here and not parameters.
+    levels : tuple of (column, tuple of str)
+        Of columns that parameters have a value for each level of; the design holds codes of them.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class Formula(Model):
     columns: tuple[str, ...]
     names: tuple[str, ...]
     fixed: tuple[tuple[str, float], ...] = field(default=())
+    levels: tuple[tuple[str, tuple[str, ...]], ...] = field(default=())
 
     def __post_init__(self) -> None:
         found = {*self.parsed.columns, *self.parsed.parameters}
@@ -78,7 +81,26 @@ class Formula(Model):
     def with_fixed(self, values: dict[str, float]) -> Formula:
         """The same formula with some parameters held at a number."""
         free = tuple(name for name in self.names if name not in values)
-        return Formula(self.text, self.columns, free, (*self.fixed, *values.items()))
+        return replace(self, names=free, fixed=(*self.fixed, *values.items()))
+
+    def with_levels(self, levels: Mapping[str, Sequence[str]]) -> Formula:
+        """The same formula with a parameter for each level of these columns, ``a[level]``.
+
+        Examples
+        --------
+        >>> formula = Formula.read("y ~ a[plant] + b*x", ["plant", "x", "y"])
+        >>> formula.names, formula.with_levels({"plant": ["P", "Q"]}).names
+        (('a[plant]', 'b'), ('a[P]', 'a[Q]', 'b'))
+        """
+        target = [*self.columns, self.target]
+        parsed = parse_formula(self.text, target, None, levels)
+        kept = tuple((column, tuple(found)) for column, found in levels.items())
+        return Formula(self.text, self.columns, parsed.parameters, (), kept)
+
+    @property
+    def grouped(self) -> dict[str, str]:
+        """The parameters that have a value for each level of a column, and these columns."""
+        return dict(self.parsed.grouped)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values that :meth:`from_dict` makes the formula of again."""
@@ -88,6 +110,7 @@ class Formula(Model):
             "columns": list(self.columns),
             "parameters": list(self.names),
             "fixed": [[name, value] for name, value in self.fixed],
+            **({"levels": [[c, list(found)] for c, found in self.levels]} if self.levels else {}),
         }
 
     @classmethod
@@ -106,12 +129,13 @@ class Formula(Model):
             from_json(tuple[str, ...], saved["columns"], "columns"),
             from_json(tuple[str, ...], saved["parameters"], "parameters"),
             from_json(tuple[tuple[str, float], ...], saved["fixed"], "fixed"),
+            from_json(tuple[tuple[str, tuple[str, ...]], ...], saved.get("levels", []), "levels"),
         )
 
     @property
     def parsed(self) -> ParsedFormula:
         """The formula as read: target, function of the target, expression."""
-        return _parsed(self.text, self.columns, (*self.names, *(name for name, _ in self.fixed)))
+        return _parsed(self._named)
 
     @property
     def target(self) -> str:
@@ -169,14 +193,26 @@ class Formula(Model):
         """
         self.program(which).run(self._all(parameters), self._checked(design), out)
 
+    def write_column_slopes(
+        self, parameters: Floats, design: Floats, columns: tuple[str, ...], out: Sequence[Floats]
+    ) -> None:
+        """Write ∂output/∂column, in the unit of the output over the column's, then the output, to
+        the rows of ``out``, (n,) each.
+        """
+        _compiled(self._named, columns).run(self._all(parameters), self._checked(design), out)
+
     def bind(self, parameters: Floats, which: tuple[int, ...]) -> Bound:
         """What :meth:`write_slopes` does, with these parameters put in; for blocks of rows."""
         return self.program(which).bind(self._all(parameters))
 
     def program(self, which: tuple[int, ...]) -> Program:
         """The compiled derivatives by these parameters, followed by the output."""
+        return _compiled(self._named, tuple(self.names[i] for i in which))
+
+    @cached_property
+    def _named(self) -> _Named:
         names = (*self.names, *(name for name, _ in self.fixed))
-        return _compiled(self.text, self.columns, names, tuple(self.names[i] for i in which))
+        return _Named(self.text, self.columns, names, self.levels, len(self.names))
 
     def at_points(self, linear: tuple[int, ...]) -> Program:
         """The derivatives by the ``linear`` parameters and then the output, with every other free
@@ -184,15 +220,13 @@ class Formula(Model):
 
         Its parameters are the linear ones and then the fixed ones.
         """
-        held = tuple(name for name, _ in self.fixed)
-        return _compiled_at_points(self.text, self.columns, self.names, held, linear)
+        return _compiled_at_points(self._named, linear)
 
     def slopes_at_points(self, which: tuple[int, ...]) -> Program:
         """The derivatives by the parameters ``which``, with every free parameter as one more column
         behind those of the design; its parameters are the fixed ones.
         """
-        held = tuple(name for name, _ in self.fixed)
-        return _slopes_at_points(self.text, self.columns, self.names, held, which)
+        return _slopes_at_points(self._named, which)
 
     def _all(self, parameters: Floats) -> Floats:
         return (
@@ -209,47 +243,48 @@ class Formula(Model):
         return design
 
 
+@dataclass(frozen=True)
+class _Named:
+    """What decides the programs of a formula: not the values that parameters are held at."""
+
+    text: str
+    columns: tuple[str, ...]
+    names: tuple[str, ...]  # the free ones, then the fixed ones
+    levels: tuple[tuple[str, tuple[str, ...]], ...]
+    free: int
+
+    @property
+    def expression(self) -> Any:
+        return _parsed(self).expression
+
+
 @lru_cache(maxsize=64)
-def _parsed(text: str, columns: tuple[str, ...], names: tuple[str, ...]) -> ParsedFormula:
+def _parsed(named: _Named) -> ParsedFormula:
     # The target is the one name on the left; whether the data has it was seen when the text was
     # first read.
     from halfsquare.models.formula.tokens import read_tokens
 
-    target = [token.text for token in read_tokens(text).left if token.kind == "name"][-1:]
-    return parse_formula(text, [*columns, *target], names)
+    left = [token.text for token in read_tokens(named.text).left if token.kind == "name"][-1:]
+    return parse_formula(named.text, [*named.columns, *left], named.names, dict(named.levels))
 
 
 @lru_cache(maxsize=64)
-def _compiled_at_points(
-    text: str,
-    columns: tuple[str, ...],
-    names: tuple[str, ...],
-    held: tuple[str, ...],
-    linear: tuple[int, ...],
-) -> Program:
-    expression = _parsed(text, columns, (*names, *held)).expression
-    solved = tuple(names[j] for j in linear)
-    others = tuple(name for name in names if name not in solved)
-    wanted = [*derivatives(expression, solved), expression]
-    return compile_program(wanted, (*solved, *held), (*columns, *others))
+def _compiled_at_points(named: _Named, linear: tuple[int, ...]) -> Program:
+    free, held = named.names[: named.free], named.names[named.free :]
+    solved = tuple(free[j] for j in linear)
+    others = tuple(name for name in free if name not in solved)
+    wanted = [*derivatives(named.expression, solved), named.expression]
+    return compile_program(wanted, (*solved, *held), (*named.columns, *others))
 
 
 @lru_cache(maxsize=64)
-def _slopes_at_points(
-    text: str,
-    columns: tuple[str, ...],
-    names: tuple[str, ...],
-    held: tuple[str, ...],
-    which: tuple[int, ...],
-) -> Program:
-    expression = _parsed(text, columns, (*names, *held)).expression
-    wanted = derivatives(expression, tuple(names[j] for j in which))
-    return compile_program(wanted, held, (*columns, *names))
+def _slopes_at_points(named: _Named, which: tuple[int, ...]) -> Program:
+    free, held = named.names[: named.free], named.names[named.free :]
+    wanted = derivatives(named.expression, tuple(free[j] for j in which))
+    return compile_program(wanted, held, (*named.columns, *free))
 
 
 @lru_cache(maxsize=256)
-def _compiled(
-    text: str, columns: tuple[str, ...], names: tuple[str, ...], which: tuple[str, ...]
-) -> Program:
-    expression = _parsed(text, columns, names).expression
-    return compile_program([*derivatives(expression, which), expression], names, columns)
+def _compiled(named: _Named, which: tuple[str, ...]) -> Program:
+    wanted = [*derivatives(named.expression, which), named.expression]
+    return compile_program(wanted, named.names, named.columns)

@@ -45,6 +45,22 @@ def _chosen(condition: Any, value: Any, out: Any = None) -> Any:
     return out
 
 
+def _gather(codes: Any, *values: Any, out: Any = None) -> Any:
+    """Of the values the one that each code, a whole number from 0, stands for; else NaN."""
+    if all(np.ndim(value) == 0 for value in values):
+        table = np.array([*values, np.nan])
+        known = (codes >= 0) & (codes < len(values))
+        found = table[np.where(known, codes, len(values)).astype(np.intp)]
+    else:
+        found = np.full(np.shape(codes), np.nan)
+        for code, value in enumerate(values):
+            found = np.where(codes == code, value, found)
+    if out is None:
+        return found
+    out[...] = found
+    return out
+
+
 def _holds(compare: Ufunc) -> Ufunc:
     """A comparison as a number: 1 where it holds, else 0."""
 
@@ -86,6 +102,7 @@ OPERATIONS: dict[str, Ufunc] = {
         "Minimum": np.minimum,
         "Maximum": np.maximum,
         "Chosen": _chosen,
+        "Gather": _gather,
         "Less": _holds(np.less),
         "LessEqual": _holds(np.less_equal),
         "Greater": _holds(np.greater),

@@ -9,7 +9,7 @@ The tokens are checked first (:mod:`halfsquare.models.formula.tokens`), then eac
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -41,6 +41,8 @@ class ParsedFormula:
         The right side.
     deciding : tuple of str
         Parameters that stand in conditions alone.
+    grouped : tuple of (parameter, column)
+        Those with a value for each level of a column, as a[plant].
     """
 
     text: str
@@ -50,10 +52,14 @@ class ParsedFormula:
     parameters: tuple[str, ...]
     expression: Any = field(compare=False, repr=False)
     deciding: tuple[str, ...] = ()
+    grouped: tuple[tuple[str, str], ...] = ()
 
 
 def parse_formula(
-    text: str, columns: Sequence[str], parameters: Sequence[str] | None = None
+    text: str,
+    columns: Sequence[str],
+    parameters: Sequence[str] | None = None,
+    levels: Mapping[str, Sequence[str]] | None = None,
 ) -> ParsedFormula:
     """Read a formula over the data columns ``columns``; every other name is a parameter.
 
@@ -70,6 +76,9 @@ def parse_formula(
         The columns of the data, the target among them.
     parameters : sequence of str, optional
         The names that may be parameters; any name may where this is left out.
+    levels : mapping of column to its levels, optional
+        What ``a[plant]`` has a parameter for, ``a[level]`` each; where a column is not among them,
+        ``a[plant]`` itself stands for all.
 
     Raises
     ------
@@ -85,7 +94,7 @@ def parse_formula(
     source = read_tokens(text)
     target, function = _read_target(source, columns)
     reader = Reader(
-        source, frozenset(columns), None if parameters is None else frozenset(parameters)
+        source, frozenset(columns), None if parameters is None else frozenset(parameters), levels
     )
     expression = reader.build(syntax_tree(source))
     if target in reader.columns:
@@ -107,6 +116,7 @@ def parse_formula(
         tuple(_ordered(list(reader.parameters))),
         expression,
         tuple(name for name in reader.parameters if name not in reader.felt),
+        tuple(reader.grouped.items()),
     )
 
 

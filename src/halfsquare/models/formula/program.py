@@ -66,13 +66,7 @@ class Program:
     def bind(self, parameters: Floats) -> Bound:
         """The program with these parameters: what rows do not change is computed now."""
         calls = tuple(
-            (
-                OPERATIONS[step.operation],
-                step.operands[0],
-                step.operands[1] if len(step.operands) > 1 else -1,
-                into,
-                step.place,
-            )
+            (OPERATIONS[step.operation], step.operands, into, step.place)
             for step, into in zip(self.array_steps, self.buffers, strict=True)
         )
         columns = tuple(
@@ -113,9 +107,7 @@ class Bound:
 
     values: tuple[Any, ...]
     columns: tuple[tuple[int, int], ...]
-    calls: tuple[
-        tuple[Ufunc, int, int, int, int], ...
-    ]  # operation, operands (or -1), buffer, place
+    calls: tuple[tuple[Ufunc, tuple[int, ...], int, int], ...]  # operation, operands, buffer, place
     results: tuple[int, ...]
     buffers: int
 
@@ -132,12 +124,9 @@ class Bound:
             values[place] = np.ascontiguousarray(design[:, column])
         spare = spare[:, : len(design)]
         with np.errstate(all="ignore"):
-            for operation, a, b, buffer, place in self.calls:
+            for operation, operands, buffer, place in self.calls:
                 into = spare[buffer] if buffer >= 0 else out[-1 - buffer]
-                if b < 0:
-                    operation(values[a], out=into)
-                else:
-                    operation(values[a], values[b], out=into)
+                operation(*[values[i] for i in operands], out=into)
                 values[place] = into
         for row, place in zip(out, self.results, strict=True):
             if values[place] is not row:

@@ -5,7 +5,7 @@ stands.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,10 @@ from halfsquare.models.formula.functions import ALSO_NAMES, CALLED, FUNCTIONS, t
 from halfsquare.models.formula.tokens import Source, locate
 
 _CHOOSING = ("where", "piecewise")
+_TWICE = (
+    "{0!r} stands in square brackets, where it is read as levels, and as a number as well; give "
+    "the levels a column of their own"
+)
 _COMPARISONS = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
 }  # fmt: skip
@@ -45,16 +49,26 @@ def listed(names: Sequence[str]) -> str:
     return shown + (", …" if len(names) > 12 else "")
 
 
+def level_names(stem: str, column: str, levels: Sequence[str] | None) -> list[str]:
+    """The parameters of ``stem[column]``: one for each level, or the one that stands for all."""
+    return [f"{stem}[{level}]" for level in ([column] if levels is None else levels)]
+
+
 class Reader:
     """Turns the tree into an expression; what is not on the allow-list is refused where it
     stands.
     """
 
     def __init__(
-        self, source: Source, columns: frozenset[str], allowed: frozenset[str] | None
+        self,
+        source: Source,
+        columns: frozenset[str],
+        allowed: frozenset[str] | None,
+        levels: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._source, self._known, self._allowed = source, columns, allowed
-        self._algebra = Algebra()
+        self._algebra, self._levels = Algebra(), levels or {}
+        self.grouped: dict[str, str] = {}  # parameters with levels, and the column that has these
         self.columns: dict[str, None] = {}
         self.parameters: dict[str, None] = {}
         self.felt: dict[str, None] = {}  # parameters outside of conditions
@@ -72,6 +86,8 @@ class Reader:
             return self._name(node)
         if isinstance(node, ast.Call):
             return self._call(node)
+        if isinstance(node, ast.Subscript):
+            return self._of_level(node)
         if isinstance(node, ast.Compare | ast.BoolOp) or (
             isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
         ):
@@ -128,12 +144,21 @@ class Reader:
     def _name(self, node: ast.Name) -> Any:
         name = self._source.names[int(node.id[1:])]
         if name in self._known:
+            if name in self.grouped.values():
+                self._refuse(node, _TWICE.format(name))
             self.columns[name] = None
             return self._algebra.symbol(name)
         if name == "pi":
             return self._algebra.pi
         if name in FUNCTIONS and name not in ALSO_NAMES:
             self._refuse(node, f"{name} is a function: write {name}(…)")
+        if name in self.grouped:
+            self._refuse(node, f"{name!r} stands without levels here and with levels elsewhere")
+        self._register(node, name)
+        return self._algebra.symbol(name)
+
+    def _register(self, node: ast.expr, name: str) -> None:
+        """Count a name among the parameters."""
         if self._allowed is not None and name not in self._allowed:
             near = get_close_matches(name, [*self._known, *self._allowed], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -143,7 +168,35 @@ class Reader:
         self.parameters[name] = None
         if not self._deciding:
             self.felt[name] = None
-        return self._algebra.symbol(name)
+
+    def _of_level(self, node: ast.Subscript) -> Any:
+        """``a[plant]``: one parameter for each level of a column, or one in place of all of them
+        where the levels are not known.
+        """
+        assert isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Name)
+        stem = self._source.names[int(node.value.id[1:])]
+        column = self._source.names[int(node.slice.id[1:])]
+        if column not in self._known:
+            near = get_close_matches(column, self._known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            self._refuse(
+                node.slice, f"{column!r} in {stem}[{column}] is no column of the data{hint}"
+            )
+        if column in self.columns and column not in self.grouped.values():
+            self._refuse(node.slice, _TWICE.format(column))
+        if stem in self._known or stem == "pi" or (stem in FUNCTIONS and stem not in ALSO_NAMES):
+            self._refuse(node, f"{stem!r} is no parameter: it cannot have a value for each level")
+        if self.grouped.setdefault(stem, column) != column or stem in self.parameters:
+            self._refuse(
+                node, f"{stem!r} stands here with other levels, or with none, than elsewhere"
+            )
+        names = level_names(stem, column, self._levels.get(column))
+        for name in names:
+            self._register(node, name)
+        self.columns[column] = None
+        if column in self._levels:
+            return self._algebra.gather(column, names)
+        return self._algebra.symbol(names[0])
 
     def _call(self, node: ast.Call) -> Any:
         if not isinstance(node.func, ast.Name):

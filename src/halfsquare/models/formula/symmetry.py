@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from halfsquare.loss import Floats
+from halfsquare.models.formula.levels import Pooled
 from halfsquare.models.formula.model import Formula
 
 _LARGEST_BLOCK = 5  # parameters; the matchings that are tried grow with the factorial
@@ -48,6 +49,8 @@ def symmetry(formula: Formula) -> Symmetry:
     """
     import sympy
 
+    if formula.levels:
+        return _of_levels(formula)
     expression = formula.parsed.expression
     index = {sympy.Symbol(name): i for i, name in enumerate(formula.names)}
     parts = _components(expression, index)
@@ -72,6 +75,19 @@ def symmetry(formula: Formula) -> Symmetry:
         tuple(tuple(index[symbol] for symbol in flip) for flip in flips),
         blocks,
     )
+
+
+def _of_levels(formula: Formula) -> Symmetry:
+    """Signs alone: of each level where all that changes has levels, else of all of them at once."""
+    pooled = Pooled(formula)
+    flips: list[tuple[int, ...]] = []
+    for flip in symmetry(pooled.formula).flips:
+        members = [pooled.members[j] for j in flip]
+        if len({pooled.columns[j] for j in flip}) == 1 and len({len(m) for m in members}) == 1:
+            flips += list(zip(*members, strict=True))
+        elif len(members[0]) == 1:
+            flips.append(tuple(i for m in members for i in m))
+    return Symmetry((), tuple(flips), (tuple(range(len(formula.names))),))
 
 
 def canonical(formula: Formula, parameters: Floats, like: Floats | None = None) -> Floats:

@@ -18,15 +18,13 @@ _LONGEST = 4000  # characters
 _DEEPEST = 40  # parentheses
 _TOKEN = re.compile(
     r"(?P<space>\s+)|(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[^\W\d]\w*)"
-    r"|`(?P<quoted>[^`\n]+)`|(?P<operator>\*\*|//|<=|>=|==|!=|[-+*/^(),~<>])"
+    r"|`(?P<quoted>[^`\n]+)`|(?P<operator>\*\*|//|<=|>=|==|!=|[-+*/^(),~<>\[\]])"
 )
 _WORDS = ("and", "or", "not")
 # What people write instead, and what to write here.
 _HINTS = {
     "=": "write '~' between target and formula",
     ".": "attribute access is not part of a formula; write exp(x), not np.exp(x)",
-    "[": "write ( ) for brackets",
-    "]": "write ( ) for brackets",
     "{": "write ( ) for brackets",
     "}": "write ( ) for brackets",
     "//": "write / to divide",
@@ -107,6 +105,7 @@ def read_tokens(text: str) -> Source:
     left, right = tokens[: waves[0]], tokens[waves[0] + 1 :]
     if not right:
         locate(text, len(text), "nothing stands right of '~'")
+    _check_levels(text, right)
     _check_nesting(text, right)
     return _rewrite(text, tuple(left), right)
 
@@ -161,6 +160,23 @@ def _check_number(text: str, at: int, number: str, end: int) -> None:
         locate(text, end, f"a multiplication sign is missing after {number}; write {number}*(…)")
     if float(number) in (float("inf"), float("-inf")):
         locate(text, at, f"the number {number[:30]} is too large for float64")
+
+
+def _check_levels(text: str, tokens: list[Token]) -> None:
+    """Square brackets hold one name, behind another: a[plant]."""
+    inside = -1
+    for i, token in enumerate(tokens):
+        if token.kind != "operator" or token.text not in "[]" or i == inside:
+            continue
+        around = [t.kind if t.kind == "name" else t.text for t in tokens[max(i - 1, 0) : i + 3]]
+        if token.text == "]" or around != ["name", "[", "name", "]"]:
+            locate(
+                text,
+                token.at,
+                "square brackets stand behind a parameter and hold a column, as in a[plant]: one "
+                "value for each level of it; else write ( ) for brackets",
+            )
+        inside = i + 2
 
 
 def _check_nesting(text: str, tokens: list[Token]) -> None:

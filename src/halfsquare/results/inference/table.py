@@ -11,7 +11,7 @@ from halfsquare.errors import OptionError
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.criteria import criteria
 from halfsquare.results.inference.of_model import inference_of
-from halfsquare.text import number
+from halfsquare.text import number, visible
 
 FORMATS = ("text", "html", "latex")
 _STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
@@ -64,7 +64,11 @@ class ModelTable:
         for name, cells in self.coefficients:
             middle.append([name, *(value for value, _ in cells)])
             middle.append(["", *(f"({error})" if error else "" for _, error in cells)])
-        return top, middle, [[name, *cells] for name, cells in self.figures]
+        bottom = [[name, *cells] for name, cells in self.figures]
+        top, middle, bottom = (
+            [[visible(cell) for cell in line] for line in lines] for lines in (top, middle, bottom)
+        )
+        return top, middle, bottom
 
     def _text(self) -> str:
         groups = self._lines()

@@ -13,7 +13,8 @@ from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.figures.live import refilled
 from halfsquare.results.compare import Comparison, compare
 from halfsquare.web.figures import compared, compared_spec
-from halfsquare.web.runs import Run, Runs
+from halfsquare.web.run import Run
+from halfsquare.web.runs import Runs
 from halfsquare.web.templates import island, render
 
 PATH = "/train/compare"

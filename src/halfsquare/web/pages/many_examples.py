@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -209,7 +210,21 @@ def _scatter(asked: Asked) -> BatchScatter:
     return batch_scatter(_sample(asked.noise).first(asked.n), asked.b)
 
 
-_rows_spec, _growth_spec = Compiled(rows_chart), Compiled(growth_chart)
+def _dragged(spec: dict[str, Any]) -> dict[str, Any]:
+    """The figure of growth, whose marked number of rows follows the pointer from power of two to
+    power of two.
+    """
+    low, high = (round(log2(n)) for n in (ROWS[0], ROWS[-1]))
+    nearest = f"pow(2, clamp(round(log(invert('concat_0_x', x())) / LN2), {low}, {high}))"
+    events = "view:pointerdown, [view:pointerdown, window:pointerup] > window:pointermove"
+    signals = [
+        {**s, "on": [{"events": events, "update": nearest}]} if s["name"] == "chosen" else s
+        for s in spec["signals"]
+    ]
+    return {**spec, "signals": signals}
+
+
+_rows_spec, _growth_spec = Compiled(rows_chart), Compiled(growth_chart, _dragged)
 _scatter_spec = Compiled(scatter_chart)
 
 PAGE = Page(PATH, "Many examples", (Route(PATH, _page), Route(f"{PATH}/part", _part)))

@@ -19,9 +19,9 @@ from halfsquare.explain.one_example import ExampleExplanation, explain_example
 from halfsquare.explain.parts import Parts, parts_of
 from halfsquare.figures.charts import one_example_chart
 from halfsquare.figures.live import Compiled, refilled, without_inputs
+from halfsquare.report.fields import Field, design_of, designs_along, fields_of, number_of
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.intervals import ends_of
-from halfsquare.web.fields import Field, design_of, designs_along, fields_of, number_of
 from halfsquare.web.figures import effect_drawn, effect_spec, parts_drawn, parts_spec
 from halfsquare.web.templates import Page, island, part, render
 
@@ -134,8 +134,8 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
     """
     encoder = fitted.encoder
     fields = fields_of(encoder, given)
-    design = design_of(encoder, fields)
-    outputs, (lows, highs) = fitted.quantiles_of(design[None, :], ends_of(LEVEL))
+    design, absent = design_of(encoder, fields)
+    outputs, (lows, highs) = fitted.quantiles_of(design[None, :], ends_of(LEVEL), absent=absent)
     bounds = [
         (float(o), float(low), float(high))
         for o, low, high in zip(outputs[0], lows[0], highs[0], strict=True)
@@ -173,11 +173,9 @@ def _effect(fitted: FittedModel, fields: list[Field], touched: str | None) -> di
     assert field.low is not None and field.high is not None
     here = float(field.value) if field.value.strip() else field.low
     x = np.linspace(min(field.low, here), max(field.high, here), _POINTS)
-    outputs, std = fitted.outputs_of(
-        designs_along(fitted.encoder, fields, place, np.append(x, here)), with_std=True
-    )
-    half = fitted.quantile(LEVEL) * std[:, 0]
-    return effect_drawn(field.label, np.append(x, here), outputs[:, 0], half)
+    designs, absent = designs_along(fitted.encoder, fields, place, np.append(x, here))
+    outputs, (low, high) = fitted.quantiles_of(designs, ends_of(LEVEL), absent=absent)
+    return effect_drawn(field.label, np.append(x, here), outputs[:, 0], low[:, 0], high[:, 0])
 
 
 def _fixed_output(spec: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -15,14 +16,23 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import Route
 
 from halfsquare.data.spec import DataSpec
+from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.figures.live import refilled
 from halfsquare.report.first_screen import headline, suspicious, typical_error
 from halfsquare.results.fitted import FittedModel
 from halfsquare.text import rows_sentence
-from halfsquare.web.figures import descent_spec, drawn, errors_spec, weights_spec
+from halfsquare.web.figures import (
+    descent_spec,
+    drawn,
+    errors_spec,
+    surface_drawn,
+    surface_spec,
+    weights_spec,
+)
 from halfsquare.web.reading_form import without_flags
-from halfsquare.web.runs import RUNNING, Run
-from halfsquare.web.templates import island, markup, render, wants_json
+from halfsquare.web.run import RUNNING, Run
+from halfsquare.web.surface import Surface
+from halfsquare.web.templates import island, markup, part, render, wants_json
 
 PATH = "/train"
 _EVERY = 0.15  # seconds between two looks at the run
@@ -45,11 +55,19 @@ def _page(request: Request) -> Response:
     descends = answer["running"] or bool(shown["data"]["lines"])
     failed = answer["standing"] in ("failed", "ended")
     figures = {} if failed else {k: v for k, v in specs.items() if k != "descent" or descends}
+    surface = None if failed or answer["running"] else _surface_or_none(run)
+    islands = [island(f"{name}-spec", refilled(spec, **shown)) for name, spec in figures.items()]
+    if surface is not None:
+        figures["surface"] = surface_spec()
+        islands.append(island("surface-spec", surface_spec()))
     return render(
         request,
         "run.html",
         figures=list(figures),
-        specs=[island(f"{name}-spec", refilled(spec, **shown)) for name, spec in figures.items()],
+        specs=islands,
+        weights=[] if surface is None else surface.choices,
+        chosen=() if surface is None else surface.strongest(),
+        leaves=run.fitted is not None and run.fitted.kind == "trees",
         last=int(shown["signals"]["last"]),
         controls=_controls(run),
         **answer,
@@ -119,6 +137,29 @@ def _controls(run: Run) -> dict[str, Any]:
     }
 
 
+def _surface_or_none(run: Run) -> Surface | None:
+    """What there is to draw: of two weights and more."""
+    with suppress(HalfsquareError, OSError):  # the rows of a run may be gone
+        found = run.surface()
+        if found is not None and len(found.here) > 1:
+            return found
+    return None
+
+
+def _surface(request: Request) -> Response:
+    """The loss over the two weights that are asked for, and what it shows in words."""
+    surface = _surface_or_none(_run(request))
+    if surface is None:
+        raise OptionError("this run has no two weights to draw the loss over")
+    a, b = (_place(request.query_params.get(name, "")) for name in ("a", "b"))
+    shown = surface_drawn(surface, a, b)
+    return part(request, "surface.html", surface=surface, names=shown["signals"], **shown)
+
+
+def _place(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 9 else -1
+
+
 async def _events(request: Request) -> Response:
     return StreamingResponse(_news(request, _run(request)), media_type="text/event-stream")
 
@@ -183,7 +224,8 @@ def _report(request: Request) -> Response:
 
     fitted, asked = _trained(request), _run(request).asked
     rows = DataSpec.of(asked.data.rows(asked.reading), weights=asked.options.get("weights"))
-    page = report_page(fitted, rows, name=asked.data.label)
+    sliders = request.query_params.get("interactive") == "yes"
+    page = report_page(fitted, rows, name=asked.data.label, interactive=sliders)
     name = f"{_file_name(fitted.encoder.targets[0])}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(page, media_type="text/html", headers=headers)
@@ -209,6 +251,7 @@ _ONE = f"{PATH}/runs/{{number:int}}"
 ROUTES = (
     Route(_ONE, _page),
     Route(f"{_ONE}/events", _events),
+    Route(f"{_ONE}/surface", _surface),
     Route(f"{_ONE}/model.hsq", _model),
     Route(f"{_ONE}/report.html", _report),
     Route(f"{_ONE}/remove", _remove, methods=["POST"]),

@@ -20,7 +20,8 @@ from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.web.datasets import LIMIT, SUFFIXES, DataSet, Store, TooLarge
 from halfsquare.web.pages import compare, run
 from halfsquare.web.reading_form import reading_fields, without_flags
-from halfsquare.web.runs import RunOptions, Runs
+from halfsquare.web.run import RunOptions
+from halfsquare.web.runs import Runs
 from halfsquare.web.templates import Page, render
 
 PATH = run.PATH

@@ -40,7 +40,7 @@
     try {
       const reply = await fetch(`${form.dataset.part}?${asked}`, { headers: { accept: "application/json" } });
       const found = await reply.json();
-      if (mine !== latest) return; // a later question is on its way
+      if (mine !== latest || waiting !== null) return; // a later question is on its way, or about to be
       if (!reply.ok) return say(found.error);
       say("");
       answer.innerHTML = found.html; // escaped by the server's templates
@@ -92,6 +92,16 @@
   /** What is dragged in a figure is written into the form. */
   const follow = (view) => {
     const signals = view.getState({ signals: () => true, data: () => false }).signals;
+    for (const slider of form.querySelectorAll("[data-drag]")) {
+      if (!(slider.dataset.drag in signals)) continue;
+      view.addSignalListener(slider.dataset.drag, (_, value) => {
+        const at = JSON.parse(slider.dataset.steps).indexOf(value);
+        if (at < 0 || slider.valueAsNumber === at) return;
+        slider.value = at;
+        nameStep(slider);
+        soon();
+      });
+    }
     for (const input of bound()) {
       if (input.type !== "number" || !(input.dataset.signal in signals)) continue;
       view.addSignalListener(input.dataset.signal, (_, value) => {

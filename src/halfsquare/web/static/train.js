@@ -54,7 +54,8 @@
     const show = () => {
       document.querySelector("output[for=until]").value = until.value;
       const whole = until.valueAsNumber >= Number(until.max);
-      window.halfsquare.set(window.halfsquare.views.get("descent"), { until: whole ? 1e15 : until.valueAsNumber });
+      const values = { until: whole ? 1e15 : until.valueAsNumber };
+      for (const view of window.halfsquare.views.values()) window.halfsquare.set(view, values);
     };
     const stop = () => {
       clearInterval(timer);
@@ -63,6 +64,11 @@
       replay.textContent = "Replay slowly";
     };
     until.addEventListener("input", () => { stop(); show(); });
+    document.querySelectorAll("[data-by]").forEach((one) => one.addEventListener("click", () => {
+      stop();
+      until.value = until.valueAsNumber + Number(one.dataset.by);
+      show();
+    }));
     replay.addEventListener("click", () => {
       if (timer !== null) return stop();
       if (until.valueAsNumber >= Number(until.max)) until.value = 0;
@@ -76,6 +82,32 @@
         if (until.valueAsNumber >= Number(until.max)) stop();
       }, 100);
     });
+  }
+
+  /** The loss over the two weights that are chosen, from the server. */
+  const surface = document.querySelector("[data-surface]");
+  if (surface) {
+    const said = document.getElementById("surface-said");
+    const [across, up] = surface.querySelectorAll("select");
+    let asked = 0;
+    const look = async () => {
+      const mine = ++asked;
+      if (across.value === up.value) return say(said, "Choose two weights that differ.");
+      try {
+        const query = new URLSearchParams({ a: across.value, b: up.value });
+        const reply = await fetch(`${surface.dataset.surface}?${query}`, { headers: { accept: "application/json" } });
+        const found = await reply.json();
+        if (mine !== asked) return;
+        if (!reply.ok) return say(said, found.error);
+        await window.halfsquare.update(window.halfsquare.views.get("surface"), found);
+        say(said, "");
+        said.innerHTML = found.html; // escaped by the server's templates
+      } catch {
+        if (mine === asked) say(said, "The server does not answer. Start it again with: halfsquare serve");
+      }
+    };
+    for (const one of [across, up]) one.addEventListener("change", look);
+    document.addEventListener("figure", (event) => { if (event.target.id === "surface") look(); });
   }
 
   const live = document.querySelector("[data-live]");

@@ -1,10 +1,10 @@
-"""What goes to a worker: a piece of work, with the tables and large arrays it refers to sent once
-and named after.
+"""Work as bytes, without the tables and large arrays that it refers to: those are futures of their
+own, named by their content, so that each is sent once.
 
 A function that sums over chunks refers to rows, and those to masks and levels, the same in every
-round. They are packed by themselves and named by their content; in the work only the name is left.
-This is cloudpickle, between processes of one user that trust each other, as all of Dask is; nothing
-that a user types or loads is unpickled.
+round. Dask knows the arguments of a task, and does not look for what a function encloses. This is
+cloudpickle, between processes of one user that trust each other, as all of Dask is; nothing that a
+user types or loads is unpickled.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from weakref import ref
 
 import numpy as np
 
+from halfsquare.cluster.held import HeldTable
 from halfsquare.data.rows import Rows
 from halfsquare.data.table import Table
 from halfsquare.parallel.base import Execution
@@ -28,16 +29,24 @@ _LARGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Payload:
-    """A pickled object, and the names of all it refers to: first those that others refer to in
-    turn.
+class Packed:
+    """A pickled object.
+
+    Attributes
+    ----------
+    body : bytes
+    names : tuple of str
+        Of all it refers to: first those that others refer to in turn.
+    table : HeldTable or None
+        The table among them, whose chunks the workers hold.
     """
 
     body: bytes
     names: tuple[str, ...] = ()
+    table: HeldTable | None = None
 
 
-Enclosed = dict[str, Payload]
+Enclosed = dict[str, Packed]
 
 
 class Packer:
@@ -47,11 +56,12 @@ class Packer:
         self._known: dict[int, tuple[Any, Enclosed]] = {}
         self._lock = RLock()
 
-    def pack(self, thing: Any) -> tuple[Payload, Enclosed]:
-        """The object as a payload, and what it refers to by name."""
+    def pack(self, thing: Any) -> tuple[Packed, Enclosed]:
+        """The object, and what it refers to by name."""
         import cloudpickle  # type: ignore[import-untyped]
 
         enclosed: Enclosed = {}
+        tables: list[HeldTable] = []
 
         class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             def persistent_id(self, part: Any) -> Any:
@@ -59,6 +69,9 @@ class Packer:
                     return None
                 if isinstance(part, Execution):
                     return ("execution",)  # where the work arrives, that is the worker's own
+                if isinstance(part, HeldTable):
+                    tables.append(part)
+                    return ("partition",)
                 if isinstance(part, (Rows, Table)):
                     found = packer._kept(part)
                 elif isinstance(part, np.ndarray) and part.nbytes >= _LARGE_BYTES:
@@ -66,13 +79,15 @@ class Packer:
                 else:
                     return None
                 enclosed.update(found)
-                return ("held", list(found)[-1])
+                return ("enclosed", list(found)[-1])
 
         packer = self
         file = io.BytesIO()
         with self._lock:
             Pickler(file, protocol=pickle.HIGHEST_PROTOCOL).dump(thing)
-        return Payload(file.getvalue(), tuple(enclosed)), enclosed
+        tables += [p.table for p in enclosed.values() if p.table is not None]
+        assert all(t is tables[0] for t in tables), "work on the rows of two tables"
+        return Packed(file.getvalue(), tuple(enclosed), next(iter(tables), None)), enclosed
 
     def _kept(self, part: Any) -> Enclosed:
         key = id(part)
@@ -86,15 +101,19 @@ class Packer:
 
     def _named(self, part: Any) -> Enclosed:
         """The part under the name of its content, after all it refers to."""
-        payload, enclosed = self.pack(part)
-        return {**enclosed, hashlib.sha256(payload.body).hexdigest(): payload}
+        packed, enclosed = self.pack(part)
+        return {**enclosed, hashlib.sha256(packed.body).hexdigest(): packed}
 
 
-def unpacked(payload: Payload, held: Mapping[str, Any], execution: Execution) -> Any:
-    """The object of a payload, with what it refers to taken from ``held``."""
+def unpacked(
+    body: bytes, enclosed: Mapping[str, Any], partition: HeldTable | None, execution: Execution
+) -> Any:
+    """The object, with what it refers to."""
 
     class Unpickler(pickle.Unpickler):
         def persistent_load(self, name: Any) -> Any:
-            return execution if name[0] == "execution" else held[name[1]]
+            if name[0] == "execution":
+                return execution
+            return partition if name[0] == "partition" else enclosed[name[1]]
 
-    return Unpickler(io.BytesIO(payload.body)).load()
+    return Unpickler(io.BytesIO(body)).load()

@@ -14,6 +14,7 @@ from math import isfinite, nan
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import (
@@ -27,8 +28,11 @@ from halfsquare.data.features import (
     Presence,
 )
 from halfsquare.data.levels import MISSING, UNSEEN
+from halfsquare.data.novelty import absent_values
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats
+
+Absent = npt.NDArray[np.bool_] | None
 
 _DAY = 86400.0
 
@@ -75,23 +79,26 @@ def fields_of(encoder: Encoder, given: Mapping[str, str]) -> list[Field]:
     return found
 
 
-def design_of(encoder: Encoder, fields: list[Field]) -> Floats:
-    """The row (d,) that the form describes, standardized as in training.
+def design_of(encoder: Encoder, fields: list[Field]) -> tuple[Floats, Absent]:
+    """The row (d,) that the form describes, standardized as in training; and where (features, 1)
+    the mean stands for a value.
 
     Raises
     ------
     DataError, OptionError
         If a field holds what it cannot.
     """
-    row: Floats = _encoded(encoder, _raw_row(encoder, fields)[:, None])[0]
-    return row
+    raw = _raw_row(encoder, fields)[:, None]
+    return _encoded(encoder, raw)[0], absent_values(encoder.features, raw)
 
 
-def designs_along(encoder: Encoder, fields: list[Field], place: int, values: Floats) -> Floats:
-    """The rows (m, d) that differ from the form's in one number alone."""
+def designs_along(
+    encoder: Encoder, fields: list[Field], place: int, values: Floats
+) -> tuple[Floats, Absent]:
+    """The rows (m, d) that differ from the form's in one number alone, and what is absent."""
     raw = np.repeat(_raw_row(encoder, fields)[:, None], len(values), axis=1)
     raw[place] = values
-    return _encoded(encoder, raw)
+    return _encoded(encoder, raw), absent_values(encoder.features, raw)
 
 
 def _raw_row(encoder: Encoder, fields: list[Field]) -> Floats:
