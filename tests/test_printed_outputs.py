@@ -104,7 +104,7 @@ class Both:
         told = self.effects["classical"].breusch_pagan
         assert told is not None
         wanted = het_breuschpagan(self.theirs.resid, self.theirs.model.exog)
-        return [told["statistic"], told["p"]], list(wanted[:2])
+        return [told.statistic, told.p], list(wanted[:2])
 
     def inflation(self, term: str) -> tuple[float, float]:
         from statsmodels.stats.outliers_influence import variance_inflation_factor

@@ -19,6 +19,7 @@ _ESTIMABLE = 1e-14
 
 
 def too_few(rows: int, columns: int) -> str:
+    """What is said of more columns than rows."""
     return (
         f"rank deficient: {rows} rows cannot determine {columns} coefficients; those of smallest "
         "norm (on standardized columns) were taken"

@@ -168,7 +168,8 @@ def _linear(facts: LinearFacts, model: Any, encoder: Encoder) -> Iterator[str]:
     terms = encoder if isinstance(encoder, TermsEncoder) else None
     if model.held != (1 if terms and terms.absorbed else 0):
         yield f"{model.held} coefficients that are held"
-    if model.intercept != (terms.design.has_intercept if terms else True):
+    # Absorbed effects hold the level: such a model has no intercept beside them.
+    if model.intercept != (terms.design.has_intercept and not terms.absorbed if terms else True):
         yield "an intercept that the design does not have, or none where it has one"
     if any(len(row) != len(encoder.names) for row in facts.undetermined_directions):
         yield "directions of another number of columns"
