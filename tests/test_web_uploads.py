@@ -46,6 +46,11 @@ def test_the_report_is_of_this_model_and_names_no_path(fresh: Visitor) -> None:
         (b"", "rows.csv", "empty"),
         (b"x,y\n", "rows.csv", "no row"),
         (b"x,y\na,b\n", "rows.csv", "no column of numbers"),
+        (
+            b",".join(b"c%d" % i for i in range(2001)) + b"\n1" + b",1" * 2000 + b"\n",
+            "wide.csv",
+            "wide.csv has 2,001 columns; the page takes at most 2,000",
+        ),
         (b"x,x\n1,2\n", "rows.csv", "two columns named"),
         (b"PAR1 no", "rows.parquet", "rows.parquet"),
         (b"\x1f\x8b\x08 no", "rows.csv.gz", "rows.csv.gz"),

@@ -27,6 +27,7 @@ from halfsquare.errors import DataError, HalfsquareError, OptionError, OutputErr
 from halfsquare.files.private import PrivateFolder
 from halfsquare.web.reading_form import without_flags
 
+MOST_COLUMNS = 2_000  # of an upload: the page lists them
 LIMIT = 200 * 2**20
 ALL_LIMIT = 5 * LIMIT  # of all uploads together
 SUFFIXES = (
@@ -242,8 +243,15 @@ class Store:
 
 
 def _require_rows(one: DataSet, reading: Mapping[str, Any]) -> None:
-    """Refuse what nothing could be trained on: no row, or no column of numbers."""
+    """Refuse what nothing could be trained on: no row, or no column of numbers; and what is too
+    wide to be shown.
+    """
     source = one.open(reading)
+    if len(source.columns) > MOST_COLUMNS:
+        raise DataError(
+            f"{one.label} has {len(source.columns):,} columns; the page takes at most "
+            f"{MOST_COLUMNS:,}. Fit it on the command line, or keep those that matter in the file"
+        )
     if not source.row(1):
         raise DataError(f"{one.label} has a header and no row: expected rows below it")
     if not any(c.kind in ("number", "boolean") for c in source.columns):
