@@ -462,3 +462,24 @@ def test_the_line_beside_a_model_is_judged_on_the_same_rows(model: str) -> None:
     screen = " ".join(first_screen(fitted).split())
     share = 1 - fitted.info["test"]["rmse"] / line.info["test"]["rmse"]
     assert f"{share:.0%} smaller than a line's (±{plain(line.info['test']['rmse'])})" in screen
+
+
+def test_the_first_screen_of_a_formula_has_its_parameters() -> None:
+    x = np.linspace(0, 5, 60)
+    y = 2 * np.exp(-x) + np.random.default_rng(0).normal(0, 0.1, 60)
+    data = {"x": x, "y": y, "small": np.full(60, 0.02), "right": np.full(60, 0.1)}
+    formula = "y ~ a*exp(-k*x)"
+    said = first_screen(fit(data, formula=formula, test_fraction=0))
+    assert re.search(r"^ +a +[12]\.\d+ ", said, re.MULTILINE) and "std. error" in said
+    assert "residual standard deviation" in said and len(said.splitlines()) <= 15
+    doubtful = first_screen(fit(data, formula=formula, sigma="small", test_fraction=0))
+    assert "the errors are larger than sigma says" in doubtful
+    right = first_screen(fit(data, formula=formula, sigma="right", test_fraction=0))
+    assert "larger than sigma" not in right
+
+
+def test_no_share_is_rounded_to_all_or_nothing() -> None:
+    random = np.random.default_rng(0)
+    x, z = random.normal(size=(2, 400))
+    fitted = fit({"x": x, "z": z, "y": 20 * x + z + random.normal(0, 0.1, 400)}, "y", model="trees")
+    assert re.search(r"Strongest columns: x > 99%; z < 1%", first_screen(fitted))
