@@ -263,12 +263,14 @@ def test_a_report_of_anything(kind: str) -> None:
         ({"target": ["y", "z"], "features": ["x"]}, "2 targets"),
         ({"formula": "y ~ x + poly(z, 2)", "model": "linear"}, "of terms"),
         ({"formula": "y ~ a + b*gamma(x)", "start": {"a": 0, "b": 1e-6}}, "uses gamma"),
+        ({"formula": "y ~ a[g] + b*x"}, r"uses a\[group\], which"),
     ],
 )
 def test_what_sliders_cannot_compute_is_refused_with_what_to_do(
     options: dict[str, Any], words: str
 ) -> None:
     data = {name: v[:80] for name, v in table().items() if name != "group"}
+    data["g"] = ["u", "v"] * 40
     fitted = fit(data, **{"model": "linear" if "formula" not in options else "auto", **options})
     with pytest.raises(OptionError, match=words) as refused:
         report_page(fitted, data, interactive=True)
