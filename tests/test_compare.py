@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from halfsquare import fit
 from halfsquare.cli.main import app
-from halfsquare.results.compare import compare
+from halfsquare.results.compare import compare, compare_unpaired
 
 
 def table(seed: int, n: int = 60, noise_columns: int = 10) -> dict[str, np.ndarray]:
@@ -68,6 +68,32 @@ def test_new_rows_and_other_models_are_judged_as_they_are() -> None:
     assert mixed.fitted_to == ("A", "B") and mixed.left_out == ()
 
 
+def test_different_rows_of_the_fit_are_judged_by_fits_without_them() -> None:
+    """Reference: every row left out in turn; new rows as they are."""
+    rows, new = table(1, n=25), table(2, n=40)
+    small, large = pair(rows)
+    e = large.predict(new) - new["y"]
+    design = np.column_stack([np.ones(25), rows["x0"], rows["x1"]])
+    left = []
+    for i in range(25):
+        kept = np.arange(25) != i
+        b = np.linalg.lstsq(design[kept], rows["y"][kept], rcond=None)[0]
+        left.append(float(design[i] @ b - rows["y"][i]))
+    found = compare_unpaired(small, large, rows, new)
+    assert (found.fitted_to, found.left_out, found.paired) == (("A",), ("A",), False)
+    assert found.mse_a == pytest.approx(np.mean(np.square(left)), rel=1e-9)
+    assert found.mse_b == pytest.approx(np.mean(e**2), rel=1e-12)
+    variances = [np.var(np.square(v), ddof=1) / len(v) for v in (np.array(left), e)]
+    assert found.standard_error == pytest.approx(np.sqrt(sum(variances)), rel=1e-9)
+    turned = compare_unpaired(large, small, new, rows)
+    assert (turned.fitted_to, turned.left_out) == (("B",), ("B",))
+    assert turned.difference == pytest.approx(-found.difference, rel=1e-12)
+    trees = fit(rows, "y", model="trees", test_fraction=0)
+    mixed = compare_unpaired(trees, small, rows, rows)
+    assert (mixed.fitted_to, mixed.left_out) == (("A", "B"), ())
+    assert compare_unpaired(small, large, new, table(3, n=30)).fitted_to == ()
+
+
 def test_counts_stand_for_rows() -> None:
     rows = table(5, n=30)
     w = np.random.default_rng(0).integers(1, 4, 30)
@@ -93,3 +119,15 @@ def test_the_command_says_it(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["compare", *models, str(file)]).output
     assert "Both models were fitted to" in told and "without it" in told
     assert "Warning" not in told
+    aside = tmp_path / "new.csv"
+    aside.write_text("\n".join(file.read_text().splitlines()[:41]) + "\n")
+    told = CliRunner().invoke(app, ["compare", *models, str(file), str(aside)]).output
+    assert f"A was fitted to {file}: a row is judged by the fit without it" in " ".join(told.split())
+    again = tmp_path / "." / "sub" / ".." / "rows.csv"
+    (tmp_path / "sub").mkdir()
+    told = CliRunner().invoke(app, ["compare", *models, str(aside), str(again)]).output
+    assert "B was fitted to" in told
+    given = ["compare", *models, str(file), str(aside), "--in-time"]
+    told = CliRunner().invoke(app, given).output
+    assert "Warning: A was fitted to" in told and "a model looks better than it is" in told
+    assert "fitted to" not in CliRunner().invoke(app, ["compare", *models, *[str(aside)] * 2]).output

@@ -14,6 +14,7 @@ from scipy import stats
 
 from halfsquare import fit
 from halfsquare.errors import FitError, FormulaError, OptionError
+from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local
 from halfsquare.results.inference.anova import anova
 from halfsquare.results.inference.covariance import Bread, covariance
@@ -118,6 +119,44 @@ def test_clusters_of_two_columns(ours: Fit, theirs: Any) -> None:
     assert np.linalg.eigvalsh(wanted).min() > 0
     np.testing.assert_allclose(small.covariance("cluster:firm,year").matrix, wanted, **CLOSE)
     np.testing.assert_allclose(small.covariance("cluster:year,firm").matrix, wanted, **CLOSE)
+
+
+def mended_by_numpy(frame: pd.DataFrame, design: Floats) -> tuple[Floats, float]:
+    """The covariance on orthonormal columns Q of X = QR, its negative eigenvalues set to 0."""
+    n, p = design.shape
+    q, r = np.linalg.qr(design)
+    y = frame.y.to_numpy(float)
+    e = y - q @ (q.T @ y)
+
+    def meat(key: pd.Series) -> Floats:
+        sums = pd.DataFrame(q * e[:, None]).groupby(key.to_numpy()).sum().to_numpy()
+        return np.asarray(sums.T @ sums)
+
+    both = frame.firm.astype(str) + "/" + frame.h.astype(str)
+    fewest = min(frame.firm.nunique(), frame.h.nunique())
+    small = fewest / (fewest - 1) * (n - 1) / (n - p)
+    values, vectors = np.linalg.eigh(small * (meat(frame.firm) + meat(frame.h) - meat(both)))
+    half = np.linalg.solve(r, vectors * np.sqrt(values.clip(0)))
+    return half @ half.T, float(values.min())
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+def test_negative_eigenvalues_of_two_clusters_are_set_to_zero_and_told(unit: float) -> None:
+    random = np.random.default_rng(3)
+    frame = table(3)[["x", "z", "y"]].iloc[:120].reset_index(drop=True)
+    frame["x"] = unit * frame.x + 5 * unit
+    frame["firm"], frame["h"] = random.integers(0, 7, 120), random.integers(0, 9, 120)
+    wanted, least = mended_by_numpy(frame, np.column_stack([np.ones(120), frame.x, frame.z]))
+    assert least < 0
+    how: dict[str, Any] = {"model": "linear", "test_fraction": 0, "formula": "y ~ x + z"}
+    model = fit(frame, errors="cluster:firm,h", **how)
+    found = [p.standard_error for p in model.parameters]
+    np.testing.assert_allclose(found, np.sqrt(np.diag(wanted)), rtol=1e-8)
+    (said,) = [w for w in model.info["warnings"] if "positive semi-definite" in w]
+    assert "negative eigenvalues were set to 0" in said
+    assert said in model.summary()
+    # Of one column there is nothing to mend, and nothing said.
+    assert not fit(frame, errors="cluster:firm", **how).info["warnings"]
 
 
 @pytest.mark.parametrize("lags", [0, 1, 4, 70, 150])

@@ -41,7 +41,9 @@ def by_rows(table: pd.DataFrame, j: int, null: float, turns: Any) -> tuple[float
         b = inverse @ design.T @ target
         e = target - design @ b
         s = np.array([design[g == k].T @ e[g == k] for k in range(GROUPS)])
-        return float((b[j] - null) / np.sqrt((inverse @ s.T @ s @ inverse)[j, j]))
+        n, p = design.shape
+        small = GROUPS / (GROUPS - 1) * (n - 1) / (n - p)
+        return float((b[j] - null) / np.sqrt(small * (inverse @ s.T @ s @ inverse)[j, j]))
 
     others, imposed = np.delete(design, j, axis=1), null * design[:, j]
     kept = others @ np.linalg.lstsq(others, y - imposed, rcond=None)[0] + imposed
@@ -85,6 +87,10 @@ def test_a_whole_weight_stands_for_rows() -> None:
     counted = fit(table, weights="w", test_fraction=0, **options)
     repeated = fit(table.loc[table.index.repeat(table.w)], test_fraction=0, **options)
     one, other = wild_bootstrap(counted, "x"), wild_bootstrap(repeated, "x")
+    turns = product([1.0, -1.0], repeat=GROUPS)
+    rows = table.loc[table.index.repeat(table.w)].reset_index(drop=True)
+    assert (one.t, one.p) == pytest.approx(by_rows(rows, 1, 0.0, turns), rel=1e-7)
+    assert one.t == pytest.approx({p.name: p.t for p in counted.parameters}["x"], rel=1e-9)
     assert one.t == pytest.approx(other.t, rel=1e-10)
     assert one.p == other.p
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from halfsquare.cli.options import ClusterBy, InTime, Json, Precision, Sigma, Weights, dump
 from halfsquare.cli.reading import reads
+
+if TYPE_CHECKING:
+    from halfsquare.results.compare import Comparison
 
 
 class Measure(StrEnum):
@@ -49,7 +52,6 @@ def compare(
     """
     from halfsquare.data.spec import DataSpec
     from halfsquare.results import compare as comparing
-    from halfsquare.results import evaluate
     from halfsquare.results.model_file import load
 
     weighing: Any = {"weights": weights, "sigma": sigma, "precision": precision}
@@ -58,14 +60,10 @@ def compare(
         rows = DataSpec.of(data, **weighing, **options)
         found = comparing.compare(a, b, rows, cluster_by=cluster_by, in_time=in_time)
     else:
-        comparing.require_same_target(a, b)
-        summaries = [
-            evaluate.evaluate(
-                m, DataSpec.of(d, **weighing, **options), cluster_by=cluster_by, in_time=in_time
-            ).summary
-            for m, d in ((a, data), (b, data_b))
-        ]
-        found = comparing.compare_unpaired(summaries[0], summaries[1], by=by.value)
+        rows, rows_b = (DataSpec.of(d, **weighing, **options) for d in (data, data_b))
+        found = comparing.compare_unpaired(
+            a, b, rows, rows_b, by=by.value, cluster_by=cluster_by, in_time=in_time
+        )
     if json:
         dump({"model_a": model_a, "model_b": model_b, **found.as_dict()})
         return
@@ -87,12 +85,21 @@ def compare(
     if found.method != "independent rows":
         say(f"Standard error for {found.method}")
     if found.fitted_to:
-        who = "Both models were" if len(found.fitted_to) == 2 else f"{found.fitted_to[0]} was"
-        say(
-            f"{who} fitted to {data}: a row is judged by the fit without it, e / (1 − h) with h "
-            "its leverage"
-            if found.left_out
-            else f"Warning: {who} fitted to {data}. On rows of the fit the larger model looks "
-            "better than it is; compare on rows that neither has seen"
-        )
+        say(_of_the_fit(found, {"A": data, "B": data_b or data}))
     say(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}")
+
+
+def _of_the_fit(found: Comparison, sources: dict[str, str]) -> str:
+    """What rows of the fit make of the comparison, and what was done about it."""
+    both = len(found.fitted_to) == 2
+    if both and sources["A"] == sources["B"]:
+        who = f"Both models were fitted to {sources['A']}"
+    elif both:
+        who = f"A was fitted to {sources['A']} and B to {sources['B']}"
+    else:
+        who = f"{found.fitted_to[0]} was fitted to {sources[found.fitted_to[0]]}"
+    if found.left_out:
+        return f"{who}: a row is judged by the fit without it, e / (1 − h) with h its leverage"
+    better = "the larger model looks" if found.paired else "a model looks"
+    advice = "compare on rows that neither has seen"
+    return f"Warning: {who}. On rows of the fit {better} better than it is; {advice}"

@@ -241,7 +241,20 @@ def _with_errors(
         groups = int(found.facts["clusters"][option.columns[0]])
         told["cluster_sums"] = cluster_sums(scoring, rows.chunk_count, groups, execution)
     facts = replace(trained.facts, test_degrees_of_freedom=found.freedom, **told)
-    return replace(trained, robust=found.matrix, facts=facts)
+    said = _mended(option) if found.facts.get("negative_variances_set_to_zero") else ()
+    warnings = (*trained.warnings, *said)
+    return replace(trained, robust=found.matrix, facts=facts, warnings=warnings)
+
+
+def _mended(option: ErrorsOption) -> tuple[str, ...]:
+    """What is to be said where clusters of two columns give no covariance."""
+    one, two = option.columns
+    return (
+        f"errors {option}: the sums of {one} and {two} less those of both are no covariance (not "
+        "positive semi-definite), as happens with few clusters; its negative eigenvalues were set "
+        "to 0, so that the standard errors and joint tests are of a repaired covariance: "
+        "compare them with those of one column",
+    )
 
 
 def bread_of(trained: Trained[AnyFacts]) -> Bread:

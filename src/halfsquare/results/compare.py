@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from math import hypot, isfinite
+from os.path import exists, samefile
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from halfsquare.data.reading import open_for
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats
+from halfsquare.results.evaluate import Evaluation, evaluate
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.row_losses import losses_of, mean_error, row_loss
 from halfsquare.results.weighed_rows import weighed_rows
@@ -160,7 +162,10 @@ class _Pair:
 
 def _of_the_fit(model: FittedModel, name: str) -> bool:
     """Whether a source of that name is the one of the fit, as far as a name tells."""
-    return model.record.data is not None and model.record.data.name == name
+    if model.record.data is None:
+        return False
+    known = model.record.data.name
+    return known == name or (exists(known) and exists(name) and samefile(known, name))
 
 
 def _rows_of(model: FittedModel) -> int | None:
@@ -172,15 +177,45 @@ def _as_many(model: FittedModel, name: str, rows: int) -> bool:
     return not name.startswith("the ") or _rows_of(model) == rows
 
 
-def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Comparison:
-    """Compare two evaluations on different rows, by MSE and the standard errors of both.
+def compare_unpaired(
+    a: FittedModel,
+    b: FittedModel,
+    data_a: Any,
+    data_b: Any,
+    *,
+    by: str = "mse",
+    cluster_by: str | None = None,
+    in_time: bool = False,
+) -> Comparison:
+    """Compare two models on different rows, by MSE and the standard errors of both; a model on rows
+    of its own fit is judged as by :func:`compare`.
 
     Raises
     ------
     OptionError
-        If ``by`` is a sum: it grows with the number of rows, so that it cannot be compared across
-        sizes.
+        If the models predict different targets, or ``by`` is a sum and the numbers of rows differ:
+        it grows with them, so that it cannot be compared across sizes.
+    DataError
+        As :func:`evaluate`.
     """
+    require_same_target(a, b)
+    sources = {"A": (a, data_a), "B": (b, data_b)}
+    how: dict[str, Any] = {"cluster_by": cluster_by, "in_time": in_time}
+    found = {name: evaluate(model, data, **how) for name, (model, data) in sources.items()}
+    seen = tuple(name for name, pair in sources.items() if _fitted_to(*pair, found[name]))
+    alike = cluster_by is None and not in_time
+    left_out = tuple(n for n in seen if alike and _all_rows_known(sources[n][0], found[n]))
+    summaries = {name: one.summary for name, one in found.items()}
+    if set(left_out) != set(seen):  # Only where those that have seen their rows are judged alike.
+        left_out = ()
+    for name in left_out:
+        summaries[name] = _without_row(*sources[name])
+    judged = _unpaired(summaries["A"], summaries["B"], by)
+    method = found["A"].mse_method
+    return replace(judged, method=method, fitted_to=seen, left_out=left_out)
+
+
+def _unpaired(a: ErrorSummary, b: ErrorSummary, by: str) -> Comparison:
     if by in ("sse", "half_sse") and a.weight != b.weight:
         raise OptionError(
             f"SSE grows with the number of rows: {a.sse:g} over {a.weight:g} rows and "
@@ -188,6 +223,32 @@ def compare_unpaired(a: ErrorSummary, b: ErrorSummary, *, by: str = "mse") -> Co
             "cannot be compared. Compare the MSE, which estimates the loss of a typical row"
         )
     return _judged(a.mse - b.mse, hypot(a.mse_se, b.mse_se), False, a, b)
+
+
+def _fitted_to(model: FittedModel, data: Any, found: Evaluation) -> bool:
+    spec = DataSpec.of(data)
+    if spec.once:  # A pipe has been read, and has no name to know it by.
+        return False
+    name = open_for(model.encoder, spec).name
+    rows = found.summary.rows + found.missing_target
+    return _of_the_fit(model, name) and _as_many(model, name, rows)
+
+
+def _all_rows_known(model: FittedModel, found: Evaluation) -> bool:
+    rows = found.summary.rows + found.missing_target
+    return knows_leverage(model) and _rows_of(model) == rows
+
+
+def _without_row(model: FittedModel, data: Any) -> ErrorSummary:
+    """Of rows of its fit, each judged by the fit without it."""
+    spec = replace(DataSpec.of(data), progress=None)
+    sums = ErrorSums.zero(len(model.encoder.targets))
+    for batch in weighed_rows(open_for(model.encoder, spec), model, spec):
+        assert batch.target is not None
+        keep = ~np.isnan(batch.target).any(axis=1)
+        target, weight = batch.target[keep], None if batch.weight is None else batch.weight[keep]
+        sums = sums.add(target, outputs_without_row(model, batch.design[keep], target), weight)
+    return sums.finish()
 
 
 def require_same_target(a: FittedModel, b: FittedModel) -> None:

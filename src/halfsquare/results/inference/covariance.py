@@ -194,7 +194,7 @@ def _clustered(
     facts: dict[str, Any] = {"clusters": dict(zip(option.columns, groups, strict=False))}
     if two:
         facts["clusters_of_both"] = groups[2]
-        matrix, changed = _positive(matrix)
+        matrix, changed = _positive(matrix, bread.inverse)
         facts |= {"negative_variances_set_to_zero": True} if changed else {}
     named = "G/(G - 1) · (n - 1)/(n - p)" + (", G the smaller number of clusters" if two else "")
     return Covariance(matrix, "cluster", named, fewest - 1.0, facts)
@@ -208,15 +208,24 @@ def _largest_key(rows: Callable[[int], ScoredRows], count: int, execution: Execu
     return execution.reduce(of, max, count, 0)
 
 
-def _positive(matrix: Floats) -> tuple[Floats, bool]:
-    """Negative eigenvalues set to 0 (Cameron, Gelbach & Miller 2011, section 2.3)."""
-    scale = np.sqrt(np.maximum(np.diag(matrix), 0.0))
+def _positive(matrix: Floats, inverse: Floats) -> tuple[Floats, bool]:
+    """Negative eigenvalues set to 0 (Cameron, Gelbach & Miller 2011, section 2.3).
+
+    They are those of the covariance V relative to (AᵀWA)⁻¹ = LLᵀ, of L⁻¹VL⁻ᵀ: on columns that are
+    orthonormal over the rows. So neither units nor the coding of levels change what is stated.
+    """
+    scale = np.sqrt(np.maximum(np.diag(inverse), 0.0))
     unit = np.where(scale > 0, scale, 1.0)
-    values, vectors = np.linalg.eigh(matrix / np.outer(unit, unit))
-    if values.min() >= -1e-12 * max(values.max(), 1e-300):
+    sizes, axes = np.linalg.eigh(inverse / np.outer(unit, unit))
+    kept = sizes > 1e-13 * sizes.max()
+    root = np.sqrt(sizes[kept])
+    to = unit[:, None] * axes[:, kept] * root
+    back = axes[:, kept] / root / unit[:, None]
+    values, vectors = np.linalg.eigh(back.T @ matrix @ back)
+    if values.min() >= -1e-12 * np.abs(values).max():
         return matrix, False
-    fixed = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    return fixed * np.outer(unit, unit), True
+    half = to @ (vectors * np.sqrt(np.maximum(values, 0.0)))
+    return half @ half.T, True
 
 
 def _newey_west(

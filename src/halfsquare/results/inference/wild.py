@@ -36,7 +36,8 @@ class WildBootstrap:
     Attributes
     ----------
     t : float
-        Cluster-robust, for the null value, without a small-sample factor.
+        Cluster-robust, for the null value: of :func:`wild_cluster` without a small-sample factor,
+        of a model (:func:`.wild_of_model.wild_bootstrap`) with the one of its standard errors.
     p : float
         Share of the draws whose |t| is at least as large.
     draws : int

@@ -25,7 +25,8 @@ def wild_bootstrap(
     weights: str = "rademacher",
     seed: int = 0,
 ) -> WildBootstrap:
-    """Test a hypothesis on one coefficient of a model with errors ``cluster:COL``.
+    """Test a hypothesis on one coefficient of a model with errors ``cluster:COL``. Its ``t`` is the
+    table's, with the small-sample factor of the model's standard error.
 
     Parameters
     ----------
@@ -64,7 +65,9 @@ def wild_bootstrap(
         seed=seed,
         weights=weights,
     )
-    return replace(found, coefficient=fit.names[at], null=null)
+    # The table's t. The small-sample factor of its error is the same in every draw: p needs none.
+    t = float((fit.values[at] - null) / np.sqrt(fit.covariance[at, at]))
+    return replace(found, t=t, coefficient=fit.names[at], null=null)
 
 
 def _sums_of(fitted: FittedModel) -> ClusterSums:
