@@ -122,7 +122,9 @@ def test_the_command_says_it(tmp_path: Path) -> None:
     aside = tmp_path / "new.csv"
     aside.write_text("\n".join(file.read_text().splitlines()[:41]) + "\n")
     told = CliRunner().invoke(app, ["compare", *models, str(file), str(aside)]).output
-    assert f"A was fitted to {file}: a row is judged by the fit without it" in " ".join(told.split())
+    assert f"A was fitted to {file}: a row is judged by the fit without it" in " ".join(
+        told.split()
+    )
     again = tmp_path / "." / "sub" / ".." / "rows.csv"
     (tmp_path / "sub").mkdir()
     told = CliRunner().invoke(app, ["compare", *models, str(aside), str(again)]).output
@@ -130,4 +132,6 @@ def test_the_command_says_it(tmp_path: Path) -> None:
     given = ["compare", *models, str(file), str(aside), "--in-time"]
     told = CliRunner().invoke(app, given).output
     assert "Warning: A was fitted to" in told and "a model looks better than it is" in told
-    assert "fitted to" not in CliRunner().invoke(app, ["compare", *models, *[str(aside)] * 2]).output
+    assert (
+        "fitted to" not in CliRunner().invoke(app, ["compare", *models, *[str(aside)] * 2]).output
+    )
