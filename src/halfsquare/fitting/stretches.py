@@ -49,7 +49,11 @@ def with_stretches(fitted: FittedModel, rows: Rows, stand_in: StandIn) -> Fitted
     training, encoder = fitted.record.training, fitted.encoder
     noise = fitted.noise
     transformed = fitted.members[0].model.target_function != "identity"
-    if transformed or rows.row_count < _FEWEST_ROWS or not (np.isfinite(noise).all() and noise.any()):
+    if (
+        transformed
+        or rows.row_count < _FEWEST_ROWS
+        or not (np.isfinite(noise).all() and noise.any())
+    ):
         return fitted
     numbers = _numbers(encoder)
     if not numbers:

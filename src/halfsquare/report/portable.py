@@ -174,9 +174,7 @@ def _program(model: Formula) -> dict[str, Any]:
     unknown = sorted({step.operation for step in steps} - OPERATIONS)
     if unknown:
         told = ", ".join(_WRITTEN.get(name, name) for name in unknown)
-        raise OptionError(
-            f"the formula uses {told}, which sliders cannot compute{_INSTEAD}"
-        )
+        raise OptionError(f"the formula uses {told}, which sliders cannot compute{_INSTEAD}")
     return {
         "fixed": [value for _, value in model.fixed],
         "sources": [[kind, value] for kind, value in program.sources],
