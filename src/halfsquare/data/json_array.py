@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import os
+from pathlib import Path
 
 from halfsquare.data.spool import PACKED, unpacked
 from halfsquare.errors import DataError
@@ -27,7 +27,7 @@ def require_closed(path: str) -> None:
         if not first.removeprefix(codecs.BOM_UTF8).lstrip(_SPACE).startswith(b"["):
             return
         if not path.lower().endswith(PACKED):
-            file.seek(max(0, os.path.getsize(path) - _CHUNK))
+            file.seek(max(0, Path(path).stat().st_size - _CHUNK))
         last = first
         while chunk := file.read(_CHUNK):
             last = chunk if chunk.strip(_SPACE) else last
