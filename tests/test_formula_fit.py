@@ -372,6 +372,13 @@ def test_robust_errors_want_parameters_that_the_rows_determine() -> None:
         ("y ~ a + b*X", "X is no column and is fitted as a parameter: did you mean the column 'x'"),
         ("y ~ a + b*dose*x", "did you mean the column 'doses'?"),
         ("y ~ a + dose*x", ""),  # determined
+        (
+            "y ~ a*exp(-k*xx)",
+            "no column stands in the formula 'y ~ a*exp(-k*xx)', so that every row has the same "
+            "output: xx is fitted as a parameter; did you mean the column 'x'?",
+        ),
+        ("y ~ a + b*X", "no column stands in the formula"),
+        ("y ~ m", "every row has the same output; the columns are 'x', 'doses'"),
     ],
 )
 def test_a_parameter_that_looks_like_a_column_is_named(formula: str, named: str) -> None:
@@ -379,3 +386,13 @@ def test_a_parameter_that_looks_like_a_column_is_named(formula: str, named: str)
     rows = {"x": x, "doses": x**2, "y": 1 + 2 * x + np.sin(9 * x)}
     said = " ".join(halfsquare.fit(rows, formula=formula, test_fraction=0).info["warnings"])
     assert named in said if named else "did you mean" not in said
+    assert ("no column stands" in said) == (formula not in ("y ~ a + b*dose*x", "y ~ a + dose*x"))
+
+
+def test_the_estimator_says_that_no_column_stands_in_the_formula() -> None:
+    x = np.linspace(0.0, 3.0, 20)
+    model = halfsquare.FormulaRegressor("y ~ a*exp(-k*xx)").fit(x[:, None], np.exp(-x))
+    (said,) = [w for w in model.fitted_.info["warnings"] if "no column" in w]
+    assert "did you mean the column 'x" in said
+    right = halfsquare.FormulaRegressor("y ~ a*exp(-k*x)").fit(x[:, None], np.exp(-x))
+    assert not any("no column" in w for w in right.fitted_.info["warnings"])

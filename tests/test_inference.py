@@ -155,6 +155,12 @@ def test_negative_eigenvalues_of_two_clusters_are_set_to_zero_and_told(unit: flo
     (said,) = [w for w in model.info["warnings"] if "positive semi-definite" in w]
     assert "negative eigenvalues were set to 0" in said
     assert said in model.summary()
+    # With an absorbed effect, too.
+    absorbed = fit(
+        frame.assign(level=1 + np.arange(120) % 2), errors="cluster:firm,h", absorb=["level"], **how
+    )
+    mended = "negative_variances_set_to_zero" in absorbed.info["facts"]["errors_facts"]
+    assert mended == any("semi-definite" in w for w in absorbed.info["warnings"])
     # Of one column there is nothing to mend, and nothing said.
     assert not fit(frame, errors="cluster:firm", **how).info["warnings"]
 

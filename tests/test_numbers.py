@@ -247,6 +247,19 @@ def test_a_fit_worse_than_the_mean_says_so() -> None:
     assert any("worse than the mean of the target (R² = -" in w for w in found.info["warnings"])
 
 
+@pytest.mark.parametrize("far", [0.0, 1e9])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_mean_is_not_worse_than_the_mean(far: float, seed: int) -> None:
+    y = far + np.random.default_rng(seed).normal(size=30)
+    found = formula("y ~ m", x=np.arange(30.0), y=y)
+    assert found.parameters[0].value == pytest.approx(y.mean(), rel=1e-12)
+    assert not any("worse" in w for w in found.info["warnings"])
+    assert far or found.train["r2"] == 0.0
+    # Just worse than the mean it is said.
+    worse = formula("y ~ m", x=np.arange(30.0), y=y, bounds={"m": (y.mean() + 1e-2, None)})
+    assert any("worse" in w for w in worse.info["warnings"])
+
+
 def test_row_and_operation_of_a_formula_that_cannot_be_computed() -> None:
     c, y = np.arange(8.0), np.arange(8.0)
     with pytest.raises(FormulaError, match=r"row 1 \(c = 0\) it comes to 1/0, a division by zero"):

@@ -340,6 +340,30 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert ((new.low < mean.low) & (mean.high < new.high) & (new.low > 0)).all()
 
 
+@pytest.mark.parametrize(
+    ("seed", "low", "high", "words"),
+    [
+        (47, 0.02, 0.021, ": a weak sign of unequal variances (not below 0.01)"),
+        (0, 0.61, 0.62, ": no sign of unequal variances"),
+    ],
+)
+def test_the_words_of_breusch_and_pagan_are_those_of_their_p(
+    seed: int, low: float, high: float, words: str, tmp_path: Path
+) -> None:
+    from statsmodels.stats.diagnostic import het_breuschpagan
+
+    random = np.random.default_rng(seed)
+    x = random.normal(size=80)
+    y = 1 + x + random.normal(size=80)
+    design = np.column_stack([np.ones(80), x])
+    left = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    assert low < het_breuschpagan(left, design)[1] < high
+    pd.DataFrame({"x": x, "y": y}).to_csv(tmp_path / "b.csv", index=False)
+    told("fit b.csv --model linear --formula 'y ~ x' --test-fraction 0 -o b.hsq", tmp_path)
+    (line,) = [s for s in told("effects b.hsq", tmp_path).splitlines() if "Breusch" in s]
+    assert line.endswith(words)
+
+
 def test_errors_of_the_command_line_show_the_place(tmp_path: Path) -> None:
     houses().to_csv(tmp_path / "h.csv", index=False)
     wrong = run("fit h.csv --model linear --formula 'y ~ x + lgo(z)'", tmp_path)

@@ -19,6 +19,23 @@ import numpy.typing as npt
 from halfsquare.errors import DataError, NotFiniteError, ShapeError
 from halfsquare.loss import Floats, as_matching, error, require_finite, sse_factor
 
+# |R²| below is rounding.
+_R2_ROUNDING = 1e-12
+
+
+def r_squared(sse: float, sst: float) -> float:
+    """1 - SSE/SST, where that is of the size of rounding 0; NaN without variation.
+
+    Examples
+    --------
+    >>> r_squared(1.0, 4.0), r_squared(4.000000000000001, 4.0)
+    (0.75, 0.0)
+    """
+    if not sst > 0:
+        return nan
+    found = 1.0 - sse / sst
+    return 0.0 if abs(found) < _R2_ROUNDING else found
+
 
 def weighted_mean(values: Floats, weight: Floats) -> Floats:
     """Σ w x / Σw of the columns of ``values`` (n, k), weights (n,) with a sum > 0.
@@ -341,7 +358,7 @@ class ErrorSums:
             mse=mse,
             mse_se=self.row_loss.standard_error,
             rmse=sqrt(mse),
-            r2=1.0 - sse / sst if self.target.varies.any() and sst > 0 else nan,
+            r2=r_squared(sse, sst) if self.target.varies.any() else nan,
             too_high=self.too_high,
             too_low=self.too_low,
             mean_error=float(self.error.sum()) / (self.outputs * self.weight),

@@ -246,11 +246,18 @@ def whole_fit(found: Effects) -> str:
         b = found.breusch_pagan
         lines.append(
             f"  Breusch–Pagan {number(b.statistic, 5)} on {number(b.degrees_of_freedom)} "
-            f"degrees of freedom, p {_sign(b.p)}: "
-            + ("the errors' variance is not the same everywhere" if b.p < 0.01 else
-               "no sign of unequal variances")
-        )  # fmt: skip
+            f"degrees of freedom, p {_sign(b.p)}: " + _variances(b.p)
+        )
     return "\n".join(lines)
+
+
+def _variances(p: float) -> str:
+    """What the test says; below 0.01 the fit suggests other errors."""
+    if p < 0.01:
+        return "the errors' variance is not the same everywhere"
+    if p < 0.05:
+        return "a weak sign of unequal variances (not below 0.01)"
+    return "no sign of unequal variances"
 
 
 def _estimates(title: str, estimates: Sequence[Parameter], level: float) -> str:

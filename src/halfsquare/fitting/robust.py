@@ -235,19 +235,20 @@ def _with_errors(
 ) -> Trained[F]:
     """The trained model with this covariance of what its rows determine, and what it rests on."""
     scoring = scoring_of(trained, rows, option, seed, execution)
-    found = covariance(option, bread_of(trained), scoring, rows.chunk_count, execution)
+    found: Covariance = covariance(option, bread_of(trained), scoring, rows.chunk_count, execution)
     told = described(option, found)
     if len(option.columns) == 1 and isinstance(trained.facts, LinearFacts):
         groups = int(found.facts["clusters"][option.columns[0]])
         told["cluster_sums"] = cluster_sums(scoring, rows.chunk_count, groups, execution)
     facts = replace(trained.facts, test_degrees_of_freedom=found.freedom, **told)
-    said = _mended(option) if found.facts.get("negative_variances_set_to_zero") else ()
-    warnings = (*trained.warnings, *said)
+    warnings = (*trained.warnings, *covariance_warnings(option, found))
     return replace(trained, robust=found.matrix, facts=facts, warnings=warnings)
 
 
-def _mended(option: ErrorsOption) -> tuple[str, ...]:
+def covariance_warnings(option: ErrorsOption, found: Covariance | None) -> tuple[str, ...]:
     """What is to be said where clusters of two columns give no covariance."""
+    if found is None or not found.facts.get("negative_variances_set_to_zero"):
+        return ()
     one, two = option.columns
     return (
         f"errors {option}: the sums of {one} and {two} less those of both are no covariance (not "

@@ -19,7 +19,7 @@ from halfsquare.fitting.absorbed import (
     level_effects,
     level_weights_of,
 )
-from halfsquare.fitting.robust import described
+from halfsquare.fitting.robust import covariance_warnings, described
 from halfsquare.fitting.weighed import log_weight_of
 from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
@@ -31,7 +31,7 @@ from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.triangular_least_squares import Triangle, triangle_of
-from halfsquare.sums import Moments
+from halfsquare.sums import Moments, r_squared
 
 
 def train_absorbed(
@@ -108,7 +108,7 @@ def train_absorbed(
         absorbed=dict(zip(columns, count.levels, strict=True)),
         absorbed_degrees_of_freedom=count.freedom,
         singletons=singletons,
-        overall_r2=1.0 - triangle.sse / total if total > 0 else None,
+        overall_r2=r_squared(triangle.sse, total) if total > 0 else None,
         log_weight=log_weight_of(left, rows.weighed),
     )
     if found is not None:
@@ -122,7 +122,7 @@ def train_absorbed(
         float(len(b) + count.freedom),
         Termination(Reason.SOLVED, "qr"),
         facts,
-        tuple(_warnings(encoder, singletons)),
+        (*_warnings(encoder, singletons), *covariance_warnings(errors, found)),
         robust=None if found is None or errors.kind == "classical" else _padded(found.matrix),
         triangle=_padded_triangle(triangle),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from math import hypot, isfinite
-from os.path import exists, samefile
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -165,7 +165,10 @@ def _of_the_fit(model: FittedModel, name: str) -> bool:
     if model.record.data is None:
         return False
     known = model.record.data.name
-    return known == name or (exists(known) and exists(name) and samefile(known, name))
+    try:
+        return known == name or Path(known).samefile(name)
+    except (OSError, ValueError):  # no files, as a query or an address
+        return False
 
 
 def _rows_of(model: FittedModel) -> int | None:

@@ -16,7 +16,7 @@ from halfsquare.results.stretches import Stretches
 from halfsquare.results.trained import LinearFacts, NetworkFacts, Trained, TreesFacts
 from halfsquare.solvers.base import Reason
 from halfsquare.solvers.loop import Record
-from halfsquare.sums import ErrorSummary
+from halfsquare.sums import ErrorSummary, r_squared
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def error_of_sums(
         mse=mse,
         mse_se=nan,
         rmse=sqrt(mse),
-        r2=1.0 - sse / sst if sst > 0 else nan,
+        r2=r_squared(sse, sst),
         too_high=nan,
         too_low=nan,
         mean_error=mean_error,

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.loss import Floats
+from halfsquare.models.formula.reader import listed
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.variable_projection import VariableProjection
+from halfsquare.sums import r_squared
 
 # A direction less certain than this share of the parameters is walked along, this many times their
 # size; where the fit gets worse by less than this many error variances, it has no end.
@@ -153,9 +155,29 @@ def bound_warning(name: str, value: float) -> str:
     )
 
 
-def poor_warning(sse: float, sst: float) -> str:
-    """The warning of a fit that is worse than none."""
-    return (
-        f"the fit is worse than the mean of the target (R² = {1.0 - sse / sst:.3g}): this formula "
+def poor_warning(sse: float, sst: float, target_norm: float) -> list[str]:
+    """The warning of a fit that is worse than none, by more than the rounding of its outputs."""
+    r2 = r_squared(sse, sst)
+    if not r2 < 0 or sse - sst <= 2.0 * _ROUNDING * target_norm * sqrt(sst):
+        return []
+    return [
+        f"the fit is worse than the mean of the target (R² = {r2:.3g}): this formula "
         "does not describe these rows, or another start is needed"
-    )
+    ]
+
+
+def no_column_warning(
+    formula: str, names: Sequence[str], near: Sequence[str], columns: Sequence[str]
+) -> str:
+    """The warning of a formula without any column: its output is one number. ``near`` are warnings
+    that name a column already.
+    """
+    from difflib import get_close_matches
+
+    said = f"no column stands in the formula {formula!r}, so that every row has the same output"
+    if near:
+        return said
+    for name in names:
+        for column in get_close_matches(name, columns, n=1, cutoff=0.6):
+            return f"{said}: {name} is fitted as a parameter; did you mean the column {column!r}?"
+    return f"{said}; the columns are {listed(columns)}" if columns else said

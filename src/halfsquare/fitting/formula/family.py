@@ -15,7 +15,7 @@ from halfsquare.data.source import Source
 from halfsquare.data.source_column import SourceColumn
 from halfsquare.errors import DataError, FormulaError, OptionError
 from halfsquare.fitting.family import Family
-from halfsquare.fitting.formula.edges import near_columns
+from halfsquare.fitting.formula.edges import near_columns, no_column_warning
 from halfsquare.fitting.formula.inexact_rows import InexactRows
 from halfsquare.fitting.formula.train import train_formula
 from halfsquare.fitting.options import Request
@@ -151,9 +151,11 @@ class FormulaFamily(Family):
         )
         trained = replace(trained, facts=replace(trained.facts, sigma_x=sigmas))
         columns = list(rows.scanned.roles.reading.columns)
-        near = near_columns(
-            list(trained.model.parameter_names), trained.facts.undetermined, columns
-        )
+        names = list(trained.model.parameter_names)
+        near = near_columns(names, trained.facts.undetermined, columns)
+        if not formula.columns:
+            others = [c for c in columns if c not in rows.encoder.targets]
+            near = [no_column_warning(formula.text, names, near, others), *near]
         trained = replace(trained, warnings=(*near, *trained.warnings))
         errors = ErrorsOption.read(options.errors)
         trained = robust_formula(trained, rows, errors, options.seed, run.execution)

@@ -103,7 +103,7 @@ class Ending:
         said = [*warnings, *map(free_warning, known.free)]
         said += [runaway_warning(off)] if off else []
         said += [bound_warning(formula.names[j], float(best[j])) for j in intervals]
-        said += [poor_warning(sse, self.sst)] if sse > self.sst > 0 else []
+        said += poor_warning(sse, self.sst, self.solver.target_norm)
         said += [] if termination.converged else [f"the descent did not converge ({termination})"]
         return Trained(
             model=full,

@@ -10,6 +10,7 @@ import numpy as np
 from halfsquare.loss import Floats
 from halfsquare.results.inference.linear import LinearInference
 from halfsquare.results.inference.wald import Wald, wald
+from halfsquare.sums import r_squared
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def criteria(fit: LinearInference) -> Criteria:
     constant = 1 if fit.intercept else 0
     total = fit.sse_of([0] if fit.intercept else [])
     base = n - (fit.absorbed or (1 if fit.intercept else 0))
-    r2 = 1.0 - sse / total if total > 0 else nan
+    r2 = r_squared(sse, total)
     adjusted = 1.0 - (1.0 - r2) * base / (n - p) if n > p else nan
     slopes = list(range(constant, len(fit.names)))
     f = wald(fit, np.eye(len(fit.names))[slopes], np.zeros(len(slopes))) if slopes else None
