@@ -150,9 +150,9 @@ def _merged(found: RoundedSums) -> tuple[int, list[str]]:
             least = min(least, digits)
             said.append(
                 f"{name}: its values, from {int(low)} to {int(high)}, are beyond 2^53, where SQL "
-                f"has rounded whole numbers to multiples of {step:g}: if they are quantities, write "
-                "the statement for a query that subtracts what they have in common (SELECT …, "
-                f"{name} - {int(low)} AS {name}, …); if they are codes, with --category"
+                f"has rounded whole numbers to multiples of {step:g}: if they are quantities, "
+                "write the statement for a query that subtracts what they have in common ("
+                f"SELECT …, {name} - {int(low)} AS {name}, …); if they are codes, with --category"
             )
     return least, said
 
