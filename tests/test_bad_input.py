@@ -4,6 +4,7 @@ breaks no file.
 
 from __future__ import annotations
 
+import gzip
 import os
 import resource
 import signal
@@ -12,10 +13,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import COMMAND, Ran
+
+from halfsquare import fit
+from halfsquare.errors import DataError, OptionError
 
 Command = Callable[..., Ran]
 GOOD = "x,y\n" + "".join(f"{i},{2 * i + 1}\n" for i in range(40))
@@ -400,3 +406,46 @@ def _is_reading(pid: int, name: str) -> bool:
 
 if sys.platform != "linux":  # /proc and RLIMIT_FSIZE
     del test_ctrl_c_leaves_nothing_half_written, test_a_full_disk_leaves_the_old_model
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"modle": "linear"}, "there is no option 'modle'; did you mean 'model'"),
+        ({"delimitr": ";"}, "did you mean 'delimiter'"),
+        ({"qqqqqq": 1}, "there is no option 'qqqqqq'; expected one of weights, sigma"),
+        ({"weights": np.ones(9)}, "weights is ndarray; expected the name of a column"),
+        ({"sigma": 0.1}, "sigma is float; expected the name of a column"),
+        ({"formula": "y ~ a + b*x", "sigma_x": 0.1}, "sigma_x is float; expected the name"),
+    ],
+)
+def test_options_of_other_kinds_and_names(options: dict[str, Any], words: str) -> None:
+    x = np.arange(9.0)
+    with pytest.raises(OptionError, match=words):
+        fit({"x": x, "y": x % 3}, None if "formula" in options else "y", **options)
+
+
+@pytest.mark.parametrize("made", [dict, pd.DataFrame])
+def test_whole_numbers_beyond_64_bits_are_named(made: Any) -> None:
+    large = [2**70 + i for i in range(30)]
+    table = {"x": np.arange(30.0), "y": np.arange(30.0) % 4}
+    with pytest.raises(DataError, match="column 'b' holds whole numbers beyond 64 bits; expected"):
+        fit(made({**table, "b": large}), "y", model="linear")
+    as_told = made({**table, "b": [float(v) for v in large], "c": [str(v) for v in large]})
+    assert fit(as_told, "y", model="linear", test_fraction=0).train["rows"] == 30
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz", "a.jsonl"])
+@pytest.mark.parametrize("end", [",", ",\n \n", ""])
+def test_an_array_that_is_cut_behind_a_record(name: str, end: str, tmp_path: Path) -> None:
+    records = ",\n".join(f'{{"x": {i}, "y": {i % 3}, "t": "]"}}' for i in range(2500))
+    write: Any = gzip.open if name.endswith("gz") else open
+    for text, whole in (("[" + records + end, False), ("\n[" + records + "]\n\n", True)):
+        with write(tmp_path / name, "wb") as file:
+            file.write(text.encode())
+        if whole:
+            fitted = fit(tmp_path / name, "y", model="linear", exclude=["t"])
+            assert fitted.train["rows"] + fitted.test["rows"] == 2500
+        else:
+            with pytest.raises(DataError, match=r"array is not closed|cut short|JSON"):
+                fit(tmp_path / name, "y", model="linear")

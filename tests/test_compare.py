@@ -44,7 +44,7 @@ def test_rows_of_the_fit_are_judged_by_fits_without_them() -> None:
 
 def test_the_larger_model_does_not_win_by_having_seen_the_rows() -> None:
     wins, seen_wins = 0, 0
-    for seed in range(40):
+    for seed in range(20):
         rows = table(seed)
         small, large = pair(rows)
         wins += compare(small, large, rows).verdict == "B is better"
@@ -52,7 +52,7 @@ def test_the_larger_model_does_not_win_by_having_seen_the_rows() -> None:
         worse = e[0] ** 2 - e[1] ** 2
         seen_wins += bool(worse.mean() > 1.96 * worse.std() / np.sqrt(len(worse)))
     assert wins <= 1
-    assert seen_wins >= 5  # what plain errors would have said
+    assert seen_wins >= 4  # what plain errors would have said
 
 
 def test_new_rows_and_other_models_are_judged_as_they_are() -> None:

@@ -220,3 +220,21 @@ def test_predict_tells_of_marks_and_footers(command: Callable[..., Ran], tmp_pat
     assert ran.code == 0
     assert "'1,033' in row 2 has a thousands mark (',')" in ran.err
     assert "passed over: a footer" in ran.err
+
+
+@pytest.mark.parametrize("word", ["Summe", "all", "Grand Total:"])
+def test_a_total_is_named_by_a_label_that_is_no_feature(word: str, tmp_path: Path) -> None:
+    """In a column of texts, or of numbers; a level of several rows is none."""
+    for labels in (["north", "south", "east", "west"], "1234"):
+        body = [f"{label};{i};{2 * i + i % 2}" for i, label in enumerate(labels, 1)]
+        path = tmp_path / "t.csv"
+        path.write_text("\n".join(["label;x;y", *body, f"{word};10;22"]) + "\n")
+        for features in (["x"], None):
+            info = fit(path, "y", model="linear", test_fraction=0, features=features).info
+            said = info["reading"]["suspicious"]
+            assert [s for s in said if "total" in s] == [
+                f"Row 5 looks like a total of the others ({word!r})."
+            ]
+        path.write_text("\n".join(["label;x;y", *body, *[f"{word};10;22"] * 2]) + "\n")
+        info = fit(path, "y", model="linear", test_fraction=0, features=["x"]).info
+        assert "looks like a total" not in " ".join(info["reading"]["suspicious"])

@@ -625,6 +625,27 @@ def test_predict_keeps_columns_and_tells_what_is_new(tmp_path: Path, command: Co
     assert found == {"unseen": {"town": 1}, "outside": {"x": 1}, "missing": {"x": 1}}
 
 
+@pytest.mark.parametrize(
+    ("formula", "kind"), [("y ~ x*g", "linear"), ("y ~ a[g] + b*x", "formula")]
+)
+def test_a_missing_value_that_leaves_no_output_is_told(
+    formula: str, kind: str, tmp_path: Path, command: Command
+) -> None:
+    rows = [["g", "x", "y"], *(["uv"[q % 2], q, 2 * q + 5 * (q % 2) + q % 3] for q in range(N))]
+    write(tmp_path / "a.csv", rows)
+    ran = command("fit", "a.csv", "--formula", formula, "--model", kind, "--out", "m.hsq")
+    assert ran.code == 0, ran.err
+    write(tmp_path / "n.csv", [["g", "x"], ["u", 1], ["v", ""], ["", 3], ["", 4]])
+    ran = command("predict", "m.hsq", "n.csv")
+    assert [line == "nan" for line in ran.out.splitlines()[1:]] == [False, True, True, True]
+    assert "x: 1 row without a value, which the formula needs: there is no output" in ran.err
+    assert "g: 2 rows without a value, which the formula needs" in ran.err
+    found = command("predict", "m.hsq", "n.csv", "--json").json["unlike_training"]
+    assert found["without_output"] == {"x": 1, "g": 2} and found["missing"] == {}
+    write(tmp_path / "n.csv", [["g", "x"], ["u", 1], ["v", 2]])
+    assert "without a value" not in command("predict", "m.hsq", "n.csv").err
+
+
 STRANGE: dict[str, tuple[list[Any], Callable[[int], float], str]] = {
     # what stands in the column x, the number that it is, and what is said of it
     "single quotes": ([f"'{v}'" for v in V], lambda i: V[i], ""),

@@ -263,12 +263,14 @@ def test_a_report_of_anything(kind: str) -> None:
         ({"target": ["y", "z"], "features": ["x"]}, "2 targets"),
         ({"formula": "y ~ x + poly(z, 2)", "model": "linear"}, "of terms"),
         ({"formula": "y ~ a + b*gamma(x)", "start": {"a": 0, "b": 1e-6}}, "uses gamma"),
+        ({"formula": "y ~ a[g] + b*x"}, r"uses a\[group\], which"),
     ],
 )
 def test_what_sliders_cannot_compute_is_refused_with_what_to_do(
     options: dict[str, Any], words: str
 ) -> None:
     data = {name: v[:80] for name, v in table().items() if name != "group"}
+    data["g"] = ["u", "v"] * 40
     fitted = fit(data, **{"model": "linear" if "formula" not in options else "auto", **options})
     with pytest.raises(OptionError, match=words) as refused:
         report_page(fitted, data, interactive=True)
@@ -462,3 +464,24 @@ def test_the_line_beside_a_model_is_judged_on_the_same_rows(model: str) -> None:
     screen = " ".join(first_screen(fitted).split())
     share = 1 - fitted.info["test"]["rmse"] / line.info["test"]["rmse"]
     assert f"{share:.0%} smaller than a line's (±{plain(line.info['test']['rmse'])})" in screen
+
+
+def test_the_first_screen_of_a_formula_has_its_parameters() -> None:
+    x = np.linspace(0, 5, 60)
+    y = 2 * np.exp(-x) + np.random.default_rng(0).normal(0, 0.1, 60)
+    data = {"x": x, "y": y, "small": np.full(60, 0.02), "right": np.full(60, 0.1)}
+    formula = "y ~ a*exp(-k*x)"
+    said = first_screen(fit(data, formula=formula, test_fraction=0))
+    assert re.search(r"^ +a +[12]\.\d+ ", said, re.MULTILINE) and "std. error" in said
+    assert "residual standard deviation" in said and len(said.splitlines()) <= 15
+    doubtful = first_screen(fit(data, formula=formula, sigma="small", test_fraction=0))
+    assert "the errors are larger than sigma says" in doubtful
+    right = first_screen(fit(data, formula=formula, sigma="right", test_fraction=0))
+    assert "larger than sigma" not in right
+
+
+def test_no_share_is_rounded_to_all_or_nothing() -> None:
+    random = np.random.default_rng(0)
+    x, z = random.normal(size=(2, 400))
+    fitted = fit({"x": x, "z": z, "y": 20 * x + z + random.normal(0, 0.1, 400)}, "y", model="trees")
+    assert re.search(r"Strongest columns: x > 99%; z < 1%", first_screen(fitted))

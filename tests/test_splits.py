@@ -397,3 +397,17 @@ def test_the_command_line_says_how_the_rows_were_split(tmp_path: Path) -> None:
     assert found["mse_low"] < found["mse"] < found["mse_high"]
     wrong = run.invoke(app, [*common, "--split", "kfold"])
     assert wrong.exit_code == 1 and "group:COL" in str(wrong.exception)
+
+
+def test_folds_and_a_fraction_contradict_each_other(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="folds measure the model on every row, and a test"):
+        fit(rows(), "y", model="linear", folds=3, test_fraction=0.2)
+    assert fit(rows(), "y", model="linear", folds=3, test_fraction=0).test["rows"] == 200
+    lines = [f"{i % 7},{2 * (i % 7) + i % 3}" for i in range(60)]
+    (tmp_path / "a.csv").write_text("\n".join(["x,y", *lines]) + "\n")
+    asked = ["fit", str(tmp_path / "a.csv"), "-t", "y", "--model", "linear", "--json"]
+    refused = CliRunner().invoke(app, [*asked, "--folds", "3", "--test-fraction", "0.2"])
+    assert refused.exit_code != 0 and "a test fraction of 0.2" in str(refused.exception)
+    assert CliRunner().invoke(app, [*asked, "--folds", "3"]).exit_code == 0
+    told = json.loads(CliRunner().invoke(app, asked).stdout)
+    assert told["test"]["rows"] == fit(tmp_path / "a.csv", "y", model="linear").test["rows"] > 0

@@ -295,6 +295,28 @@ def test_few_digits_are_told(result: Path, tmp_path: Path) -> None:
     assert "about 0 digits" in sums_from_sql(six).doubts[0]
 
 
+@pytest.mark.parametrize("least", [2**53 - 2000, 2**60])
+def test_whole_numbers_that_sql_merges_are_told(least: int, tmp_path: Path) -> None:
+    """And those that it does not are not; less what they have in common they are what they are."""
+    i = 3 * np.arange(200) + np.arange(200) % 5
+    x = np.random.default_rng(2).normal(size=200)
+    frame = pd.DataFrame({"id": least + i, "x": x, "price": x + 0.1 * i})
+    layout = SqlLayout("houses", ("price",), ("id", "x"))
+    first, *more = sums_from_sql(by_duckdb(frame, layout, tmp_path)).doubts
+    digits = int(first.split("about ")[1].split()[0])
+    if least < 2**53:
+        assert digits >= 12 and not more
+        return
+    assert digits == 0 and len(more) == 1
+    assert more[0].startswith("id: its values, from 1152921504606846976 to ")
+    assert "multiples of 256" in more[0] and "id - 1152921504606846976 AS id" in more[0]
+    frame["id"] -= least
+    found = sums_from_sql(by_duckdb(frame, layout, tmp_path))
+    assert len(found.doubts) == 1
+    slope = {p.name: p.value for p in fit_sums(found).parameters}["id"]
+    assert slope == pytest.approx(0.1, rel=1e-10)
+
+
 def test_what_a_statement_is_not_written_for() -> None:
     for table in ("a b", "houses;x", "houses; DROP TABLE x", "", "a.", "x'", "f(x)"):
         with pytest.raises(OptionError, match="is no table"):

@@ -119,3 +119,15 @@ def test_what_cannot_be_is_refused(wrong: dict[str, object]) -> None:
         Stretches(**{**right, **wrong})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="column 0 of 0"):
         require_stretches([Stretches(**right)], 0, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_constant_target_has_no_stretches_and_is_told() -> None:
+    table, _ = with_gap()
+    fitted = fit({**table, "y": np.full(len(table["x"]), 3.0)}, "y", model="linear")
+    assert not fitted.record.training.stretches
+    assert "y: every row has the target 3; a constant can be fitted" in str(fitted.summary())
+    assert "every row has the target" not in str(fit(table, "y", model="linear").summary())
+    two = {**table, "c": np.full(len(table["x"]), 3.0)}
+    both = fit(two, ["y", "c"], model="linear", test_fraction=0)
+    assert all(one.rates[1] == 0 for one in both.record.training.stretches)

@@ -397,3 +397,15 @@ def test_signs_of_the_regressor_are_numbers_or_written() -> None:
     np.testing.assert_array_equal(written, TreesRegressor(monotone=[-1]).fit(x, y).predict(x))
     with pytest.raises(OptionError, match="is '~'; expected 1 or '\\+', -1 or '-'"):
         TreesRegressor(monotone={0: "~"}).fit(x, y)
+
+
+def test_intervals_that_are_not_known_are_said_to_be() -> None:
+    x = np.arange(11.0)
+    few = fit({"x": x, "y": x**2}, "y", model="trees", test_fraction=0)
+    _, low, _ = few.interval({"x": x})
+    assert np.isnan(low).all()
+    assert any("intervals and standard deviations" in w for w in few.info["warnings"])
+    x = np.linspace(0, 1, 80)
+    known = fit({"x": x, "y": x**2}, "y", model="trees", test_fraction=0)
+    assert np.isfinite(known.interval({"x": x})[1]).all()
+    assert not any("intervals" in w for w in known.info["warnings"])

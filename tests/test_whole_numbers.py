@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import statsmodels.api as sm
 
@@ -91,3 +92,24 @@ def test_terms_and_sums_keep_differences_beyond_float64(
     # A column that stands elsewhere too is as float64 has it, and this is told.
     product = fit(frame, formula="y ~ t * x", model="linear", test_fraction=0)
     assert "in float64" in " ".join(product.info["reading"]["suspicious"])
+
+
+def test_numbers_are_not_told_to_be_texts_too(tmp_path: Path) -> None:
+    """Beyond 2⁶³, and in JSON from 2⁵³ on: they are read less the first of them, and as nothing
+    else.
+    """
+    k = np.arange(60)
+    y = (k % 7 + 0.5 * k).tolist()
+    high = pa.table({"u": pa.array([2**63 + 7 * i for i in range(60)], pa.uint64()), "y": y})
+    pq.write_table(high, tmp_path / "u.parquet")
+    lines = [f'{{"u": {2**53 + i * i}, "y": {v}}}' for i, v in enumerate(y)]
+    (tmp_path / "u.jsonl").write_text("\n".join(lines) + "\n")
+    for name in ("u.parquet", "u.jsonl"):
+        said = fit(tmp_path / name, "y", model="linear").info["reading"]["suspicious"]
+        (about,) = [s for s in said if s.startswith("u: ")]
+        assert "whole numbers that float64 would merge, taken less" in about
+    # Texts some of which are numbers are texts, and it is still said.
+    mixed = pa.table({"u": [str(i) if i % 2 else f"t{i}" for i in range(60)], "y": y})
+    pq.write_table(mixed, tmp_path / "t.parquet")
+    said = fit(tmp_path / "t.parquet", "y", model="linear").info["reading"]["suspicious"]
+    assert any(s.startswith("u: some of its texts are numbers") for s in said)

@@ -65,7 +65,7 @@ def fit(
     features: Features = None,
     exclude: Exclude = None,
     test: own.TestRows = None,
-    test_fraction: own.TestFraction = 0.2,
+    test_fraction: own.TestFraction = None,
     split: own.Split = None,
     folds: own.Folds = None,
     refit: own.Refit = True,

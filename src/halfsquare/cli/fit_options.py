@@ -172,11 +172,11 @@ TestRows = Annotated[
 ]
 
 TestFraction = Annotated[
-    float,
+    float | None,
     typer.Option(
         min=0.0,
         max=0.99,
-        help="Share of the rows set apart to measure on; 0 fits on every row.",
+        help="Share of the rows set apart to measure on; 0 fits on every row. 0.2 if left out.",
     ),
 ]
 

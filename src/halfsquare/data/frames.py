@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,7 +76,17 @@ def _arrow_column(name: str, values: Any) -> Any:
         raise DataError(f"column {name!r} has shape {array.shape}; expected (n,), one value a row")
     if array.dtype == np.longdouble or array.dtype == np.float16:
         array = array.astype(np.float64)
-    return pa.array(np.ascontiguousarray(array))
+    return _within_64_bits(name, lambda: pa.array(np.ascontiguousarray(array)))
+
+
+def _within_64_bits(name: str, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except OverflowError:
+        raise DataError(
+            f"column {name!r} holds whole numbers beyond 64 bits; expected quantities as float64, "
+            "and codes as texts (str)"
+        ) from None
 
 
 def _polars_table(data: Any) -> Any:
@@ -139,6 +151,7 @@ def _plain(data: Any) -> Any:
     begin at a moment, intervals are texts, and so is a column of several types.
     """
     import pandas as pd
+    import pyarrow as pa
 
     changes: dict[str, Any] = {}
     for name in data.columns:
@@ -154,8 +167,12 @@ def _plain(data: Any) -> Any:
             kind.categories.dtype, (pd.IntervalDtype, pd.PeriodDtype)
         ):
             changes[name] = column.cat.rename_categories([str(c) for c in kind.categories])
-        elif kind.kind == "O" and pd.api.types.infer_dtype(column, skipna=True) in _MIXED:
-            changes[name] = column.map(_text, na_action="ignore")
+        elif kind.kind == "O":
+            found = pd.api.types.infer_dtype(column, skipna=True)
+            if found in _MIXED:
+                changes[name] = column.map(_text, na_action="ignore")
+            elif found == "integer":
+                _within_64_bits(str(name), partial(pa.array, column, from_pandas=True))
     return data.assign(**changes) if changes else data
 
 

@@ -17,6 +17,7 @@ from halfsquare.data.source import Source
 from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.sql import quote_text
 from halfsquare.data.statistics import NumberStatistics
+from halfsquare.data.totals import first_row, is_total, total_among, totals_beside
 from halfsquare.data.whole_numbers import EXACT
 
 _SHOWN = 5
@@ -44,7 +45,7 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
         if column.kind == "text":
             levels = both.levels.get(j)
             suspicious += _spelled_alike(column.name, scanned.levels.get(column.name, ()))
-            suspicious += _total_among(source, column, scanned.levels.get(column.name, ()), levels)
+            suspicious += total_among(source, column, scanned.levels.get(column.name, ()), levels)
             one["missing"] = float(levels[1]) if levels is not None else 0.0
         else:
             one["missing"] = float(numbers.missing[j])
@@ -60,12 +61,13 @@ def how_it_was_read(source: Source, scanned: Scanned) -> dict[str, Any]:
                 suspicious.append(
                     f"{column.name}: {finding.reading.told}, from {one['from']} to {one['to']}."
                 )
-        elif column.name in source.mixed:
+        elif column.name in source.mixed and column.kind == "text":
             suspicious.append(
                 f"{column.name}: some of its texts are numbers or dates, and too few for a column "
                 f"of them; it is read as text (--number {column.name} takes the rest for missing)."
             )
         columns.append(one)
+    suspicious += totals_beside(source, roles.scanned, scanned.table.rows)
     suspicious += _standing_apart(source, scanned, numbers)
     return {"suspicious": suspicious, "columns": columns, "file": dict(source.reading.file)}
 
@@ -95,20 +97,6 @@ def _spelled_alike(name: str, levels: Sequence[str]) -> list[str]:
     return [f"{name}: levels that differ in large letters or spaces alone are apart: {shown}."]
 
 
-def _total_among(
-    source: Source, column: SourceColumn, levels: Sequence[str], weights: Any
-) -> list[str]:
-    """A level of one row that names a total of the others."""
-    if weights is None or len(levels) > _MOST_LEVELS:
-        return []
-    found = [v for v, n in zip(levels, weights[2:], strict=False) if _is_total(v) and n == 1]
-    rows = [_first(source, f"{column.text} = {quote_text(v)}") for v in found]
-    return [
-        f"Row {row} looks like a total of the others ({v!r})."
-        for row, v in zip(rows, found, strict=True)
-    ]
-
-
 def _of_finding(name: str, finding: Any) -> list[str]:
     said = []
     reading = finding.reading
@@ -124,7 +112,7 @@ def _of_finding(name: str, finding: Any) -> list[str]:
         repeated = next((o for o in finding.odd if o.text.strip() == name), None)
         if repeated is not None:
             said.append(f"Row {repeated.row} repeats the header.")
-        total = next((o for o in finding.odd if _is_total(o.text)), None)
+        total = next((o for o in finding.odd if is_total(o.text)), None)
         if total is not None:
             said.append(f"Row {total.row} looks like a total of the others ({total.text!r}).")
     if finding.marks is not None and not finding.marks.plain:
@@ -134,13 +122,6 @@ def _of_finding(name: str, finding: Any) -> list[str]:
     if finding.doubt:
         said.append(f"{name}: {finding.doubt}.")
     return said
-
-
-def _is_total(text: str) -> bool:
-    return text.strip().lower().rstrip(":") in (
-        "total", "totals", "subtotal", "sum", "grand total", "summe", "gesamt", "totale",
-        "insgesamt", "somme", "mean", "average", "all", "opening balance", "closing balance",
-    )  # fmt: skip
 
 
 def _shown(column: SourceColumn, value: float) -> Any:
@@ -182,6 +163,11 @@ def _standing_apart(source: Source, scanned: Scanned, numbers: NumberStatistics)
             said.append(
                 f"{column.name}: whole numbers that float64 would merge, taken less {column.base}; "
                 f"codes are read by --category {column.name}."
+            )
+        if column in roles.targets and low == high and weight > 1:
+            said.append(
+                f"{column.name}: every row has the target {_shown(column, low):g}; a constant can "
+                "be fitted, and nothing can be learned of it (R² is not defined)."
             )
         if not variance > 0 or weight < 8 or column is roles.weight:
             continue
@@ -254,13 +240,4 @@ def _beside(
 
 
 def _row_of(source: Source, column: SourceColumn, value: float) -> int:
-    return _first(source, f"{column.number} = {value!r}")
-
-
-def _first(source: Source, condition: str) -> int:
-    """The first row, from 1, of which some SQL is true."""
-    ((row,),) = source.run(
-        f"SELECT min(i) FROM (SELECT row_number() OVER () AS i, {condition} AS v "
-        f"FROM {source.relation}) WHERE v"
-    )
-    return int(row or 0)
+    return first_row(source, f"{column.number} = {value!r}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.features import Category, Feature, Instant, Number
+from halfsquare.data.features import Category, Feature, Instant, Levels, Moment, Number, Plain
 from halfsquare.data.levels import MISSING
 from halfsquare.loss import Floats
 from halfsquare.text import counted
@@ -24,6 +24,8 @@ class Novelty:
     unseen, outside, missing : dict of column to number of rows
         Levels that were not there; numbers below the least or above the greatest, dates before the
         first or after the last; no value where there always was one.
+    without_output : dict of column to number of rows
+        No value where a formula needs one: its output is NaN.
     unweighed : str
         The column of the fit that says how noisy a row is, where these rows have none.
     remarks : list of str
@@ -33,6 +35,7 @@ class Novelty:
     unseen: dict[str, int] = field(default_factory=dict)
     outside: dict[str, int] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
+    without_output: dict[str, int] = field(default_factory=dict)
     unweighed: str = ""
     remarks: list[str] = field(default_factory=list)
 
@@ -48,6 +51,8 @@ class Novelty:
                 self._count(self.outside, feature.column, beyond)
             if _always_there(feature):
                 self._count(self.missing, feature.column, _gone(feature, values))
+            if isinstance(feature, Plain | Moment | Levels):
+                self._count(self.without_output, feature.column, _gone(feature, values))
 
     @staticmethod
     def _count(counts: dict[str, int], column: str, rows: Any) -> None:
@@ -72,6 +77,11 @@ class Novelty:
             "stands in for it, and intervals are wider by what it is worth"
             for c, n in self.missing.items()
         ]
+        said += [
+            f"{c}: {counted(n, 'rows')} without a value, which the formula needs: there is no "
+            "output for them (nan)"
+            for c, n in self.without_output.items()
+        ]
         if self.unweighed:
             said.append(
                 f"{self.unweighed}: these rows have no such column, so that intervals are those of "
@@ -87,6 +97,7 @@ class Novelty:
             "missing": self.missing,
         }
         found |= {"unweighed": self.unweighed} if self.unweighed else {}
+        found |= {"without_output": self.without_output} if self.without_output else {}
         return found | ({"remarks": self.remarks} if self.remarks else {})
 
 
@@ -99,7 +110,8 @@ def _always_there(feature: Feature) -> bool:
 
 def _gone(feature: Feature, values: Floats) -> npt.NDArray[np.bool_]:
     """Where raw values (m,) are missing."""
-    return np.asarray(values == MISSING if isinstance(feature, Category) else np.isnan(values))
+    coded = isinstance(feature, Category | Levels)
+    return np.asarray((values == MISSING) | np.isnan(values) if coded else np.isnan(values))
 
 
 def absent_values(features: Sequence[Feature], raw: Floats) -> npt.NDArray[np.bool_] | None:

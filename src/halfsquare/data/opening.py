@@ -14,6 +14,7 @@ from halfsquare.data.columns import Reading
 from halfsquare.data.connection import duckdb_connection, spill_privately
 from halfsquare.data.frames import arrow_table, categories_of
 from halfsquare.data.integrity import Unchanged, exists
+from halfsquare.data.json_array import require_closed
 from halfsquare.data.json_keys import keys_as_written
 from halfsquare.data.parquet import as_arrow_had_it
 from halfsquare.data.paths import (
@@ -127,6 +128,8 @@ def _file(connection: Any, spec: DataSpec, located: Located, reading: Reading | 
             f"union_by_name=true, {partitions}"
         )
         source = bound(connection, text, f"read_json({pattern}, {options})", held, files)
+        for path in located.paths:
+            require_closed(path)
         return (
             source if spec.partitions else keys_as_written(source, f"read_json_objects({pattern})")
         )

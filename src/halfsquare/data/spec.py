@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack
 
 from halfsquare.data.weighting import Weighting
@@ -121,12 +122,19 @@ class DataSpec:
     @classmethod
     def of(cls, data: Any, **options: Unpack[RowOptions]) -> DataSpec:
         """Rows by themselves, or a record of them, with these options in place of its own."""
+        require_known(options)
         listed: dict[str, Any] = {
             name: _listed(value) if name in _LISTS else value for name, value in options.items()
         }
         return replace(data if isinstance(data, DataSpec) else cls(data), **listed)
 
     def __post_init__(self) -> None:
+        for name in ("weights", "sigma", "precision"):
+            if not isinstance(value := getattr(self, name), str | None):
+                raise OptionError(
+                    f"{name} is {type(value).__name__}; expected the name of a column: values of "
+                    "their own are one more column of the data"
+                )
         given = [n for n in ("weights", "sigma", "precision") if getattr(self, n) is not None]
         if len(given) > 1:
             raise OptionError(
@@ -157,3 +165,20 @@ class DataSpec:
 def _listed(value: Any) -> tuple[str, ...]:
     """Names given as a sequence, or one by itself."""
     return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def require_known(options: Mapping[str, Any], others: Collection[str] = ()) -> None:
+    """Refuse options that are none of :class:`DataSpec`; ``others`` are those of the caller, of
+    which one may be meant.
+
+    Raises
+    ------
+    OptionError
+        Naming the nearest.
+    """
+    own = [each.name for each in fields(DataSpec) if each.name != "data"]
+    for name in options:
+        if name not in own:
+            near = get_close_matches(name, [*others, *own], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(own)}"
+            raise OptionError(f"there is no option {name!r}; {hint}")

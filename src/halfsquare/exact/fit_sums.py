@@ -179,7 +179,8 @@ def _summary(
         gram.rows,
         system.weight,
         k,
-        float(system.sse(coefficients).sum()),
+        # Of sums that a database has rounded, what is left of a perfect fit may be less than 0.
+        max(float(system.sse(coefficients).sum()), 0.0),
         float(system.target_squares.sum()),
         float(system.error_total(coefficients).sum()) / (k * system.weight),
     )

@@ -11,11 +11,13 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import floor, log10
 from pathlib import Path
 
 import numpy as np
 
 from halfsquare.data.columns import level_of
+from halfsquare.data.whole_numbers import EXACT
 from halfsquare.errors import DataError
 from halfsquare.exact.design import Combination, combined
 from halfsquare.exact.gram import ExactGram
@@ -26,6 +28,7 @@ from halfsquare.exact.table_sums import Counts, SumSource, TableSums
 from halfsquare.exact.terms import ABSENT, MAX_LEVELS, SumColumn, require_few
 from halfsquare.loss import Floats
 
+_FULL_DIGITS = 15
 _CROWDED, _MISSING = "*", "-"
 
 Line = Mapping[str, str]
@@ -105,6 +108,8 @@ def _table_sums(found: RoundedSums) -> TableSums:
         _make_possible(numbers, j, rows.absent.get(j))
     gram = ExactGram.of_integers(found.rows, *combined(numbers, exponent, rows.combinations()))
     digits = digits_kept(shifted, rows.told_apart, found.rows, found.digits)
+    merged, told = _merged(found)
+    digits = min(digits, merged)
     rounded = (
         f"{layout.source} was summed by SQL, which rounds: about {digits} digits of the "
         "coefficients are those that its rows have"
@@ -118,7 +123,7 @@ def _table_sums(found: RoundedSums) -> TableSums:
         ExactGram.zero(gram.columns),
         Counts(found.read, found.missing_target, found.zero_weight),
         (),
-        (rounded,),
+        (rounded, *told),
     )
     ranges = {
         name: (float(found.low[i]), float(found.high[i]))
@@ -127,6 +132,29 @@ def _table_sums(found: RoundedSums) -> TableSums:
     }
     source = SumSource(layout.source, sums.digest(), found.rows, ranges, {}, 0.0, 0)
     return replace(sums, sources=(source,))
+
+
+def _merged(found: RoundedSums) -> tuple[int, list[str]]:
+    """How many digits are left of columns beyond 2⁵³, if they are whole numbers: as float64 they
+    are rounded to multiples of 2, 4, …; and what is to be told of those that lose some.
+    """
+    least, said = _FULL_DIGITS, []
+    for i, name in enumerate(found.layout.values):
+        low, high = float(found.low[i]), float(found.high[i])
+        most = max(-low, high)
+        if not most > EXACT:
+            continue
+        step, spread = float(np.spacing(most)), high - low
+        digits = max(0, floor(log10(spread / step))) if spread > step else 0
+        if digits < _FULL_DIGITS:
+            least = min(least, digits)
+            said.append(
+                f"{name}: its values, from {int(low)} to {int(high)}, are beyond 2^53, where SQL "
+                f"has rounded whole numbers to multiples of {step:g}: if they are quantities, "
+                "write the statement for a query that subtracts what they have in common ("
+                f"SELECT …, {name} - {int(low)} AS {name}, …); if they are codes, with --category"
+            )
+    return least, said
 
 
 def _levels(groups: Mapping[str, Group]) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ from halfsquare.results.trained import Trained
 from halfsquare.solvers.loop import Record
 from halfsquare.solvers.run import Run
 
+_NOISE_LEFT_OUT = ("network", "trees", "blend")  # kinds that learn the noise from rows left out
+
 
 @dataclass(frozen=True)
 class Family(ABC):
@@ -115,11 +117,17 @@ class Family(ABC):
     ) -> FittedModel:
         """The fitted model of these members, with their warnings and the first one's history."""
         weighed = weighed_by(rows)
-        known = weighed is not None and weighed.weighting == "sigma"
-        if known:
+        if weighed is not None and weighed.weighting == "sigma":
             variance = rows.weight_factor / rows.encoder.target_scales**2
             trained = [with_known_noise(m, variance) for m in trained]
         said = [*weight_warnings(rows), *(w for m in trained for w in m.warnings)]
+        if training.kind in _NOISE_LEFT_OUT and not all(
+            np.isfinite(m.noise).all() for m in trained
+        ):
+            said.append(
+                "no rows were left out, so that nothing is known of the noise: intervals and "
+                "standard deviations of outputs are NaN"
+            )
         warnings = tuple(dict.fromkeys(said))
         history = history_in(self.options.loss, trained[0].history, rows)
         training = replace(training, warnings=warnings, history=history, weighed=weighed)

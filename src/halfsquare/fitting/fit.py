@@ -7,10 +7,11 @@ then it is trained again on all rows, and that is the model returned.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from halfsquare.data.spec import DataSpec, RowOptions
+from halfsquare.data.spec import DataSpec, RowOptions, require_known
 from halfsquare.errors import OptionError
 from halfsquare.fitting.families import family_of, implied
 from halfsquare.fitting.fit_family import fit_family
@@ -47,7 +48,7 @@ def fit(
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     test: Any = None,
-    test_fraction: float = 0.2,
+    test_fraction: float | None = None,
     split: str | None = None,
     folds: int | None = None,
     refit: bool = True,
@@ -120,8 +121,9 @@ def fit(
         Columns to use (default: all others), to leave out.
     test : like ``data``, optional
         Rows to measure on, instead of a part of ``data``.
-    test_fraction : float, [0, 1)
-        Share of the rows set apart; 0 measures on the rows of the fit alone.
+    test_fraction : float, [0, 1), optional
+        Share of the rows set apart (default: 0.2, and none with ``folds`` or ``test``); 0 measures
+        on the rows of the fit alone.
     split : str, optional
         Which rows are set apart, and left out wherever some are: ``"random"`` (the default; said
         outright, it also says that rows are independent), ``"rows"`` (the last ones),
@@ -184,6 +186,12 @@ def fit(
     >>> [round(p.value, 6) for p in fitted.parameters]
     [1.0, 2.0]
     """
+    require_known(reading, [n for n in signature(fit).parameters if n != "reading"])
+    if folds is not None and test_fraction:
+        raise OptionError(
+            f"folds measure the model on every row, and a test fraction of {test_fraction:g} would "
+            "set rows apart: give one of them"
+        )
     options = FitOptions(
         model=implied(model, formula, method, l2, monotone, errors),
         method=method,
@@ -202,7 +210,7 @@ def fit(
         predicts=predicts,
         absorb=tuple(_listed(absorb)),
         # Effects of levels that only rows set apart have could not be known.
-        test_fraction=0.0 if test is not None or absorb else test_fraction,
+        test_fraction=0.0 if test is not None or absorb else _fraction(test_fraction),
         split=split,
         folds=folds,
         refit=refit,
@@ -220,6 +228,10 @@ def fit(
     return fit_family(
         family, spec, request, test=test, cluster=cluster, resuming=resuming, callback=callback
     )
+
+
+def _fraction(given: float | None) -> float:
+    return FitOptions.test_fraction if given is None else given
 
 
 def _listed(target: str | Sequence[str] | None) -> list[str]:

@@ -96,6 +96,11 @@ class FitOptions:
                 "sigma_x states errors of the columns of a formula: give a formula, such as "
                 "'y ~ a + b*x'"
             )
+        if not isinstance(self.sigma_x, str | Mapping | None):
+            raise OptionError(
+                f"sigma_x is {type(self.sigma_x).__name__}; expected the name of the column of "
+                "standard deviations, or one for each column: {'x': 'sx'}"
+            )
         for name in ("start", "bounds", "fix", "profile"):
             if getattr(self, name) and self.model != "formula":
                 raise OptionError(f"{name} is for a formula's parameters, and there are none")

@@ -49,7 +49,11 @@ def with_stretches(fitted: FittedModel, rows: Rows, stand_in: StandIn) -> Fitted
     training, encoder = fitted.record.training, fitted.encoder
     noise = fitted.noise
     transformed = fitted.members[0].model.target_function != "identity"
-    if transformed or rows.row_count < _FEWEST_ROWS or not np.isfinite(noise).all():
+    if (
+        transformed
+        or rows.row_count < _FEWEST_ROWS
+        or not (np.isfinite(noise).all() and noise.any())
+    ):
         return fitted
     numbers = _numbers(encoder)
     if not numbers:
@@ -149,7 +153,8 @@ def _rate(fitted: FittedModel, rows: ArrayRows, column: int, stand_in: StandIn) 
     expected = np.fmax(variance, fitted.noise)
     most = _MOST_ERROR * rows.target.std(axis=0)
     square = np.minimum(np.abs(error(rows.target[out], output)), most) ** 2
-    ratio = square / expected
+    # Of a constant target there is no noise to expect, and no error to set against it.
+    ratio = np.divide(square, expected, out=np.zeros_like(square), where=expected > 0)
     doubt = ratio.std(axis=0) / np.sqrt(len(ratio))
     sure = ratio.mean(axis=0) - 1.0 > _BETTER * doubt
     rate = np.maximum(np.mean(square - expected, axis=0), 0.0) / (apart.mean() * _MEDIAN)

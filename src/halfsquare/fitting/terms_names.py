@@ -42,6 +42,7 @@ def alone(expanded: Expanded) -> set[str]:
 
     Examples
     --------
+    >>> from halfsquare.models.terms.expand import expand
     >>> alone(expand("y ~ a + b + log(b)", ["y", "a", "b"]))
     {'a'}
     """

@@ -13,6 +13,7 @@ from halfsquare.data.features import Category, Number
 from halfsquare.models.linear import Linear
 from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.report.layout import folded
+from halfsquare.report.text_tables import p_value
 from halfsquare.report.views import relevance
 from halfsquare.results.fitted import FittedModel
 from halfsquare.text import counted, plain, rows_sentence
@@ -20,6 +21,8 @@ from halfsquare.text import counted, plain, rows_sentence
 _NAMED = 5  # columns
 _DOUBTS = 5  # lines about the table
 _REASONS = 3  # columns named with the reason why they were left out
+_PARAMETERS = 6  # of a formula
+_NO_CHANCE = 1e-3  # of χ²
 
 
 def first_screen(fitted: FittedModel, *, width: int | None = None) -> str:
@@ -44,6 +47,12 @@ def first_screen(fitted: FittedModel, *, width: int | None = None) -> str:
         lines += inference_part(fitted).splitlines()
         if outputs := outputs_sentence(fitted.info):
             lines += folded(outputs, width, indent=2)
+    elif fitted.kind == "formula":
+        from halfsquare.report.sentences import noise_sentence
+        from halfsquare.report.text_tables import parameter_table
+
+        lines += ["", parameter_table(fitted.parameters, _PARAMETERS, width)]
+        lines += folded(noise_sentence(fitted), width, indent=2)
     strongest = strongest_columns(fitted)
     if strongest:
         lines += ["", *folded("Strongest columns: " + "; ".join(strongest) + ".", width)]
@@ -111,13 +120,35 @@ def suspicious(fitted: FittedModel, *, most: int | None = _DOUBTS) -> list[str]:
         named = ", ".join(f"{name} ({why})" for name, why in left[:_REASONS])
         more = f", and {len(left) - _REASONS} more" if len(left) > _REASONS else ""
         said.append(f"Left out: {named}{more}.")
-    warnings = [*fitted.info.get("reading", {}).get("suspicious", ()), *fitted.info["warnings"]]
+    warnings = [
+        *fitted.info.get("reading", {}).get("suspicious", ()),
+        *_of_sigma(fitted),
+        *fitted.info["warnings"],
+    ]
     room = len(warnings) if most is None else most - len(said)
     said += warnings[:room]
     if len(warnings) > room:
         rest = len(warnings) - room
         said.append(f"and {rest} more warning{'s' * (rest > 1)}: --all shows them")
     return said
+
+
+def _share(share: float) -> str:
+    """In per cent; what rounds to nothing or all is neither."""
+    if share < 0.01:
+        return "< 1%"
+    return "> 99%" if 0.99 < share < 1.0 else f"{share:.0%}"
+
+
+def _of_sigma(fitted: FittedModel) -> list[str]:
+    """Whether the errors are larger than the sigma that was given."""
+    chi2, p = fitted.facts.chi2, fitted.facts.chi2_p
+    if chi2 is None or p is None or p >= _NO_CHANCE:
+        return []
+    return [
+        f"χ² {plain(chi2)} on {plain(fitted.facts.degrees_of_freedom)} degrees of freedom "
+        f"(p {p_value(p)}): the errors are larger than sigma says, or the model is not right."
+    ]
 
 
 def strongest_columns(fitted: FittedModel) -> list[str]:
@@ -132,7 +163,9 @@ def strongest_columns(fitted: FittedModel) -> list[str]:
     if not isinstance(member.model, Linear):
         total = sum(found.values()) or 1.0
         shares = {column: found[column] / total for column in ranked}
-        return [f"{column} {share:.0%}" for column, share in shares.items() if share >= 0.005]
+        second = sorted(shares.values())[-min(len(shares), 2)]
+        least = min(0.005, max(0.001, 0.1 * second))
+        return [f"{c} {_share(share)}" for c, share in shares.items() if share >= least]
     if len(fitted.encoder.targets) > 1:
         return ranked
     scale = float(fitted.encoder.target_scales[0])

@@ -37,6 +37,7 @@ OPERATIONS = frozenset(
     | {"asin", "acos", "atan", "asinh", "acosh", "atanh", "Minimum", "Maximum", "Chosen"}
     | {"Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "Unequal", "Absolute", "Sign"}
 )
+_WRITTEN = {"Gather": "a[group]"}  # as a formula has what its operation is called
 _INSTEAD = "; leave out --interactive for the report without sliders"
 
 
@@ -172,9 +173,8 @@ def _program(model: Formula) -> dict[str, Any]:
     steps = [*program.scalar_steps, *program.array_steps]
     unknown = sorted({step.operation for step in steps} - OPERATIONS)
     if unknown:
-        raise OptionError(
-            f"the formula uses {', '.join(unknown)}, which sliders cannot compute{_INSTEAD}"
-        )
+        told = ", ".join(_WRITTEN.get(name, name) for name in unknown)
+        raise OptionError(f"the formula uses {told}, which sliders cannot compute{_INSTEAD}")
     return {
         "fixed": [value for _, value in model.fixed],
         "sources": [[kind, value] for kind, value in program.sources],

@@ -60,7 +60,7 @@ class Methods:
 
         Options and errors: see :func:`halfsquare.results.compare.compare`.
         """
-        found: Comparison = _of("results.evaluate").compare(self, other, *_rows(data, options))
+        found: Comparison = _of("results.compare").compare(self, other, *_rows(data, options))
         return found
 
     def explain(self, data: Any, row: int | None = None, **options: Any) -> Any:
