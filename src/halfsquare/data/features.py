@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from halfsquare.data.lags import LagNames
 from halfsquare.data.levels import MISSING
+from halfsquare.data.source_column import LagNames
 from halfsquare.data.times import PARTS, time_parts
 from halfsquare.files.records import from_json
 from halfsquare.loss import Floats

@@ -8,46 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from halfsquare.data.arrow import array_of, floats_of
+from halfsquare.data.source_column import SourceColumn
 from halfsquare.loss import Floats
-
-if TYPE_CHECKING:
-    from halfsquare.data.source_column import SourceColumn
-
-
-@dataclass(frozen=True)
-class LagNames:
-    """The value of column ``of``, ``steps`` rows before, among the rows with equal values in
-    ``by``.
-    """
-
-    of: str
-    by: tuple[str, ...]
-    steps: int
-
-    @property
-    def told(self) -> str:
-        """In words."""
-        rows = "a row" if self.steps == 1 else f"{self.steps} rows"
-        return f"{self.of}, {rows} before" + (f" of equal {', '.join(self.by)}" if self.by else "")
-
-
-@dataclass(frozen=True)
-class Lag:
-    """The same of columns of a source."""
-
-    of: SourceColumn
-    by: tuple[SourceColumn, ...]
-    steps: int
-
-    @property
-    def names(self) -> LagNames:
-        """Without how they are read."""
-        return LagNames(self.of.name, tuple(b.name for b in self.by), self.steps)
 
 
 @dataclass

@@ -11,10 +11,10 @@ from halfsquare.data.batches import first_fraction, first_infinite, rows_after
 from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.data.findings import Finding
 from halfsquare.data.integrity import NO_FILES, Unchanged, require_whole_pages
-from halfsquare.data.lags import Lag, LagNames, lagged
+from halfsquare.data.lags import lagged
 from halfsquare.data.messages import BadLine, Misread, in_training, late_fraction, missing_column
 from halfsquare.data.number_decision import thousands_in
-from halfsquare.data.source_column import SourceColumn
+from halfsquare.data.source_column import Lag, LagNames, SourceColumn
 from halfsquare.data.text_file import TextTable
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from halfsquare.data.columns import ColumnReading
-from halfsquare.data.lags import Lag
 from halfsquare.data.sql import Kind, is_one_of, quote_name
 from halfsquare.data.whole_numbers import less_base
 
@@ -97,3 +96,34 @@ class SourceColumn:
         for word in self.words:
             found = f"nullif({found}, {float(word)!r}::DOUBLE)"
         return less_base(self.stored, self.type, found, self.base) if self.base else found
+
+
+@dataclass(frozen=True)
+class LagNames:
+    """The value of column ``of``, ``steps`` rows before, among the rows with equal values in
+    ``by``.
+    """
+
+    of: str
+    by: tuple[str, ...]
+    steps: int
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        rows = "a row" if self.steps == 1 else f"{self.steps} rows"
+        return f"{self.of}, {rows} before" + (f" of equal {', '.join(self.by)}" if self.by else "")
+
+
+@dataclass(frozen=True)
+class Lag:
+    """The same of columns of a source."""
+
+    of: SourceColumn
+    by: tuple[SourceColumn, ...]
+    steps: int
+
+    @property
+    def names(self) -> LagNames:
+        """Without how they are read."""
+        return LagNames(self.of.name, tuple(b.name for b in self.by), self.steps)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from halfsquare.data.lags import LagNames
+from halfsquare.data.source_column import LagNames
 from halfsquare.models.terms.syntax import (
     Binary,
     Call,
