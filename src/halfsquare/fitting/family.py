@@ -24,7 +24,7 @@ from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import FitRecord, Training
 from halfsquare.results.trained import Trained
-from halfsquare.solvers.loop import Record
+from halfsquare.solvers.base import Record
 from halfsquare.solvers.run import Run
 
 _NOISE_LEFT_OUT = ("network", "trees", "blend")  # kinds that learn the noise from rows left out

@@ -14,9 +14,9 @@ from halfsquare.fitting.folds import HeldOutErrors, KeptRows, Mask
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
 from halfsquare.results.trained import NetworkFacts, Trained
-from halfsquare.solvers.base import Reason, State, Termination
+from halfsquare.solvers.base import Reason, Record, State, Termination
 from halfsquare.solvers.evidence import Evidence, belief_of, covariance_of, highest_evidence
-from halfsquare.solvers.loop import Record, descend
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.objective import Objective
 from halfsquare.solvers.run import Run
 

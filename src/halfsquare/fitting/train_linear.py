@@ -15,10 +15,10 @@ from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.base import Execution
 from halfsquare.results.trained import LinearFacts, Trained
-from halfsquare.solvers.base import Reason, Solver, Termination
+from halfsquare.solvers.base import Reason, Record, Solver, Termination
 from halfsquare.solvers.growing_batches import GrowingBatches
 from halfsquare.solvers.least_squares import solve
-from halfsquare.solvers.loop import Record, descend
+from halfsquare.solvers.loop import descend
 from halfsquare.solvers.normal_system import System, linear_sums
 from halfsquare.solvers.objective import Objective, Quadratic
 from halfsquare.solvers.run import Run

@@ -28,10 +28,9 @@ from halfsquare.fitting.side_by_side import of_member, side_by_side
 from halfsquare.loss import Floats, error
 from halfsquare.models.trees import Input
 from halfsquare.results.trained import Trained, TreesFacts
-from halfsquare.solvers.base import State
+from halfsquare.solvers.base import Record, State
 from halfsquare.solvers.boosting import Boosted, Growth, boost
 from halfsquare.solvers.grown_trees import grown
-from halfsquare.solvers.loop import Record
 from halfsquare.solvers.run import Run, Stream
 
 BEST, RANDOM = "trees", "trees of random cuts"

@@ -14,8 +14,7 @@ from halfsquare.results.intervals import Calibration
 from halfsquare.results.smearing import Smearing
 from halfsquare.results.stretches import Stretches
 from halfsquare.results.trained import LinearFacts, NetworkFacts, Trained, TreesFacts
-from halfsquare.solvers.base import Reason
-from halfsquare.solvers.loop import Record
+from halfsquare.solvers.base import Reason, Record
 from halfsquare.sums import ErrorSummary, r_squared
 
 

@@ -8,8 +8,7 @@ from typing import Any, Generic, TypeVar
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.results.inference.cluster_sums import ClusterSums
-from halfsquare.solvers.base import Termination
-from halfsquare.solvers.loop import Record
+from halfsquare.solvers.base import Record, Termination
 from halfsquare.solvers.solution import Path
 
 

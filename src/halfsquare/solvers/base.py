@@ -186,3 +186,14 @@ class Solver(ABC, Generic[O, M]):
     def resume(self, objective: O, state: State[M]) -> State[M]:
         """The first state of a descent that goes on from a state reached on other rows."""
         return self.begin(objective, state.parameters)
+
+
+@packable("record")
+@dataclass(frozen=True)
+class Record:
+    """One line of the history of a descent; see :class:`halfsquare.solvers.base.State`."""
+
+    iteration: int
+    loss: float
+    gradient_norm: float
+    notes: dict[str, float]

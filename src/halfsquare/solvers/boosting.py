@@ -22,8 +22,7 @@ import numpy.typing as npt
 
 from halfsquare.loss import Floats, error
 from halfsquare.models.trees import Input
-from halfsquare.solvers.base import Reason, Termination
-from halfsquare.solvers.loop import Record
+from halfsquare.solvers.base import Reason, Record, Termination
 from halfsquare.sums import MeanSums
 
 Told = Callable[[Record], None]

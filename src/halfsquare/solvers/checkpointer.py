@@ -28,7 +28,7 @@ from halfsquare.loss import Floats
 from halfsquare.solvers.base import State
 
 if TYPE_CHECKING:
-    from halfsquare.solvers.loop import Record
+    from halfsquare.solvers.base import Record
 
 # A checkpoint is written at most so often that writing takes this share of the time.
 _SHARE = 0.05

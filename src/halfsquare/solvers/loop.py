@@ -4,26 +4,14 @@ interrupts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from halfsquare.files.packing import packable
 from halfsquare.loss import Floats
-from halfsquare.solvers.base import M, O, Reason, Solver, State, Termination
+from halfsquare.solvers.base import M, O, Reason, Record, Solver, State, Termination
 from halfsquare.solvers.run import Run
 
 ITERATIONS = 1000
-
-
-@packable("record")
-@dataclass(frozen=True)
-class Record:
-    """One line of the history of a descent; see :class:`halfsquare.solvers.base.State`."""
-
-    iteration: int
-    loss: float
-    gradient_norm: float
-    notes: dict[str, float]
 
 
 def descend(

@@ -22,8 +22,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.results.predictive import deviations
 from halfsquare.results.trained import FormulaFacts, Trained
-from halfsquare.solvers.base import Reason, State, Termination
-from halfsquare.solvers.loop import Record
+from halfsquare.solvers.base import Reason, Record, State, Termination
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.variable_projection import ProjectedMemory, VariableProjection, triangle_of
