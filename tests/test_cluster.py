@@ -31,7 +31,7 @@ from halfsquare.cluster.connect import connect
 from halfsquare.cluster.partitions import dealt, moves, partitions_each
 from halfsquare.data import cut
 from halfsquare.errors import ClusterError, DataError, LimitError, NotFiniteError, OptionError
-from halfsquare.fitting import network as network_trainer
+from halfsquare.fitting import train_network as network_trainer
 from halfsquare.fitting.network import NetworkFamily
 from halfsquare.parallel.threads import Local
 

@@ -100,6 +100,7 @@ def train_network(
     >>> from halfsquare.data.rows import ArrayRows
     >>> x = np.linspace(-2, 2, 60)[:, None]
     >>> trained = train_network(ArrayRows(x, np.sin(2 * x)), members=3, hidden=(5,))
+    >>> from halfsquare.results.predictive import predictive
     >>> mean, variance = predictive(trained, np.array([[0.5]]))
     >>> mean.round(2).tolist()
     [[0.84]]
