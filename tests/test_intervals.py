@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,8 +49,7 @@ def fifths(fitted: FittedModel, table: Rows, by: NDArray[np.float64]) -> NDArray
 
 def with_calibration(fitted: FittedModel, found: Any) -> FittedModel:
     """The same model with another calibration."""
-    training = replace(fitted.record.training, calibration=found)
-    return replace(fitted, record=replace(fitted.record, training=training))
+    return fitted.with_training(calibration=found)
 
 
 @pytest.mark.parametrize("n", [20, 100, 5000])

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import FitError, OptionError, ShapeError
 from halfsquare.fitting.folds import Folds, HeldOutErrors, Judgement, KeptRows
-from halfsquare.fitting.network import predictive
 from halfsquare.fitting.train_network import train_network
 from halfsquare.models.base import Model
 from halfsquare.models.network import ACTIVATIONS, Network
 from halfsquare.parallel.threads import Local
+from halfsquare.results.predictive import predictive
 from halfsquare.solvers.base import Reason
 from halfsquare.solvers.objective import Objective
 from halfsquare.solvers.run import Run, Seed

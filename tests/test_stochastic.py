@@ -13,13 +13,12 @@ from halfsquare import fit, load
 from halfsquare.data.rows import ArrayRows, Chunk
 from halfsquare.errors import ModelFileError, OptionError
 from halfsquare.fitting import output_layer
-from halfsquare.fitting.network import predictive
 from halfsquare.fitting.output_layer import solve_output_layer
 from halfsquare.fitting.train_network import train_network
 from halfsquare.models.base import Model
 from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
-from halfsquare.results.predictive import outputs_and_variance
+from halfsquare.results.predictive import outputs_and_variance, predictive
 from halfsquare.solvers.adam import Adam
 from halfsquare.solvers.evidence import belief_of, covariance_of
 from halfsquare.solvers.loop import descend

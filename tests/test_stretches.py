@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +39,7 @@ def covered(fitted: FittedModel, rows: dict[str, np.ndarray]) -> float:
 
 def narrow(fitted: FittedModel) -> FittedModel:
     """The same without what is known of stretches."""
-    training = replace(fitted.record.training, stretches=())
-    return replace(fitted, record=replace(fitted.record, training=training))
+    return fitted.with_training(stretches=())
 
 
 @pytest.mark.parametrize("model", ["trees", "linear"])

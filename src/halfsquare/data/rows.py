@@ -76,6 +76,11 @@ class Rows(ABC):
         return None
 
 
+def spread_chunks(count: int, most: int) -> list[int]:
+    """So many of ``count`` chunks at most, that lie evenly over the table."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
+
+
 def row_weights(rows: Rows) -> Floats | None:
     """The weight of every row (n,), in the order of the chunks; None where each counts as one."""
     if not rows.weighted:

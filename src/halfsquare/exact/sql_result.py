@@ -29,7 +29,7 @@ from halfsquare.exact.terms import ABSENT, MAX_LEVELS, SumColumn, require_few
 from halfsquare.loss import Floats
 
 _FULL_DIGITS = 15
-_CROWDED, _MISSING = "*", "-"
+_MISSING = "-"
 
 Line = Mapping[str, str]
 

@@ -130,12 +130,9 @@ class AutoFamily(Family):
         blend = blended(parts, weight, weights=kept / kept.sum())
         found = self._fitted(rows, blend, before.candidates, before.stretches)
         # What the choice was made by stays beside the table of what was tried.
-        training = replace(
-            found.record.training,
-            left_out_mse=before.left_out_mse,
-            left_out_mse_se=before.left_out_mse_se,
+        return found.with_training(
+            left_out_mse=before.left_out_mse, left_out_mse_se=before.left_out_mse_se
         )
-        return replace(found, record=replace(found.record, training=training))
 
     def _more(self) -> dict[str, Callable[[EncodedRows, Run], list[Part]]]:
         return {BEST: self._tree_parts, NETWORK: self._network_part}

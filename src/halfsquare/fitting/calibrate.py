@@ -14,12 +14,12 @@ exact t intervals.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import Rows, spread_chunks
 from halfsquare.data.splits import Units
 from halfsquare.fitting.noise_scale import Scored, scale_of
 from halfsquare.fitting.normality import chance_of_normal
@@ -84,8 +84,7 @@ def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> Fitt
         each = [_one(found, j, float(noise[j]), units, exact=exact) for j in range(len(noise))]
     if all(one is None for one in each):
         return fitted
-    training = replace(fitted.record.training, calibration=tuple(each))
-    return replace(fitted, record=replace(fitted.record, training=training))
+    return fitted.with_training(calibration=tuple(each))
 
 
 def with_smearing(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> FittedModel:
@@ -101,8 +100,7 @@ def with_smearing(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> F
             s = fitted.noise_of(found.design, found.output)
         if len(found.error):
             smearing = Smearing.of(-(found.error / s)[:, 0], np.ones(len(s)))
-    training = replace(fitted.record.training, smearing=smearing)
-    return replace(fitted, record=replace(fitted.record, training=training))
+    return fitted.with_training(smearing=smearing)
 
 
 def _gathered(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> LeftOut:
@@ -110,12 +108,12 @@ def _gathered(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> LeftO
     count = rows.chunk_count
     sizes = [rows.chunk_size(i) for i in range(count)]
     starts = np.cumsum([0, *sizes])
-    chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_CHUNKS)).round().astype(np.intp))
+    chosen = spread_chunks(count, _MOST_CHUNKS)
     weights = [rows.chunk(i).weight if rows.weighted else None for i in chosen]
     drawn = _drawn(weights, [sizes[i] for i in chosen])
     parts = []
     units = rows.units
-    for i, at in zip(chosen.tolist(), drawn, strict=True):
+    for i, at in zip(chosen, drawn, strict=True):
         if len(at):
             place = np.asarray(starts[i] + at, dtype=np.intp)
             unit = place if units is None else units.of_row[place]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from halfsquare.data.roles import Roles
@@ -77,21 +78,14 @@ def scan_at(
     products: bool = False,
 ) -> Scanned:
     """Read the rows where they are going to be summed; see :func:`halfsquare.data.scan.scan`."""
-    if isinstance(execution, Local):
-        return scan(
-            source,
-            roles,
-            test_fraction=test_fraction,
-            seed=seed,
-            products=products,
-            progress=progress,
-        )
-    from halfsquare.cluster.cluster import Cluster
-    from halfsquare.cluster.shared import scan_shared
+    read: Callable[..., Scanned] = scan
+    if not isinstance(execution, Local):
+        from halfsquare.cluster.cluster import Cluster
+        from halfsquare.cluster.shared import scan_shared
 
-    assert isinstance(execution, Cluster)
-    return scan_shared(
-        execution,
+        assert isinstance(execution, Cluster)
+        read = partial(scan_shared, execution)
+    return read(
         source,
         roles,
         test_fraction=test_fraction,

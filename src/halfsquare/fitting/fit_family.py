@@ -145,9 +145,7 @@ def _rows_of(family: Family, scanned: Scanned, execution: Execution, name: str) 
 
 def _warned(fitted: FittedModel, said: Sequence[str]) -> FittedModel:
     """The model with more warnings."""
-    training = fitted.record.training
-    training = replace(training, warnings=(*training.warnings, *said))
-    return replace(fitted, record=replace(fitted.record, training=training))
+    return fitted.with_training(warnings=(*fitted.record.training.warnings, *said))
 
 
 def scanned_rows(family: Family, spec: DataSpec, request: Request) -> EncodedRows:

@@ -1,17 +1,4 @@
-"""Training a network: an ensemble of members, each leaving out its own part of the rows.
-
-Each member descends from its own random start, its penalties set by the evidence, on all rows but
-those of its fold. An average of networks is best when each fits a little closer than it would if it
-stood alone, so two stopping points are kept, the highest evidence and the end of the descent, and
-the errors on the rows left out decide for all members together. Then each member takes a few more
-steps on all rows.
-
-    variance  =  noise + parameters + spread
-    parameters: J C Jᵀ averaged;  spread: 1/M Σ (o_i - ō)²
-
-The noise is what the error on rows left out has beyond the other two (see
-:mod:`halfsquare.fitting.folds`).
-"""
+"""Networks as a family: trained by :mod:`halfsquare.fitting.train_network`."""
 
 from __future__ import annotations
 
@@ -30,12 +17,9 @@ from halfsquare.fitting.train_network import train_longer, train_network
 from halfsquare.loss import Floats, error
 from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.predictive import predictive
 from halfsquare.results.record import Training
 from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.run import Run
-
-__all__ = ["predictive", "train_network"]
 
 _STAND_IN = (6,)  # hidden units of a network that says what many would where no rows are
 

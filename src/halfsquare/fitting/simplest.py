@@ -96,8 +96,7 @@ def simplest_again(family: Family, fitted: FittedModel, rows: EncodedRows, run: 
 
 def _chosen(fitted: FittedModel, candidates: Sequence[Candidate], chosen: str) -> FittedModel:
     """The model, with what was tried beside it."""
-    training = replace(fitted.record.training, candidates=tuple(candidates), chosen=chosen)
-    return replace(fitted, record=replace(fitted.record, training=training))
+    return fitted.with_training(candidates=tuple(candidates), chosen=chosen)
 
 
 def _network(

@@ -10,14 +10,13 @@ expected nothing is added: what is a line stays one, with its exact intervals.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Instant, Number
-from halfsquare.data.rows import ArrayRows, Rows
+from halfsquare.data.rows import ArrayRows, Rows, spread_chunks
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
 from halfsquare.parallel.threads import one_blas_thread
@@ -64,8 +63,7 @@ def with_stretches(fitted: FittedModel, rows: Rows, stand_in: StandIn) -> Fitted
         if not rates and len(some.design) >= _FEWEST_ROWS:
             rates = _rates(fitted, _thinned(some, _TRAINED_ON), numbers, stand_in)
     found = tuple(_where(some, c, rate) for c, rate in rates.items() if rate.any())
-    training = replace(training, stretches=found)
-    return replace(fitted, record=replace(fitted.record, training=training))
+    return fitted.with_training(stretches=found)
 
 
 def _numbers(encoder: Encoder) -> dict[int, str]:
@@ -80,11 +78,10 @@ def _numbers(encoder: Encoder) -> dict[int, str]:
 
 def _some(rows: Rows, most: int) -> ArrayRows:
     """So many rows of positive weight at most, from chunks that lie evenly over the table."""
-    count = rows.chunk_count
-    chosen = np.unique(np.linspace(0, count - 1, min(count, _CHUNKS)).round().astype(np.intp))
-    every = max(1, -(-sum(rows.chunk_size(i) for i in chosen.tolist()) // most))
+    chosen = spread_chunks(rows.chunk_count, _CHUNKS)
+    every = max(1, -(-sum(map(rows.chunk_size, chosen)) // most))
     designs, targets, weights = [], [], []
-    for index in chosen.tolist():
+    for index in chosen:
         chunk = rows.chunk(index)
         w = np.ones(len(chunk.target)) if chunk.weight is None else chunk.weight
         at = np.flatnonzero(w > 0)[::every]

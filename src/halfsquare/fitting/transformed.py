@@ -227,5 +227,4 @@ def _candidate(name: str, losses: Floats, before: Floats, weight: Floats | None)
 
 
 def _told(fitted: FittedModel, tried: Any) -> FittedModel:
-    training = replace(fitted.record.training, transforms=tuple(tried))
-    return replace(fitted, record=replace(fitted.record, training=training))
+    return fitted.with_training(transforms=tuple(tried))

@@ -1,11 +1,4 @@
-"""Training boosted trees: an ensemble of descents, each stopped by its own part of the rows left
-out.
-
-The rows are dealt into folds in two rounds (:mod:`halfsquare.fitting.folds`), and each member
-leaves one fold out. Members of the first round grow trees whose every cut is the best one; those of
-the second draw their cuts at random, which makes smoother functions. So each row has an error of
-either kind, and these say how to weigh the two ensembles (:mod:`halfsquare.fitting.blend`).
-"""
+"""Boosted trees as a family: trained by :mod:`halfsquare.fitting.train_trees`, and blended."""
 
 from __future__ import annotations
 

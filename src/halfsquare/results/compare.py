@@ -103,7 +103,8 @@ def compare(
     spec = DataSpec.of(data)
     source_a, source_b = open_for(a.encoder, spec), open_for(b.encoder, spec)
     by_name = {name: m for name, m in (("A", a), ("B", b)) if _of_the_fit(m, source_a.name)}
-    left_out = tuple(name for name, model in by_name.items() if knows_leverage(model))
+    alike = cluster_by is None and not in_time
+    left_out = tuple(name for name, model in by_name.items() if alike and knows_leverage(model))
     plain, without = _Pair.zero(k), _Pair.zero(k)
     pairs = zip(weighed_rows(source_a, a, spec), weighed_rows(source_b, b, spec), strict=True)
     rows = 0
@@ -124,7 +125,7 @@ def compare(
             "no row has both a target and a positive weight: there is nothing to compare"
         )
     seen = tuple(name for name, model in by_name.items() if _as_many(model, source_a.name, rows))
-    if cluster_by is not None or in_time:
+    if not alike:
         means = plain.a.finish(), plain.b.finish()
         (of_a, of_b), weight, clusters = losses_of([a, b], spec, cluster_by)
         found = mean_error(of_a - of_b, weight, clusters, cluster_by)

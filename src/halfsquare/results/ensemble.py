@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,11 @@ class Ensemble:
     encoder: Encoder
     members: tuple[Trained[Any], ...]
     record: FitRecord
+
+    def with_training(self, **changes: Any) -> Self:
+        """The same with these fields of its :class:`~halfsquare.results.record.Training` anew."""
+        training = replace(self.record.training, **changes)
+        return replace(self, record=replace(self.record, training=training))
 
     @property
     def shares(self) -> Floats:

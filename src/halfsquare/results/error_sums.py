@@ -12,6 +12,7 @@ from halfsquare.loss import Floats, error
 from halfsquare.parallel.base import Execution
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.mean_error import LossMoments
+from halfsquare.results.row_losses import loss_of_errors
 from halfsquare.sums import ErrorSums
 
 _NO_LOSSES = LossMoments()
@@ -119,5 +120,5 @@ def _of_chunk(
     if not (keep or moments):
         return Errors(sums)
     e = error(target, outputs)
-    losses = LossMoments.of((e * e).mean(axis=1), chunk.weight) if moments else _NO_LOSSES
+    losses = LossMoments.of(loss_of_errors(e), chunk.weight) if moments else _NO_LOSSES
     return Errors(sums, losses, ((e, chunk.weight),) if keep else ())

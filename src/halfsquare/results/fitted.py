@@ -25,17 +25,8 @@ from halfsquare.text import number
 
 @dataclass(frozen=True)
 class FittedModel(Ensemble, Methods):
-    """What ``fit`` returns and ``load`` reads.
-
-    Attributes
-    ----------
-    encoder : Encoder
-        How columns become a design matrix.
-    members : tuple of Trained
-        One model, or a small ensemble whose mean, weighted by their shares, is the output; in
-        standardized units.
-    record : FitRecord
-        How it was made, from what, and how wrong it is.
+    """What ``fit`` returns and ``load`` reads; its attributes are those of
+    :class:`halfsquare.results.ensemble.Ensemble`.
     """
 
     @cached_property

@@ -69,7 +69,11 @@ def _values_of(fitted: FittedModel, spec: DataSpec, name: str) -> Any:
 
 def row_loss(target: Floats, output: Floats) -> Floats:
     """The MSE of each row (m,), over its targets, from targets and outputs (m, k)."""
-    e = error(target, output)
+    return loss_of_errors(error(target, output))
+
+
+def loss_of_errors(e: Floats) -> Floats:
+    """The same from errors o - t (m, k)."""
     squares = e * e
     losses: Floats = squares[:, 0] if squares.shape[1] == 1 else squares.mean(axis=1)
     return losses

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.encoded_rows import EncodedRows
-from halfsquare.data.rows import ChangedRows, Chunk, Rows
+from halfsquare.data.rows import ChangedRows, Chunk, Rows, spread_chunks
 from halfsquare.fitting.folds import KeptRows
 from halfsquare.fitting.formula.origin import OriginRows
 from halfsquare.loss import Floats, error
@@ -59,8 +59,9 @@ def gathered(rows: Rows, most: int = MOST_ROWS) -> Chunk:
     chosen by a hash of their place.
     """
     count = rows.chunk_count
-    spread = sorted({round(i) for i in np.linspace(0, count - 1, min(count, _MOST_CHUNKS))})
-    places = [i for i in spread if rows.chunk_size(i)] or list(range(count))
+    places = [i for i in spread_chunks(count, _MOST_CHUNKS) if rows.chunk_size(i)] or list(
+        range(count)
+    )
     chunks: list[Chunk] = []
     for done, index in enumerate(places):
         room = -(-(most - sum(len(c.target) for c in chunks)) // (len(places) - done))
