@@ -13,14 +13,7 @@ from halfsquare.audit.calling import evaluate as call_once
 from halfsquare.audit.calling import guarded, plain_call
 from halfsquare.audit.libraries import library, likely_libraries
 from halfsquare.audit.samples import TRIAL, rows
-from halfsquare.audit.subject import (
-    CallFailed,
-    Returned,
-    Sample,
-    Subject,
-    floats,
-    numbers,
-)
+from halfsquare.audit.subject import CallFailed, Returned, Sample, Subject, floats, numbers
 from halfsquare.errors import OptionError
 
 if TYPE_CHECKING:

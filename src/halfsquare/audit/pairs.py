@@ -13,13 +13,7 @@ from halfsquare.audit.calling import evaluate as call_once
 from halfsquare.audit.calling import plain_call
 from halfsquare.audit.libraries import Library
 from halfsquare.audit.samples import rows
-from halfsquare.audit.subject import (
-    CallFailed,
-    Evaluate,
-    Returned,
-    Sample,
-    Subject,
-)
+from halfsquare.audit.subject import CallFailed, Evaluate, Returned, Sample, Subject
 from halfsquare.errors import OptionError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
-from halfsquare.data.encoder import Recoding
+from halfsquare.data.encoder_decision import Recoding
 from halfsquare.data.features import Feature, Levels, Plain
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.absorbed import (

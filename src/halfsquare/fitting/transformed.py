@@ -17,12 +17,7 @@ from halfsquare.data.encoder import ColumnEncoder
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
-from halfsquare.data.target_transform import (
-    TRANSFORMS,
-    TargetTransform,
-    TransformName,
-    yeo_johnson,
-)
+from halfsquare.data.target_transform import TRANSFORMS, TargetTransform, TransformName, yeo_johnson
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.blend import weights_of
 from halfsquare.fitting.family import Family

@@ -16,9 +16,9 @@ from halfsquare.files.records import to_json
 from halfsquare.loss import Floats
 from halfsquare.results.coefficients import Parameter
 from halfsquare.results.ensemble import Ensemble
+from halfsquare.results.info import as_info
 from halfsquare.results.intervals import ends_of
 from halfsquare.results.methods import Methods
-from halfsquare.results.record import as_info
 from halfsquare.results.user_units import coefficients
 from halfsquare.text import number
 
