@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.passes import record_batches
 from halfsquare.data.reading import open_for
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
@@ -62,9 +63,9 @@ def _values_of(fitted: FittedModel, spec: DataSpec, name: str) -> Any:
     column = next((c for c in source.columns if c.name == name), None)
     if column is None:
         raise OptionError(f"{source.name} has no column {name!r} to tell clusters apart by")
-    parts = [batch.column(0) for batch in source.scan([replace(column, kind="text")], 16384)]
-    codes = pa.chunked_array(parts).combine_chunks().dictionary_encode("encode").indices
-    return codes.to_numpy(zero_copy_only=False)
+    batches = record_batches(source, [replace(column, kind="text")])
+    codes = pa.chunked_array([batch.column(0) for batch in batches]).combine_chunks()
+    return codes.dictionary_encode("encode").indices.to_numpy(zero_copy_only=False)
 
 
 def row_loss(target: Floats, output: Floats) -> Floats:
