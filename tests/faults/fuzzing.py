@@ -26,10 +26,12 @@ from loading import mutated
 
 from halfsquare.data.passes import record_batches
 from halfsquare.errors import HalfsquareError
-from halfsquare.exact.sums_file import SUMS_FILE, load_sums
+from halfsquare.exact.sums_file import SUMS_FILE
+from halfsquare.exact.table_sums import load_sums
 from halfsquare.files.checkpoint import CHECKPOINT_FILE, Checkpoint
 from halfsquare.files.container import Container
-from halfsquare.results.model_file import MODEL_FILE, load
+from halfsquare.results.fitted import load
+from halfsquare.results.model_file import MODEL_FILE
 
 Random = np.random.Generator
 _VALUES: tuple[Any, ...] = (

@@ -52,7 +52,7 @@ def compare(
     """
     from halfsquare.data.spec import DataSpec
     from halfsquare.results import compare as comparing
-    from halfsquare.results.model_file import load
+    from halfsquare.results.fitted import load
 
     weighing: Any = {"weights": weights, "sigma": sigma, "precision": precision}
     a, b = load(model_a), load(model_b)

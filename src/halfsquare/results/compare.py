@@ -18,8 +18,8 @@ from halfsquare.data.reading import open_for
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.loss import Floats
+from halfsquare.results.ensemble import Ensemble
 from halfsquare.results.evaluate import Evaluation, evaluate
-from halfsquare.results.fitted import FittedModel
 from halfsquare.results.row_losses import losses_of, mean_error, row_loss
 from halfsquare.results.weighed_rows import weighed_rows
 from halfsquare.results.without_row import knows_leverage, outputs_without_row
@@ -79,8 +79,8 @@ class Comparison:
 
 
 def compare(
-    a: FittedModel,
-    b: FittedModel,
+    a: Ensemble,
+    b: Ensemble,
     data: Any,
     *,
     cluster_by: str | None = None,
@@ -161,7 +161,7 @@ class _Pair:
         )
 
 
-def _of_the_fit(model: FittedModel, name: str) -> bool:
+def _of_the_fit(model: Ensemble, name: str) -> bool:
     """Whether a source of that name is the one of the fit, as far as a name tells."""
     if model.record.data is None:
         return False
@@ -172,18 +172,18 @@ def _of_the_fit(model: FittedModel, name: str) -> bool:
         return False
 
 
-def _rows_of(model: FittedModel) -> int | None:
+def _rows_of(model: Ensemble) -> int | None:
     return None if model.record.data is None else model.record.data.rows_read
 
 
-def _as_many(model: FittedModel, name: str, rows: int) -> bool:
+def _as_many(model: Ensemble, name: str, rows: int) -> bool:
     """Queries and frames share a name, so that the number of rows has to agree as well."""
     return not name.startswith("the ") or _rows_of(model) == rows
 
 
 def compare_unpaired(
-    a: FittedModel,
-    b: FittedModel,
+    a: Ensemble,
+    b: Ensemble,
     data_a: Any,
     data_b: Any,
     *,
@@ -229,7 +229,7 @@ def _unpaired(a: ErrorSummary, b: ErrorSummary, by: str) -> Comparison:
     return _judged(a.mse - b.mse, hypot(a.mse_se, b.mse_se), False, a, b)
 
 
-def _fitted_to(model: FittedModel, data: Any, found: Evaluation) -> bool:
+def _fitted_to(model: Ensemble, data: Any, found: Evaluation) -> bool:
     spec = DataSpec.of(data)
     if spec.once:  # A pipe has been read, and has no name to know it by.
         return False
@@ -238,12 +238,12 @@ def _fitted_to(model: FittedModel, data: Any, found: Evaluation) -> bool:
     return _of_the_fit(model, name) and _as_many(model, name, rows)
 
 
-def _all_rows_known(model: FittedModel, found: Evaluation) -> bool:
+def _all_rows_known(model: Ensemble, found: Evaluation) -> bool:
     rows = found.summary.rows + found.missing_target
     return knows_leverage(model) and _rows_of(model) == rows
 
 
-def _without_row(model: FittedModel, data: Any) -> ErrorSummary:
+def _without_row(model: Ensemble, data: Any) -> ErrorSummary:
     """Of rows of its fit, each judged by the fit without it."""
     spec = replace(DataSpec.of(data), progress=None)
     sums = ErrorSums.zero(len(model.encoder.targets))
@@ -255,7 +255,7 @@ def _without_row(model: FittedModel, data: Any) -> ErrorSummary:
     return sums.finish()
 
 
-def require_same_target(a: FittedModel, b: FittedModel) -> None:
+def require_same_target(a: Ensemble, b: Ensemble) -> None:
     """Refuse to compare models of different targets."""
     if a.encoder.targets != b.encoder.targets:
         raise OptionError(
