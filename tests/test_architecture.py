@@ -22,8 +22,9 @@ PROJECT = ROOT.parent.parent
 # after it.
 FLOORS = [
     ("errors", "text", "process"),
-    ("loss",),
-    ("sums",),
+    ("arrays",),
+    ("loss", "moments"),
+    ("sums", "normal_sums"),
     ("parallel", "files"),
     ("data",),
     ("models",),

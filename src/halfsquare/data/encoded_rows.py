@@ -20,7 +20,7 @@ from halfsquare.data.splits import Units
 from halfsquare.data.summed import design_sums
 from halfsquare.data.weighting import Weighting
 from halfsquare.loss import Floats
-from halfsquare.sums import NormalSums
+from halfsquare.normal_sums import NormalSums
 
 Part = Literal["train", "test", "all"]
 

@@ -15,7 +15,7 @@ from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.loss import Floats
-from halfsquare.sums import Moments
+from halfsquare.moments import Moments
 
 
 @dataclass(frozen=True)

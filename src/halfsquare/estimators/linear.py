@@ -27,11 +27,11 @@ from halfsquare.fitting.family import Family
 from halfsquare.fitting.linear import LinearFamily
 from halfsquare.fitting.stretches import with_stretches
 from halfsquare.loss import Floats
+from halfsquare.moments import Moments
 from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Training, error_of_sums
 from halfsquare.solvers.run import Run, Seed
-from halfsquare.sums import Moments
 
 
 class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]

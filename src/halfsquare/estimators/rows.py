@@ -12,12 +12,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
+from halfsquare.arrays import require_finite
 from halfsquare.data.ranges import LARGEST, LARGEST_TARGET, require_array_range
 from halfsquare.data.weighting import Weighting, as_weights
 from halfsquare.errors import FitError, NotFiniteError
 from halfsquare.estimators.table import target_names, weighting_of, weights_of
 from halfsquare.estimators.whole_numbers import base_of, less
-from halfsquare.loss import Floats, require_finite
+from halfsquare.loss import Floats
 
 _LOOKED_AT = 1024
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from halfsquare.results.compare import Comparison
+    from halfsquare.results.comparison import Comparison
     from halfsquare.results.ensemble import Ensemble
     from halfsquare.results.evaluate import Evaluation
 

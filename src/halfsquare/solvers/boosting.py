@@ -37,7 +37,7 @@ Told = Callable[[Record], None]
 _SIGNIFICANT = 2.0
 # … and a stretch of rounds without a new least ends the descent whatever the noise: this, or a
 # share of the rounds.
-_PATIENCE, _PATIENCE_SHARE = 50, 0.1
+_STALLED, _STALLED_SHARE = 50, 0.1
 _FEWEST_AFTER = 10  # rounds after the least before a rise is judged
 _EVERY = 5  # rounds from one look at the rows left out to the next
 
@@ -218,7 +218,7 @@ class _Stop:
             self._least, self._least_mse = squares, self.mse
             return None
         since = number - self.best
-        if since >= max(_PATIENCE, _PATIENCE_SHARE * self.best):
+        if since >= max(_STALLED, _STALLED_SHARE * self.best):
             return Termination(Reason.LEFT_OUT_CALM, since)
         if since >= _FEWEST_AFTER:
             rise, doubt = self._mean(squares - self._least)
