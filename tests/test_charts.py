@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("altair", reason="the figures need the extra 'page'")
@@ -20,9 +21,22 @@ from halfsquare.figures.engine import DrawingError, Engine, clean, specification
 from halfsquare.figures.live import Compiled, vega_spec, without_inputs
 from halfsquare.figures.marks import bar, drawn, finished, rows_of
 from halfsquare.figures.save import data_island, save_chart, save_example
-from halfsquare.figures.theme import DARK, LIGHT, Theme, contrast
+from halfsquare.figures.theme import DARK, LIGHT, Theme
 
 PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of two colours ``#rrggbb``, 1 to 21 (WCAG 2.2, "relative luminance")."""
+
+    def luminance(colour: str) -> float:
+        channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        low = channels <= 0.04045
+        linear = np.where(low, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        return float(linear @ (0.2126, 0.7152, 0.0722))
+
+    dark, bright = sorted((luminance(one), luminance(other)))
+    return (bright + 0.05) / (dark + 0.05)
 
 
 @pytest.fixture(scope="module")

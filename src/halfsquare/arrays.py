@@ -58,7 +58,7 @@ def matching(
     return t, o, w
 
 
-def require_weights(w: Floats, *, first_row: int = 1) -> float:
+def require_weights(w: Floats) -> float:
     """Σw; NaN, infinite and negative weights are refused, naming the row (counted from 1)."""
     # The least and the sum of each block, taken while it is in the cache, tell whether all is well.
     blocks = [w[i : i + _CHECKED] for i in range(0, len(w), _CHECKED)]
@@ -67,10 +67,10 @@ def require_weights(w: Floats, *, first_row: int = 1) -> float:
         total = float(np.sum([s for _, s in found]))
     if np.isfinite(total) and all(low >= 0 for low, _ in found):
         return total
-    require_finite("weight", w, first_row=first_row)
+    require_finite("weight", w)
     if w.min() < 0:
         row = int(np.argmax(w < 0))
-        raise DataError(f"weight is {w[row]:g} in row {first_row + row}; expected a number >= 0")
+        raise DataError(f"weight is {w[row]:g} in row {row + 1}; expected a number >= 0")
     return total
 
 
@@ -89,11 +89,11 @@ def as_floats(name: str, values: npt.ArrayLike) -> Floats:
         raise DataError(f"{name} is not an array of numbers: {problem}") from None
 
 
-def require_finite(name: str, array: Floats, *, first_row: int = 1) -> None:
+def require_finite(name: str, array: Floats) -> None:
     """Refuse NaN and infinity, naming the first row that holds one (counted from 1)."""
     bad = ~np.isfinite(array)
     if bad.any():
         where = np.unravel_index(int(np.argmax(bad)), array.shape) if array.ndim else ()
-        row = f" in row {first_row + int(where[0])}" if where else ""
+        row = f" in row {int(where[0]) + 1}" if where else ""
         column = f", output {int(where[1]) + 1}" if len(where) == 2 else ""
         raise NotFiniteError(f"{name} is {array[where]}{row}{column}; expected a finite number")

@@ -93,8 +93,19 @@ class Number(Feature):
             out[1] = gone
 
 
+class AsItIs(Feature):
+    """A column that is one design column, its values as they are."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def write(self, raw: Floats, out: Floats) -> None:
+        out[0] = raw
+
+
 @dataclass(frozen=True)
-class Plain(Feature):
+class Plain(AsItIs):
     """A number as it is, for a formula in the user's units; a missing one stays missing. ``lag``
     says of which column's earlier rows it is.
     """
@@ -109,22 +120,15 @@ class Plain(Feature):
         return int(self.base or 0)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
     def decision(self) -> str:
         if self.lag is not None:
             return self.lag.told
         less = f", less {self.base}" if self.base else ", as it is"
         return f"number from {self.minimum:g} to {self.maximum:g}{less}"
 
-    def write(self, raw: Floats, out: Floats) -> None:
-        out[0] = raw
-
 
 @dataclass(frozen=True)
-class Moment(Feature):
+class Moment(AsItIs):
     """A date or time as it is, for terms that say themselves what of it counts; ``minimum`` and
     ``maximum`` in seconds.
     """
@@ -133,22 +137,15 @@ class Moment(Feature):
     maximum: float
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
     def decision(self) -> str:
         return (
             "date or time, as the formula has it; by itself days since 1970-01-01, "
             "a time of day hours"
         )
 
-    def write(self, raw: Floats, out: Floats) -> None:
-        out[0] = raw
-
 
 @dataclass(frozen=True)
-class Levels(Feature):
+class Levels(AsItIs):
     """A text whose levels are known, for terms that say themselves how it is coded.
 
     Raw values are codes into ``levels``; -1 is missing, -2 a level that training did not have.
@@ -157,16 +154,9 @@ class Levels(Feature):
     levels: tuple[str, ...]
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
     def decision(self) -> str:
         shown = ", ".join(self.levels[:8]) + (", …" if len(self.levels) > 8 else "")
         return f"category of {counted(len(self.levels), 'levels')}: {shown}"
-
-    def write(self, raw: Floats, out: Floats) -> None:
-        out[0] = raw
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ text colour stands at least 4.5 : 1 against its paper (WCAG 2.2, 1.4.3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -80,18 +79,3 @@ DARK = Theme(
     low_wash="#18242f",
     high_wash="#2b221b",
 )
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two colours ``#rrggbb``, 1 to 21 (WCAG 2.2, "relative luminance")."""
-    bright, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: str) -> float:
-    linear: Iterable[float] = (_linear(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
-    return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def _linear(channel: float) -> float:
-    return channel / 12.92 if channel <= 0.04045 else float(((channel + 0.055) / 1.055) ** 2.4)

@@ -111,11 +111,6 @@ class Trees(Model):
     def outputs_count(self) -> int:
         return len(self.targets)
 
-    @property
-    def tree_count(self) -> int:
-        """Trees of all outputs."""
-        return len(self.leaf_stops)
-
     def as_dict(self) -> dict[str, Any]:
         inputs = [[i.name, i.kind, i.first, i.stop, i.indicator] for i in self.inputs]
         return {"kind": "trees", "inputs": inputs, "targets": list(self.targets)}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
 
-Adjustment = Literal["holm", "bh", "bonferroni", "none"]
 ADJUSTMENTS = ("holm", "bh", "bonferroni", "none")
 
 
