@@ -16,13 +16,14 @@ from halfsquare.report.layout import grid
 from halfsquare.report.sentences import noise_sentence, of_transform, outputs_sentence
 from halfsquare.report.text_tables import (
     MOST_PARAMETERS,
+    candidate_row,
     decisions,
     error_table,
     parameter_table,
     tried_table,
 )
 from halfsquare.results.fitted import FittedModel
-from halfsquare.text import descent_sentence, mse_limits, number, rows_sentence, with_error
+from halfsquare.text import descent_sentence, mse_limits, number, rows_sentence
 
 
 def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | None = None) -> str:
@@ -88,12 +89,7 @@ def transform_lines(info: dict[str, Any]) -> list[str]:
     if info.get("transforms"):
         chosen = found["name"] if found else "none"
         rows = [
-            [
-                t["model"],
-                "–" if t["mse"] is None else with_error(t["mse"], t["mse_se"]),
-                "" if t["difference"] is None else with_error(t["difference"], t["difference_se"]),
-                t["note"] or ("← chosen" if t["model"] == chosen else ""),
-            ]
+            [*candidate_row(t), t["note"] or ("← chosen" if t["model"] == chosen else "")]
             for t in info["transforms"]
         ]
         header = ["", "MSE ± std. error", "change ± std. error", ""]

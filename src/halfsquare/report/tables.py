@@ -6,6 +6,7 @@ from typing import Any
 
 from halfsquare.data.splits import Split
 from halfsquare.report.collect import Collected
+from halfsquare.report.text_tables import candidate_row, decision_rows, parameter_row
 from halfsquare.results.fitted import FittedModel
 from halfsquare.text import descent_sentence, mse_limits, number, plain, with_error
 
@@ -38,17 +39,7 @@ def tables(fitted: FittedModel, c: Collected) -> dict[str, Any]:
         "tried_header": ["model", "MSE ± std. error", "change ± std. error", "note"],
         "tried": _tried(info),
         "parameters_header": ["parameter", "value", "std. error", "t", "95 % from", "to"],
-        "parameters": [
-            [
-                p.name,
-                number(p.value, 6),
-                number(p.standard_error, 4),
-                number(p.t, 4),
-                number(p.low),
-                number(p.high),
-            ]
-            for p in parameters
-        ],
+        "parameters": [parameter_row(p, with_p=False) for p in parameters],
         "descended": _descended(info),
         "worst_header": ["row", "target", "output", "error o − t", *shown],
         "worst": [
@@ -61,13 +52,7 @@ def tables(fitted: FittedModel, c: Collected) -> dict[str, Any]:
             ]
             for w in c.worst
         ],
-        "columns": [
-            *([f.column, f.decision] for f in fitted.encoder.features[:_MOST]),
-            *(
-                [name, f"left out: {why}"]
-                for name, why in list(fitted.encoder.left_out.items())[:_MOST]
-            ),
-        ],
+        "columns": decision_rows(fitted.encoder, _MOST),
     }
 
 
@@ -144,14 +129,8 @@ def _mean_error(summary: dict[str, Any]) -> str:
 def _tried(info: dict[str, Any]) -> Cells:
     found = []
     for tried in info.get("tried") or []:
-        mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
-        change = (
-            ""
-            if tried["difference"] is None
-            else with_error(tried["difference"], tried["difference_se"])
-        )
         note = tried["note"] or ("chosen" if tried["model"] == info.get("chosen") else "")
-        found.append([tried["model"], mse, change, note])
+        found.append([*candidate_row(tried), note])
     return found
 
 

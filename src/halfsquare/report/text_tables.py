@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from halfsquare.data.encoder import Encoder
 from halfsquare.report.layout import grid
 from halfsquare.results.coefficients import Parameter
 from halfsquare.results.fitted import FittedModel
@@ -61,20 +62,8 @@ def parameter_table(
     if most is not None and len(shown) > most:
         kept = sorted(shown[1:], key=lambda p: -(abs(p.t) if p.t == p.t else 0.0))[: most - 1]
         shown = [shown[0], *kept]
-    rows = [
-        [
-            p.name,
-            number(p.value, 6),
-            number(p.standard_error, 4),
-            number(p.t, 4),
-            _plain_p(p.p),
-            number(p.low),
-            number(p.high),
-        ]
-        for p in shown
-    ]
     header = ["", "value", "std. error", "t", "p", f"{100 * level:g} % from", "to"]
-    table = grid(rows, header=header, width=width)
+    table = grid([parameter_row(p) for p in shown], header=header, width=width)
     hidden = len(parameters) - len(shown)
     return table + (
         f"\n  … {hidden} more, of smaller |t|: info --all or --json shows every one"
@@ -83,8 +72,11 @@ def parameter_table(
     )
 
 
-def _plain_p(p: float) -> str:
-    return p_value(p).removeprefix("= ")
+def parameter_row(p: Parameter, *, with_p: bool = True) -> list[str]:
+    """Name, value, standard error, t, p and both limits."""
+    values = number(p.value, 6), number(p.standard_error, 4), number(p.t, 4)
+    probability = [p_value(p.p).removeprefix("= ")] if with_p else []
+    return [p.name, *values, *probability, number(p.low), number(p.high)]
 
 
 def p_value(p: float) -> str:
@@ -96,13 +88,24 @@ def p_value(p: float) -> str:
 
 def decisions(fitted: FittedModel, most: int = 40, width: int | None = None) -> str:
     """What was decided for each column."""
-    rows = [[f.column, f.decision] for f in fitted.encoder.features[:most]]
-    rows += [
-        [name, f"left out: {reason}"]
-        for name, reason in list(fitted.encoder.left_out.items())[:most]
-    ]
+    rows = decision_rows(fitted.encoder, most)
     hidden = len(fitted.encoder.features) + len(fitted.encoder.left_out) - len(rows)
     return grid(rows, left=2, width=width) + (f"\n  … and {hidden} more columns" if hidden else "")
+
+
+def decision_rows(encoder: Encoder, most: int) -> list[list[str]]:
+    """What was decided for each of the first columns, and why others were left out."""
+    left_out = list(encoder.left_out.items())[:most]
+    used = [[f.column, f.decision] for f in encoder.features[:most]]
+    return used + [[name, f"left out: {why}"] for name, why in left_out]
+
+
+def candidate_row(tried: dict[str, Any]) -> list[str]:
+    """A model that was tried, its MSE and the difference to another's, with standard errors."""
+    mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
+    if tried["difference"] is None:
+        return [tried["model"], mse, ""]
+    return [tried["model"], mse, with_error(tried["difference"], tried["difference_se"])]
 
 
 def tried_table(info: dict[str, Any]) -> str:
@@ -112,16 +115,10 @@ def tried_table(info: dict[str, Any]) -> str:
         return f"Only the linear model was tried. Others: {last['note']}"
     rows = []
     for tried in info["tried"]:
-        mse = "–" if tried["mse"] is None else with_error(tried["mse"], tried["mse_se"])
-        change = (
-            ""
-            if tried["difference"] is None
-            else with_error(tried["difference"], tried["difference_se"])
-        )
         mark = "← chosen" if tried["model"] == info["chosen"] else ""
         if tried.get("weight") and " + " in info["chosen"]:
             mark = f"← weight {tried['weight']:.2f}"
-        rows.append([tried["model"], mse, change, tried["note"] or mark])
+        rows.append([*candidate_row(tried), tried["note"] or mark])
     lines = grid(
         [row[:3] for row in rows], header=["", "MSE ± std. error", "change ± std. error"]
     ).split("\n")
