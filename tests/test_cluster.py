@@ -29,6 +29,7 @@ from halfsquare.cluster import tasks
 from halfsquare.cluster.cluster import Cluster
 from halfsquare.cluster.connect import connect
 from halfsquare.cluster.partitions import dealt, moves, partitions_each
+from halfsquare.cluster.scheduler import Scheduler
 from halfsquare.data import cut
 from halfsquare.errors import ClusterError, DataError, LimitError, NotFiniteError, OptionError
 from halfsquare.fitting import train_network as network_trainer
@@ -175,21 +176,21 @@ def test_a_worker_that_stands_still_for_a_while_changes_nothing(
     """It goes on when three looks at who is still there have found it without an answer."""
     stopped: list[int] = []
     looks: list[int] = []
-    look = Cluster._look
+    look = Scheduler._look
 
     def watch(state: Any) -> None:
         if state.iteration == 2 and not stopped:
             stopped.append(processes()[0])
             os.kill(stopped[0], signal.SIGSTOP)
 
-    def looked(cluster: Cluster) -> bool:
+    def looked(scheduler: Scheduler) -> bool:
         if stopped:
             looks.append(stopped[0])
         if len(looks) == 3:
             os.kill(stopped[0], signal.SIGCONT)
-        return look(cluster)
+        return look(scheduler)
 
-    monkeypatch.setattr(Cluster, "_look", looked)
+    monkeypatch.setattr(Scheduler, "_look", looked)
     try:
         there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, callback=watch)
     finally:

@@ -26,7 +26,7 @@ def weighted_mean(values: Floats, weight: Floats) -> Floats:
 
 
 def varies(variance: Floats, mean: Floats) -> npt.NDArray[np.bool_]:
-    """Which columns vary by more than the rounding of their values: the one rule for all doors.
+    """Which columns vary by more than the rounding of their values: the one rule for every input.
 
     Values that differ by a unit in the last place do not vary.
     """
@@ -86,7 +86,7 @@ class Moments:
     @property
     def scale(self) -> Floats:
         """The standard deviations (k,), 1 where a column does not vary: what columns are divided
-        by, behind every door.
+        by, whatever they came in.
         """
         return np.where(self.varies, np.sqrt(self.variance), 1.0)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from halfsquare.audit import doors, objectives, pairs
+from halfsquare.audit import adapters, objectives, pairs
 from halfsquare.audit.arguments import Arguments, Told, parameters_of, read_arguments
 from halfsquare.audit.calling import automatic_gradient, evaluate, guarded, plain_call
 from halfsquare.audit.libraries import LIBRARIES, Library, library, likely_libraries
@@ -39,15 +39,15 @@ def recognize(
         loss, gradient = loss
     name = name or name_of(loss)
     loss = instance(loss, name)
-    if not callable(loss) and doors.value_method(loss) is None and not doors.is_metric(loss):
+    if not callable(loss) and adapters.value_method(loss) is None and not adapters.is_metric(loss):
         raise OptionError(f"{name} is a {type(loss).__name__}; expected a loss that can be called")
-    if told.kind == "scorer" or (told.kind is None and doors.is_scorer(loss)):
-        return doors.scorer(loss, name)
-    if told.kind == "metric" or (told.kind is None and doors.is_metric(loss)):
-        return doors.metric(loss, name, told)
+    if told.kind == "scorer" or (told.kind is None and adapters.is_scorer(loss)):
+        return adapters.scorer(loss, name)
+    if told.kind == "metric" or (told.kind is None and adapters.is_metric(loss)):
+        return adapters.metric(loss, name, told)
     if (
         gradient is None
-        and (method := doors.value_method(loss)) is not None
+        and (method := adapters.value_method(loss)) is not None
         and callable(loss.gradient)
     ):
         loss, gradient = method, loss.gradient

@@ -1,4 +1,6 @@
-"""Reaching a cluster, or starting one on this machine; Dask's own voice is kept down meanwhile."""
+"""Reaching a cluster, or starting one on this machine; Dask's own log messages are held back
+meanwhile.
+"""
 
 from __future__ import annotations
 

@@ -95,11 +95,15 @@ class Scheduler:
                     wait(futures, timeout=_LOOK_SECONDS)
                 return
             except TimeoutError:
-                if self.threads():
+                if self._look():
                     until = None
                     continue
                 until = until or time.monotonic() + _GRACE_SECONDS
                 _require_before(until)
+
+    def _look(self) -> bool:
+        """Whether there are workers."""
+        return bool(self.threads())
 
 
 def _require_before(until: float) -> None:

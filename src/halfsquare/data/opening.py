@@ -1,4 +1,6 @@
-"""Opening rows: a file, a glob, a folder, a query, a database table or a frame, all by one door."""
+"""Opening rows: a file, a glob, a folder, a query, a database table or a frame, each as a
+:class:`~halfsquare.data.source.Source`.
+"""
 
 from __future__ import annotations
 

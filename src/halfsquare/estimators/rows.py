@@ -112,7 +112,7 @@ def training_rows(
 
 
 def _require_sizes(X: Floats, t: Floats, *, all_of_x: bool) -> None:
-    """Refuse sizes whose squares float64 does not hold, as the door of tables does."""
+    """Refuse sizes whose squares float64 does not hold, as reading a table does."""
     require_array_range("y", t, LARGEST_TARGET)
     if not all_of_x:  # a number too large shows in the sums; for too small ones a few rows will do
         with np.errstate(invalid="ignore"):

@@ -16,7 +16,7 @@ from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import FitError
-from halfsquare.fitting.beside import line_rmse
+from halfsquare.fitting.baseline import line_rmse
 from halfsquare.fitting.cross_validation import cross_validate
 from halfsquare.fitting.decisive import DecisiveRow, decisive_rows
 from halfsquare.fitting.doubts import doubts

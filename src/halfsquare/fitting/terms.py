@@ -16,8 +16,8 @@ from halfsquare.fitting.family import Family
 from halfsquare.fitting.options import Request
 from halfsquare.fitting.robust import robust_trained, with_beside
 from halfsquare.fitting.solve_terms import solved
+from halfsquare.fitting.terms_facts import facts_of_terms, with_averages
 from halfsquare.fitting.terms_names import alone, left_side
-from halfsquare.fitting.told_of_terms import told_of_terms, with_averages
 from halfsquare.fitting.train_absorbed import rows_with_effects, train_absorbed
 from halfsquare.fitting.train_linear import LinearOptions, train_linear
 from halfsquare.fitting.weighed import log_weight_of
@@ -121,7 +121,9 @@ class TermsFamily(Family):
         errors = ErrorsOption.read(self.options.errors)
         trained = robust_trained(trained, rows, errors, self.options.seed, run.execution)
         warnings = [*expanded.notes, *trained.warnings]
-        told, more = told_of_terms(trained, rows, encoder, errors, self.options.seed, run.execution)
+        told, more = facts_of_terms(
+            trained, rows, encoder, errors, self.options.seed, run.execution
+        )
         facts = replace(
             trained.facts,
             formula=encoder.formula,

@@ -22,7 +22,7 @@ _MOST_EFFECTS = 200_000
 _UNEQUAL = 0.01
 
 
-def told_of_terms(
+def facts_of_terms(
     trained: Trained[LinearFacts],
     rows: EncodedRows,
     encoder: TermsEncoder,

@@ -1,4 +1,4 @@
-"""Doors for losses that are not plain functions: scorers, and metrics with a state."""
+"""Losses that are not plain functions: scorers, metrics with a state, values with a gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A line beside a model that is none: the error it makes on the same rows."""
+"""The baseline of a model that is no line: the error of a line on the same rows."""
 
 from __future__ import annotations
 
