@@ -27,9 +27,7 @@ from halfsquare.results.trained import Trained
 from halfsquare.solvers.base import Record
 from halfsquare.solvers.run import Run
 
-_NOT_BY_LEVEL = (
-    "the intervals are not calibrated by a column: too few rows were left out, or they leave no error"
-)
+_NOT_BY_LEVEL = "the intervals are not calibrated by a column: too few rows were left out, or they leave no error"
 _NOISE_LEFT_OUT = ("network", "trees", "blend")  # kinds that learn the noise from rows left out
 
 

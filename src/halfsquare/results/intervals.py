@@ -118,7 +118,6 @@ class ByLevel:
         found = np.where(above.any(axis=1), np.argmax(above, axis=1) + 1, 0)
         return np.where(above.any(axis=1) | below.all(axis=1), found, -1).astype(np.intp)
 
-
     def examples(self, columns: int) -> Floats:
         """Rows of a design (1 + levels, columns): of a level that is not known, and of each."""
         found = np.zeros((1 + len(self.levels), columns))
