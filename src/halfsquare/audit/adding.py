@@ -80,16 +80,12 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
             for b in (slice(0, 13), *batches)
         ]
     except CallFailed as problem:
-        return Finding(
-            "adds",
-            "fail",
-            f"a batch of 4 rows, or of one,: {problem}",
-            "batches of 4, 4, 4 and 1 row",
+        return Finding.failed(
+            "adds", f"a batch of 4 rows, or of one,: {problem}", "batches of 4, 4, 4 and 1 row"
         )
     if not np.isfinite([whole, *parts, even]).all():
-        return Finding(
+        return Finding.failed(
             "adds",
-            "fail",
             f"batches of 4, 4, 4 and 1 give {', '.join(f'{p:.4g}' for p in parts)}",
             "a batch of one row",
             "do not divide by n − 1, or by a spread, of a batch",
@@ -102,8 +98,8 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
             "the values of batches add to that of all rows, uneven or not; whoever "
             "averages them (4 batches, or ranks) "
         )
-        return Finding(
-            "adds", "pass", says + "gets a quarter of value and gradient", figures=figures
+        return Finding.passed(
+            "adds", says + "gets a quarter of value and gradient", figures=figures
         )
     sizes = [b.stop - b.start for b in batches]
     weighted = sum(n * p for n, p in zip(sizes, parts, strict=True)) / 13
@@ -119,12 +115,10 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
             f"a root: averaging batch values is {evenly:+.3g} % off even for equal batches, "
             f"{off:+.3g} % for 4, 4, 4 and 1"
         )
-        return Finding(
+        return Finding.depends(
             "adds",
-            "depends",
             says,
             figures=figures,
-            silent=False,
             example=_numbers(parts, whole),
             mend="average the MSE with its rows, take the root once, at the end",
         )
@@ -132,9 +126,8 @@ def check_adding(subject: Subject, found: Convention) -> Finding:
         f"neither the sum ({sum(parts):.4g}) nor the mean by rows ({weighted:.4g}) of "
         f"batch values is that of all rows ({whole:.4g})"
     )
-    return Finding(
+    return Finding.failed(
         "adds",
-        "fail",
         says,
         _numbers(parts, whole),
         "sum the squares; divide once, by the number of all rows",
@@ -163,9 +156,8 @@ def _mean_of_means(
         says += (
             f", of their gradients (accumulation steps, ranks) {error:.3g} % of the true gradient"
         )
-    return Finding(
+    return Finding.depends(
         "adds",
-        "depends",
         f"{says}; the last row counts 3.25 times",
         _numbers(figures["batches"], figures["whole"]),
         _MEND,
@@ -187,21 +179,19 @@ def _metric(subject: Subject, sample: Sample, batches: list[slice]) -> Finding:
             subject.accumulate([sample.take(b) for b in batches]),
         )
     except CallFailed as problem:
-        return Finding(
-            "adds", "fail", f"updating it with batches: {problem}", "batches of 4, 4, 4 and 1 row"
+        return Finding.failed(
+            "adds", f"updating it with batches: {problem}", "batches of 4, 4, 4 and 1 row"
         )
     figures = {"whole": whole, "over_batches": over}
     if near(over, whole, 1e-4):
-        return Finding(
+        return Finding.passed(
             "adds",
-            "pass",
             "updated with batches of 4, 4, 4 and 1 it gives the value of all rows",
             figures=figures,
         )
     off = (ratio(over, whole) - 1) * 100
-    return Finding(
+    return Finding.failed(
         "adds",
-        "fail",
         f"updated with batches of 4, 4, 4 and 1 it is {off:+.3g} % off the value of all rows",
         f"all 13 rows at once: {whole:.6g}; in batches: {over:.6g}",
         "keep Σ(o−t)² and the number of rows; divide, and take a root, once, in compute()",
@@ -218,15 +208,14 @@ def _objective(subject: Subject) -> Finding:
             subject.evaluate(sample, True),
         )
     except CallFailed as problem:
-        return Finding("adds", "fail", f"4 rows: {problem}", "4 rows")
+        return Finding.failed("adds", f"4 rows: {problem}", "4 rows")
     assert alone.gradient is not None and among.gradient is not None
     a, b = alone.gradient.reshape(4, -1), among.gradient.reshape(13, -1)[:4]
     if np.allclose(a, b, rtol=1e-4):
-        return Finding("adds", "pass", "a row's gradient does not depend on the other rows")
+        return Finding.passed("adds", "a row's gradient does not depend on the other rows")
     times = float(np.median(b / a))
-    return Finding(
+    return Finding.failed(
         "adds",
-        "fail",
         f"a row's gradient among 13 rows is {times:.4g} × that among 4: the Hessian "
         "shrinks with the data, so "
         "min_child_weight and the penalties rule out splits that the built-in objective makes",

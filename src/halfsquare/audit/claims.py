@@ -24,18 +24,14 @@ def check_claim(subject: Subject, found: Convention, claimed: str | None) -> Fin
         )
     promised = _promise(subject.name)
     if promised is None or found.law is None:
-        return Finding(
-            "claim", "not checked", "its name promises no convention, and none was asked for"
-        )
+        return Finding.unchecked("claim", "its name promises no convention, and none was asked for")
     kind = _kind(found.law)
     if promised == kind:
-        return Finding(
-            "claim", "pass", f"the name {subject.name} says {promised.upper()}, and so it is"
+        return Finding.passed(
+            "claim", f"the name {subject.name} says {promised.upper()}, and so it is"
         )
     says = f"the name {subject.name} says {promised.upper()}; it is {told}"
-    return Finding(
-        "claim", "depends", says, silent=False, mend="rename it, or say the factor where it is used"
-    )
+    return Finding.depends("claim", says, mend="rename it, or say the factor where it is used")
 
 
 def _promise(name: str) -> str | None:

@@ -37,17 +37,15 @@ def check_reproducible(subject: Subject) -> Finding:
             f"the same rows give {start:.6g}, then {', '.join(f'{v:.6g}' for v in values)}: "
             "it is random, or keeps a state"
         )
-        return Finding(
+        return Finding.failed(
             "reproducible",
-            "fail",
             says,
             "the same 6 rows, four times",
             "fix the seed, or reset what is kept",
         )
     if first.mutated:
-        return Finding(
+        return Finding.failed(
             "reproducible",
-            "fail",
             f"it changes the {first.mutated} that it is given",
             "6 rows; compare the arrays after the call",
             "work on a copy: o − t instead of o -= t",
@@ -55,21 +53,20 @@ def check_reproducible(subject: Subject) -> Finding:
     order = sample.take(slice(None, None, -1))
     turned = measure(subject, order)[0]
     if not near(turned, start, 1e-4):
-        return Finding(
+        return Finding.failed(
             "reproducible",
-            "fail",
             f"the order of the rows matters: {start:.6g}, reversed {turned:.6g}",
             "6 rows, reversed",
         )
-    return Finding("reproducible", "pass", "the same rows give the same value, in any order")
+    return Finding.passed("reproducible", "the same rows give the same value, in any order")
 
 
 def check_shapes(subject: Subject) -> Finding:
     """A target (n,) against an output (n, 1), and the reverse."""
     if not subject.has_value:
-        return Finding("shapes", "not checked", "boosters give (n,) for (n,)")
+        return Finding.unchecked("shapes", "boosters give (n,) for (n,)")
     if () not in subject.shapes and (1,) not in subject.shapes and (2,) not in subject.shapes:
-        return Finding("shapes", "not checked", "it takes neither (n,) nor (n, 1)")
+        return Finding.unchecked("shapes", "it takes neither (n,) nor (n, 1)")
     flat = rows(4, (), seed=4).astype(subject.dtype)
     column = replace(flat, target=flat.target[:, None], output=flat.output[:, None])
     right = None
@@ -80,7 +77,7 @@ def check_shapes(subject: Subject) -> Finding:
         except CallFailed:
             continue
     if right is None:
-        return Finding("shapes", "not checked", "it takes neither (n,) nor (n, 1)")
+        return Finding.unchecked("shapes", "it takes neither (n,) nor (n, 1)")
     said = []
     for words, mixed in (
         ("t (n,), o (n, 1)", replace(flat, output=flat.output[:, None])),
@@ -100,11 +97,10 @@ def check_shapes(subject: Subject) -> Finding:
     wrong = [s for s in said if s[1] in ("silent", "warned")]
     if not wrong:
         told = "refused" if any(s[1] == "refused" for s in said) else "taken for the same"
-        return Finding("shapes", "pass", f"(n,) against (n, 1) is {told}")
+        return Finding.passed("shapes", f"(n,) against (n, 1) is {told}")
     silent = any(s[1] == "silent" for s in wrong)
-    return Finding(
+    return Finding.depends(
         "shapes",
-        "depends",
         f"{wrong[0][0]} is broadcast to n × n "
         f"{'without a word' if silent else 'with a warning'}: {wrong[0][2]} for 4 rows",
         f"4 rows, {wrong[0][0]}: {wrong[0][2]}",
@@ -134,16 +130,15 @@ def check_not_finite(subject: Subject, check: str) -> Finding:
     try:
         got, warned = measure(subject, replace(sample, output=output))
     except CallFailed:
-        return Finding(check, "pass", "it is refused")
+        return Finding.passed(check, "it is refused")
     if not np.isfinite(got):
-        return Finding(
-            check, "pass", f"it shows: the value is {'NaN' if got != got else 'infinite'}"
+        return Finding.passed(
+            check, f"it shows: the value is {'NaN' if got != got else 'infinite'}"
         )
     without = measure(subject, sample.take(np.array([0, 2, 3, 4, 5])))[0]
     how = "the row is left out" if near(got, without, 1e-4) else f"the value is {got:.6g}"
-    return Finding(
+    return Finding.depends(
         check,
-        "depends",
         f"{how} {'with a warning' if warned else 'without a word'}",
         f"6 rows, one output {put}: {got:.6g}; the other five: {without:.6g}",
         "refuse it, or count what is left out",
@@ -157,15 +152,14 @@ def check_empty(subject: Subject) -> Finding:
     try:
         got, warned = measure(subject, sample)
     except CallFailed as problem:
-        return Finding(
-            "empty batch", "pass", f"it is refused: {str(problem).removeprefix('it raises ')}"
+        return Finding.passed(
+            "empty batch", f"it is refused: {str(problem).removeprefix('it raises ')}"
         )
     if got == 0:
-        return Finding("empty batch", "pass", "it gives 0")
+        return Finding.passed("empty batch", "it gives 0")
     if not np.isfinite(got):
-        return Finding(
+        return Finding.depends(
             "empty batch",
-            "depends",
             f"it gives {got:g} {'with a warning' if warned else 'without a word'}: one "
             "empty batch or "
             "rank makes the total NaN",
@@ -173,4 +167,4 @@ def check_empty(subject: Subject) -> Finding:
             "leave empty batches out, or sum and divide once",
             figures={},
         )
-    return Finding("empty batch", "fail", f"no rows give {got:.6g}", f"0 rows: {got:.6g}")
+    return Finding.failed("empty batch", f"no rows give {got:.6g}", f"0 rows: {got:.6g}")

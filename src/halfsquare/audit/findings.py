@@ -61,6 +61,30 @@ class Finding:
     silent: bool = False
     figures: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def passed(cls, check: str, says: str, **more: Any) -> Finding:
+        """Nothing is wrong."""
+        return cls(check, "pass", says, **more)
+
+    @classmethod
+    def failed(
+        cls, check: str, says: str, example: str = "", mend: str = "", **more: Any
+    ) -> Finding:
+        """Something is."""
+        return cls(check, "fail", says, example, mend, **more)
+
+    @classmethod
+    def depends(
+        cls, check: str, says: str, example: str = "", mend: str = "", **more: Any
+    ) -> Finding:
+        """Right as long as something holds."""
+        return cls(check, "depends", says, example, mend, **more)
+
+    @classmethod
+    def unchecked(cls, check: str, says: str) -> Finding:
+        """It could not be checked, and why."""
+        return cls(check, "not checked", says)
+
 
 @dataclass(frozen=True)
 class Audit:

@@ -38,7 +38,7 @@ def check_gradient(subject: Subject, found: Convention, most: int = 3) -> Findin
             if belongs
             else "none was given"
         )
-        return Finding("gradient", "not checked", says)
+        return Finding.unchecked("gradient", says)
     factors, sizes, worst, trust = [], [], 0.0, 0.0
     for sample in gradient_samples(subject)[:most]:
         try:
@@ -46,18 +46,17 @@ def check_gradient(subject: Subject, found: Convention, most: int = 3) -> Findin
             rounding = max(precision(subject.evaluate(sample, False).dtype), _roundings(found))
             numeric = slope(subject, sample, rounding)
         except CallFailed as problem:
-            return Finding("gradient", "fail", f"{problem}", _call(sample))
+            return Finding.failed("gradient", f"{problem}", _call(sample))
         assert own is not None
         if own.shape != sample.output.shape:
-            return Finding(
+            return Finding.failed(
                 "gradient",
-                "fail",
                 f"it has shape {own.shape}; the output has {sample.output.shape}",
                 _call(sample),
                 "return one derivative for each output, in the output's shape",
             )
         if not np.isfinite(own).all():
-            return Finding("gradient", "fail", "it is not a finite number", _call(sample))
+            return Finding.failed("gradient", "it is not a finite number", _call(sample))
         scale = float(np.abs(numeric.value).max()) or 1.0
         bad = np.abs(own - numeric.value) - 10 * numeric.error
         worst = max(worst, float(np.abs(own - numeric.value).max()) / scale)
@@ -72,7 +71,7 @@ def check_gradient(subject: Subject, found: Convention, most: int = 3) -> Findin
     figures = {"greatest_difference": worst, "error_of_differences": trust}
     if all(f == 1.0 for f in factors):
         says = f"central differences agree to {worst:.1g} of the gradient (known to {trust:.1g})"
-        return Finding("gradient", "pass", says, figures=figures)
+        return Finding.passed("gradient", says, figures=figures)
     return _wrong_gradient(subject, found, sizes, factors, figures)
 
 
@@ -95,9 +94,8 @@ def _wrong_gradient(
     mend = f"the gradient of this value is {belongs}" if belongs else ""
     law = find_factor(sizes, factors) if np.isfinite(factors).all() else None
     if law is None:
-        return Finding(
+        return Finding.failed(
             "gradient",
-            "fail",
             f"it is not the gradient of the value: up to {figures['greatest_difference']:.3g} "
             "of the largest derivative off",
             example,
@@ -105,9 +103,8 @@ def _wrong_gradient(
             figures=figures,
         )
     times = _times(*law)
-    return Finding(
+    return Finding.failed(
         "gradient",
-        "fail",
         f"the gradient is {times} that of its value",
         example,
         mend,

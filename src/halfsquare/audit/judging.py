@@ -89,9 +89,8 @@ def check_convention(subject: Subject, found: Convention) -> Finding:
     for each in laws:
         if each.base in _WRONG:
             why, mend = _WRONG[each.base]
-            return Finding(
+            return Finding.failed(
                 "convention",
-                "fail",
                 f"no squared error: {each.formula()}; {why}",
                 example,
                 mend,
@@ -100,28 +99,28 @@ def check_convention(subject: Subject, found: Convention) -> Finding:
         if each.divisor in _TWICE and each.squared:
             twice = f"{says}: divided by {_TWICE[each.divisor]} twice"
             mend = "sum the squares, then divide once, or use .mean() alone"
-            return Finding("convention", "fail", twice, example, mend, figures=figures)
+            return Finding.failed("convention", twice, example, mend, figures=figures)
         if each.divisor.startswith("(1/") and each.squared:
             more = f"{says}: more rows or outputs make it grow twice over"
-            return Finding(
-                "convention", "fail", more, example, "divide by n, do not multiply", figures=figures
+            return Finding.failed(
+                "convention", more, example, "divide by n, do not multiply", figures=figures
             )
     if found.broken:
         says = (
             f"of {found.broken} arrays no squared error, and no other function that is "
             f"known here; else {law.formula()}"
         )
-        return Finding("convention", "fail", says, example, figures=figures)
+        return Finding.failed("convention", says, example, figures=figures)
     if any(each.base == "root of each row" for each in laws) and not _flat_only(subject):
         says = (
             f"no squared error: {found.formula()}; it is a sum of distances, not of their squares"
         )
-        return Finding(
-            "convention", "fail", says, example, "take the root once, at the end", figures=figures
+        return Finding.failed(
+            "convention", says, example, "take the root once, at the end", figures=figures
         )
     if any(not (each.squared or each.base.startswith("root")) for each in laws):
-        return Finding(
-            "convention", "fail", f"no squared error: {law.formula()}", example, figures=figures
+        return Finding.failed(
+            "convention", f"no squared error: {law.formula()}", example, figures=figures
         )
     if found.offset:
         figures |= {"constant": found.offset}
@@ -131,42 +130,33 @@ def check_convention(subject: Subject, found: Convention) -> Finding:
             f"{found.offset:.4g}"
         )
         if found.power == 1:
-            return Finding(
-                "convention",
-                "depends",
-                says,
-                example,
-                "leave constants out of the loss",
-                figures=figures,
+            return Finding.depends(
+                "convention", says, example, "leave constants out of the loss", figures=figures
             )
     if law.deviation > SINGLE:
         says += f"; computed in half precision: up to {law.deviation:.1g} of the value off"
-        return Finding(
-            "convention", "depends", says, example, "convert to float32 first", True, figures
+        return Finding.depends(
+            "convention", says, example, "convert to float32 first", True, figures
         )
     if not law.squared:
         root = (
             f"{says}: a root, so it does not add, and its gradient is that of the MSE over 2·RMSE"
         )
-        return Finding(
-            "convention",
-            "depends",
-            root,
-            mend="train on the MSE; take the root at the end",
-            figures=figures,
+        return Finding.depends(
+            "convention", root, mend="train on the MSE; take the root at the end", figures=figures
         )
     if law.name is None and shown.name is None:
         unusual = (
             f"{says}: same minimiser, but a step size or penalty tuned for the MSE means "
             "something else here"
         )
-        return Finding("convention", "depends", unusual, example, figures=figures)
+        return Finding.depends("convention", unusual, example, figures=figures)
     if found.column is not None:
         both = f"{says}: what is divided by depends on the shape"
         return Finding(
             "convention", "depends" if _differ(law, found.column) else "pass", both, figures=figures
         )
-    return Finding("convention", "pass", says, figures=figures)
+    return Finding.passed("convention", says, figures=figures)
 
 
 def _flat_only(subject: Subject) -> bool:
@@ -190,7 +180,7 @@ def _something_else(subject: Subject) -> Finding:
         sides = ratio(_equal(subject, 2.0, 2.5), _equal(subject, 2.0, 1.5))
         moved = ratio(_equal(subject, 12.0, 12.5), _equal(subject, 2.0, 2.5))
     except CallFailed as problem:
-        return Finding("convention", "fail", f"no squared error: {problem}")
+        return Finding.failed("convention", f"no squared error: {problem}")
     says = "no squared error, and no other function of the errors that is known here"
     figures = {"ratio_small": ratios[0], "ratio_large": ratios[1], "ratio_moved": moved}
     shown = (
@@ -219,7 +209,7 @@ def _something_else(subject: Subject) -> Finding:
     else:
         says += f"; {shown}"
     example = f"4 rows, t = 2, o = 3: {_equal(subject, 2.0, 3.0):.6g}" if _works(subject) else ""
-    return Finding("convention", "fail", says, example, figures=figures)
+    return Finding.failed("convention", says, example, figures=figures)
 
 
 def _equal(subject: Subject, target: float, output: float) -> float:

@@ -153,11 +153,7 @@ class TensorFlow(Library):
 def _keras() -> Library:
     """Keras differentiates with its backend."""
     backend = import_module("keras").backend.backend()
-    made: dict[str, Callable[[], Library]] = {
-        "torch": Torch,
-        "jax": Jax,
-        "tensorflow": TensorFlow,
-    }
+    made: dict[str, Callable[[], Library]] = {"torch": Torch, "jax": Jax, "tensorflow": TensorFlow}
     return made.get(backend, NumPy)()
 
 

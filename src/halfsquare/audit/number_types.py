@@ -18,7 +18,7 @@ from halfsquare.audit.subject import CallFailed, Sample, Subject
 def check_integers(subject: Subject) -> Finding:
     """Whole numbers, as int64 and as the uint8 of images: the same value as floats, or refused."""
     if not subject.has_value:
-        return Finding("integers", "not checked", "boosters give floats")
+        return Finding.unchecked("integers", "boosters give floats")
     shape = subject.shapes[0]
     base = rows(6, shape, seed=9)
     target = np.round(base.target * 10)
@@ -38,9 +38,8 @@ def check_integers(subject: Subject) -> Finding:
                 if dtype == "uint8"
                 else "whole numbers are rounded or overflow"
             )
-            return Finding(
+            return Finding.depends(
                 "integers",
-                "depends",
                 f"{dtype}: {got:.6g} instead of "
                 f"{right:.6g}{'' if warned else ' without a word'}: {why}",
                 _smallest(subject, dtype),
@@ -50,7 +49,7 @@ def check_integers(subject: Subject) -> Finding:
     said = (
         f"{' and '.join(refused)} refused" if refused else "int64 and uint8 give what floats give"
     )
-    return Finding("integers", "pass", said)
+    return Finding.passed("integers", said)
 
 
 def _smallest(subject: Subject, dtype: str) -> str:
@@ -68,34 +67,29 @@ def check_single(subject: Subject, slope: Callable[[Subject], Finding]) -> Findi
     """Value and gradient for float32 arrays against those for float64."""
     sample = rows(6, subject.shapes[0], seed=3)
     if subject.dtype == "float32":
-        return Finding("float32", "pass", "it takes float32 alone: every check was made in it")
+        return Finding.passed("float32", "it takes float32 alone: every check was made in it")
     right, _ = measure(subject, sample)
     try:
         got, _ = measure(subject, sample.astype("float32"))
     except CallFailed as problem:
-        return Finding("float32", "depends", f"float32 arrays: {problem}", "6 rows of float32")
+        return Finding.depends("float32", f"float32 arrays: {problem}", "6 rows of float32")
     off = abs(ratio(got, right) - 1) if right else abs(got)
     if not off < 1e-5:
-        return Finding(
-            "float32",
-            "fail",
-            f"float32 arrays give {got:.6g} instead of {right:.6g}",
-            "6 rows of float32",
+        return Finding.failed(
+            "float32", f"float32 arrays give {got:.6g} instead of {right:.6g}", "6 rows of float32"
         )
     if subject.has_gradient and subject.has_value:
         found = slope(replace(subject, dtype="float32"))
         if found.verdict == "fail" and slope(subject).verdict != "fail":  # else it is said already
-            return Finding(
+            return Finding.failed(
                 "float32",
-                "fail",
                 f"in float32 {found.says}",
                 found.example,
                 found.mend,
                 figures=found.figures,
             )
-    return Finding(
+    return Finding.passed(
         "float32",
-        "pass",
         f"value to {off:.1g}"
         + (", gradient by central differences" if subject.has_gradient else ""),
     )
@@ -109,12 +103,11 @@ def check_half(subject: Subject) -> Finding:
     try:
         got, warned = measure(subject, sample.astype("float16"))
     except CallFailed:
-        return Finding("float16", "pass", "float16 is refused")
+        return Finding.passed("float16", "float16 is refused")
     if near(got, right, 5e-3):
-        return Finding("float16", "pass", "it is computed in a wider type")
-    return Finding(
+        return Finding.passed("float16", "it is computed in a wider type")
+    return Finding.depends(
         "float16",
-        "depends",
         f"it overflows {'with a warning' if warned else 'without a word'}: an error of "
         f"300 gives {got:g} instead of {right:.6g}",
         f"4 rows, t = 400, o = 100 as float16: {got:g}",
@@ -126,9 +119,9 @@ def check_half(subject: Subject) -> Finding:
 def check_cancellation(subject: Subject, found: Convention) -> Finding:
     """Errors of about ½ at a level where the difference is exact and the level's square is not."""
     if found.law is None or not (found.law.squared or found.law.base.startswith("root")):
-        return Finding("cancellation", "not checked", "it is no function of o − t alone")
+        return Finding.unchecked("cancellation", "it is no function of o − t alone")
     if found.law.deviation > SINGLE:
-        return Finding("cancellation", "not checked", "half precision has no digits to lose")
+        return Finding.unchecked("cancellation", "half precision has no digits to lose")
     sample = rows(6, subject.shapes[0], seed=1)
     level = 2.0**28 if subject.dtype == "float64" else 2.0**11
     right = measure(subject, sample.astype(subject.dtype))[0]
@@ -139,16 +132,15 @@ def check_cancellation(subject: Subject, found: Convention) -> Finding:
     try:
         got = measure(subject, lifted)[0]
     except CallFailed as problem:
-        return Finding(
-            "cancellation", "fail", f"targets of {level:.3g}: {problem}", f"t about {level:.3g}"
+        return Finding.failed(
+            "cancellation", f"targets of {level:.3g}: {problem}", f"t about {level:.3g}"
         )
     if near(got, right, 1e-3):
-        return Finding(
-            "cancellation", "pass", f"targets of about {level:.2g} with errors of ½ lose nothing"
+        return Finding.passed(
+            "cancellation", f"targets of about {level:.2g} with errors of ½ lose nothing"
         )
-    return Finding(
+    return Finding.failed(
         "cancellation",
-        "fail",
         f"digits cancel: at targets of about {level:.2g} the value is {got:.6g} instead "
         f"of {right:.6g}",
         f"6 rows, t and o lifted by {level:.10g}: {got:.6g} instead of {right:.6g}",

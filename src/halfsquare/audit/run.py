@@ -114,11 +114,8 @@ def audit_loss(
 
 
 def _uncallable(name: str, problem: str, strict: bool) -> Audit:
-    found = Finding(
-        "call",
-        "fail",
-        problem,
-        "4 rows: t, o of shape (4,), (4, 2) and (4, 1), float64 and float32",
+    found = Finding.failed(
+        "call", problem, "4 rows: t, o of shape (4,), (4, 2) and (4, 1), float64 and float32"
     )
     return Audit(
         name, "loss", "unknown library", "it could not be called", None, "", (found,), strict
@@ -178,7 +175,7 @@ def _guard(name: str, check: Callable[[], Finding]) -> Finding:
         with np.errstate(all="ignore"):
             return check()
     except CallFailed as problem:
-        return Finding(name, "fail", str(problem))
+        return Finding.failed(name, str(problem))
 
 
 def _record(

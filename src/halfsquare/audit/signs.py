@@ -25,34 +25,31 @@ def check_sign(subject: Subject, found: Convention) -> Finding:
             else ("the value falls when errors grow: descent would drive the outputs away")
         )
         mend = "greater_is_better=False" if subject.sign < 0 else "return it with the opposite sign"
-        return Finding("sign", "fail", what, _two(subject), mend)
+        return Finding.failed("sign", what, _two(subject), mend)
     if subject.has_value and not _grows(subject):
-        return Finding("sign", "fail", "the value does not grow with the error", _two(subject))
+        return Finding.failed("sign", "the value does not grow with the error", _two(subject))
     if not subject.has_gradient:
-        return Finding(
+        return Finding.passed(
             "sign",
-            "pass",
             "it grows with the error" if subject.sign > 0 else "the score falls with the error",
         )
     if subject.automatic:
-        return Finding(
-            "sign", "pass", "it grows with the error; the gradient is by automatic differentiation"
+        return Finding.passed(
+            "sign", "it grows with the error; the gradient is by automatic differentiation"
         )
     sample = rows(6, shape).astype(subject.dtype)
     try:
         gradient = subject.gradient(sample)
     except CallFailed as problem:
-        return Finding("sign", "fail", f"its gradient: {problem}")
+        return Finding.failed("sign", f"its gradient: {problem}")
     if gradient is None or gradient.size != sample.output.size:
-        return Finding("sign", "not checked", "the gradient has another shape than the output")
+        return Finding.unchecked("sign", "the gradient has another shape than the output")
     if not np.isfinite(gradient).all():
-        return Finding("sign", "fail", "the gradient of 6 rows is not a number")
+        return Finding.failed("sign", "the gradient of 6 rows is not a number")
     agree = np.sign(gradient.reshape(sample.error.shape)) == np.sign(sample.error)
     if agree.all():
-        return Finding(
-            "sign",
-            "pass",
-            "the gradient is negative where the output is too low, positive where too high",
+        return Finding.passed(
+            "sign", "the gradient is negative where the output is too low, positive where too high"
         )
     low = one(3.0, 2.0, shape, 2).astype(subject.dtype)
     g = subject.gradient(low)
@@ -62,17 +59,15 @@ def check_sign(subject: Subject, found: Convention) -> Finding:
         else ""
     )
     if not agree.any():
-        return Finding(
+        return Finding.failed(
             "sign",
-            "fail",
             "it has the sign of t − o: descent drives every output away from its target",
             example,
             "use o − t",
             figures={"wrong": int(agree.size)},
         )
-    return Finding(
+    return Finding.failed(
         "sign",
-        "fail",
         f"{int((~agree).sum())} of {agree.size} outputs have the wrong sign, or none",
         example,
     )
@@ -110,14 +105,13 @@ def check_hessian(subject: Subject) -> Finding:
         try:
             returned, true = subject.evaluate(sample, True), second(subject, sample)
         except CallFailed as problem:
-            return Finding("hessian", "fail", f"{problem}")
+            return Finding.failed("hessian", f"{problem}")
         hessian = returned.hessian
         if hessian is None or true is None:
-            return Finding("hessian", "not checked", "no Hessian is returned")
+            return Finding.unchecked("hessian", "no Hessian is returned")
         if hessian.size != sample.output.size:
-            return Finding(
+            return Finding.failed(
                 "hessian",
-                "fail",
                 f"it has shape {hessian.shape}; the output has {sample.output.shape}",
                 f"{n} rows",
                 "one second derivative for each output: np.ones_like(output)",
@@ -130,24 +124,22 @@ def check_hessian(subject: Subject) -> Finding:
         f"{true.flat[0]:.6g}"
     )
     if (hessian <= 0).any():
-        return Finding(
+        return Finding.failed(
             "hessian",
-            "fail",
             "it is not positive: a booster cannot step",
             example,
             "use the derivative of the gradient",
         )
     if not np.allclose(ratio, 1.0, rtol=1e-4):
         steps = f"Newton steps are {1 / float(ratio.mean()):.4g} × as long as they should be"
-        return Finding(
+        return Finding.failed(
             "hessian",
-            "fail",
             f"it is {float(ratio.mean()):.4g} × the derivative of the gradient: {steps}",
             example,
             "use the derivative of the gradient",
             figures={"factor": float(ratio.mean())},
         )
-    return Finding("hessian", "pass", "it is the derivative of the gradient")
+    return Finding.passed("hessian", "it is the derivative of the gradient")
 
 
 def check_perfect(subject: Subject, found: Convention) -> Finding:
@@ -157,7 +149,7 @@ def check_perfect(subject: Subject, found: Convention) -> Finding:
     try:
         value = subject.value(sample) if subject.has_value else 0.0
     except CallFailed as problem:
-        return Finding("perfect output", "fail", f"o = t: {problem}", "o = t, 4 rows")
+        return Finding.failed("perfect output", f"o = t: {problem}", "o = t, 4 rows")
     gradient: Floats | None = None
     if subject.has_gradient:
         try:
@@ -166,30 +158,24 @@ def check_perfect(subject: Subject, found: Convention) -> Finding:
             gradient = None
     rooted = found.offset > 0 and found.power == 2 and near(value, found.offset**0.5, 1e-3)
     if not near(value + 1.0, 1.0, 1e-6) and not rooted:
-        return Finding(
-            "perfect output",
-            "fail",
-            f"o = t gives {value:.6g}, not 0",
-            f"o = t, 4 rows: {value:.6g}",
+        return Finding.failed(
+            "perfect output", f"o = t gives {value:.6g}, not 0", f"o = t, 4 rows: {value:.6g}"
         )
     if gradient is not None and not np.isfinite(gradient).all():
-        return Finding(
+        return Finding.failed(
             "perfect output",
-            "fail",
             "o = t gives a gradient that is not a number: one such batch ruins every weight",
             "o = t, 4 rows: value 0, gradient NaN",
             "train on the MSE, or add a small number under the root",
         )
     if gradient is not None and np.abs(gradient).max(initial=0.0) > 1e-3:
-        return Finding(
+        return Finding.failed(
             "perfect output",
-            "fail",
             f"o = t gives a gradient of up to {np.abs(gradient).max():.4g}, not 0",
             "o = t, 4 rows",
         )
-    return Finding(
+    return Finding.passed(
         "perfect output",
-        "pass",
         f"o = t gives {'the root of ε' if rooted else 0}"
         + (", gradient 0" if gradient is not None else ""),
     )

@@ -33,7 +33,7 @@ def check_step(step: Step) -> tuple[Finding, ...]:
         try:
             found.append(check(step))
         except CallFailed as problem:
-            found.append(Finding(name, "fail", str(problem), "a batch with fewer rows"))
+            found.append(Finding.failed(name, str(problem), "a batch with fewer rows"))
     return tuple(found)
 
 
@@ -45,26 +45,22 @@ def _off(found: Floats, true: Floats) -> float:
 def _reproducible(step: Step) -> Finding:
     one, two, three = (step.gradient(step.whole) for _ in range(3))
     if two.shape != one.shape:
-        return Finding(
-            "reproducible",
-            "fail",
-            "the same batch gives gradients of another shape the second time",
+        return Finding.failed(
+            "reproducible", "the same batch gives gradients of another shape the second time"
         )
     if _off(two, one) < 1e-5:
-        return Finding("reproducible", "pass", "the same batch gives the same gradients")
+        return Finding.passed("reproducible", "the same batch gives the same gradients")
     if (_off(three - two, two - one) < 1e-4 and _off(two - one, one) > 1e-4) or _off(
         two, 2 * one
     ) < 1e-4:
-        return Finding(
+        return Finding.failed(
             "reproducible",
-            "fail",
             "each call adds to the gradients of the one before",
             "the same batch, three times",
             "set the gradients to zero first: optimizer.zero_grad()",
         )
-    return Finding(
+    return Finding.failed(
         "reproducible",
-        "fail",
         f"the same batch gives other gradients ({_off(two, one):.3g} of the first off)",
         "the same batch, twice",
         "return the gradients without a step of the optimizer, without dropout or noise",
@@ -75,7 +71,7 @@ def _squared(step: Step) -> Finding:
     """A squared error's gradient is a straight line in the target, whatever the model."""
     at = target_of(step.whole)
     if at is None:
-        return Finding("convention", "not checked", "which array is the target is not known")
+        return Finding.unchecked("convention", "which array is the target is not known")
 
     def lifted(by: float) -> Floats:
         return step.gradient(each(step.whole, lambda i, a: a + by if i == at else a))
@@ -83,15 +79,13 @@ def _squared(step: Step) -> Finding:
     zero, one, two = lifted(0.0), lifted(8.0), lifted(16.0)
     bend = float(np.linalg.norm(two - 2 * one + zero) / (np.linalg.norm(one - zero) or 1.0))
     if bend < 1e-3:
-        return Finding(
+        return Finding.passed(
             "convention",
-            "pass",
             "the gradient is a straight line in the target: a squared error; its factor "
             "needs the value",
         )
-    return Finding(
+    return Finding.failed(
         "convention",
-        "fail",
         f"the gradient is no straight line in the target ({bend:.3g} of the change): no "
         "squared error, "
         "or gradients are clipped",
@@ -109,9 +103,8 @@ def _single(step: Step) -> Finding:
     weighted = np.sum([n * p for n, p in zip(sizes, parts, strict=True)], axis=0) / step.rows
     figures: dict[str, Any] = {"batches": sizes}
     if _off(total, whole) < 1e-4:
-        return Finding(
+        return Finding.passed(
             "adds",
-            "pass",
             "the gradients of batches add to that of all rows; averaging them divides by "
             "their number",
             figures=figures,
@@ -123,21 +116,16 @@ def _single(step: Step) -> Finding:
             f"a mean: averaging batches of {', '.join(map(str, sizes))} rows (accumulation, "
             f"ranks) is {off:.3g} % of the true gradient off"
         )
-        return Finding(
-            "adds",
-            "depends",
-            says,
-            mend="weight each gradient by its rows: Σ n·g / Σ n",
-            figures=figures,
+        return Finding.depends(
+            "adds", says, mend="weight each gradient by its rows: Σ n·g / Σ n", figures=figures
         )
     says = (
         f"neither the sum ({_off(total, whole):.1%} off) nor the mean by rows "
         f"({_off(weighted, whole):.1%} off) of the gradients of "
         f"batches of {', '.join(map(str, sizes))} is that of all rows"
     )
-    return Finding(
+    return Finding.failed(
         "adds",
-        "fail",
         says,
         f"every row twice: {_off(twice, whole):.1%} off the same gradient",
         _MEND,
@@ -170,9 +158,8 @@ def _several(step: Step) -> Finding:
     even_off = _off(even, even_whole) * 100
     figures = {"batches": sizes, "gradient_off_percent": off, "equal_off_percent": even_off}
     if off < 1e-2 and even_off < 1e-2:
-        return Finding(
+        return Finding.passed(
             "adds",
-            "pass",
             f"micro-batches of {', '.join(map(str, sizes))} rows give the gradient of all "
             "rows at once",
             figures=figures,
@@ -184,7 +171,7 @@ def _several(step: Step) -> Finding:
                 "not divided by their number" if times > 1 else "divided by their number too often"
             )
             says = f"two equal micro-batches give {word} the gradient of all rows: {how}"
-            return Finding("adds", "fail", says, example, _MEND, figures=figures)
+            return Finding.failed("adds", says, example, _MEND, figures=figures)
     kind = (
         "equal micro-batches are right"
         if even_off < 1e-2
@@ -194,14 +181,14 @@ def _several(step: Step) -> Finding:
         f"micro-batches of {', '.join(map(str, sizes))} rows give a gradient {off:.3g} "
         f"% of the true one off; {kind}"
     )
-    return Finding("adds", "fail", says, example, _MEND, figures=figures)
+    return Finding.failed("adds", says, example, _MEND, figures=figures)
 
 
 def _masked(step: Step) -> Finding:
     """Rows that the mask hides, unevenly over micro-batches, against the step without them."""
     at = mask_of(step.whole)
     if at is None:
-        return Finding("mask", "not checked", "the batch has no mask")
+        return Finding.unchecked("mask", "the batch has no mask")
     n = step.rows
     hidden = [i for i in range(n) if n // 2 <= i < n - 1]
     kept = [i for i in range(n) if i not in hidden]
@@ -219,12 +206,9 @@ def _masked(step: Step) -> Finding:
         else f"{len(hidden)} masked rows in {n}"
     )
     if off < 1e-2:
-        return Finding(
-            "mask", "pass", "masked rows are no rows, however they fall on micro-batches"
-        )
-    return Finding(
+        return Finding.passed("mask", "masked rows are no rows, however they fall on micro-batches")
+    return Finding.failed(
         "mask",
-        "fail",
         f"{how} give a gradient {off:.3g} % of the true one off",
         f"{n} rows, {len(hidden)} of them masked",
         _MEND,

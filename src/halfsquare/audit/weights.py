@@ -17,7 +17,7 @@ _WEIGHTS = np.array([1.0, 2.0, 3.0, 1.0, 0.0, 2.0])
 def check_weights(subject: Subject) -> Finding:
     """An integer weight against repetition, zero against absence, twice the weights."""
     if not subject.weight:
-        return Finding("weights", "not checked", "it takes no weights")
+        return Finding.unchecked("weights", "it takes no weights")
     found = _check(subject, subject.shapes[0])
     if found.verdict != "fail" or (2,) not in subject.shapes[1:]:
         return found
@@ -49,11 +49,8 @@ def _check(subject: Subject, shape: tuple[int, ...]) -> Finding:
         absent = _measure(subject, sample.take(slice(0, 4)))
         double = _measure(subject, replace(sample, weight=2 * weight))
     except CallFailed as problem:
-        return Finding(
-            "weights",
-            "fail",
-            f"weights of shape (n,): {problem}",
-            "6 rows, weights [1, 2, 3, 1, 0, 2]",
+        return Finding.failed(
+            "weights", f"weights of shape (n,): {problem}", "6 rows, weights [1, 2, 3, 1, 0, 2]"
         )
     figures = {
         "weighted": total,
@@ -64,20 +61,19 @@ def _check(subject: Subject, shape: tuple[int, ...]) -> Finding:
     }
     example = f"weights [1, 2, 3, 1, 0, 2]: {total:.6g}; the same rows, repeated: {repeated:.6g}"
     if near(total, ones, 1e-6) and near(zero, ones, 1e-6):
-        return Finding(
-            "weights", "fail", "they change nothing: they are ignored", example, figures=figures
+        return Finding.failed(
+            "weights", "they change nothing: they are ignored", example, figures=figures
         )
     if not near(ones, plain, 1e-4):
-        return Finding(
+        return Finding.depends(
             "weights",
-            "depends",
             f"weights of 1 are not the same as no weights: {ratio(ones, plain):.4g} × the value",
             example,
             figures=figures,
         )
     if near(total, repeated, 1e-4) and near(zero, absent, 1e-4):
-        return Finding(
-            "weights", "pass", "weight 2 is two rows, weight 0 is no row", figures=figures
+        return Finding.passed(
+            "weights", "weight 2 is two rows, weight 0 is no row", figures=figures
         )
     # Σ w e² over the number of rows, not over Σw: 9 rows are meant where 6 are counted, 4 where 6.
     if near(total, repeated * 9 / 6, 1e-4) and near(zero, absent * 4 / 6, 1e-4):
@@ -87,22 +83,15 @@ def _check(subject: Subject, shape: tuple[int, ...]) -> Finding:
             f"({(ratio(zero, absent) - 1) * 100:+.3g} % for 2 rows in 6), and twice the "
             f"weights give {ratio(double, total):.3g} × the value"
         )
-        return Finding(
-            "weights",
-            "depends",
-            says,
-            example,
-            "divide Σ w (o−t)² by Σw",
-            silent=True,
-            figures=figures,
+        return Finding.depends(
+            "weights", says, example, "divide Σ w (o−t)² by Σw", silent=True, figures=figures
         )
     if (power := _power(sample, weight, total, ones)) is not None:
         word = (
             "squared: weight 2 counts as 4" if power == 2 else "under a root: weight 4 counts as 2"
         )
-        return Finding(
+        return Finding.failed(
             "weights",
-            "fail",
             f"they enter {word}",
             example,
             "multiply the square by w: w·(o−t)²",
@@ -113,17 +102,15 @@ def _check(subject: Subject, shape: tuple[int, ...]) -> Finding:
             f"a row of weight 0 is not as if absent: {(ratio(zero, absent) - 1) * 100:+.3g} "
             "% for 2 rows in 6"
         )
-        return Finding(
+        return Finding.failed(
             "weights",
-            "fail",
             says,
             f"weights [1, 1, 1, 1, 0, 0]: {zero:.6g}; those 4 rows alone: {absent:.6g}",
             "divide Σ w (o−t)² by Σw",
             figures=figures,
         )
-    return Finding(
+    return Finding.failed(
         "weights",
-        "fail",
         f"weight 2 is not two rows: {(ratio(total, repeated) - 1) * 100:+.3g} %",
         example,
         "divide Σ w (o−t)² by Σw",
@@ -175,7 +162,7 @@ def _accepted(subject: Subject, sample: Sample) -> tuple[Subject, float]:
 def check_mask(subject: Subject) -> Finding:
     """A masked row against an absent one, whatever stands in it."""
     if not subject.mask:
-        return Finding("mask", "not checked", "it takes no mask")
+        return Finding.unchecked("mask", "it takes no mask")
     full = rows(6, subject.shapes[0], seed=6).astype(subject.dtype)
     kept = np.array([True, True, True, True, False, False])
     sample = replace(full, mask=kept)
@@ -185,8 +172,8 @@ def check_mask(subject: Subject) -> Finding:
             subject.value(replace(full.take(slice(0, 4)), mask=kept[:4])),
         )
     except CallFailed as problem:
-        return Finding(
-            "mask", "fail", f"a mask of shape (n,): {problem}", "6 rows, the last two masked"
+        return Finding.failed(
+            "mask", f"a mask of shape (n,): {problem}", "6 rows, the last two masked"
         )
     example = f"6 rows, the last two masked: {masked:.6g}; the other four alone: {absent:.6g}"
     figures = {"masked": masked, "absent": absent, "off_percent": (ratio(masked, absent) - 1) * 100}
@@ -195,9 +182,8 @@ def check_mask(subject: Subject) -> Finding:
             "it divides by all rows, the masked ones too: "
             f"{(ratio(masked, absent) - 1) * 100:+.3g} % for 2 padded rows in 6"
         )
-        return Finding(
+        return Finding.failed(
             "mask",
-            "fail",
             says,
             example,
             "divide by mask.sum(), not by the number of rows",
@@ -205,9 +191,8 @@ def check_mask(subject: Subject) -> Finding:
         )
     if not near(masked, absent, 1e-4):
         says = f"a masked row is not as if absent: {(ratio(masked, absent) - 1) * 100:+.3g} %"
-        return Finding(
+        return Finding.failed(
             "mask",
-            "fail",
             says,
             example,
             "multiply the square by the mask, divide by mask.sum()",
@@ -221,15 +206,14 @@ def check_mask(subject: Subject) -> Finding:
                 f"{words}; what stands in a masked row must be a small finite number: {name} "
                 f"there gives {padded:.6g}"
             )
-            return Finding(
+            return Finding.depends(
                 "mask",
-                "depends",
                 says,
                 f"o = {name} in a masked row",
                 "use where(mask, o−t, 0) before squaring",
                 figures=figures,
             )
-    return Finding("mask", "pass", f"{words}; a masked row is no row", figures=figures)
+    return Finding.passed("mask", f"{words}; a masked row is no row", figures=figures)
 
 
 def _put(output: Array, value: float) -> Array:

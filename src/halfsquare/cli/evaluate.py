@@ -53,12 +53,7 @@ def evaluate(
     fitted = load(model)
     with reading() as progress:
         rows = DataSpec.of(
-            data,
-            weights=weights,
-            sigma=sigma,
-            precision=precision,
-            progress=progress,
-            **options,
+            data, weights=weights, sigma=sigma, precision=precision, progress=progress, **options
         )
         found = measure(fitted, rows, cluster_by=cluster_by, in_time=in_time)
     covered = []

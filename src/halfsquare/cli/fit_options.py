@@ -100,13 +100,11 @@ Bounds = Annotated[
 ]
 
 Fix = Annotated[
-    list[str] | None,
-    typer.Option(metavar="b3=1", help="Parameters of a formula that are held."),
+    list[str] | None, typer.Option(metavar="b3=1", help="Parameters of a formula that are held.")
 ]
 
 Profile = Annotated[
-    bool,
-    typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters."),
+    bool, typer.Option("--profile", help="Profile-likelihood intervals of a formula's parameters.")
 ]
 
 SigmaX = Annotated[
@@ -200,8 +198,7 @@ Split = Annotated[
 ]
 
 Folds = Annotated[
-    int | None,
-    typer.Option(min=2, help="Measure by cross-validation in so many folds instead."),
+    int | None, typer.Option(min=2, help="Measure by cross-validation in so many folds instead.")
 ]
 
 Refit = Annotated[
@@ -209,8 +206,7 @@ Refit = Annotated[
 ]
 
 TimeLimit = Annotated[
-    float | None,
-    typer.Option(metavar="SECONDS", help="End an iterative descent after this time."),
+    float | None, typer.Option(metavar="SECONDS", help="End an iterative descent after this time.")
 ]
 
 Checkpoint = Annotated[
@@ -237,15 +233,13 @@ Seed = Annotated[
 ]
 
 Threads = Annotated[
-    int | None,
-    typer.Option(min=1, help="Default: one a core; the result does not depend on it."),
+    int | None, typer.Option(min=1, help="Default: one a core; the result does not depend on it.")
 ]
 
 Cluster = Annotated[
     str | None,
     typer.Option(
-        metavar="ADDRESS",
-        help="Sum on a Dask cluster: tcp://HOST:PORT, or local:N processes here.",
+        metavar="ADDRESS", help="Sum on a Dask cluster: tcp://HOST:PORT, or local:N processes here."
     ),
 ]
 

@@ -184,8 +184,7 @@ def _finite(value: Any) -> Any:
 
 
 Force = Annotated[
-    bool,
-    typer.Option("--force", help="Write the model whatever its file is called."),
+    bool, typer.Option("--force", help="Write the model whatever its file is called.")
 ]
 
 

@@ -29,8 +29,7 @@ def show_pulls(fitted: FittedModel, found: Pulls, data: str, plot: str | None = 
     """Each parameter with its pulls, hardest pulled first; then the rows that pull hardest."""
     name = LOSS_NAMES[found.loss]
     say(
-        f"Who pulls at the {fitted.kind} model of {' and '.join(fitted.encoder.targets)}",
-        bold=True,
+        f"Who pulls at the {fitted.kind} model of {' and '.join(fitted.encoder.targets)}", bold=True
     )
     said = f"{found.rows:,} rows of {data}"
     if found.missing_target:

@@ -58,9 +58,7 @@ def sums(
     from_sql: Annotated[
         bool,
         typer.Option(
-            "--from-sql",
-            help="DATA is the result of that SQL, a CSV file.",
-            rich_help_panel=_SQL,
+            "--from-sql", help="DATA is the result of that SQL, a CSV file.", rich_help_panel=_SQL
         ),
     ] = False,
     test_fraction: Annotated[

@@ -73,12 +73,7 @@ def scan_shared(
         raise problem
 
 
-def _scan_shared(
-    cluster: Cluster,
-    source: Source,
-    cut: Cut,
-    progress: Progress | None,
-) -> Scanned:
+def _scan_shared(cluster: Cluster, source: Source, cut: Cut, progress: Progress | None) -> Scanned:
     roles = cut.roles
     parted = PartedSource.of(source)
     if any(column.lag is not None for column in roles.scanned):

@@ -96,11 +96,7 @@ def decide_dates(
 
 
 def _require_one_order(
-    run: Run,
-    relation: str,
-    column: TextColumn,
-    candidates: Sequence[tuple[str, ...]],
-    known: int,
+    run: Run, relation: str, column: TextColumn, candidates: Sequence[tuple[str, ...]], known: int
 ) -> None:
     """Refuse a column of dates whose days and months take turns: each alone fits too few."""
     if len(candidates) < 2:

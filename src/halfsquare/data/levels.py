@@ -72,10 +72,7 @@ def raw_columns(
 
 
 def batch_columns(
-    batch: Any,
-    columns: Sequence[SourceColumn],
-    coders: dict[str, LevelCoder],
-    out: Floats,
+    batch: Any, columns: Sequence[SourceColumn], coders: dict[str, LevelCoder], out: Floats
 ) -> None:
     """Write an Arrow batch to ``out`` (columns, m) as :func:`raw_columns` has it."""
     for values, row in zip(raw_columns(batch, columns, coders), out, strict=True):

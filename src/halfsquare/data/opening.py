@@ -90,11 +90,7 @@ def _query(connection: Any, spec: DataSpec, text: str, reading: Reading | None) 
             held.append(inner)
     del reading
     source = bound(
-        connection,
-        "the query",
-        f"({text.strip().rstrip(';')})",
-        tuple(held),
-        Unchanged.of(paths),
+        connection, "the query", f"({text.strip().rstrip(';')})", tuple(held), Unchanged.of(paths)
     )
     return replace(source, remarks=tuple(r for s in held[1:] for r in s.remarks))
 

@@ -125,12 +125,7 @@ class Source:
 
     def of_table(self, table: TextTable) -> Source:
         """With its text files read in another way."""
-        return replace(
-            self,
-            table=table,
-            relation=table.relation,
-            held=(*self.held, *table.held),
-        )
+        return replace(self, table=table, relation=table.relation, held=(*self.held, *table.held))
 
     def without_bases(self, names: Iterable[str]) -> Source:
         """With these columns as float64 has their values."""

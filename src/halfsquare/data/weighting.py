@@ -28,11 +28,7 @@ _EXPECTED: dict[Weighting, str] = {
     "sigma": "a standard deviation > 0",
     "precision": "a number >= 0",
 }
-_WORDS: dict[Weighting, str] = {
-    "counts": "weight",
-    "sigma": "sigma",
-    "precision": "precision",
-}
+_WORDS: dict[Weighting, str] = {"counts": "weight", "sigma": "sigma", "precision": "precision"}
 
 
 def as_weights(

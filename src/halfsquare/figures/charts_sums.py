@@ -113,10 +113,7 @@ def growth_chart(*, theme: Theme = LIGHT, width: int = 620) -> alt.VConcatChart:
     ]
     one = rows_of([], "typical")
     words = text("'the loss of a typical row'", "muted", align="right", dy=20)
-    layers += [
-        drawn(one, rule("muted", strokeWidth=1), y=mse),
-        drawn(one, words, x=x, y=mse),
-    ]
+    layers += [drawn(one, rule("muted", strokeWidth=1), y=mse), drawn(one, words, x=x, y=mse)]
     lower = alt.layer(*layers).properties(width=width, height=190)
     figure: alt.VConcatChart = finished(
         alt.vconcat(upper, lower, spacing=18),

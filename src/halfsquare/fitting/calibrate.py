@@ -196,13 +196,7 @@ def _of_ensemble(pairs: Floats, members: int) -> Floats:
 
 
 def _one(
-    found: LeftOut,
-    j: int,
-    noise: float,
-    units: Units | None,
-    asked: ByLevel | None,
-    *,
-    exact: bool,
+    found: LeftOut, j: int, noise: float, units: Units | None, asked: ByLevel | None, *, exact: bool
 ) -> Calibration | None:
     """The calibration of one target; None where Student's t on one noise is not contradicted and
     no levels are asked for.

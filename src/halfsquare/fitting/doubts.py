@@ -77,11 +77,7 @@ class Looked:
 
 
 def doubts(
-    scanned: Scanned,
-    source: Source,
-    spec: DataSpec,
-    seed: int,
-    errors: Sequence[RowErrors],
+    scanned: Scanned, source: Source, spec: DataSpec, seed: int, errors: Sequence[RowErrors]
 ) -> list[str]:
     """What is to be said of rows that were set apart at random.
 

@@ -86,10 +86,5 @@ def scan_at(
         assert isinstance(execution, Cluster)
         read = partial(scan_shared, execution)
     return read(
-        source,
-        roles,
-        test_fraction=test_fraction,
-        seed=seed,
-        products=products,
-        progress=progress,
+        source, roles, test_fraction=test_fraction, seed=seed, products=products, progress=progress
     )

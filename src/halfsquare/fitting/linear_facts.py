@@ -27,11 +27,7 @@ def too_few(rows: int, columns: int) -> str:
 
 
 def linear_facts(
-    solution: Solution,
-    freedom: float,
-    system: System,
-    model: Linear,
-    offsets: Floats | None = None,
+    solution: Solution, freedom: float, system: System, model: Linear, offsets: Floats | None = None
 ) -> LinearFacts:
     """What is to be known of a solution; ``offsets`` as of :func:`not_estimable`."""
     names, directions = not_estimable(solution, system, model, offsets)
@@ -89,10 +85,7 @@ def freedom_warnings(system: System, freedom: float, l2: float) -> list[str]:
 
 
 def linear_warnings(
-    solution: Solution,
-    names: Sequence[str],
-    system: System,
-    termination: Termination,
+    solution: Solution, names: Sequence[str], system: System, termination: Termination
 ) -> tuple[str, ...]:
     """What is to be said of the columns and of the descent."""
     found = []

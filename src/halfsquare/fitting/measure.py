@@ -160,11 +160,7 @@ def _independent(moments: LossMoments, sums: MeanSums | None = None) -> Sure:
 
 
 def _with(
-    found: Measurement,
-    summary: ErrorSummary,
-    sure: Sure,
-    source: str,
-    missing: int | None = None,
+    found: Measurement, summary: ErrorSummary, sure: Sure, source: str, missing: int | None = None
 ) -> Measurement:
     if sure.standard_error is not None:
         summary = replace(summary, mse_se=sure.standard_error)

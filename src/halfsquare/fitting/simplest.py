@@ -30,7 +30,6 @@ from halfsquare.sums import MeanSums
 
 # Better by chance alone once in forty times.
 _Z = 1.96
-_FOLDS = 5
 _FEWEST_ROWS = 50
 # Second-order descent costs about rows · parameters² · members · steps; with this the largest takes
 # half a minute.

@@ -91,12 +91,7 @@ class Collected:
     sample: Sample
 
 
-def collect(
-    fitted: FittedModel,
-    data: Any,
-    *,
-    output: int = 0,
-) -> Collected:
+def collect(fitted: FittedModel, data: Any, *, output: int = 0) -> Collected:
     """Pass over ``data`` (rows, or a DataSpec of them) once, for the target number ``output``.
 
     Raises

@@ -17,7 +17,7 @@ from halfsquare.report.views import relevance
 from halfsquare.results.fitted import FittedModel
 from halfsquare.text import LOSS_NAMES, number
 
-_GROUPS, _FEATURE_GROUPS, _LEVELS, _EFFECTS = 24, 12, 12, 15
+_GROUPS, _EFFECTS = 24, 15
 Row = dict[str, Any]
 
 

@@ -29,12 +29,7 @@ from halfsquare.text import descent_sentence, mse_limits, number, rows_sentence
 def summary(fitted: FittedModel, *, every_parameter: bool = False, width: int | None = None) -> str:
     """What a fitted model is, on what it was fitted, how well, with which coefficients."""
     info, unit = fitted.info, " and ".join(fitted.encoder.targets)
-    parts = [
-        headline(fitted),
-        rows_sentence(info),
-        *transform_lines(info),
-        "",
-    ]
+    parts = [headline(fitted), rows_sentence(info), *transform_lines(info), ""]
     reading = how_it_was_read(info)
     parts += ["How it was read", *reading, ""] if reading else []
     parts += ["Columns", decisions(fitted, width=width), ""]

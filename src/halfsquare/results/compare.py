@@ -31,12 +31,7 @@ from halfsquare.sums import ErrorSums, MeanSums
 
 
 def compare(
-    a: Ensemble,
-    b: Ensemble,
-    data: Any,
-    *,
-    cluster_by: str | None = None,
-    in_time: bool = False,
+    a: Ensemble, b: Ensemble, data: Any, *, cluster_by: str | None = None, in_time: bool = False
 ) -> Comparison:
     """Which of two models errs less on the same rows: the paired difference of their squared
     errors. For ``cluster_by`` and ``in_time`` see :func:`evaluate`.

@@ -159,7 +159,8 @@ class Calibration:
     by: ByLevel | None = None
 
     def __post_init__(self) -> None:
-        each = [self, *(level for level in (self.by.levels if self.by else ()) if level.known)]
+        levels = self.by.levels if self.by else ()
+        each: list[Calibration | LevelScores] = [self, *(one for one in levels if one.known)]
         for one in each:
             if len(one.probabilities) != len(one.scores) or not 0.0 < one.factor < np.inf:
                 raise ValueError("a calibration whose parts do not agree")

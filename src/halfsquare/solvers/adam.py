@@ -237,12 +237,7 @@ class Adam(Solver[Objective, AdamMemory]):
         return design, target, weight
 
     def _batch(
-        self,
-        objective: Objective,
-        done: _Pass,
-        rows: Chunk,
-        pull: Floats | None,
-        m: AdamMemory,
+        self, objective: Objective, done: _Pass, rows: Chunk, pull: Floats | None, m: AdamMemory
     ) -> None:
         """One step of Adam, its gradient a mean over the batch plus the penalty's share."""
         sums = objective.batch(done.iterate, rows)

@@ -47,11 +47,7 @@ class Reason(Enum):
         True,
         "the MSE on rows left out rises by more than its standard error",
     )
-    LEFT_OUT_CALM = (
-        "left_out_calm",
-        True,
-        "the MSE on rows left out has not fallen for {} rounds",
-    )
+    LEFT_OUT_CALM = ("left_out_calm", True, "the MSE on rows left out has not fallen for {} rounds")
     NO_TREE = "no_tree", True, "no tree lowers the loss any further"
     OFFSET_ABOVE = (
         "offset_above",
@@ -59,11 +55,7 @@ class Reason(Enum):
         "stopped: relative offset {:.1e}, no step lowers the loss further",
     )
     EXTENDED_PRECISION = "extended_precision", True, "converged: in extended precision"
-    ERRORS_ROUNDING = (
-        "errors_rounding",
-        True,
-        "converged: the errors are the rounding of float64",
-    )
+    ERRORS_ROUNDING = ("errors_rounding", True, "converged: the errors are the rounding of float64")
     HELD_OUT_BEST = "held_out_best", True, "stopped: where the rows left out favour it"
     SOLVED = "solved", True, "solved directly ({})"
     SOLVED_EXACTLY = "solved_exactly", True, "solved from exact sums ({})"

@@ -149,13 +149,7 @@ class Evidence(Solver[Objective, EvidenceMemory]):
         """The state with noise and penalties set anew at the parameters just reached."""
         old = memory.belief
         try:
-            new = reestimate(
-                self.groups,
-                inner,
-                old,
-                objective.numbers,
-                self.most_precision,
-            )
+            new = reestimate(self.groups, inner, old, objective.numbers, self.most_precision)
         except LinAlgError:
             why = inner.stopped or Termination(Reason.SINGULAR)
             return _state(replace(memory, inner=replace(inner, stopped=why)))

@@ -56,8 +56,7 @@ class Ends:
     def joined(self, other: Ends) -> Ends:
         """All of both."""
         return Ends.of(
-            np.concatenate([self.points, other.points]),
-            np.concatenate([self.losses, other.losses]),
+            np.concatenate([self.points, other.points]), np.concatenate([self.losses, other.losses])
         )
 
 

@@ -70,11 +70,7 @@ def why_nowhere(formula: Formula, rows: Rows, points: Floats) -> str | None:
 
 
 def _of_row(
-    formula: Formula,
-    parameters: Floats,
-    design: Floats,
-    row: int,
-    which: tuple[int, ...] = (),
+    formula: Formula, parameters: Floats, design: Floats, row: int, which: tuple[int, ...] = ()
 ) -> str:
     """What goes wrong first at a row; of the output and of the derivatives ``which``."""
     program = formula.program(which)

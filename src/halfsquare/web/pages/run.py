@@ -192,11 +192,7 @@ def _payload(request: Request, run: Run) -> str:
 
 async def _control(request: Request) -> Response:
     run, act = _run(request), request.path_params["act"]
-    acts = {
-        "pause": run.controls.toggle,
-        "step": run.controls.one_step,
-        "stop": run.controls.stop,
-    }
+    acts = {"pause": run.controls.toggle, "step": run.controls.one_step, "stop": run.controls.stop}
     if act not in acts:
         raise HTTPException(404)
     acts[act]()
