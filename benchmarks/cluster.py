@@ -89,7 +89,7 @@ def reading(folder: Path, rows: int) -> dict[str, float]:
     found = {}
     for suffix, there in (("parquet", rows), ("csv", rows // 4)):
         source = open_source(folder / f"table.{suffix}")
-        source._connection.execute("SET threads=1")
+        source.connection.execute("SET threads=1")
         roles = choose_roles(source, ["y"])
         parted, cut = PartedSource.of(source), Cut.of(source.name, roles, 0.2, 0)
         count = partial(count_all, parted, cut)
