@@ -136,7 +136,7 @@ def check_convention(subject: Subject, found: Convention) -> Finding:
     if law.deviation > SINGLE:
         says += f"; computed in half precision: up to {law.deviation:.1g} of the value off"
         return Finding.depends(
-            "convention", says, example, "convert to float32 first", True, figures
+            "convention", says, example, "convert to float32 first", silent=True, figures=figures
         )
     if not law.squared:
         root = (

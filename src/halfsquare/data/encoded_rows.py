@@ -120,10 +120,10 @@ class EncodedRows(DesignRows):
         units = self.scanned.units
         if units is None or self.part == "all":
             return units
-        return units.at(self.places)
+        return units.at(self.positions)
 
     @property
-    def places(self) -> npt.NDArray[np.intp]:
+    def positions(self) -> npt.NDArray[np.intp]:
         """Where these rows (n,) stand in the table."""
         table = self.scanned.table
         starts = np.cumsum([0, *table.sizes])

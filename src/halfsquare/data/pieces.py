@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from halfsquare.loss import Floats
 
-Places = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Piece:
     columns: Sequence[Floats]
     first: int
     size: int
-    kept: Places | None
+    kept: Indices | None
 
     def __len__(self) -> int:
         return self.size
@@ -45,13 +45,13 @@ class Piece:
         return found if self.kept is None else found[self.kept]
 
 
-def gathered(pieces: Sequence[Piece], order: Places | None, out: Floats) -> None:
+def gathered(pieces: Sequence[Piece], order: Indices | None, out: Floats) -> None:
     """Write the rows of all pieces to ``out`` (columns, m) in an ``order`` (m,) that rises but for
     one place: first those of one part, then those of another. None for the order they have.
     """
     m = out.shape[1]
     # Places in the chunk that rise, and where in ``out`` they begin.
-    parts: list[tuple[Places | None, int]] = [(None, 0)]
+    parts: list[tuple[Indices | None, int]] = [(None, 0)]
     if order is not None:
         falls = np.flatnonzero(np.diff(order) < 0) + 1
         parts = [

@@ -56,7 +56,7 @@ class RowErrors:
         return cls(
             errors.error,
             errors.weight,
-            numbers_in_source(rows.scanned, seed)[rows.places],
+            numbers_in_source(rows.scanned, seed)[rows.positions],
             rows.units,
             rows.scanned.rows_whole,
         )

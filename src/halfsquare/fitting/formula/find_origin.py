@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from halfsquare.fitting.formula.extended_functions import DIGITS, rows_of, values_of
 from halfsquare.fitting.formula.extended_precision import evaluate
-from halfsquare.fitting.formula.origin import Origin, Place
+from halfsquare.fitting.formula.origin import LocationParameter, Origin
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 
@@ -48,9 +48,9 @@ def find_origin(
         shift[some] = middle[some]
         if best is not None:
             shift = np.where(shift != 0, shift, np.append(best.columns, best.target))
-        places = tuple(p for p in _places(formula, free) if shift[p.column])
+        locations = tuple(p for p in _location_parameters(formula, free) if shift[p.column])
         points = _spread_rows(sample, 3 * len(linear) + 4) - shift[:-1]
-        made = Origin(formula, shift[:-1], float(shift[-1]), linear, places, points)
+        made = Origin(formula, shift[:-1], float(shift[-1]), linear, locations, points)
         if _allows(made):
             best = made
             if np.array_equal(shift != 0, middle != 0):
@@ -86,7 +86,7 @@ def _spread_rows(sample: Floats, count: int) -> Floats:
     return np.asarray(sample[chosen])
 
 
-def _places(formula: Formula, free: Sequence[str]) -> list[Place]:
+def _location_parameters(formula: Formula, free: Sequence[str]) -> list[LocationParameter]:
     """Parameters that are added to a multiple of a column and stand nowhere else."""
     import sympy
 
@@ -108,7 +108,9 @@ def _places(formula: Formula, free: Sequence[str]) -> list[Place]:
             for term in bare:
                 symbol = term if term.is_Symbol else -term
                 if expression.count(symbol) == 1 and not expression.diff(symbol).is_number:
-                    found.append(Place(symbol.name, 1 if term.is_Symbol else -1, slopes[0], j))
+                    found.append(
+                        LocationParameter(symbol.name, 1 if term.is_Symbol else -1, slopes[0], j)
+                    )
                     break
     # One for each node: a column that stands in another place too is left to the linear ones.
     return found

@@ -28,7 +28,7 @@ from halfsquare.models.formula.model import Formula
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.solvers.qr_objective import FormulaObjective, stacked, triangle_of_block
 
-Places = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.intp]
 _STEPS = 200
 _SETTLED = 1e-26  # of a row's loss: a smaller square of the step is the last
 _HALVINGS = 12
@@ -137,7 +137,7 @@ class _Settling:
             omega = np.sqrt(1.0 + np.sum(slopes**2 * self.variance, axis=1))
             return _Settled(design, delta, self.root, errors, omega, losses)
 
-    def _step(self, errors: Floats, v: Floats, delta: Floats, at: Places) -> Floats:
+    def _step(self, errors: Floats, v: Floats, delta: Floats, at: Indices) -> Floats:
         """The Gauss-Newton step (m, c) of δ."""
         s = self.variance[at]
         omega2 = 1.0 + np.sum(v**2 * s, axis=1)
@@ -146,7 +146,7 @@ class _Settling:
         return np.asarray(np.where(np.isfinite(step), step, 0.0))
 
     def _moved(
-        self, delta: Floats, step: Floats, losses: Floats, at: Places
+        self, delta: Floats, step: Floats, losses: Floats, at: Indices
     ) -> tuple[Floats, Floats]:
         """The step, halved where the row's loss does not fall, and the losses after it."""
         length = np.ones(len(at))
@@ -163,7 +163,7 @@ class _Settling:
             length = np.where(worse, 0.5 * length, length)
         return np.where(worse[:, None], 0.0, length[:, None] * step), after
 
-    def _squares(self, values: Floats, at: Places) -> Floats:
+    def _squares(self, values: Floats, at: Indices) -> Floats:
         """Σ values²/s (m,) of the rows ``at``; a column without error has no part in it."""
         s = self.variance[at]
         share = np.where(s > 0, values**2 / np.where(s > 0, s, 1.0), 0.0)

@@ -37,7 +37,7 @@ _LEAST = 1e-290  # a parameter below has lost digits, or is no number of float64
 
 
 @dataclass(frozen=True)
-class Place:
+class LocationParameter:
     """A parameter that is added to ``slope`` · column, with this sign, and stands nowhere else."""
 
     name: str
@@ -54,7 +54,7 @@ class Origin:
     ----------
     linear : tuple of int
         Positions of the linear parameters that make up for the shift.
-    places : tuple of Place
+    locations : tuple of LocationParameter
         Parameters that move with a column.
     points : (m, d)
         Rows, shifted, at which the functions are compared.
@@ -64,7 +64,7 @@ class Origin:
     columns: Floats
     target: float
     linear: tuple[int, ...]
-    places: tuple[Place, ...]
+    locations: tuple[LocationParameter, ...]
     points: Floats
 
     def shifted(self, parameters: Floats) -> Floats:
@@ -94,7 +94,7 @@ class Origin:
         with mpmath.workdps(2 * DIGITS):
             theta = [mpmath.mpf(v) for v in parameters]
             moved = list(theta)
-            for place in self.places:
+            for place in self.locations:
                 at, names = self.formula.names.index(place.name), values_of(self.formula, theta)
                 slope = evaluate(place.slope, names, mpmath)
                 change = place.sign * slope * mpmath.mpf(float(self.columns[place.column]))
@@ -166,7 +166,7 @@ class Origin:
         shifts = [(name, float(c)) for name, c in zip(full.columns, self.columns, strict=True) if c]
         text = _less(full.text, shifts, self.target)
         model = replace(full, text=text)
-        names = [self.formula.names[j] for j in self.linear] + [p.name for p in self.places]
+        names = [self.formula.names[j] for j in self.linear] + [p.name for p in self.locations]
         warning = (
             f"{', '.join(name for name, _ in shifts)} lies so far from 0 that parameters of the "
             f"formula as given are beyond float64: it is fitted as {text}, and the values of "

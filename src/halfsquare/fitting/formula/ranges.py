@@ -14,7 +14,7 @@ from halfsquare.data.rows import ArrayRows
 from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import symmetry
-from halfsquare.models.formula.units import places, unit_exponents, unit_numbers
+from halfsquare.models.formula.units import location_parameters, unit_exponents, unit_numbers
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def ranges_of(formula: Formula, sample: ArrayRows, lower: Floats, upper: Floats)
     unit = np.where(spread > 0, spread, np.where(size > 0, size, 1.0))
     scale = np.exp(np.clip(exponents @ np.log(unit) + unit_numbers(formula), -600.0, 600.0))
     place = np.full((len(exponents), 2), np.nan)
-    for name, column in places(formula).items():
+    for name, column in location_parameters(formula).items():
         place[formula.names.index(name)] = values[:, column].min(), values[:, column].max()
     pure = np.abs(exponents).max(axis=1, initial=0.0) < 1e-6  # such as exponents
     place[pure] = np.outer(scale[pure], (-4.0, 4.0))

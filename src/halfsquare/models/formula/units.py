@@ -45,7 +45,7 @@ def unit_numbers(formula: Formula) -> Floats:
     return np.asarray(_Units(formula).solve()[:, -1])
 
 
-def places(formula: Formula) -> dict[str, int]:
+def location_parameters(formula: Formula) -> dict[str, int]:
     """The parameters that are added to a column as such, as b in x - b, with the number of that
     column.
     """
