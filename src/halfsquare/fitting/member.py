@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from halfsquare.solvers.objective import Objective
 from halfsquare.solvers.run import Run
 
 _PRECISIONS = (1e6, 10.0)
+# Steps on all rows, and on those that were set apart as well.
+_LAST_ITERATIONS, _MORE_ITERATIONS = 10, 20
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,7 @@ class MemberFit:
 class MemberTrainer(ABC):
     """A method by which members are trained."""
 
-    name: str
-    iterations: int
+    name: ClassVar[str]
 
     @abstractmethod
     def train(
@@ -132,15 +133,13 @@ class EvidenceTrainer(MemberTrainer):
     ----------
     input_groups : sequence of int or None
         See :meth:`halfsquare.models.network.Network.groups`.
-    iterations, last_iterations, more_iterations : int
-        Steps at most, steps on all rows, and on those that were set apart as well.
+    iterations : int
+        Steps at most.
     """
 
     input_groups: Sequence[int] | None
     iterations: int = 85
-    last_iterations: int = 10
-    more_iterations: int = 20
-    name: str = "levenberg-marquardt"
+    name = "levenberg-marquardt"
 
     def train(
         self, member: int, network: Network, start: Floats, rows: Rows, left_out: Mask, run: Run
@@ -161,7 +160,7 @@ class EvidenceTrainer(MemberTrainer):
         chosen, solver = fit.stops[stop], self._solver(fit.network, fit.member)
         objective = Objective(fit.network, rows, run.execution)
         begun = solver.resume(objective, chosen.state)
-        state, history = descend(solver, objective, begun, run, iterations=self.last_iterations)
+        state, history = descend(solver, objective, begun, run, iterations=_LAST_ITERATIONS)
         return self._longer(fit, chosen, state, history)
 
     def again(self, member: Trained[NetworkFacts], rows: Rows, run: Run) -> MemberFit:
@@ -173,7 +172,7 @@ class EvidenceTrainer(MemberTrainer):
         begun = solver.begin_with(
             objective, member.parameters, float(member.noise.mean()), np.array(facts.penalties)
         )
-        state, history = descend(solver, objective, begun, run, iterations=self.more_iterations)
+        state, history = descend(solver, objective, begun, run, iterations=_MORE_ITERATIONS)
         done = member.history[-1].iteration if member.history else 0
         before = replace(begun, iteration=done, stopped=member.termination)
         fit = MemberFit(facts.member, self, network, (), list(member.history))

@@ -35,7 +35,7 @@ class MinibatchTrainer(MemberTrainer):
     """
 
     iterations: int = 300
-    name: str = "minibatch"
+    name = "minibatch"
 
     def train(
         self, member: int, network: Network, start: Floats, rows: Rows, left_out: Mask, run: Run
