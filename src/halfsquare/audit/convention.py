@@ -37,7 +37,7 @@ class Convention:
         )
 
 
-def flat_samples(subject: Subject, scales: tuple[float, ...] = SCALES) -> list[Sample]:
+def flat_samples(subject: Subject) -> list[Sample]:
     """Samples of one output a row, in the shape that the loss takes."""
     shape = next((s for s in subject.shapes if s in ((), (1,))), None)
     return (
@@ -45,17 +45,17 @@ def flat_samples(subject: Subject, scales: tuple[float, ...] = SCALES) -> list[S
         if shape is None
         else [
             rows(n, shape, seed=i, scale=c).astype(subject.dtype)
-            for i, (n, c) in enumerate(zip(ROWS, scales, strict=True))
+            for i, (n, c) in enumerate(zip(ROWS, SCALES, strict=True))
         ]
     )
 
 
-def wide_samples(subject: Subject, scales: tuple[float, ...] = SCALES) -> list[Sample]:
+def wide_samples(subject: Subject) -> list[Sample]:
     """Samples of several outputs a row."""
     if (2,) in subject.shapes:
         return [
             rows(n, (k,), seed=i, scale=c).astype(subject.dtype)
-            for i, ((n, k), c) in enumerate(zip(SIZES, scales, strict=True))
+            for i, ((n, k), c) in enumerate(zip(SIZES, SCALES, strict=True))
         ]
     wide = next((s for s in subject.shapes if len(s) > 1), None)
     if wide is None:
@@ -63,7 +63,7 @@ def wide_samples(subject: Subject, scales: tuple[float, ...] = SCALES) -> list[S
     other = (*(size + 1 for size in wide[:-1]), wide[-1] - 1)
     return [
         rows(n, wide if i % 2 else other, seed=i, scale=c).astype(subject.dtype)
-        for i, (n, c) in enumerate(zip(ROWS, scales, strict=True))
+        for i, (n, c) in enumerate(zip(ROWS, SCALES, strict=True))
     ]
 
 

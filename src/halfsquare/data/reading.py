@@ -26,6 +26,7 @@ from halfsquare.data.levels import LevelCoder, batch_columns
 from halfsquare.data.novelty import Novelty, absent_values
 from halfsquare.data.passes import record_batches
 from halfsquare.data.ranges import require_finite
+from halfsquare.data.rows import CHUNK_ROWS
 from halfsquare.data.source import Source, lagged_column
 from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.spec import DataSpec
@@ -132,9 +133,7 @@ def read_encoded(
         novelty.remarks = [*source.remarks, *source.met]
 
 
-def encoded_array(
-    encoder: Encoder, x: Floats, names: Sequence[str], batch_rows: int = 16384
-) -> Iterator[Floats] | None:
+def encoded_array(encoder: Encoder, x: Floats, names: Sequence[str]) -> Iterator[Floats] | None:
     """The design (m, d) of rows of an array (n, columns) of numbers, as :func:`read_encoded` makes
     it of a table, at no cost for opening one; None where a column is no number to the model.
 
@@ -155,8 +154,8 @@ def encoded_array(
     columns = [at[f.column] for f in encoder.features]
 
     def encoded() -> Iterator[Floats]:
-        for first in range(0, max(len(x), 1), batch_rows):
-            raw = np.ascontiguousarray(x[first : first + batch_rows, columns].T, dtype=np.float64)
+        for first in range(0, max(len(x), 1), CHUNK_ROWS):
+            raw = np.ascontiguousarray(x[first : first + CHUNK_ROWS, columns].T, dtype=np.float64)
             for feature, values in zip(encoder.features, raw, strict=True):
                 require_finite(values, first, "the data", feature.column)
             out = np.empty((len(encoder.names), raw.shape[1]))

@@ -88,9 +88,8 @@ def one_sided(
     degrees: float,
     bound: Mask,
     method: VariableProjection,
-    level: float = 0.95,
 ) -> dict[int, tuple[float, float]]:
-    """For each parameter on its bound the interval that begins or ends there.
+    """For each parameter on its bound the 95 % interval that begins or ends there.
 
     Away from the bound the SSE grows by 2 g δ + h δ², with g its slope and h its curvature once all
     others have followed; the interval ends where that is t² σ², as a profile's.
@@ -108,7 +107,7 @@ def one_sided(
         curvature = float(column @ column)
         reach = np.inf
         if degrees > 0 and isfinite(variance):
-            allowed = variance * float(stdtrit(degrees, 0.5 + level / 2)) ** 2
+            allowed = variance * float(stdtrit(degrees, 0.975)) ** 2
             root = sqrt(slope**2 + curvature * allowed)
             reach = allowed / (slope + root) if slope + root > 0 else np.inf
         end = float(parameters[j] + inward * reach)

@@ -33,10 +33,8 @@ def profile_intervals(
     sse: float,
     degrees: float,
     run: Run,
-    *,
-    level: float = 0.95,
 ) -> dict[str, tuple[float, float]]:
-    """(low, high) for each free parameter; infinite where the data set no end on that side.
+    """(low, high) of 95 % for each free parameter; infinite where the data set no end on that side.
 
     Parameters
     ----------
@@ -48,8 +46,6 @@ def profile_intervals(
         SSE there, and Σw - p.
     run : Run
         Its deadline is that of each of the fits; nobody is told of them, and nothing is kept.
-    level : float
-        Of confidence.
     """
     from scipy.special import stdtrit
 
@@ -57,7 +53,7 @@ def profile_intervals(
     names = objective.formula.names
     if degrees <= 0 or not sse > 0:
         return dict.fromkeys(names, (nan, nan))
-    wanted = float(stdtrit(degrees, 0.5 + level / 2))
+    wanted = float(stdtrit(degrees, 0.975))
     result = {}
     for j, name in enumerate(names):
         if not isfinite(standard_errors[j]) or not standard_errors[j] > 0:

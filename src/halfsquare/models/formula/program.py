@@ -80,9 +80,7 @@ class Program:
             max((b + 1 for b in self.buffers if b >= 0), default=0),
         )
 
-    def scalars(
-        self, parameters: Sequence[Any] | Floats, operations: dict[str, Ufunc] = OPERATIONS
-    ) -> list[Any]:
+    def scalars(self, parameters: Sequence[Any] | Floats) -> list[Any]:
         """The table of values, filled as far as parameters alone decide it."""
         values: list[Any] = [None] * (
             len(self.sources) + len(self.scalar_steps) + len(self.array_steps)
@@ -97,7 +95,7 @@ class Program:
             )
         with np.errstate(all="ignore"):
             for step in self.scalar_steps:
-                values[step.place] = operations[step.operation](*(values[i] for i in step.operands))
+                values[step.place] = OPERATIONS[step.operation](*(values[i] for i in step.operands))
         return values
 
 
