@@ -66,7 +66,7 @@ class Cluster(Execution):
     def workers(self) -> int:
         return sum(self.scheduler.threads().values())
 
-    def lanes(self, count: int) -> tuple[int, Execution]:
+    def concurrent(self, count: int) -> tuple[int, Execution]:
         """Two, so that the workers have something to do while the driver takes a step of the
         other.
         """

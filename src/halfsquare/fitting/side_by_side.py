@@ -15,12 +15,12 @@ from halfsquare.solvers.run import Callback
 T = TypeVar("T")
 
 
-def side_by_side(work: Callable[[int, Event], T], items: Sequence[int], lanes: int) -> list[T]:
-    """``work(i, stop)`` for each item on ``lanes`` threads; Ctrl-C asks all to stop and returns
+def side_by_side(work: Callable[[int, Event], T], items: Sequence[int], at_once: int) -> list[T]:
+    """``work(i, stop)`` for each item on ``at_once`` threads; Ctrl-C asks all to stop and returns
     what they have.
     """
     stop = Event()
-    with one_blas_thread(), ThreadPoolExecutor(max(1, lanes)) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(max(1, at_once)) as pool:
         waiting = [pool.submit(work, i, stop) for i in items]
         try:
             return [task.result() for task in waiting]

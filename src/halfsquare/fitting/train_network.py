@@ -120,10 +120,10 @@ def train_network(
     many = n >= MANY_ROWS
     members = members or (10 if not many else 6 if n < VERY_MANY_ROWS else 4)
     networks = networks_to_try(rows, hidden, activation, tuple(input_names), method)
-    lanes, threads = run.execution.lanes(members)
+    at_once, threads = run.execution.concurrent(members)
     random, least = run.seed.generator(Stream.FOLDS), 10 if many else 0
     folds = Folds.deal(n, members, random, least, rows.units)
-    plan = _Plan(networks, trainers, rows, folds, members, lanes, replace(run, execution=threads))
+    plan = _Plan(networks, trainers, rows, folds, members, at_once, replace(run, execution=threads))
 
     methods = list(networks)
     if len(methods) == 1 or members < 4:
@@ -155,8 +155,8 @@ def train_longer(
     only make it a little smaller.
     """
     trainer = EvidenceTrainer(groups)
-    lanes, threads = run.execution.lanes(len(members))
-    plan = _Plan({}, {}, rows, None, len(members), lanes, replace(run, execution=threads))
+    at_once, threads = run.execution.concurrent(len(members))
+    plan = _Plan({}, {}, rows, None, len(members), at_once, replace(run, execution=threads))
 
     def one(at: int, stop: Event) -> Trained[NetworkFacts]:
         member = members[at]
@@ -173,7 +173,7 @@ def train_longer(
         covariance = facts.covariance_share * found.covariance
         return replace(found, noise=member.noise, covariance=covariance, facts=facts)
 
-    return side_by_side(one, range(len(members)), lanes)
+    return side_by_side(one, range(len(members)), at_once)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class _Plan:
     Attributes
     ----------
     run : Run
-        Of one lane.
+        Of one of the threads.
     ended : Event
         Set by a callback: what has not begun by then is left out.
     """
@@ -193,7 +193,7 @@ class _Plan:
     rows: Rows
     folds: Folds | None
     members: int
-    lanes: int
+    at_once: int
     run: Run
     ended: Event = field(default_factory=Event)
 
@@ -205,15 +205,15 @@ class _Plan:
                 return None
             return self._train(member, methods[member % len(methods)], stop)
 
-        return [fit for fit in side_by_side(one, members, self.lanes) if fit is not None]
+        return [fit for fit in side_by_side(one, members, self.at_once) if fit is not None]
 
     def _train(self, member: int, method: str, stop: Event) -> MemberFit | None:
         """A member trained on the rows it may see; None if there is no time to begin."""
         if self.run.late and member > 0:
             return None
-        # What time is left is shared evenly among the members still to come on this lane; a part is
-        # kept to finish.
-        run = self.of(member, stop).share(0.7 / -(-(self.members - member) // self.lanes))
+        # What time is left is shared evenly among the members still to come on this thread; a part
+        # is kept to finish.
+        run = self.of(member, stop).share(0.7 / -(-(self.members - member) // self.at_once))
         network = self.networks[method][member % len(self.networks[method])]
         start = network.initial_parameters(run.seed.generator(Stream.START))
         n = self.rows.row_count
@@ -233,7 +233,7 @@ class _Plan:
             run = run.at(f"member {fit.member}, {fit.trainer.name}, all rows")
             return fit.trainer.finish(fit, stop_at, self.rows, run)
 
-        return side_by_side(one, range(len(fits)), self.lanes)
+        return side_by_side(one, range(len(fits)), self.at_once)
 
     def of(self, member: int, stop: Event) -> Run:
         """The run of a member: its own random streams, and a callback that is told whose states

@@ -122,8 +122,8 @@ def train_trees(
     plan = _Plan(coded, tuple(targets), folds, signs, rounds, run, tasks[0][1], again)
     # Trees of random cuts take longer: they come first, so that no thread is left alone with one.
     order = range(len(tasks))[::-1]
-    lanes = run.execution.lanes(len(tasks))[0]
-    done = side_by_side(lambda i, stop: plan.train(*tasks[i], stop), order, lanes)[::-1]
+    at_once = run.execution.concurrent(len(tasks))[0]
+    done = side_by_side(lambda i, stop: plan.train(*tasks[i], stop), order, at_once)[::-1]
     made = {
         name: [d for d, t in zip(done, tasks, strict=True) if d is not None and t[0] is growth]
         for name, growth in wanted.items()

@@ -37,7 +37,7 @@ class Execution(ABC):
         """
 
     @abstractmethod
-    def lanes(self, count: int) -> tuple[int, Execution]:
+    def concurrent(self, count: int) -> tuple[int, Execution]:
         """How many of ``count`` descents to run side by side, each in a thread here, and where each
         sums.
         """

@@ -79,10 +79,10 @@ class Local(Execution):
                 tree.push_node(node)
         return tree.total(zero)
 
-    def lanes(self, count: int) -> tuple[int, Local]:
-        """A lane for each thread as far as there is work, and the threads shared out among them."""
-        lanes = max(1, min(self.workers, count))
-        return lanes, Local(max(1, self.workers // lanes))
+    def concurrent(self, count: int) -> tuple[int, Local]:
+        """As many as there are threads and work, and the threads shared out among them."""
+        at_once = max(1, min(self.workers, count))
+        return at_once, Local(max(1, self.workers // at_once))
 
 
 class _OneBlasThread:
