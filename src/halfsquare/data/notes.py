@@ -160,9 +160,14 @@ def _standing_apart(source: Source, scanned: Scanned, numbers: NumberStatistics)
                 "common."
             )
         if column.base:
+            then = (
+                "errors and figures are of the differences, predictions have it back."
+                if column in roles.targets
+                else f"codes are read by --category {column.name}."
+            )
             said.append(
                 f"{column.name}: whole numbers that float64 would merge, taken less {column.base}; "
-                f"codes are read by --category {column.name}."
+                f"{then}"
             )
         if column in roles.targets and low == high and weight > 1:
             said.append(

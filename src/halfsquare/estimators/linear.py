@@ -269,7 +269,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
     ) -> tuple[Floats, ...]:
         if return_std or interval is not None:
             return super()._predicted(design, return_std, interval)
-        return (self._fitted.outputs_of(design)[0],)
+        return (self._fitted.whole(self._fitted.outputs_of(design)[0]),)
 
     def _describe(self) -> None:
         fitted, encoder = self._fitted, self._fitted.encoder

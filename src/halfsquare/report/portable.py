@@ -80,7 +80,7 @@ def portable(fitted: FittedModel) -> dict[str, Any]:
             "intercept": calibration.intercept,
             "ramps": [vars(ramp) for ramp in calibration.ramps],
         },
-        "mean": float(encoder.target_means[0]),
+        "mean": float(encoder.target_means[0] + encoder.target_offsets[0]),
         "scale": float(encoder.target_scales[0]),
         "transform": None if transform is None else vars(transform),
         "restore": None if model.target_function == "identity"
