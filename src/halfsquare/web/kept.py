@@ -10,8 +10,7 @@ from typing import Any
 
 from halfsquare.errors import HalfsquareError
 from halfsquare.files.atomic import atomic_write
-from halfsquare.results.fitted import FittedModel
-from halfsquare.results.model_file import load
+from halfsquare.results.fitted import FittedModel, load
 from halfsquare.web.curves import Curve
 
 _NAME = re.compile(r"run-(\d{1,9})\.json")
