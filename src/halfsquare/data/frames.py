@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,8 @@ def arrow_table(data: Any, name: str) -> Any:
         frame = _of_columns(_array_columns(data))
     elif isinstance(data, dict):
         frame = _of_columns({str(n): v for n, v in data.items()})
+    elif isinstance(data, (list, tuple)):
+        frame = _of_columns(_listed_columns(data))
     elif isinstance(data, (pa.Table, pa.RecordBatch)):
         frame = data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
     elif module.startswith("polars"):
@@ -55,6 +57,50 @@ def _array_columns(data: Any) -> dict[str, Any]:
     if data.ndim != 2:
         raise DataError(f"the array has shape {data.shape}; expected rows and columns, (n, d)")
     return {f"x{j + 1}": data[:, j] for j in range(data.shape[1])}
+
+
+def _listed_columns(rows: Any) -> dict[str, Any]:
+    """The columns of a list of rows: mappings of names to values, in which a name may be missing;
+    or lists of values, all of one length, whose columns are x1, x2, ….
+
+    Raises
+    ------
+    DataError
+        If it is empty, or rows are of different kinds or lengths; the row is named.
+    """
+    if not rows:
+        raise DataError("the list holds no rows")
+    mapped = isinstance(rows[0], Mapping)
+    kind = Mapping if mapped else (list, tuple, np.ndarray)
+    what = "a mapping of names to values" if mapped else "a list of values"
+    for i, row in enumerate(rows):
+        if not isinstance(row, kind):
+            found = type(row).__name__
+            raise DataError(f"the list, row {i + 1}: found {found}, expected {what} as a row")
+        if not mapped and len(row) != len(rows[0]):
+            raise DataError(
+                f"the list, row {i + 1}: found {len(row)} values, expected {len(rows[0])} as in "
+                "the first row"
+            )
+    if mapped:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        return {str(name): _listed([row.get(name) for row in rows]) for name in names}
+    return {f"x{j + 1}": _listed([row[j] for row in rows]) for j in range(len(rows[0]))}
+
+
+def _listed(values: list[Any]) -> Any:
+    """A column of a list of rows: of numbers and texts, as texts; None where there is no value."""
+    import pyarrow as pa
+
+    kinds = {type(v) for v in values if v is not None and v == v}
+    if str in kinds and len(kinds) > 1:
+        values = [None if v is None or v != v else _text(v) for v in values]
+    elif kinds <= {int, float, bool} and float in kinds:
+        values = [None if v is None else float(v) for v in values]
+    try:
+        return pa.array(values)
+    except OverflowError:
+        return values
 
 
 def _of_columns(columns: dict[str, Any]) -> Any:
