@@ -93,14 +93,14 @@ def _listed(values: list[Any]) -> Any:
     import pyarrow as pa
 
     kinds = {type(v) for v in values if v is not None and v == v}
-    if str in kinds and len(kinds) > 1:
+    if str in kinds:
         values = [None if v is None or v != v else _text(v) for v in values]
     elif kinds <= {int, float, bool} and float in kinds:
         values = [None if v is None else float(v) for v in values]
     try:
-        return pa.array(values)
+        return _arrow(lambda: pa.array(values))
     except OverflowError:
-        return values
+        return values  # whole numbers beyond 64 bits are refused with the column's name
 
 
 def _of_columns(columns: dict[str, Any]) -> Any:
