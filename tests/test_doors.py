@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from halfsquare import FittedModel, fit
@@ -200,3 +201,33 @@ def test_advice_is_our_own(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="aligned by spaces"):
         linear(aligned)
+
+
+@pytest.mark.parametrize("spelt", ["({})", "−{}", "{}-"])
+def test_signs_are_read_at_prediction_as_in_training(tmp_path: Path, spelt: str) -> None:
+    rows = [(spelt.format(20 - i) if i < 20 else i - 20, 2 * i + 1) for i in range(40)]
+    path = csv(tmp_path / "a.csv", "x,y", rows)
+    fitted = linear(path)
+    assert slope(fitted, "x") == pytest.approx(2.0)
+    assert fitted.predict(path) == pytest.approx(np.arange(1, 81, 2))
+    assert fitted.predict(csv(tmp_path / "b.csv", "x", [(1,), (2.5,)])) == pytest.approx([43, 46])
+
+
+def test_arrays_of_other_kinds() -> None:
+    pl = pytest.importorskip("polars")
+    i = np.arange(40)
+    swapped = {"x": i.astype(">i4"), "y": (2.0 * i).astype(">f8")}
+    assert slope(linear(swapped), "x") == pytest.approx(2.0)
+    assert slope(linear(pd.DataFrame(swapped)), "x") == pytest.approx(2.0)
+    # What is masked is no value.
+    masked = {"x": np.ma.array(np.where(i == 3, 9999, i), mask=i == 3), "y": 2.0 * i}
+    fitted = linear(masked)
+    assert slope(fitted, "x") == pytest.approx(2.0) and "x is missing" in fitted.encoder.names
+    both = np.ma.array(np.column_stack([i, 2.0 * i]), mask=np.column_stack([i == 3, i == 5]))
+    assert linear(both, "x2").info["rows_missing_target"] == 1
+    wide = pl.DataFrame({"x": pl.Series(i.tolist(), dtype=pl.Int128), "y": 2.0 * i})
+    assert slope(linear(wide), "x") == pytest.approx(2.0)
+    levels = pd.DataFrame({"c": pd.Categorical(1 + i % 3), "y": np.array([0.0, 10.0, 5.0])[i % 3]})
+    assert "c=2" in linear(levels).encoder.names
+    empty = pd.DataFrame({"x": i, "z": [None] * 40, "y": 2.0 * i})
+    assert linear(empty).encoder.left_out == {"z": "it has no values"}

@@ -122,7 +122,9 @@ def _arrow_column(name: str, values: Any) -> Any:
         raise DataError(f"column {name!r} has shape {array.shape}; expected (n,), one value a row")
     if array.dtype == np.longdouble or array.dtype == np.float16:
         array = array.astype(np.float64)
-    return _within_64_bits(name, lambda: pa.array(np.ascontiguousarray(array)))
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    hidden = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
+    return _within_64_bits(name, lambda: pa.array(array, mask=hidden))
 
 
 def _within_64_bits(name: str, make: Callable[[], Any]) -> Any:
@@ -136,15 +138,22 @@ def _within_64_bits(name: str, make: Callable[[], Any]) -> Any:
 
 
 def _polars_table(data: Any) -> Any:
+    import polars as pl
     from polars.exceptions import PolarsError
 
     try:
         if hasattr(data, "collect"):
             data = data.collect()
-        return (data.to_frame() if hasattr(data, "to_frame") else data).to_arrow()
+        frame = data.to_frame() if hasattr(data, "to_frame") else data
+        # Arrow has no whole numbers of 128 bits, but decimals.
+        wide = [n for n, kind in frame.schema.items() if str(kind) in ("Int128", "UInt128")]
+        return frame.with_columns(pl.col(wide).cast(pl.Decimal(38, 0))).to_arrow()
     except PolarsError as problem:
         first = str(problem).strip().splitlines()[0]
         raise DataError(f"the frame could not be computed: {first}") from None
+
+
+_FOREIGN = ("complex64", "complex128", "complex256", "float16", "float128")
 
 
 def _pandas_table(data: Any, name: str) -> Any:
@@ -158,9 +167,8 @@ def _pandas_table(data: Any, name: str) -> Any:
     data = _plain(data.rename(columns=str))
     changed = {}
     for column, kind in data.dtypes.items():
-        if getattr(kind, "kind", "") in ("c", "f") and str(kind) in (
-            "complex64", "complex128", "complex256", "float16", "float128",
-        ):  # fmt: skip
+        foreign = str(kind) in _FOREIGN
+        if foreign or (isinstance(kind, np.dtype) and not kind.isnative):
             changed[column] = _arrow_column(str(column), data[column].to_numpy()).to_numpy()
     data = data.assign(**changed) if changed else data
     return _arrow(lambda: pa.Table.from_pandas(data, preserve_index=False))
@@ -168,11 +176,14 @@ def _pandas_table(data: Any, name: str) -> Any:
 
 def _with_plain_numbers(frame: Any) -> Any:
     """With numbers of half precision and decimals of 256 bits, which the reader of tables has not,
-    in float64.
+    in float64; columns without a type hold no values of any.
     """
     import pyarrow as pa
 
     for j, field in enumerate(frame.schema):
+        if pa.types.is_null(field.type):
+            none = frame.column(j).cast(pa.string())
+            frame = frame.set_column(j, field.with_type(pa.string()), none)
         if pa.types.is_float16(field.type) or pa.types.is_decimal256(field.type):
             plain = frame.column(j).cast(pa.float64())
             frame = frame.set_column(j, field.with_type(pa.float64()), plain)
