@@ -58,7 +58,9 @@ def base_of(source: Source, column: SourceColumn) -> str:
     return str(int(first)) if coarse or different > kept else ""
 
 
-def require_exact(source: Source, names: Iterable[str], use: str) -> Source:
+def require_exact(
+    source: Source, names: Iterable[str], use: str, targets: Iterable[str] = ()
+) -> Source:
     """The source with these columns as float64 has them; ``use`` is what needs their values whole,
     not their differences from a first one.
 
@@ -75,10 +77,11 @@ def require_exact(source: Source, names: Iterable[str], use: str) -> Source:
         )
         most = max(abs(float(low) + int(column.base)), abs(float(high) + int(column.base)))
         if spacing(most) > _NEGLIGIBLE * (high - low):
+            codes = "" if name in targets else f"; codes are read by --category {name}"
             raise DataError(
                 f"column {name!r} of {source.name}: its whole numbers, near {column.base}, differ "
                 f"in digits that float64 does not hold, and {use} needs them whole. Subtract what "
-                "they have in common and fit the difference"
+                f"they have in common and fit the difference{codes}"
             )
     return source.without_bases(wanted)
 

@@ -73,7 +73,7 @@ class TermsFamily(Family):
         if function != "identity" or () not in expanded.terms:
             exact.add(target)
         numbers = sorted(name for name in exact if kinds.get(name) == "number")
-        source = require_exact(source, numbers, "the formula")
+        source = require_exact(source, numbers, "the formula", [target])
         roles = choose_roles(
             source,
             [target],

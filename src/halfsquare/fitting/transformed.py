@@ -58,7 +58,9 @@ class TransformedFamily(Family):
                 f"{request.weighting} says how sure a target is in its own unit: leave its "
                 "transform out"
             )
-        source = require_exact(source, request.targets, "the transform of the target")
+        source = require_exact(
+            source, request.targets, "the transform of the target", request.targets
+        )
         roles = self.inner.roles(source, request)
         if len(roles.targets) > 1:
             raise OptionError(

@@ -62,7 +62,7 @@ class FormulaFamily(Family):
         grouped = set(formula.grouped.values())
         numbers = [name for name in formula.columns if name not in grouped]
         roles = choose_roles(
-            require_exact(source, [*numbers, formula.target], "the formula"),
+            require_exact(source, [*numbers, formula.target], "the formula", [formula.target]),
             [formula.target],
             weight=request.weights,
             weighting=request.weighting,
