@@ -15,10 +15,15 @@ from halfsquare.data.counted import of_counts
 from halfsquare.data.cut import Cut
 from halfsquare.data.deciding import open_source
 from halfsquare.data.roles import Roles, choose_roles
+from halfsquare.data.rows import ArrayRows, row_weights
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import statistics_of
 from halfsquare.data.table import RawTable
+from halfsquare.fitting.folds import Folds
+from halfsquare.fitting.train_network import train_network
+from halfsquare.fitting.train_trees import train_trees
 from halfsquare.loss import Floats
+from halfsquare.models.tree_inputs import Input
 from halfsquare.parallel.threads import Local
 from halfsquare.sums import MeanSums
 
@@ -111,3 +116,52 @@ def test_fits_of_rows_and_of_sums_set_the_same_apart() -> None:
     for plain in (np.ones(len(x)), w + 0.5):
         before = scanned(x, y, plain, 0)
         assert of_counts(before, 0.25, 0, Local(1)) is before
+
+
+def test_members_leave_out_what_rows_count() -> None:
+    """As of repeated rows: of each row a part, and every part by one member of each round."""
+    weight = np.random.default_rng(0).integers(5, 60, 30).astype(float)
+    folds = Folds.deal(30, 10, np.random.default_rng(1), weight=weight)
+    assert folds is not None
+    parts = [folds.left_out(member) for member in range(10)]
+    for first in (0, 5):
+        out = np.array([p.counts for p in parts[first : first + 5]])
+        assert np.array_equal(out.sum(axis=0), weight)
+        assert np.ptp(out.sum(axis=1)) <= 1
+        judged = np.array([p.judged for p in parts[first : first + 5]])
+        assert (judged.sum(axis=0) == 1).all() and (out[judged] > 0).all()
+    rows = ArrayRows(np.arange(30.0)[:, None], np.zeros((30, 1)), weight)
+    aside, seen = parts[3].aside(rows, Local(1)), parts[3].seen(rows)
+    assert aside.weight is not None
+    assert float(aside.weight.sum()) + float(row_weights(seen).sum()) == weight.sum()
+    # Copies are left out as a whole, and so are rows whose weights are no counts.
+    for other in (np.full(30, 3.0), weight + 0.5):
+        whole = Folds.deal(30, 10, np.random.default_rng(1), weight=other)
+        assert whole is not None and whole.left_out(0).counts is None
+    assert folds.left_out(10).mask.sum() == 0
+
+
+def test_a_table_of_counts_is_left_out_as_its_rows_are() -> None:
+    """Twelve settings with a yes or a no: without a share of each in what is left out, a member
+    would not see all the yes of a setting.
+    """
+    random = np.random.default_rng(0)
+    x = np.linspace(-2, 2, 12)
+    p = 1 / (1 + np.exp(-2 * x))
+    yes = random.binomial(40, p)
+    design, target = np.concatenate([x, x])[:, None], np.repeat([1.0, 0.0], 12)[:, None]
+    weight = np.concatenate([yes, 40 - yes]).astype(float)
+    there = weight > 0
+    counted = ArrayRows(design[there], target[there], weight[there])
+    at = np.repeat(np.arange(len(weight)), weight.astype(int))
+    repeated = ArrayRows(design[at], target[at])
+    noise = float(np.mean(p * (1 - p)))
+    found = [train_network(rows, hidden=(3,), members=6)[0] for rows in (counted, repeated)]
+    held_out = [one.facts.held_out_mse for one in found]
+    assert held_out == pytest.approx([noise, noise], rel=0.06)
+    assert found[0].noise == pytest.approx(found[1].noise, rel=0.04)
+    inputs = [Input("x", "number", 0, 1)]
+    for rows in (counted, repeated):
+        errors = train_trees(rows, inputs, ["y"], members=4, rounds=60)[0].errors
+        w = np.ones(len(rows.target)) if rows.weight is None else rows.weight
+        assert np.average((errors**2).mean(axis=(0, 2)), weights=w) == pytest.approx(noise, rel=0.1)

@@ -86,6 +86,9 @@ EXACT: dict[str, Door] = {
     "LinearRegressor": by_estimator(LinearRegressor(), std=False),
     "partial_fit": by_estimator(LinearRegressor(), std=False, partial=True),
     "FormulaRegressor": by_estimator(FormulaRegressor(FORMULA)),
+    "fit l2 auto": by_fit(model="linear", l2="auto"),
+    "LinearRegressor l2 auto": by_estimator(LinearRegressor(l2="auto"), std=False),
+    "partial_fit l2 auto": by_estimator(LinearRegressor(l2="auto"), std=False, partial=True),
 }
 OTHERS: dict[str, Door] = {
     "NetworkRegressor": by_estimator(NetworkRegressor(hidden=(3,), members=2)),
@@ -136,9 +139,49 @@ def test_columns_and_target_in_any_unit(
     except (DataError, FitError) as refused:
         assert extreme
         # Exact sums know no size; what is made of them may be beyond float64.
-        assert ("beyond" if name == "partial_fit" else "lost in") + " float64" in str(refused)
+        assert ("beyond" if name.startswith("partial_fit") else "lost in") + " float64" in str(
+            refused
+        )
         return
     assert_alike((found[0] / unit, found[1] / unit), (outputs, std), 1e-8)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@SMALL
+@given(*[units.filter(lambda unit: 1e-68 < unit < 1e68)] * 2)
+def test_a_penalty_of_more_columns_than_rows_in_any_unit(
+    partial: bool, column: float, unit: float
+) -> None:
+    """Where columns fit any target exactly, many penalties are as probable as each other."""
+    random = np.random.default_rng(3)
+    x = random.normal(size=(20, 40))
+    y = x[:, 0] + 0.1 * random.normal(size=20)
+    scale = np.where(np.arange(40) == 0, column, 1.0)
+
+    def fitted(scale: Floats, unit: float) -> LinearRegressor:
+        model = LinearRegressor(l2="auto")
+        return (model.partial_fit if partial else model.fit)(x * scale, y * unit)
+
+    found, wanted = fitted(scale, unit), fitted(np.ones(40), 1.0)
+    assert found.l2_ == pytest.approx(wanted.l2_, rel=1e-9)
+    for name in ("coef_", "coef_std_error_"):
+        value = getattr(found, name) * scale / unit
+        assert value == pytest.approx(getattr(wanted, name), rel=1e-7, abs=1e-8)
+    assert found.sigma_ / unit == pytest.approx(wanted.sigma_, rel=1e-7)
+
+
+@pytest.mark.parametrize("weights", ["counts", "precision", "sigma"])
+@pytest.mark.parametrize("factor", [1e-130, 1e-80, 1e-20, 1e20, 1e80, 1e130])
+def test_weights_of_arrays_in_any_unit(weights: str, factor: float) -> None:
+    model = LinearRegressor(l2=0.1, weights=weights)
+    wanted = clone(model).fit(X, Y, COUNTS)
+    found = clone(model).fit(X, Y, COUNTS * factor)
+    assert found.coef_ == pytest.approx(wanted.coef_, rel=1e-10)
+    if weights == "precision":
+        assert found.sigma_ == pytest.approx(wanted.sigma_, rel=1e-10)
+        assert found.coef_std_error_ == pytest.approx(wanted.coef_std_error_, rel=1e-10)
+    elif weights == "sigma":  # it is in the target's unit
+        assert found.coef_std_error_ / factor == pytest.approx(wanted.coef_std_error_, rel=1e-10)
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -261,20 +261,20 @@ def test_kept_rows_are_a_selection():
 def test_each_row_is_left_out_twice():
     folds = Folds.deal(100, 10, np.random.default_rng(1))
     assert folds is not None
-    out = np.array([folds.left_out(member) for member in range(10)])
+    out = np.array([folds.left_out(member).mask for member in range(10)])
     assert (out.sum(axis=0) == 2).all() and out[0].sum() == 20
-    assert not folds.left_out(10).any()
+    assert not folds.left_out(10).mask.any()
     assert Folds.deal(20, 10, np.random.default_rng(1)) is None  # four rows a fold: too few
 
 
 def test_of_many_rows_few_are_left_out_and_those_twice():
     folds = Folds.deal(200_000, 6, np.random.default_rng(1), least=10)
     assert folds is not None and folds.fold.nbytes == 2 * 200_000
-    out = np.array([folds.left_out(member) for member in range(6)])
+    out = np.array([folds.left_out(member).mask for member in range(6)])
     times = out.sum(axis=0)
     assert abs(out.sum(axis=1) - 20_000).max() <= 1 and set(times) == {0, 2}
     assert (out[:3].sum(axis=0) == out[3:].sum(axis=0)).all()  # once in each round
-    assert Folds.deal(10**6, 6, np.random.default_rng(1), least=10).left_out(0).sum() < 40_000
+    assert Folds.deal(10**6, 6, np.random.default_rng(1), least=10).left_out(0).mask.sum() < 40_000
 
 
 def test_judgement_tells_an_ensemble_from_its_members():

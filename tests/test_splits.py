@@ -187,10 +187,10 @@ def test_folds_keep_units_whole_and_are_of_a_size(of_row: Any, in_order: bool) -
     folds = Folds.deal(200, 10, RANDOM(0), 0, units)
     assert folds is not None
     for member in range(10):
-        left_out = folds.left_out(member)
+        left_out = folds.left_out(member).mask
         assert 30 <= left_out.sum() <= 50
         assert not set(of_row[left_out]) & set(of_row[~left_out])
-    assert sum(folds.left_out(m).astype(int) for m in range(10)).tolist() == [2] * 200
+    assert sum(folds.left_out(m).mask.astype(int) for m in range(10)).tolist() == [2] * 200
     assert not np.array_equal(folds.fold[0], folds.fold[1])
     aside = some_rows(200, RANDOM(0), units)
     assert 10 <= aside.sum() <= 30 and not set(of_row[aside]) & set(of_row[~aside])
@@ -200,7 +200,7 @@ def test_of_many_rows_the_same_are_left_out_twice() -> None:
     units = Units(np.arange(5000) // 4, in_order=True)
     folds = Folds.deal(5000, 6, RANDOM(0), 10, units)
     assert folds is not None
-    out = [folds.left_out(m) for m in range(6)]
+    out = [folds.left_out(m).mask for m in range(6)]
     assert all(400 <= o.sum() <= 600 for o in out)
     assert np.array_equal(out[0] | out[1] | out[2], out[3] | out[4] | out[5])
     assert Folds.deal(200, 10, RANDOM(0), 0, Units(np.zeros(200, dtype=np.intp))) is None

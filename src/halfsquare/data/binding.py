@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,6 +13,7 @@ from halfsquare.data.messages import require_distinct
 from halfsquare.data.source import Source
 from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.sql import kind_of, quote_name, quote_text
+from halfsquare.data.sqlite import chosen_table
 from halfsquare.errors import DataError
 
 
@@ -63,20 +63,15 @@ def _flat(name: str, value: str, kind: Any) -> list[SourceColumn]:
 
 
 def database_table(connection: Any, path: str, table: str | None, files: Unchanged) -> Source:
-    """A table of a DuckDB or SQLite file; the only one where none is named.
+    """A table of a DuckDB file; the only one where none is named.
 
     Raises
     ------
     DataError
         If the file is no database, or which table is meant is not clear.
     """
-    kind = (
-        " (TYPE sqlite, READ_ONLY)"
-        if Path(path).suffix.lower().startswith(".sqlite")
-        else " (READ_ONLY)"
-    )
     try:
-        connection.execute(f"ATTACH {quote_text(path)} AS found{kind}")
+        connection.execute(f"ATTACH {quote_text(path)} AS found (READ_ONLY)")
         tables = [
             str(r[0])
             for r in connection.execute(
@@ -85,20 +80,9 @@ def database_table(connection: Any, path: str, table: str | None, files: Unchang
             ).fetchall()
         ]
     except duckdb.Error as problem:
-        reader = "sqlite" in kind and "extension" in str(problem)
-        hint = (
-            ". SQLite needs a reader that DuckDB fetches from the network once; or export "
-            "the table to CSV"
-            if reader
-            else ""
-        )
         raise DataError(
-            f"{path} could not be opened as a database: {str(problem).splitlines()[0]}{hint}"
+            f"{path} could not be opened as a database: {str(problem).splitlines()[0]}"
         ) from None
-    if table is None and len(tables) == 1:
-        table = tables[0]
-    if table not in tables:
-        asked = f"has no table {table!r}" if table else "has several tables; name one with --table"
-        raise DataError(f"{path} {asked}. Its tables: {', '.join(tables) or 'none'}")
+    table = chosen_table(path, tables, table)
     held = (spill_privately(connection),)  # what is named as a table may be a view
     return bound(connection, f"table {table} of {path}", f"found.{quote_name(table)}", held, files)

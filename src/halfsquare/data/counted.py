@@ -42,7 +42,7 @@ def of_counts(scanned: Scanned, fraction: float, seed: int, execution: Execution
         wanted = round(fraction * (before + total)) - round(fraction * before)
         before += total
         random = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1,)))
-        apart = (_whole_rows if whole else _some_of_each)(w, wanted, random)
+        apart = (_whole_rows if whole else some_of_each)(w, wanted, random)
         train, test = np.flatnonzero(w > apart), np.flatnonzero(apart > 0)
         weights = np.concatenate([(w - apart)[train], apart[test]])
         return NewOrder(np.concatenate([train, test]), len(train), weights)
@@ -50,7 +50,7 @@ def of_counts(scanned: Scanned, fraction: float, seed: int, execution: Execution
     return replace(reordered(scanned, of, seed, execution).scanned, rows_whole=whole)
 
 
-def _some_of_each(counts: Floats, wanted: int, random: np.random.Generator) -> Floats:
+def some_of_each(counts: Floats, wanted: int, random: np.random.Generator) -> Floats:
     """How many (m,) of the ``counts`` (m,) are among ``wanted`` drawn from all."""
     total = float(counts.sum())
     if total < _MOST:

@@ -39,6 +39,9 @@ _NAMED = (
     (re.compile(r"9999(?P<s>-?)W99", re.I), "%G{s}W%V"),
     (re.compile(r"9999(?P<s>[-/ ]?)(?P<q>Q)9", re.I), "%Y{s}{q}%q"),
     (re.compile(r"(?P<q>Q)9(?P<s>[-/ ]?)9999", re.I), "{q}%q{s}%Y"),
+    (re.compile(r"(?P<q>Q)9(?P<s>[-/' ])(?P<y>99)", re.I), "{q}%q{s}{y}"),
+    (re.compile(r"(?P<y>99)(?P<s>[-/ ]?)(?P<q>Q)9", re.I), "{y}{s}{q}%q"),
+    (re.compile(r"9(?P<q>Q)(?P<s>[-/' ]?)(?P<y>9999|99)", re.I), "%q{q}{s}{y}"),
     (re.compile(r"9999(?P<s>[/M])99"), "%Y{s}%m"),
 )  # fmt: skip
 _CLOCK = re.compile(rf"{_TIME}", re.I)
@@ -142,15 +145,17 @@ def date_sql(text: str, formats: Sequence[str]) -> str:
 
 def _quarter_sql(text: str, form: str) -> str:
     """SQL for the first day of a quarter."""
-    parts = {"%Y": r"((?:1[6-9]|2[01])\d\d)", "%q": "([1-4])"}
-    pattern = "".join(parts.get(p) or re.escape(p) for p in re.split("(%[Yq])", form) if p)
-    year, quarter = (1, 2) if form.startswith("%Y") else (2, 1)
+    parts = {"%Y": r"((?:1[6-9]|2[01])\d\d)", "%y": r"(\d\d)", "%q": "([1-4])"}
+    pattern = "".join(parts.get(p) or re.escape(p) for p in re.split("(%[Yyq])", form) if p)
+    year, quarter = (1, 2) if form.lower().startswith("%y") else (2, 1)
 
     def part(group: int) -> str:
         value = f"regexp_extract(trim({text}), {quote_text(f'^{pattern}$')}, {group})"
         return f"TRY_CAST({value} AS INTEGER)"
 
-    return f"epoch(make_date({part(year)}, {part(quarter)} * 3 - 2, 1)::TIMESTAMP)"
+    # Years of two digits are those of strptime: from 1969 to 2068.
+    century = f"(CASE WHEN {part(year)} < 69 THEN 2000 ELSE 1900 END)" if "%y" in form else "0"
+    return f"epoch(make_date({part(year)} + {century}, {part(quarter)} * 3 - 2, 1)::TIMESTAMP)"
 
 
 def is_period(shape: str) -> bool:

@@ -9,6 +9,7 @@ from typing import final
 
 import numpy as np
 
+from halfsquare.data.columns import NO_READING, Reading
 from halfsquare.data.encoded_rows import DesignRows
 from halfsquare.data.encoder import ColumnEncoder
 from halfsquare.data.features import Number
@@ -70,6 +71,8 @@ def array_encoder(
     means: Floats,
     scales: Floats | None = None,
     target_means: Floats | None = None,
+    *,
+    reading: Reading = NO_READING,
 ) -> ColumnEncoder:
     """Numbers less ``means`` (d,), over ``scales``; targets less theirs."""
     widths = np.ones(len(names)) if scales is None else scales
@@ -82,4 +85,5 @@ def array_encoder(
         np.zeros(len(targets)) if target_means is None else target_means,
         np.ones(len(targets)),
         left_out={},
+        reading=reading,
     )

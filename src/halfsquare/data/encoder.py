@@ -54,6 +54,14 @@ class Encoder(ABC):
         out /= self.target_scales[:, None]
 
     @property
+    def target_offsets(self) -> Floats:
+        """What was taken off each target (k,) when rows were read: whole numbers beyond 2⁵³ are
+        fitted, and their errors are measured, as differences from the first of them.
+        """
+        read = self.reading.columns
+        return np.array([float(read[t].base or 0) if t in read else 0.0 for t in self.targets])
+
+    @property
     @abstractmethod
     def names(self) -> tuple[str, ...]:
         """Names of the design columns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,8 @@ def arrow_table(data: Any, name: str) -> Any:
         frame = _of_columns(_array_columns(data))
     elif isinstance(data, dict):
         frame = _of_columns({str(n): v for n, v in data.items()})
+    elif isinstance(data, (list, tuple)):
+        frame = _of_columns(_listed_columns(data))
     elif isinstance(data, (pa.Table, pa.RecordBatch)):
         frame = data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
     elif module.startswith("polars"):
@@ -57,6 +59,50 @@ def _array_columns(data: Any) -> dict[str, Any]:
     return {f"x{j + 1}": data[:, j] for j in range(data.shape[1])}
 
 
+def _listed_columns(rows: Any) -> dict[str, Any]:
+    """The columns of a list of rows: mappings of names to values, in which a name may be missing;
+    or lists of values, all of one length, whose columns are x1, x2, ….
+
+    Raises
+    ------
+    DataError
+        If it is empty, or rows are of different kinds or lengths; the row is named.
+    """
+    if not rows:
+        raise DataError("the list holds no rows")
+    mapped = isinstance(rows[0], Mapping)
+    kind = Mapping if mapped else (list, tuple, np.ndarray)
+    what = "a mapping of names to values" if mapped else "a list of values"
+    for i, row in enumerate(rows):
+        if not isinstance(row, kind):
+            found = type(row).__name__
+            raise DataError(f"the list, row {i + 1}: found {found}, expected {what} as a row")
+        if not mapped and len(row) != len(rows[0]):
+            raise DataError(
+                f"the list, row {i + 1}: found {len(row)} values, expected {len(rows[0])} as in "
+                "the first row"
+            )
+    if mapped:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        return {str(name): _listed([row.get(name) for row in rows]) for name in names}
+    return {f"x{j + 1}": _listed([row[j] for row in rows]) for j in range(len(rows[0]))}
+
+
+def _listed(values: list[Any]) -> Any:
+    """A column of a list of rows: of numbers and texts, as texts; None where there is no value."""
+    import pyarrow as pa
+
+    kinds = {type(v) for v in values if v is not None and v == v}
+    if str in kinds:
+        values = [None if v is None or v != v else _text(v) for v in values]
+    elif kinds <= {int, float, bool} and float in kinds:
+        values = [None if v is None else float(v) for v in values]
+    try:
+        return _arrow(lambda: pa.array(values))
+    except OverflowError:
+        return values  # whole numbers beyond 64 bits are refused with the column's name
+
+
 def _of_columns(columns: dict[str, Any]) -> Any:
     import pyarrow as pa
 
@@ -76,7 +122,9 @@ def _arrow_column(name: str, values: Any) -> Any:
         raise DataError(f"column {name!r} has shape {array.shape}; expected (n,), one value a row")
     if array.dtype == np.longdouble or array.dtype == np.float16:
         array = array.astype(np.float64)
-    return _within_64_bits(name, lambda: pa.array(np.ascontiguousarray(array)))
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    hidden = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
+    return _within_64_bits(name, lambda: pa.array(array, mask=hidden))
 
 
 def _within_64_bits(name: str, make: Callable[[], Any]) -> Any:
@@ -90,15 +138,22 @@ def _within_64_bits(name: str, make: Callable[[], Any]) -> Any:
 
 
 def _polars_table(data: Any) -> Any:
+    import polars as pl
     from polars.exceptions import PolarsError
 
     try:
         if hasattr(data, "collect"):
             data = data.collect()
-        return (data.to_frame() if hasattr(data, "to_frame") else data).to_arrow()
+        frame = data.to_frame() if hasattr(data, "to_frame") else data
+        # Arrow has no whole numbers of 128 bits, but decimals.
+        wide = [n for n, kind in frame.schema.items() if str(kind) in ("Int128", "UInt128")]
+        return frame.with_columns(pl.col(wide).cast(pl.Decimal(38, 0))).to_arrow()
     except PolarsError as problem:
         first = str(problem).strip().splitlines()[0]
         raise DataError(f"the frame could not be computed: {first}") from None
+
+
+_FOREIGN = ("complex64", "complex128", "complex256", "float16", "float128")
 
 
 def _pandas_table(data: Any, name: str) -> Any:
@@ -112,9 +167,8 @@ def _pandas_table(data: Any, name: str) -> Any:
     data = _plain(data.rename(columns=str))
     changed = {}
     for column, kind in data.dtypes.items():
-        if getattr(kind, "kind", "") in ("c", "f") and str(kind) in (
-            "complex64", "complex128", "complex256", "float16", "float128",
-        ):  # fmt: skip
+        foreign = str(kind) in _FOREIGN
+        if foreign or (isinstance(kind, np.dtype) and not kind.isnative):
             changed[column] = _arrow_column(str(column), data[column].to_numpy()).to_numpy()
     data = data.assign(**changed) if changed else data
     return _arrow(lambda: pa.Table.from_pandas(data, preserve_index=False))
@@ -122,11 +176,14 @@ def _pandas_table(data: Any, name: str) -> Any:
 
 def _with_plain_numbers(frame: Any) -> Any:
     """With numbers of half precision and decimals of 256 bits, which the reader of tables has not,
-    in float64.
+    in float64; columns without a type hold no values of any.
     """
     import pyarrow as pa
 
     for j, field in enumerate(frame.schema):
+        if pa.types.is_null(field.type):
+            none = frame.column(j).cast(pa.string())
+            frame = frame.set_column(j, field.with_type(pa.string()), none)
         if pa.types.is_float16(field.type) or pa.types.is_decimal256(field.type):
             plain = frame.column(j).cast(pa.float64())
             frame = frame.set_column(j, field.with_type(pa.float64()), plain)

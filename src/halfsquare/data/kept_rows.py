@@ -17,16 +17,19 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class KeptRows(Rows):
-    """Those of ``rows`` where ``kept`` (n,) is true, chunk by chunk."""
+    """Those of ``rows`` where ``kept`` (n,) is true, chunk by chunk; with ``weight`` (n,) in place
+    of their own where that is given.
+    """
 
     rows: Rows
     kept: Mask
     starts: tuple[int, ...]  # the first row of each chunk, and n
+    weight: Floats | None = None
 
     @classmethod
-    def of(cls, rows: Rows, kept: Mask) -> KeptRows:
+    def of(cls, rows: Rows, kept: Mask, weight: Floats | None = None) -> KeptRows:
         sizes = [rows.chunk_size(i) for i in range(rows.chunk_count)]
-        return cls(rows, kept, tuple(np.cumsum([0, *sizes]).tolist()))
+        return cls(rows, kept, tuple(np.cumsum([0, *sizes]).tolist()), weight)
 
     @property
     def row_count(self) -> int:
@@ -54,11 +57,10 @@ class KeptRows(Rows):
 
     def chunk(self, index: int) -> Chunk:
         whole = self.rows.chunk(index)
-        kept = self.kept[self.starts[index] : self.starts[index + 1]]
+        own = slice(self.starts[index], self.starts[index + 1])
+        kept, weight = self.kept[own], whole.weight if self.weight is None else self.weight[own]
         return Chunk(
-            whole.design[kept],
-            whole.target[kept],
-            None if whole.weight is None else whole.weight[kept],
+            whole.design[kept], whole.target[kept], None if weight is None else weight[kept]
         )
 
     def gathered(self, execution: Execution) -> ArrayRows:

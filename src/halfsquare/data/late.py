@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halfsquare.data.bases import merged_numbers
+from halfsquare.data.bases import base_of
 from halfsquare.data.deciding import Reread
 from halfsquare.data.levels import MAX_LEVELS
 from halfsquare.data.profile import late_texts
@@ -12,8 +12,8 @@ from halfsquare.data.whole_numbers import EXACT
 
 
 def require_no_late_values(source: Source, scanned: Scanned) -> None:
-    """See that columns that were read as texts are texts throughout, and that features of whole
-    numbers are not rounded to each other.
+    """See that columns that were read as texts are texts throughout, and that features and targets
+    of whole numbers are not rounded to each other.
 
     Raises
     ------
@@ -34,10 +34,12 @@ def require_no_late_values(source: Source, scanned: Scanned) -> None:
     found = late_texts(plain, weights)
     # Of a column of very many texts not all are kept: all of it has to be looked at.
     found += [n for n, own in plain.items() if len(own) >= MAX_LEVELS and n not in found]
-    numbers, first = both.numbers, len(scanned.roles.scanned) - len(scanned.roles.features)
-    for j, column in enumerate(scanned.roles.features, first):
+    numbers, roles = both.numbers, scanned.roles
+    for j, column in enumerate(roles.scanned):
+        if column not in roles.targets and column not in roles.features:
+            continue
         far = max(-float(numbers.minimum[j]), float(numbers.maximum[j])) >= EXACT
         if column.kind == "number" and far and not source.column(column.name).base:
-            found += [column.name] if merged_numbers(source, column) is not None else []
+            found += [column.name] if base_of(source, column) else []
     if found:
         raise Reread(found)

@@ -50,6 +50,11 @@ def missing_column(name: str, names: Sequence[str], source: str, role: str) -> D
     )
     near = get_close_matches(name, names, n=1)
     hint = f". Did you mean {near[0]!r}?" if near else "."
+    if len(names) == 1 and name in names[0].split() and "  " in names[0].strip():
+        hint = (
+            ". Its columns seem to be aligned by spaces, and one mark between fields is expected: "
+            "write the file with commas."
+        )
     return DataError(f"{source} has no {role} {name!r}{hint} Its columns: {shown}")
 
 
@@ -147,6 +152,12 @@ def _told_again(problem: Exception, name: str, before: int) -> DataError:
         return Misread(
             f"{name}{where}, column {column!r}: found {value!r}, expected {wanted}. Correct it",
             column,
+        )
+    twice = re.search(r"in record/value (\d+): .*has duplicate key \"(.*?)\"", text, re.DOTALL)
+    if twice:
+        return DataError(
+            f"{name}, record {twice[1]}: the key {twice[2]!r} stands there twice; expected each "
+            "once. Rename one of them, or leave one out"
         )
     first = re.sub(r"^\w[\w ]* Error: ", "", text.split("\n\n")[0].replace("\n", " ")).strip()
     if name.lower().endswith(_PARQUET) and not isinstance(problem, duckdb.OutOfMemoryException):

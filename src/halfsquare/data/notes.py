@@ -12,6 +12,7 @@ from halfsquare.data.bases import merged_numbers
 from halfsquare.data.columns import ColumnReading
 from halfsquare.data.date_format import in_words
 from halfsquare.data.findings import Finding
+from halfsquare.data.instants import instants_in_numbers
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
 from halfsquare.data.source_column import SourceColumn
@@ -160,9 +161,14 @@ def _standing_apart(source: Source, scanned: Scanned, numbers: NumberStatistics)
                 "common."
             )
         if column.base:
+            then = (
+                "errors and figures are of the differences, predictions have it back."
+                if column in roles.targets
+                else f"codes are read by --category {column.name}."
+            )
             said.append(
                 f"{column.name}: whole numbers that float64 would merge, taken less {column.base}; "
-                f"codes are read by --category {column.name}."
+                f"{then}"
             )
         if column in roles.targets and low == high and weight > 1:
             said.append(
@@ -183,6 +189,7 @@ def _standing_apart(source: Source, scanned: Scanned, numbers: NumberStatistics)
                     f"{column.name}: its numbers from {low:.0f} to {high:.0f} read as dates, "
                     f"{written}, and are taken for numbers: --dates {written} reads them so."
                 )
+        said += instants_in_numbers(column, low, high)
         far = max((low, high), key=lambda v: abs(v - mean))
         if far in _SENTINELS:
             said += _sentinel(source, scanned, j, far, low if far == high else high)

@@ -34,6 +34,7 @@ from halfsquare.data.spec import DataSpec
 from halfsquare.data.spool import PACKED, copied
 from halfsquare.data.spreadsheet import sheet_table
 from halfsquare.data.sql import quote_name, quote_text
+from halfsquare.data.sqlite import is_sqlite, sqlite_table
 from halfsquare.data.text_file import escaped
 from halfsquare.data.text_source import source_of, standard_input, table_of
 from halfsquare.errors import DataError
@@ -99,6 +100,10 @@ def _file(connection: Any, spec: DataSpec, located: Located, reading: Reading | 
     refuse_foreign(located)
     text, suffix, files = located.name, located.suffix, located.files
     if suffix in DATABASE:
+        if is_sqlite(located.paths[0]):
+            frame, found = sqlite_table(located.paths[0], spec.table)
+            name = f"table {found} of {text}"
+            return replace(_frame(connection, spec, name, arrow_table(frame, name)), files=files)
         return database_table(connection, text, spec.table, files)
     held: tuple[Any, ...] = ()
     pattern = located.pattern and quote_text(located.pattern)

@@ -14,17 +14,19 @@ from typing import Any
 from halfsquare.data.columns import NO_NUMBER, ColumnReading
 from halfsquare.data.date_decision import decide_dates
 from halfsquare.data.date_format import ISO, ISO_PATTERN, is_date, is_period, of_digits
-from halfsquare.data.durations import is_duration, longest_sql, no_time_of_day
+from halfsquare.data.durations import is_duration, longest_sql, may_be_part, no_time_of_day
 from halfsquare.data.findings import SHARE, Asked, Finding, TextColumn
 from halfsquare.data.number_decision import NumberDecision, decide_numbers
 from halfsquare.data.number_format import is_numeric, unit_in
 from halfsquare.data.odd_cells import odd_cells, with_words
 from halfsquare.data.shapes import Run, Shape, shapes_of
+from halfsquare.data.sql import quote_name, quote_text
 
 _SAMPLE_ROWS = 2048
 _SUSPECT = 0.5  # of the first values
 _YEAR = re.compile(r"(?<!\d)(?:1[89]|20)\d\d(?!\d)|^P(?:\d+[YMWD]|T\d)")
 _ISO = re.compile(ISO_PATTERN)
+_SEASON = re.compile(r"\s*\d{4}[/-]\d{2}\s*", re.ASCII)
 
 
 def first_values(
@@ -129,6 +131,9 @@ def _finding(
         dates = decide_dates(run, relation, column, counted, known, said)
         if dates is not None:
             return dates
+    seasons = None if forced or said.dates else _seasons(run, relation, column, counted)
+    if seasons is not None:
+        return seasons
     spans = _durations(run, relation, column, counted, known, said)
     if spans is not None:
         return spans
@@ -148,6 +153,8 @@ def _durations(
     for.
     """
     own = [s for s in shapes if is_duration(s.example)]
+    if any(":" not in s.example for s in own):
+        own += [s for s in shapes if may_be_part(s.example)]
     forced = column.name in said.number
     if not own or sum(s.count for s in own) < SHARE * known:
         return None
@@ -161,6 +168,29 @@ def _durations(
     doubt = f"{short} is read as hours and minutes" if short else ""
     reading = replace(with_words(reading, odd, column.name), lenient=forced)
     return Finding(reading, odd, doubt)
+
+
+def _seasons(
+    run: Run, relation: str, column: TextColumn, shapes: Sequence[Shape]
+) -> Finding | None:
+    """A column of seasons such as 2001/02: each year with the next one."""
+    if not shapes or not all(_SEASON.fullmatch(s.example) for s in shapes):
+        return None
+    year, then = (f"TRY_CAST({part} AS INTEGER)" for part in ("left(v, 4)", "right(v, 2)"))
+    ((other, several),) = run(
+        f"SELECT count(*) FILTER (({year} + 1) % 100 IS DISTINCT FROM {then}), "
+        f"count(DISTINCT {year}) > 1 FROM (SELECT trim({column.sql}) AS v FROM {relation}) "
+        f"WHERE regexp_full_match(v, {quote_text(_SEASON.pattern)})"
+    )
+    if other or not several:
+        return None
+    name = quote_name(column.name)
+    return Finding(
+        ColumnReading("text"),
+        doubt=f"its texts are seasons, such as {shapes[0].example.strip()}, and are read as "
+        f"levels; a query takes the first years for numbers: SELECT left({name}, 4)::INT AS "
+        f"{name}, * EXCLUDE ({name}) FROM …",
+    )
 
 
 def _decided(column: TextColumn, shapes: Sequence[Shape], said: Asked) -> NumberDecision:

@@ -87,8 +87,8 @@ def choose_roles(
     OptionError
         If a column is given two roles.
     """
-    # Differences from a first value are for features: a target is predicted as it is.
-    source = source.without_bases([*targets, *([weight] if weight else [])])
+    # Differences from a first value are for features and targets: a weight is what it is.
+    source = source.without_bases([weight] if weight else [])
     if not targets:
         raise OptionError(f"no target: say which column of {source.name} to predict")
     chosen = tuple(_numeric(source, t, "target column") for t in targets)

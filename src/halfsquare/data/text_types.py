@@ -47,7 +47,9 @@ def known_types(names: Iterable[str], reading: Reading) -> TextTypes:
     comma = marks == {","}
     if comma or len(marks) > 1:
         types |= {
-            n: "VARCHAR" if c.decimal != "," or not comma or c.base else "DOUBLE"
+            n: "DOUBLE"
+            if c.decimal == "," and comma and not c.base and c.type != "VARCHAR"
+            else "VARCHAR"
             for n, c in reading.columns.items()
             if n in types and c.kind == "number" and _native(c)
         }
@@ -75,7 +77,9 @@ def _known_type(column: ColumnReading | None) -> str:
     if column is None or column.kind == "text" or not _native(column):
         return "VARCHAR"
     if column.kind == "number":
-        return "DOUBLE" if column.decimal == "." and not column.base else "VARCHAR"
+        # What was read from texts may have signs that the reader of numbers does not know: (5), −5.
+        plain = column.decimal == "." and not column.base and column.type != "VARCHAR"
+        return "DOUBLE" if plain else "VARCHAR"
     if column.kind == "boolean":
         return "BOOLEAN"
     if column.kind == "timestamp" and column.type == "DATE" and not column.dates:

@@ -189,8 +189,9 @@ class TableRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     ) -> tuple[Floats, ...]:
         if interval is not None:
             outputs, (low, high) = self.fitted_.quantiles_of(design, ends_of(interval))
-            return outputs, low, high
+            return tuple(self.fitted_.whole(each) for each in (outputs, low, high))
         outputs, std = self.fitted_.outputs_of(design, with_std=return_std)
+        outputs = self.fitted_.whole(outputs)
         return (outputs, std) if return_std else (outputs,)
 
     def _shaped(self, values: Floats) -> Floats:

@@ -18,7 +18,7 @@ from halfsquare.errors import OptionError, ShapeError
 from halfsquare.estimators.base import TableRegressor
 from halfsquare.estimators.rows import GapError, check_finite, check_sums, design_of, training_rows
 from halfsquare.estimators.table import Given, holds_texts, is_frame, only_numbers
-from halfsquare.estimators.whole_numbers import shift_of
+from halfsquare.estimators.whole_numbers import shift_of, targets_read
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.least_squares import train_exactly
 from halfsquare.exact.normal_equations import ExactSystem
@@ -154,6 +154,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
                 rows.x_shift + shift_of(self),
                 rows.x_scale,
                 rows.t_shift,
+                reading=targets_read(given.targets, self._target_bases),
             )
             weighing = "sample_weight", given.weighting, given.factor
             encoded = EncodedArrays(rows, encoder, *weighing)
@@ -224,7 +225,8 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
             sums = sums.add(block, weight)
         if first:
             self._names = self._numbers = given.names
-        encoder = array_encoder(self._names, given.targets, shift_of(self))
+        read = targets_read(given.targets, self._target_bases)
+        encoder = array_encoder(self._names, given.targets, shift_of(self), reading=read)
         k = t.shape[1]
         system = ExactSystem.of_gram(sums, k)
         trained = train_exactly(system, encoder.names, encoder.targets, l2=self.l2)
@@ -264,7 +266,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
     ) -> tuple[Floats, ...]:
         if return_std or interval is not None:
             return super()._predicted(design, return_std, interval)
-        return (self._fitted.outputs_of(design)[0],)
+        return (self._fitted.whole(self._fitted.outputs_of(design)[0]),)
 
     def _describe(self) -> None:
         fitted, encoder = self._fitted, self._fitted.encoder

@@ -17,7 +17,7 @@ from halfsquare.data.ranges import LARGEST, LARGEST_TARGET, require_array_range
 from halfsquare.data.weighting import Weighting, as_weights
 from halfsquare.errors import FitError, NotFiniteError
 from halfsquare.estimators.table import target_names, weighting_of, weights_of
-from halfsquare.estimators.whole_numbers import base_of, less
+from halfsquare.estimators.whole_numbers import base_of, less, target_bases, whole_targets
 from halfsquare.loss import Floats
 
 _LOOKED_AT = 1024
@@ -54,7 +54,7 @@ def training_rows(
     """X (n, d), y (n,) or (n, k) and weights (n,) as scikit-learn checks them, in float64.
 
     A row of weight 0 is no row, whatever finite numbers it holds. Whole numbers of X beyond 2⁵³
-    are taken less the first row's, which is kept for :func:`design_of`.
+    are taken less the first row's, which is kept for :func:`design_of`; those of y likewise.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def training_rows(
     """
     weighting = weighting_of(estimator)
     if first:
-        estimator._base = base_of(X)
+        estimator._base, estimator._target_bases = base_of(X), target_bases(y)
     named, X = y, less(X, estimator._base)
     X, y = validate_data(
         estimator,
@@ -92,6 +92,9 @@ def training_rows(
         given = weights_of(sample_weight, X, weighting)
         weight = as_weights(given, weighting, -1, "sample_weight", "sample_weight")
     t = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+    if estimator._target_bases is not None:
+        own = whole_targets(named, estimator._target_bases)
+        t = t - np.array(estimator._target_bases, float) if own is None else np.column_stack(own)
     require_finite("y", t)  # a long double may be beyond float64
     if weight is not None and not weight.all():
         X, t, weight = X[weight > 0], t[weight > 0], weight[weight > 0]
@@ -102,7 +105,7 @@ def training_rows(
         if weighting != "counts":
             factor = len(weight) / float(weight.sum())
             weight = weight * factor
-        require_array_range("sample_weight", weight[:, None], LARGEST_TARGET)
+        require_array_range("sample_weight", weight[:, None], LARGEST)
     if not exact:
         _require_sizes(X, t, all_of_x=not keep_float32)
     columns = getattr(estimator, "feature_names_in_", ())

@@ -18,7 +18,7 @@ from halfsquare.data.frames import arrow_table
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError
-from halfsquare.estimators.whole_numbers import base_of, goes_beyond, less
+from halfsquare.estimators.whole_numbers import base_of, goes_beyond, less, target_bases
 from halfsquare.loss import Floats
 
 # No name that a formula could call a parameter.
@@ -108,7 +108,9 @@ def given(
     names = tuple(features.column_names)
     targets = target_names(y, t.shape[1], names)
     table = features
-    for name, values in zip(targets, t.T, strict=True):
+    # Whole numbers that float64 does not hold stay what they are: the reading of tables knows how.
+    own = t.T if target_bases(y) is None else np.asarray(y).reshape(len(t), -1).T
+    for name, values in zip(targets, own, strict=True):
         table = table.append_column(name, [np.ascontiguousarray(values)])
     weight = None
     if sample_weight is not None:

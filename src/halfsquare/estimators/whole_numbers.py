@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
+from halfsquare.data.columns import ColumnReading, Reading
 from halfsquare.errors import ShapeError
 from halfsquare.loss import Floats
 
@@ -55,6 +57,39 @@ def less(X: Any, base: npt.NDArray[np.object_] | None) -> Any:
     ]
     table = np.column_stack(shifted)
     return type(X)(table, columns=X.columns, index=X.index) if hasattr(X, "iloc") else table
+
+
+def target_bases(y: Any) -> list[int] | None:
+    """The first of each target of whole numbers beyond 2⁵³, else 0; None for none."""
+    found = _targets(y)
+    if found is None or not len(found):
+        return None
+    bases = [int(t[0]) if goes_beyond(t) else 0 for t in found.T]
+    return bases if any(bases) else None
+
+
+def whole_targets(y: Any, bases: list[int]) -> list[npt.NDArray[Any]] | None:
+    """Each target, in whole numbers less its base; None where they are no whole numbers, or other
+    ones in number.
+    """
+    found = _targets(y)
+    if found is None or found.shape[1] != len(bases):
+        return None
+    return [(t.astype(object) - b).astype(np.float64) for t, b in zip(found.T, bases, strict=True)]
+
+
+def targets_read(names: Sequence[str], bases: list[int] | None) -> Reading:
+    """That targets were taken less their bases."""
+    pairs = zip(names, bases or (), strict=False)
+    return Reading({n: ColumnReading("number", "BIGINT", base=str(b)) for n, b in pairs if b})
+
+
+def _targets(y: Any) -> npt.NDArray[Any] | None:
+    """y as (n, k), if it holds whole numbers."""
+    found = np.asarray(y)
+    if found.dtype.kind not in "iu" or found.ndim not in (1, 2):
+        return None
+    return found.reshape(len(found), -1)
 
 
 def _columns(X: Any) -> list[npt.NDArray[Any]]:

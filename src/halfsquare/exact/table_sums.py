@@ -175,9 +175,15 @@ class TableSums(SumsRecord):
         for name, base in bases.items():
             reading = self.reading.columns[name]
             more = int(reading.base or 0) - int(base)
-            if not more or (name, "value") not in at:
+            if not more:
                 continue
-            moved = at[name, "value"], {0: more, at[name, ABSENT]: -more}
+            if name in self.targets:
+                first = self.train.columns - len(self.targets)
+                moved = first + self.targets.index(name), {0: more}
+            elif (name, "value") in at:
+                moved = at[name, "value"], {0: more, at[name, ABSENT]: -more}
+            else:
+                continue
             readings = {**found.reading.columns, name: replace(reading, base=base)}
             sources = tuple(
                 replace(s, train=_moved(s.train, name, more), test=_moved(s.test, name, more))

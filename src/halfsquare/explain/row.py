@@ -193,7 +193,7 @@ def explain_row(
         else batch.target[at : at + 1]
     )
     weight = 1.0 if batch.weight is None else float(batch.weight[at])
-    output = float(outputs[0, j])
+    output, offset = float(outputs[0, j]), float(fitted.encoder.target_offsets[j])
     parts = parts_of(fitted, design[0], j) or Parts(None, {}, "", 0.0)
     asks, leverage, distance = _asked(fitted, design, targets, weight, j)
     own = None if targets is None else float(targets[0, j])
@@ -206,15 +206,15 @@ def explain_row(
         row=row,
         target_name=names[j],
         values=values,
-        output=output,
-        low=float(low[0, j]),
-        high=float(high[0, j]),
-        baseline=parts.baseline,
+        output=output + offset,
+        low=float(low[0, j]) + offset,
+        high=float(high[0, j]) + offset,
+        baseline=None if parts.baseline is None else parts.baseline + offset,
         contributions=parts.contributions,
         method=parts.method,
         gap=parts.gap,
         changes=changes(fitted, design[0], j),
-        target=own,
+        target=None if own is None else own + offset,
         error=None if own is None else output - own,
         weight=weight,
         asks=asks,

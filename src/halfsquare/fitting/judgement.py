@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.kept_rows import Mask
 from halfsquare.data.rows import ArrayRows
+from halfsquare.fitting.folds import LeftOut
 from halfsquare.loss import Floats, error
 from halfsquare.models.base import Model
 from halfsquare.results.predictive import outputs_and_variance
@@ -41,12 +41,17 @@ class HeldOutErrors:
         parameters: Floats,
         covariance: Floats | None,
         out: ArrayRows,
-        left_out: Mask,
+        left_out: LeftOut,
     ) -> HeldOutErrors:
-        """On the rows ``out``, gathered from where ``left_out`` (n,) is true."""
+        """On the rows ``out`` that are ``left_out``."""
+        if left_out.judged is not None and left_out.total is not None:
+            mine = left_out.judged[left_out.mask]
+            weight = left_out.total[left_out.judged]
+            out = ArrayRows(out.design[mine], out.target[mine], weight)
         outputs, variance = outputs_and_variance(model, parameters, covariance, out.design)
         weight = np.ones(len(outputs)) if out.weight is None else out.weight
-        return cls(np.flatnonzero(left_out), error(out.target, outputs), variance, weight)
+        rows = np.flatnonzero(left_out.mask if left_out.judged is None else left_out.judged)
+        return cls(rows, error(out.target, outputs), variance, weight)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.kept_rows import KeptRows, Mask
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import Rows, row_weights
 from halfsquare.data.splits import folds_of
+from halfsquare.fitting.folds import counts_dealt, stand_often
 from halfsquare.loss import Floats, error
 from halfsquare.normal_sums import NormalSums
 from halfsquare.solvers.least_squares import solve
@@ -31,7 +32,13 @@ def left_out_linear(rows: EncodedRows, l2: Any, run: Run) -> Floats:
     units = rows.units
     if n < 2 * _FOLDS or (units is not None and len(np.unique(units.of_row)) < 2):
         return np.full((n, k), np.nan)
-    fold = folds_of(n, _FOLDS, run.seed.generator(Stream.LINEAR_FOLDS), units)
+    random, weight = run.seed.generator(Stream.LINEAR_FOLDS), row_weights(rows)
+    rest = None
+    if weight is not None and units is None and stand_often(weight):
+        fold, apart = counts_dealt(weight, _FOLDS, random, _FOLDS)
+        rest = weight - apart  # (folds, n), of what rows count
+    else:
+        fold = folds_of(n, _FOLDS, random, units)
     starts = np.cumsum([0, *(rows.chunk_size(i) for i in range(rows.chunk_count))])
     size = 1 + len(rows.encoder.names) + k
     errors = np.empty((n, k))
@@ -41,8 +48,10 @@ def left_out_linear(rows: EncodedRows, l2: Any, run: Run) -> Floats:
         block = block_of(chunk)
         found = []
         for f in range(_FOLDS):
-            kept = mine != f
-            w = None if chunk.weight is None else chunk.weight[kept]
+            own = None if rest is None else rest[f, starts[index] : starts[index + 1]]
+            kept = mine != f if own is None else own > 0
+            every = chunk.weight if own is None else own
+            w = None if every is None else every[kept]
             part = block[:, kept] if w is None else block[:, kept] * np.sqrt(w)
             weight = float(kept.sum()) if w is None else float(w.sum())
             found.append(NormalSums.zero(size, 0).add_block(part, int(kept.sum()), weight))
@@ -52,6 +61,8 @@ def left_out_linear(rows: EncodedRows, l2: Any, run: Run) -> Floats:
     sums = run.execution.reduce(of, _merged, rows.chunk_count, zero)
     for f in range(_FOLDS):
         kept = KeptRows.of(rows, fold != f)
+        if rest is not None:
+            kept = KeptRows.of(rows, rest[f] > 0, rest[f])
         system = System.of(sums[f], k, rows.offsets)
         b = solve(kept, run.execution, system, l2=l2).coefficients
         judged = run.execution.map(partial(_judged, rows, fold == f, starts, b), rows.chunk_count)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from halfsquare.data.kept_rows import KeptRows, Mask
 from halfsquare.data.rows import ArrayRows, Rows
+from halfsquare.fitting.folds import LeftOut
 from halfsquare.fitting.judgement import HeldOutErrors
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
@@ -109,9 +109,9 @@ class MemberTrainer(ABC):
 
     @abstractmethod
     def train(
-        self, member: int, network: Network, start: Floats, rows: Rows, left_out: Mask, run: Run
+        self, member: int, network: Network, start: Floats, rows: Rows, left_out: LeftOut, run: Run
     ) -> MemberFit:
-        """Train on the rows that are not ``left_out`` (n,), from parameters ``start``."""
+        """Train on the rows that are not ``left_out``, from parameters ``start``."""
 
     @abstractmethod
     def finish(self, fit: MemberFit, stop: int, rows: Rows, run: Run) -> MemberFit:
@@ -142,14 +142,13 @@ class EvidenceTrainer(MemberTrainer):
     name = "levenberg-marquardt"
 
     def train(
-        self, member: int, network: Network, start: Floats, rows: Rows, left_out: Mask, run: Run
+        self, member: int, network: Network, start: Floats, rows: Rows, left_out: LeftOut, run: Run
     ) -> MemberFit:
-        seen = KeptRows.of(rows, ~left_out) if left_out.any() else rows
-        objective = Objective(network, seen, run.execution)
+        objective = Objective(network, left_out.seen(rows), run.execution)
         end, history = descend(
             self._solver(network, member), objective, start, run, iterations=self.iterations
         )
-        aside = KeptRows.of(rows, left_out).gathered(run.execution) if left_out.any() else None
+        aside = left_out.aside(rows, run.execution) if left_out.mask.any() else None
         stops = tuple(
             StoppingPoint(s, self._held_out(network, s, aside, left_out))
             for s in (end, highest_evidence(end))
@@ -215,7 +214,7 @@ class EvidenceTrainer(MemberTrainer):
         return Evidence(network.groups(self.input_groups), most_precision=most)
 
     def _held_out(
-        self, network: Network, state: State[Any], aside: ArrayRows | None, left_out: Mask
+        self, network: Network, state: State[Any], aside: ArrayRows | None, left_out: LeftOut
     ) -> HeldOutErrors | None:
         if aside is None or not np.isfinite(state.loss):
             return None

@@ -9,9 +9,8 @@ from typing import final
 
 import numpy as np
 
-from halfsquare.data.kept_rows import KeptRows, Mask
 from halfsquare.data.rows import ArrayRows, Rows
-from halfsquare.fitting.folds import some_rows
+from halfsquare.fitting.folds import LeftOut, some_rows
 from halfsquare.fitting.judgement import HeldOutErrors
 from halfsquare.fitting.member import MemberFit, MemberTrainer, StoppingPoint
 from halfsquare.fitting.output_layer import solve_output_layer
@@ -38,13 +37,12 @@ class MinibatchTrainer(MemberTrainer):
     name = "minibatch"
 
     def train(
-        self, member: int, network: Network, start: Floats, rows: Rows, left_out: Mask, run: Run
+        self, member: int, network: Network, start: Floats, rows: Rows, left_out: LeftOut, run: Run
     ) -> MemberFit:
-        if not left_out.any():  # no folds, yet something has to say when to stop
+        if not left_out.mask.any():  # no folds, yet something has to say when to stop
             random = run.seed.generator(Stream.LEFT_OUT)
-            left_out = some_rows(len(left_out), random, rows.units)
-        aside = KeptRows.of(rows, left_out).gathered(run.execution)
-        seen = KeptRows.of(rows, ~left_out)
+            left_out = LeftOut(some_rows(rows.row_count, random, rows.units))
+        aside, seen = left_out.aside(rows, run.execution), left_out.seen(rows)
         penalty = np.full(network.parameter_count, _PENALTY)
         objective = Objective(network, seen, run.execution, penalty)
         solver = Adam(Objective(network, aside, run.execution), seed=run.seed)
@@ -82,7 +80,7 @@ class MinibatchTrainer(MemberTrainer):
         )
 
     def _solved(
-        self, fit: MemberFit, seen: Rows, aside: ArrayRows, left_out: Mask, run: Run
+        self, fit: MemberFit, seen: Rows, aside: ArrayRows, left_out: LeftOut, run: Run
     ) -> StoppingPoint:
         """The stop with its output layer solved on the rows seen if that predicts those left out no
         worse.

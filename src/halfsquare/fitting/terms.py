@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, final
 
+from halfsquare.data.bases import require_exact
 from halfsquare.data.encoded_rows import EncodedRows, Part
 from halfsquare.data.roles import Roles, choose_roles
 from halfsquare.data.scan import Scanned
@@ -54,7 +55,7 @@ class TermsFamily(Family):
     def roles(self, source: Source, request: Request) -> Roles:
         errors = ErrorsOption.read(self.options.errors)
         expanded = self._expanded(source.columns, request)
-        target, _ = left_side(expanded, [c.name for c in source.columns])
+        target, function = left_side(expanded, [c.name for c in source.columns])
         if list(request.targets) not in ([], [target]):
             raise OptionError(
                 f"the formula is for {target!r} and the target is "
@@ -68,7 +69,11 @@ class TermsFamily(Family):
         if request.weights in needed:
             raise OptionError(f"column {request.weights!r} is the weight and also a term")
         of_lags = {lag.of for lag in lags.values()}
-        source = source.without_bases((set(needed) - alone(expanded)) | of_lags)
+        exact = (set(needed) - alone(expanded)) | of_lags
+        if function != "identity" or () not in expanded.terms:
+            exact.add(target)
+        numbers = sorted(name for name in exact if kinds.get(name) == "number")
+        source = require_exact(source, numbers, "the formula", [target])
         roles = choose_roles(
             source,
             [target],

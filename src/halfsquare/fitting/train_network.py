@@ -22,11 +22,11 @@ from typing import Literal
 
 import numpy as np
 
-from halfsquare.data.rows import Rows
+from halfsquare.data.rows import Rows, row_weights
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.blend import Sample, some_design
 from halfsquare.fitting.ensemble import better, stopping_point, with_noise
-from halfsquare.fitting.folds import Folds
+from halfsquare.fitting.folds import Folds, LeftOut
 from halfsquare.fitting.member import EvidenceTrainer, MemberFit, MemberTrainer
 from halfsquare.fitting.member_minibatch import MinibatchTrainer
 from halfsquare.fitting.network_sizes import MANY_ROWS, VERY_MANY_ROWS, networks_to_try
@@ -122,7 +122,8 @@ def train_network(
     networks = networks_to_try(rows, hidden, activation, tuple(input_names), method)
     at_once, threads = run.execution.concurrent(members)
     random, least = run.seed.generator(Stream.FOLDS), 10 if many else 0
-    folds = Folds.deal(n, members, random, least, rows.units)
+    weight = row_weights(rows) if rows.units is None else None
+    folds = Folds.deal(n, members, random, least, rows.units, weight)
     plan = _Plan(networks, trainers, rows, folds, members, at_once, replace(run, execution=threads))
 
     methods = list(networks)
@@ -217,7 +218,7 @@ class _Plan:
         network = self.networks[method][member % len(self.networks[method])]
         start = network.initial_parameters(run.seed.generator(Stream.START))
         n = self.rows.row_count
-        left_out = np.zeros(n, dtype=bool) if self.folds is None else self.folds.left_out(member)
+        left_out = LeftOut.none(n) if self.folds is None else self.folds.left_out(member)
         return self.trainers[method].train(
             member, network, start, self.rows, left_out, run.at(f"member {member}, {method}")
         )

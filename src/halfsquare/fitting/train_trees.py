@@ -20,7 +20,7 @@ from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.coded import Coded
-from halfsquare.fitting.folds import Folds
+from halfsquare.fitting.folds import Folds, LeftOut
 from halfsquare.fitting.judged import Part
 from halfsquare.fitting.side_by_side import of_member, side_by_side
 from halfsquare.loss import Floats, error
@@ -29,7 +29,7 @@ from halfsquare.results.trained import Trained, TreesFacts
 from halfsquare.solvers.base import Record, State
 from halfsquare.solvers.boosting import Boosted, boost
 from halfsquare.solvers.grown_trees import grown
-from halfsquare.solvers.lightgbm_input import Growth
+from halfsquare.solvers.lightgbm_input import CodedRows, Growth
 from halfsquare.solvers.run import Run, Stream
 
 BEST, RANDOM = "trees", "trees of random cuts"
@@ -109,8 +109,9 @@ def train_trees(
     many = n >= _MANY_ROWS
     members = members or (10 if not many else 6 if n < _VERY_MANY_ROWS else 4)
     random, least = run.seed.generator(Stream.FOLDS), 10 if many else 0
-    folds = Folds.deal(n, members, random, least, rows.units)
     coded = Coded.of(rows, inputs, run.execution, run.seed)
+    weight = coded.weight if rows.units is None else None
+    folds = Folds.deal(n, members, random, least, rows.units, weight)
     wanted = {name: g for name, g in growths(coded.total).items() if name in ensembles}
     count = 1 if folds is None else folds.count
     tasks = [
@@ -184,7 +185,8 @@ class _Plan:
             )  # fmt: skip
 
         n = len(self.coded.target)
-        out = np.zeros(n, dtype=bool) if self.folds is None else self.folds.left_out(member)
+        left_out = LeftOut.none(n) if self.folds is None else self.folds.left_out(member)
+        out, told_of = left_out.mask, left_out.mask if left_out.judged is None else left_out.judged
         random = self.run.seed.child(Stream.MEMBER, member).generator(Stream.TREES)
         boosted = []
         # Nothing left out tells when to stop: a number of rounds that few rows bear.
@@ -194,13 +196,13 @@ class _Plan:
             rows = self.coded.rows(j)
             boosted.append(
                 boost(
-                    rows.where(~out), rows.where(out), self.coded.inputs, self.coded.counts, growth,
+                    *_parted(rows, left_out), self.coded.inputs, self.coded.counts, growth,
                     seed=int(random.integers(1 << 30)), monotone=self.signs, rounds=rounds,
                     deadline=self.run.deadline, tell=tell,
                 )
             )  # fmt: skip
-        at = np.flatnonzero(out)
-        outputs = np.array([b.left_out for b in boosted]).T
+        at = np.flatnonzero(told_of)
+        outputs = np.array([b.left_out[told_of[out]] for b in boosted]).T
         return _Member(member, boosted, at, error(self.coded.target[at], outputs))
 
     def part(self, name: str, members: Sequence[_Member]) -> Part:
@@ -226,3 +228,12 @@ class _Plan:
                 )
             )  # fmt: skip
         return Part(name, trained, errors)
+
+
+def _parted(rows: CodedRows, left_out: LeftOut) -> tuple[CodedRows, CodedRows]:
+    """Those to learn from, and those left out."""
+    if left_out.counts is None or left_out.total is None:
+        return rows.where(~left_out.mask), rows.where(left_out.mask)
+    rest = left_out.total - left_out.counts
+    seen, out = replace(rows, weight=rest), replace(rows, weight=left_out.counts)
+    return seen.where(rest > 0), out.where(left_out.mask)

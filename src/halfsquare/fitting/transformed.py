@@ -12,6 +12,7 @@ from typing import Any, final
 
 import numpy as np
 
+from halfsquare.data.bases import require_exact
 from halfsquare.data.encoded_rows import EncodedRows, Part
 from halfsquare.data.encoder import ColumnEncoder
 from halfsquare.data.roles import Roles
@@ -57,6 +58,9 @@ class TransformedFamily(Family):
                 f"{request.weighting} says how sure a target is in its own unit: leave its "
                 "transform out"
             )
+        source = require_exact(
+            source, request.targets, "the transform of the target", request.targets
+        )
         roles = self.inner.roles(source, request)
         if len(roles.targets) > 1:
             raise OptionError(

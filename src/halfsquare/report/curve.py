@@ -12,6 +12,7 @@ from halfsquare.figures.charts_fit import curve_chart
 from halfsquare.figures.marks import Rows
 from halfsquare.figures.static_figure import Figure, draw_both
 from halfsquare.results.fitted import FittedModel
+from halfsquare.results.intervals import ends_of
 from halfsquare.text import number
 
 _STEPS, _MOST_ROWS = 160, 600
@@ -28,7 +29,10 @@ def fit_curve(fitted: FittedModel, data: Any, unit: str) -> Figure | None:
         return None
     feature = features[0]
     x = np.linspace(feature.minimum, feature.maximum, _STEPS)
-    output, low, high = fitted.interval({feature.column: x})
+    out = np.empty((len(fitted.encoder.names), len(x)))
+    fitted.encoder.encode(x[None, :], out)
+    outputs, ends = fitted.quantiles_of(out.T, ends_of(0.95))
+    output, (low, high) = outputs[:, 0], ends[:, :, 0]
     curve = [
         {"x": float(a), "y": float(o), "low": float(b), "high": float(h)}
         for a, o, b, h in zip(x, output, low, high, strict=True)

@@ -90,7 +90,7 @@ def portable(fitted: FittedModel) -> dict[str, Any]:
                             for ends in zip(*(own for _, *own in reaches), strict=True)],
             },
         },
-        "mean": float(encoder.target_means[0]),
+        "mean": float(encoder.target_means[0] + encoder.target_offsets[0]),
         "scale": float(encoder.target_scales[0]),
         "transform": None if transform is None else vars(transform),
         "restore": None if model.target_function == "identity"

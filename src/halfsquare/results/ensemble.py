@@ -65,6 +65,11 @@ class Ensemble:
         facts: AnyFacts = self.members[0].facts
         return facts
 
+    def whole(self, values: Floats) -> Floats:
+        """Outputs or ends (…, k) with what was taken off the target when rows were read."""
+        offsets = self.encoder.target_offsets
+        return values + offsets if offsets.any() else values
+
     def quantile(self, level: float) -> float:
         """How many standard deviations the interval of that level reaches to each side (Student's
         t).

@@ -86,6 +86,7 @@ class FittedModel(Ensemble, Methods):
         k = len(self.encoder.targets)
         empty = (np.empty((0, k)), np.empty((0, k)))
         outputs, std = (np.vstack([p[i] for p in parts] or [empty[i]]) for i in (0, 1))
+        outputs = self.whole(outputs)
         if k == 1:
             outputs, std = outputs[:, 0], std[:, 0]
         return (outputs, std) if return_std else outputs
@@ -125,8 +126,10 @@ class FittedModel(Ensemble, Methods):
             self.quantiles_of(b.design, probabilities, weight=b.weight, absent=b.absent)
             for b in self.batches(data, with_std=True)
         ]
-        outputs = np.vstack([o for o, _ in parts] or [np.empty((0, k))])
-        found = np.concatenate([q for _, q in parts] or [np.empty((count, 0, k))], axis=1)
+        outputs = self.whole(np.vstack([o for o, _ in parts] or [np.empty((0, k))]))
+        found = self.whole(
+            np.concatenate([q for _, q in parts] or [np.empty((count, 0, k))], axis=1)
+        )
         if k == 1:
             return outputs[:, 0], list(found[:, :, 0])
         return outputs, list(found)

@@ -54,7 +54,8 @@ def predicted_batches(
                 batch.design, list(ends.values()), weight=batch.weight, absent=batch.absent
             )
         else:
-            outputs, found = fitted.outputs_of(batch.design)[0], np.empty((0, 0, 0))
+            outputs, found = fitted.outputs_of(batch.design)[0], np.empty((0, 0, len(targets)))
+        outputs, found = fitted.whole(outputs), fitted.whole(found)
         columns: dict[str, Any] = {}
         if batch.kept is not None:
             columns = dict(zip(keep, batch.kept.columns, strict=True))

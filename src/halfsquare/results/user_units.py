@@ -57,7 +57,8 @@ def in_user_units(member: Trained[Any], encoder: Encoder) -> tuple[Floats, Float
     # shifted.
     back = np.concatenate([[1.0], -encoder.user_means / scales])
     b = member.model.matrix(member.parameters)
-    values = np.vstack([back @ b * units + encoder.target_means, b[1:] / scales[:, None] * units])
+    level = encoder.target_means + encoder.target_offsets
+    values = np.vstack([back @ b * units + level, b[1:] / scales[:, None] * units])
     if covariance is None:
         return values.reshape(-1), None
     errors = np.empty_like(values)

@@ -26,6 +26,7 @@ from halfsquare.solvers.solution import Solution, solution_of, symmetric
 GOOD_RECIPROCAL_CONDITION = 1e-6
 
 # A pivot 1 - R² of C is resolved down to its rounding, some 1e-13 for hundreds of columns.
+_AS_PROBABLE = 1e-3  # of -2 log p
 _PIVOT = 1e-12
 
 _LOOK = 1e-12  # what looking at the rows resolves at best
@@ -83,31 +84,45 @@ def evidence_l2(system: System) -> float:
     -2 log p(t|λ) = Σ_outputs (Σw - 1) log(min_b SSE + λ Σw b²) + k Σ_j log(1 + Λ_j/λ) + const,
     Λ the eigenvalues of C.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import brentq
 
     if not len(system.scales):
         return 0.0
     values, vectors = eigh(system.correlation)
-    values = np.maximum(values, 0.0)
-    projected = (vectors.T @ system.products) ** 2
-    per_row = system.target_squares / system.weight
-    tiny = np.finfo(float).eps * np.maximum(per_row, np.finfo(float).tiny)
+    # Directions in which the columns do not vary hold rounding alone.
+    own = values > len(values) * np.finfo(float).eps * values.max()
+    values, vectors = values[own], vectors[:, own]
+    explained = (vectors.T @ system.products) ** 2 / values[:, None]
+    per_row = np.maximum(system.target_squares / system.weight, np.finfo(float).tiny)
+    # What no coefficients explain; not as min_b SSE less what each explains, whose digits cancel.
+    left = per_row - explained.sum(axis=0)
+    tiny = len(values) * np.finfo(float).eps * per_row
+    left = np.where(left > tiny, left, 0.0)
+    freedom = max(system.weight - 1.0, 0.0)
+
+    def least(l2: float) -> Floats:
+        found: Floats = np.maximum(left + (l2 / (values + l2)) @ explained, 1e-6 * tiny)
+        return found
 
     def cost(log_l2: float) -> float:
         l2 = np.exp(log_l2)
-        least = np.maximum(per_row - (projected / (values + l2)[:, None]).sum(axis=0), tiny)
+        return float(freedom * np.log(least(l2)).sum() + len(per_row) * np.log1p(values / l2).sum())
+
+    def slope(log_l2: float) -> float:
+        l2 = np.exp(log_l2)
+        grown = (values * l2 / (values + l2) ** 2) @ explained
         return float(
-            (system.weight - 1.0) * np.log(least).sum() + len(least) * np.log1p(values / l2).sum()
+            freedom * (grown / least(l2)).sum() - len(per_row) * (values / (values + l2)).sum()
         )
 
     grid = np.linspace(np.log(1e-10), np.log(1e4), 57)
-    best = int(np.argmin([cost(g) for g in grid]))
+    costs = np.array([cost(g) for g in grid])
+    # Where more columns than rows fit exactly, small penalties are as probable as each other.
+    best = int(np.flatnonzero(costs <= costs.min() + _AS_PROBABLE)[-1])
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    return float(
-        np.exp(
-            minimize_scalar(cost, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x
-        )
-    )
+    if not slope(low) < 0.0 < slope(high):
+        return float(np.exp(grid[best]))
+    return float(np.exp(brentq(slope, low, high, xtol=1e-14, rtol=1e-14)))
 
 
 def _suspects(curvature: Floats) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import final
 
+from halfsquare.data.bases import require_exact
 from halfsquare.data.encoded_rows import EncodedRows, Part, plain_rows
 from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Levels
@@ -58,19 +59,20 @@ class FormulaFamily(Family):
                 f"{', '.join(map(repr, request.targets))}: "
                 "leave the target out"
             )
+        grouped = set(formula.grouped.values())
+        numbers = [name for name in formula.columns if name not in grouped]
         roles = choose_roles(
-            source.without_bases(formula.columns),
+            require_exact(source, [*numbers, formula.target], "the formula", [formula.target]),
             [formula.target],
             weight=request.weights,
             weighting=request.weighting,
             features=formula.columns,
         )
-        levels = set(formula.grouped.values())
         by_name = {
-            c.name: replace(c, kind="text") if c.name in levels else c for c in roles.features
+            c.name: replace(c, kind="text") if c.name in grouped else c for c in roles.features
         }
         for column in roles.features:
-            if column.kind == "text" and column.name not in levels:
+            if column.kind == "text" and column.name not in grouped:
                 raise DataError(
                     f"column {column.name!r} of {source.name} is text; the formula needs numbers. "
                     f"A parameter for each of its levels is written a[{column.name}]"

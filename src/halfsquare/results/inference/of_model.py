@@ -58,7 +58,7 @@ def inference_of(fitted: FittedModel, output: int = 0, *, as_read: bool = False)
         back = _back(means[:d], encoder.scales[:d], unit)
         covariance = back @ told[output::k, output::k][: d + 1, : d + 1] @ back.T
         values = back @ model.matrix(member.parameters)[: d + 1, output]
-        values[0] += encoder.target_means[output]
+        values[0] += encoder.target_means[output] + encoder.target_offsets[output]
         triangle = _triangle(fitted, facts, model, output)
     if not (np.isfinite(covariance).all() and np.isfinite(triangle).all()):
         raise OptionError(
