@@ -135,15 +135,18 @@ class Methods:
         return _frame(list(info.get("history") or []), kind)
 
     def _repr_html_(self) -> str:
+        shown = _of("text").visible
         first = _of("report.first_screen").first_screen(self)
-        said = "".join(f"<div>{escape(line) or '&nbsp;'}</div>" for line in first.split("\n"))
+        said = "".join(
+            f"<div>{escape(shown(line)) or '&nbsp;'}</div>" for line in first.split("\n")
+        )
         kind: Any = getattr(self, "kind")  # noqa: B009
         if kind == "network":
             return said
         parameters: Any = getattr(self, "parameters")  # noqa: B009
         number = _of("text").number
         rows = "".join(
-            f"<tr><th scope='row'>{escape(p.name)}</th><td>{number(p.value, 6)}</td>"
+            f"<tr><th scope='row'>{escape(shown(p.name))}</th><td>{number(p.value, 6)}</td>"
             f"<td>{number(p.standard_error, 4)}</td><td>{number(p.t, 4)}</td></tr>"
             for p in parameters[:_SHOWN]
         )
