@@ -44,11 +44,11 @@ from halfsquare.data.roles import choose_roles
 from halfsquare.data.rows import CHUNK_ROWS
 from halfsquare.data.scan import scan
 from halfsquare.models.network import Network
+from halfsquare.normal_sums import NormalSums
 from halfsquare.parallel.threads import Local
 from halfsquare.parallel.tree import Tree
 from halfsquare.solvers.normal_system import linear_sums
 from halfsquare.solvers.objective import Objective
-from halfsquare.sums import NormalSums
 
 COLUMNS = 20
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,8 +59,6 @@ def postgresql() -> Iterator[Ask]:
                     if subprocess.run([ready, "-q"], env=env, check=False).returncode == 0:
                         break
                     assert running.poll() is None, "the server of PostgreSQL has ended"
-                    import time
-
                     time.sleep(0.05)
 
                 def ask(sql: str, stdin: str | None = None) -> str:
@@ -81,6 +81,8 @@ def postgresql() -> Iterator[Ask]:
 
                 yield ask
             finally:
-                running.terminate()
+                # Its "fast" way to end, which waits for no one who is still connected.
+                running.send_signal(signal.SIGINT)
+                running.wait(60)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

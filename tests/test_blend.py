@@ -12,7 +12,8 @@ from scipy.optimize import minimize
 
 from halfsquare import fit, load
 from halfsquare.explain.row import explain_row
-from halfsquare.fitting.blend import Judged, Part, blended
+from halfsquare.fitting.blend import blended
+from halfsquare.fitting.judged import Judged, Part
 from halfsquare.results.evaluate import evaluate
 from halfsquare.solvers.combination import combination_weights
 

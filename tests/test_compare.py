@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from halfsquare import fit
 from halfsquare.cli.main import app
-from halfsquare.results.compare import compare, compare_unpaired
+from halfsquare.results.compare import compare
+from halfsquare.results.compare_unpaired import compare_unpaired
 
 
 def table(seed: int, n: int = 60, noise_columns: int = 10) -> dict[str, np.ndarray]:

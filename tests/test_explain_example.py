@@ -17,7 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfsquare.errors import DataError, NotFiniteError, OptionError
-from halfsquare.explain.one_example import derivation, explain_example, explain_examples
+from halfsquare.explain.derivation import derivation
+from halfsquare.explain.one_example import explain_example
+from halfsquare.explain.several_examples import explain_examples
 from halfsquare.loss import CONVENTIONS
 
 numbers = st.floats(-1e6, 1e6).map(lambda x: round(x, 6))

@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from halfsquare.data.kept_rows import KeptRows
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import FitError, OptionError, ShapeError
-from halfsquare.fitting.folds import Folds, HeldOutErrors, Judgement, KeptRows
+from halfsquare.fitting.folds import Folds
+from halfsquare.fitting.judgement import HeldOutErrors, Judgement
 from halfsquare.fitting.train_network import train_network
 from halfsquare.models.base import Model
-from halfsquare.models.network import ACTIVATIONS, Network
+from halfsquare.models.layers import ACTIVATIONS
+from halfsquare.models.network import Network
 from halfsquare.parallel.threads import Local
 from halfsquare.results.predictive import predictive
 from halfsquare.solvers.base import Reason

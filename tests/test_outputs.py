@@ -23,6 +23,7 @@ from conftest import COMMAND, Ran
 from halfsquare import load
 from halfsquare.data.deciding import open_source
 from halfsquare.data.messages import translated
+from halfsquare.data.passes import record_batches
 from halfsquare.errors import DataError, OutputError
 from halfsquare.files.atomic import atomic_write, require_writable
 from halfsquare.files.private import PrivateFolder, private_folder, remove_abandoned
@@ -270,7 +271,7 @@ def test_a_query_spills_to_a_private_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     query = "SELECT i::DOUBLE AS x, repeat('x', 500) || i AS t FROM range(400000) t(i) ORDER BY t"
     source = open_source(query)
-    batches = source.scan(source.columns)
+    batches = record_batches(source, source.columns)
     next(batches)
     (folder,) = tmp_path.iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700

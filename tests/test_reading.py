@@ -31,6 +31,7 @@ from halfsquare.data.columns import level_of
 from halfsquare.data.deciding import open_source
 from halfsquare.data.messages import Misread
 from halfsquare.data.novelty import Novelty
+from halfsquare.data.passes import record_batches, with_few_words
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError, OptionError
 from halfsquare.results.evaluate import evaluate
@@ -895,15 +896,15 @@ def test_a_word_for_no_value_is_known_wherever_it_turns_up(
     path.write_text("\n".join(["x,y,b", *rows]))
     source = open_source(DataSpec(str(path), missing=("absent",) if word == "absent" else ()))
     columns = [source.column(name) for name in ("x", "y")]
-    found = list(source.scan(columns, 4096))
+    found = list(record_batches(source, columns, 4096))
     values = [np.concatenate([floats_of(b.column(j)) for b in found]) for j in (0, 1)]
     np.testing.assert_array_equal(values[0], x)
     np.testing.assert_array_equal(values[1], y)
-    quick = source._with_few_words(columns)
+    quick = with_few_words(source, columns)
     assert quick is not None and quick.table is not None
     assert (word in quick.table.words) is (word == "absent" or at == 3)
     with_text = [replace(columns[0], kind="text"), columns[1]]
-    texts = [v for b in source.scan(with_text, 4096) for v in b.column(0).to_pylist()]
+    texts = [v for b in record_batches(source, with_text, 4096) for v in b.column(0).to_pylist()]
     assert (at is None) == (None not in texts)
 
 
@@ -915,7 +916,7 @@ def test_what_is_no_word_is_told_with_its_row_wherever_it_turns_up(tmp_path: Pat
     path.write_text("\n".join(["x,y", *rows]))
     source = open_source(str(path))
     with pytest.raises(Misread, match=r"row 25001, column 'x': found 'twelve'"):
-        list(source.scan([source.column("x"), source.column("y")], 4096))
+        list(record_batches(source, [source.column("x"), source.column("y")], 4096))
 
 
 @pytest.mark.parametrize("door", ["csv", "frame"])

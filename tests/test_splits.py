@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 from halfsquare import fit, load
 from halfsquare.cli.main import app
 from halfsquare.data.hashes import hashed
+from halfsquare.data.kept_rows import KeptRows
 from halfsquare.data.rows import ArrayRows
 from halfsquare.data.splits import Split, Units, folds_of, latest, some_groups
 from halfsquare.errors import OptionError
-from halfsquare.fitting.folds import Folds, KeptRows, some_rows
+from halfsquare.fitting.folds import Folds, some_rows
 from halfsquare.fitting.train_network import train_network
 
 RANDOM = np.random.default_rng

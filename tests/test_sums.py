@@ -17,7 +17,9 @@ from sklearn.metrics import mean_squared_error, r2_score
 
 from halfsquare import ErrorSums
 from halfsquare.errors import DataError, NotFiniteError, ShapeError
-from halfsquare.sums import ErrorSummary, Moments, NormalSums
+from halfsquare.moments import Moments
+from halfsquare.normal_sums import NormalSums
+from halfsquare.sums import ErrorSummary
 
 numbers = st.floats(-1e4, 1e4).map(lambda x: round(x, 3))
 

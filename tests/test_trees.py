@@ -19,10 +19,13 @@ from halfsquare.explain.row import explain_row
 from halfsquare.fitting.coded import cuts_of
 from halfsquare.fitting.train_trees import train_trees
 from halfsquare.loss import error
-from halfsquare.models.trees import MOST_LEAVES, Input, Trees
+from halfsquare.models.tree_inputs import Input
+from halfsquare.models.tree_nodes import MOST_LEAVES
+from halfsquare.models.trees import Trees
 from halfsquare.results.evaluate import evaluate
-from halfsquare.solvers.boosting import Boosted, CodedRows, Growth, boost
+from halfsquare.solvers.boosting import Boosted, boost
 from halfsquare.solvers.grown_trees import grown
+from halfsquare.solvers.lightgbm_input import CodedRows, Growth
 
 Floats = NDArray[np.float64]
 PLAIN = Growth(columns=1.0, rows=1.0)
@@ -114,7 +117,7 @@ def test_a_tree_is_fitted_to_t_minus_o() -> None:
     none = np.zeros(400, dtype=bool)
     found, model, parameters = descended(design, t, inputs, none, weight=weight, rounds=2)
     outputs, described = np.full(400, found.base), _described(found)
-    for tree, leaf in model.leaves(model.codes(design)):
+    for tree, leaf in model.leaves(design):
         start = 0 if tree == 0 else int(model.leaf_stops[tree - 1])
         numbers = [i for i in inputs if i.kind == "number"]
         assert len(numbers) == 2

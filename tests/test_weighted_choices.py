@@ -13,14 +13,16 @@ import pytest
 
 from halfsquare import NetworkRegressor, fit
 from halfsquare.data.rows import ArrayRows
-from halfsquare.fitting.blend import Judged, Part, blended, some_design
+from halfsquare.fitting.blend import blended, some_design
 from halfsquare.fitting.calibrate import _drawn
 from halfsquare.fitting.ensemble import better
-from halfsquare.fitting.folds import HeldOutErrors, Judgement
+from halfsquare.fitting.judged import Judged, Part
+from halfsquare.fitting.judgement import HeldOutErrors, Judgement
 from halfsquare.loss import Floats
 from halfsquare.results.compare import compare
 from halfsquare.results.evaluate import evaluate
-from halfsquare.solvers.boosting import CodedRows, _Stop
+from halfsquare.solvers.boosting import _Stop
+from halfsquare.solvers.lightgbm_input import CodedRows
 
 
 def two_kinds(seed: int, n: int = 300) -> tuple[Floats, Floats, Floats]:

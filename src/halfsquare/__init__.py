@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from halfsquare.estimators.trees import TreesRegressor
     from halfsquare.exact.fit_sums import fit_sums
     from halfsquare.exact.sum_rows import sum_rows
-    from halfsquare.exact.sums_file import load_sums
+    from halfsquare.exact.table_sums import load_sums
     from halfsquare.fitting.fit import fit
     from halfsquare.loss import SquaredError
-    from halfsquare.results.fitted import FittedModel
-    from halfsquare.results.model_file import load
+    from halfsquare.results.fitted import FittedModel, load
     from halfsquare.sums import ErrorSums
 
 # Where each public name lives. Nothing is imported before it is used, so that importing is quick.
@@ -31,10 +30,10 @@ _HOMES = {
     "SquaredError": "loss",
     "ErrorSums": "sums",
     "fit": "fitting.fit",
-    "load": "results.model_file",
+    "load": "results.fitted",
     "sum_rows": "exact.sum_rows",
     "fit_sums": "exact.fit_sums",
-    "load_sums": "exact.sums_file",
+    "load_sums": "exact.table_sums",
     "FittedModel": "results.fitted",
     "LinearRegressor": "estimators.linear",
     "NetworkRegressor": "estimators.network",

@@ -31,19 +31,19 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from halfsquare.arrays import Floats as Floats
+from halfsquare.arrays import matching, require_finite, require_weights
 from halfsquare.errors import DataError, NotFiniteError, OptionError, ShapeError
 
 Convention = Literal["half_sse", "sse", "mse", "half_mse"]
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 Direction = Literal["raise", "lower", "stay"]
-Floats = npt.NDArray[np.floating]
 
 # Three blocks of this many float64 (target, output, gradient) stay in the second-level cache, so
 # the squares are summed while the errors are still there: one pass over memory for value and
 # gradient. OpenBLAS also keeps a dot product this short on one thread, so its bits do not depend
 # on the number of threads.
 _BLOCK = 9984
-_CHECKED = 1 << 16  # weights looked at together: they stay in the cache for their two sums
 _FAR = 1e300
 _OVERFLOWS = "the squared error overflows float64; state target and output in a larger unit"
 
@@ -117,7 +117,7 @@ class SquaredError:
         DataError
             If a weight is negative, or the mean over no weight at all is asked for.
         """
-        t, o, w = _matching(target, output, weight)
+        t, o, w = matching(target, output, weight)
         factor, _ = self._factor(o, w)
         sse = _sse_by_blocks(t, o, w, None, 1.0)
         if not np.isfinite(sse):
@@ -174,7 +174,7 @@ class SquaredError:
         overflow: Literal["value", "gradient"],
     ) -> tuple[float, Floats]:
         """Loss and gradient; ``overflow`` says which of them has to be finite."""
-        t, o, w = _matching(target, output, weight)
+        t, o, w = matching(target, output, weight)
         gradient = np.empty_like(o) if out is None else _require_out(out, (t, o, w))
         factor, weight_sum = self._factor(o, w)
         sse = _sse_by_blocks(t, o, w, gradient, 2.0 * factor)
@@ -265,89 +265,3 @@ def _flat(t: Floats, o: Floats, gradient: Floats | None) -> tuple[Floats, Floats
     else:
         return t, o, gradient
     return flat[0], flat[1], None if gradient is None else flat[2]
-
-
-def as_matching(
-    target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None
-) -> tuple[Floats, Floats, Floats | None]:
-    """Target, output and weight as float arrays of matching shape; contiguous floats are not
-    copied.
-
-    Raises
-    ------
-    ShapeError, NotFiniteError, DataError
-        As :meth:`SquaredError.value` says.
-    """
-    t, o, w = _matching(target, output, weight)
-    if w is not None:
-        require_weights(w)
-    return t, o, w
-
-
-def _matching(
-    target: npt.ArrayLike, output: npt.ArrayLike, weight: npt.ArrayLike | None
-) -> tuple[Floats, Floats, Floats | None]:
-    """As :func:`as_matching`, the weights not looked at."""
-    t, o = as_floats("target", target), as_floats("output", output)
-    if t.shape != o.shape:
-        hint = (
-            " (n,) and (n, 1) are different shapes: use target.reshape(output.shape)"
-            if t.size == o.size
-            else ""
-        )
-        raise ShapeError(
-            f"target has shape {t.shape} and output {o.shape}; they must be equal.{hint}"
-        )
-    if o.ndim > 2:
-        raise ShapeError(f"target and output have shape {o.shape}; expected (n,) or (n, k)")
-    if t.dtype != o.dtype:
-        t, o = t.astype(np.float64, copy=False), o.astype(np.float64, copy=False)
-    if weight is None:
-        return t, o, None
-    w = as_floats("weight", weight).astype(np.float64, copy=False)
-    if w.shape != o.shape[:1]:
-        raise ShapeError(
-            f"weight has shape {w.shape}; expected {o.shape[:1]}, one weight for each row"
-        )
-    return t, o, w
-
-
-def require_weights(w: Floats, *, first_row: int = 1) -> float:
-    """Σw; NaN, infinite and negative weights are refused, naming the row (counted from 1)."""
-    # The least and the sum of each block, taken while it is in the cache, tell whether all is well.
-    blocks = [w[i : i + _CHECKED] for i in range(0, len(w), _CHECKED)]
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = [(b.min(), b.sum()) for b in blocks]
-        total = float(np.sum([s for _, s in found]))
-    if np.isfinite(total) and all(low >= 0 for low, _ in found):
-        return total
-    require_finite("weight", w, first_row=first_row)
-    if w.min() < 0:
-        row = int(np.argmax(w < 0))
-        raise DataError(f"weight is {w[row]:g} in row {first_row + row}; expected a number >= 0")
-    return total
-
-
-def as_floats(name: str, values: npt.ArrayLike) -> Floats:
-    """The values as float64, or as the float32 they already are."""
-    try:
-        array = np.asarray(values)
-        if array.dtype == np.float32 or array.dtype == np.float64:
-            return array
-        if array.dtype.kind == "c":
-            raise DataError(f"{name} is complex; expected real numbers")
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as problem:
-        if isinstance(problem, DataError):
-            raise
-        raise DataError(f"{name} is not an array of numbers: {problem}") from None
-
-
-def require_finite(name: str, array: Floats, *, first_row: int = 1) -> None:
-    """Refuse NaN and infinity, naming the first row that holds one (counted from 1)."""
-    bad = ~np.isfinite(array)
-    if bad.any():
-        where = np.unravel_index(int(np.argmax(bad)), array.shape) if array.ndim else ()
-        row = f" in row {first_row + int(where[0])}" if where else ""
-        column = f", output {int(where[1]) + 1}" if len(where) == 2 else ""
-        raise NotFiniteError(f"{name} is {array[where]}{row}{column}; expected a finite number")

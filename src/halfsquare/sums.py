@@ -1,23 +1,24 @@
 """What adds: sums over rows that merge exactly and are averaged once, at the end.
 
-SSE adds; MSE divides once. ``ErrorSums`` holds what is said about errors, ``NormalSums`` what
-least squares needs (the Gram matrix of design or Jacobian, and targets or errors). Both have
-``zero``, ``add``, ``merge`` and ``finish``, never a mean of means: uneven batches, threads,
-workers and machines give the same answer up to rounding. Conventions: see :mod:`halfsquare.loss`.
+SSE adds; MSE divides once. ``ErrorSums`` holds what is said about errors,
+:class:`~halfsquare.normal_sums.NormalSums` what least squares needs. Both have ``zero``, ``merge``
+and ``finish``, never a mean of means: uneven batches, threads, workers and machines give the same
+answer up to rounding. Conventions: see :mod:`halfsquare.loss`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from math import nan, sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from halfsquare.arrays import as_matching, require_finite
 from halfsquare.errors import DataError, NotFiniteError, ShapeError
-from halfsquare.loss import Floats, as_matching, error, require_finite, sse_factor
+from halfsquare.loss import Floats, error, sse_factor
+from halfsquare.moments import Moments
 
 # |R²| below is rounding.
 _R2_ROUNDING = 1e-12
@@ -35,96 +36,6 @@ def r_squared(sse: float, sst: float) -> float:
         return nan
     found = 1.0 - sse / sst
     return 0.0 if abs(found) < _R2_ROUNDING else found
-
-
-def weighted_mean(values: Floats, weight: Floats) -> Floats:
-    """Σ w x / Σw of the columns of ``values`` (n, k), weights (n,) with a sum > 0.
-
-    The mean of what a first mean leaves is added to it: so equal values have exactly that mean.
-
-    Examples
-    --------
-    >>> weighted_mean(np.full((7, 1), 0.1), np.ones(7)).tolist()
-    [0.1]
-    """
-    share = weight / weight.sum()  # no product of a weight and a value overflows
-    mean = share @ values
-    return np.asarray(mean + share @ (values - mean))
-
-
-def varies(variance: Floats, mean: Floats) -> npt.NDArray[np.bool_]:
-    """Which columns vary by more than the rounding of their values: the one rule for all doors.
-
-    Values that differ by a unit in the last place do not vary.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(np.sqrt(variance) > np.finfo(float).eps * np.abs(mean))
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Weight, mean and variance Σ w (x - mean)² / Σw of k columns, merged without cancellation.
-
-    Chan, Golub & LeVeque (1979), "Updating formulae and a pairwise algorithm for computing sample
-    variances", eq. 2.1, divided by W = Wa + Wb: V = Va Wa/W + Vb Wb/W + δ² (Wa/W) (Wb/W) with
-    δ = mean_b - mean_a. No weight multiplies a square: the product may be beyond float64 where both
-    are not.
-    """
-
-    weight: float
-    mean: Floats
-    variance: Floats
-
-    @classmethod
-    def zero(cls, columns: int) -> Moments:
-        return cls(0.0, np.zeros(columns), np.zeros(columns))
-
-    @classmethod
-    def of(cls, values: Floats, weight: Floats | None = None) -> Moments:
-        """Moments of the columns of ``values`` (n, k) with row weights (n,)."""
-        if weight is not None and not weight.all():
-            values, weight = values[weight > 0], weight[weight > 0]
-        total = float(len(values)) if weight is None else float(weight.sum())
-        if not total > 0:
-            return cls.zero(values.shape[1])
-        if weight is None:
-            sums = np.add.reduce(values, axis=0)
-            if np.isfinite(sums).all():
-                mean = sums / total
-                centred = values - mean
-                left = np.add.reduce(centred, axis=0) / total  # what rounding left in the mean
-                centred -= left
-                return cls(total, mean + left, np.einsum("ij,ij->j", centred, centred) / total)
-            mean = weighted_mean(values, np.ones(len(values)))
-            return cls(total, mean, ((values - mean) ** 2).sum(axis=0) / total)
-        mean = weighted_mean(values, weight)
-        return cls(total, mean, (weight / total) @ (values - mean) ** 2)
-
-    @property
-    def m2(self) -> Floats:
-        """Σ w (x - mean)² (k,)."""
-        return np.asarray(self.variance * self.weight)
-
-    @property
-    def varies(self) -> npt.NDArray[np.bool_]:
-        """Which columns (k,) vary by more than the rounding of their values."""
-        return varies(self.variance, self.mean)
-
-    @property
-    def scale(self) -> Floats:
-        """The standard deviations (k,), 1 where a column does not vary: what columns are divided
-        by, behind every door.
-        """
-        return np.where(self.varies, np.sqrt(self.variance), 1.0)
-
-    def merge(self, other: Moments) -> Moments:
-        total = self.weight + other.weight
-        if not self.weight or not other.weight:
-            return other if not self.weight else self
-        delta = other.mean - self.mean
-        own, share = self.weight / total, other.weight / total
-        variance = own * self.variance + share * other.variance + delta**2 * (own * share)
-        return Moments(total, self.mean + delta * share, variance)
 
 
 @dataclass(frozen=True)
@@ -173,11 +84,6 @@ class MeanSums:
     @property
     def mean(self) -> float:
         return float(self.once.mean[0])
-
-    @property
-    def of_clusters(self) -> MeanSums:
-        """With each row as a cluster: what it counts was drawn as a whole."""
-        return replace(self, whole=False)
 
     @property
     def effective_rows(self) -> float:
@@ -363,80 +269,3 @@ class ErrorSums:
             too_low=self.too_low,
             mean_error=float(self.error.sum()) / (self.outputs * self.weight),
         )
-
-
-@dataclass(frozen=True)
-class NormalSums:
-    """The sums of least squares: the Gram matrix of [A | B], weighted, with rows and Σw.
-
-    Linear: A is the design matrix with its leading column of ones, B the targets. Gauss-Newton:
-    A is the Jacobian of the outputs, B the error o - t; then ``ab`` is the gradient of ½SSE and
-    ``bb`` the SSE. With k outputs the Jacobian's rows are stacked, row-major.
-
-    Attributes
-    ----------
-    rows : int
-        Rows of positive weight.
-    weight : float
-        Σw.
-    gram : (p+q, p+q) float64, Fortran order, of which the **upper triangle** counts
-        Σ w [a|b]ᵀ[a|b].
-    left : int
-        p, the columns of A.
-    """
-
-    rows: int
-    weight: float
-    gram: Floats
-    left: int
-
-    @classmethod
-    def zero(cls, left: int, right: int) -> NormalSums:
-        return cls(0, 0.0, np.zeros((left + right, left + right), order="F"), left)
-
-    def add_block(self, block: Floats, rows: int, weight: float) -> NormalSums:
-        """Add Σ over the columns of ``block`` (p+q, m): [A | B] transposed, already times √w.
-
-        The Gram matrix is added to **in place** (one BLAS call): use the returned sums.
-        """
-        # NumPy multiplies a matrix by its own transpose with one symmetric product (dsyrk) and,
-        # unlike SciPy's binding of it, lets other threads run meanwhile.
-        product = block @ block.T
-        np.add(self.gram, product.T, out=self.gram)
-        return NormalSums(self.rows + rows, self.weight + weight, self.gram, self.left)
-
-    def merge(self, other: NormalSums) -> NormalSums:
-        """The sums over the rows of both."""
-        if self.gram.shape != other.gram.shape or self.left != other.left:
-            raise ShapeError(
-                f"sums over {self.gram.shape} and {other.gram.shape} columns do not add"
-            )
-        return NormalSums(
-            self.rows + other.rows, self.weight + other.weight, self.gram + other.gram, self.left
-        )
-
-    def __reduce__(self) -> Any:
-        upper = self.gram[
-            upper_triangle(len(self.gram))
-        ]  # what counts is half of what would travel
-        return _of_upper, (self.rows, self.weight, upper, len(self.gram), self.left)
-
-    def finish(self) -> tuple[Floats, Floats, Floats]:
-        """AᵀWA (p, p), AᵀWB (p, q) and BᵀWB (q, q), whole and symmetric."""
-        whole = np.where(upper_triangle(len(self.gram)), self.gram, self.gram.T)
-        p = self.left
-        return whole[:p, :p], whole[:p, p:], whole[p:, p:]
-
-
-def _of_upper(rows: int, weight: float, upper: Floats, size: int, left: int) -> NormalSums:
-    gram = np.zeros((size, size), order="F")
-    gram[upper_triangle(size)] = upper
-    return NormalSums(rows, weight, gram, left)
-
-
-@lru_cache(maxsize=8)
-def upper_triangle(size: int) -> npt.NDArray[np.bool_]:
-    """Where a matrix (size, size) has its upper triangle and diagonal; made once for each size."""
-    mask = np.ascontiguousarray(np.tri(size, dtype=np.bool_).T)
-    mask.flags.writeable = False
-    return mask

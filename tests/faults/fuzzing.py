@@ -24,11 +24,14 @@ import duckdb
 import numpy as np
 from loading import mutated
 
+from halfsquare.data.passes import record_batches
 from halfsquare.errors import HalfsquareError
-from halfsquare.exact.sums_file import SUMS_FILE, load_sums
+from halfsquare.exact.sums_file import SUMS_FILE
+from halfsquare.exact.table_sums import load_sums
 from halfsquare.files.checkpoint import CHECKPOINT_FILE, Checkpoint
 from halfsquare.files.container import Container
-from halfsquare.results.model_file import MODEL_FILE, load
+from halfsquare.results.fitted import load
+from halfsquare.results.model_file import MODEL_FILE
 
 Random = np.random.Generator
 _VALUES: tuple[Any, ...] = (
@@ -165,7 +168,7 @@ def upload(whole: dict[str, bytes], folder: Path, random: Random, case: int) -> 
         one = DataSet("upload", "the file", "uploaded", lambda: path)
         _require_rows(one, {})
         source = one.open()
-        for _ in source.scan(source.columns):
+        for _ in record_batches(source, source.columns):
             pass
     except HalfsquareError:
         return "error" if made != whole[suffix] else "the file as it was written is refused"

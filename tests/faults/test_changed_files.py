@@ -16,6 +16,7 @@ import pytest
 
 from halfsquare import fit
 from halfsquare.data.deciding import open_source
+from halfsquare.data.passes import record_batches
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
@@ -132,7 +133,7 @@ def test_between_looking_and_reading(tmp_path: Path) -> None:
     source: Source = open_source(str(path))
     grow(path)
     with pytest.raises(DataError, match="was changed while it was read"):
-        list(source.scan(source.columns))
+        list(record_batches(source, source.columns))
     with pytest.raises(DataError, match="was changed while it was read"):
         source.row(3)
 
@@ -141,20 +142,20 @@ def test_a_new_file_of_a_glob(tmp_path: Path) -> None:
     for i in range(3):
         write(tmp_path / f"part{i}.csv", i, rows=50)
     source = open_source(str(tmp_path / "part*.csv"))
-    assert sum(b.num_rows for b in source.scan(source.columns)) == 150
+    assert sum(b.num_rows for b in record_batches(source, source.columns)) == 150
     write(tmp_path / "part3.csv", 3, rows=50)
     with pytest.raises(DataError, match=r"has a new file since the reading began: .*part3\.csv"):
-        list(source.scan(source.columns))
+        list(record_batches(source, source.columns))
 
 
 def test_a_file_in_a_query(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     write(path, rows=50)
     source = open_source(f"SELECT a, b FROM '{path}' WHERE a > 0")
-    assert list(source.scan(source.columns))
+    assert list(record_batches(source, source.columns))
     shrink(path)
     with pytest.raises(DataError, match="was changed while it was read"):
-        list(source.scan(source.columns))
+        list(record_batches(source, source.columns))
 
 
 def test_between_the_fit_and_its_report(

@@ -32,6 +32,17 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 @dataclass(frozen=True)
+class Told:
+    """What the user said about his loss."""
+
+    target: str | None = None
+    output: str | None = None
+    library: str | None = None
+    arguments: Mapping[str, Any] | None = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
 class Slot:
     """One parameter that gets a value of ours."""
 

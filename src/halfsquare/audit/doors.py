@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from halfsquare.audit.arguments import parameters_of, read_arguments
+from halfsquare.audit.arguments import Told, parameters_of, read_arguments
 from halfsquare.audit.calling import evaluate as call_once
 from halfsquare.audit.calling import guarded, plain_call
 from halfsquare.audit.libraries import library, likely_libraries
 from halfsquare.audit.samples import TRIAL, rows
-from halfsquare.audit.subject import (
-    CallFailed,
-    Returned,
-    Sample,
-    Subject,
-    floats,
-    numbers,
-)
+from halfsquare.audit.subject import CallFailed, Returned, Sample, Subject, floats, numbers
 from halfsquare.errors import OptionError
-
-if TYPE_CHECKING:
-    from halfsquare.audit.recognize import Told
 
 
 def is_scorer(loss: Any) -> bool:

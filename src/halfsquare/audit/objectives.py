@@ -11,14 +11,7 @@ from halfsquare.audit.arguments import parameters_of
 from halfsquare.audit.calling import guarded, take_apart
 from halfsquare.audit.doors import with_shapes
 from halfsquare.audit.libraries import NumPy
-from halfsquare.audit.subject import (
-    CallFailed,
-    Evaluate,
-    Returned,
-    Sample,
-    Subject,
-    numbers,
-)
+from halfsquare.audit.subject import CallFailed, Evaluate, Returned, Sample, Subject, numbers
 
 _DATASETS = (
     "dtrain",

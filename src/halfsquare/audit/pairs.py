@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from halfsquare.audit.arguments import Arguments, parameters_of, read_arguments
+from halfsquare.audit.arguments import Arguments, Told, parameters_of, read_arguments
 from halfsquare.audit.calling import evaluate as call_once
 from halfsquare.audit.calling import plain_call
 from halfsquare.audit.libraries import Library
 from halfsquare.audit.samples import rows
-from halfsquare.audit.subject import (
-    CallFailed,
-    Evaluate,
-    Returned,
-    Sample,
-    Subject,
-)
+from halfsquare.audit.subject import CallFailed, Evaluate, Returned, Sample, Subject
 from halfsquare.errors import OptionError
-
-if TYPE_CHECKING:
-    from halfsquare.audit.recognize import Told
 
 
 def pair(

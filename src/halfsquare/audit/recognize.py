@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from halfsquare.audit import doors, objectives, pairs
-from halfsquare.audit.arguments import Arguments, parameters_of, read_arguments
+from halfsquare.audit.arguments import Arguments, Told, parameters_of, read_arguments
 from halfsquare.audit.calling import automatic_gradient, evaluate, guarded, plain_call
 from halfsquare.audit.libraries import LIBRARIES, Library, library, likely_libraries
 from halfsquare.audit.samples import TRIAL, rows
@@ -18,17 +18,6 @@ from halfsquare.errors import OptionError
 # Shapes of one row's output that are tried: one number, two, one in a column, an image.
 _SHAPES: tuple[tuple[int, ...], ...] = ((), (2,), (1,), (2, 4, 5))
 KINDS = ("function", "scorer", "metric", "objective", "step")
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the user said about his loss."""
-
-    target: str | None = None
-    output: str | None = None
-    library: str | None = None
-    arguments: Mapping[str, Any] | None = None
-    kind: str | None = None
 
 
 def recognize(

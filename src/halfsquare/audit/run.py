@@ -9,13 +9,14 @@ import numpy as np
 
 from halfsquare.audit import extremes, number_types
 from halfsquare.audit.adding import check_adding
+from halfsquare.audit.arguments import Told
 from halfsquare.audit.batches import find_step, takes_batch
 from halfsquare.audit.claims import check_claim
 from halfsquare.audit.convention import Convention, find_convention, gradient_convention
 from halfsquare.audit.findings import Audit, Finding
 from halfsquare.audit.gradients import check_gradient
 from halfsquare.audit.judging import check_convention
-from halfsquare.audit.recognize import KINDS, Told, instance, name_of, recognize
+from halfsquare.audit.recognize import KINDS, instance, name_of, recognize
 from halfsquare.audit.signs import check_hessian, check_perfect, check_sign
 from halfsquare.audit.steps import check_step
 from halfsquare.audit.subject import CallFailed, Subject

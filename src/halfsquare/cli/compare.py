@@ -11,7 +11,7 @@ from halfsquare.cli.options import ClusterBy, InTime, Json, Precision, Sigma, We
 from halfsquare.cli.reading import reads
 
 if TYPE_CHECKING:
-    from halfsquare.results.compare import Comparison
+    from halfsquare.results.comparison import Comparison
 
 
 class Measure(StrEnum):
@@ -51,17 +51,18 @@ def compare(
     [dim]halfsquare compare old.hsq new.hsq test.csv[/dim]
     """
     from halfsquare.data.spec import DataSpec
-    from halfsquare.results import compare as comparing
-    from halfsquare.results.model_file import load
+    from halfsquare.results.compare import compare as compare_paired
+    from halfsquare.results.compare_unpaired import compare_unpaired
+    from halfsquare.results.fitted import load
 
     weighing: Any = {"weights": weights, "sigma": sigma, "precision": precision}
     a, b = load(model_a), load(model_b)
     if data_b is None:
         rows = DataSpec.of(data, **weighing, **options)
-        found = comparing.compare(a, b, rows, cluster_by=cluster_by, in_time=in_time)
+        found = compare_paired(a, b, rows, cluster_by=cluster_by, in_time=in_time)
     else:
         rows, rows_b = (DataSpec.of(d, **weighing, **options) for d in (data, data_b))
-        found = comparing.compare_unpaired(
+        found = compare_unpaired(
             a, b, rows, rows_b, by=by.value, cluster_by=cluster_by, in_time=in_time
         )
     if json:
@@ -85,11 +86,11 @@ def compare(
     if found.method != "independent rows":
         say(f"Standard error for {found.method}")
     if found.fitted_to:
-        say(_of_the_fit(found, {"A": data, "B": data_b or data}))
+        say(of_the_fit(found, {"A": data, "B": data_b or data}))
     say(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}")
 
 
-def _of_the_fit(found: Comparison, sources: dict[str, str]) -> str:
+def of_the_fit(found: Comparison, sources: dict[str, str]) -> str:
     """What rows of the fit make of the comparison, and what was done about it."""
     both = len(found.fitted_to) == 2
     if both and sources["A"] == sources["B"]:

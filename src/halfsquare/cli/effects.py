@@ -95,8 +95,8 @@ def effects(
 
     [dim]halfsquare effects houses.hsq --test 'C(year)' --means district[/dim]
     """
+    from halfsquare.results.fitted import load
     from halfsquare.results.inference.effects import effects_of
-    from halfsquare.results.model_file import load
 
     found = effects_of(
         load(model),

@@ -48,7 +48,7 @@ def evaluate(
     from halfsquare.data.spec import DataSpec
     from halfsquare.errors import OptionError
     from halfsquare.results.evaluate import evaluate as measure
-    from halfsquare.results.model_file import load
+    from halfsquare.results.fitted import load
 
     fitted = load(model)
     with reading() as progress:

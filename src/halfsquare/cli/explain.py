@@ -37,7 +37,8 @@ def explain(
 
     For a model and its rows: [dim]halfsquare pulls MODEL DATA[/dim]
     """
-    from halfsquare.explain.one_example import explain_example, explain_examples
+    from halfsquare.explain.one_example import explain_example
+    from halfsquare.explain.several_examples import explain_examples
     from halfsquare.files.atomic import require_writable
 
     if len(target) != len(output):

@@ -17,8 +17,9 @@ def info(
     """Show what MODEL was fitted to, the decisions on its columns, its errors and its parameters;
     or what SUMS hold.
     """
-    from halfsquare.exact.sums_file import is_sums, load_sums
-    from halfsquare.results.model_file import load
+    from halfsquare.exact.sums_file import is_sums
+    from halfsquare.exact.table_sums import load_sums
+    from halfsquare.results.fitted import load
 
     if is_sums(model):
         from halfsquare.cli.sums import show

@@ -71,8 +71,8 @@ def predict(
     from halfsquare.data.paths import require_other_files
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
+    from halfsquare.results.fitted import load
     from halfsquare.results.intervals import require_level, require_probability
-    from halfsquare.results.model_file import load
     from halfsquare.results.predict import predicted_batches, write_batches
     from halfsquare.text import counted, visible
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from halfsquare.text import visible
 
-_PATIENCE = 1.0  # seconds before there is a bar: a flicker tells nothing
+_DELAY = 1.0  # seconds before there is a bar: a flicker tells nothing
 _EVERY = 0.1  # seconds between two changes of it
 
 
@@ -67,7 +67,7 @@ class Work:
 
     def _due(self) -> bool:
         now = time.monotonic()
-        if not self._shown or now - self._began < _PATIENCE or now - self._told < _EVERY:
+        if not self._shown or now - self._began < _DELAY or now - self._told < _EVERY:
             return False
         self._told = now
         return True

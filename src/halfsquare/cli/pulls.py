@@ -59,7 +59,7 @@ def pulls(
     from halfsquare.data.paths import require_other_files
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
-    from halfsquare.results.model_file import load
+    from halfsquare.results.fitted import load
     from halfsquare.results.weighed_rows import with_own_weights
 
     require_other_files([("--plot", plot)], [model, data])

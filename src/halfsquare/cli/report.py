@@ -38,7 +38,7 @@ def report(
     from halfsquare.data.spec import DataSpec
     from halfsquare.files.atomic import require_writable
     from halfsquare.report.html import require_extra, write_report
-    from halfsquare.results.model_file import load
+    from halfsquare.results.fitted import load
     from halfsquare.results.weighed_rows import with_own_weights
 
     require_other_files([("--out", out)], [model, data])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from halfsquare.cli.screen import say, table
-from halfsquare.explain.one_example import ExampleExplanation, ExamplesExplanation
+from halfsquare.explain.one_example import ExampleExplanation
+from halfsquare.explain.several_examples import ExamplesExplanation
 from halfsquare.text import LOSS_NAMES, digits_apart, number, with_error
 
 

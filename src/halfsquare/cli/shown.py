@@ -5,9 +5,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from halfsquare.cli.options import (
-    dump,
-)
+from halfsquare.cli.options import dump
 
 if TYPE_CHECKING:
     from halfsquare.cluster.traffic import Traffic

@@ -38,8 +38,8 @@ def table(
     """
     from halfsquare.data.paths import require_other_files
     from halfsquare.files.atomic import atomic_write, require_writable
+    from halfsquare.results.fitted import load
     from halfsquare.results.inference.table import model_table
-    from halfsquare.results.model_file import load
 
     require_other_files([("--out", out)], models)
     require_writable(out)

@@ -9,14 +9,10 @@ chunks says, whoever merges them: what comes out does not depend on who did what
 
 from __future__ import annotations
 
-import pickle
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from threading import RLock
 from typing import Any, TypeVar, final
 from weakref import WeakKeyDictionary
@@ -25,8 +21,9 @@ from halfsquare.cluster import tasks
 from halfsquare.cluster.held import HeldTable
 from halfsquare.cluster.packing import Enclosed, Packed, Packer
 from halfsquare.cluster.partitions import Partitions, dealt, moves, partitions_each
+from halfsquare.cluster.scheduler import Scheduler, unanswered
 from halfsquare.cluster.traffic import Traffic
-from halfsquare.errors import ClusterError, HalfsquareError
+from halfsquare.errors import ClusterError
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.tree import Tree
 
@@ -34,8 +31,6 @@ T = TypeVar("T")
 
 _FAN_IN = 16  # lists of nodes that are merged by one task, or by the driver
 _LARGE_BYTES = 1 << 16  # of work: sent to one worker, which others have it from
-_LOOK_SECONDS = 0.5  # while waiting, between two looks at who is still there
-_PATIENCE_SECONDS = 30.0  # for a worker to come back when there is none
 _ENCLOSED = 64  # what work refers to beside chunks: so many are kept, the longest unused go first
 
 
@@ -62,9 +57,14 @@ class Cluster(Execution):
 
     serves_batches = False
 
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        """What the workers are asked through."""
+        return Scheduler(self.client, self.traffic, self._lock)
+
     @property
     def workers(self) -> int:
-        return sum(self.threads().values())
+        return sum(self.scheduler.threads().values())
 
     def lanes(self, count: int) -> tuple[int, Execution]:
         """Two, so that the workers have something to do while the driver takes a step of the
@@ -76,7 +76,7 @@ class Cluster(Execution):
         """``work(0) … work(count-1)``, yielded in this order."""
         if count:
             futures = self._round(tasks.Mapped(work), count)
-            for results in self._results(futures, futures):
+            for results in self.scheduler.results(futures, futures):
                 yield from results
 
     def reduce(
@@ -92,8 +92,10 @@ class Cluster(Execution):
             while len(level) > _FAN_IN:
                 groups = [level[i : i + _FAN_IN] for i in range(0, len(level), _FAN_IN)]
                 last = len(groups) <= _FAN_IN
-                level = self._map(tasks.merged, groups, [packed] * len(groups), sealed=last)
-            for nodes in self._results(level, leaves):
+                level = self.scheduler.each(
+                    tasks.merged, groups, [packed] * len(groups), sealed=last
+                )
+            for nodes in self.scheduler.results(level, leaves):
                 for node in nodes:
                     tree.push_node(node)
         return tree.total(zero)
@@ -101,21 +103,21 @@ class Cluster(Execution):
     def one(self, work: Callable[[int], T], count: int, index: int) -> T:
         """``work(index)`` of ``count`` chunks, where that chunk lies."""
         futures = self._round(tasks.Mapped(work), count, index)
-        ((found,),) = self._results(futures, futures)
+        ((found,),) = self.scheduler.results(futures, futures)
         return found  # type: ignore[no-any-return]
 
     def hold(self, table: HeldTable) -> Iterator[Any]:
         """Have the workers read the chunks of a table, and keep them as long as it is kept here;
         what :func:`halfsquare.cluster.tasks.statistics` finds in each partition, in order.
         """
-        threads = self._present()
+        threads = self.scheduler.present()
         each = partitions_each(len(table.plan.source.parts), len(threads))
         spans, owners = dealt(len(table.sizes), threads, each)
         futures = [self._load(table, *given) for given in zip(spans, owners, strict=True)]
         self._tables[table] = Partitions(spans, futures, each, set(threads))
         self.traffic.begin(threads)
-        found = self._map(tasks.statistics, futures)
-        return self._results(found, found)
+        found = self.scheduler.each(tasks.statistics, futures)
+        return self.scheduler.results(found, found)
 
     def require(self, files: Mapping[str, int]) -> None:
         """See that every worker has the versions of this machine, and these files, of these sizes.
@@ -129,7 +131,7 @@ class Cluster(Execution):
         try:
             found = self.client.run(tasks.examine, expected, dict(files), on_error="return")
         except Exception as problem:
-            raise _unanswered(problem) from None
+            raise unanswered(problem) from None
         for worker, why in found.items():
             if isinstance(why, Exception):
                 why = (
@@ -139,34 +141,11 @@ class Cluster(Execution):
             if why:
                 raise ClusterError(f"worker {worker} {why}")
 
-    def threads(self) -> dict[str, int]:
-        """The workers, with their threads.
-
-        Raises
-        ------
-        ClusterError
-            If there is no scheduler any more.
-        """
-        try:
-            found: dict[str, int] = self.client.nthreads()
-        except Exception as problem:
-            raise _unanswered(problem) from None
-        self.traffic.see(found)
-        return found
-
-    def _present(self) -> dict[str, int]:
-        """The same, at least one; waits a while for one to come back."""
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while not (found := self.threads()):
-            _require_patience(until)
-            time.sleep(_LOOK_SECONDS)
-        return found
-
     def _round(
         self, work: Any, count: int, only: int | None = None, *, to_merge: bool = False
     ) -> list[Any]:
         """A future for each span of ``count`` chunks, or for one chunk: of the work on it."""
-        threads = self._present()
+        threads = self.scheduler.present()
         packed, enclosed = self._packer.pack(work)
         with self._lock:
             held = None if packed.table is None else self._tables.get(packed.table)
@@ -192,7 +171,9 @@ class Cluster(Execution):
             body = self.client.submit(tasks.same, body, pure=False)
         order: dict[str, Any] = {"names": packed.names, "at_once": each}
         order["sealed"] = not to_merge or len(spans) <= _FAN_IN
-        return self._map(tasks.summed, [body] * len(spans), spans, beside, chunks, **order)
+        return self.scheduler.each(
+            tasks.summed, [body] * len(spans), spans, beside, chunks, **order
+        )
 
     def _send(self, name: str, piece: Packed, others: Enclosed, held: Partitions | None) -> None:
         """See that the workers have what work refers to: for each partition if it refers to the
@@ -202,7 +183,7 @@ class Cluster(Execution):
         if piece.table is None or held is None:
             if name not in self._enclosed:
                 beside = [self._found(n, held, 0) for n in piece.names]
-                (self._enclosed[name],) = self._map(rebuilt, [beside], [None])
+                (self._enclosed[name],) = self.scheduler.each(rebuilt, [beside], [None])
                 self.traffic.bytes_sent += len(piece.body)
             _keep(self._enclosed, name, len(others))
             return
@@ -210,7 +191,7 @@ class Cluster(Execution):
         wanted = [i for i, future in enumerate(known) if future is None]
         if wanted:
             beside = [[self._found(n, held, i) for n in piece.names] for i in wanted]
-            made = self._map(rebuilt, beside, [held.futures[i] for i in wanted])
+            made = self.scheduler.each(rebuilt, beside, [held.futures[i] for i in wanted])
             for i, future in zip(wanted, made, strict=True):
                 known[i] = future
             self.traffic.bytes_sent += len(piece.body) * len(wanted)
@@ -231,7 +212,7 @@ class Cluster(Execution):
         try:
             who = self.client.who_has(held.futures)
         except Exception as problem:
-            raise _unanswered(problem) from None
+            raise unanswered(problem) from None
         holders = [next(iter(who.get(f.key, ())), "") for f in held.futures]
         for i, worker in moves(holders, joined).items():
             held.futures[i] = self._load(table, held.spans[i], worker)
@@ -249,87 +230,9 @@ class Cluster(Execution):
             pure=False,
         )
 
-    def _map(self, task: Callable[..., Any], *arguments: Sequence[Any], **more: Any) -> list[Any]:
-        found: list[Any] = self.client.map(task, *arguments, pure=False, **more)
-        return found
-
-    def _results(self, futures: list[Any], leaves: list[Any]) -> Iterator[Any]:
-        """What sealed futures come to, in order; or the error of the first of the leaves that has
-        one.
-        """
-        try:
-            self._wait(futures)
-            if any(future.status != "finished" for future in futures):
-                self._wait(leaves)
-                raise _first_error([*leaves, *futures])
-            answers: list[bytes] = self.client.gather(futures)
-        except (CancelledError, OSError) as problem:
-            raise _unanswered(problem) from None
-        except BaseException:
-            with suppress(Exception):
-                self.client.cancel([*leaves, *futures], force=True)
-            raise
-        with self._lock:
-            self.traffic.bytes_received += sum(map(len, answers))
-        return map(pickle.loads, answers)
-
-    def _wait(self, futures: list[Any]) -> None:
-        """Until all are done, for as long as there is somebody who works on them."""
-        import distributed
-
-        wait: Any = distributed.wait
-        until = None
-        while True:
-            try:
-                with self.client.as_current():
-                    wait(futures, timeout=_LOOK_SECONDS)
-                return
-            except TimeoutError:
-                if self._look():
-                    until = None
-                    continue
-                until = until or time.monotonic() + _PATIENCE_SECONDS
-                _require_patience(until)
-
-    def _look(self) -> bool:
-        """Whether there are workers."""
-        return bool(self.threads())
-
 
 def _keep(known: Any, name: str, least: int) -> None:
     """The name is the last used; of more than are to be kept the first go."""
     known[name] = known.pop(name)
     while len(known) > max(_ENCLOSED, least):
         known.pop(next(iter(known)))
-
-
-def _require_patience(until: float) -> None:
-    if time.monotonic() >= until:
-        raise ClusterError(
-            f"all workers of the cluster are gone, and none came back in {_PATIENCE_SECONDS:.0f} s"
-        )
-
-
-def _first_error(futures: list[Any]) -> BaseException:
-    """What went wrong with the work; of several the first in the order of the chunks."""
-    from distributed import KilledWorker
-
-    for future in futures:
-        if future.status == "error":
-            problem: BaseException = future.exception()
-            if isinstance(problem, KilledWorker):
-                return ClusterError(
-                    f"{problem.allowed_failures + 1} workers in a row were lost at the same work, "
-                    f"the last one {problem.last_worker.address}; do they have enough memory?"
-                )
-            if isinstance(problem, HalfsquareError):
-                return problem
-            return ClusterError(f"a worker failed: {type(problem).__name__}: {problem}")
-    return _unanswered(CancelledError())
-
-
-def _unanswered(problem: BaseException) -> ClusterError:
-    """The error for a scheduler that has gone away in the middle."""
-    return ClusterError(
-        f"the scheduler does not answer any more: {problem or type(problem).__name__}"
-    )

@@ -14,6 +14,7 @@ import duckdb
 from halfsquare.data.connection import without_progress_bar
 from halfsquare.data.integrity import Unchanged
 from halfsquare.data.messages import translated
+from halfsquare.data.passes import record_batches
 from halfsquare.data.source import Source
 from halfsquare.data.source_column import SourceColumn
 from halfsquare.data.sql import quote_text
@@ -97,7 +98,7 @@ class PartedSource:
     def read(
         self, parts: Sequence[Part], columns: Sequence[SourceColumn], batch_rows: int
     ) -> Iterator[Any]:
-        """The rows of some parts as Arrow record batches, as :meth:`Source.scan` has them."""
+        """The rows of some parts, as :func:`halfsquare.data.passes.record_batches` has them."""
         connection = duckdb.connect()
         connection.execute("SET TimeZone='UTC'")
         without_progress_bar(connection)
@@ -105,7 +106,7 @@ class PartedSource:
         for part in parts:
             relation, files = self._relation_of(part), Unchanged.of([part.path])
             source = Source(self.name, self.columns, relation, connection, files)
-            yield from source.scan(columns, batch_rows)
+            yield from record_batches(source, columns, batch_rows)
 
     def _relation_of(self, part: Part) -> str:
         """DuckDB skips the files and row groups that such a condition leaves out."""

@@ -23,6 +23,7 @@ from halfsquare.data.counts import Counts
 from halfsquare.data.cut import Cut
 from halfsquare.data.levels import MISSING, UNSEEN, LevelCoder, raw_columns
 from halfsquare.data.messages import Misread
+from halfsquare.data.passes import record_batches
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.scan import scanned as scanned_of
@@ -67,7 +68,7 @@ def scan_shared(
         return _scan_shared(cluster, source, cut, progress)
     except Misread as problem:
         # A worker counts the rows of its part alone: read here, they are those of the source.
-        for _ in source.scan(roles.scanned):
+        for _ in record_batches(source, roles.scanned):
             pass
         raise problem
 

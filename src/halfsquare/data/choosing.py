@@ -17,7 +17,7 @@ from halfsquare.data.levels import MAX_LEVELS
 from halfsquare.data.statistics import NumberStatistics
 from halfsquare.data.times import PARTS, SEASON, TIME_OF_DAY, TREND, WEEKDAY
 from halfsquare.loss import Floats
-from halfsquare.sums import varies
+from halfsquare.moments import varies
 
 MAX_KEPT_LEVELS = 100
 _ID_NAMES = ("id", "row", "rowid", "row_id", "index", "unnamed: 0", "uuid", "key")

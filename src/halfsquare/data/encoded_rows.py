@@ -5,30 +5,22 @@ encoder made from that part; and those of arrays, whose columns count as they ar
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import nan
 from typing import Literal, final
 
 import numpy as np
 import numpy.typing as npt
 
-from halfsquare.data.encoder import (
-    ColumnEncoder,
-    Encoder,
-    Recoding,
-    make_encoder,
-    plain_encoder,
-)
-from halfsquare.data.features import Number
-from halfsquare.data.rows import ChangedRows, Chunk, Rows, ShiftedRows
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.encoder_decision import Recoding, make_encoder, plain_encoder
+from halfsquare.data.rows import Chunk, Rows
 from halfsquare.data.scan import Scanned
 from halfsquare.data.splits import Units
 from halfsquare.data.summed import design_sums
 from halfsquare.data.weighting import Weighting
 from halfsquare.loss import Floats
-from halfsquare.sums import NormalSums
+from halfsquare.normal_sums import NormalSums
 
 Part = Literal["train", "test", "all"]
 
@@ -222,74 +214,6 @@ class EncodedRows(DesignRows):
     def _chunk(self, block: Floats, weight: Floats | None) -> Chunk:
         d = len(self.encoder.names)
         return Chunk(block[1 : 1 + d].T, block[1 + d :].T, weight, block)
-
-
-@final
-@dataclass(frozen=True)
-class EncodedArrays(ChangedRows, DesignRows):
-    """Arrays, their columns less a shift: what is left of encoding where nothing is to be decided.
-
-    Attributes
-    ----------
-    rows : ShiftedRows
-        Weights that are no counts multiplied by ``factor``.
-    encoder : ColumnEncoder
-        Of numbers; the range of a column is not known, NaN.
-    """
-
-    rows: ShiftedRows
-    encoder: ColumnEncoder
-    weight_name: str
-    weighting: Weighting = "counts"
-    factor: float = 1.0
-
-    def chunk(self, index: int) -> Chunk:
-        return self.rows.chunk(index)
-
-    @property
-    def offsets(self) -> Floats | None:
-        return self.rows.offsets
-
-    @property
-    def weighed(self) -> tuple[str, Weighting] | None:
-        return (self.weight_name, self.weighting) if self.rows.weighted else None
-
-    @property
-    def weight_factor(self) -> float:
-        return self.factor
-
-    @property
-    def total_weight(self) -> float:
-        weight = self.rows.weight
-        return float(self.row_count if weight is None else weight.sum() / self.factor)
-
-    @property
-    def whole_weights(self) -> bool:
-        if self.rows.weight is None:
-            return True
-        given = self.rows.weight / self.factor
-        return bool((given == np.floor(given)).all())
-
-
-def array_encoder(
-    names: Sequence[str],
-    targets: Sequence[str],
-    means: Floats,
-    scales: Floats | None = None,
-    target_means: Floats | None = None,
-) -> ColumnEncoder:
-    """Numbers less ``means`` (d,), over ``scales``; targets less theirs."""
-    widths = np.ones(len(names)) if scales is None else scales
-    return ColumnEncoder(
-        tuple(
-            Number(name, (mean,), (scale,), nan, nan, indicator=False)
-            for name, mean, scale in zip(names, means.tolist(), widths.tolist(), strict=True)
-        ),
-        tuple(targets),
-        np.zeros(len(targets)) if target_means is None else target_means,
-        np.ones(len(targets)),
-        left_out={},
-    )
 
 
 def plain_rows(scanned: Scanned, part: Part) -> EncodedRows:

@@ -39,7 +39,7 @@ def keys_as_written(source: Source, objects: str) -> Source:
     # Nested records, and names with quotes in them, stay as they are told.
     if not flat or any('"' in key for key in keys) or {c.name for c in columns} != set(keys):
         return source
-    return replace(source, columns=tuple(columns), _relation=objects)
+    return replace(source, columns=tuple(columns), relation=objects)
 
 
 def _base(name: str) -> str | None:

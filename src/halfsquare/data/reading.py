@@ -24,6 +24,7 @@ from halfsquare.data.features import (
 )
 from halfsquare.data.levels import LevelCoder, batch_columns
 from halfsquare.data.novelty import Novelty, absent_values
+from halfsquare.data.passes import record_batches
 from halfsquare.data.ranges import require_finite
 from halfsquare.data.source import Source, lagged_column
 from halfsquare.data.source_column import SourceColumn
@@ -109,7 +110,7 @@ def read_encoded(
     kept = [replace(source.column(name), kind="text", words=()) for name in keep]
     carried = [replace(c, name=f"kept {c.name}", value=c.stored) for c in kept]
     seen, buffers = 0, Buffers()
-    for batch in source.scan([*scanned, *carried], batch_rows):
+    for batch in record_batches(source, [*scanned, *carried], batch_rows):
         raw = buffers.empty(len(scanned), batch.num_rows)
         batch_columns(batch, scanned, coders, raw)
         for column, values in zip(scanned, raw, strict=True):

@@ -13,7 +13,8 @@ import numpy as np
 
 from halfsquare.data.splits import Units
 from halfsquare.loss import Floats
-from halfsquare.sums import Moments, NormalSums, weighted_mean
+from halfsquare.moments import Moments, weighted_mean
+from halfsquare.normal_sums import NormalSums
 
 # A chunk is the unit of parallel work: large enough that Python's overhead vanishes, small enough
 # that a chunk per thread of a wide table stays in tens of megabytes.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from halfsquare.data.counts import Counts
 from halfsquare.data.cut import Cut
 from halfsquare.data.hashes import Hashes
+from halfsquare.data.passes import record_batches
 from halfsquare.data.ranges import require_range
 from halfsquare.data.roles import Roles
 from halfsquare.data.source import Source
@@ -93,7 +94,7 @@ def scan(
     """
     cut = Cut.of(source.name, roles, test_fraction, seed, products=products)
     stretch = Stretch(cut, progress=progress, source_rows=source.row_count, hashes=[])
-    stretch.read(source.scan(stretch.columns, cut.chunk_rows))
+    stretch.read(record_batches(source, stretch.columns, cut.chunk_rows))
     found = scanned(cut, stretch.table, stretch.statistics, stretch.levels, stretch.counts)
     return found if stretch.hashes is None else replace(found, hashes=tuple(stretch.hashes))
 

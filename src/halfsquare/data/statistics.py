@@ -19,7 +19,7 @@ class NumberStatistics:
     """Weight, mean and variance of c columns over their values that are not missing.
 
     All arrays are (c,). ``missing`` is the weight of missing values. Merged after Chan, Golub &
-    LeVeque (1979), eq. 2.1, as :class:`halfsquare.sums.Moments`, with a weight for each column.
+    LeVeque (1979), eq. 2.1, as :class:`halfsquare.moments.Moments`, with a weight for each column.
     """
 
     weight: Floats

@@ -9,7 +9,7 @@ import numpy as np
 from halfsquare.data.encoder import ColumnEncoder, Encoder
 from halfsquare.data.features import Number, Presence
 from halfsquare.data.products import Products
-from halfsquare.sums import NormalSums
+from halfsquare.normal_sums import NormalSums
 
 
 def design_sums(

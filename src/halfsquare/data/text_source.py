@@ -105,4 +105,4 @@ def standard_input(connection: Any, spec: DataSpec, reading: Reading | None) -> 
         raise DataError("standard input is empty: expected CSV with a header line")
     table = table_of(spec, [spool.path], escaped(spool.path), name, reading)
     source = source_of(connection, table, NO_FILES, spec)
-    return replace(source, _held=(*source._held, spool))
+    return replace(source, held=(*source.held, spool))

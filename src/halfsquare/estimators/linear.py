@@ -10,15 +10,13 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import MultiOutputMixin
-from sklearn.utils import assert_all_finite
 
-from halfsquare.data.encoded_rows import EncodedArrays, array_encoder
-from halfsquare.data.ranges import LARGEST, require_array_range
+from halfsquare.data.encoded_arrays import EncodedArrays, array_encoder
 from halfsquare.data.rows import ShiftedRows
 from halfsquare.data.weighting import Weighting
-from halfsquare.errors import NotFiniteError, OptionError, ShapeError
+from halfsquare.errors import OptionError, ShapeError
 from halfsquare.estimators.base import TableRegressor
-from halfsquare.estimators.rows import design_of, training_rows
+from halfsquare.estimators.rows import GapError, check_finite, check_sums, design_of, training_rows
 from halfsquare.estimators.table import Given, holds_texts, is_frame, only_numbers
 from halfsquare.estimators.whole_numbers import shift_of
 from halfsquare.exact.gram import ExactGram
@@ -29,14 +27,11 @@ from halfsquare.fitting.family import Family
 from halfsquare.fitting.linear import LinearFamily
 from halfsquare.fitting.stretches import with_stretches
 from halfsquare.loss import Floats
+from halfsquare.moments import Moments
 from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.record import (
-    Training,
-    error_of_sums,
-)
+from halfsquare.results.record import Training, error_of_sums
 from halfsquare.solvers.run import Run, Seed
-from halfsquare.sums import Moments
 
 
 class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
@@ -137,7 +132,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         if plain and (only_numbers(X) if is_frame(X) else not holds_texts(X)):
             # Whether X is finite shows in the sums, for nothing; looking at every value first
             # costs a pass.
-            with suppress(_GapError):
+            with suppress(GapError):
                 self._fit_array(X, y, sample_weight)
                 return self
         return super().fit(X, y, sample_weight)
@@ -149,7 +144,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         with np.errstate(over="ignore", invalid="ignore"):
             rows = ShiftedRows.of(given.x, given.t, given.weight)
             if self.method != "least-squares":
-                _check_finite(given.x)
+                check_finite(given.x)
                 rows = rows.standardized()
             self._names = given.names
             self._numbers = self._names
@@ -163,7 +158,7 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
             weighing = "sample_weight", given.weighting, given.factor
             encoded = EncodedArrays(rows, encoder, *weighing)
             run = Run(Local(family.options.threads), seed=Seed(family.options.seed))
-            fitted = family.train_arrays(encoded, run, lambda: _check(given.x))
+            fitted = family.train_arrays(encoded, run, lambda: check_sums(given.x))
         # Outputs are computed about the middle of the columns, where the digits of a column far
         # from 0 do not cancel.
         self._center, self._scale = rows.x_shift, encoder.scales
@@ -302,23 +297,3 @@ class LinearRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
 
     def _of_outputs(self, values: Floats) -> Any:
         return values[0] if self._flat else values.copy()
-
-
-class _GapError(Exception):
-    """Values are missing in an array: a table is made of it."""
-
-
-def _check_finite(X: Any) -> None:
-    with suppress(ValueError):
-        assert_all_finite(X)
-        return
-    if np.isnan(X).any():
-        raise _GapError
-    assert_all_finite(X, input_name="X", estimator_name="LinearRegressor")
-
-
-def _check(X: Any) -> None:
-    """Called when a sum is not finite: say which value is to blame, in scikit-learn's words."""
-    _check_finite(X)
-    require_array_range("X", X, LARGEST)
-    raise NotFiniteError("the squares of X overflow float64; divide its columns by a power of ten")

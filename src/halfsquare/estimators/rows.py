@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
+from halfsquare.arrays import require_finite
 from halfsquare.data.ranges import LARGEST, LARGEST_TARGET, require_array_range
 from halfsquare.data.weighting import Weighting, as_weights
-from halfsquare.errors import FitError
+from halfsquare.errors import FitError, NotFiniteError
 from halfsquare.estimators.table import target_names, weighting_of, weights_of
 from halfsquare.estimators.whole_numbers import base_of, less
-from halfsquare.loss import Floats, require_finite
+from halfsquare.loss import Floats
 
 _LOOKED_AT = 1024
 
@@ -127,3 +130,40 @@ def design_of(estimator: BaseEstimator, X: Any, *, keep_float32: bool = False) -
         reset=False,
     )
     return design
+
+
+class GapError(Exception):
+    """Values are missing in an array: a table is made of it."""
+
+
+def check_finite(X: Any) -> None:
+    """Refuse an array with values that are infinite.
+
+    Raises
+    ------
+    GapError
+        If values are missing.
+    ValueError
+        In scikit-learn's words, if a value is infinite.
+    """
+    with suppress(ValueError):
+        assert_all_finite(X)
+        return
+    if np.isnan(X).any():
+        raise GapError
+    assert_all_finite(X, input_name="X", estimator_name="LinearRegressor")
+
+
+def check_sums(X: Any) -> None:
+    """Say which value is to blame for a sum that is not finite.
+
+    Raises
+    ------
+    GapError, ValueError
+        As :func:`check_finite`.
+    NotFiniteError
+        If squares overflow.
+    """
+    check_finite(X)
+    require_array_range("X", X, LARGEST)
+    raise NotFiniteError("the squares of X overflow float64; divide its columns by a power of ten")

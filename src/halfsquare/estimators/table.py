@@ -13,12 +13,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
 
+from halfsquare.arrays import require_finite, require_weights
 from halfsquare.data.frames import arrow_table
 from halfsquare.data.spec import DataSpec
 from halfsquare.data.weighting import Weighting
 from halfsquare.errors import OptionError
 from halfsquare.estimators.whole_numbers import base_of, goes_beyond, less
-from halfsquare.loss import Floats, require_finite, require_weights
+from halfsquare.loss import Floats
 
 # No name that a formula could call a parameter.
 _WEIGHT = "sample weight"

@@ -13,7 +13,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from halfsquare.data.encoder import Encoder, make_encoder
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.encoder_decision import make_encoder
 from halfsquare.data.features import Category, Feature, Instant, Number, Presence
 from halfsquare.data.roles import Roles
 from halfsquare.data.source_column import SourceColumn

@@ -17,8 +17,7 @@ from halfsquare.exact.design import design_sums, encoder_of
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.least_squares import train_exactly
 from halfsquare.exact.normal_equations import ExactSystem
-from halfsquare.exact.sums_file import load_sums
-from halfsquare.exact.table_sums import TableSums
+from halfsquare.exact.table_sums import TableSums, load_sums
 from halfsquare.fitting.options import FitOptions, options_as_json
 from halfsquare.loss import Floats
 from halfsquare.results.fitted import FittedModel

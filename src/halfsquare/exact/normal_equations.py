@@ -51,7 +51,7 @@ class ExactSystem:
         sums = numbers[0, 1:]
         centred = numbers[0, 0] * numbers[1:, 1:] - np.multiply.outer(sums, sums)
         # A column whose values differ by their rounding alone does not vary, as in
-        # halfsquare.sums.varies: variance <= ε² mean², both times W².
+        # halfsquare.moments.varies: variance <= ε² mean², both times W².
         for j in range(len(sums) - outputs):
             if int(centred[j, j]) << 104 <= int(sums[j]) ** 2:
                 centred[j, :] = centred[:, j] = 0

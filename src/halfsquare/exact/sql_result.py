@@ -24,7 +24,8 @@ from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.integer_solver import Wholes
 from halfsquare.exact.sql_layout import LEVELS, SqlLayout
 from halfsquare.exact.sql_sums import Group, RoundedSums, digits_kept
-from halfsquare.exact.table_sums import Counts, SumSource, TableSums
+from halfsquare.exact.sums_record import Counts, SumSource
+from halfsquare.exact.table_sums import TableSums
 from halfsquare.exact.terms import ABSENT, MAX_LEVELS, SumColumn, require_few
 from halfsquare.loss import Floats
 

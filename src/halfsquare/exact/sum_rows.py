@@ -18,7 +18,8 @@ from halfsquare.data.spec import DataSpec, RowOptions
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.errors import OptionError
 from halfsquare.exact.gram import ExactGram
-from halfsquare.exact.table_sums import Counts, SumSource, TableSums
+from halfsquare.exact.sums_record import Counts, SumSource
+from halfsquare.exact.table_sums import TableSums
 from halfsquare.exact.terms import sum_columns
 from halfsquare.fitting.options import FitOptions
 from halfsquare.loss import Floats

@@ -14,7 +14,7 @@ from halfsquare.data.columns import Reading
 from halfsquare.errors import ModelFileError
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.slices import BITS
-from halfsquare.exact.table_sums import Counts, SumSource, TableSums
+from halfsquare.exact.sums_record import Counts, SumSource, SumsRecord
 from halfsquare.exact.terms import MAX_TERMS, SumColumn
 from halfsquare.files.container import Container
 from halfsquare.files.records import from_json, to_json
@@ -49,7 +49,7 @@ class _Saved:
     reading: dict[str, Any]
 
 
-def save_sums(sums: TableSums, path: str | Path) -> None:
+def save_sums(sums: SumsRecord, path: str | Path) -> None:
     """Write a file of sums, whole or not at all.
 
     Raises
@@ -76,20 +76,13 @@ def save_sums(sums: TableSums, path: str | Path) -> None:
     SUMS_FILE.write(path, {"sums": to_json(saved)}, arrays)
 
 
-def load_sums(path: str | Path) -> TableSums:
-    """Read a file of sums.
+def read_sums(path: str | Path) -> SumsRecord:
+    """What a file of sums holds.
 
     Raises
     ------
     ModelFileError
         If there is no such file, it is damaged, holds no sums, or is of another version.
-
-    Examples
-    --------
-    >>> load_sums("no-such-file.sums")
-    Traceback (most recent call last):
-    ...
-    halfsquare.errors.ModelFileError: there is no file of sums no-such-file.sums
     """
     header, arrays = SUMS_FILE.read(path)
     with SUMS_FILE.checking(path):
@@ -101,7 +94,7 @@ def is_sums(path: str | Path) -> bool:
     return SUMS_FILE.holds(path)
 
 
-def _sums(saved: _Saved, arrays: dict[str, Any]) -> TableSums:
+def _sums(saved: _Saved, arrays: dict[str, Any]) -> SumsRecord:
     for column in saved.columns:
         if list(column.levels) != sorted(set(column.levels)):
             raise ValueError(f"column {column.name!r} has levels out of order")
@@ -115,7 +108,7 @@ def _sums(saved: _Saved, arrays: dict[str, Any]) -> TableSums:
     if saved.train.rows + saved.test.rows and not saved.sources:
         raise ValueError("rows that no table holds")
     size = 1 + terms + len(saved.targets)
-    return TableSums(
+    return SumsRecord(
         saved.targets,
         saved.weight,
         saved.columns,

@@ -5,78 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from halfsquare.data.columns import NO_READING, Reading
+from halfsquare.data.columns import Reading
 from halfsquare.errors import DataError
 from halfsquare.exact.gram import ExactGram
+from halfsquare.exact.sums_file import read_sums, save_sums
+from halfsquare.exact.sums_record import Ranges, SumsRecord
 from halfsquare.exact.terms import ABSENT, SumColumn, require_few
 
-Ranges = Mapping[str, tuple[float, float]]
-
 
 @dataclass(frozen=True)
-class SumSource:
-    """One table that is in the sums.
-
-    Attributes
-    ----------
-    name : str
-    digest : str
-        Of its sums: the same rows give the same digest, whatever the file is called.
-    rows : int
-    train, test : dict of column to (least, greatest)
-        Of numbers and times, in the rows for training and in those set apart.
-    test_fraction : float
-    seed : int
-    """
-
-    name: str
-    digest: str
-    rows: int
-    train: Ranges
-    test: Ranges
-    test_fraction: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Rows read, and rows left out."""
-
-    read: int
-    missing_target: int
-    zero_weight: int
-
-    def plus(self, other: Counts, sign: int = 1) -> Counts:
-        """Those of both tables; ``sign`` -1 takes them away."""
-        ours, theirs = asdict(self).values(), asdict(other).values()
-        return Counts(*(max(0, a + sign * b) for a, b in zip(ours, theirs, strict=True)))
-
-
-@dataclass(frozen=True)
-class TableSums:
-    """Exact sums of [1 | terms of the columns | targets] over the rows of one or more tables.
-
-    Attributes
-    ----------
-    targets : tuple of str
-    weight : str or None
-        The column of weights.
-    columns : tuple of SumColumn
-    left_out : dict of column to reason
-    train, test : ExactGram
-        Over the rows for training, and over those set apart.
-    counts : Counts
-    sources : tuple of SumSource
-        In the order of their digests.
-    doubts : tuple of str
-        What merging and taking away had to warn of.
-    reading : Reading
-        How the values of the columns were written.
+class TableSums(SumsRecord):
+    """Exact sums that merge and are taken away; the attributes are those of
+    :class:`~halfsquare.exact.sums_record.SumsRecord`.
 
     Examples
     --------
@@ -86,40 +32,6 @@ class TableSums:
     >>> [round(p.value, 12) for p in fit_sums(north.merge(south)).parameters]
     [0.8, 2.3]
     """
-
-    targets: tuple[str, ...]
-    weight: str | None
-    columns: tuple[SumColumn, ...]
-    left_out: Mapping[str, str]
-    train: ExactGram
-    test: ExactGram
-    counts: Counts
-    sources: tuple[SumSource, ...]
-    doubts: tuple[str, ...] = ()
-    reading: Reading = NO_READING
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        names = sorted(s.name for s in self.sources)
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-    @property
-    def rows(self) -> int:
-        """For training and set apart."""
-        return self.train.rows + self.test.rows
-
-    @property
-    def all(self) -> ExactGram:
-        """Over all rows."""
-        return self.train.merge(self.test)
-
-    def positions(self) -> dict[tuple[str, str], int]:
-        """Where each (column, term) stands in the Gram matrices; 0 is the constant 1, the targets
-        come last.
-        """
-        every = [(c.name, term) for c in self.columns for term in c.terms]
-        return {key: i for i, key in enumerate(every, 1)}
 
     def merge(self, other: TableSums) -> TableSums:
         """The sums over both; exact, so the order of merging does not matter.
@@ -231,8 +143,6 @@ class TableSums:
 
     def save(self, path: Any) -> None:
         """Write a file of sums, whole or not at all; see :mod:`halfsquare.exact.sums_file`."""
-        from halfsquare.exact.sums_file import save_sums
-
         save_sums(self, path)
 
     def _aligned(self, other: TableSums) -> tuple[TableSums, TableSums]:
@@ -298,6 +208,24 @@ class TableSums:
             f"{['the weight of all rows', *names, *self.targets][at]!r} would have a sum of "
             "squares that no rows have"
         )
+
+
+def load_sums(path: str | Path) -> TableSums:
+    """Read a file of sums.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, it is damaged, holds no sums, or is of another version.
+
+    Examples
+    --------
+    >>> load_sums("no-such-file.sums")
+    Traceback (most recent call last):
+    ...
+    halfsquare.errors.ModelFileError: there is no file of sums no-such-file.sums
+    """
+    return TableSums(**vars(read_sums(path)))
 
 
 def _common_bases(ours: Reading, theirs: Reading) -> dict[str, str]:

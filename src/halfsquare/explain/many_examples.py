@@ -14,7 +14,8 @@ import numpy as np
 
 from halfsquare.errors import OptionError
 from halfsquare.loss import Floats, error
-from halfsquare.sums import ErrorSummary, ErrorSums, NormalSums
+from halfsquare.normal_sums import NormalSums
+from halfsquare.sums import ErrorSummary, ErrorSums
 
 #: Numbers of rows, four to each doubling from 8 to 4,096.
 SIZES = sorted({round(8 * 2 ** (i / 4)) for i in range(37)})

@@ -15,7 +15,8 @@ from typing import Any
 import altair as alt
 
 from halfsquare.errors import OptionError
-from halfsquare.explain.one_example import ExampleExplanation, derivation
+from halfsquare.explain.derivation import derivation
+from halfsquare.explain.one_example import ExampleExplanation
 from halfsquare.figures.charts import one_example_chart
 from halfsquare.figures.engine import bundle, to_png, to_svg
 from halfsquare.figures.live import vega_spec

@@ -21,16 +21,9 @@ import numpy as np
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import FitError, OptionError
-from halfsquare.fitting.blend import (
-    Blend,
-    Part,
-    blended,
-    members_of,
-    some_design,
-    table,
-    weights_of,
-)
+from halfsquare.fitting.blend import Blend, blended, members_of, some_design, table, weights_of
 from halfsquare.fitting.family import Family
+from halfsquare.fitting.judged import Part
 from halfsquare.fitting.left_out_linear import left_out_linear
 from halfsquare.fitting.linear import LinearFamily
 from halfsquare.fitting.network import NetworkFamily, network_training

@@ -21,131 +21,16 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.rows import Rows
+from halfsquare.fitting.judged import Judged, Part
 from halfsquare.loss import Floats
 from halfsquare.parallel.base import Execution
 from halfsquare.results.predictive import outputs_and_variance
 from halfsquare.results.record import Candidate
 from halfsquare.results.trained import Trained
 from halfsquare.solvers.combination import combination_weights
-from halfsquare.sums import MeanSums
 
 # What chance alone passes once in forty times.
 _Z = 1.96
-
-
-@dataclass(frozen=True)
-class Part:
-    """Members of one kind, and their errors (2, n, k) on rows they had not seen; NaN where there
-    are none.
-    """
-
-    name: str
-    members: list[Trained[Any]]
-    errors: Floats
-
-    @property
-    def mean_error(self) -> Floats:
-        """ē (n, k)."""
-        return np.asarray(0.5 * (self.errors[0] + self.errors[1]))
-
-    @property
-    def correction(self) -> Floats:
-        """V (½ - 1/M) (n, k): what the mean square of ē has more than that of all members."""
-        spread = 0.5 * (self.errors[0] - self.errors[1]) ** 2
-        return np.asarray(spread * (0.5 - 1.0 / max(len(self.members), 2)))
-
-    @property
-    def judged(self) -> Any:
-        """The rows (n,) with errors."""
-        return ~np.isnan(self.errors).any(axis=(0, 2))
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the rows left out say of the parts together.
-
-    Attributes
-    ----------
-    errors, corrections : (q, m, k)
-        Of the q parts on the m rows that all of them left out.
-    row_weight : (m,)
-        Weights of these rows.
-    """
-
-    errors: Floats
-    corrections: Floats
-    row_weight: Floats
-
-    @classmethod
-    def of(cls, parts: Sequence[Part], weight: Floats | None) -> Judged | None:
-        """None where no row was left out by all."""
-        both = np.all([part.judged for part in parts], axis=0)
-        w = both.astype(np.float64) if weight is None else np.where(both, weight, 0.0)
-        both = w > 0
-        if not float(w.sum()) > 1.0:
-            return None
-        return cls(
-            np.array([part.mean_error[both] for part in parts]),
-            np.array([part.correction[both] for part in parts]),
-            w[both],
-        )
-
-    @property
-    def weight(self) -> Floats:
-        """Row weights (m,) over their sum."""
-        return np.asarray(self.row_weight / self.row_weight.sum())
-
-    @property
-    def products(self) -> Floats:
-        """C (q, q), averaged over the outputs."""
-        k = self.errors.shape[2]
-        found = np.einsum("pmk,m,qmk->pq", self.errors, self.weight, self.errors, optimize=True) / k
-        less = np.einsum("pmk,m->p", self.corrections, self.weight) / k
-        return np.asarray(found - np.diag(less))
-
-    def squares(self, weights: Floats) -> Floats:
-        """The squared error of each row and output (m, k) for these weights (q,)."""
-        whole = np.einsum("p,pmk->mk", weights, self.errors) ** 2
-        return np.asarray(whole - np.einsum("p,pmk->mk", weights**2, self.corrections))
-
-    def losses(self, weights: Floats) -> Floats:
-        """The squared error of each row (m,), averaged over the outputs."""
-        losses: Floats = self.squares(weights).mean(axis=1)
-        return losses
-
-    def mean(self, values: Floats) -> tuple[float, float]:
-        """Weighted mean of values (m,) and its standard error."""
-        sums = MeanSums.of(values, self.row_weight)
-        return sums.mean, sums.standard_error
-
-    def certainty(self, weights: Floats) -> Floats:
-        """Each weight (q,) over its standard error, 0 where it is not in use.
-
-        With a part r as reference the others' weights are coefficients of a regression of e_r on
-        e_r - e_p, whose covariance by White (1980), "A heteroskedasticity-consistent covariance
-        matrix estimator", is (DᵀD)⁻¹ Dᵀ diag(u²) D (DᵀD)⁻¹.
-        """
-        used = np.flatnonzero(weights > 0)
-        found = np.zeros(len(weights))
-        if len(used) == 1:
-            found[used] = np.inf
-            return found
-        errors = self.errors[used].transpose(1, 2, 0).reshape(-1, len(used))
-        own = self.weight
-        # A row of weight 2 is two rows of weight 1; other weights say how much a row matters.
-        whole = bool((self.row_weight == np.floor(self.row_weight)).all())
-        twice = np.repeat(own / self.row_weight.sum() if whole else own * own, self.errors.shape[2])
-        w = np.repeat(own, self.errors.shape[2])
-        left = errors @ weights[used]
-        for i in range(len(used)):
-            r = (i + 1) % len(used)
-            others = [j for j in range(len(used)) if j != r]
-            d = errors[:, [r]] - errors[:, others]
-            inverse = np.linalg.pinv(d.T @ (w[:, None] * d))
-            middle = d.T @ ((twice * left**2)[:, None] * d)
-            variance = (inverse @ middle @ inverse)[others.index(i), others.index(i)]
-            found[used[i]] = weights[used[i]] / np.sqrt(variance) if variance > 0 else np.inf
-        return found
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from halfsquare.data.encoder import Encoder
 from halfsquare.data.features import Category, Instant, Number
 from halfsquare.data.rows import Rows
 from halfsquare.loss import Floats
-from halfsquare.models.trees import Input
+from halfsquare.models.tree_inputs import Input
 from halfsquare.parallel.base import Execution
-from halfsquare.solvers.boosting import CodedRows
+from halfsquare.solvers.lightgbm_input import CodedRows
 from halfsquare.solvers.run import Seed, Stream
 
 _MOST_CUTS = 253  # with a code below, one above and one for missing: what a byte can tell

@@ -20,6 +20,7 @@ from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.encoder import ColumnEncoder, Encoder
 from halfsquare.data.features import Category, Number, Presence
 from halfsquare.data.levels import LevelCoder, raw_columns
+from halfsquare.data.passes import record_batches
 from halfsquare.data.recut import numbers_in_source
 from halfsquare.data.source import Source
 from halfsquare.loss import Floats
@@ -201,7 +202,7 @@ def _row_number(source: Source, rows: EncodedRows, index: int, place: int, seed:
         return among + 1
     seen = kept = 0
     coders = {c.name: LevelCoder() for c in roles.needed if c.kind == "text"}
-    for batch in source.scan(roles.needed):
+    for batch in record_batches(source, roles.needed):
         counts, _ = Counts.of(raw_columns(batch, roles.needed, coders), roles)
         if kept + int(counts.sum()) > among:
             return seen + int(np.flatnonzero(counts)[among - kept]) + 1

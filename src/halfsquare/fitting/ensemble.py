@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from halfsquare.fitting.folds import Judgement
+from halfsquare.fitting.judgement import Judgement
 from halfsquare.fitting.member import MemberFit
 from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.sums import MeanSums

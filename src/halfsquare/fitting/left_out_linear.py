@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.kept_rows import KeptRows, Mask
 from halfsquare.data.rows import Rows
 from halfsquare.data.splits import folds_of
-from halfsquare.fitting.folds import KeptRows, Mask
 from halfsquare.loss import Floats, error
+from halfsquare.normal_sums import NormalSums
 from halfsquare.solvers.least_squares import solve
 from halfsquare.solvers.normal_system import System, block_of
 from halfsquare.solvers.run import Run, Stream
-from halfsquare.sums import NormalSums
 
 _FOLDS = 5
 

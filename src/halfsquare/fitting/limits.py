@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.record import interrupted
+from halfsquare.results.info import interrupted
 from halfsquare.solvers.base import State
 from halfsquare.solvers.run import Callback
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

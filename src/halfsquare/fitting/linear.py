@@ -8,7 +8,8 @@ from typing import Any, final
 
 import numpy as np
 
-from halfsquare.data.encoded_rows import DesignRows, EncodedArrays, EncodedRows
+from halfsquare.data.encoded_arrays import EncodedArrays
+from halfsquare.data.encoded_rows import DesignRows, EncodedRows
 from halfsquare.data.roles import Roles
 from halfsquare.data.rows import ArrayRows
 from halfsquare.data.source import Source

@@ -9,8 +9,9 @@ from typing import Any, final
 
 import numpy as np
 
+from halfsquare.data.kept_rows import KeptRows, Mask
 from halfsquare.data.rows import ArrayRows, Rows
-from halfsquare.fitting.folds import HeldOutErrors, KeptRows, Mask
+from halfsquare.fitting.judgement import HeldOutErrors
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
 from halfsquare.results.trained import NetworkFacts, Trained

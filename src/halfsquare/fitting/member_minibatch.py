@@ -9,8 +9,10 @@ from typing import final
 
 import numpy as np
 
+from halfsquare.data.kept_rows import KeptRows, Mask
 from halfsquare.data.rows import ArrayRows, Rows
-from halfsquare.fitting.folds import HeldOutErrors, KeptRows, Mask, some_rows
+from halfsquare.fitting.folds import some_rows
+from halfsquare.fitting.judgement import HeldOutErrors
 from halfsquare.fitting.member import MemberFit, MemberTrainer, StoppingPoint
 from halfsquare.fitting.output_layer import solve_output_layer
 from halfsquare.loss import Floats

@@ -14,10 +14,7 @@ from halfsquare.data.source_column import SourceColumn
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.options import Request
-from halfsquare.fitting.robust import (
-    robust_trained,
-    with_beside,
-)
+from halfsquare.fitting.robust import robust_trained, with_beside
 from halfsquare.fitting.solve_terms import solved
 from halfsquare.fitting.terms_names import alone, left_side
 from halfsquare.fitting.told_of_terms import told_of_terms, with_averages

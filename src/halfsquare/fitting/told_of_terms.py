@@ -7,10 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
-from halfsquare.fitting.robust import (
-    bread_of,
-    scoring_of,
-)
+from halfsquare.fitting.robust import bread_of, scoring_of
 from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.models.terms.raw import raw_terms
 from halfsquare.parallel.base import Execution

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from halfsquare.data.encoded_rows import EncodedRows
-from halfsquare.data.encoder import Recoding
+from halfsquare.data.encoder_decision import Recoding
 from halfsquare.data.features import Feature, Levels, Plain
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.absorbed import (
@@ -25,13 +25,14 @@ from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.terms.absorbed import Absorbed
 from halfsquare.models.terms.encoder import TermsEncoder
+from halfsquare.moments import Moments
 from halfsquare.parallel.base import Execution
 from halfsquare.results.inference.covariance import Bread, covariance
 from halfsquare.results.inference.errors import ErrorsOption
 from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Termination
 from halfsquare.solvers.triangular_least_squares import Triangle, triangle_of
-from halfsquare.sums import Moments, r_squared
+from halfsquare.sums import r_squared
 
 
 def train_absorbed(

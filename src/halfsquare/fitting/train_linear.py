@@ -13,6 +13,7 @@ from halfsquare.errors import NotFiniteError, OptionError
 from halfsquare.fitting.linear_facts import freedom_warnings, linear_facts, linear_warnings, too_few
 from halfsquare.loss import Floats, error
 from halfsquare.models.linear import Linear
+from halfsquare.normal_sums import NormalSums
 from halfsquare.parallel.base import Execution
 from halfsquare.results.trained import LinearFacts, Trained
 from halfsquare.solvers.base import Reason, Record, Solver, Termination
@@ -24,7 +25,6 @@ from halfsquare.solvers.objective import Objective, Quadratic
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.steepest_descent import SteepestDescent
 from halfsquare.solvers.wide import is_wide, require_columns, solve_wide
-from halfsquare.sums import NormalSums
 
 LinearMethod = Literal["least-squares", "gradient", "minibatch"]
 

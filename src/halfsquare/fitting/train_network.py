@@ -33,10 +33,10 @@ from halfsquare.fitting.network_sizes import MANY_ROWS, VERY_MANY_ROWS, networks
 from halfsquare.fitting.side_by_side import of_member, side_by_side
 from halfsquare.loss import Floats
 from halfsquare.models.network import Network
+from halfsquare.moments import Moments
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.run import Run, Stream
-from halfsquare.sums import Moments
 
 Method = Literal["auto", "levenberg-marquardt", "minibatch"]
 

@@ -19,18 +19,17 @@ import numpy as np
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError, OptionError
-from halfsquare.fitting.blend import (
-    Part,
-)
 from halfsquare.fitting.coded import Coded
 from halfsquare.fitting.folds import Folds
+from halfsquare.fitting.judged import Part
 from halfsquare.fitting.side_by_side import of_member, side_by_side
 from halfsquare.loss import Floats, error
-from halfsquare.models.trees import Input
+from halfsquare.models.tree_inputs import Input
 from halfsquare.results.trained import Trained, TreesFacts
 from halfsquare.solvers.base import Record, State
-from halfsquare.solvers.boosting import Boosted, Growth, boost
+from halfsquare.solvers.boosting import Boosted, boost
 from halfsquare.solvers.grown_trees import grown
+from halfsquare.solvers.lightgbm_input import Growth
 from halfsquare.solvers.run import Run, Stream
 
 BEST, RANDOM = "trees", "trees of random cuts"

@@ -17,12 +17,7 @@ from halfsquare.data.encoder import ColumnEncoder
 from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
-from halfsquare.data.target_transform import (
-    TRANSFORMS,
-    TargetTransform,
-    TransformName,
-    yeo_johnson,
-)
+from halfsquare.data.target_transform import TRANSFORMS, TargetTransform, TransformName, yeo_johnson
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.blend import weights_of
 from halfsquare.fitting.family import Family
@@ -32,13 +27,14 @@ from halfsquare.fitting.options import Request
 from halfsquare.fitting.train_trees import BEST
 from halfsquare.fitting.trees import TreesFamily
 from halfsquare.loss import Floats
+from halfsquare.moments import Moments
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.record import Candidate
 from halfsquare.results.smearing import Smearing
 from halfsquare.solvers.run import Run
-from halfsquare.sums import MeanSums, Moments
+from halfsquare.sums import MeanSums
 
 _FEWEST_ROWS = 50
 _MOST_ROWS = 200_000  # of which the targets are gathered for the power of yeo-johnson

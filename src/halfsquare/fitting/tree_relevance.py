@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from halfsquare.data.encoder import Encoder
-from halfsquare.fitting.blend import (
-    Sample,
-)
+from halfsquare.fitting.blend import Sample
 from halfsquare.fitting.coded import inputs_of
 from halfsquare.loss import Floats
 from halfsquare.models.trees import Trees

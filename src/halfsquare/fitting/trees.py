@@ -11,17 +11,10 @@ import numpy as np
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import OptionError
-from halfsquare.fitting.blend import (
-    Blend,
-    Part,
-    blended,
-    members_of,
-    some_design,
-    table,
-    weights_of,
-)
+from halfsquare.fitting.blend import Blend, blended, members_of, some_design, table, weights_of
 from halfsquare.fitting.coded import inputs_of
 from halfsquare.fitting.family import Family
+from halfsquare.fitting.judged import Part
 from halfsquare.fitting.train_trees import BEST, RANDOM, train_trees
 from halfsquare.fitting.tree_relevance import trees_relevance
 from halfsquare.parallel.threads import Local

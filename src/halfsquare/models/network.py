@@ -11,7 +11,7 @@ Derivatives of one output o_j (Bishop 2006, "Pattern Recognition and Machine Lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -25,59 +25,10 @@ from halfsquare.errors import OptionError, ShapeError
 from halfsquare.files.records import from_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
-
-
-def _tanh(z: Floats) -> tuple[Floats, Floats]:
-    a = np.tanh(z)
-    return a, 1.0 - a * a
-
-
-def _silu(z: Floats) -> tuple[Floats, Floats]:
-    s = 0.5 + 0.5 * np.tanh(0.5 * z)  # the logistic function, which cannot overflow in this form
-    a = z * s
-    return a, s + a * (1.0 - s)
-
-
-def _softplus(z: Floats) -> tuple[Floats, Floats]:
-    return np.logaddexp(0.0, z), 0.5 + 0.5 * np.tanh(0.5 * z)
-
-
-#: φ and φ' by name; all are smooth, so that the curvature is too.
-ACTIVATIONS: dict[str, Callable[[Floats], tuple[Floats, Floats]]] = {
-    "tanh": _tanh,
-    "silu": _silu,
-    "softplus": _softplus,
-}
-
+from halfsquare.models.layers import ACTIVATIONS, Layer
 
 # Signals of a layer, computed some rows at a time: so that they stay in the cache.
 _CACHED_NUMBERS = 1 << 17
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """Where a layer's weights (fan_in, fan_out) and biases (fan_out,) lie in the parameter
-    vector.
-    """
-
-    fan_in: int
-    fan_out: int
-    start: int
-
-    @property
-    def weights(self) -> slice:
-        return slice(self.start, self.start + self.fan_in * self.fan_out)
-
-    @property
-    def biases(self) -> slice:
-        return slice(self.weights.stop, self.stop)
-
-    @property
-    def stop(self) -> int:
-        return self.start + (self.fan_in + 1) * self.fan_out
-
-    def weight_matrix(self, parameters: Floats) -> Floats:
-        return parameters[self.weights].reshape(self.fan_in, self.fan_out)
 
 
 @final
@@ -150,10 +101,10 @@ class Network(Model):
         return from_json(cls, {name: v for name, v in saved.items() if name != "kind"}, "model")
 
     @cached_property
-    def layers(self) -> tuple[_Layer, ...]:
+    def layers(self) -> tuple[Layer, ...]:
         sizes, layers, start = (self.inputs, *self.hidden, self.targets), [], 0
         for fan_in, fan_out in pairwise(sizes):
-            layers.append(_Layer(fan_in, fan_out, start))
+            layers.append(Layer(fan_in, fan_out, start))
             start = layers[-1].stop
         return tuple(layers)
 
@@ -232,7 +183,7 @@ class Network(Model):
         activation = ACTIVATIONS[self.activation]
         a = design
         for layer in self.layers[:-1]:
-            a = activation(a @ layer.weight_matrix(parameters) + parameters[layer.biases])[0]
+            a = activation(layer.pre_activation(parameters, a))[0]
         return a
 
     def outputs(self, parameters: Floats, design: Floats) -> Floats:
@@ -242,9 +193,7 @@ class Network(Model):
         step = max(64, _CACHED_NUMBERS // max(self.inputs, *self.hidden, 1))
         for start in range(0, len(design), step):
             a = self.hidden_signals(parameters, design[start : start + step])
-            outputs[start : start + step] = (
-                a @ last.weight_matrix(parameters) + parameters[last.biases]
-            )
+            outputs[start : start + step] = last.pre_activation(parameters, a)
         return outputs
 
     def outputs_and_jacobian(self, parameters: Floats, design: Floats) -> tuple[Floats, Floats]:
@@ -265,7 +214,7 @@ class Network(Model):
         for j in range(k):  # a weight moves its own output alone
             derivatives[:, j, j : last.fan_in * k : k] = a
             derivatives[:, j, last.fan_in * k + j] = 1.0
-        return a @ last.weight_matrix(parameters) + parameters[last.biases], derivatives
+        return last.pre_activation(parameters, a), derivatives
 
     def write_jacobian(self, parameters: Floats, design: Floats, block: Floats) -> Floats:
         """Write ∂output/∂parameter to ``block`` (p, k, n); returns the outputs (n, k)."""
@@ -305,9 +254,7 @@ class Network(Model):
         """
         activation, signals, slopes = ACTIVATIONS[self.activation], [design], []
         for layer in self.layers[:-1]:
-            a, slope = activation(
-                signals[-1] @ layer.weight_matrix(parameters) + parameters[layer.biases]
-            )
+            a, slope = activation(layer.pre_activation(parameters, signals[-1]))
             signals.append(a)
             slopes.append(slope)
         gradient, norms = np.empty_like(parameters), np.zeros(len(design), dtype=parameters.dtype)

@@ -10,7 +10,7 @@ from halfsquare.data.encoder import Encoder
 from halfsquare.data.splits import Split
 from halfsquare.errors import OptionError
 from halfsquare.files.records import from_json
-from halfsquare.results.fitted import FittedModel
+from halfsquare.results.ensemble import Ensemble
 from halfsquare.results.record import Training
 from halfsquare.results.trained import (
     Facts,
@@ -39,7 +39,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def require_consistent(fitted: FittedModel) -> None:
+def require_consistent(fitted: Ensemble) -> None:
     """See that the record of a fitted model is whole, and belongs to its members.
 
     Raises
@@ -52,7 +52,7 @@ def require_consistent(fitted: FittedModel) -> None:
         raise ValueError(told)
 
 
-def _differences(fitted: FittedModel) -> Iterator[str]:
+def _differences(fitted: Ensemble) -> Iterator[str]:
     record, training = fitted.record, fitted.record.training
     if record.data is None or record.measured is None or record.version is None:
         yield "it is not said what was fitted to what"

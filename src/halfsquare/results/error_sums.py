@@ -10,7 +10,7 @@ from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Chunk
 from halfsquare.loss import Floats, error
 from halfsquare.parallel.base import Execution
-from halfsquare.results.fitted import FittedModel
+from halfsquare.results.ensemble import Ensemble
 from halfsquare.results.mean_error import LossMoments
 from halfsquare.results.row_losses import loss_of_errors
 from halfsquare.sums import ErrorSums
@@ -56,7 +56,7 @@ class Errors:
 
 
 def errors_of_rows(
-    fitted: FittedModel, rows: EncodedRows, execution: Execution, *, keep: bool = False
+    fitted: Ensemble, rows: EncodedRows, execution: Execution, *, keep: bool = False
 ) -> Errors:
     """Those on encoded rows; the single ones, too, where they are to be kept."""
     told = _outputs_alone(fitted)
@@ -70,7 +70,7 @@ def errors_of_rows(
 
 
 def errors_of_parts(
-    fitted: FittedModel,
+    fitted: Ensemble,
     rows: EncodedRows,
     execution: Execution,
     *,
@@ -94,17 +94,17 @@ def errors_of_parts(
     return execution.reduce(of, merged, rows.chunk_count, (_none(told), _none(told)))
 
 
-def _none(fitted: FittedModel) -> Errors:
+def _none(fitted: Ensemble) -> Errors:
     return Errors(ErrorSums.zero(len(fitted.encoder.targets)))
 
 
-def _outputs_alone(fitted: FittedModel) -> FittedModel:
+def _outputs_alone(fitted: Ensemble) -> Ensemble:
     """Without what is known of the uncertainty of outputs, which is large to send to workers."""
     return replace(fitted, members=tuple(replace(m, covariance=None) for m in fitted.members))
 
 
 def _of_chunk(
-    fitted: FittedModel,
+    fitted: Ensemble,
     rows: EncodedRows,
     index: int,
     chunk: Chunk,

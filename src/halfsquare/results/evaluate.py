@@ -15,7 +15,7 @@ from halfsquare.data.reading import open_for
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import DataError
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.results.fitted import FittedModel
+from halfsquare.results.ensemble import Ensemble
 from halfsquare.results.mean_error import LossMoments
 from halfsquare.results.row_losses import losses_of, mean_error, row_loss
 from halfsquare.results.weighed_rows import weighed_rows
@@ -56,7 +56,7 @@ class Evaluation:
 
 
 def evaluate(
-    fitted: FittedModel, data: Any, *, cluster_by: str | None = None, in_time: bool = False
+    fitted: Ensemble, data: Any, *, cluster_by: str | None = None, in_time: bool = False
 ) -> Evaluation:
     """Errors of ``fitted`` on every row of ``data`` (or of a DataSpec) that has a target.
 
@@ -89,12 +89,12 @@ def evaluate(
     return Evaluation(summary, missing, max(low, 0.0), high, found.method)
 
 
-def error_sums(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int]:
+def error_sums(fitted: Ensemble, data: Any) -> tuple[ErrorSums, int]:
     """The sums over the errors on a source, and how many rows lack a target."""
     return loss_moments(fitted, data)[:2]
 
 
-def loss_moments(fitted: FittedModel, data: Any) -> tuple[ErrorSums, int, LossMoments]:
+def loss_moments(fitted: Ensemble, data: Any) -> tuple[ErrorSums, int, LossMoments]:
     """The sums over the errors on a source, how many rows lack a target, and the moments of the
     rows' losses.
     """

@@ -16,9 +16,11 @@ from halfsquare.files.records import to_json
 from halfsquare.loss import Floats
 from halfsquare.results.coefficients import Parameter
 from halfsquare.results.ensemble import Ensemble
+from halfsquare.results.frames import Frame, frame_of
+from halfsquare.results.info import as_info
 from halfsquare.results.intervals import ends_of
 from halfsquare.results.methods import Methods
-from halfsquare.results.record import as_info
+from halfsquare.results.model_file import read, save
 from halfsquare.results.user_units import coefficients
 from halfsquare.text import number
 
@@ -153,6 +155,25 @@ class FittedModel(Ensemble, Methods):
         """√(SSE / degrees of freedom) of each output, in the unit of the target."""
         return [float(s) for s in np.sqrt(self.members[0].noise) * self.encoder.target_scales]
 
+    def parameters_frame(self, kind: Frame = "arrow") -> Any:
+        """The parameters with their standard errors, t, p and 95 % limits, a row each.
+
+        Parameters
+        ----------
+        kind : {"arrow", "pandas", "polars"}
+        """
+        return frame_of([vars(p) for p in self.parameters], kind)
+
+    def history_frame(self, kind: Frame = "arrow") -> Any:
+        """The history of the descent, a row for each step that was kept; empty where the answer was
+        found at once.
+
+        Parameters
+        ----------
+        kind : {"arrow", "pandas", "polars"}
+        """
+        return frame_of(list(self.info.get("history") or []), kind)
+
     def batches(
         self,
         data: Any,
@@ -182,8 +203,6 @@ class FittedModel(Ensemble, Methods):
 
     def save(self, path: str | Path) -> None:
         """Write the model file, whole or not at all; see :mod:`halfsquare.results.model_file`."""
-        from halfsquare.results.model_file import save
-
         save(self, path)
 
     def __repr__(self) -> str:
@@ -197,3 +216,22 @@ class FittedModel(Ensemble, Methods):
             f"<FittedModel {self.kind}: {', '.join(self.encoder.targets)} from "
             f"{len(self.encoder.features)} columns{error}>"
         )
+
+
+def load(path: str | Path) -> FittedModel:
+    """Read a model file.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, it is damaged, is no model of ours, or is of another version.
+
+    Examples
+    --------
+    >>> load("no-such-file.hsq")
+    Traceback (most recent call last):
+    ...
+    halfsquare.errors.ModelFileError: there is no model file no-such-file.hsq
+    """
+    found = read(path)
+    return FittedModel(found.encoder, found.members, found.record)

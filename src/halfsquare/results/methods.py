@@ -6,20 +6,14 @@ when they are asked for: so no import runs back, and none is loaded by who only 
 
 from __future__ import annotations
 
-from html import escape
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from halfsquare.errors import OptionError
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from halfsquare.results.compare import Comparison
+    from halfsquare.results.comparison import Comparison
+    from halfsquare.results.ensemble import Ensemble
     from halfsquare.results.evaluate import Evaluation
-    from halfsquare.results.fitted import FittedModel
-
-Frame = Literal["arrow", "pandas", "polars"]
-_SHOWN = 12  # parameters in a notebook
 
 
 class Text(str):
@@ -54,7 +48,7 @@ class Methods:
         found: Evaluation = _of("results.evaluate").evaluate(self, *_rows(data, options))
         return found
 
-    def compare(self, other: FittedModel, data: Any, **options: Any) -> Comparison:
+    def compare(self, other: Ensemble, data: Any, **options: Any) -> Comparison:
         """Whether this model errs less than another, by the paired difference of their squared
         errors on ``data``.
 
@@ -113,47 +107,9 @@ class Methods:
         """
         return _of("report.plots").plot(self, what, data)
 
-    def parameters_frame(self, kind: Frame = "arrow") -> Any:
-        """The parameters with their standard errors, t, p and 95 % limits, a row each.
-
-        Parameters
-        ----------
-        kind : {"arrow", "pandas", "polars"}
-        """
-        parameters: Any = getattr(self, "parameters")  # noqa: B009 - of the class that mixes this in
-        return _frame([vars(p) for p in parameters], kind)
-
-    def history_frame(self, kind: Frame = "arrow") -> Any:
-        """The history of the descent, a row for each step that was kept; empty where the answer was
-        found at once.
-
-        Parameters
-        ----------
-        kind : {"arrow", "pandas", "polars"}
-        """
-        info: Any = getattr(self, "info")  # noqa: B009
-        return _frame(list(info.get("history") or []), kind)
-
     def _repr_html_(self) -> str:
-        shown = _of("text").visible
-        first = _of("report.first_screen").first_screen(self)
-        said = "".join(
-            f"<div>{escape(shown(line)) or '&nbsp;'}</div>" for line in first.split("\n")
-        )
-        kind: Any = getattr(self, "kind")  # noqa: B009
-        if kind == "network":
-            return said
-        parameters: Any = getattr(self, "parameters")  # noqa: B009
-        number = _of("text").number
-        rows = "".join(
-            f"<tr><th scope='row'>{escape(shown(p.name))}</th><td>{number(p.value, 6)}</td>"
-            f"<td>{number(p.standard_error, 4)}</td><td>{number(p.t, 4)}</td></tr>"
-            for p in parameters[:_SHOWN]
-        )
-        more = len(parameters) - _SHOWN
-        below = f"<div>… and {more:,} more</div>" if more > 0 else ""
-        head = "<tr><th></th><th>value</th><th>std. error</th><th>t</th></tr>"
-        return f"{said}<table><thead>{head}</thead><tbody>{rows}</tbody></table>{below}"
+        shown: str = _of("report.notebook").as_html(self)
+        return shown
 
 
 def _of(module: str) -> Any:
@@ -162,17 +118,3 @@ def _of(module: str) -> Any:
 
 def _rows(data: Any, options: dict[str, Any]) -> tuple[Any]:
     return (_of("data.spec").DataSpec.of(data, **options),)
-
-
-def _frame(rows: list[dict[str, Any]], kind: str) -> Any:
-    import pyarrow
-
-    names = dict.fromkeys(name for row in rows for name in row)
-    table = pyarrow.table({name: [row.get(name) for row in rows] for name in names})
-    if kind == "arrow":
-        return table
-    if kind == "pandas":
-        return table.to_pandas()
-    if kind == "polars":
-        return import_module("polars").from_arrow(table)
-    raise OptionError(f"the kind of table is {kind!r}; expected arrow, pandas or polars")

@@ -15,7 +15,7 @@ from halfsquare.files.records import from_json, to_json
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.results.consistency import require_consistent
-from halfsquare.results.fitted import FittedModel
+from halfsquare.results.ensemble import Ensemble
 from halfsquare.results.intervals import require_calibration
 from halfsquare.results.record import FitRecord
 from halfsquare.results.stretches import require_stretches
@@ -25,7 +25,7 @@ from halfsquare.solvers.base import Termination
 MODEL_FILE = Container("model", 2, ModelFileError)
 
 
-def save(fitted: FittedModel, path: str | Path) -> None:
+def save(fitted: Ensemble, path: str | Path) -> None:
     """Write a model file, whole or not at all.
 
     Raises
@@ -53,30 +53,23 @@ def save(fitted: FittedModel, path: str | Path) -> None:
     MODEL_FILE.write(path, header, arrays)
 
 
-def load(path: str | Path) -> FittedModel:
-    """Read a model file.
+def read(path: str | Path) -> Ensemble:
+    """What a model file holds.
 
     Raises
     ------
     ModelFileError
         If there is no such file, it is damaged, is no model of ours, or is of another version.
-
-    Examples
-    --------
-    >>> load("no-such-file.hsq")
-    Traceback (most recent call last):
-    ...
-    halfsquare.errors.ModelFileError: there is no model file no-such-file.hsq
     """
     header, arrays = MODEL_FILE.read(path)
     with MODEL_FILE.checking(path):
         encoder = _encoder(from_json(dict[str, Any], header["encoder"], "encoder"))
         described = from_json(list[dict[str, Any]], header["members"], "members")
         members = tuple(_member(saved, arrays, i) for i, saved in enumerate(described))
-        fitted = FittedModel(encoder, members, from_json(FitRecord, header["record"], "record"))
-        _check(fitted)
-        require_consistent(fitted)
-        return fitted
+        found = Ensemble(encoder, members, from_json(FitRecord, header["record"], "record"))
+        _check(found)
+        require_consistent(found)
+        return found
 
 
 def _own(arrays: dict[str, Floats], i: int) -> dict[str, Any]:
@@ -175,7 +168,7 @@ def _member(saved: dict[str, Any], arrays: dict[str, Floats], i: int) -> Trained
     )
 
 
-def _check(fitted: FittedModel) -> None:
+def _check(fitted: Ensemble) -> None:
     """What the parts say of each other must agree."""
     encoder = fitted.encoder
     d, k = len(encoder.names), len(encoder.targets)

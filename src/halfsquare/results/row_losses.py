@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from halfsquare.data.passes import record_batches
 from halfsquare.data.reading import open_for
 from halfsquare.data.spec import DataSpec
 from halfsquare.errors import OptionError
 from halfsquare.loss import Floats, error
-from halfsquare.results.fitted import FittedModel
+from halfsquare.results.ensemble import Ensemble
 from halfsquare.results.mean_error import MeanError, by_cluster
 from halfsquare.results.mean_error import in_time as by_time
 from halfsquare.results.weighed_rows import weighed_rows
 
 
 def losses_of(
-    models: Sequence[FittedModel], data: Any, cluster_by: str | None
+    models: Sequence[Ensemble], data: Any, cluster_by: str | None
 ) -> tuple[list[Floats], Floats | None, Any]:
     """The MSE of each row (n,) by each model, its weight, and its value of ``cluster_by``.
 
@@ -54,7 +55,7 @@ def losses_of(
     return losses, weight, _values_of(models[0], spec, cluster_by)[np.concatenate(kept)]
 
 
-def _values_of(fitted: FittedModel, spec: DataSpec, name: str) -> Any:
+def _values_of(fitted: Ensemble, spec: DataSpec, name: str) -> Any:
     """A column of the source, whatever it holds, as whole numbers that tell its values apart."""
     import pyarrow as pa
 
@@ -62,9 +63,9 @@ def _values_of(fitted: FittedModel, spec: DataSpec, name: str) -> Any:
     column = next((c for c in source.columns if c.name == name), None)
     if column is None:
         raise OptionError(f"{source.name} has no column {name!r} to tell clusters apart by")
-    parts = [batch.column(0) for batch in source.scan([replace(column, kind="text")], 16384)]
-    codes = pa.chunked_array(parts).combine_chunks().dictionary_encode("encode").indices
-    return codes.to_numpy(zero_copy_only=False)
+    batches = record_batches(source, [replace(column, kind="text")])
+    codes = pa.chunked_array([batch.column(0) for batch in batches]).combine_chunks()
+    return codes.dictionary_encode("encode").indices.to_numpy(zero_copy_only=False)
 
 
 def row_loss(target: Floats, output: Floats) -> Floats:

@@ -9,11 +9,11 @@ from halfsquare.data.reading import ReadBatch, open_for, read_encoded
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
 from halfsquare.loss import Floats
-from halfsquare.results.fitted import FittedModel
+from halfsquare.results.ensemble import Ensemble
 
 
 def weighed_rows(
-    source: Source, fitted: FittedModel, spec: DataSpec, *, batch_rows: int = 16384
+    source: Source, fitted: Ensemble, spec: DataSpec, *, batch_rows: int = 16384
 ) -> Iterator[ReadBatch]:
     """The rows of a source with targets, and the weights that a record of them asks for."""
     return read_encoded(
@@ -26,7 +26,7 @@ def weighed_rows(
     )
 
 
-def with_own_weights(fitted: FittedModel, spec: DataSpec) -> DataSpec:
+def with_own_weights(fitted: Ensemble, spec: DataSpec) -> DataSpec:
     """The rows with the weights asked for; else weighed as those of the fit were, where these rows
     have the column too.
     """
@@ -42,7 +42,7 @@ def with_own_weights(fitted: FittedModel, spec: DataSpec) -> DataSpec:
     return replace(spec, sigma=own) if weighting == "sigma" else replace(spec, precision=own)
 
 
-def of_noise(fitted: FittedModel, spec: DataSpec, weight: Floats | None) -> Floats | None:
+def of_noise(fitted: Ensemble, spec: DataSpec, weight: Floats | None) -> Floats | None:
     """The weights (m,) of rows if they say how noisy these are, as those of the fit did."""
     weighed = fitted.record.training.weighed
     return weight if weighed is not None and weighed.weighting == spec.weighting else None

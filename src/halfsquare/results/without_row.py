@@ -11,12 +11,12 @@ import numpy as np
 
 from halfsquare.loss import Floats, error
 from halfsquare.parallel.threads import one_blas_thread
-from halfsquare.results.fitted import FittedModel
+from halfsquare.results.ensemble import Ensemble
 
 _MOST_LEVERAGE = 0.999
 
 
-def knows_leverage(fitted: FittedModel) -> bool:
+def knows_leverage(fitted: Ensemble) -> bool:
     """Whether the model is one least-squares fit to all rows of its table."""
     (first, *others), record = fitted.members, fitted.record
     plain = first.model.target_function == "identity" and fitted.encoder.target_transform is None
@@ -26,7 +26,7 @@ def knows_leverage(fitted: FittedModel) -> bool:
     return not others and plain and counts and whole and known
 
 
-def outputs_without_row(fitted: FittedModel, design: Floats, target: Floats) -> Floats:
+def outputs_without_row(fitted: Ensemble, design: Floats, target: Floats) -> Floats:
     """Outputs (m, k) of encoded rows (m, d) with targets (m, k), each by a fit without that row;
     of a row of weight w, without one of the w that it stands for.
     """

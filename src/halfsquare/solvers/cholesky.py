@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cython_lapack
 
 from halfsquare.loss import Floats
-from halfsquare.sums import upper_triangle
+from halfsquare.normal_sums import upper_triangle
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from halfsquare.loss import Floats
-from halfsquare.models.trees import MOST_CODES, Codes, Input, Trees
+from halfsquare.models.tree_inputs import MOST_CODES, Codes, Input
+from halfsquare.models.trees import Trees
 from halfsquare.solvers.boosting import Boosted
 
 _OF_LEVELS, _MISSING_LEFT = 1, 2  # bits of a node's decision type

@@ -9,8 +9,9 @@ import numpy as np
 from halfsquare.data.rows import Chunk, Rows
 from halfsquare.errors import FitError
 from halfsquare.loss import Floats
+from halfsquare.moments import varies
+from halfsquare.normal_sums import NormalSums
 from halfsquare.parallel.base import Execution
-from halfsquare.sums import NormalSums, varies
 
 _MARGIN = 64.0  # so many roundings of a value are no difference
 

@@ -17,8 +17,8 @@ import numpy as np
 from halfsquare.data.rows import Chunk, Rows
 from halfsquare.loss import Floats, error
 from halfsquare.models.base import Model
+from halfsquare.normal_sums import NormalSums
 from halfsquare.parallel.base import Execution
-from halfsquare.sums import NormalSums
 
 # The Jacobian of a chunk is formed a block at a time: about this many numbers, so that it stays
 # near the cache.

@@ -15,10 +15,10 @@ from scipy.linalg import svd
 from halfsquare.data.rows import Rows
 from halfsquare.errors import FitError
 from halfsquare.loss import Floats
+from halfsquare.moments import varies
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.solvers.normal_system import resolution
-from halfsquare.sums import varies
 
 # Fewer columns are solved from their sums, whatever the number of rows.
 _LEAST = 200

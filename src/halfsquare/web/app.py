@@ -20,8 +20,7 @@ from starlette.types import ASGIApp, Scope
 
 from halfsquare.errors import HalfsquareError
 from halfsquare.figures.save import css_variables, static_text, vega_bundle
-from halfsquare.results.fitted import FittedModel
-from halfsquare.results.model_file import load
+from halfsquare.results.fitted import FittedModel, load
 from halfsquare.web.access import AccessControl, Keys
 from halfsquare.web.datasets import Store
 from halfsquare.web.pages import PAGES

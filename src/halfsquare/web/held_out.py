@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from halfsquare.data.encoded_rows import EncodedRows
+from halfsquare.data.kept_rows import KeptRows
 from halfsquare.data.rows import ChangedRows, Chunk, Rows, spread_chunks
-from halfsquare.fitting.folds import KeptRows
 from halfsquare.fitting.formula.origin import OriginRows
 from halfsquare.loss import Floats, error
 from halfsquare.models.base import Model

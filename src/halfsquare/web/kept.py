@@ -12,8 +12,7 @@ from typing import Any, Literal, NoReturn
 from halfsquare.errors import HalfsquareError
 from halfsquare.files.atomic import atomic_write
 from halfsquare.files.records import from_json
-from halfsquare.results.fitted import FittedModel
-from halfsquare.results.model_file import load
+from halfsquare.results.fitted import FittedModel, load
 from halfsquare.web.curves import Curve, Point
 
 _NAME = re.compile(r"run-(\d{1,9})\.(?:json|hsq)")

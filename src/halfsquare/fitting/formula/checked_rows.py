@@ -8,8 +8,8 @@ from halfsquare.data.rows import Rows
 from halfsquare.errors import NotFiniteError
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.rows import TargetRows
+from halfsquare.moments import Moments
 from halfsquare.parallel.base import Execution
-from halfsquare.sums import Moments
 
 
 def check_rows(rows: Rows, formula: Formula, execution: Execution) -> Moments:

@@ -13,13 +13,13 @@ from halfsquare.fitting.formula.inference import determined
 from halfsquare.fitting.formula.sample import sample_rows
 from halfsquare.loss import Floats
 from halfsquare.models.formula.diagnosis import why_not_finite, why_nowhere
+from halfsquare.moments import Moments
 from halfsquare.parallel.threads import Local
 from halfsquare.solvers.base import Reason, Record, State
 from halfsquare.solvers.loop import descend
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.variable_projection import ProjectedMemory, VariableProjection, triangle_of
-from halfsquare.sums import Moments
 
 # Of many rows a sample of this many is fitted first: from there a few passes over all rows are
 # enough.

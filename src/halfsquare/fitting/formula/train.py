@@ -31,6 +31,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.formula.model import Formula
 from halfsquare.models.formula.symmetry import canonical
 from halfsquare.models.rows import TargetRows
+from halfsquare.moments import Moments
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.trained import FormulaFacts, Trained
 from halfsquare.solvers.base import State
@@ -38,7 +39,6 @@ from halfsquare.solvers.loop import descend
 from halfsquare.solvers.qr_objective import FormulaObjective
 from halfsquare.solvers.run import Run
 from halfsquare.solvers.variable_projection import ProjectedMemory, VariableProjection
-from halfsquare.sums import Moments
 
 # Up to this many numbers in the Jacobian every R factor comes from Householder's QR.
 _QR_NUMBERS = 1 << 19

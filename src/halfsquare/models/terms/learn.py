@@ -22,8 +22,8 @@ from halfsquare.models.terms.factors import Basis, Factor, Numeric, legendre_val
 from halfsquare.models.terms.levels import learn_levels
 from halfsquare.models.terms.quantiles import weighted_quantiles
 from halfsquare.models.terms.syntax import Call, Node, unparse
+from halfsquare.moments import Moments
 from halfsquare.parallel.base import Execution
-from halfsquare.sums import Moments
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from halfsquare.models.terms.design import TermsDesign, make_design, needed_colu
 from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.models.terms.expand import Expanded
 from halfsquare.models.terms.raw import RawTerms, raw_terms, text_levels
+from halfsquare.moments import Moments
 from halfsquare.parallel.base import Execution
-from halfsquare.sums import Moments
 
 
 def make_terms_encoder(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from halfsquare.data.encoder import Recoding
+from halfsquare.data.encoder_decision import Recoding
 from halfsquare.data.scan import Scanned
 from halfsquare.data.statistics import TableStatistics
 from halfsquare.data.table import Table

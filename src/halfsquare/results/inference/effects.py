@@ -15,11 +15,7 @@ from halfsquare.loss import Floats
 from halfsquare.results.coefficients import Parameter
 from halfsquare.results.fitted import FittedModel
 from halfsquare.results.inference.anova import AnovaRow, anova
-from halfsquare.results.inference.criteria import (
-    Criteria,
-    criteria,
-    generalized_inflation,
-)
+from halfsquare.results.inference.criteria import Criteria, criteria, generalized_inflation
 from halfsquare.results.inference.delta import derived, linear_estimates
 from halfsquare.results.inference.linear import LinearInference
 from halfsquare.results.inference.margins import (

@@ -12,11 +12,7 @@ from halfsquare.loss import Floats
 from halfsquare.models.linear import Linear
 from halfsquare.models.terms.encoder import TermsEncoder
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.inference.linear import (
-    LinearInference,
-    Span,
-    triangle_in_units,
-)
+from halfsquare.results.inference.linear import LinearInference, Span, triangle_in_units
 from halfsquare.results.trained import InferenceFacts, LinearFacts
 
 

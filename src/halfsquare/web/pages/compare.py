@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from halfsquare.errors import HalfsquareError, OptionError
 from halfsquare.figures.live import refilled
-from halfsquare.results.compare import Comparison, compare
+from halfsquare.results.compare import compare
+from halfsquare.results.comparison import Comparison
 from halfsquare.web.figures import compared, compared_spec
 from halfsquare.web.run import Run
 from halfsquare.web.runs import Runs
