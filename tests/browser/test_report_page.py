@@ -82,7 +82,7 @@ def test_the_keyboard_reaches_the_content_and_the_numbers(
         assert page.find("details table").is_displayed()
 
 
-def messy(n: int = 90) -> dict[str, Any]:
+def messy(n: int = 160) -> dict[str, Any]:
     """Numbers and texts with and without missing values, and times."""
     random = np.random.default_rng(3)
     x, z, kind = random.normal(size=n), random.exponential(1, n), random.choice(["a", "b", "c"], n)
@@ -101,6 +101,7 @@ def messy(n: int = 90) -> dict[str, Any]:
 
 MODELS: dict[str, dict[str, Any]] = {
     "linear": {"model": "linear"},
+    "by level": {"model": "linear", "interval_by": "whole"},
     "log": {"model": "linear", "target_transform": "log"},
     "collinear": {"model": "linear", "features": ["x", "twice"]},
     "formula": {"formula": "log(y) ~ a + b*tanh(c*x)", "start": {"a": 3, "b": 0.1, "c": 1}},

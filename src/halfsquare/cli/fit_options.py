@@ -157,6 +157,16 @@ Predicts = Annotated[
     typer.Option(help="Of a formula for log(y) and the like: medians of y, or means (smearing)."),
 ]
 
+IntervalBy = Annotated[
+    str | None,
+    typer.Option(
+        "--interval-by",
+        "--by",
+        metavar="COL",
+        help="Calibrate prediction intervals within each level of this category.",
+    ),
+]
+
 Absorb = Annotated[
     list[str] | None,
     typer.Option(

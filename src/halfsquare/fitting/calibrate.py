@@ -21,12 +21,13 @@ import numpy.typing as npt
 
 from halfsquare.data.rows import Rows, spread_chunks
 from halfsquare.data.splits import Units
+from halfsquare.fitting.by_level import levels_asked, told_by_level, within_levels
 from halfsquare.fitting.noise_scale import Scored, scale_of
 from halfsquare.fitting.normality import chance_of_normal
 from halfsquare.loss import Floats, error
 from halfsquare.parallel.threads import one_blas_thread
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.intervals import Calibration
+from halfsquare.results.intervals import ByLevel, Calibration, quantiles_of_scores
 from halfsquare.results.smearing import Smearing
 from halfsquare.sums import MeanSums
 
@@ -35,7 +36,6 @@ _FEWEST_SCORES = 100  # below, the quantiles near the ends would be those of two
 MOST_ROWS, _MOST_CHUNKS = 8000, 8
 _MOST_LEVERAGE = 0.99
 _NORMAL, _NORMAL_OTHERS = 1e-3, 1e-2
-_SCORES = 400
 _HARD_ENOUGH = 1e-20  # a smaller noise, in units of the target's variance, is rounding
 
 
@@ -54,7 +54,9 @@ class LeftOut:
     unit: npt.NDArray[np.intp]
 
 
-def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> FittedModel:
+def calibrated(
+    fitted: FittedModel, rows: Rows, left_out: Floats | None, by: str | None = None
+) -> FittedModel:
     """The model with a calibration of its intervals, where its errors on rows left out ask for one.
 
     Parameters
@@ -64,7 +66,15 @@ def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> Fitt
     left_out : (2, n, k) or None
         Errors of two members that had not seen the row, NaN where there are none; None for one
         model by itself.
+    by : str, optional
+        A category: calibrated within each of its levels, where that has rows enough.
+
+    Raises
+    ------
+    OptionError
+        If nothing can be calibrated by that column.
     """
+    asked = None if by is None else levels_asked(fitted.encoder, by)
     if fitted.members[0].model.target_function != "identity":
         return fitted
     if left_out is None and (len(fitted.members) > 1 or fitted.members[0].covariance is None):
@@ -81,10 +91,15 @@ def calibrated(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> Fitt
         units = None
         if rows.units is not None or rows.weighted:  # a row that is drawn twice is one
             units = Units(found.unit, rows.units is not None and rows.units.in_order)
-        each = [_one(found, j, float(noise[j]), units, exact=exact) for j in range(len(noise))]
+        each = [
+            _one(found, j, float(noise[j]), units, asked, exact=exact) for j in range(len(noise))
+        ]
     if all(one is None for one in each):
         return fitted
-    return fitted.with_training(calibration=tuple(each))
+    said = fitted.record.training.warnings
+    if each[0] is not None and each[0].by is not None:
+        said = (*said, told_by_level(each[0].by))
+    return fitted.with_training(calibration=tuple(each), warnings=said)
 
 
 def with_smearing(fitted: FittedModel, rows: Rows, left_out: Floats | None) -> FittedModel:
@@ -181,9 +196,16 @@ def _of_ensemble(pairs: Floats, members: int) -> Floats:
 
 
 def _one(
-    found: LeftOut, j: int, noise: float, units: Units | None, *, exact: bool
+    found: LeftOut,
+    j: int,
+    noise: float,
+    units: Units | None,
+    asked: ByLevel | None,
+    *,
+    exact: bool,
 ) -> Calibration | None:
-    """The calibration of one target; None where Student's t on one noise is not contradicted.
+    """The calibration of one target; None where Student's t on one noise is not contradicted and
+    no levels are asked for.
 
     ``exact``: the errors are those of a model whose intervals are exact if the noise is normal and
     the same everywhere.
@@ -198,23 +220,13 @@ def _one(
     skewed = len(scores) >= _FEWEST_SCORES and (
         chance_of_normal(scores) < (_NORMAL if plain else _NORMAL_OTHERS)
     )
+    by = None if asked is None else within_levels(asked, found.design, scores)
     if plain and not skewed:
-        return None
-    at, values = _quantiles(scores / factor) if skewed else (np.empty(0), np.empty(0))
+        if by is None:
+            return None
+        factor = 1.0  # all rows keep their exact intervals
+    at, values = quantiles_of_scores(scores / factor) if skewed else (np.empty(0), np.empty(0))
     intercept, ramps = scale or (0.0, ())
     return Calibration(
-        len(scores), factor, intercept, tuple(ramps), tuple(at.tolist()), tuple(values.tolist())
+        len(scores), factor, intercept, tuple(ramps), tuple(at.tolist()), tuple(values.tolist()), by
     )
-
-
-def _quantiles(scores: Floats) -> tuple[Floats, Floats]:
-    """Where the scores stand among one more: probabilities i / (n + 1) and scores, thinned."""
-    values = np.sort(scores)
-    at = np.arange(1.0, len(values) + 1.0) / (len(values) + 1.0)
-    if len(values) <= _SCORES:
-        return at, values
-    # Evenly in normal quantiles: as close at the ends as in the middle.
-    from scipy.special import ndtr, ndtri
-
-    wanted = ndtr(np.linspace(ndtri(at[0]), ndtri(at[-1]), _SCORES))
-    return wanted, np.interp(wanted, at, values)

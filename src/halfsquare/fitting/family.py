@@ -27,6 +27,7 @@ from halfsquare.results.trained import Trained
 from halfsquare.solvers.base import Record
 from halfsquare.solvers.run import Run
 
+_NOT_BY_LEVEL = "the intervals are not calibrated by a column: too few rows were left out, or they leave no error"
 _NOISE_LEFT_OUT = ("network", "trees", "blend")  # kinds that learn the noise from rows left out
 
 
@@ -106,8 +107,10 @@ class Family(ABC):
         left_out, weighed = left_out_of(trained), model.record.training.weighed
         # Who writes terms down is told Student's intervals, and by a test if they do not hold.
         if not (isinstance(rows.encoder, TermsEncoder) or weighed is not None):
-            model = calibrated(model, rows, left_out)
+            model = calibrated(model, rows, left_out, self.options.interval_by)
             model = with_stretches(model, rows, self.stand_in)
+        if self.options.interval_by and not any(c and c.by for c in model.calibrations):
+            model = model.with_training(warnings=(*model.record.training.warnings, _NOT_BY_LEVEL))
         if rows.encoder.target_transform is not None or self._means(model):
             return with_smearing(model, rows, left_out)
         return model

@@ -44,6 +44,7 @@ def fit(
     errors: str | None = None,
     target_transform: str = "none",
     predicts: str = "median",
+    interval_by: str | None = None,
     absorb: str | Sequence[str] = (),
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
@@ -114,6 +115,9 @@ def fit(
     predicts : {"median", "mean"}
         Of a formula with a function on its left side, as ``log(y) ~ …``: whether outputs are what
         was fitted, carried back, which is near the median of the target; or its mean, by smearing.
+    interval_by : str, optional
+        A category: prediction intervals are calibrated within each of its levels, so that they
+        cover what they promise there; levels with fewer than 39 rows as all rows are.
     absorb : str or sequence of str
         Columns whose levels have effects that are taken out of a linear model of terms without
         columns of their own; no rows are set apart then. See :mod:`halfsquare.fitting.absorbed`.
@@ -208,6 +212,7 @@ def fit(
         errors=errors,
         target_transform=target_transform,
         predicts=predicts,
+        interval_by=interval_by,
         absorb=tuple(_listed(absorb)),
         # Effects of levels that only rows set apart have could not be known.
         test_fraction=0.0 if test is not None or absorb else _fraction(test_fraction),

@@ -15,8 +15,9 @@ from halfsquare.data.roles import Roles
 from halfsquare.data.scan import Scanned
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec
-from halfsquare.errors import FitError
+from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.beside import line_rmse
+from halfsquare.fitting.by_level import levels_asked
 from halfsquare.fitting.cross_validation import cross_validate
 from halfsquare.fitting.decisive import DecisiveRow, decisive_rows
 from halfsquare.fitting.doubts import doubts
@@ -33,6 +34,7 @@ from halfsquare.fitting.splits import (
     scanned_fraction,
     with_parts,
 )
+from halfsquare.fitting.weighed import weighed_by
 from halfsquare.parallel.base import Execution
 from halfsquare.parallel.threads import Local, one_blas_thread
 from halfsquare.results.fitted import FittedModel
@@ -134,12 +136,19 @@ def fit_family(
 
 
 def _rows_of(family: Family, scanned: Scanned, execution: Execution, name: str) -> EncodedRows:
-    """The rows to train on."""
+    """The rows to train on; refused where they have not what the options ask for."""
     rows = family.rows(scanned, "train", execution)
     if not rows.row_count:
         raise FitError(
             f"{name} leaves no row to train on: every row with a target is in the test part"
         )
+    if family.options.interval_by is not None:
+        levels_asked(rows.encoder, family.options.interval_by)
+        if weighed_by(rows) is not None:
+            raise OptionError(
+                "weights that are no counts say what the noise of a row is, and intervals are not "
+                "calibrated beside them: leave interval_by (--by) out"
+            )
     return rows
 
 

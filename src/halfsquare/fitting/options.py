@@ -37,6 +37,7 @@ class FitOptions:
     errors: str | None = None
     target_transform: str = "none"
     predicts: str = "median"
+    interval_by: str | None = None
     absorb: tuple[str, ...] = ()
     test_fraction: float = 0.2
     split: str | None = None
@@ -87,6 +88,11 @@ class FitOptions:
         if self.absorb and (self.model != "linear" or self.formula is None):
             raise OptionError("effects are absorbed from a linear model of terms: give a formula")
         self._require_transform()
+        if self.interval_by is not None and self.formula is not None:
+            raise OptionError(
+                "intervals are calibrated by the levels of a category for the models linear, "
+                "network, trees and auto: leave the formula or interval_by (--by) out"
+            )
         if self.errors is not None and self.model not in ("linear", "formula"):
             raise OptionError(
                 "errors are chosen for the linear model or a formula: add one of them"

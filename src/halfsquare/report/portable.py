@@ -65,6 +65,10 @@ def portable(fitted: FittedModel) -> dict[str, Any]:
     if transform is not None and smearing is None:
         smearing = Smearing.normal()
     calibration = fitted.calibrations[0]
+    by = None if calibration is None else calibration.by
+    # Of a row whose level is not known, and of one of each level.
+    rows = np.zeros((1, len(encoder.names))) if by is None else by.examples(len(encoder.names))
+    reaches = [fitted.reaches_of(rows, p)[:, 0] for p in ends_of(LEVEL)]
     directions = getattr(fitted.facts, "undetermined_directions", ())
     numbers = sum(0 if m.told is None else len(m.told) * (len(m.told) + 1) // 2
                   for m in fitted.members)  # fmt: skip
@@ -74,11 +78,17 @@ def portable(fitted: FittedModel) -> dict[str, Any]:
         "features": [_feature(encoder, j) for j in range(len(encoder.features))],
         "members": [_member(member, kind) for member in fitted.members],
         "noise": _number(fitted.noise[0]),
-        "reaches": [_number(fitted.reaches_of(p)[0]) for p in ends_of(LEVEL)],
+        "reaches": [_number(whole) for whole, *_ in reaches],
         "calibration": None if calibration is None else {
             "factor": calibration.factor,
             "intercept": calibration.intercept,
             "ramps": [vars(ramp) for ramp in calibration.ramps],
+            "by": None if by is None else {
+                "start": by.start, "stop": by.stop, "coded": by.coded,
+                "factors": [one.factor if one.known else calibration.factor for one in by.levels],
+                "reaches": [[_number(end) for end in ends]
+                            for ends in zip(*(own for _, *own in reaches), strict=True)],
+            },
         },
         "mean": float(encoder.target_means[0]),
         "scale": float(encoder.target_scales[0]),

@@ -89,8 +89,8 @@ class Ensemble:
         """
         model = self.members[0].model
         transformed = model.target_function != "identity"
-        reaches = np.array([self.reaches_of(p) for p in probabilities]).reshape(
-            len(probabilities), 1, len(self.encoder.targets)
+        reaches = np.array([self.reaches_of(design, p) for p in probabilities]).reshape(
+            len(probabilities), len(design), len(self.encoder.targets)
         )
         if self.encoder.target_transform is not None:
             return self._transformed_ends(design, reaches, weight, absent)
@@ -161,13 +161,18 @@ class Ensemble:
                 noise[:, j] = c.noise(design, mean[:, j], float(self.noise[j]))
         return np.sqrt(noise)
 
-    def reaches_of(self, probability: float) -> Floats:
-        """How many standard deviations (k,) above the output that quantile lies."""
+    def reaches_of(self, design: Floats, probability: float) -> Floats:
+        """How many standard deviations (m, k) above the output of encoded rows that quantile
+        lies.
+        """
         require_probability(probability)
         level = abs(2.0 * probability - 1.0)
-        student = self.quantile(level) * np.sign(probability - 0.5) if level else 0.0
-        found = [None if c is None else c.quantile(probability) for c in self.calibrations]
-        return np.array([student if r is None else r for r in found])
+        student = float(self.quantile(level) * np.sign(probability - 0.5)) if level else 0.0
+        found = np.full((len(design), len(self.encoder.targets)), student)
+        for j, c in enumerate(self.calibrations):
+            if c is not None:
+                found[:, j] = c.quantile(design, probability, student)
+        return found
 
     @property
     def calibrations(self) -> tuple[Calibration | None, ...]:

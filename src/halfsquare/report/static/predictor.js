@@ -233,14 +233,23 @@ const halfsquarePredictor = (model) => {
     while (x >= knots[i + 1]) i++;
     return heights[i] + ((heights[i + 1] - heights[i]) / (knots[i + 1] - knots[i])) * (x - knots[i]);
   };
+  // As results/intervals.py: of one-hot columns that of the level is above 0 and all others are below.
+  const levelOf = (z) => {
+    const by = calibration?.by;
+    if (!by) return -1;
+    if (by.coded) return z[by.start] >= 0 && z[by.start] < by.factors.length ? z[by.start] : -1;
+    const own = z.slice(by.start, by.stop), above = own.findIndex((v) => v > 0);
+    return above >= 0 ? above + 1 : own.every((v) => v < 0) ? 0 : -1;
+  };
   const rowVariance = (z, output, others) => {
+    const level = levelOf(z);
     let eta = calibration.intercept;
     for (const { column, knots, rises } of calibration.ramps) {
       const heights = [0];
       for (const rise of rises) heights.push(heights[heights.length - 1] + rise);
       eta += interpolated(column === OUTPUT ? output : z[column], knots, heights);
     }
-    return calibration.factor ** 2 * (noise * Math.exp(eta) + others);
+    return (level < 0 ? calibration.factor : calibration.by.factors[level]) ** 2 * (noise * Math.exp(eta) + others);
   };
   const calibrated = (z, mean, variance) => (calibration ? rowVariance(z, mean, Math.max(variance - noise, 0)) : variance);
   const noiseOf = (z, mean) => Math.sqrt(calibration ? rowVariance(z, mean, 0) : noise);
@@ -259,7 +268,8 @@ const halfsquarePredictor = (model) => {
   const restores = { exp: Math.exp, exp10: (u) => 10 ** u, exp2: (u) => 2 ** u, expm1: Math.expm1, square: (u) => u * u };
 
   return (row) => {
-    const z = designOf(row), [mean, variance] = predictive(row, z), reaches = model.reaches.map((r) => r ?? NaN);
+    const z = designOf(row), [mean, variance] = predictive(row, z), level = levelOf(z);
+    const reaches = (level < 0 ? model.reaches : calibration.by.reaches[level]).map((r) => r ?? NaN);
     if (model.transform) {
       const back = (u) => clipped(transforms[model.transform.name](u));
       const s = Math.sqrt(calibrated(z, mean, variance)), at = (u) => u * model.scale + model.mean;
