@@ -232,3 +232,10 @@ def test_a_refusal_has_the_look_of_the_page(visitor: Visitor) -> None:
     for sheet in re.findall(r'href="(/static/[^"]+)"', said.decode()):
         assert visitor.ask(sheet, Cookie="none=1")[0].status == 200
     assert visitor.ask("/static/vega.js", Cookie="none=1")[0].status == 403
+
+
+def test_numbers_of_runs_that_nobody_counts_to(visitor: Visitor) -> None:
+    """Thousands of digits are no number to Python, and were a fault of the program."""
+    for number in ("9" * 5000, "0" * 11, "-1", "%D9%A1", "x"):
+        for more in ("", "/events", "/model.hsq", "/surface", "/report.html"):
+            assert visitor.ask(f"/train/runs/{number}{more}")[0].status == 404
