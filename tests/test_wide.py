@@ -17,7 +17,7 @@ import pytest
 from halfsquare import LinearRegressor, fit, sum_rows
 from halfsquare.data.deciding import open_source
 from halfsquare.errors import DataError, FitError
-from halfsquare.explain.changes import _output_over_steps
+from halfsquare.explain.changes import _output_over_steps, changes
 from halfsquare.explain.parts import tree_contributions
 from halfsquare.solvers import wide
 from halfsquare.solvers.wide import MOST_COLUMNS
@@ -98,8 +98,10 @@ def test_twice_the_columns_are_twice_the_work(model: str, tmp_path: Path) -> Non
             fitted = fit(str(path), "y", model=model, test_fraction=0)
             fitted.predict(str(path))
             fitted.evaluate(str(path))
+            row = np.zeros(len(fitted.encoder.names))
+            changes(fitted, row)
             if model == "trees":
-                tree_contributions(fitted, np.zeros((1, len(fitted.encoder.names))))
+                tree_contributions(fitted, row[None, :])
         counts.append(lines[0])
     assert 1.5 < counts[1] / counts[0] < 2.2
 

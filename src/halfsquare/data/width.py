@@ -52,6 +52,6 @@ def _of_frame(data: Any) -> Sequence[str] | None:
         return [str(name) for name in data]
     names = getattr(data, "column_names", None) or getattr(data, "columns", None)
     if names is None:
-        shape = getattr(data, "shape", ())
+        shape: Any = getattr(data, "shape", ())
         return [f"x{j + 1}" for j in range(shape[1])] if len(shape) == 2 else None
     return [str(name) for name in names]

@@ -64,13 +64,14 @@ def changes(fitted: FittedModel, design: Floats, output: int = 0) -> tuple[Chang
     slopes = output_slopes(fitted, design[None, :], output)[0] / encoder.scales
     if isinstance(encoder, TermsEncoder):
         return _of_terms(fitted, encoder, design, slopes)
+    names = encoder.names
     for feature, (column, a, b) in zip(encoder.features, encoder.groups, strict=True):
         if isinstance(feature, Category):
             found.append(_of_category(fitted, feature, design, a, b, output))
             continue
-        missing = [j for j in range(a, b) if encoder.names[j] == f"{column} is missing"]
+        missing = [j for j in range(a, b) if names[j] == f"{column} is missing"]
         found += [
-            Change(column, encoder.names[j], float(slopes[j]), "derivative")
+            Change(column, names[j], float(slopes[j]), "derivative")
             for j in range(a, b)
             if j not in missing
         ]
@@ -123,16 +124,17 @@ def _over_steps(fitted: FittedModel, design: Floats, output: int) -> tuple[Chang
     deviation below the row to half above.
     """
     encoder, found = fitted.encoder, []
-    over, scales = _output_over_steps(fitted, design, output), encoder.scales
+    over = _output_over_steps(fitted, design, output)
+    names, scales = encoder.names, encoder.scales
     for feature, (column, a, b) in zip(encoder.features, encoder.groups, strict=True):
         if isinstance(feature, Category):
             found.append(_of_category(fitted, feature, design, a, b, output))
             continue
         for j in range(a, b):
-            if encoder.names[j] == f"{column} is missing":
+            if names[j] == f"{column} is missing":
                 continue
             width = f"{scales[j]:.4g} wide about this row"
-            label = f"{encoder.names[j]}, {width}"
+            label = f"{names[j]}, {width}"
             found.append(Change(column, label, float(over[j]), "over a step"))
     return tuple(found)
 
