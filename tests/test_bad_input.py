@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import COMMAND, Ran
+from spreadsheets import book
 
 from halfsquare import fit
+from halfsquare.data.deciding import open_source
 from halfsquare.errors import DataError, OptionError
 
 Command = Callable[..., Ran]
@@ -449,3 +452,31 @@ def test_an_array_that_is_cut_behind_a_record(name: str, end: str, tmp_path: Pat
         else:
             with pytest.raises(DataError, match=r"array is not closed|cut short|JSON"):
                 fit(tmp_path / name, "y", model="linear")
+
+
+@pytest.mark.parametrize("cells", ["XFD1048576", "A1048576 XFD1", "xfd900000"])
+def test_a_cell_far_off_does_not_fill_the_memory(cells: str, tmp_path: Path) -> None:
+    """A workbook of 2 kB ended the process: the reader makes room for every cell before it."""
+    pytest.importorskip("python_calamine", reason="spreadsheets need the extra 'sheets'")
+    near, far = tmp_path / "near.xlsx", tmp_path / "far.xlsx"
+    book(near, {"one": [["a", "y"], [1, 2], [3, 4]]})
+    with zipfile.ZipFile(near) as old, zipfile.ZipFile(far, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if "worksheets" in name:
+                more = "".join(f"<row><c r='{cell}'><v>1</v></c></row>" for cell in cells.split())
+                content = content.replace(b"</sheetData>", more.encode() + b"</sheetData>")
+            new.writestr(name, content)
+    with pytest.raises(DataError, match="columns from its first cell to its last; 100,000,000"):
+        open_source(str(far))
+    assert open_source(str(near)).row(1)["y"] == "2.0"
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("python_calamine", reason="spreadsheets need the extra 'sheets'")
+    book(tmp_path / "t.xlsx", {"one": [["a", "y"], [1, 2]]})
+    monkeypatch.setattr("halfsquare.data.spreadsheet._MOST_BYTES", 500)
+    with pytest.raises(DataError, match=r"t\.xlsx unpacks to 0 GB"):
+        open_source(str(tmp_path / "t.xlsx"))

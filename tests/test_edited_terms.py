@@ -74,3 +74,15 @@ def test_an_edited_value_is_refused_at_its_place(name: str, file: Path, tmp_path
 def test_as_it_was_written_it_is_read(file: Path, tmp_path: Path) -> None:
     MODEL_FILE.write(tmp_path / "m.hsq", *MODEL_FILE.read(file))
     assert load(tmp_path / "m.hsq").encoder.names == load(file).encoder.names
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e308, -1.0])
+def test_a_relevance_that_is_none(value: float, tmp_path: Path) -> None:
+    """The summary drew a bar as long as it says."""
+    data = {"a": np.arange(40.0), "b": np.arange(40.0) % 7, "y": np.arange(40.0) ** 2}
+    fit(data, "y", model="trees", test_fraction=0, time_limit=1).save(tmp_path / "m.hsq")
+    header, arrays = MODEL_FILE.read(tmp_path / "m.hsq")
+    header["record"]["training"]["relevance"]["a"] = value
+    MODEL_FILE.write(tmp_path / "m.hsq", header, arrays)
+    with pytest.raises(ModelFileError, match="a relevance that is none"):
+        load(tmp_path / "m.hsq")

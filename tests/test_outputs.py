@@ -27,7 +27,7 @@ from halfsquare.data.passes import record_batches
 from halfsquare.errors import DataError, OutputError
 from halfsquare.files.atomic import atomic_write, require_writable
 from halfsquare.files.private import PrivateFolder, private_folder, remove_abandoned
-from halfsquare.process import Terminated, orderly_end
+from halfsquare.process import HungUp, Terminated, orderly_end
 from halfsquare.text import visible
 
 FIT = ("fit", "t.csv", "--target", "y", "--model", "linear", "--out", "m.hsq")
@@ -303,7 +303,12 @@ def test_what_was_written_before_an_interruption_is_said(
 
 
 @pytest.mark.parametrize(
-    ("number", "expected"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)]
+    ("number", "expected"),
+    [
+        (signal.SIGTERM, Terminated),
+        (signal.SIGHUP, HungUp),
+        (signal.SIGINT, KeyboardInterrupt),
+    ],
 )
 def test_a_signal_in_the_middle_of_a_query(
     number: signal.Signals, expected: type[BaseException]

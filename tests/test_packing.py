@@ -164,3 +164,14 @@ def test_a_name_is_given_once() -> None:
 def test_names_do_not_follow_the_module() -> None:
     """A class that is moved to another module or renamed keeps the name it has in files."""
     assert set(Packed.of(State(np.zeros(1), 0.0, 0.0, memory=None)).tree) == {"state"}
+
+
+def test_a_number_beyond_float64_is_told_as_what_it_is() -> None:
+    """Of checkpoints with an edited value, one in ten thousand ended in an internal error."""
+    with pytest.raises(ValueError, match="OverflowError at int too large"):
+        Packed({"tuple": _Failing()}, ()).value()
+
+
+class _Failing:
+    def __iter__(self) -> Any:
+        raise OverflowError("int too large to convert to float")

@@ -33,7 +33,7 @@ from halfsquare.report.learning import LinearLearning, Point
 from halfsquare.report.packed import packed
 from halfsquare.report.profiles import _words
 from halfsquare.results.fitted import FittedModel
-from halfsquare.text import plain
+from halfsquare.text import plain, visible
 
 NASTY = "<script>alert('x')</script>&\"{{7*7}}"
 numbers = hnp.arrays(float, st.integers(1, 60), elements=st.floats(-1e6, 1e6))
@@ -389,9 +389,11 @@ def test_the_command_line_writes_reports(command: Callable[..., Any]) -> None:
     assert command("fit", "-", "--target", "y", "--report", "r.html").code == 2
 
 
-@pytest.mark.parametrize("hostile", ["\x1b[31m", "\x07", "\x01", "\ufffe"])
+@pytest.mark.parametrize("hostile", ["\x1b[31m", "\x07", "\x9b", "\ufffe", "\u202e"])
 def test_control_characters_in_names_and_levels_are_drawn_as_what_they_are(hostile: str) -> None:
-    """Each of them ended the process in which the figures were drawn."""
+    """Each of them ended the process in which the figures were drawn, or stood in the page as it
+    is, where `cat` sends it to a terminal and a browser turns the text around.
+    """
     rng = np.random.default_rng(0)
     n = 120
     data = {
@@ -399,8 +401,13 @@ def test_control_characters_in_names_and_levels_are_drawn_as_what_they_are(hosti
         "town": np.array([f"a{hostile}", "b"])[rng.integers(0, 2, n)],
     }
     data[f"y{hostile}"] = data[f"x{hostile}"] + (data["town"] == "b") + 0.1 * rng.normal(size=n)
-    page = report_page(fit(data, f"y{hostile}", model="linear"), data)
+    fitted = fit(data, f"y{hostile}", model="linear")
+    page = report_page(fitted, data, interactive=True)
     assert page.count("<svg") > 4 and "x\ufffd" in page
+    # A value that the page's own script compares with the model's is exact, and in an attribute.
+    assert hostile[0] not in page.replace(f'value="a{hostile}"', "")
+    assert f"of y{visible(hostile)}</h1>" in page
+    assert hostile[0] not in fitted._repr_html_()
 
 
 def test_the_sentence_of_the_learning_curve_divides_by_the_earlier_error() -> None:

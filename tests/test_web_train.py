@@ -201,7 +201,8 @@ def test_runs_outlive_the_server_where_a_folder_is_given(tmp_path: Path) -> None
         assert after.page("/predict?model=run-1")
         after.start(method="linear", column=["area"])
         after.wait("done")
-        assert after.job.number == 2
+        assert after.job.number == 8
+        assert (tmp_path / "runs" / "run-7.json").read_text() == "{damaged"
         after.ask("/train/runs/1/remove", "")
         assert not (tmp_path / "runs" / "run-1.hsq").exists()
 

@@ -169,7 +169,10 @@ def test_the_end_of_the_server_ends_the_run_and_removes_the_folder(rows: Path) -
     assert rows.is_file()
 
 
-def test_asked_to_end_the_server_leaves_no_file_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGHUP])
+def test_asked_to_end_the_server_leaves_no_file_behind(
+    asked: signal.Signals, tmp_path: Path
+) -> None:
     code = "from halfsquare.web.serve import serve; serve()"
     with subprocess.Popen(
         [sys.executable, "-c", code],
@@ -181,7 +184,7 @@ def test_asked_to_end_the_server_leaves_no_file_behind(tmp_path: Path) -> None:
         guest = Visitor(process.stdout.readline().split()[-1])
         assert guest.upload(b"x,y\n1,2\n")[0] == 200
         assert len(list(tmp_path.glob("halfsquare-*/*.csv"))) == 1
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(asked)
         assert process.wait(20) == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -229,3 +232,10 @@ def test_a_refusal_has_the_look_of_the_page(visitor: Visitor) -> None:
     for sheet in re.findall(r'href="(/static/[^"]+)"', said.decode()):
         assert visitor.ask(sheet, Cookie="none=1")[0].status == 200
     assert visitor.ask("/static/vega.js", Cookie="none=1")[0].status == 403
+
+
+def test_numbers_of_runs_that_nobody_counts_to(visitor: Visitor) -> None:
+    """Thousands of digits are no number to Python, and were a fault of the program."""
+    for number in ("9" * 5000, "0" * 11, "-1", "%D9%A1", "x"):
+        for more in ("", "/events", "/model.hsq", "/surface", "/report.html"):
+            assert visitor.ask(f"/train/runs/{number}{more}")[0].status == 404

@@ -24,6 +24,14 @@ TO_DRAW = 80 << 30
 class Terminated(BaseException):
     """Asked to end by SIGTERM: as after Ctrl-C, what was begun is undone."""
 
+    number, told = signal.SIGTERM, "asked to end"
+
+
+class HungUp(Terminated):
+    """Asked to end by SIGHUP: the terminal is gone."""
+
+    number, told = signal.SIGHUP, "the terminal is gone"
+
 
 def require_streams() -> None:
     """See that standard input, output and error stand where they are expected.
@@ -97,9 +105,9 @@ class Ending:
         self.asked: type[BaseException] | None = None
 
     def terminate(self, number: int, frame: object) -> None:
-        """For SIGTERM."""
-        self.asked = Terminated
-        raise Terminated
+        """For SIGTERM and SIGHUP."""
+        self.asked = HungUp if number == signal.SIGHUP else Terminated
+        raise self.asked
 
     def interrupt(self, number: int, frame: object) -> None:
         """For SIGINT; one after SIGTERM changes nothing."""
@@ -119,8 +127,8 @@ def asked_to_end() -> type[BaseException]:
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """SIGTERM ends the block with :class:`Terminated`, so that whoever holds files can let go of
-    them.
+    """SIGTERM ends the block with :class:`Terminated`, SIGHUP with :class:`HungUp`, so that whoever
+    holds files can let go of them.
 
     An error that follows from a signal, or an exit on account of it, is told as what the signal
     asked for.
@@ -130,7 +138,11 @@ def orderly_end() -> Iterator[None]:
         yield
         return
     _ending = ending = Ending()
-    told = {signal.SIGTERM: ending.terminate, signal.SIGINT: ending.interrupt}
+    told = {
+        signal.SIGTERM: ending.terminate,
+        signal.SIGHUP: ending.terminate,
+        signal.SIGINT: ending.interrupt,
+    }
     # What whoever started this process has chosen to ignore stays ignored.
     before = {
         n: signal.signal(n, told[n]) for n in told if signal.getsignal(n) is not signal.SIG_IGN

@@ -22,6 +22,36 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
+def showable(text: str) -> str:
+    r"""The text for a page: what no page can show, and what would turn the text around it, written
+    by its number. Spaces of every width and what joins characters stay.
+
+    Examples
+    --------
+    >>> print(showable("a" + chr(27) + "[2J " + chr(0x202E) + "b" + chr(0xA0) + "c"))
+    a\x1b[2J \u202eb c
+    """
+    if text.isprintable():
+        return text
+    return "".join(repr(c)[1:-1] if is_hidden(c) else c for c in text)
+
+
+def is_hidden(character: str) -> bool:
+    """A control character, half of a character, a noncharacter, or a mark of writing direction."""
+    from unicodedata import bidirectional, category
+
+    kind, code = category(character), ord(character)
+    return (
+        (kind in ("Cc", "Cs", "Zl", "Zp") and character not in "\n\t")
+        or code & 0xFFFE == 0xFFFE
+        or 0xFDD0 <= code <= 0xFDEF
+        or bidirectional(character) in _TURNING
+    )
+
+
+_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
 def number(value: float | None, digits: int = 5) -> str:
     """A number to some significant digits, a whole one to all of them; see :func:`plain`."""
     if value is None or value != value:

@@ -23,6 +23,9 @@ from typing import Any
 PATIENCE = 60.0  # seconds until a command counts as hanging
 
 
+_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended; ``code`` is negative for a signal, None where it hung."""
@@ -38,7 +41,9 @@ class Ended:
         """
         if self.code is None:
             return "hung"
-        if self.code not in (0, 1, 2, 130, 143, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
+        # A signal that comes before the command has begun, or when it is over, ends it as it would
+        # any process.
+        if self.code not in (0, 1, 2, 129, 130, 143, *(-number for number in _SIGNALS)):
             return f"ended with {self.code}: {self.err[-300:]}"
         for words in ("Traceback", "internal error", "Warning:"):
             if words in self.err:

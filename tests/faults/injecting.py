@@ -228,7 +228,7 @@ def kills(random: np.random.Generator, seconds: float, count: int) -> Iterator[t
     """Signals at moments spread over so many seconds."""
     for i in range(count):
         yield (
-            (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[i % 3],
+            (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[i % 4],
             float(random.uniform(0, seconds)),
         )
 

@@ -41,6 +41,8 @@ MODELS = {
     "network": ("--model", "network"),
     "trees": ("--model", "trees"),
     "formula": ("--formula", "y ~ b0 + b1*a + exp(b2*b)"),
+    "terms": ("--model", "linear", "--formula", "y ~ a*b + poly(c, 2)"),
+    "auto": ("--model", "auto"),
 }
 
 

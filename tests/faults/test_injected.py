@@ -58,7 +58,7 @@ def folder(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.mark.parametrize("name", WRITERS)
 def test_killed_at_any_moment(name: str, commands: Commands, folder: Path) -> None:
     arguments, out = WRITERS[name]
-    for kill in kills(np.random.default_rng(0), 0.4, 3):
+    for kill in kills(np.random.default_rng(0), 0.4, 4):
         assert interrupted(commands, folder, arguments, out, kill) in FINE
 
 

@@ -1,7 +1,7 @@
 """The command line: one file a command; here they are put together and their errors told.
 
-Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted, 143 asked to end. No traceback
-reaches the user unless HALFSQUARE_DEBUG is set.
+Exit codes: 0 done, 1 a clear error, 2 wrong usage, 129 the terminal is gone, 130
+interrupted, 143 asked to end. No traceback reaches the user unless HALFSQUARE_DEBUG is set.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Annotated, NoReturn
@@ -130,9 +131,9 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         _tell(f"interrupted; {_left()}")
         sys.exit(130)
-    except Terminated:
-        _tell(f"asked to end; {_left()}")
-        sys.exit(143)
+    except Terminated as asked:
+        _tell(f"{asked.told}; {_left()}")
+        sys.exit(128 + asked.number)
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` has
         _close_output()
         sys.exit(0)
@@ -186,4 +187,5 @@ def _tell(message: str, *, lines: bool = False) -> None:
     """
     kept = "\n" if lines else ""
     message = "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in message)
-    print(f"halfsquare: {message}", file=sys.stderr)
+    with suppress(OSError):  # it is full, or the terminal is gone: the exit code says it too
+        print(f"halfsquare: {message}", file=sys.stderr, flush=True)

@@ -72,6 +72,11 @@ class Encoder(ABC):
         """What the design columns belong to, each with their range: source columns, or terms."""
 
     @property
+    def group_of(self) -> list[int]:
+        """Of each design column the place of its group in ``groups``."""
+        return [g for g, (_, start, stop) in enumerate(self.groups) for _ in range(start, stop)]
+
+    @property
     @abstractmethod
     def means(self) -> Floats:
         """Of the design columns before they are standardized, (d,)."""

@@ -141,10 +141,11 @@ class Source:
 
     def row(self, number: int) -> dict[str, str | None]:
         """Row ``number`` (from 1) as text, for showing; empty if there is none."""
+        # As one list: DuckDB takes the square of their number for thousands of columns of text.
         listed = ", ".join(f"{c.text}::VARCHAR" for c in self.columns)
-        query = f"SELECT {listed} FROM {self.relation} LIMIT 1 OFFSET {int(number) - 1}"
+        query = f"SELECT [{listed}] FROM {self.relation} LIMIT 1 OFFSET {int(number) - 1}"
         found = self.run(query)
-        return dict(zip([c.name for c in self.columns], found[0], strict=True)) if found else {}
+        return dict(zip([c.name for c in self.columns], found[0][0], strict=True)) if found else {}
 
     def not_a_number(self, name: str) -> tuple[int, str] | None:
         """The first row (from 1) whose text in that column is no number, and the text."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -85,6 +90,7 @@ def _rows(path: str, name: str, sheet: str | None) -> list[list[Any]]:
             f"{name} is a spreadsheet, which needs the extra 'sheets': "
             "pip install 'halfsquare[sheets]'"
         ) from None
+    require_bounded(path, name)
     try:
         book = python_calamine.CalamineWorkbook.from_path(path)
         names = list(book.sheet_names)
@@ -101,8 +107,84 @@ def _rows(path: str, name: str, sheet: str | None) -> list[list[Any]]:
         return list(book.get_sheet_by_name(sheet).to_python(skip_empty_area=False))
     except DataError:
         raise
-    except Exception as problem:  # the reader's own kinds of errors
+    except BaseException as problem:  # the reader's own kinds of errors, and its panics
+        if not isinstance(problem, Exception) and type(problem).__name__ != "PanicException":
+            raise
         raise DataError(f"{name} could not be read as a spreadsheet: {problem}") from None
+
+
+def require_bounded(path: str, name: str) -> None:
+    """Refuse a workbook that is small and unpacks to more than a table can be, or names a cell so
+    far off that all those before it would fill the memory: the reader makes room for each.
+
+    Raises
+    ------
+    DataError
+    """
+    if not zipfile.is_zipfile(path):  # of other formats, and what is none, the reader tells
+        return
+    damaged = zipfile.BadZipFile, OSError, NotImplementedError, zlib.error, EOFError, RuntimeError
+    with suppress(*damaged), zipfile.ZipFile(path) as packed:  # the reader tells of that too
+        inside = packed.infolist()
+        size = sum(each.file_size for each in inside)
+        if size > _MOST_BYTES:
+            raise DataError(
+                f"{name} unpacks to {size / 1e9:,.0f} GB; spreadsheets of up to "
+                f"{_MOST_BYTES / 1e9:,.0f} GB are read: export the rows as CSV"
+            )
+        for each in inside:
+            rows, columns = _extent(packed, each)  # a sheet can have any name
+            if rows * columns > _MOST_CELLS:
+                raise DataError(
+                    f"{name} has {rows:,} rows and {columns:,} columns from its first cell "
+                    f"to its last; {_MOST_CELLS:,} cells are read. Delete what stands far "
+                    "from the table, or export the rows as CSV"
+                )
+
+
+_MOST_BYTES, _MOST_CELLS = 4 << 30, 100_000_000
+_BLOCK, _LAP = 1 << 20, 64
+_CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
+_LONGER_COLUMN = {n: re.compile(rb"""\br\s*=\s*["'][A-Za-z]{%d,3}\d""" % (n + 1)) for n in (1, 2)}
+_LONGER_ROW = {
+    n: re.compile(rb"""\br\s*=\s*["'][A-Za-z]{1,3}\d{%d}""" % (n + 1)) for n in range(1, 7)
+}
+
+
+def _extent(packed: zipfile.ZipFile, each: zipfile.ZipInfo) -> tuple[int, int]:
+    """The last row and the last column that cells of a sheet name; 0 where the lengths of their
+    names show at a glance that they are few enough.
+    """
+    letters = digits = 1
+    for text in _blocks(packed, each):
+        while letters < 3 and _LONGER_COLUMN[letters].search(text):
+            letters += 1
+        while digits < 7 and _LONGER_ROW[digits].search(text):
+            digits += 1
+    if min(10**digits, 1 << 20) * min(27**letters, 1 << 14) <= _MOST_CELLS:
+        return 0, 0
+    rows = columns = 0
+    for text in _blocks(packed, each):
+        for name, row in _CELL.findall(text):
+            rows, columns = max(rows, int(row)), max(columns, _column_number(name))
+    return rows, columns
+
+
+def _blocks(packed: zipfile.ZipFile, each: zipfile.ZipInfo) -> Iterator[bytes]:
+    """A file of an archive in parts that lap over, so that no name of a cell is divided."""
+    lap = b""
+    with packed.open(each) as file:
+        while block := file.read(_BLOCK):
+            yield lap + block
+            lap = block[-_LAP:]
+
+
+def _column_number(letters: bytes) -> int:
+    """A is 1, Z is 26, AA is 27."""
+    number = 0
+    for letter in letters.upper():
+        number = 26 * number + letter - 64
+    return number
 
 
 def _there(cell: Any) -> bool:

@@ -29,18 +29,23 @@ def table_of(
 ) -> TextTable:
     """How text files are read: as asked, as a model had them, or as found."""
     given = reading.given if reading else {}
-    known = tuple(reading.columns) if reading else spec.known
-    wanted = Wanted(
+    words = (*spec.missing, *given.get("missing", ()))
+    forced = (*spec.category, *spec.text, *spec.number)
+    wanted = wanted_of(spec, reading)
+    return text_table(paths, pattern, name, wanted, words, reading, forced)
+
+
+def wanted_of(spec: DataSpec, reading: Reading | None = None) -> Wanted:
+    """What is said of the layout of a text file."""
+    given = reading.given if reading else {}
+    return Wanted(
         spec.encoding or given.get("encoding"),
         spec.delimiter,
         spec.header if spec.header is not None else given.get("header"),
         spec.skip,
         spec.comment or given.get("comment"),
-        known,
+        tuple(reading.columns) if reading else spec.known,
     )
-    words = (*spec.missing, *given.get("missing", ()))
-    forced = (*spec.category, *spec.text, *spec.number)
-    return text_table(paths, pattern, name, wanted, words, reading, forced)
 
 
 def source_of(connection: Any, table: TextTable, files: Unchanged, spec: DataSpec) -> Source:

@@ -107,7 +107,8 @@ class TreesRegressor(MultiOutputMixin, TableRegressor):  # type: ignore[misc]
         found = [column_contributions(self.fitted_.members, encoder, d) for d in designs]
         parts = np.concatenate([part for _, part in found])
         added: Floats = np.zeros((*parts.shape[:2], len(self._names)))
-        added[:, :, [self._names.index(column) for column, _, _ in encoder.groups]] = parts
+        places = {name: j for j, name in enumerate(self._names)}
+        added[:, :, [places[column] for column, _, _ in encoder.groups]] = parts
         constant = found[0][0]
         return (float(constant[0]), added[:, 0]) if self._flat else (constant, added)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import Any, Unpack
 
 import numpy as np
@@ -16,11 +17,12 @@ from halfsquare.data.scan import Scanned, scan
 from halfsquare.data.source import Source
 from halfsquare.data.spec import DataSpec, RowOptions
 from halfsquare.data.statistics import TableStatistics
+from halfsquare.data.width import names_at_once
 from halfsquare.errors import OptionError
 from halfsquare.exact.gram import ExactGram
 from halfsquare.exact.sums_record import Counts, SumSource
 from halfsquare.exact.table_sums import TableSums
-from halfsquare.exact.terms import sum_columns
+from halfsquare.exact.terms import require_narrow, sum_columns
 from halfsquare.fitting.options import FitOptions
 from halfsquare.loss import Floats
 from halfsquare.parallel.threads import Local
@@ -59,6 +61,12 @@ def sum_rows(
             "or give whole weights"
         )
     targets = [target] if isinstance(target, str) else list(target)
+    known = replace(spec, known=(*targets, *(features or ())))
+    taken = {*targets, *exclude, *([spec.weights] if spec.weights else [])}
+    named = features if features is not None else names_at_once(known)
+    require_narrow(
+        named, taken, str(spec.data) if isinstance(spec.data, (str, PathLike)) else "the table"
+    )
 
     def passed(source: Source) -> Scanned:
         chosen = choose_roles(
@@ -68,7 +76,7 @@ def sum_rows(
         require_no_late_values(source, found)
         return found
 
-    scanned = whole(replace(spec, known=(*targets, *(features or ()))), passed)
+    scanned = whole(known, passed)
     roles = scanned.roles
     columns = sum_columns(scanned)
     size = 1 + sum(len(c.terms) for c in columns) + len(targets)

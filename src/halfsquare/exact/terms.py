@@ -8,7 +8,7 @@ each level seen; a level that one table has not seen is 0 in all its rows. Times
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -137,6 +137,25 @@ def sum_columns(scanned: Scanned) -> tuple[SumColumn, ...]:
             found.append(SumColumn(column.name, kind))
     require_few(found)
     return tuple(found)
+
+
+def require_narrow(names: Sequence[str] | None, taken: Collection[str], what: str) -> None:
+    """Refuse, before the rows are read, columns that could not be few terms unless half of them
+    turned out to be empty; ``taken`` are those that are no features.
+
+    Raises
+    ------
+    DataError
+        With what they would cost.
+    """
+    count = 0 if names is None else len(set(names) - set(taken))
+    if count > 2 * MAX_TERMS:
+        terms = 1 + 2 * count  # where values are missing, a number makes two
+        raise DataError(
+            f"{what} has {count:,} columns to sum: up to {terms:,} terms and "
+            f"{terms * (terms + 1) // 2:,} exact sums, {8e-9 * terms * (terms + 1):,.1f} GB; sums "
+            f"are kept for up to {MAX_TERMS:,} terms: name the columns that matter (--features)"
+        )
 
 
 def require_few(columns: Sequence[SumColumn]) -> None:

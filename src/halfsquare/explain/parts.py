@@ -87,16 +87,14 @@ def tree_contributions(
     In the unit of the target; (m, groups) for ``design`` (m, d).
     """
     scale = float(fitted.encoder.target_scales[output])
+    group_of = fitted.encoder.group_of
     mean, found = 0.0, np.zeros((len(design), len(fitted.encoder.groups)))
     for member, share in _sorted(fitted)[1]:
         assert isinstance(member.model, Trees)
         constant, by_input = member.model.contributions(member.parameters, design)
         mean += share * scale * float(constant[output])
         for j, each in enumerate(member.model.inputs):
-            group = next(
-                g for g, (_, a, b) in enumerate(fitted.encoder.groups) if a <= each.first < b
-            )
-            found[:, group] += share * scale * by_input[:, output, j]
+            found[:, group_of[each.first]] += share * scale * by_input[:, output, j]
     return mean, found
 
 

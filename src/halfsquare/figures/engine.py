@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import threading
-import unicodedata
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -22,6 +21,7 @@ import altair as alt
 
 from halfsquare.errors import HalfsquareError
 from halfsquare.process import TO_DRAW, require_address_space
+from halfsquare.text import is_hidden
 
 _SECONDS = 120.0  # for one figure; the slowest takes a few
 
@@ -41,8 +41,8 @@ def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
 
 
 def clean(text: str) -> str:
-    """The text without what no figure can show: control characters, halves of characters and
-    noncharacters become U+FFFD.
+    """The text without what no figure can show or what would turn it around: control characters,
+    halves of characters, noncharacters and marks of direction become U+FFFD.
 
     Examples
     --------
@@ -51,13 +51,7 @@ def clean(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join("\ufffd" if _unshowable(c) else c for c in text)
-
-
-def _unshowable(character: str) -> bool:
-    code = ord(character)
-    nonsense = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-    return nonsense or (unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t")
+    return "".join("\ufffd" if is_hidden(c) else c for c in text)
 
 
 def _cleaned(value: Any) -> Any:

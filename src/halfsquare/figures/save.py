@@ -139,8 +139,12 @@ def css_variables() -> str:
 
 
 def data_island(name: str, value: Any) -> str:
-    """JSON inside HTML: a block of data no browser runs, in which no ``<`` can end it early."""
+    """JSON inside HTML: a block of data no browser runs, in which no ``<`` can end it early. What
+    cannot be shown stands in it by its number.
+    """
     written = json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    if not written.isprintable():
+        written = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in written)
     return f'<script type="application/json" id="{escape(name)}">{written}</script>\n'
 
 

@@ -93,7 +93,7 @@ class Packed:
         """
         try:
             return _unpacked(self.tree, self.arrays)
-        except (TypeError, KeyError, IndexError, AttributeError, RecursionError) as problem:
+        except _HOSTILE as problem:
             raise ValueError(f"{type(problem).__name__} at {problem}") from None
 
     def digest(self) -> str:
@@ -171,6 +171,12 @@ def _at(arrays: Sequence[Array], index: Any) -> Array:
     if type(index) is not int or index < 0:
         raise ValueError(f"{index!r} is no place of an array")
     return arrays[index]
+
+
+# What a record can meet in values that it did not write: also whole numbers beyond float64.
+_HOSTILE = (
+    TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, MemoryError,
+)  # fmt: skip
 
 
 _KINDS: Mapping[str, Callable[[Any, Sequence[Array]], Any]] = {

@@ -40,11 +40,11 @@ def _contributions(
         assert isinstance(member.model, Trees)
         own, parts = member.model.contributions(member.parameters, design)
         constant, total = constant + share * own, total + share * parts
-    inputs = inputs_of(encoder)
-    return constant, [
-        total[:, :, [j for j, i in enumerate(inputs) if start <= i.first < stop]].sum(axis=2)
-        for _, start, stop in encoder.groups
-    ]
+    places: list[list[int]] = [[] for _ in encoder.groups]
+    group_of = encoder.group_of
+    for j, one in enumerate(inputs_of(encoder)):
+        places[group_of[one.first]].append(j)
+    return constant, [total[:, :, own].sum(axis=2) for own in places]
 
 
 def trees_relevance(

@@ -105,13 +105,10 @@ def require_extra() -> None:
 def _template() -> Any:
     import jinja2
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("halfsquare.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    return environment.get_template("report.html")
+    from halfsquare.figures.page_text import environment
+
+    loader = jinja2.PackageLoader("halfsquare.report", "templates")
+    return environment(loader).get_template("report.html")
 
 
 def _context(fitted: FittedModel, c: Any, whatif: WhatIf | None) -> dict[str, Any]:

@@ -6,20 +6,19 @@ from html import escape
 
 from halfsquare.report.first_screen import first_screen
 from halfsquare.results.fitted import FittedModel
-from halfsquare.text import number
+from halfsquare.text import number, visible
 
 _SHOWN = 12  # parameters
 
 
 def as_html(fitted: FittedModel) -> str:
     """The HTML of it."""
-    said = "".join(
-        f"<div>{escape(line) or '&nbsp;'}</div>" for line in first_screen(fitted).split("\n")
-    )
+    lines = visible(first_screen(fitted)).split("\n")
+    said = "".join(f"<div>{escape(line) or '&nbsp;'}</div>" for line in lines)
     if fitted.kind == "network":
         return said
     rows = "".join(
-        f"<tr><th scope='row'>{escape(p.name)}</th><td>{number(p.value, 6)}</td>"
+        f"<tr><th scope='row'>{escape(visible(p.name))}</th><td>{number(p.value, 6)}</td>"
         f"<td>{number(p.standard_error, 4)}</td><td>{number(p.t, 4)}</td></tr>"
         for p in fitted.parameters[:_SHOWN]
     )

@@ -84,6 +84,8 @@ def _training(training: Training) -> Iterator[str]:
     """What each kind of model has to tell of itself."""
     if training.kind in ("network", "trees", "blend") and training.relevance is None:
         yield f"{training.kind} without the relevance of the columns"
+    if not all(0 <= value < 1e150 for value in (training.relevance or {}).values()):
+        yield "a relevance that is none"
     if any(e.weight is None for e in training.ensembles):
         yield "an ensemble of trees without its weight"
     if training.kind == "blend" and None in (training.left_out_mse, training.left_out_mse_se):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _MOST_POINTS = 300  # of one curve; beyond, every second is dropped
 
@@ -33,11 +33,6 @@ class Curve:
     phase: str = "measure"
     points: list[Point] = field(default_factory=list)
     every: int = 1
-
-    @classmethod
-    def read(cls, told: dict[str, Any]) -> Curve:
-        """A curve as it was written as JSON."""
-        return cls(**{**told, "points": [Point(*point) for point in told["points"]]})
 
     def keeps(self, iteration: int) -> bool:
         """Whether a point of this step stays, until all are thinned."""

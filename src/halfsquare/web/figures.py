@@ -148,12 +148,12 @@ def _decades(values: Sequence[float]) -> list[float]:
         return [1e-3, 1.0]
     low = math.floor(2 * math.log10(0.9 * min(fine))) / 2
     high = math.ceil(2 * math.log10(1.05 * max(fine))) / 2
-    return [10.0 ** max(low, -300), 10.0 ** max(high, low + 0.5)]
+    return [10.0 ** max(low, -300), 10.0 ** min(max(high, low + 0.5), 308)]
 
 
 def _power(value: float) -> float:
     """The next of 1, 2, 5, 10, … with room for an arrow."""
-    wanted = 1.35 * (value or 1.0)
+    wanted = min(1.35 * (value or 1.0), 1e308)
     power = 10.0 ** math.floor(math.log10(wanted))
     return next(power * step for step in (1.0, 2.0, 5.0, 10.0) if power * step >= wanted)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from halfsquare.errors import HalfsquareError, OptionError
-from halfsquare.web.kept import read_runs, remove_run, write_run
+from halfsquare.web.kept import numbers_in, read_runs, remove_run, write_run
 from halfsquare.web.run import Run, RunOptions
 
 
@@ -35,7 +35,6 @@ class Runs:
             return
         for kept in read_runs(self._folder):
             self._runs[kept.number] = Run.restored(kept, find(kept.key))
-        self._last = max(self._runs, default=0)
 
     def all(self) -> list[Run]:
         """The runs, the latest first."""
@@ -58,8 +57,10 @@ class Runs:
 
     def start(self, asked: RunOptions) -> Run:
         """Begin a run, when those before it are over."""
+        # A number that is taken stays so, whatever became of its files: no run writes over another.
+        taken = [] if self._folder is None else numbers_in(self._folder)
         with self._lock:
-            self._last += 1
+            self._last = max([self._last, *taken]) + 1
             run = self._runs[self._last] = Run(self._last, asked, self._turn)
         run.begin()
         if self._folder is not None:

@@ -183,17 +183,22 @@ def _compile_figures() -> None:
 
 @contextmanager
 def _orderly() -> Iterator[None]:
-    """Being asked to end (SIGTERM) is as Ctrl+C: what was begun is closed, and no file is left
-    behind.
+    """Being asked to end (SIGTERM, or SIGHUP unless that is ignored) is as Ctrl+C: what was begun
+    is closed, and no file is left behind.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asked = (signal.SIGTERM, signal.SIGHUP)
+    before = {n: signal.getsignal(n) for n in asked}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _existing(name: str, path: str | os.PathLike[str] | None) -> Path | None:

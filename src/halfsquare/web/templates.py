@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from halfsquare import text
 from halfsquare.explain.derivation import number
+from halfsquare.figures.page_text import environment
 from halfsquare.figures.save import data_island
 from halfsquare.figures.theme import DARK, LIGHT
 
@@ -101,21 +102,14 @@ def _frame(request: Request, values: dict[str, Any]) -> dict[str, Any]:
 @cache
 def _templates() -> jinja2.Environment:
     folder = files("halfsquare.web").joinpath("templates")
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(
-            lambda name: folder.joinpath(name).read_text(encoding="utf-8")
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = short
-    environment.filters["brief"] = lambda x: short(x, 4)
-    environment.filters["amount"] = amount
-    environment.filters["with_error"] = with_error
-    environment.filters["plain"] = plain
-    return environment
+    loader = jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8"))
+    made = environment(loader, lstrip_blocks=True)
+    made.filters["number"] = short
+    made.filters["brief"] = lambda x: short(x, 4)
+    made.filters["amount"] = amount
+    made.filters["with_error"] = with_error
+    made.filters["plain"] = plain
+    return made
 
 
 def short(x: float, digits: int = 6) -> str:

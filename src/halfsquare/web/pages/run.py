@@ -232,7 +232,10 @@ def _file_name(name: str) -> str:
 
 
 def _run(request: Request) -> Run:
-    run: Run = request.app.state.workspace.runs.get(request.path_params["number"])
+    number = request.path_params["number"]
+    if not (number.isascii() and number.isdecimal() and len(number) < 10):
+        raise HTTPException(404)
+    run: Run = request.app.state.workspace.runs.get(int(number))
     return run
 
 
@@ -243,7 +246,7 @@ def _trained(request: Request) -> FittedModel:
     return fitted
 
 
-_ONE = f"{PATH}/runs/{{number:int}}"
+_ONE = f"{PATH}/runs/{{number}}"  # ":int" fails on thousands of digits
 ROUTES = (
     Route(_ONE, _page),
     Route(f"{_ONE}/events", _events),
