@@ -9,12 +9,13 @@ either kind, and these say how to weigh the two ensembles (:mod:`halfsquare.fitt
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Rows
@@ -33,6 +34,10 @@ from halfsquare.solvers.lightgbm_input import Growth
 from halfsquare.solvers.run import Run, Stream
 
 BEST, RANDOM = "trees", "trees of random cuts"
+
+# Whether more members of an ensemble are worth growing: by its name, the rows (m,) that its first
+# member left out, and the errors (m, k) there.
+Worth = Callable[[str, npt.NDArray[np.intp], Floats], bool]
 
 
 # From so many rows on fewer members suffice, and fewer still.
@@ -64,6 +69,7 @@ def train_trees(
     members: int | None = None,
     rounds: int | None = None,
     monotone: Mapping[str, int] | None = None,
+    worth: Worth | None = None,
 ) -> list[Part]:
     """Train both ensembles; their errors on rows left out come with them.
 
@@ -88,11 +94,13 @@ def train_trees(
         Trees of a member, at most.
     monotone : mapping of input name to 1 or -1, optional
         Inputs with which the output must not fall, or not rise.
+    worth : callable, optional
+        Asked of the first member of each ensemble; where it says no, no other is grown.
 
     Returns
     -------
     list of Part
-        One or two.
+        One or two; those alone that ``worth`` said yes to.
 
     Raises
     ------
@@ -120,12 +128,20 @@ def train_trees(
     ]
     again = isinstance(rows, EncodedRows) and rows.part == "all"
     plan = _Plan(coded, tuple(targets), folds, signs, rounds, run, tasks[0][1], again)
+    done: dict[int, _Member | None] = {}
+    if worth is not None and folds is not None:
+        first = [i for i in range(len(tasks)) if i % count == 0]
+        done = plan.grow(tasks, first)
+        for (name, growth), at in zip(list(wanted.items()), first, strict=True):
+            pilot = done[at]
+            if pilot is not None and not worth(name, pilot.left_out, pilot.errors):
+                del wanted[name]
+                tasks[at : at + count] = [(growth, -1)] * count
     # Trees of random cuts take longer: they come first, so that no thread is left alone with one.
-    order = range(len(tasks))[::-1]
-    lanes = run.execution.lanes(len(tasks))[0]
-    done = side_by_side(lambda i, stop: plan.train(*tasks[i], stop), order, lanes)[::-1]
+    rest = [i for i, task in enumerate(tasks) if task[1] >= 0 and i not in done]
+    done |= plan.grow(tasks, rest[::-1])
     made = {
-        name: [d for d, t in zip(done, tasks, strict=True) if d is not None and t[0] is growth]
+        name: [d for i, t in enumerate(tasks) if t[0] is growth and (d := done.get(i)) is not None]
         for name, growth in wanted.items()
     }
     return [plan.part(name, trained) for name, trained in made.items() if trained]
@@ -167,6 +183,14 @@ class _Plan:
     first: int
     refit: bool = False
     ended: Event = field(default_factory=Event)
+
+    def grow(
+        self, tasks: Sequence[tuple[Growth, int]], which: Sequence[int]
+    ) -> dict[int, _Member | None]:
+        """Those of the tasks that ``which`` names, side by side in that order."""
+        lanes = self.run.execution.lanes(max(len(which), 1))[0]
+        found = side_by_side(lambda i, stop: self.train(*tasks[i], stop), which, lanes)
+        return dict(zip(which, found, strict=True))
 
     def train(self, growth: Growth, member: int, stop: Event) -> _Member | None:
         """One member; None if there is no time to begin."""
