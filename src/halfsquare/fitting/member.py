@@ -23,7 +23,7 @@ from halfsquare.solvers.run import Run
 
 _PRECISIONS = (1e6, 10.0)
 # A descent is over when five steps change the log evidence by less than this for each number in the
-# target, in nats: errors on rows left out then change by less than a percent (docs/accuracy.md).
+# target, in nats; measured in docs/accuracy.md.
 _CALM = 0.004
 
 

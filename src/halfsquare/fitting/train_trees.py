@@ -35,8 +35,9 @@ from halfsquare.solvers.run import Run, Stream
 
 BEST, RANDOM = "trees", "trees of random cuts"
 
-# Whether more members of an ensemble are worth growing: by its name, the rows (m,) that its first
-# member left out, and the errors (m, k) there.
+# Whether more members of an ensemble are worth growing: by its name, the rows (m,) that its members
+# so far left out, and the errors (m, k) there. So many members are asked one after the other.
+_ASKED = 2
 Worth = Callable[[str, npt.NDArray[np.intp], Floats], bool]
 
 
@@ -95,7 +96,7 @@ def train_trees(
     monotone : mapping of input name to 1 or -1, optional
         Inputs with which the output must not fall, or not rise.
     worth : callable, optional
-        Asked of the first member of each ensemble; where it says no, no other is grown.
+        Asked after each of the first members of an ensemble; where it says no, no other is grown.
 
     Returns
     -------
@@ -128,17 +129,10 @@ def train_trees(
     ]
     again = isinstance(rows, EncodedRows) and rows.part == "all"
     plan = _Plan(coded, tuple(targets), folds, signs, rounds, run, tasks[0][1], again)
-    done: dict[int, _Member | None] = {}
-    if worth is not None and folds is not None:
-        first = [i for i in range(len(tasks)) if i % count == 0]
-        done = plan.grow(tasks, first)
-        for (name, growth), at in zip(list(wanted.items()), first, strict=True):
-            pilot = done[at]
-            if pilot is not None and not worth(name, pilot.left_out, pilot.errors):
-                del wanted[name]
-                tasks[at : at + count] = [(growth, -1)] * count
+    done = {} if worth is None or folds is None else plan.asked(tasks, wanted, worth)
     # Trees of random cuts take longer: they come first, so that no thread is left alone with one.
-    rest = [i for i, task in enumerate(tasks) if task[1] >= 0 and i not in done]
+    kept = list(wanted.values())
+    rest = [i for i, task in enumerate(tasks) if task[0] in kept and i not in done]
     done |= plan.grow(tasks, rest[::-1])
     made = {
         name: [d for i, t in enumerate(tasks) if t[0] is growth and (d := done.get(i)) is not None]
@@ -191,6 +185,28 @@ class _Plan:
         lanes = self.run.execution.lanes(max(len(which), 1))[0]
         found = side_by_side(lambda i, stop: self.train(*tasks[i], stop), which, lanes)
         return dict(zip(which, found, strict=True))
+
+    def asked(
+        self, tasks: Sequence[tuple[Growth, int]], wanted: dict[str, Growth], worth: Worth
+    ) -> dict[int, _Member | None]:
+        """The first members; of ``wanted`` the ensembles go whose members are not worth more."""
+        assert self.folds is not None
+        done: dict[int, _Member | None] = {}
+        for number in range(min(_ASKED, self.folds.count)):
+            kept = list(wanted.values())
+            now = [
+                i for i, t in enumerate(tasks) if t[0] in kept and i % self.folds.count == number
+            ]
+            done |= self.grow(tasks, now)
+            for name, growth in list(wanted.items()):
+                seen = [m for i, m in done.items() if m is not None and tasks[i][0] is growth]
+                if seen and not worth(
+                    name,
+                    np.concatenate([m.left_out for m in seen]),
+                    np.concatenate([m.errors for m in seen]),
+                ):
+                    del wanted[name]
+        return done
 
     def train(self, growth: Growth, member: int, stop: Event) -> _Member | None:
         """One member; None if there is no time to begin."""
