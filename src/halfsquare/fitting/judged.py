@@ -150,9 +150,9 @@ def may_gain(known: Floats, new: Floats, weight: Floats | None) -> float:
     >>> may_gain(e, -e, None), may_gain(e, e, None)
     (1.0, 0.0)
     """
-    there = ~np.isnan(known + new).any(axis=1)
+    there = np.asarray(~np.isnan(known + new).any(axis=1))
     e, d = known[there], (known - new)[there]
-    w = (np.ones(len(there)) if weight is None else weight)[there][:, None]
+    w = (np.ones(len(known)) if weight is None else weight)[there][:, None]
     square, spread = float((w * e * e).sum()), float((w * d * d).sum())
     if not (square > 0 and spread > 0):
         return 0.0
