@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from halfsquare import fit, load
 from halfsquare.explain.row import explain_row
 from halfsquare.fitting.blend import blended
-from halfsquare.fitting.judged import Judged, Part
+from halfsquare.fitting.judged import Judged, Part, may_gain
 from halfsquare.results.evaluate import evaluate
 from halfsquare.solvers.combination import combination_weights
 
@@ -143,3 +143,36 @@ def test_preferring_the_simple_blends_nothing() -> None:
     fitted = fit(bumpy(120), "y", prefer="simple")
     assert fitted.kind in ("linear", "network")
     assert all(t["weight"] is None for t in fitted.info["tried"])
+
+
+@pytest.mark.parametrize("own", [0.0, 0.3, 1.0, 3.0])
+def test_what_may_be_gained_is_what_the_best_weight_gains_and_its_doubt(own: float) -> None:
+    r = np.random.default_rng(3)
+    shared = r.normal(size=(40_000, 1))
+    known, new = (
+        shared + 0.5 * r.normal(size=shared.shape),
+        shared + own * r.normal(size=shared.shape),
+    )
+    blends = [np.mean(((1 - v) * known + v * new) ** 2) for v in np.linspace(0, 1, 201)]
+    gain = 1 - min(blends) / float(np.mean(known**2))
+    assert gain - 1e-4 <= may_gain(known, new, None) <= gain + 0.02
+    few = slice(0, 40)
+    assert may_gain(known[few], new[few], None) > gain
+    twice = np.full(40, 2.0)
+    assert may_gain(np.repeat(known[few], 2, 0), np.repeat(new[few], 2, 0), None) == pytest.approx(
+        may_gain(known[few], new[few], twice), rel=0.5
+    )
+
+
+def test_trees_in_vain_stop_after_the_first_and_others_do_not() -> None:
+    r = np.random.default_rng(0)
+    x = r.normal(size=(500, 3))
+    curved = x @ [2.0, 1.0, -1.0] + 0.5 * x[:, 0] ** 2 + r.normal(0, 0.3, 500)
+    smooth = {**dict(zip("abc", x.T, strict=True)), "y": curved}
+    tried = fit(smooth, target="y", refit=False).record.training.candidates
+    stopped = [c for c in tried if "stopped after the first" in c.note]
+    assert stopped and all("trees" in c.model and c.mse is None for c in stopped)
+    steps = {**smooth, "y": (x[:, 0] > 0.3) * 2.0 + (x[:, 1] > -0.4) * (x[:, 2] > 0)}
+    tried = fit(steps, target="y", refit=False).record.training.candidates
+    assert [c.model for c in tried][:2] == ["linear", "trees"]
+    assert not any("stopped" in c.note for c in tried if c.model == "trees")

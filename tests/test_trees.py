@@ -412,3 +412,22 @@ def test_intervals_that_are_not_known_are_said_to_be() -> None:
     known = fit({"x": x, "y": x**2}, "y", model="trees", test_fraction=0)
     assert np.isfinite(known.interval({"x": x})[1]).all()
     assert not any("intervals" in w for w in known.info["warnings"])
+
+
+def test_members_that_are_kept_are_the_same_whatever_was_asked_of_the_first() -> None:
+    x, t, inputs = mixed(200)
+    rows = ArrayRows(x, t[:, None])
+    whole = {part.name: part for part in train_trees(rows, inputs, ["y"])}
+    asked: list[tuple[str, int]] = []
+
+    def worth(name: str, at: NDArray[np.intp], errors: NDArray[np.floating]) -> bool:
+        asked.append((name, len(at)))
+        np.testing.assert_array_equal(errors, whole[name].errors[0, at])
+        return name != "trees"
+
+    (kept,) = train_trees(rows, inputs, ["y"], worth=worth)
+    assert kept.name == "trees of random cuts"
+    assert asked == [("trees", 40), (kept.name, 40), (kept.name, 80)]
+    np.testing.assert_array_equal(kept.errors, whole[kept.name].errors)
+    for one, other in zip(kept.members, whole[kept.name].members, strict=True):
+        np.testing.assert_array_equal(one.parameters, other.parameters)

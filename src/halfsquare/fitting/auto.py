@@ -17,33 +17,38 @@ from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import FitError, OptionError
-from halfsquare.fitting.blend import Blend, blended, members_of, some_design, table, weights_of
+from halfsquare.fitting.blend import Blend, blended, members_of, some_design, weights_of
 from halfsquare.fitting.family import Family
-from halfsquare.fitting.judged import Part
+from halfsquare.fitting.judged import Part, may_gain
 from halfsquare.fitting.left_out_linear import left_out_linear
 from halfsquare.fitting.linear import LinearFamily
 from halfsquare.fitting.network import NetworkFamily, network_training
 from halfsquare.fitting.simplest import simplest, simplest_again
-from halfsquare.fitting.train_trees import BEST, RANDOM
-from halfsquare.fitting.tree_relevance import trees_relevance
-from halfsquare.fitting.trees import TreesFamily, trees_training, unit_of
+from halfsquare.fitting.told_of_blend import blend_training, candidates_of
+from halfsquare.fitting.train_trees import BEST, RANDOM, Worth
+from halfsquare.fitting.trees import TreesFamily, trees_training
 from halfsquare.loss import Floats
 from halfsquare.models.base import Model
 from halfsquare.models.linear import Linear
 from halfsquare.models.network import Network
 from halfsquare.models.trees import Trees
 from halfsquare.results.fitted import FittedModel
-from halfsquare.results.record import BlendPart, Candidate, Training
+from halfsquare.results.record import Candidate, Training
 from halfsquare.results.stretches import Stretches
 from halfsquare.results.trained import NetworkFacts, Trained
 from halfsquare.solvers.run import Run
 
 LINEAR, NETWORK = "linear", "network"
+_ORDER = (LINEAR, BEST, RANDOM, NETWORK)  # the simplest first
 _FEWEST_ROWS = 50
+# Below so many rows networks come before trees, and more trees are grown where the first leave it
+# open that they lower the network's MSE by this share.
+_FEW_ROWS, _LEAST_GAIN = 5000, 0.1
 # An MSE of this share of the targets' variance is rounding.
 _EXACT = 1e-12
 # Of networks: members, and from how many rows on mini-batches alone, in so many visits to rows that
@@ -84,7 +89,7 @@ class AutoFamily(Family):
         parts = [self._linear_part(rows, run, judged=not why)]
         if not why and _mean_square(parts[0]) < _EXACT:
             why = "the linear model is exact"
-        for name, make in self._more().items():
+        for name, make in self._more(rows, parts, weight, notes).items():
             late = "the time limit has passed" if run.late else ""
             problem = why or late or self._too_much(name, rows, run)
             if problem:
@@ -98,8 +103,9 @@ class AutoFamily(Family):
                         notes[part.name] = "no rows were left out to judge it by"
             except FitError as failed:
                 notes[name] = f"failed: {failed}"
+        parts.sort(key=lambda part: _ORDER.index(part.name))
         blend = blended(parts, weight, simplest=True)
-        return self._fitted(rows, blend, _candidates(blend, notes, rows))
+        return self._fitted(rows, blend, candidates_of(blend, notes, rows))
 
     def again(self, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
         """The parts in use trained on more rows, with the weights they had."""
@@ -127,8 +133,35 @@ class AutoFamily(Family):
             left_out_mse=before.left_out_mse, left_out_mse_se=before.left_out_mse_se
         )
 
-    def _more(self) -> dict[str, Callable[[EncodedRows, Run], list[Part]]]:
-        return {BEST: self._tree_parts, NETWORK: self._network_part}
+    def _more(
+        self, rows: EncodedRows, parts: list[Part], weight: Floats | None, notes: dict[str, str]
+    ) -> dict[str, Callable[[EncodedRows, Run], list[Part]]]:
+        """What is tried beside the linear model, in turn; trees in vain are noted.
+
+        Of few rows networks come first, since the first trees then tell whether more are worth
+        growing; of many, trees are the cheaper.
+        """
+        if rows.row_count >= _FEW_ROWS or self.options.time_limit is not None:
+            return {BEST: self._tree_parts, NETWORK: self._network_part}
+
+        def trees(rows: EncodedRows, run: Run) -> list[Part]:
+            network = next((part for part in parts if part.name == NETWORK), None)
+            if network is None:
+                return self._tree_parts(rows, run)
+
+            def worth(name: str, at: npt.NDArray[np.intp], errors: Floats) -> bool:
+                own = None if weight is None else weight[at]
+                if may_gain(network.mean_error[at], errors, own) >= _LEAST_GAIN:
+                    return True
+                notes[name] = (
+                    "stopped after the first members: beside the network it would lower "
+                    f"the MSE by less than {_LEAST_GAIN:.0%}"
+                )
+                return False
+
+            return self._tree_parts(rows, run, worth=worth)
+
+        return {NETWORK: self._network_part, BEST: trees}
 
     def _fitted(
         self,
@@ -153,7 +186,7 @@ class AutoFamily(Family):
         elif names <= {BEST, RANDOM}:
             training = trees_training(blend, members, rows)
         else:
-            training = _blend_training(blend, rows)
+            training = blend_training(blend, rows)
         chosen = " + ".join(part.name for part, _ in used)
         training = replace(
             training, candidates=tuple(candidates), chosen=chosen, stretches=stretches
@@ -179,10 +212,10 @@ class AutoFamily(Family):
     def _network_part(self, rows: EncodedRows, run: Run) -> list[Part]:
         family, run = NetworkFamily(replace(self.options, l2=0)), run.at(NETWORK)
         if rows.row_count < _MANY_ROWS:
-            members = family.train_sized(rows, run, None, _MEMBERS)[1]
+            members = family.trained(rows, run, None, _MEMBERS)
         else:
             passes = int(_MOST_VISITS / (rows.row_count * _MEMBERS_MANY))
-            members = family.train_sized(rows, run, None, _MEMBERS_MANY, "minibatch", passes)[1]
+            members = family.trained(rows, run, None, _MEMBERS_MANY, "minibatch", passes)
         return [_of_network(members, rows)]
 
     def _linear_part(self, rows: EncodedRows, run: Run, *, judged: bool) -> Part:
@@ -195,10 +228,14 @@ class AutoFamily(Family):
         return Part(LINEAR, [linear], np.stack([own, own]))
 
     def _tree_parts(
-        self, rows: EncodedRows, run: Run, names: Sequence[str] = (BEST, RANDOM)
+        self,
+        rows: EncodedRows,
+        run: Run,
+        names: Sequence[str] = (BEST, RANDOM),
+        worth: Worth | None = None,
     ) -> list[Part]:
         rounds = min(int(_MOST_CELLS / _cells(rows)), _MOST_ROUNDS)
-        return TreesFamily(self.options).parts(rows, run, names, rounds)
+        return TreesFamily(self.options).parts(rows, run, names, rounds, worth)
 
     def _why_linear_alone(self, rows: EncodedRows) -> str:
         if not rows.encoder.names:
@@ -240,50 +277,3 @@ def _cells(rows: EncodedRows) -> float:
 
 def _mean_square(part: Part) -> float:
     return float(np.nanmean(np.square(part.errors)))
-
-
-def _blend_training(blend: Blend, rows: EncodedRows) -> Training:
-    relevance: dict[str, float] = {}
-    for part, weight in blend.used:
-        for column, share in _relevance(part, rows).items():
-            relevance[column] = relevance.get(column, 0.0) + weight * share
-    unit = unit_of(rows)
-    known = bool(np.isfinite(blend.mse))
-    return Training(
-        "blend",
-        "blend",
-        relevance=relevance,
-        parts=tuple(
-            BlendPart(
-                part.name, weight, len(part.members), sum(m.parameters.size for m in part.members)
-            )
-            for part, weight in sorted(blend.used, key=lambda pair: -pair[1])
-        ),
-        left_out_mse=blend.mse * unit if known else None,
-        left_out_mse_se=blend.mse_se * unit if known else None,
-    )
-
-
-def _relevance(part: Part, rows: EncodedRows) -> dict[str, float]:
-    """The share of each column in what moves the outputs of a part."""
-    if isinstance(part.members[0].model, Trees):
-        return trees_relevance(part.members, rows.encoder, some_design(rows))
-    if part.name == NETWORK:
-        return network_training(part.members, rows).relevance or {}
-    b = part.members[0].parameters.reshape(1 + len(rows.encoder.names), -1)[1:]
-    squares = {c: float(np.square(b[i:j]).sum()) for c, i, j in rows.encoder.groups}
-    total = sum(squares.values())
-    return {column: value / total if total else 0.0 for column, value in squares.items()}
-
-
-def _candidates(blend: Blend, notes: dict[str, str], rows: EncodedRows) -> tuple[Candidate, ...]:
-    """The table of what was tried; differences are to the linear model, negative: better."""
-    unit, found = unit_of(rows), []
-    for i, line in enumerate(table(blend, unit)):
-        if i and blend.judged is not None:
-            one = np.eye(len(blend.parts))
-            gained = blend.judged.losses(one[i]) - blend.judged.losses(one[0])
-            difference, doubt = blend.judged.mean(gained)
-            line = replace(line, difference=difference * unit, difference_se=doubt * unit)
-        found.append(line)
-    return (*found, *(Candidate(name, note=note) for name, note in notes.items()))

@@ -24,6 +24,9 @@ from halfsquare.solvers.run import Run
 _PRECISIONS = (1e6, 10.0)
 # Steps on all rows, and on those that were set apart as well.
 _LAST_ITERATIONS, _MORE_ITERATIONS = 10, 20
+# A descent is over when five steps change the log evidence by less than this for each number in the
+# target, in nats; measured in docs/accuracy.md.
+_CALM = 0.004
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,11 @@ class EvidenceTrainer(MemberTrainer):
     ) -> MemberFit:
         objective = Objective(network, left_out.seen(rows), run.execution)
         end, history = descend(
-            self._solver(network, member), objective, start, run, iterations=self.iterations
+            self._solver(network, member, objective),
+            objective,
+            start,
+            run,
+            iterations=self.iterations,
         )
         aside = left_out.aside(rows, run.execution) if left_out.mask.any() else None
         stops = tuple(
@@ -156,8 +163,8 @@ class EvidenceTrainer(MemberTrainer):
         return MemberFit(member, self, network, stops, history)
 
     def finish(self, fit: MemberFit, stop: int, rows: Rows, run: Run) -> MemberFit:
-        chosen, solver = fit.stops[stop], self._solver(fit.network, fit.member)
-        objective = Objective(fit.network, rows, run.execution)
+        chosen, objective = fit.stops[stop], Objective(fit.network, rows, run.execution)
+        solver = self._solver(fit.network, fit.member, objective)
         begun = solver.resume(objective, chosen.state)
         state, history = descend(solver, objective, begun, run, iterations=_LAST_ITERATIONS)
         return self._longer(fit, chosen, state, history)
@@ -166,8 +173,8 @@ class EvidenceTrainer(MemberTrainer):
         """A few more steps on more rows, from where a member was trained to."""
         network, facts = member.model, member.facts
         assert isinstance(network, Network)
-        solver = self._solver(network, facts.member)
         objective = Objective(network, rows, run.execution)
+        solver = self._solver(network, facts.member, objective)
         begun = solver.begin_with(
             objective, member.parameters, float(member.noise.mean()), np.array(facts.penalties)
         )
@@ -207,11 +214,12 @@ class EvidenceTrainer(MemberTrainer):
             history=tuple(fit.history),
         )
 
-    def _solver(self, network: Network, member: int) -> Evidence:
+    def _solver(self, network: Network, member: int, objective: Objective) -> Evidence:
         # Of each two pairs one may switch inputs off: where that is right it wins, elsewhere the
         # members differ more.
         most = _PRECISIONS[member // 2 % len(_PRECISIONS)]
-        return Evidence(network.groups(self.input_groups), most_precision=most)
+        calm = max(Evidence.tolerance, _CALM * objective.numbers)
+        return Evidence(network.groups(self.input_groups), most_precision=most, tolerance=calm)
 
     def _held_out(
         self, network: Network, state: State[Any], aside: ArrayRows | None, left_out: LeftOut

@@ -92,9 +92,22 @@ class NetworkFamily(Family):
         """The fitted model of an ensemble of that size (the default one if left out), and its
         members.
         """
+        members = self.trained(rows, run, hidden, count, method, passes)
+        return self.fitted(rows, members, network_training(members, rows)), members
+
+    def trained(
+        self,
+        rows: EncodedRows,
+        run: Run,
+        hidden: tuple[int, ...] | None = None,
+        count: int | None = None,
+        method: str | None = None,
+        passes: int | None = None,
+    ) -> list[Trained[NetworkFacts]]:
+        """The members alone of what :meth:`train_sized` returns."""
         any_method = "auto" if run.execution.serves_batches else "levenberg-marquardt"
         wanted: Any = method or self.options.method or any_method
-        members = train_network(
+        return train_network(
             rows,
             run,
             input_groups=groups_of_inputs(rows.encoder),
@@ -105,7 +118,6 @@ class NetworkFamily(Family):
             method=wanted,
             passes=passes,
         )
-        return self.fitted(rows, members, network_training(members, rows)), members
 
     def again(self, fitted: FittedModel, rows: EncodedRows, run: Run) -> FittedModel:
         """The members a few more steps on more rows, or where they cannot go on trained anew."""

@@ -9,12 +9,13 @@ either kind, and these say how to weigh the two ensembles (:mod:`halfsquare.fitt
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import Rows
@@ -33,6 +34,11 @@ from halfsquare.solvers.lightgbm_input import CodedRows, Growth
 from halfsquare.solvers.run import Run, Stream
 
 BEST, RANDOM = "trees", "trees of random cuts"
+
+# Whether more members of an ensemble are worth growing: by its name, the rows (m,) that its members
+# so far left out, and the errors (m, k) there. So many members are asked one after the other.
+_ASKED = 2
+Worth = Callable[[str, npt.NDArray[np.intp], Floats], bool]
 
 
 # From so many rows on fewer members suffice, and fewer still.
@@ -64,6 +70,7 @@ def train_trees(
     members: int | None = None,
     rounds: int | None = None,
     monotone: Mapping[str, int] | None = None,
+    worth: Worth | None = None,
 ) -> list[Part]:
     """Train both ensembles; their errors on rows left out come with them.
 
@@ -88,11 +95,13 @@ def train_trees(
         Trees of a member, at most.
     monotone : mapping of input name to 1 or -1, optional
         Inputs with which the output must not fall, or not rise.
+    worth : callable, optional
+        Asked after each of the first members of an ensemble; where it says no, no other is grown.
 
     Returns
     -------
     list of Part
-        One or two.
+        One or two; those alone that ``worth`` said yes to.
 
     Raises
     ------
@@ -121,12 +130,13 @@ def train_trees(
     ]
     again = isinstance(rows, EncodedRows) and rows.part == "all"
     plan = _Plan(coded, tuple(targets), folds, signs, rounds, run, tasks[0][1], again)
+    done = {} if worth is None or folds is None else plan.asked(tasks, wanted, worth)
     # Trees of random cuts take longer: they come first, so that no thread is left alone with one.
-    order = range(len(tasks))[::-1]
-    at_once = run.execution.concurrent(len(tasks))[0]
-    done = side_by_side(lambda i, stop: plan.train(*tasks[i], stop), order, at_once)[::-1]
+    kept = list(wanted.values())
+    rest = [i for i, task in enumerate(tasks) if task[0] in kept and i not in done]
+    done |= plan.grow(tasks, rest[::-1])
     made = {
-        name: [d for d, t in zip(done, tasks, strict=True) if d is not None and t[0] is growth]
+        name: [d for i, t in enumerate(tasks) if t[0] is growth and (d := done.get(i)) is not None]
         for name, growth in wanted.items()
     }
     return [plan.part(name, trained) for name, trained in made.items() if trained]
@@ -168,6 +178,36 @@ class _Plan:
     first: int
     refit: bool = False
     ended: Event = field(default_factory=Event)
+
+    def grow(
+        self, tasks: Sequence[tuple[Growth, int]], which: Sequence[int]
+    ) -> dict[int, _Member | None]:
+        """Those of the tasks that ``which`` names, side by side in that order."""
+        lanes = self.run.execution.lanes(max(len(which), 1))[0]
+        found = side_by_side(lambda i, stop: self.train(*tasks[i], stop), which, lanes)
+        return dict(zip(which, found, strict=True))
+
+    def asked(
+        self, tasks: Sequence[tuple[Growth, int]], wanted: dict[str, Growth], worth: Worth
+    ) -> dict[int, _Member | None]:
+        """The first members; of ``wanted`` the ensembles go whose members are not worth more."""
+        assert self.folds is not None
+        done: dict[int, _Member | None] = {}
+        for number in range(min(_ASKED, self.folds.count)):
+            kept = list(wanted.values())
+            now = [
+                i for i, t in enumerate(tasks) if t[0] in kept and i % self.folds.count == number
+            ]
+            done |= self.grow(tasks, now)
+            for name, growth in list(wanted.items()):
+                seen = [m for i, m in done.items() if m is not None and tasks[i][0] is growth]
+                if seen and not worth(
+                    name,
+                    np.concatenate([m.left_out for m in seen]),
+                    np.concatenate([m.errors for m in seen]),
+                ):
+                    del wanted[name]
+        return done
 
     def train(self, growth: Growth, member: int, stop: Event) -> _Member | None:
         """One member; None if there is no time to begin."""

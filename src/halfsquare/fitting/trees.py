@@ -15,7 +15,7 @@ from halfsquare.fitting.blend import Blend, blended, members_of, some_design, ta
 from halfsquare.fitting.coded import inputs_of
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.judged import Part
-from halfsquare.fitting.train_trees import BEST, RANDOM, train_trees
+from halfsquare.fitting.train_trees import BEST, RANDOM, Worth, train_trees
 from halfsquare.fitting.tree_relevance import trees_relevance
 from halfsquare.parallel.threads import Local
 from halfsquare.results.fitted import FittedModel
@@ -80,8 +80,10 @@ class TreesFamily(Family):
         run: Run,
         names: Sequence[str] = (BEST, RANDOM),
         rounds: int | None = None,
+        worth: Worth | None = None,
     ) -> list[Part]:
-        """The ensembles, with their errors on rows left out; ``rounds`` is a limit.
+        """The ensembles, with their errors on rows left out; ``rounds`` is a limit, and ``worth``
+        as of :func:`train_trees`.
 
         Raises
         ------
@@ -99,6 +101,7 @@ class TreesFamily(Family):
             members=self.members,
             rounds=rounds or self.rounds,
             monotone=self.options.monotone,
+            worth=worth,
         )
 
     def blended(
