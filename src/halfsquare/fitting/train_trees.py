@@ -183,8 +183,8 @@ class _Plan:
         self, tasks: Sequence[tuple[Growth, int]], which: Sequence[int]
     ) -> dict[int, _Member | None]:
         """Those of the tasks that ``which`` names, side by side in that order."""
-        lanes = self.run.execution.lanes(max(len(which), 1))[0]
-        found = side_by_side(lambda i, stop: self.train(*tasks[i], stop), which, lanes)
+        at_once = self.run.execution.concurrent(max(len(which), 1))[0]
+        found = side_by_side(lambda i, stop: self.train(*tasks[i], stop), which, at_once)
         return dict(zip(which, found, strict=True))
 
     def asked(
