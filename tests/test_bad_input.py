@@ -470,6 +470,11 @@ def test_a_cell_far_off_does_not_fill_the_memory(cells: str, tmp_path: Path) -> 
     with pytest.raises(DataError, match="columns from its first cell to its last; 100,000,000"):
         open_source(str(far))
     assert open_source(str(near)).row(1)["y"] == "2.0"
+    # A damaged part before the sheet hides nothing behind it.
+    whole = far.read_bytes()
+    far.write_bytes(whole.replace(b"PK\x03\x04", b"PK\x09\x09", 1))
+    with pytest.raises(DataError, match="columns from its first cell to its last; 100,000,000"):
+        open_source(str(far))
 
 
 def test_a_workbook_that_unpacks_to_too_much_is_refused(

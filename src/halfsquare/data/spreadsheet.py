@@ -123,8 +123,11 @@ def require_bounded(path: str, name: str) -> None:
     """
     if not zipfile.is_zipfile(path):  # of other formats, and what is none, the reader tells
         return
-    damaged = zipfile.BadZipFile, OSError, NotImplementedError, zlib.error, EOFError, RuntimeError
-    with suppress(*damaged), zipfile.ZipFile(path) as packed:  # the reader tells of that too
+    try:
+        packed = zipfile.ZipFile(path)
+    except _DAMAGED:  # the reader tells of that too
+        return
+    with packed:
         inside = packed.infolist()
         size = sum(each.file_size for each in inside)
         if size > _MOST_BYTES:
@@ -133,7 +136,9 @@ def require_bounded(path: str, name: str) -> None:
                 f"{_MOST_BYTES / 1e9:,.0f} GB are read: export the rows as CSV"
             )
         for each in inside:
-            rows, columns = _extent(packed, each)  # a sheet can have any name
+            rows = columns = 0
+            with suppress(*_DAMAGED):  # what else is inside is looked at all the same
+                rows, columns = _extent(packed, each)  # a sheet can have any name
             if rows * columns > _MOST_CELLS:
                 raise DataError(
                     f"{name} has {rows:,} rows and {columns:,} columns from its first cell "
@@ -142,6 +147,10 @@ def require_bounded(path: str, name: str) -> None:
                 )
 
 
+# ValueError: names that are no UTF-8, places before the file's begin.
+_DAMAGED = (
+    zipfile.BadZipFile, OSError, NotImplementedError, zlib.error, EOFError, RuntimeError, ValueError
+)  # fmt: skip
 _MOST_BYTES, _MOST_CELLS = 4 << 30, 100_000_000
 _BLOCK, _LAP = 1 << 20, 64
 _CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
