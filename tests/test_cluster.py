@@ -170,6 +170,23 @@ def test_a_worker_killed_in_the_middle_changes_nothing(
     assert saved(there, tmp_path / "there.hsq") == alone(folder, "network", tmp_path)[0]
 
 
+def test_all_workers_killed_at_once_change_nothing(
+    folder: Path, tmp_path: Path, cluster: Cluster
+) -> None:
+    """Nobody is left who has the rows: those who come after them read them anew."""
+    killed: list[int] = []
+
+    def watch(state: Any) -> None:
+        if state.iteration == 2 and not killed:
+            killed.extend(processes())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    there = fit(folder / "part*.csv", **NETWORK, cluster=cluster, callback=watch)
+    assert len(killed) == 2
+    assert saved(there, tmp_path / "there.hsq") == alone(folder, "network", tmp_path)[0]
+
+
 def test_a_worker_that_stands_still_for_a_while_changes_nothing(
     folder: Path, tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ class Cluster(Execution):
         each = partitions_each(len(table.plan.source.parts), len(threads))
         spans, owners = dealt(len(table.sizes), threads, each)
         futures = [self._load(table, *given) for given in zip(spans, owners, strict=True)]
+        self.scheduler.set_free(futures)
         self._tables[table] = Partitions(spans, futures, each, set(threads))
         self.traffic.begin(threads)
         found = self.scheduler.each(tasks.statistics, futures)
@@ -214,21 +215,15 @@ class Cluster(Execution):
         except Exception as problem:
             raise unanswered(problem) from None
         holders = [next(iter(who.get(f.key, ())), "") for f in held.futures]
-        for i, worker in moves(holders, joined).items():
+        moved = moves(holders, joined)
+        for i, worker in moved.items():
             held.futures[i] = self._load(table, held.spans[i], worker)
             for made in held.enclosed.values():
                 made[i] = None
+        self.scheduler.set_free([held.futures[i] for i in moved])
 
     def _load(self, table: HeldTable, span: tuple[int, int], worker: str) -> Any:
-        return self.client.submit(
-            tasks.load,
-            table.plan,
-            span,
-            tasks.versions(),
-            workers=[worker],
-            allow_other_workers=True,
-            pure=False,
-        )
+        return self.scheduler.submit_at(worker, tasks.load, table.plan, span, tasks.versions())
 
 
 def _keep(known: Any, name: str, least: int) -> None:

@@ -17,6 +17,7 @@ from halfsquare.cluster.traffic import Traffic
 from halfsquare.errors import ClusterError, HalfsquareError
 
 _LOOK_SECONDS = 0.5  # while waiting, between two looks at who is still there
+_ARRIVAL_SECONDS = 0.005  # between two questions whether the scheduler knows of a task
 _GRACE_SECONDS = 30.0  # for a worker to come back when there is none
 
 
@@ -63,13 +64,43 @@ class Scheduler:
         found: list[Any] = self.client.map(task, *arguments, pure=False, **more)
         return found
 
+    def submit_at(self, worker: str, task: Callable[..., Any], *arguments: Any) -> Any:
+        """A future of the task, first at that worker, and where that is gone at any other."""
+        return self.client.submit(
+            task, *arguments, workers=[worker], allow_other_workers=True, pure=False
+        )
+
+    def set_free(self, futures: list[Any]) -> None:
+        """Let go of the workers that futures of :meth:`submit_at` were given to, where they are by
+        now: a task whose worker went when there was no other would wait for that very one, although
+        others are allowed.
+
+        Raises
+        ------
+        ClusterError
+            If there is no scheduler any more.
+        """
+        until = time.monotonic() + _GRACE_SECONDS
+        while True:
+            try:
+                self.client.sync(
+                    self.client.scheduler.set_restrictions, worker={f.key: None for f in futures}
+                )
+                return
+            except KeyError as problem:  # what was submitted is still on its way there
+                if time.monotonic() >= until:
+                    raise unanswered(problem) from None
+                time.sleep(_ARRIVAL_SECONDS)
+            except Exception as problem:
+                raise unanswered(problem) from None
+
     def results(self, futures: list[Any], leaves: list[Any]) -> Iterator[Any]:
         """What sealed futures come to, in order; or the error of the first of the leaves that has
         one.
         """
         try:
             self._wait(futures)
-            if any(future.status != "finished" for future in futures):
+            if any(future.status in ("error", "cancelled") for future in futures):
                 self._wait(leaves)
                 raise _first_error([*leaves, *futures])
             answers: list[bytes] = self.client.gather(futures)
@@ -84,7 +115,9 @@ class Scheduler:
         return map(pickle.loads, answers)
 
     def _wait(self, futures: list[Any]) -> None:
-        """Until all are done, for as long as there is somebody who works on them."""
+        """Until all are done, for as long as there is somebody who works on them; what was done and
+        went with its worker is done again.
+        """
         import distributed
 
         wait: Any = distributed.wait
@@ -93,7 +126,8 @@ class Scheduler:
             try:
                 with self.client.as_current():
                     wait(futures, timeout=_LOOK_SECONDS)
-                return
+                if not any(future.status == "lost" for future in futures):
+                    return
             except TimeoutError:
                 if self._look():
                     until = None
