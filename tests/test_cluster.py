@@ -86,7 +86,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         network_trainer, "EvidenceTrainer", partial(network_trainer.EvidenceTrainer, iterations=4)
     )
     monkeypatch.setattr(
-        NetworkFamily, "train", lambda self, rows, run: self.train_sized(rows, run, (3,), 2)[0]
+        NetworkFamily,
+        "train",
+        lambda self, rows, run: self.of_members(rows, self.trained(rows, run, (3,), 2)),
     )
 
 

@@ -96,10 +96,9 @@ def test_equal_normal_noise_keeps_the_exact_interval_where_the_level_is_not_know
     np.testing.assert_allclose(plain.interval(row), fitted.interval(row), rtol=1e-14)
 
 
-@pytest.mark.parametrize("coded", [False, True])
-def test_a_row_of_each_level_is_known_again(coded: bool) -> None:
+def test_a_row_of_each_level_is_known_again() -> None:
     levels = tuple(LevelScores(name, 0, float("nan"), (), ()) for name in "abcd")
-    by = ByLevel("g", 2, 3 if coded else 5, coded, levels)
+    by = ByLevel("g", 2, 5, levels)
     assert by.level_of(by.examples(7)).tolist() == [-1, 0, 1, 2, 3]
 
 

@@ -98,13 +98,7 @@ def metric(loss: Any, name: str, told: Told) -> Subject:
     lib_name = told.library or likely_libraries(loss)[0]
     lib = library(lib_name)
     lib.stateful = True
-    arguments = read_arguments(
-        update,
-        target=told.target,
-        output=told.output,
-        fixed=told.arguments,
-        output_first=lib_name == "torch",
-    )
+    arguments = read_arguments(update, told, output_first=lib_name == "torch")
 
     def over(batches: Sequence[Sample]) -> Returned:
         def raw(values: dict[str, Any]) -> Any:

@@ -100,21 +100,14 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | Non
 
 
 def read_arguments(
-    function: Callable[..., Any],
-    *,
-    target: str | None = None,
-    output: str | None = None,
-    fixed: Mapping[str, Any] | None = None,
-    output_first: bool = False,
+    function: Callable[..., Any], told: Told, *, output_first: bool = False
 ) -> Arguments:
     """Find the roles of a function's parameters.
 
     Parameters
     ----------
-    target, output : str, optional
-        Names that the user gave.
-    fixed : mapping, optional
-        Further arguments that the user gave.
+    told : Told
+        Names of target and output, and further arguments, that the user gave.
     output_first : bool
         What the library's own losses do (torch); used where names say nothing.
 
@@ -123,7 +116,7 @@ def read_arguments(
     OptionError
         If a required parameter has no role, or there are not two to take target and output.
     """
-    fixed = dict(fixed or {})
+    target, output, fixed = told.target, told.output, dict(told.arguments or {})
     parameters = parameters_of(function)
     first, second = ("output", "target") if output_first else ("target", "output")
     unnamed = f"by position, the {first} first; nothing in the names says which is which"

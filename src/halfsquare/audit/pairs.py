@@ -23,12 +23,10 @@ def pair(
     """A value with a gradient function; where names say nothing, the gradient tells the output."""
     if not callable(gradient):
         raise OptionError(f"the gradient is a {type(gradient).__name__}; expected a function")
+    names = _parameter_names(gradient)
+    known = {k: v for k, v in (told.arguments or {}).items() if k in names}
     own = read_arguments(
-        gradient,
-        target=told.target,
-        output=told.output,
-        output_first=lib.name == "PyTorch",
-        fixed={k: v for k, v in (told.arguments or {}).items() if k in _parameter_names(gradient)},
+        gradient, replace(told, arguments=known), output_first=lib.name == "PyTorch"
     )
     value = subject.evaluate
 

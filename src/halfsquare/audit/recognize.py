@@ -90,13 +90,7 @@ def _by_trial(loss: Any, gradient: Any, name: str, told: Told) -> Subject:
         except ImportError as problem:
             problems.append(f"{lib_name} is not installed ({problem})")
             continue
-        arguments = read_arguments(
-            wrapped,
-            target=told.target,
-            output=told.output,
-            fixed=told.arguments,
-            output_first=lib_name == "torch",
-        )
+        arguments = read_arguments(wrapped, told, output_first=lib_name == "torch")
         made = _subject(loss, name, lib, arguments, told.kind == "objective")
         for dtype in ("float64", "float32"):
             shapes, problem_text = _working(made, dtype)

@@ -86,11 +86,11 @@ def compare(
     if found.method != "independent rows":
         say(f"Standard error for {found.method}")
     if found.fitted_to:
-        say(of_the_fit(found, {"A": data, "B": data_b or data}))
+        say(_of_the_fit(found, {"A": data, "B": data_b or data}))
     say(f"{found.verdict}: z = {number(found.z, 3)}, p {p_value(found.p)}")
 
 
-def of_the_fit(found: Comparison, sources: dict[str, str]) -> str:
+def _of_the_fit(found: Comparison, sources: dict[str, str]) -> str:
     """What rows of the fit make of the comparison, and what was done about it."""
     both = len(found.fitted_to) == 2
     if both and sources["A"] == sources["B"]:

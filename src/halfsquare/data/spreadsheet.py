@@ -121,11 +121,9 @@ def require_bounded(path: str, name: str) -> None:
     ------
     DataError
     """
-    if not zipfile.is_zipfile(path):  # of other formats, and what is none, the reader tells
-        return
     try:
         packed = zipfile.ZipFile(path)
-    except _DAMAGED:  # the reader tells of that too
+    except _DAMAGED:  # of what is damaged, and of other formats, the reader tells
         return
     with packed:
         inside = packed.infolist()
@@ -149,7 +147,7 @@ def require_bounded(path: str, name: str) -> None:
 
 # ValueError: names that are no UTF-8, places before the file's begin.
 _DAMAGED = (
-    zipfile.BadZipFile, OSError, NotImplementedError, zlib.error, EOFError, RuntimeError, ValueError
+    zipfile.BadZipFile, OSError, zlib.error, EOFError, RuntimeError, ValueError,
 )  # fmt: skip
 _MOST_BYTES, _MOST_CELLS = 4 << 30, 100_000_000
 _BLOCK, _LAP = 1 << 20, 64

@@ -188,8 +188,8 @@ class TableRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self, design: Floats, return_std: bool, interval: float | None
     ) -> tuple[Floats, ...]:
         if interval is not None:
-            outputs, (low, high) = self.fitted_.quantiles_of(design, ends_of(interval))
-            return tuple(self.fitted_.whole(each) for each in (outputs, low, high))
+            outputs, (low, high) = self.fitted_.whole_quantiles_of(design, ends_of(interval))
+            return outputs, low, high
         outputs, std = self.fitted_.outputs_of(design, with_std=return_std)
         outputs = self.fitted_.whole(outputs)
         return (outputs, std) if return_std else (outputs,)

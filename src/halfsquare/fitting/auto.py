@@ -23,13 +23,13 @@ from halfsquare.data.encoded_rows import EncodedRows
 from halfsquare.data.rows import ArrayRows
 from halfsquare.errors import FitError, OptionError
 from halfsquare.fitting.blend import Blend, blended, members_of, some_design, weights_of
+from halfsquare.fitting.blend_facts import blend_training, candidates_of
 from halfsquare.fitting.family import Family
 from halfsquare.fitting.judged import Part, may_gain
 from halfsquare.fitting.left_out_linear import left_out_linear
 from halfsquare.fitting.linear import LinearFamily
 from halfsquare.fitting.network import NetworkFamily, network_training
 from halfsquare.fitting.simplest import simplest, simplest_again
-from halfsquare.fitting.told_of_blend import blend_training, candidates_of
 from halfsquare.fitting.train_trees import BEST, RANDOM, Worth
 from halfsquare.fitting.trees import TreesFamily, trees_training
 from halfsquare.loss import Floats

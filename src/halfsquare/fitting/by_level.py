@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from halfsquare.data.encoder import ColumnEncoder, Encoder
-from halfsquare.data.features import Category, Levels
+from halfsquare.data.encoder import Encoder
+from halfsquare.data.features import Category
 from halfsquare.errors import OptionError
 from halfsquare.loss import Floats
 from halfsquare.results.intervals import ByLevel, LevelScores, quantiles_of_scores
@@ -24,18 +24,13 @@ def levels_asked(encoder: Encoder, column: str) -> ByLevel:
     OptionError
         If the model has no such category.
     """
-    if not isinstance(encoder, ColumnEncoder):
-        raise OptionError(
-            "the intervals of a linear model of terms are Student's: they are not calibrated by "
-            "a column; leave --by out, or the formula"
-        )
     for feature, (name, start, stop) in zip(encoder.features, encoder.groups, strict=True):
-        if name == column and isinstance(feature, Levels):
-            return ByLevel(column, start, stop, True, _unknown(feature.levels))
         if name == column and isinstance(feature, Category):
             extra = (*("(other)",) * feature.other, *("(missing)",) * feature.missing)
-            return ByLevel(column, start, stop, False, _unknown((*feature.levels, *extra)))
-    categories = [f.column for f in encoder.features if isinstance(f, Category | Levels)]
+            levels = (*feature.levels, *extra)
+            unknown = tuple(LevelScores(level, 0, float("nan"), (), ()) for level in levels)
+            return ByLevel(column, start, stop, unknown)
+    categories = [f.column for f in encoder.features if isinstance(f, Category)]
     if column in encoder.left_out:
         found = f"was left out ({encoder.left_out[column]})"
     elif column in {f.column for f in encoder.features}:
@@ -47,10 +42,6 @@ def levels_asked(encoder: Encoder, column: str) -> ByLevel:
         f"intervals cannot be calibrated by {column!r}: it {found}; expected a category that the "
         f"model uses: {known}"
     )
-
-
-def _unknown(levels: tuple[str, ...]) -> tuple[LevelScores, ...]:
-    return tuple(LevelScores(level, 0, float("nan"), (), ()) for level in levels)
 
 
 def within_levels(asked: ByLevel, design: Floats, scores: Floats) -> ByLevel:

@@ -85,6 +85,16 @@ class LeftOut:
     total: Floats | None = None
     judged: Mask | None = None
 
+    @property
+    def told_of(self) -> Mask:
+        """The rows (n,) that the member's errors are told of."""
+        return self.mask if self.judged is None else self.judged
+
+    @property
+    def rest(self) -> Floats | None:
+        """As how many each row (n,) stays; None where rows are left out as a whole."""
+        return None if self.counts is None or self.total is None else self.total - self.counts
+
     @classmethod
     def none(cls, rows: int) -> LeftOut:
         """Nothing of so many rows."""
@@ -94,10 +104,8 @@ class LeftOut:
         """What is left to learn from."""
         if not self.mask.any():
             return rows
-        if self.counts is None or self.total is None:
-            return KeptRows.of(rows, ~self.mask)
-        rest = self.total - self.counts
-        return KeptRows.of(rows, rest > 0, rest)
+        rest = self.rest
+        return KeptRows.of(rows, ~self.mask if rest is None else rest > 0, rest)
 
     def aside(self, rows: Rows, execution: Execution) -> ArrayRows:
         """What is left out, in memory."""

@@ -50,7 +50,7 @@ class HeldOutErrors:
             out = ArrayRows(out.design[mine], out.target[mine], weight)
         outputs, variance = outputs_and_variance(model, parameters, covariance, out.design)
         weight = np.ones(len(outputs)) if out.weight is None else out.weight
-        rows = np.flatnonzero(left_out.mask if left_out.judged is None else left_out.judged)
+        rows = np.flatnonzero(left_out.told_of)
         return cls(rows, error(out.target, outputs), variance, weight)
 
 

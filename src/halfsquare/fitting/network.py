@@ -78,22 +78,13 @@ class NetworkFamily(Family):
             )
 
     def train(self, rows: EncodedRows, run: Run) -> FittedModel:
-        return self.train_sized(rows, run)[0]
+        return self.of_members(rows, self.trained(rows, run))
 
-    def train_sized(
-        self,
-        rows: EncodedRows,
-        run: Run,
-        hidden: tuple[int, ...] | None = None,
-        count: int | None = None,
-        method: str | None = None,
-        passes: int | None = None,
-    ) -> tuple[FittedModel, list[Trained[NetworkFacts]]]:
-        """The fitted model of an ensemble of that size (the default one if left out), and its
-        members.
-        """
-        members = self.trained(rows, run, hidden, count, method, passes)
-        return self.fitted(rows, members, network_training(members, rows)), members
+    def of_members(
+        self, rows: EncodedRows, members: Sequence[Trained[NetworkFacts]]
+    ) -> FittedModel:
+        """The fitted model of these members."""
+        return self.fitted(rows, members, network_training(members, rows))
 
     def trained(
         self,
@@ -104,7 +95,7 @@ class NetworkFamily(Family):
         method: str | None = None,
         passes: int | None = None,
     ) -> list[Trained[NetworkFacts]]:
-        """The members alone of what :meth:`train_sized` returns."""
+        """The members of an ensemble of that size, the default one if left out."""
         any_method = "auto" if run.execution.serves_batches else "levenberg-marquardt"
         wanted: Any = method or self.options.method or any_method
         return train_network(

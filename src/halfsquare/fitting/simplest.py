@@ -102,9 +102,8 @@ def _network(
     family: Family, rows: EncodedRows, name: str, run: Run
 ) -> tuple[FittedModel, Floats | None]:
     size, network = SIZES[name], NetworkFamily(replace(family.options, l2=0))
-    fitted, trained = network.train_sized(
-        rows, run.at(name), size.hidden, size.members, size.method
-    )
+    trained = network.trained(rows, run.at(name), size.hidden, size.members, size.method)
+    fitted = network.of_members(rows, trained)
     errors = trained[0].left_out
     if errors is None:
         return fitted, None

@@ -226,7 +226,7 @@ class _Plan:
 
         n = len(self.coded.target)
         left_out = LeftOut.none(n) if self.folds is None else self.folds.left_out(member)
-        out, told_of = left_out.mask, left_out.mask if left_out.judged is None else left_out.judged
+        out, told_of = left_out.mask, left_out.told_of
         random = self.run.seed.child(Stream.MEMBER, member).generator(Stream.TREES)
         boosted = []
         # Nothing left out tells when to stop: a number of rounds that few rows bear.
@@ -272,8 +272,8 @@ class _Plan:
 
 def _parted(rows: CodedRows, left_out: LeftOut) -> tuple[CodedRows, CodedRows]:
     """Those to learn from, and those left out."""
-    if left_out.counts is None or left_out.total is None:
+    rest = left_out.rest
+    if rest is None:
         return rows.where(~left_out.mask), rows.where(left_out.mask)
-    rest = left_out.total - left_out.counts
     seen, out = replace(rows, weight=rest), replace(rows, weight=left_out.counts)
     return seen.where(rest > 0), out.where(left_out.mask)

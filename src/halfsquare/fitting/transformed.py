@@ -151,9 +151,9 @@ class TransformedFamily(Family):
     def _left_out(self, rows: EncodedRows, run: Run) -> Floats:
         """The errors (n,) on rows left out, standardized."""
         if isinstance(self.inner, NetworkFamily):
-            members = self.inner.train_sized(
+            members = self.inner.trained(
                 rows, run, _HIDDEN, _MEMBERS, self.options.method or "levenberg-marquardt"
-            )[1]
+            )
             pairs = members[0].left_out
         elif isinstance(self.inner, TreesFamily):
             pairs = self.inner.parts(rows, run, [BEST], _ROUNDS)[0].errors

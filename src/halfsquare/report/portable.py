@@ -84,7 +84,7 @@ def portable(fitted: FittedModel) -> dict[str, Any]:
             "intercept": calibration.intercept,
             "ramps": [vars(ramp) for ramp in calibration.ramps],
             "by": None if by is None else {
-                "start": by.start, "stop": by.stop, "coded": by.coded,
+                "start": by.start, "stop": by.stop,
                 "factors": [one.factor if one.known else calibration.factor for one in by.levels],
                 "reaches": [[_number(end) for end in ends]
                             for ends in zip(*(own for _, *own in reaches), strict=True)],

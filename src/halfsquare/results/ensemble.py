@@ -113,6 +113,18 @@ class Ensemble:
             ends = ends[ranks]
         return self.outputs_of(design, weight=weight)[0], ends
 
+    def whole_quantiles_of(
+        self,
+        design: Floats,
+        probabilities: Sequence[float],
+        *,
+        weight: Floats | None = None,
+        absent: Absent = None,
+    ) -> tuple[Floats, Floats]:
+        """Those of :meth:`quantiles_of` as the target is given; see :meth:`whole`."""
+        outputs, ends = self.quantiles_of(design, probabilities, weight=weight, absent=absent)
+        return self.whole(outputs), self.whole(ends)
+
     def _transformed_ends(
         self, design: Floats, reaches: Floats, weight: Floats | None, absent: Absent
     ) -> tuple[Floats, Floats]:

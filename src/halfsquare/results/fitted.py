@@ -123,13 +123,11 @@ class FittedModel(Ensemble, Methods):
         """
         k, count = len(self.encoder.targets), len(probabilities)
         parts = [
-            self.quantiles_of(b.design, probabilities, weight=b.weight, absent=b.absent)
+            self.whole_quantiles_of(b.design, probabilities, weight=b.weight, absent=b.absent)
             for b in self.batches(data, with_std=True)
         ]
-        outputs = self.whole(np.vstack([o for o, _ in parts] or [np.empty((0, k))]))
-        found = self.whole(
-            np.concatenate([q for _, q in parts] or [np.empty((count, 0, k))], axis=1)
-        )
+        outputs = np.vstack([o for o, _ in parts] or [np.empty((0, k))])
+        found = np.concatenate([q for _, q in parts] or [np.empty((count, 0, k))], axis=1)
         if k == 1:
             return outputs[:, 0], list(found[:, :, 0])
         return outputs, list(found)

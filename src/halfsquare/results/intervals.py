@@ -93,25 +93,18 @@ class ByLevel:
     ----------
     column : str
     start, stop : int
-        Its design columns.
-    coded : bool
-        Whether there is one design column, of codes; else one for each level but the first.
+        Its design columns, one for each level but the first.
     levels : tuple of LevelScores
     """
 
     column: str
     start: int
     stop: int
-    coded: bool
     levels: tuple[LevelScores, ...]
 
     def level_of(self, design: Floats) -> npt.NDArray[np.intp]:
         """The number of the level (m,) at rows of a design (m, d); -1 for none that is known."""
         own = design[:, self.start : self.stop]
-        if self.coded:
-            codes = own[:, 0]
-            known = (codes >= 0) & (codes < len(self.levels))
-            return np.where(known, codes, -1).astype(np.intp)
         # Standardized, a level's own column is above 0 and all others are below; the average row,
         # which stands for a level that is not known, is 0 in all.
         above, below = own > 0, own < 0
@@ -122,11 +115,8 @@ class ByLevel:
         """Rows of a design (1 + levels, columns): of a level that is not known, and of each."""
         found = np.zeros((1 + len(self.levels), columns))
         own = found[:, self.start : self.stop]
-        if self.coded:
-            own[:, 0] = np.arange(-1, len(self.levels))
-        else:
-            own[1:] = -1.0
-            own[2:][np.eye(len(self.levels) - 1, dtype=bool)] = 1.0
+        own[1:] = -1.0
+        own[2:][np.eye(len(self.levels) - 1, dtype=bool)] = 1.0
         return found
 
 
@@ -244,7 +234,7 @@ def require_calibration(found: tuple[Calibration | None, ...], columns: int, tar
         by = None if one is None else one.by
         if by is not None and not 0 <= by.start < by.stop <= columns:
             raise ValueError(f"a calibration by columns {by.start} to {by.stop} of {columns}")
-        if by is not None and len(by.levels) != by.stop - by.start + 1 and not by.coded:
+        if by is not None and len(by.levels) != by.stop - by.start + 1:
             raise ValueError(f"a calibration by {len(by.levels)} levels of {by.stop - by.start}")
 
 

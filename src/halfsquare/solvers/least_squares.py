@@ -26,8 +26,8 @@ from halfsquare.solvers.solution import Solution, solution_of, symmetric
 GOOD_RECIPROCAL_CONDITION = 1e-6
 
 # A pivot 1 - R² of C is resolved down to its rounding, some 1e-13 for hundreds of columns.
-_AS_PROBABLE = 1e-3  # of -2 log p
 _PIVOT = 1e-12
+_AS_PROBABLE = 1e-3  # of -2 log p
 
 _LOOK = 1e-12  # what looking at the rows resolves at best
 

@@ -115,9 +115,8 @@ def _read(folder: Path, number: int) -> KeptRun:
     HalfsquareError, OSError, ValueError, RecursionError
     """
     path = folder / f"run-{number}.json"
-    if (
-        not path.is_file() or path.stat().st_size > _MOST_BYTES
-    ):  # a pipe would keep the page waiting
+    # A pipe would keep the page waiting.
+    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
         raise ValueError("no file of a run")
     value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     told = from_json(_Told, value)

@@ -237,7 +237,6 @@ const halfsquarePredictor = (model) => {
   const levelOf = (z) => {
     const by = calibration?.by;
     if (!by) return -1;
-    if (by.coded) return z[by.start] >= 0 && z[by.start] < by.factors.length ? z[by.start] : -1;
     const own = z.slice(by.start, by.stop), above = own.findIndex((v) => v > 0);
     return above >= 0 ? above + 1 : own.every((v) => v < 0) ? 0 : -1;
   };

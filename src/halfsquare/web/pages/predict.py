@@ -135,8 +135,9 @@ def predict_row(key: str, fitted: FittedModel, given: dict[str, str]) -> Predict
     encoder = fitted.encoder
     fields = fields_of(encoder, given)
     design, absent = design_of(encoder, fields)
-    outputs, ends = fitted.quantiles_of(design[None, :], ends_of(LEVEL), absent=absent)
-    outputs, (lows, highs) = fitted.whole(outputs), fitted.whole(ends)
+    outputs, (lows, highs) = fitted.whole_quantiles_of(
+        design[None, :], ends_of(LEVEL), absent=absent
+    )
     bounds = [
         (float(o), float(low), float(high))
         for o, low, high in zip(outputs[0], lows[0], highs[0], strict=True)
@@ -175,8 +176,7 @@ def _effect(fitted: FittedModel, fields: list[Field], touched: str | None) -> di
     here = float(field.value) if field.value.strip() else field.low
     x = np.linspace(min(field.low, here), max(field.high, here), _POINTS)
     designs, absent = designs_along(fitted.encoder, fields, place, np.append(x, here))
-    outputs, ends = fitted.quantiles_of(designs, ends_of(LEVEL), absent=absent)
-    outputs, (low, high) = fitted.whole(outputs), fitted.whole(ends)
+    outputs, (low, high) = fitted.whole_quantiles_of(designs, ends_of(LEVEL), absent=absent)
     return effect_drawn(field.label, np.append(x, here), outputs[:, 0], low[:, 0], high[:, 0])
 
 
